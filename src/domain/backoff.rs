@@ -1,0 +1,127 @@
+//! When a failed delivery is tried again.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::duration::{NotADuration, parse_duration};
+
+/// Most retries in a schedule.
+pub const MAX_RETRIES: usize = 100;
+/// Longest delay between two attempts, whatever a schedule or a receiver asks for.
+pub const MAX_DELAY: Duration = Duration::from_secs(24 * 3_600);
+
+/// The example schedule of the Standard Webhooks specification: ten attempts in 75 h 35 min.
+const STANDARD: &str = "5s,5m,30m,2h,5h,10h,14h,20h,24h";
+
+/// Why a text is not a retry schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSchedule {
+    /// An entry is not a duration.
+    #[error("{0}; entries are separated by commas")]
+    Entry(#[from] NotADuration),
+    /// An entry is longer than [`MAX_DELAY`].
+    #[error("no delay may be longer than 24h")]
+    TooLong,
+    /// More than [`MAX_RETRIES`] entries.
+    #[error("must have at most {MAX_RETRIES} entries")]
+    TooMany,
+}
+
+/// The delays before the second, third, … attempt: n entries make n + 1 attempts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetrySchedule(Vec<Duration>);
+
+impl RetrySchedule {
+    /// How many attempts the schedule allows in all.
+    pub fn max_attempts(&self) -> u16 {
+        u16::try_from(self.0.len()).map_or(u16::MAX, |retries| retries.saturating_add(1))
+    }
+
+    /// The delay after this many attempts have been made; `None` when the schedule ended.
+    pub fn delay_after(&self, attempts_made: u16) -> Option<Duration> {
+        let index = usize::from(attempts_made).checked_sub(1)?;
+        self.0.get(index).copied()
+    }
+}
+
+impl FromStr for RetrySchedule {
+    type Err = InvalidSchedule;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSchedule> {
+        let list = if text.trim() == "standard" { STANDARD } else { text };
+        let entries = list.split(',').filter(|entry| !entry.trim().is_empty());
+        let delays = entries.map(parse_duration).collect::<Result<Vec<_>, _>>()?;
+        if delays.len() > MAX_RETRIES {
+            return Err(InvalidSchedule::TooMany);
+        }
+        if delays.iter().any(|delay| *delay > MAX_DELAY) {
+            return Err(InvalidSchedule::TooLong);
+        }
+        Ok(Self(delays))
+    }
+}
+
+/// How far a delay may stray from the schedule: each is multiplied by a factor drawn
+/// evenly from 1 − j to 1 + j, so that retries of one moment do not return as a crowd.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Jitter(f64);
+
+impl Jitter {
+    /// A jitter from 0 (none) to 0.5.
+    pub fn new(fraction: f64) -> Option<Self> {
+        (0.0..=0.5).contains(&fraction).then_some(Self(fraction))
+    }
+
+    /// The delay for this roll of the dice, a number from 0 up to 1.
+    pub fn apply(self, delay: Duration, roll: f64) -> Duration {
+        let roll = roll.clamp(0.0, 1.0);
+        delay.mul_f64(1.0 - self.0 + 2.0 * self.0 * roll)
+    }
+}
+
+impl fmt::Display for Jitter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn n_entries_are_n_retries() {
+        let schedule: RetrySchedule = "10s,20s,40s".parse().unwrap();
+        assert_eq!(schedule.max_attempts(), 4);
+        assert_eq!(schedule.delay_after(1), Some(Duration::from_secs(10)));
+        assert_eq!(schedule.delay_after(3), Some(Duration::from_secs(40)));
+        assert_eq!(schedule.delay_after(4), None);
+    }
+
+    #[test]
+    fn an_empty_schedule_is_one_attempt_and_the_standard_one_is_ten() {
+        assert_eq!("".parse::<RetrySchedule>().unwrap().max_attempts(), 1);
+        let standard: RetrySchedule = "standard".parse().unwrap();
+        let total: Duration = (1..10).filter_map(|made| standard.delay_after(made)).sum();
+        assert_eq!((standard.max_attempts(), total), (10, Duration::from_secs(75 * 3_600 + 35 * 60 + 5)));
+    }
+
+    #[test]
+    fn absurd_schedules_are_refused() {
+        assert_eq!("10s,x".parse::<RetrySchedule>(), Err(InvalidSchedule::Entry(NotADuration)));
+        assert_eq!("25h".parse::<RetrySchedule>(), Err(InvalidSchedule::TooLong));
+        assert_eq!("1s,".repeat(101).parse::<RetrySchedule>(), Err(InvalidSchedule::TooMany));
+    }
+
+    proptest! {
+        #[test]
+        fn a_jittered_delay_stays_in_its_band(seconds in 0_u64..86_400, fraction in 0.0..=0.5, roll in 0.0..1.0) {
+            let delay = Duration::from_secs(seconds);
+            let jittered = Jitter::new(fraction).unwrap().apply(delay, roll).as_secs_f64();
+            let (low, high) = (delay.as_secs_f64() * (1.0 - fraction), delay.as_secs_f64() * (1.0 + fraction));
+            prop_assert!(low - 1e-6 <= jittered && jittered <= high + 1e-6);
+        }
+    }
+}

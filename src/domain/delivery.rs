@@ -1,0 +1,75 @@
+//! A delivery (the duty to bring one event to one subscription) on its way through a
+//! worker: claimed as a [`Parcel`], handed back as a [`Report`].
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::attempt::Attempt;
+use super::event_type::EventType;
+use super::id::{EventId, LeaseToken, SubscriptionId, TenantId};
+use super::next_step::NextStep;
+use super::subscription::Destination;
+
+/// What names a delivery: the key of the queue's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeliveryKey {
+    /// Owner of both event and subscription.
+    pub tenant: TenantId,
+    /// The event to bring.
+    pub event: EventId,
+    /// The subscription to bring it to.
+    pub subscription: SubscriptionId,
+}
+
+/// The time during which a delivery belongs to one worker.
+#[derive(Debug, Clone, Copy)]
+pub struct Lease {
+    /// Proof of it; recording with another token changes nothing.
+    pub token: LeaseToken,
+    /// Its end on the monotonic clock, counted from before the statement that granted
+    /// it was sent: never later than the end the database knows.
+    pub ends: Instant,
+}
+
+impl Lease {
+    /// Whether this much time is left at `now`.
+    pub fn has(&self, needed: Duration, now: Instant) -> bool {
+        self.ends.saturating_duration_since(now) >= needed
+    }
+}
+
+/// A claimed delivery with all that sending needs.
+#[derive(Debug, Clone)]
+pub struct Parcel {
+    /// Which delivery it is.
+    pub key: DeliveryKey,
+    /// The claim on it.
+    pub lease: Lease,
+    /// Number of the attempt that this claim counted; 1 for the first.
+    pub attempt_number: u16,
+    /// Attempts so far that used up no step of the schedule.
+    pub free_attempts: u16,
+    /// The event's type, sent as a header.
+    pub event_type: Option<EventType>,
+    /// The event's bytes.
+    pub payload: Bytes,
+    /// Where to, and what signs it.
+    pub destination: Arc<Destination>,
+}
+
+/// What a worker reports of a parcel.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Which delivery it is.
+    pub key: DeliveryKey,
+    /// The lease under which it was sent.
+    pub token: LeaseToken,
+    /// The requests made, oldest first; none where the parcel went back unsent.
+    pub attempts: Vec<Attempt>,
+    /// Of these, how many used up no step of the schedule.
+    pub free_attempts: u16,
+    /// What follows.
+    pub step: NextStep,
+}

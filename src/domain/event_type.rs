@@ -1,0 +1,173 @@
+//! Event types and the patterns by which a subscription chooses them.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Longest event type or pattern, in characters.
+pub const MAX_EVENT_TYPE_LENGTH: usize = 128;
+/// Most patterns in one subscription.
+pub const MAX_EVENT_TYPES: usize = 100;
+
+/// Why a text is not an event type or pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidEventType {
+    /// Nothing was given.
+    #[error("must not be empty")]
+    Empty,
+    /// Longer than [`MAX_EVENT_TYPE_LENGTH`].
+    #[error("must be at most {MAX_EVENT_TYPE_LENGTH} characters")]
+    TooLong,
+    /// A character or an empty segment that the grammar does not know.
+    #[error("must be segments of ASCII letters, digits, '_' or '-', separated by single dots")]
+    Characters,
+}
+
+/// What kind of event this is: `order.created`. Case counts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EventType(String);
+
+impl EventType {
+    /// The name as given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for EventType {
+    type Err = InvalidEventType;
+
+    fn from_str(text: &str) -> Result<Self, InvalidEventType> {
+        check_segments(text)?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One entry of a subscription's `event_types`: a name, `prefix.*`, or `*`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventTypePattern(String);
+
+impl EventTypePattern {
+    /// The pattern as given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether an event of this type is wanted. `order.*` wants everything below
+    /// `order.`, at any depth, and not `order` itself.
+    pub fn matches(&self, event_type: &EventType) -> bool {
+        match self.0.strip_suffix('*') {
+            Some(prefix) => event_type.0.starts_with(prefix),
+            None => self.0 == event_type.0,
+        }
+    }
+}
+
+impl FromStr for EventTypePattern {
+    type Err = InvalidEventType;
+
+    fn from_str(text: &str) -> Result<Self, InvalidEventType> {
+        if text != "*" {
+            check_segments(text.strip_suffix(".*").unwrap_or(text))?;
+        }
+        if text.chars().count() > MAX_EVENT_TYPE_LENGTH {
+            return Err(InvalidEventType::TooLong);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// The choice of a subscription; empty means all, with a type or without.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EventTypeFilter(Vec<EventTypePattern>);
+
+impl EventTypeFilter {
+    /// A filter of these patterns, each kept once, in the order given.
+    pub fn new(patterns: Vec<EventTypePattern>) -> Self {
+        let mut kept: Vec<EventTypePattern> = Vec::with_capacity(patterns.len());
+        for pattern in patterns {
+            if !kept.contains(&pattern) {
+                kept.push(pattern);
+            }
+        }
+        Self(kept)
+    }
+
+    /// Whether every event is wanted, even one without a type.
+    pub fn wants_all(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether an event of this type is wanted.
+    pub fn wants(&self, event_type: &EventType) -> bool {
+        self.wants_all() || self.0.iter().any(|pattern| pattern.matches(event_type))
+    }
+
+    /// The patterns in the order given.
+    pub fn patterns(&self) -> &[EventTypePattern] {
+        &self.0
+    }
+}
+
+fn check_segments(text: &str) -> Result<(), InvalidEventType> {
+    if text.is_empty() {
+        return Err(InvalidEventType::Empty);
+    }
+    if text.chars().count() > MAX_EVENT_TYPE_LENGTH {
+        return Err(InvalidEventType::TooLong);
+    }
+    let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let well_formed = text.split('.').all(|segment| !segment.is_empty() && segment.chars().all(legal));
+    if well_formed { Ok(()) } else { Err(InvalidEventType::Characters) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(patterns: &[&str]) -> EventTypeFilter {
+        EventTypeFilter::new(patterns.iter().map(|p| p.parse().unwrap()).collect())
+    }
+
+    fn wants(patterns: &[&str], event_type: &str) -> bool {
+        filter(patterns).wants(&event_type.parse().unwrap())
+    }
+
+    #[test]
+    fn a_name_matches_itself_and_case_counts() {
+        assert!(wants(&["order.created"], "order.created"));
+        assert!(!wants(&["order.created"], "Order.Created"));
+        assert!(!wants(&["order.created"], "order.created.eu"));
+    }
+
+    #[test]
+    fn a_prefix_matches_whole_segments_only() {
+        assert!(wants(&["order.*"], "order.created"));
+        assert!(wants(&["order.*"], "order.item.added"));
+        assert!(!wants(&["order.*"], "orders.created"));
+        assert!(!wants(&["order.*"], "order"));
+        assert!(wants(&["*"], "anything.at.all"));
+    }
+
+    #[test]
+    fn an_empty_filter_wants_all_and_duplicates_are_kept_once() {
+        assert!(wants(&[], "a"));
+        assert_eq!(filter(&["a.b", "a.b", "c"]).patterns().len(), 2);
+    }
+
+    #[test]
+    fn what_could_not_be_a_header_value_is_refused() {
+        for text in ["", "a b", "a\r\nx: 1", "a\0b", ".a", "a.", "a..b", "é"] {
+            assert!(text.parse::<EventType>().is_err(), "{text:?}");
+        }
+        assert_eq!("a".repeat(129).parse::<EventType>(), Err(InvalidEventType::TooLong));
+        for text in ["order*", "*.created", "order.*.x", "**"] {
+            assert!(text.parse::<EventTypePattern>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Identifiers as types of their own, so that one kind is never passed for another.
+//!
+//! All are UUIDs in their usual hyphenated form, the same in SQL, API and headers.
+//! Events and attempts are UUIDv7: their first 48 bits are milliseconds since 1970,
+//! so one key serves identity, order, paging and the choice of a partition.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use uuid::{NoContext, Timestamp, Uuid};
+
+/// The text is not a UUID in the usual hyphenated form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a UUID in its hyphenated form, as in 0199c5f0-0000-7000-8000-000000000001")]
+pub struct NotAnId;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// The identifier as a plain UUID, for the database driver.
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
+
+            /// A new UUIDv7 that carries `at`, to the millisecond.
+            pub fn at(at: OffsetDateTime) -> Self {
+                Self(uuid_v7(at))
+            }
+        }
+
+        impl From<Uuid> for $name {
+            fn from(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NotAnId;
+
+            fn from_str(text: &str) -> Result<Self, NotAnId> {
+                hyphenated(text).map(Self)
+            }
+        }
+    };
+}
+
+id! {
+    /// Who owns subscriptions, events and keys.
+    TenantId
+}
+id! {
+    /// Where a receiver wants which events.
+    SubscriptionId
+}
+id! {
+    /// What a producer published: the `webhook-id` header and the API's `webhook_id`.
+    EventId
+}
+id! {
+    /// One HTTP request made for a delivery: one row of the delivery log.
+    AttemptId
+}
+id! {
+    /// The public half of an API key.
+    ApiKeyId
+}
+id! {
+    /// One run of a worker process; the owner of its holds.
+    WorkerId
+}
+id! {
+    /// Proof that a delivery is leased to its bearer; fresh for each claim and each accept.
+    LeaseToken
+}
+
+impl EventId {
+    /// When the event was accepted, to the millisecond, as the id carries it.
+    pub fn accepted_at(self) -> Option<OffsetDateTime> {
+        let (seconds, nanoseconds) = self.0.get_timestamp()?.to_unix();
+        let since_epoch = Duration::new(seconds, nanoseconds);
+        Some(OffsetDateTime::UNIX_EPOCH + since_epoch)
+    }
+
+    /// The smallest id an event accepted at `at` could have: a bound for range scans.
+    pub fn floor(at: OffsetDateTime) -> Self {
+        let millis = at.unix_timestamp_nanos().max(0) / 1_000_000;
+        let bits = u64::try_from(millis).unwrap_or(u64::MAX) << 16;
+        Self(Uuid::from_u64_pair(bits, 0))
+    }
+}
+
+fn uuid_v7(at: OffsetDateTime) -> Uuid {
+    let seconds = u64::try_from(at.unix_timestamp()).unwrap_or(0);
+    Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, at.nanosecond()))
+}
+
+fn hyphenated(text: &str) -> Result<Uuid, NotAnId> {
+    const LENGTH: usize = 36;
+    if text.len() != LENGTH {
+        return Err(NotAnId);
+    }
+    Uuid::try_parse(text).map_err(|_| NotAnId)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    #[test]
+    fn an_event_id_carries_its_time_to_the_millisecond() {
+        let at = datetime!(2026-11-23 18:00:00.123456 UTC);
+        let id = EventId::at(at);
+        assert_eq!(id.accepted_at(), Some(datetime!(2026-11-23 18:00:00.123 UTC)));
+        assert!(EventId::floor(at) <= id);
+        assert!(EventId::floor(at + Duration::from_millis(1)) > id);
+    }
+
+    #[test]
+    fn only_the_hyphenated_form_is_an_id() {
+        let text = "0199c5f0-0000-7000-8000-000000000001";
+        assert_eq!(text.parse::<EventId>().map(|id| id.to_string()), Ok(text.to_owned()));
+        for wrong in ["", "abc", "+1", "0199c5f0000070008000000000000001", "{0199c5f0-0000-7000-8000-000000000001}"] {
+            assert_eq!(wrong.parse::<EventId>(), Err(NotAnId), "{wrong}");
+        }
+    }
+}

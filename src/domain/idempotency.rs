@@ -1,0 +1,91 @@
+//! Idempotency keys: a producer's promise that two requests are one.
+
+use std::str::FromStr;
+
+use ring::digest::{Context, SHA256};
+
+use super::event_type::EventType;
+use super::id::SubscriptionId;
+
+/// Longest key, in characters.
+pub const MAX_KEY_LENGTH: usize = 255;
+
+/// Why a text is not an idempotency key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to {MAX_KEY_LENGTH} visible ASCII characters")]
+pub struct InvalidIdempotencyKey;
+
+/// A valid key, unique per tenant for as long as its event lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// The key as given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for IdempotencyKey {
+    type Err = InvalidIdempotencyKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidIdempotencyKey> {
+        let fits = (1..=MAX_KEY_LENGTH).contains(&text.len());
+        let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+        if fits && visible { Ok(Self(text.to_owned())) } else { Err(InvalidIdempotencyKey) }
+    }
+}
+
+/// What must be equal for a repeated key to mean the same request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// The fingerprint of an ingest request: route, subscription, event type and body.
+    pub fn of_ingest(subscription: SubscriptionId, event_type: Option<&EventType>, body: &[u8]) -> Self {
+        let mut context = Context::new(&SHA256);
+        // Each part is preceded by its length, so no two different requests read alike.
+        for part in [
+            b"ingest".as_slice(),
+            subscription.uuid().as_bytes(),
+            event_type.map_or(b"", |name| name.as_str().as_bytes()),
+            body,
+        ] {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(context.finish().as_ref());
+        Self(bytes)
+    }
+
+    /// The 32 bytes of the hash.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_key_is_visible_characters_up_to_255() {
+        assert!("a".repeat(255).parse::<IdempotencyKey>().is_ok());
+        for text in ["", "a b", "é", "a\n", &"a".repeat(256)] {
+            assert_eq!(text.parse::<IdempotencyKey>(), Err(InvalidIdempotencyKey), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_part_of_the_request_counts() {
+        let [one, two] = [1, 2].map(|n| SubscriptionId::from(Uuid::from_u128(n)));
+        let name: EventType = "a.b".parse().unwrap();
+        let base = Fingerprint::of_ingest(one, Some(&name), b"{}");
+        assert_eq!(base, Fingerprint::of_ingest(one, Some(&name), b"{}"));
+        assert_ne!(base, Fingerprint::of_ingest(two, Some(&name), b"{}"));
+        assert_ne!(base, Fingerprint::of_ingest(one, None, b"{}"));
+        assert_ne!(base, Fingerprint::of_ingest(one, Some(&name), b"{ }"));
+    }
+}

@@ -1,0 +1,205 @@
+//! Master keys, and the sealing of secrets at rest.
+//!
+//! A sealed secret is `1 | length of key id | key id | nonce | ciphertext | tag`
+//! (AES-256-GCM). The place where it stands (tenant and subscription) is bound in as
+//! associated data, so a ciphertext copied to another row does not open.
+//! The keyring does not read settings and makes no nonces: both come in.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+
+use super::id::{SubscriptionId, TenantId};
+use super::secret::Secret;
+
+/// Bytes of a nonce; each sealing needs a fresh random one.
+pub const NONCE_BYTES: usize = NONCE_LEN;
+/// Bytes of a master key.
+pub const MASTER_KEY_BYTES: usize = 32;
+/// Longest id of a master key, in bytes.
+pub const MAX_KEY_ID_BYTES: usize = 32;
+
+const FORMAT: u8 = 1;
+
+/// Why a list of master keys is refused. Key material is never repeated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidKeyring {
+    /// The list has no entry.
+    #[error("must list at least one key as id:base64 of 32 bytes")]
+    Empty,
+    /// An entry that is not `id:base64`.
+    #[error("entry {0} must be id:base64, the id 1 to 32 of A-Z a-z 0-9 _ -")]
+    Entry(usize),
+    /// A key that is not 32 bytes of base64.
+    #[error("the key of entry {0} must be base64 of exactly 32 bytes")]
+    Key(usize),
+    /// Two entries with one id.
+    #[error("the id of entry {0} stands twice")]
+    Duplicate(usize),
+}
+
+/// Why a sealed secret does not open.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CannotOpen {
+    /// Sealed with a key that is not in the ring.
+    #[error("sealed with master key '{0}', which is not among POSTRIDER_MASTER_KEYS")]
+    UnknownKey(String),
+    /// Not bytes that this version seals, altered, or moved from another row.
+    #[error("the sealed secret is damaged or belongs to another row")]
+    Damaged,
+}
+
+/// The row a sealed secret belongs to.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// Owner of the subscription.
+    pub tenant: TenantId,
+    /// The subscription whose secret it is.
+    pub subscription: SubscriptionId,
+}
+
+impl Place {
+    fn associated_data(self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        let (tenant, subscription) = bytes.split_at_mut(16);
+        tenant.copy_from_slice(self.tenant.uuid().as_bytes());
+        subscription.copy_from_slice(self.subscription.uuid().as_bytes());
+        bytes
+    }
+}
+
+/// The master keys by id: the first seals, all open.
+pub struct Keyring {
+    keys: Vec<(String, LessSafeKey)>,
+}
+
+impl Keyring {
+    /// Reads `id:base64,id:base64,…`.
+    ///
+    /// # Errors
+    /// [`InvalidKeyring`] names the entry, counted from 1, and the rule.
+    pub fn parse(list: &str) -> Result<Self, InvalidKeyring> {
+        let mut keys: Vec<(String, LessSafeKey)> = Vec::new();
+        for (index, entry) in list.split(',').map(str::trim).filter(|entry| !entry.is_empty()).enumerate() {
+            let position = index + 1;
+            let (id, encoded) = entry.split_once(':').ok_or(InvalidKeyring::Entry(position))?;
+            let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+            if id.is_empty() || id.len() > MAX_KEY_ID_BYTES || !id.chars().all(legal) {
+                return Err(InvalidKeyring::Entry(position));
+            }
+            let bytes = STANDARD.decode(encoded).map_err(|_| InvalidKeyring::Key(position))?;
+            let key = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| InvalidKeyring::Key(position))?;
+            if keys.iter().any(|(known, _)| known == id) {
+                return Err(InvalidKeyring::Duplicate(position));
+            }
+            keys.push((id.to_owned(), LessSafeKey::new(key)));
+        }
+        if keys.is_empty() { Err(InvalidKeyring::Empty) } else { Ok(Self { keys }) }
+    }
+
+    /// The text form of one new key made of these random bytes.
+    pub fn entry(id: &str, key: [u8; MASTER_KEY_BYTES]) -> String {
+        format!("{id}:{}", STANDARD.encode(key))
+    }
+
+    /// Seals a secret for its place. The nonce must be random and never used before.
+    pub fn seal(&self, secret: &Secret, place: Place, nonce: [u8; NONCE_BYTES]) -> Vec<u8> {
+        let (id, key) = self.keys.first().expect("a parsed keyring has at least one key");
+        let mut sealed = vec![FORMAT, u8::try_from(id.len()).expect("key ids are at most 32 bytes")];
+        sealed.extend_from_slice(id.as_bytes());
+        sealed.extend_from_slice(&nonce);
+        let mut body = secret.reveal().as_bytes().to_vec();
+        key.seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(place.associated_data()),
+            &mut body,
+        )
+        .expect("AES-GCM seals anything shorter than 64 GiB");
+        sealed.extend_from_slice(&body);
+        sealed
+    }
+
+    /// Opens what [`Keyring::seal`] made for the same place.
+    ///
+    /// # Errors
+    /// [`CannotOpen`] when the key is missing or the bytes are not what was sealed there.
+    pub fn open(&self, sealed: &[u8], place: Place) -> Result<Secret, CannotOpen> {
+        let (format, rest) = sealed.split_first().ok_or(CannotOpen::Damaged)?;
+        let (id_length, rest) = rest.split_first().ok_or(CannotOpen::Damaged)?;
+        if *format != FORMAT {
+            return Err(CannotOpen::Damaged);
+        }
+        let (id, rest) = rest.split_at_checked(usize::from(*id_length)).ok_or(CannotOpen::Damaged)?;
+        let (nonce, body) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(CannotOpen::Damaged)?;
+        let key = self.keys.iter().find(|(known, _)| known.as_bytes() == id).map(|(_, key)| key);
+        let key = key.ok_or_else(|| CannotOpen::UnknownKey(String::from_utf8_lossy(id).into_owned()))?;
+        let mut body = body.to_vec();
+        let text = key
+            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(place.associated_data()), &mut body)
+            .map_err(|_| CannotOpen::Damaged)?;
+        let text = std::str::from_utf8(text).map_err(|_| CannotOpen::Damaged)?;
+        Secret::parse(text).map_err(|_| CannotOpen::Damaged)
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.keys.iter().map(|(id, _)| id)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn ring(ids: &[&str]) -> Keyring {
+        let entries: Vec<String> = ids.iter().map(|id| Keyring::entry(id, [id.len() as u8; 32])).collect();
+        Keyring::parse(&entries.join(",")).unwrap()
+    }
+
+    fn place(n: u128) -> Place {
+        Place { tenant: Uuid::from_u128(1).into(), subscription: Uuid::from_u128(n).into() }
+    }
+
+    #[test]
+    fn what_is_sealed_opens_in_its_place_only() {
+        let secret = Secret::from_random([9; 32]);
+        let sealed = ring(&["a"]).seal(&secret, place(2), [3; 12]);
+        assert_eq!(ring(&["a"]).open(&sealed, place(2)), Ok(secret.clone()));
+        assert_eq!(ring(&["a"]).open(&sealed, place(3)), Err(CannotOpen::Damaged));
+        assert!(!sealed.windows(8).any(|window| secret.reveal().as_bytes().starts_with(window)));
+    }
+
+    #[test]
+    fn the_first_key_seals_and_all_open() {
+        let secret = Secret::from_random([9; 32]);
+        let old = ring(&["old"]).seal(&secret, place(2), [3; 12]);
+        let both = ring(&["newer", "old"]);
+        assert_eq!(both.open(&old, place(2)), Ok(secret.clone()));
+        let new = both.seal(&secret, place(2), [4; 12]);
+        assert_eq!(ring(&["old"]).open(&new, place(2)), Err(CannotOpen::UnknownKey("newer".into())));
+    }
+
+    #[test]
+    fn any_changed_byte_is_damage() {
+        let sealed = ring(&["a"]).seal(&Secret::from_random([9; 32]), place(2), [3; 12]);
+        for index in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[index] ^= 1;
+            assert!(ring(&["a"]).open(&changed, place(2)).is_err(), "byte {index}");
+            assert!(ring(&["a"]).open(&sealed[..index], place(2)).is_err(), "cut at {index}");
+        }
+    }
+
+    #[test]
+    fn a_bad_list_names_the_entry() {
+        let good = Keyring::entry("a", [1; 32]);
+        assert_eq!(Keyring::parse("").err(), Some(InvalidKeyring::Empty));
+        assert_eq!(Keyring::parse("nokey").err(), Some(InvalidKeyring::Entry(1)));
+        assert_eq!(Keyring::parse(&format!("{good},b:c2hvcnQ=")).err(), Some(InvalidKeyring::Key(2)));
+        assert_eq!(Keyring::parse(&format!("{good},{good}")).err(), Some(InvalidKeyring::Duplicate(2)));
+    }
+}

@@ -1,0 +1,26 @@
+//! The words and rules that every other part shares.
+//!
+//! Pure: nothing here does I/O, awaits, reads a clock or rolls dice; times and
+//! random bytes come in as arguments. A value of one of these types is valid:
+//! parsing happens at the edge and nothing inside checks again.
+
+pub mod address;
+pub mod attempt;
+pub mod backoff;
+pub mod delivery;
+pub mod duration;
+pub mod event;
+pub mod event_type;
+pub mod handoff;
+pub mod id;
+pub mod idempotency;
+pub mod keyring;
+pub mod next_step;
+pub mod outcome;
+pub mod payload;
+pub mod retry_after;
+pub mod secret;
+pub mod signature;
+pub mod slots;
+pub mod subscription;
+pub mod target;

@@ -1,0 +1,125 @@
+//! What follows from an outcome.
+
+use std::time::Duration;
+
+use super::backoff::{Jitter, MAX_DELAY, RetrySchedule};
+use super::outcome::Outcome;
+
+/// Why a delivery ended without success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndReason {
+    /// The schedule has no further attempt.
+    Exhausted,
+    /// The receiver answered 410: it wants no more.
+    Gone,
+    /// The target must not be dialled; trying again would not change that.
+    BlockedAddress,
+}
+
+impl EndReason {
+    /// The word, as it stands in `undelivered` and the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exhausted => "exhausted",
+            Self::Gone => "gone",
+            Self::BlockedAddress => "blocked_address",
+        }
+    }
+}
+
+/// What follows from an attempt, or from none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextStep {
+    /// Delivered: the queue's row goes.
+    Done,
+    /// Try again after this delay.
+    RetryIn(Duration),
+    /// Ended without success.
+    GiveUp(EndReason),
+    /// Nothing was sent: due again at once, and the attempt is not counted.
+    HandBack,
+    /// Nothing was sent: parked until the subscription has a free slot here.
+    Park,
+}
+
+/// The rule of retries, the same for every delivery of a worker.
+#[derive(Debug, Clone)]
+pub struct RetryPolicy {
+    /// The delays between attempts.
+    pub schedule: RetrySchedule,
+    /// How far delays stray.
+    pub jitter: Jitter,
+}
+
+/// What is known after an attempt.
+#[derive(Debug, Clone, Copy)]
+pub struct AttemptMade {
+    /// What it met.
+    pub outcome: Outcome,
+    /// The status of the final head, if one arrived.
+    pub status: Option<u16>,
+    /// How long the receiver asked us to wait.
+    pub retry_after: Option<Duration>,
+    /// Attempts made so far that used up a step of the schedule, this one included.
+    pub counted: u16,
+}
+
+const GONE: u16 = 410;
+
+impl RetryPolicy {
+    /// What follows, for this roll of the dice (from 0 up to 1).
+    pub fn next_step(&self, made: AttemptMade, roll: f64) -> NextStep {
+        if made.outcome.is_success() {
+            return NextStep::Done;
+        }
+        if made.status == Some(GONE) {
+            return NextStep::GiveUp(EndReason::Gone);
+        }
+        if made.outcome == Outcome::BlockedAddress {
+            return NextStep::GiveUp(EndReason::BlockedAddress);
+        }
+        match self.schedule.delay_after(made.counted) {
+            None => NextStep::GiveUp(EndReason::Exhausted),
+            Some(delay) => {
+                let scheduled = self.jitter.apply(delay, roll);
+                let asked = made.retry_after.unwrap_or(Duration::ZERO).min(MAX_DELAY);
+                NextStep::RetryIn(scheduled.max(asked))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> RetryPolicy {
+        RetryPolicy { schedule: "10s,20s".parse().unwrap(), jitter: Jitter::new(0.0).unwrap() }
+    }
+
+    fn step(outcome: Outcome, status: Option<u16>, retry_after: Option<u64>, counted: u16) -> NextStep {
+        let retry_after = retry_after.map(Duration::from_secs);
+        policy().next_step(AttemptMade { outcome, status, retry_after, counted }, 0.5)
+    }
+
+    #[test]
+    fn a_failure_follows_the_schedule_and_then_ends() {
+        assert_eq!(step(Outcome::Http5xx, Some(500), None, 1), NextStep::RetryIn(Duration::from_secs(10)));
+        assert_eq!(step(Outcome::Timeout, None, None, 2), NextStep::RetryIn(Duration::from_secs(20)));
+        assert_eq!(step(Outcome::Timeout, None, None, 3), NextStep::GiveUp(EndReason::Exhausted));
+    }
+
+    #[test]
+    fn retry_after_raises_the_delay_up_to_a_day_and_never_lowers_it() {
+        assert_eq!(step(Outcome::Http5xx, Some(503), Some(120), 1), NextStep::RetryIn(Duration::from_secs(120)));
+        assert_eq!(step(Outcome::Http4xx, Some(429), Some(1), 1), NextStep::RetryIn(Duration::from_secs(10)));
+        assert_eq!(step(Outcome::Http5xx, Some(503), Some(u64::MAX), 1), NextStep::RetryIn(MAX_DELAY));
+    }
+
+    #[test]
+    fn gone_and_blocked_end_at_once() {
+        assert_eq!(step(Outcome::Http4xx, Some(410), None, 1), NextStep::GiveUp(EndReason::Gone));
+        assert_eq!(step(Outcome::BlockedAddress, None, None, 1), NextStep::GiveUp(EndReason::BlockedAddress));
+        assert_eq!(step(Outcome::Delivered, Some(204), None, 1), NextStep::Done);
+    }
+}

@@ -1,0 +1,209 @@
+//! What an attempt met. Failures of receivers are data, never errors.
+
+use std::fmt;
+
+/// The coarse, stable word of an attempt's outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// A 2xx head arrived in time.
+    Delivered,
+    /// A 1xx head as the final answer.
+    Http1xx,
+    /// A redirect; it is not followed.
+    Http3xx,
+    /// A 4xx head.
+    Http4xx,
+    /// A 5xx head.
+    Http5xx,
+    /// A status outside 100 to 599.
+    HttpOther,
+    /// No complete head within the attempt's deadline.
+    Timeout,
+    /// No TCP connection within the connect budget.
+    ConnectTimeout,
+    /// The port is closed.
+    ConnectRefused,
+    /// No route to the address.
+    ConnectUnreachable,
+    /// The connection was reset.
+    Reset,
+    /// The receiver closed before a complete head.
+    ClosedEarly,
+    /// What arrived is not HTTP.
+    BadResponse,
+    /// The head is larger than the limits.
+    ResponseTooLarge,
+    /// The certificate is not signed by a trusted root.
+    TlsUntrusted,
+    /// The certificate is expired or not yet valid.
+    TlsExpired,
+    /// The certificate is for another name.
+    TlsName,
+    /// The certificate is invalid in another way.
+    TlsInvalid,
+    /// No TLS version in common.
+    TlsVersion,
+    /// What arrived is not TLS, or breaks it.
+    TlsProtocol,
+    /// The receiver ended the handshake with an alert.
+    TlsAlert,
+    /// The name could not be resolved.
+    DnsFailed,
+    /// The name has no address.
+    DnsNoAddress,
+    /// No DNS answer within its budget.
+    DnsTimeout,
+    /// The target leads to an address that must not be dialled.
+    BlockedAddress,
+    /// The worker was lost before the outcome was recorded.
+    Unknown,
+}
+
+impl Outcome {
+    /// Every outcome, for metrics and documents.
+    pub const ALL: [Self; 26] = [
+        Self::Delivered,
+        Self::Http1xx,
+        Self::Http3xx,
+        Self::Http4xx,
+        Self::Http5xx,
+        Self::HttpOther,
+        Self::Timeout,
+        Self::ConnectTimeout,
+        Self::ConnectRefused,
+        Self::ConnectUnreachable,
+        Self::Reset,
+        Self::ClosedEarly,
+        Self::BadResponse,
+        Self::ResponseTooLarge,
+        Self::TlsUntrusted,
+        Self::TlsExpired,
+        Self::TlsName,
+        Self::TlsInvalid,
+        Self::TlsVersion,
+        Self::TlsProtocol,
+        Self::TlsAlert,
+        Self::DnsFailed,
+        Self::DnsNoAddress,
+        Self::DnsTimeout,
+        Self::BlockedAddress,
+        Self::Unknown,
+    ];
+
+    /// The outcome of a final response head with this status.
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            100..=199 => Self::Http1xx,
+            200..=299 => Self::Delivered,
+            300..=399 => Self::Http3xx,
+            400..=499 => Self::Http4xx,
+            500..=599 => Self::Http5xx,
+            _ => Self::HttpOther,
+        }
+    }
+
+    /// The word, as it stands in the log, the API and the metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Http1xx => "http_1xx",
+            Self::Http3xx => "http_3xx",
+            Self::Http4xx => "http_4xx",
+            Self::Http5xx => "http_5xx",
+            Self::HttpOther => "http_other",
+            Self::Timeout => "timeout",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::ConnectRefused => "connect_refused",
+            Self::ConnectUnreachable => "connect_unreachable",
+            Self::Reset => "reset",
+            Self::ClosedEarly => "closed_early",
+            Self::BadResponse => "bad_response",
+            Self::ResponseTooLarge => "response_too_large",
+            Self::TlsUntrusted => "tls_untrusted",
+            Self::TlsExpired => "tls_expired",
+            Self::TlsName => "tls_name",
+            Self::TlsInvalid => "tls_invalid",
+            Self::TlsVersion => "tls_version",
+            Self::TlsProtocol => "tls_protocol",
+            Self::TlsAlert => "tls_alert",
+            Self::DnsFailed => "dns_failed",
+            Self::DnsNoAddress => "dns_no_address",
+            Self::DnsTimeout => "dns_timeout",
+            Self::BlockedAddress => "blocked_address",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether the receiver has the event.
+    pub fn is_success(self) -> bool {
+        self == Self::Delivered
+    }
+
+    /// One sentence for people, after the word; `None` for a success.
+    pub fn message(self, status: Option<u16>) -> Option<String> {
+        let sentence = match (self, status) {
+            (Self::Delivered, _) => return None,
+            (Self::Http3xx, Some(status)) => format!("the receiver answered {status}; redirects are not followed"),
+            (_, Some(status)) => format!("the receiver answered {status}"),
+            (other, None) => other.sentence().to_owned(),
+        };
+        Some(format!("{self}: {sentence}"))
+    }
+
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::Delivered => "the receiver has it",
+            Self::Http1xx | Self::Http3xx | Self::Http4xx | Self::Http5xx | Self::HttpOther => {
+                "the receiver did not answer 2xx"
+            }
+            Self::Timeout => "no complete answer within the time limit",
+            Self::ConnectTimeout => "no connection within the time limit",
+            Self::ConnectRefused => "the receiver refused the connection",
+            Self::ConnectUnreachable => "there is no route to the receiver",
+            Self::Reset => "the receiver reset the connection",
+            Self::ClosedEarly => "the receiver closed the connection before answering",
+            Self::BadResponse => "the answer is not valid HTTP",
+            Self::ResponseTooLarge => "the head of the answer is larger than 64 headers or 64 KiB",
+            Self::TlsUntrusted => "the certificate is not signed by a trusted authority",
+            Self::TlsExpired => "the certificate is expired or not yet valid",
+            Self::TlsName => "the certificate is for another name",
+            Self::TlsInvalid => "the certificate is not valid for this use",
+            Self::TlsVersion => "no TLS version from 1.2 in common",
+            Self::TlsProtocol => "the receiver does not speak TLS on this port",
+            Self::TlsAlert => "the receiver ended the TLS handshake",
+            Self::DnsFailed => "the name could not be resolved",
+            Self::DnsNoAddress => "the name has no address",
+            Self::DnsTimeout => "no DNS answer within the time limit",
+            Self::BlockedAddress => "the target leads to an address that is not to be dialled",
+            Self::Unknown => "the worker was lost before the outcome was recorded",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_begins_with_the_word() {
+        assert_eq!(Outcome::Http5xx.message(Some(500)).as_deref(), Some("http_5xx: the receiver answered 500"));
+        assert_eq!(Outcome::Delivered.message(Some(200)), None);
+        for outcome in Outcome::ALL {
+            let message = outcome.message(None);
+            assert!(outcome.is_success() || message.is_some_and(|text| text.starts_with(outcome.as_str())));
+        }
+    }
+
+    #[test]
+    fn every_status_has_an_outcome_and_only_2xx_succeeds() {
+        for status in 0..=999 {
+            assert_eq!(Outcome::of_status(status).is_success(), (200..300).contains(&status), "{status}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The shared secret that signs a subscription's deliveries.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// What stands in an answer instead of a secret.
+pub const MASK: &str = "********";
+/// Prefix of a Standard Webhooks secret.
+pub const PREFIX: &str = "whsec_";
+/// Bytes of a generated secret; Standard Webhooks asks for 24 to 64.
+pub const GENERATED_BYTES: usize = 32;
+
+const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+const TEXT_BYTES: std::ops::RangeInclusive<usize> = 8..=256;
+
+/// Why a text is not a secret. The text itself is never repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSecret {
+    /// `whsec_` followed by something that is not canonical padded base64.
+    #[error("after 'whsec_' must stand canonical base64 of the standard alphabet, with padding")]
+    NotBase64,
+    /// `whsec_` with a key of the wrong length.
+    #[error("after 'whsec_' must stand base64 of 24 to 64 bytes")]
+    KeyLength,
+    /// A plain text of the wrong length.
+    #[error("must be 8 to 256 bytes of UTF-8, or 'whsec_' and base64 of 24 to 64 bytes")]
+    TextLength,
+    /// A control character in a plain text.
+    #[error("must not contain control characters")]
+    ControlCharacter,
+    /// The mask of an answer was sent back.
+    #[error("is the mask of an answer; leave the field out to keep the secret")]
+    Mask,
+}
+
+/// A valid secret. Its text is shown once, to whoever set it or had it made.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret {
+    text: String,
+    key: Vec<u8>,
+}
+
+impl Secret {
+    /// Reads a secret as a user gives it: `whsec_` and base64 of the key, or any
+    /// other text, which then is the key itself.
+    ///
+    /// # Errors
+    /// [`InvalidSecret`] names the rule that the text breaks.
+    pub fn parse(text: &str) -> Result<Self, InvalidSecret> {
+        if text == MASK {
+            return Err(InvalidSecret::Mask);
+        }
+        let key = match text.strip_prefix(PREFIX) {
+            Some(encoded) => {
+                let key = STANDARD.decode(encoded).map_err(|_| InvalidSecret::NotBase64)?;
+                if !KEY_BYTES.contains(&key.len()) {
+                    return Err(InvalidSecret::KeyLength);
+                }
+                key
+            }
+            None if !TEXT_BYTES.contains(&text.len()) => return Err(InvalidSecret::TextLength),
+            None if text.chars().any(char::is_control) => return Err(InvalidSecret::ControlCharacter),
+            None => text.as_bytes().to_vec(),
+        };
+        Ok(Self { text: text.to_owned(), key })
+    }
+
+    /// A `whsec_` secret made of these random bytes.
+    pub fn from_random(bytes: [u8; GENERATED_BYTES]) -> Self {
+        Self { text: format!("{PREFIX}{}", STANDARD.encode(bytes)), key: bytes.to_vec() }
+    }
+
+    /// The text form, for the one answer that may show it and for sealing.
+    pub fn reveal(&self) -> &str {
+        &self.text
+    }
+
+    /// The HMAC key.
+    pub fn key(&self) -> &[u8] {
+        &self.key
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_standard_secret_is_its_decoded_key() {
+        let secret = Secret::parse("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD").unwrap();
+        assert_eq!(secret.key().len(), 24);
+        assert_eq!(secret.reveal(), "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD");
+    }
+
+    #[test]
+    fn any_other_text_is_the_key_itself() {
+        assert_eq!(Secret::parse("correct horse").unwrap().key(), b"correct horse");
+    }
+
+    #[test]
+    fn a_generated_secret_reads_back() {
+        let made = Secret::from_random([7; GENERATED_BYTES]);
+        assert_eq!(Secret::parse(made.reveal()), Ok(made));
+    }
+
+    #[test]
+    fn each_rule_has_its_refusal() {
+        let cases = [
+            ("whsec_c2hvcnQ=", InvalidSecret::KeyLength),
+            ("whsec_", InvalidSecret::KeyLength),
+            ("whsec_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_", InvalidSecret::NotBase64),
+            ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS", InvalidSecret::NotBase64),
+            ("", InvalidSecret::TextLength),
+            ("short", InvalidSecret::TextLength),
+            ("with a \0 inside", InvalidSecret::ControlCharacter),
+            (MASK, InvalidSecret::Mask),
+        ];
+        for (text, refusal) in cases {
+            assert_eq!(Secret::parse(text), Err(refusal), "{text}");
+        }
+    }
+
+    #[test]
+    fn debug_output_shows_nothing() {
+        let secret = Secret::parse("canary-canary-canary").unwrap();
+        assert!(!format!("{secret:?}").contains("canary"));
+    }
+}

@@ -1,0 +1,73 @@
+//! A subscription: where a receiver wants which events, and its secret.
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use super::event_type::{EventType, EventTypeFilter};
+use super::id::{SubscriptionId, TenantId};
+use super::secret::Secret;
+use super::target::Target;
+
+/// Longest description, in characters.
+pub const MAX_DESCRIPTION_LENGTH: usize = 500;
+
+/// A subscription as it stood at one version of its row.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    /// Its id.
+    pub id: SubscriptionId,
+    /// Its owner.
+    pub tenant: TenantId,
+    /// Grows by one with every write; a copy is current while the row has its version.
+    pub version: i64,
+    /// Where its deliveries go, and what signs them.
+    pub destination: Arc<Destination>,
+    /// Which events it wants.
+    pub event_types: EventTypeFilter,
+    /// Free text of its owner.
+    pub description: Option<String>,
+    /// Whether deliveries are sent.
+    pub is_active: bool,
+    /// Why it is not active, when postrider decided that: `gone`.
+    pub disabled_reason: Option<String>,
+    /// Whether ingest asks for a signature.
+    pub verify_ingest: bool,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// When it was last written.
+    pub updated_at: OffsetDateTime,
+}
+
+/// What sending to a subscription needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// Where to.
+    pub target: Target,
+    /// The live secrets; each signs.
+    pub secrets: Vec<Secret>,
+}
+
+/// Why a subscription does not take an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotWanted {
+    /// It filters by type, and the event has none.
+    TypeMissing,
+    /// Its filter does not name this type.
+    TypeNotWanted,
+}
+
+impl Subscription {
+    /// Whether an event of this type, or of none, is wanted.
+    ///
+    /// # Errors
+    /// [`NotWanted`] says why not.
+    pub fn check_wanted(&self, event_type: Option<&EventType>) -> Result<(), NotWanted> {
+        match event_type {
+            None if self.event_types.wants_all() => Ok(()),
+            None => Err(NotWanted::TypeMissing),
+            Some(name) if self.event_types.wants(name) => Ok(()),
+            Some(_) => Err(NotWanted::TypeNotWanted),
+        }
+    }
+}

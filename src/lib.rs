@@ -1,0 +1,3 @@
+//! postrider delivers webhooks, with PostgreSQL as the queue.
+
+pub mod domain;
