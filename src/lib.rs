@@ -1,3 +1,4 @@
 //! postrider delivers webhooks, with PostgreSQL as the queue.
 
+pub mod config;
 pub mod domain;

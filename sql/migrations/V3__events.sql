@@ -1,0 +1,36 @@
+-- What producers publish: immutable, partitioned by day of its id.
+
+-- The smallest UUIDv7 that carries this moment: a bound for partitions and range scans.
+create function uuid_v7_floor(at timestamptz) returns uuid
+language sql immutable strict parallel safe
+return (
+    lpad(to_hex(floor(extract(epoch from at) * 1000)::bigint), 12, '0') || repeat('0', 20)
+)::uuid;
+
+-- A new UUIDv7 of this moment, for rows made in SQL.
+create function uuid_v7() returns uuid
+language sql volatile parallel safe
+return (
+    lpad(to_hex(floor(extract(epoch from clock_timestamp()) * 1000)::bigint), 12, '0')
+    || '7' || substr(replace(gen_random_uuid()::text, '-', ''), 14, 19)
+)::uuid;
+
+create table events (
+    tenant_id uuid not null,
+    id uuid not null,
+    event_type text,
+    -- The bytes received, which are the bytes sent: never json or jsonb.
+    payload bytea not null,
+    accepted_at timestamptz not null default now(),
+    constraint events_pkey primary key (tenant_id, id)
+) partition by range (id);
+
+-- Only for requests that carry a key; it lives as long as its event.
+create table idempotency_keys (
+    tenant_id uuid not null,
+    key text not null,
+    event_id uuid not null,
+    fingerprint bytea not null,
+    constraint idempotency_keys_pkey primary key (tenant_id, key),
+    constraint idempotency_keys_fingerprint_length check (octet_length(fingerprint) = 32)
+);

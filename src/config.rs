@@ -1,0 +1,412 @@
+//! Every setting, with unit, default and variable: the only reader of the environment.
+//!
+//! [`Settings`] is what a user writes (flags, environment, `.env`); [`Config`] is what the
+//! program runs on: checked, with defaults filled in.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use ipnet::IpNet;
+
+use crate::domain::address::AddressPolicy;
+use crate::domain::backoff::{Jitter, RetrySchedule};
+use crate::domain::duration::parse_duration;
+use crate::domain::keyring::Keyring;
+use crate::domain::next_step::RetryPolicy;
+use crate::domain::slots::SlotLimits;
+use crate::domain::target::TargetPolicy;
+
+/// Least time between an attempt's deadline and the end of its lease.
+pub const LEASE_MARGIN: Duration = Duration::from_secs(5);
+
+const DEFAULT_LEASE_MARGIN: Duration = Duration::from_secs(15);
+const REQUEST_TIMEOUT_RANGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
+
+/// What a user may set. Durations are written `250ms`, `10s`, `5m`, `72h`, `5d`; sizes are
+/// bytes; lists are separated by commas; booleans are `true` or `false`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Settings {
+    /// PostgreSQL to use, as a postgres:// URL
+    #[arg(long, env = "DATABASE_URL", value_name = "DATABASE_URL", hide_env_values = true, global = true)]
+    pub database_url: Option<String>,
+    /// File to read DATABASE_URL from
+    #[arg(long, env = "DATABASE_URL_FILE", value_name = "DATABASE_URL_FILE", global = true)]
+    pub database_url_file: Option<PathBuf>,
+    /// The same database without a pooler between, for LISTEN and migrations
+    #[arg(
+        long,
+        env = "DATABASE_DIRECT_URL",
+        value_name = "DATABASE_DIRECT_URL",
+        hide_env_values = true,
+        global = true
+    )]
+    pub database_direct_url: Option<String>,
+    /// Whether to use prepared statements; false behind pgbouncer older than 1.21 [default: true]
+    #[arg(long, env = "POSTRIDER_DB_PREPARE", value_name = "POSTRIDER_DB_PREPARE", global = true)]
+    pub db_prepare: Option<bool>,
+    /// Most connections to PostgreSQL of this process, from 4 [default: 10]
+    #[arg(long, env = "POSTRIDER_DB_POOL_SIZE", value_name = "POSTRIDER_DB_POOL_SIZE", global = true)]
+    pub db_pool_size: Option<usize>,
+    /// Whether to bring the schema up at start; false only checks it [default: true]
+    #[arg(long, env = "POSTRIDER_MIGRATE", value_name = "POSTRIDER_MIGRATE", global = true)]
+    pub migrate: Option<bool>,
+    /// Address of the API [default: 127.0.0.1:8000]
+    #[arg(long, env = "POSTRIDER_LISTEN", value_name = "POSTRIDER_LISTEN", global = true)]
+    pub listen: Option<SocketAddr>,
+    /// Address of /metrics, /healthz and /readyz [default: 127.0.0.1:9000]
+    #[arg(long, env = "POSTRIDER_OPS_LISTEN", value_name = "POSTRIDER_OPS_LISTEN", global = true)]
+    pub ops_listen: Option<SocketAddr>,
+    /// Whether requests need an API key [default: keys; off in dev]
+    #[arg(long, env = "POSTRIDER_AUTH", value_name = "POSTRIDER_AUTH", global = true)]
+    pub auth: Option<AuthMode>,
+    /// Keys that seal secrets at rest, as id:base64 of 32 bytes; the first seals, all open
+    #[arg(
+        long,
+        env = "POSTRIDER_MASTER_KEYS",
+        value_name = "POSTRIDER_MASTER_KEYS",
+        hide_env_values = true,
+        global = true
+    )]
+    pub master_keys: Option<String>,
+    /// File to read POSTRIDER_MASTER_KEYS from
+    #[arg(long, env = "POSTRIDER_MASTER_KEYS_FILE", value_name = "POSTRIDER_MASTER_KEYS_FILE", global = true)]
+    pub master_keys_file: Option<PathBuf>,
+    /// Delays between attempts: n entries make n retries; or "standard" [default: 10s,20s,40s,80s,160s]
+    #[arg(long, env = "POSTRIDER_RETRY_SCHEDULE", value_name = "POSTRIDER_RETRY_SCHEDULE", global = true)]
+    pub retry_schedule: Option<RetrySchedule>,
+    /// Each delay is multiplied by a factor between 1 - j and 1 + j; from 0 to 0.5 [default: 0.1]
+    #[arg(long, env = "POSTRIDER_RETRY_JITTER", value_name = "POSTRIDER_RETRY_JITTER", global = true)]
+    pub retry_jitter: Option<f64>,
+    /// Time limit of one attempt, from 1s to 60s [default: 10s]
+    #[arg(long, env = "POSTRIDER_REQUEST_TIMEOUT", value_name = "POSTRIDER_REQUEST_TIMEOUT", value_parser = parse_duration, global = true)]
+    pub request_timeout: Option<Duration>,
+    /// How long a claimed delivery belongs to its worker; at least the request timeout and 5s [default: request timeout and 15s]
+    #[arg(long, env = "POSTRIDER_LEASE", value_name = "POSTRIDER_LEASE", value_parser = parse_duration, global = true)]
+    pub lease: Option<Duration>,
+    /// Most deliveries in flight in this process [default: 512]
+    #[arg(long, env = "POSTRIDER_MAX_IN_FLIGHT", value_name = "POSTRIDER_MAX_IN_FLIGHT", global = true)]
+    pub max_in_flight: Option<usize>,
+    /// Most requests in flight to one subscription from this process [default: 64]
+    #[arg(
+        long,
+        env = "POSTRIDER_MAX_IN_FLIGHT_PER_SUBSCRIPTION",
+        value_name = "POSTRIDER_MAX_IN_FLIGHT_PER_SUBSCRIPTION",
+        global = true
+    )]
+    pub max_in_flight_per_subscription: Option<usize>,
+    /// Age at which a pending delivery expires [default: 96h]
+    #[arg(long, env = "POSTRIDER_DELIVERY_LIFETIME", value_name = "POSTRIDER_DELIVERY_LIFETIME", value_parser = parse_duration, global = true)]
+    pub delivery_lifetime: Option<Duration>,
+    /// Largest payload, in bytes [default: 1048576]
+    #[arg(long, env = "POSTRIDER_MAX_PAYLOAD_BYTES", value_name = "POSTRIDER_MAX_PAYLOAD_BYTES", global = true)]
+    pub max_payload_bytes: Option<usize>,
+    /// Networks that may be dialled though they are not public, as CIDRs [default: none; loopback in dev]
+    #[arg(long, env = "POSTRIDER_ALLOW_TARGETS", value_name = "POSTRIDER_ALLOW_TARGETS", global = true)]
+    pub allow_targets: Option<Networks>,
+    /// Networks that must not be dialled though they are public, as CIDRs [default: none]
+    #[arg(long, env = "POSTRIDER_DENY_TARGETS", value_name = "POSTRIDER_DENY_TARGETS", global = true)]
+    pub deny_targets: Option<Networks>,
+    /// Whether targets may be plain http [default: false; true in dev]
+    #[arg(long, env = "POSTRIDER_ALLOW_HTTP", value_name = "POSTRIDER_ALLOW_HTTP", global = true)]
+    pub allow_http: Option<bool>,
+    /// How long a stopping process waits for what is in flight [default: request timeout and 5s]
+    #[arg(long, env = "POSTRIDER_SHUTDOWN_GRACE", value_name = "POSTRIDER_SHUTDOWN_GRACE", value_parser = parse_duration, global = true)]
+    pub shutdown_grace: Option<Duration>,
+    /// What to log: error, warn, info, debug, trace, or a filter such as postrider=debug [default: info]
+    #[arg(long, env = "POSTRIDER_LOG", value_name = "POSTRIDER_LOG", global = true)]
+    pub log: Option<String>,
+    /// How to log [default: text]
+    #[arg(long, env = "POSTRIDER_LOG_FORMAT", value_name = "POSTRIDER_LOG_FORMAT", global = true)]
+    pub log_format: Option<LogFormat>,
+}
+
+/// Whether requests need an API key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AuthMode {
+    /// Every request needs one, or a valid signature at ingest.
+    Keys,
+    /// Every request counts as having an admin key of the default tenant.
+    Off,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// A list of CIDRs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Networks(pub Vec<IpNet>);
+
+impl FromStr for Networks {
+    type Err = &'static str;
+
+    fn from_str(list: &str) -> Result<Self, Self::Err> {
+        let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        let networks = entries
+            .map(|entry| entry.parse().map_err(|_| "must be CIDRs separated by commas, as in 10.0.0.0/8,fd00::/8"));
+        networks.collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// Where the program runs, which decides some defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// On somebody's behalf: keys and https required, public targets only.
+    Production,
+    /// `postrider dev`: no keys, http and loopback targets allowed.
+    Development,
+}
+
+/// Why a setting is refused. Secrets are never repeated.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidSetting {
+    /// A setting without default is not set.
+    #[error("{0} is not set: {1}")]
+    Missing(&'static str, &'static str),
+    /// A value breaks a rule.
+    #[error("{0} {1}")]
+    Rule(&'static str, String),
+    /// A `NAME_FILE` cannot be read.
+    #[error("{name} names {path}, which cannot be read: {source}", path = path.display())]
+    File {
+        /// The setting.
+        name: &'static str,
+        /// The file it names.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// A text that stays out of logs and debug output.
+#[derive(Clone)]
+pub struct Private(pub String);
+
+impl fmt::Debug for Private {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(not shown)")
+    }
+}
+
+/// How to reach PostgreSQL.
+#[derive(Debug, Clone)]
+pub struct DatabaseConfig {
+    /// For ordinary connections; may lead through a pooler.
+    pub url: Private,
+    /// For LISTEN and migrations; without it there behind a pooler, only polling is left.
+    pub direct_url: Private,
+    /// Whether statements are prepared.
+    pub prepare: bool,
+    /// Most connections of this process.
+    pub pool_size: usize,
+    /// Whether to bring the schema up at start.
+    pub migrate: bool,
+}
+
+/// What the program runs on.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// PostgreSQL.
+    pub database: DatabaseConfig,
+    /// Address of the API.
+    pub listen: SocketAddr,
+    /// Address of metrics and health.
+    pub ops_listen: SocketAddr,
+    /// Whether requests need a key.
+    pub auth: AuthMode,
+    /// What seals secrets at rest.
+    pub keyring: Arc<Keyring>,
+    /// When failed deliveries are tried again.
+    pub retries: RetryPolicy,
+    /// Time limit of one attempt.
+    pub request_timeout: Duration,
+    /// How long a claimed delivery belongs to its worker.
+    pub lease: Duration,
+    /// How many deliveries may be in flight.
+    pub slots: SlotLimits,
+    /// Age at which a pending delivery expires.
+    pub delivery_lifetime: Duration,
+    /// Largest payload, in bytes.
+    pub max_payload_bytes: usize,
+    /// What may be a target.
+    pub targets: TargetPolicy,
+    /// How long a stopping process waits for what is in flight.
+    pub shutdown_grace: Duration,
+}
+
+impl Settings {
+    /// The database settings alone, for commands that need no more.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] names the setting and the rule.
+    pub fn database(&self) -> Result<DatabaseConfig, InvalidSetting> {
+        let url = secret("DATABASE_URL_FILE", self.database_url.as_deref(), self.database_url_file.as_deref())?.ok_or(
+            InvalidSetting::Missing(
+                "DATABASE_URL",
+                "it names the PostgreSQL to use, as in postgres://user:password@host/database",
+            ),
+        )?;
+        let direct_url = self.database_direct_url.clone().filter(|url| !url.is_empty()).unwrap_or_else(|| url.clone());
+        let pool_size = self.db_pool_size.unwrap_or(10);
+        rule(pool_size >= 4, "POSTRIDER_DB_POOL_SIZE", "must be at least 4")?;
+        Ok(DatabaseConfig {
+            url: Private(url),
+            direct_url: Private(direct_url),
+            prepare: self.db_prepare.unwrap_or(true),
+            pool_size,
+            migrate: self.migrate.unwrap_or(true),
+        })
+    }
+
+    /// Checks everything and fills in the defaults of the profile.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] names the setting and the rule.
+    pub fn resolve(&self, profile: Profile) -> Result<Config, InvalidSetting> {
+        let development = profile == Profile::Development;
+        let request_timeout = self.request_timeout.unwrap_or(Duration::from_secs(10));
+        rule(REQUEST_TIMEOUT_RANGE.contains(&request_timeout), "POSTRIDER_REQUEST_TIMEOUT", "must be from 1s to 60s")?;
+        let lease = self.lease.unwrap_or(request_timeout + DEFAULT_LEASE_MARGIN);
+        rule(
+            lease >= request_timeout + LEASE_MARGIN,
+            "POSTRIDER_LEASE",
+            "must be at least POSTRIDER_REQUEST_TIMEOUT and 5s",
+        )?;
+        let max_payload_bytes = self.max_payload_bytes.unwrap_or(1_048_576);
+        rule((2..=64 << 20).contains(&max_payload_bytes), "POSTRIDER_MAX_PAYLOAD_BYTES", "must be from 2 to 67108864")?;
+        Ok(Config {
+            database: self.database()?,
+            listen: self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8_000))),
+            ops_listen: self.ops_listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9_000))),
+            auth: self.auth.unwrap_or(if development { AuthMode::Off } else { AuthMode::Keys }),
+            keyring: Arc::new(self.keyring()?),
+            retries: self.retries()?,
+            request_timeout,
+            lease,
+            slots: self.slots()?,
+            delivery_lifetime: self.delivery_lifetime.unwrap_or(Duration::from_secs(96 * 3_600)),
+            max_payload_bytes,
+            targets: self.targets(development),
+            shutdown_grace: self.shutdown_grace.unwrap_or(request_timeout + Duration::from_secs(5)),
+        })
+    }
+
+    fn keyring(&self) -> Result<Keyring, InvalidSetting> {
+        const NAME: &str = "POSTRIDER_MASTER_KEYS";
+        let list = secret("POSTRIDER_MASTER_KEYS_FILE", self.master_keys.as_deref(), self.master_keys_file.as_deref())?
+            .ok_or(InvalidSetting::Missing(
+                NAME,
+                "secrets are sealed with it; make one with: echo \"main:$(head -c 32 /dev/urandom | base64)\"",
+            ))?;
+        Keyring::parse(&list).map_err(|error| InvalidSetting::Rule(NAME, error.to_string()))
+    }
+
+    fn retries(&self) -> Result<RetryPolicy, InvalidSetting> {
+        let default_schedule = || "10s,20s,40s,80s,160s".parse().expect("the default schedule is valid");
+        let jitter = Jitter::new(self.retry_jitter.unwrap_or(0.1))
+            .ok_or_else(|| InvalidSetting::Rule("POSTRIDER_RETRY_JITTER", "must be from 0 to 0.5".to_owned()))?;
+        Ok(RetryPolicy { schedule: self.retry_schedule.clone().unwrap_or_else(default_schedule), jitter })
+    }
+
+    fn slots(&self) -> Result<SlotLimits, InvalidSetting> {
+        let total = self.max_in_flight.unwrap_or(512);
+        let per_subscription = self.max_in_flight_per_subscription.unwrap_or(64);
+        rule((1..=10_000).contains(&total), "POSTRIDER_MAX_IN_FLIGHT", "must be from 1 to 10000")?;
+        rule(per_subscription >= 1, "POSTRIDER_MAX_IN_FLIGHT_PER_SUBSCRIPTION", "must be at least 1")?;
+        Ok(SlotLimits { total, per_subscription })
+    }
+
+    fn targets(&self, development: bool) -> TargetPolicy {
+        let loopback = || Networks::from_str("127.0.0.0/8,::1/128").expect("loopback is two networks");
+        let allow =
+            self.allow_targets.clone().unwrap_or_else(|| if development { loopback() } else { Networks::default() });
+        let deny = self.deny_targets.clone().unwrap_or_default();
+        TargetPolicy {
+            allow_http: self.allow_http.unwrap_or(development),
+            addresses: AddressPolicy { allow: allow.0, deny: deny.0, own: Vec::new() },
+        }
+    }
+}
+
+/// A secret given directly or by file; an empty one counts as not given.
+fn secret(
+    file_name: &'static str,
+    direct: Option<&str>,
+    file: Option<&Path>,
+) -> Result<Option<String>, InvalidSetting> {
+    if let Some(value) = direct.filter(|value| !value.is_empty()) {
+        return Ok(Some(value.to_owned()));
+    }
+    let Some(path) = file else { return Ok(None) };
+    let text = std::fs::read_to_string(path).map_err(|source| InvalidSetting::File {
+        name: file_name,
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(Some(text.trim().to_owned()).filter(|value| !value.is_empty()))
+}
+
+fn rule(holds: bool, name: &'static str, rule: &str) -> Result<(), InvalidSetting> {
+    if holds { Ok(()) } else { Err(InvalidSetting::Rule(name, rule.to_owned())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minimal() -> Settings {
+        Settings {
+            database_url: Some("postgres://localhost/postrider".into()),
+            master_keys: Some(Keyring::entry("main", [1; 32])),
+            ..Settings::default()
+        }
+    }
+
+    fn refusal(settings: &Settings) -> String {
+        settings.resolve(Profile::Production).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_documents() {
+        let config = minimal().resolve(Profile::Production).unwrap();
+        assert_eq!(config.lease, Duration::from_secs(25));
+        assert_eq!(config.shutdown_grace, Duration::from_secs(15));
+        assert_eq!((config.slots.total, config.slots.per_subscription), (512, 64));
+        assert_eq!(config.auth, AuthMode::Keys);
+        assert!(!config.targets.allow_http && !config.targets.addresses.opens_something());
+    }
+
+    #[test]
+    fn development_opens_loopback_and_needs_no_key() {
+        let config = minimal().resolve(Profile::Development).unwrap();
+        assert_eq!(config.auth, AuthMode::Off);
+        assert!(config.targets.allow_http && config.targets.addresses.opens_something());
+    }
+
+    #[test]
+    fn a_refusal_names_the_setting() {
+        assert!(refusal(&Settings { database_url: None, ..minimal() }).starts_with("DATABASE_URL is not set"));
+        assert!(refusal(&Settings { master_keys: None, ..minimal() }).starts_with("POSTRIDER_MASTER_KEYS is not set"));
+        let short_lease = Settings { lease: Some(Duration::from_secs(14)), ..minimal() };
+        assert!(refusal(&short_lease).starts_with("POSTRIDER_LEASE must be at least"));
+        let long = Settings { request_timeout: Some(Duration::from_secs(61)), ..minimal() };
+        assert!(refusal(&long).starts_with("POSTRIDER_REQUEST_TIMEOUT must be"));
+    }
+
+    #[test]
+    fn a_bad_master_key_is_not_repeated() {
+        let refused = refusal(&Settings { master_keys: Some("main:CANARY".into()), ..minimal() });
+        assert!(refused.starts_with("POSTRIDER_MASTER_KEYS") && !refused.contains("CANARY"));
+        assert!(!format!("{:?}", minimal().resolve(Profile::Production).unwrap()).contains("localhost/postrider"));
+    }
+}
