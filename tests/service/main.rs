@@ -1,1 +1,5 @@
-//! The service as its users meet it.
+//! The service as its users meet it: each file is a claim, each test a story.
+
+mod support;
+
+mod schema;

@@ -1,0 +1,3 @@
+-- database/ping()
+-- Answers one row when the database can run a statement.
+select 1 as answer;

@@ -1,0 +1,81 @@
+//! What can go wrong with the database, sorted by what a caller does about it.
+
+use deadpool_postgres::PoolError;
+use tokio_postgres::error::SqlState;
+
+/// A failure of ours, with its source.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A URL that is not one of PostgreSQL; it may hold a password, so it is not repeated.
+    #[error("the database URL is not a valid postgres:// URL")]
+    Url,
+    /// The database is away, busy, full, or did not answer in time: try again later.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// Two statements waited for each other: try again at once.
+    #[error("the database ended a deadlock")]
+    Deadlock,
+    /// No partition for this time: make it, then try again.
+    #[error("a partition is missing")]
+    NoPartition,
+    /// A row breaks a constraint of this name.
+    #[error("the constraint {0} is broken")]
+    Constraint(String),
+    /// What came back is not what the statement promises, or the statement is wrong.
+    #[error("the database answered with an error: {0}")]
+    Unexpected(#[source] tokio_postgres::Error),
+    /// A row holds what this version cannot read.
+    #[error("a stored row cannot be read: {0}")]
+    Unreadable(String),
+}
+
+impl StoreError {
+    /// Whether a later try may succeed without anybody changing anything here.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Deadlock)
+    }
+}
+
+impl From<tokio_postgres::Error> for StoreError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let Some(db) = error.as_db_error() else {
+            // No SQLSTATE: the connection itself failed, or a value did not convert.
+            let converting = std::error::Error::source(&error).is_some_and(|source| !source.is::<std::io::Error>());
+            return if error.is_closed() || !converting {
+                Self::Unavailable(error.to_string())
+            } else {
+                Self::Unexpected(error)
+            };
+        };
+        let code = db.code();
+        if *code == SqlState::T_R_DEADLOCK_DETECTED {
+            return Self::Deadlock;
+        }
+        if *code == SqlState::CHECK_VIOLATION && db.constraint().is_none() {
+            return Self::NoPartition;
+        }
+        if let (true, Some(constraint)) = (code.code().starts_with("23"), db.constraint()) {
+            return Self::Constraint(constraint.to_owned());
+        }
+        // 08 connection, 25006 read-only standby, 40 rollback, 53 resources, 55P03 lock
+        // timeout, 57 operator intervention (shutdown, statement timeout), 58 system.
+        let passing = ["08", "25006", "40", "53", "55P03", "57", "58"];
+        if passing.iter().any(|class| code.code().starts_with(class)) {
+            return Self::Unavailable(format!("{} ({})", db.message(), code.code()));
+        }
+        Self::Unexpected(error)
+    }
+}
+
+impl From<PoolError> for StoreError {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Backend(error) => match Self::from(error) {
+                // Whatever stands in the way of a connection may pass.
+                Self::Unexpected(error) => Self::Unavailable(error.to_string()),
+                other => other,
+            },
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}

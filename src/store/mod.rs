@@ -1,0 +1,141 @@
+//! PostgreSQL, the truth: one file a table or protocol, one `.sql` file a statement.
+//!
+//! Two pools. The *queue* pool carries accept, claim, record and release; its connections
+//! pin plans, because a plan made while the queue was empty scans a full one. The *desk*
+//! pool carries what people ask for. No transaction is open while a stranger answers, and
+//! no session state is set on a pooled connection: everything is a connection option.
+
+mod clock;
+mod connection;
+mod error;
+mod migrate;
+mod sql;
+mod tls;
+
+pub use clock::{Clock, MAX_SKEW};
+pub use connection::Connection;
+pub use error::StoreError;
+pub use migrate::{MigrateError, SchemaPolicy};
+
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
+
+/// Longest wait for a connection, in all: checking out, opening, checking.
+const CHECKOUT_LIMIT: Duration = Duration::from_millis(750);
+/// Most time one statement of the queue may take before its connection is given up.
+const QUEUE_STATEMENT_LIMIT: Duration = Duration::from_millis(4_000);
+/// Most time one statement of the desk may take.
+const DESK_STATEMENT_LIMIT: Duration = Duration::from_millis(2_000);
+
+/// Every connection: a commit is on disk before it is answered, whatever the role or the
+/// database say; nothing waits for ever.
+const SESSION: &str = "-c synchronous_commit=on -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000 \
+                       -c default_transaction_isolation=read\\ committed -c timezone=UTC -c application_name=postrider";
+
+/// The queue's plans, whatever the statistics were when they were made.
+const PINNED_PLANS: &str = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off \
+                            -c enable_mergejoin=off -c jit=off";
+
+/// How to reach the database.
+#[derive(Clone)]
+pub struct StoreConfig {
+    /// URL for ordinary connections.
+    pub url: String,
+    /// URL that leads to PostgreSQL itself, for LISTEN and migrations.
+    pub direct_url: String,
+    /// Whether statements are prepared by name; false behind older poolers.
+    pub prepare: bool,
+    /// Most connections, of both pools together; at least 4.
+    pub pool_size: usize,
+}
+
+/// The database, by its two pools. Clones share them.
+#[derive(Clone)]
+pub struct Store {
+    queue: Pool,
+    desk: Pool,
+    prepare: bool,
+    direct: tokio_postgres::Config,
+}
+
+impl Store {
+    /// Pools that open their connections when first needed; nothing is dialled here.
+    ///
+    /// # Errors
+    /// [`StoreError::Url`] where a URL is not one of PostgreSQL.
+    pub fn new(config: &StoreConfig) -> Result<Self, StoreError> {
+        let queue_size = config.pool_size / 2;
+        let desk_size = config.pool_size - queue_size;
+        let queue_options = format!("{SESSION} {PINNED_PLANS} -c statement_timeout=5000");
+        let desk_options = format!("{SESSION} -c statement_timeout={}", DESK_STATEMENT_LIMIT.as_millis());
+        Ok(Self {
+            queue: pool(&parse_url(&config.url)?, &queue_options, queue_size)?,
+            desk: pool(&parse_url(&config.url)?, &desk_options, desk_size)?,
+            prepare: config.prepare,
+            direct: parse_url(&config.direct_url)?,
+        })
+    }
+
+    /// A connection for accept, claim, record and release.
+    async fn queue(&self) -> Result<Connection, StoreError> {
+        Connection::checkout(&self.queue, self.prepare, QUEUE_STATEMENT_LIMIT).await
+    }
+
+    /// A connection for what people ask for.
+    async fn desk(&self) -> Result<Connection, StoreError> {
+        Connection::checkout(&self.desk, self.prepare, DESK_STATEMENT_LIMIT).await
+    }
+
+    /// Whether the database answers, within the limits of the desk.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.desk().await?.query(&sql::PING, &[]).await.map(drop)
+    }
+
+    /// Connections of both pools: open, and waited for.
+    pub fn pool_status(&self) -> PoolStatus {
+        let (queue, desk) = (self.queue.status(), self.desk.status());
+        PoolStatus {
+            open: queue.size + desk.size,
+            idle: queue.available + desk.available,
+            waiting: queue.waiting + desk.waiting,
+        }
+    }
+}
+
+/// How busy the connections are.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolStatus {
+    /// Open connections.
+    pub open: usize,
+    /// Of these, unused ones.
+    pub idle: usize,
+    /// Requests that wait for one.
+    pub waiting: usize,
+}
+
+/// Reads a URL; `verify-full` and `verify-ca` are what `require` does here anyway.
+fn parse_url(url: &str) -> Result<tokio_postgres::Config, StoreError> {
+    let url = url.replace("sslmode=verify-full", "sslmode=require").replace("sslmode=verify-ca", "sslmode=require");
+    let mut config: tokio_postgres::Config = url.parse().map_err(|_| StoreError::Url)?;
+    config.connect_timeout(CHECKOUT_LIMIT);
+    config.keepalives_idle(Duration::from_secs(10));
+    config.tcp_user_timeout(Duration::from_secs(10));
+    Ok(config)
+}
+
+fn pool(config: &tokio_postgres::Config, options: &str, size: usize) -> Result<Pool, StoreError> {
+    let mut config = config.clone();
+    let own = config.get_options().unwrap_or_default().to_owned();
+    config.options(format!("{own} {options}"));
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = match config.get_ssl_mode() {
+        tokio_postgres::config::SslMode::Require => Manager::from_config(config, tls::connector(), recycling),
+        _ => Manager::from_config(config, tokio_postgres::NoTls, recycling),
+    };
+    let limits = Timeouts { wait: Some(CHECKOUT_LIMIT), create: Some(CHECKOUT_LIMIT), recycle: Some(CHECKOUT_LIMIT) };
+    Pool::builder(manager).max_size(size).timeouts(limits).runtime(Runtime::Tokio1).build().map_err(|_| StoreError::Url)
+}

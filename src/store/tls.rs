@@ -1,0 +1,17 @@
+//! TLS to PostgreSQL: ring, certificates always verified.
+
+use std::sync::Arc;
+
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// A connector that trusts the public roots.
+pub(super) fn connector() -> MakeRustlsConnect {
+    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring supports the default protocol versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    MakeRustlsConnect::new(config)
+}
