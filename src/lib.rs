@@ -3,4 +3,6 @@
 pub mod config;
 pub mod domain;
 pub mod intake;
+pub mod shutdown;
 pub mod store;
+pub mod telemetry;

@@ -66,6 +66,8 @@ pub struct Report {
     pub key: DeliveryKey,
     /// The lease under which it was sent.
     pub token: LeaseToken,
+    /// The event's type, kept in the log beside its attempts.
+    pub event_type: Option<EventType>,
     /// The requests made, oldest first; none where the parcel went back unsent.
     pub attempts: Vec<Attempt>,
     /// Of these, how many used up no step of the schedule.

@@ -109,7 +109,7 @@ impl Store {
     }
 
     /// A connection of its own that leads to PostgreSQL itself.
-    async fn direct_client(&self) -> Result<Client, StoreError> {
+    pub(super) async fn direct_client(&self) -> Result<Client, StoreError> {
         if self.direct.get_ssl_mode() == tokio_postgres::config::SslMode::Require {
             let (client, connection) = self.direct.connect(tls::connector()).await?;
             tokio::spawn(connection);

@@ -5,17 +5,28 @@
 //! pool carries what people ask for. No transaction is open while a stranger answers, and
 //! no session state is set on a pooled connection: everything is a connection option.
 
+mod accept;
+mod claim;
 mod clock;
 mod connection;
 mod error;
+mod holds;
+mod listen;
 mod migrate;
+mod record;
 mod sql;
 mod tls;
+mod upkeep;
 
+pub use accept::{AcceptItem, AcceptVerdict, KeyOwner};
+pub use claim::{Claim, ClaimRequest, Claimed};
 pub use clock::{Clock, MAX_SKEW};
 pub use connection::Connection;
 pub use error::StoreError;
+pub use listen::DUE_CHANNEL;
 pub use migrate::{MigrateError, SchemaPolicy};
+pub use record::Recorded;
+pub use upkeep::Backlog;
 
 use std::time::Duration;
 

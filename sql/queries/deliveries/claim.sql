@@ -1,0 +1,183 @@
+-- deliveries/claim(
+--   $1 most rows to lease, $2 most rows to examine, $3 lease token, $4 lease in seconds,
+--   $5 floor: nothing due before it is looked at, $6 whether to take lapsed leases,
+--   $7 attempts the schedule allows, $8 events with a smaller id have expired,
+--   $9 subscriptions without a free slot here, $10 most rows of one subscription)
+-- Takes due deliveries, oldest first, whatever other claimers hold: leases up to $1 of them
+-- to the token, parks those whose subscription is full here or disabled, ends those whose
+-- subscription is deleted, whose time is over, or whose last attempt was cut off. A row
+-- found with a lapsed lease has its cut-off attempt logged as 'unknown'.
+-- Returns one row for each leased delivery with all that sending needs, and the summary of
+-- the claim on every row; one row without a delivery when there is none.
+-- The condition on 'infinity' repeats the index's own, literally: without it the planner
+-- scans and sorts.
+with due as materialized (
+    select
+        d.ctid as place,
+        d.tenant_id,
+        d.event_id,
+        d.subscription_id,
+        d.next_attempt_at,
+        d.lease,
+        d.attempts,
+        d.free_attempts
+    from deliveries as d
+    where d.next_attempt_at <= now()
+        and d.next_attempt_at < 'infinity'
+        and d.next_attempt_at >= $5::timestamptz
+        and (d.lease is null or ($6::boolean and d.next_attempt_at <= now() - interval '5 seconds'))
+    order by d.next_attempt_at
+    limit $2::bigint
+    for update skip locked
+),
+judged as materialized (
+    select
+        due.*,
+        case
+            when s.id is null or s.deleted_at is not null then 'cancelled'
+            when due.event_id < $8::uuid then 'expired'
+            when due.lease is not null and due.attempts - due.free_attempts >= $7::smallint then 'exhausted'
+            when not s.is_active then 'disabled'
+            when due.subscription_id = any($9::uuid[]) then 'full'
+            else 'ready'
+        end as verdict
+    from due
+    left join subscriptions as s
+        on s.tenant_id = due.tenant_id
+        and s.id = due.subscription_id
+),
+ranked as materialized (
+    select
+        judged.*,
+        row_number() over (partition by judged.verdict, judged.subscription_id order by judged.next_attempt_at) as rank
+    from judged
+),
+chosen as materialized (
+    select
+        ranked.*,
+        ranked.verdict = 'ready' and ranked.rank <= $10::bigint as sendable,
+        sum(case when ranked.verdict = 'ready' and ranked.rank <= $10::bigint then 1 else 0 end)
+            over (order by ranked.next_attempt_at, ranked.event_id, ranked.subscription_id) as position
+    from ranked
+),
+leased as (
+    update deliveries as d
+    set
+        next_attempt_at = now() + make_interval(secs => $4::double precision),
+        lease = $3::uuid,
+        attempts = d.attempts + 1
+    where d.ctid = any(array(select c.place from chosen as c where c.sendable and c.position <= $1::bigint))
+    returning d.tenant_id, d.event_id, d.subscription_id, d.attempts, d.free_attempts
+),
+parked as (
+    update deliveries as d
+    set
+        next_attempt_at = 'infinity',
+        lease = null,
+        held_for = 'in_flight'
+    where d.ctid = any(array(
+        select c.place
+        from chosen as c
+        where c.verdict = 'full' or (c.verdict = 'ready' and not c.sendable)
+    ))
+    returning d.event_id, d.subscription_id
+),
+stopped as (
+    update deliveries as d
+    set
+        next_attempt_at = 'infinity',
+        lease = null,
+        held_for = 'disabled'
+    where d.ctid = any(array(select c.place from chosen as c where c.verdict = 'disabled'))
+    returning d.event_id, d.subscription_id
+),
+ended as (
+    delete from deliveries as d
+    where d.ctid = any(array(
+        select c.place
+        from chosen as c
+        where c.verdict in ('cancelled', 'expired', 'exhausted')
+    ))
+    returning d.event_id, d.subscription_id
+),
+buried as (
+    insert into undelivered (tenant_id, event_id, subscription_id, status, reason, attempts)
+    select
+        c.tenant_id,
+        c.event_id,
+        c.subscription_id,
+        case c.verdict when 'exhausted' then 'failed' else c.verdict end,
+        case c.verdict when 'cancelled' then 'subscription_deleted' when 'expired' then 'lifetime' else c.verdict end,
+        c.attempts
+    from chosen as c
+    where ((c.event_id, c.subscription_id) in (select e.event_id, e.subscription_id from ended as e)) is true
+    on conflict (tenant_id, event_id, subscription_id) do update
+    set
+        status = excluded.status,
+        reason = excluded.reason,
+        attempts = excluded.attempts,
+        ended_at = now()
+),
+touched as materialized (
+    select l.event_id, l.subscription_id
+    from leased as l
+    union all
+    select p.event_id, p.subscription_id
+    from parked as p
+    union all
+    select s.event_id, s.subscription_id
+    from stopped as s
+    union all
+    select e.event_id, e.subscription_id
+    from ended as e
+),
+cut_off as (
+    insert into attempts (
+        tenant_id, subscription_id, id, event_id, event_type, attempt_number, outcome, error_message, created_at
+    )
+    select
+        c.tenant_id,
+        c.subscription_id,
+        uuid_v7(),
+        c.event_id,
+        (select e.event_type from events as e where e.tenant_id = c.tenant_id and e.id = c.event_id),
+        c.attempts,
+        'unknown',
+        'unknown: the worker was lost before the outcome was recorded',
+        now()
+    from chosen as c
+    where c.lease is not null
+        and ((c.event_id, c.subscription_id) in (select t.event_id, t.subscription_id from touched as t)) is true
+    returning id
+),
+summary as materialized (
+    select
+        (select count(*) from due) as examined,
+        (select max(due.next_attempt_at) from due) as reached,
+        (select count(*) from cut_off) as cut_off,
+        array(select distinct p.subscription_id from parked as p) as parked
+)
+select
+    summary.examined,
+    summary.reached,
+    summary.cut_off,
+    summary.parked,
+    l.tenant_id,
+    l.event_id,
+    l.subscription_id,
+    l.attempts,
+    l.free_attempts,
+    e.event_type,
+    e.payload,
+    s.target_url,
+    s.secret
+from summary
+left join (
+    leased as l
+    inner join events as e
+        on e.tenant_id = l.tenant_id
+        and e.id = l.event_id
+    inner join subscriptions as s
+        on s.tenant_id = l.tenant_id
+        and s.id = l.subscription_id
+) on true;

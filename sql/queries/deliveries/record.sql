@@ -1,0 +1,116 @@
+-- deliveries/record(
+--   deliveries, one element each: $1 tenants, $2 event ids, $3 subscriptions, $4 lease
+--     tokens, $5 steps ('done', 'retry', 'give_up', 'hand_back', 'park'), $6 delays in
+--     seconds, $7 changes of attempts, $8 changes of free attempts, $9 reasons or null;
+--   attempts, one element each: $10 tenants, $11 event ids, $12 subscriptions,
+--     $13 ids, $14 event types or null, $15 numbers, $16 outcomes, $17 status codes or null,
+--     $18 messages or null, $19 bodies or null, $20 remote addresses or null,
+--     $21 durations in ms, $22 times, $23 lease tokens)
+-- Records a batch of outcomes in one commit. A row whose lease is no longer the token's
+-- changes nothing: its worker came late. Rows are locked in key order. Returns how many
+-- deliveries were recorded, and the subscriptions that a 410 disabled.
+with input as materialized (
+    select i.tenant_id, i.event_id, i.subscription_id, i.lease, i.step, i.delay, i.attempts, i.free_attempts, i.reason
+    from unnest(
+        $1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::double precision[], $7::smallint[], $8::smallint[],
+        $9::text[]
+    ) as i (tenant_id, event_id, subscription_id, lease, step, delay, attempts, free_attempts, reason)
+),
+matched as materialized (
+    select
+        d.ctid as place,
+        i.tenant_id,
+        i.event_id,
+        i.subscription_id,
+        i.lease,
+        i.step,
+        i.delay,
+        i.attempts,
+        i.free_attempts,
+        i.reason,
+        d.attempts + i.attempts as attempts_made
+    from input as i
+    inner join deliveries as d
+        on d.tenant_id = i.tenant_id
+        and d.event_id = i.event_id
+        and d.subscription_id = i.subscription_id
+    where d.lease = i.lease
+    order by d.tenant_id, d.event_id, d.subscription_id
+    for update of d
+),
+logged as (
+    insert into attempts (
+        tenant_id, event_id, subscription_id, id, event_type, attempt_number, outcome, status_code, error_message,
+        response_body, remote_address, duration_ms, created_at
+    )
+    select
+        a.tenant_id,
+        a.event_id,
+        a.subscription_id,
+        a.id,
+        a.event_type,
+        a.attempt_number,
+        a.outcome,
+        a.status_code,
+        a.error_message,
+        a.response_body,
+        a.remote_address::inet,
+        a.duration_ms,
+        a.created_at
+    from unnest(
+        $10::uuid[], $11::uuid[], $12::uuid[], $13::uuid[], $14::text[], $15::smallint[], $16::text[], $17::smallint[],
+        $18::text[], $19::bytea[], $20::text[], $21::integer[], $22::timestamptz[], $23::uuid[]
+    ) as a (
+        tenant_id, event_id, subscription_id, id, event_type, attempt_number, outcome, status_code, error_message,
+        response_body, remote_address, duration_ms, created_at, lease
+    )
+    where (
+        (a.event_id, a.subscription_id, a.lease) in (select m.event_id, m.subscription_id, m.lease from matched as m)
+    ) is true
+),
+ended as (
+    delete from deliveries as d
+    where d.ctid = any(array(select m.place from matched as m where m.step in ('done', 'give_up')))
+),
+moved as (
+    update deliveries as d
+    set
+        next_attempt_at = case m.step
+            when 'park' then 'infinity'
+            else now() + make_interval(secs => m.delay)
+        end,
+        lease = null,
+        held_for = case when m.step = 'park' then 'in_flight' end,
+        attempts = d.attempts + m.attempts,
+        free_attempts = d.free_attempts + m.free_attempts
+    from matched as m
+    where d.ctid = m.place
+        and m.step in ('retry', 'hand_back', 'park')
+),
+buried as (
+    insert into undelivered (tenant_id, event_id, subscription_id, status, reason, attempts)
+    select m.tenant_id, m.event_id, m.subscription_id, 'failed', m.reason, m.attempts_made
+    from matched as m
+    where m.step = 'give_up'
+    on conflict (tenant_id, event_id, subscription_id) do update
+    set
+        status = excluded.status,
+        reason = excluded.reason,
+        attempts = excluded.attempts,
+        ended_at = now()
+),
+disabled as (
+    update subscriptions as s
+    set
+        is_active = false,
+        disabled_reason = 'gone',
+        version = s.version + 1,
+        updated_at = now()
+    where s.id = any(array(select m.subscription_id from matched as m where m.reason = 'gone'))
+        and s.is_active
+        and s.deleted_at is null
+    returning s.id
+)
+select
+    (select count(*) from matched) as recorded,
+    array(select disabled.id from disabled) as disabled;

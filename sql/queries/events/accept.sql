@@ -1,0 +1,66 @@
+-- events/accept(
+--   events, one element each: $1 ids, $2 tenants, $3 types or null, $4 payloads,
+--     $5 idempotency keys or null, $6 fingerprints or null;
+--   deliveries, one element each: $7 event ids, $8 tenants, $9 subscriptions,
+--     $10 versions of the subscriptions they were checked against, $11 born leased;
+--   $12 lease token, $13 lease in seconds)
+-- Writes events, their deliveries and their idempotency keys in one commit. An event is
+-- accepted when a subscription it is addressed to is active and still has the version it
+-- was checked against, and its key is new. Answers one row for each event: 'accepted',
+-- 'key_taken' or 'changed'; nothing is written for the latter two. Keys are inserted
+-- sorted, so two of these never wait for each other in a circle.
+-- "is true" keeps the planner from turning a hashed lookup into a nested loop.
+with item as materialized (
+    select i.event_id, i.tenant_id, i.event_type, i.payload, i.key, i.fingerprint
+    from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::bytea[])
+        as i (event_id, tenant_id, event_type, payload, key, fingerprint)
+),
+wanted as materialized (
+    select d.event_id, d.tenant_id, d.subscription_id, d.leased
+    from unnest($7::uuid[], $8::uuid[], $9::uuid[], $10::bigint[], $11::boolean[])
+        as d (event_id, tenant_id, subscription_id, version, leased)
+    inner join subscriptions as s
+        on s.tenant_id = d.tenant_id
+        and s.id = d.subscription_id
+    where s.version = d.version
+        and s.is_active
+        and s.deleted_at is null
+),
+keyed as (
+    insert into idempotency_keys (tenant_id, key, event_id, fingerprint)
+    select i.tenant_id, i.key, i.event_id, i.fingerprint
+    from item as i
+    where i.key is not null
+        and (i.event_id in (select w.event_id from wanted as w)) is true
+    order by i.tenant_id, i.key
+    on conflict (tenant_id, key) do nothing
+    returning event_id
+),
+accepted as (
+    insert into events (tenant_id, id, event_type, payload)
+    select i.tenant_id, i.event_id, i.event_type, i.payload
+    from item as i
+    where (i.event_id in (select w.event_id from wanted as w)) is true
+        and (i.key is null or (i.event_id in (select k.event_id from keyed as k)) is true)
+    returning id
+),
+owed as (
+    insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at, lease, attempts)
+    select
+        w.tenant_id,
+        w.event_id,
+        w.subscription_id,
+        case when w.leased then now() + make_interval(secs => $13::double precision) else now() end,
+        case when w.leased then $12::uuid end,
+        case when w.leased then 1 else 0 end
+    from wanted as w
+    where (w.event_id in (select a.id from accepted as a)) is true
+)
+select
+    i.event_id,
+    case
+        when (i.event_id in (select a.id from accepted as a)) is true then 'accepted'
+        when (i.event_id in (select w.event_id from wanted as w)) is true then 'key_taken'
+        else 'changed'
+    end as verdict
+from item as i;

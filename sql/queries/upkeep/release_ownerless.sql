@@ -1,0 +1,76 @@
+-- upkeep/release_ownerless($1 most rows of each subscription and reason)
+-- Makes parked rows due whose reason no longer stands: an in-flight hold that nobody
+-- renews, a subscription that is active again. One process at a time does it; the others
+-- return nothing. Returns how many rows were released.
+with recursive turn as materialized (
+    select pg_try_advisory_xact_lock(hashtext('postrider.release_ownerless')) as mine
+),
+-- One index probe for each subscription and reason, however many rows are parked.
+parked as (
+    (
+        select d.subscription_id, d.held_for
+        from deliveries as d
+        where d.next_attempt_at = 'infinity'
+        order by d.subscription_id, d.held_for
+        limit 1
+    )
+    union all
+    select next.subscription_id, next.held_for
+    from parked as p
+    cross join lateral (
+        select d.subscription_id, d.held_for
+        from deliveries as d
+        where d.next_attempt_at = 'infinity'
+            and (d.subscription_id, d.held_for) > (p.subscription_id, p.held_for)
+        order by d.subscription_id, d.held_for
+        limit 1
+    ) as next
+),
+ownerless as materialized (
+    select p.subscription_id, p.held_for
+    from parked as p
+    where (select turn.mine from turn)
+        and case p.held_for
+            when 'disabled' then exists (
+                select 1
+                from subscriptions as s
+                where s.id = p.subscription_id
+                    and (s.is_active or s.deleted_at is not null)
+            )
+            else not exists (
+                select 1
+                from holds as h
+                where h.subscription_id = p.subscription_id
+                    and h.reason = p.held_for
+                    and h.until > now()
+            )
+        end
+),
+released as (
+    update deliveries as d
+    set
+        next_attempt_at = now(),
+        held_for = null
+    where d.ctid = any(array(
+        select held.place
+        from ownerless as o
+        cross join lateral (
+            select h.ctid as place
+            from deliveries as h
+            where h.subscription_id = o.subscription_id
+                and h.held_for = o.held_for
+                and h.next_attempt_at = 'infinity'
+            order by h.event_id
+            limit $1::bigint
+            for update skip locked
+        ) as held
+    ))
+    returning 1
+),
+forgotten as (
+    delete from holds as h
+    where h.until < now() - interval '1 minute'
+        and (select turn.mine from turn)
+)
+select count(*) as released
+from released;

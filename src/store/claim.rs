@@ -1,0 +1,141 @@
+//! Claiming: due deliveries become leased ones, oldest first, whatever others hold.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::connection::Param;
+use super::{Store, StoreError, sql};
+use crate::domain::delivery::DeliveryKey;
+use crate::domain::id::{EventId, LeaseToken, SubscriptionId};
+
+/// What a claimer wants.
+#[derive(Debug, Clone)]
+pub struct ClaimRequest {
+    /// Most deliveries to lease.
+    pub most: usize,
+    /// Most due rows to examine, from `most` up.
+    pub reach: usize,
+    /// Proof of the leases.
+    pub token: LeaseToken,
+    /// How long they last.
+    pub lease: Duration,
+    /// Nothing due before this is looked at.
+    pub floor: OffsetDateTime,
+    /// Whether lapsed leases are taken.
+    pub take_lapsed: bool,
+    /// Attempts the schedule allows.
+    pub max_attempts: u16,
+    /// Deliveries of events with a smaller id have expired.
+    pub expired_before: EventId,
+    /// Subscriptions without a free slot here.
+    pub full: Vec<SubscriptionId>,
+    /// Most deliveries of one subscription.
+    pub room: usize,
+}
+
+/// A delivery that the claim leased.
+#[derive(Debug)]
+pub struct Claimed {
+    /// Which delivery.
+    pub key: DeliveryKey,
+    /// Attempts counted, this one included.
+    pub attempts: u16,
+    /// Of these, how many used up no step of the schedule.
+    pub free_attempts: u16,
+    /// The event's type.
+    pub event_type: Option<String>,
+    /// The event's bytes.
+    pub payload: Vec<u8>,
+    /// Where to.
+    pub target_url: String,
+    /// What signs it, sealed.
+    pub secret: Vec<u8>,
+}
+
+/// What a claim brought.
+#[derive(Debug, Default)]
+pub struct Claim {
+    /// The leased deliveries.
+    pub claimed: Vec<Claimed>,
+    /// Due rows examined; as many as `reach` means that more may be due.
+    pub examined: usize,
+    /// Due time of the latest row examined; everything due before it was seen.
+    pub reached: Option<OffsetDateTime>,
+    /// Attempts found cut off by a lapsed lease.
+    pub cut_off: usize,
+    /// Subscriptions of which rows were parked, because they are full here.
+    pub parked: Vec<SubscriptionId>,
+}
+
+impl Store {
+    /// Leases due deliveries to the request's token.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a claim whose answer was lost is an ordinary lapsed lease.
+    pub async fn claim(&self, request: &ClaimRequest) -> Result<Claim, StoreError> {
+        let mut connection = self.queue().await?;
+        let (most, reach, room) = (count(request.most), count(request.reach), count(request.room));
+        let (token, lease) = (request.token.uuid(), request.lease.as_secs_f64());
+        let max_attempts = i16::try_from(request.max_attempts).unwrap_or(i16::MAX);
+        let expired_before = request.expired_before.uuid();
+        let full: Vec<Uuid> = request.full.iter().map(|subscription| subscription.uuid()).collect();
+        let params: [Param<'_>; 10] = [
+            (&most, Type::INT8),
+            (&reach, Type::INT8),
+            (&token, Type::UUID),
+            (&lease, Type::FLOAT8),
+            (&request.floor, Type::TIMESTAMPTZ),
+            (&request.take_lapsed, Type::BOOL),
+            (&max_attempts, Type::INT2),
+            (&expired_before, Type::UUID),
+            (&full, Type::UUID_ARRAY),
+            (&room, Type::INT8),
+        ];
+        let rows = connection.query(&sql::CLAIM, &params).await?;
+        let mut claim = Claim::default();
+        for row in &rows {
+            if claim.examined == 0 {
+                claim = summary(row)?;
+            }
+            if let Some(tenant) = row.try_get::<_, Option<Uuid>>("tenant_id")? {
+                claim.claimed.push(claimed(row, tenant)?);
+            }
+        }
+        Ok(claim)
+    }
+}
+
+fn summary(row: &Row) -> Result<Claim, StoreError> {
+    let parked: Vec<Uuid> = row.try_get("parked")?;
+    Ok(Claim {
+        claimed: Vec::new(),
+        examined: usize::try_from(row.try_get::<_, i64>("examined")?).unwrap_or(0),
+        reached: row.try_get("reached")?,
+        cut_off: usize::try_from(row.try_get::<_, i64>("cut_off")?).unwrap_or(0),
+        parked: parked.into_iter().map(SubscriptionId::from).collect(),
+    })
+}
+
+fn claimed(row: &Row, tenant: Uuid) -> Result<Claimed, StoreError> {
+    Ok(Claimed {
+        key: DeliveryKey {
+            tenant: tenant.into(),
+            event: row.try_get::<_, Uuid>("event_id")?.into(),
+            subscription: row.try_get::<_, Uuid>("subscription_id")?.into(),
+        },
+        attempts: u16::try_from(row.try_get::<_, i16>("attempts")?).unwrap_or(0),
+        free_attempts: u16::try_from(row.try_get::<_, i16>("free_attempts")?).unwrap_or(0),
+        event_type: row.try_get("event_type")?,
+        payload: row.try_get("payload")?,
+        target_url: row.try_get("target_url")?,
+        secret: row.try_get("secret")?,
+    })
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,71 @@
+//! Holds: who may keep deliveries parked, and the way out of it.
+
+use std::time::Duration;
+
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::connection::Param;
+use super::{Store, StoreError, sql};
+use crate::domain::id::{SubscriptionId, TenantId, WorkerId};
+
+/// Reason of rows parked because their subscription is full in one worker.
+const IN_FLIGHT: &str = "in_flight";
+
+impl Store {
+    /// Makes up to so many parked deliveries of each subscription due now. Returns how many
+    /// each had; one that had fewer than asked has no more.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn release(&self, room: &[(SubscriptionId, usize)]) -> Result<Vec<(SubscriptionId, usize)>, StoreError> {
+        let mut connection = self.queue().await?;
+        let subscriptions: Vec<Uuid> = room.iter().map(|(subscription, _)| subscription.uuid()).collect();
+        let most: Vec<i32> = room.iter().map(|(_, most)| i32::try_from(*most).unwrap_or(i32::MAX)).collect();
+        let params: [Param<'_>; 3] =
+            [(&subscriptions, Type::UUID_ARRAY), (&most, Type::INT4_ARRAY), (&IN_FLIGHT, Type::TEXT)];
+        let rows = connection.query(&sql::RELEASE, &params).await?;
+        let released = |row: &tokio_postgres::Row| {
+            let count: i64 = row.try_get("released")?;
+            Ok((SubscriptionId::from(row.try_get::<_, Uuid>("subscription_id")?), usize::try_from(count).unwrap_or(0)))
+        };
+        rows.iter().map(released).collect()
+    }
+
+    /// States that this worker lives and will release what it parked.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn renew_holds(
+        &self,
+        parked: &[(TenantId, SubscriptionId)],
+        owner: WorkerId,
+        lasting: Duration,
+    ) -> Result<(), StoreError> {
+        let mut connection = self.desk().await?;
+        let tenants: Vec<Uuid> = parked.iter().map(|(tenant, _)| tenant.uuid()).collect();
+        let subscriptions: Vec<Uuid> = parked.iter().map(|(_, subscription)| subscription.uuid()).collect();
+        let (owner, lasting) = (owner.uuid(), lasting.as_secs_f64());
+        let params: [Param<'_>; 5] = [
+            (&tenants, Type::UUID_ARRAY),
+            (&subscriptions, Type::UUID_ARRAY),
+            (&IN_FLIGHT, Type::TEXT),
+            (&owner, Type::UUID),
+            (&lasting, Type::FLOAT8),
+        ];
+        connection.query(&sql::RENEW_HOLDS, &params).await.map(drop)
+    }
+
+    /// Ends this worker's holds of these subscriptions.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn drop_holds(&self, subscriptions: &[SubscriptionId], owner: WorkerId) -> Result<(), StoreError> {
+        let mut connection = self.desk().await?;
+        let subscriptions: Vec<Uuid> = subscriptions.iter().map(|subscription| subscription.uuid()).collect();
+        let owner = owner.uuid();
+        let params: [Param<'_>; 3] =
+            [(&subscriptions, Type::UUID_ARRAY), (&IN_FLIGHT, Type::TEXT), (&owner, Type::UUID)];
+        connection.query(&sql::DROP_HOLDS, &params).await.map(drop)
+    }
+}

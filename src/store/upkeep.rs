@@ -1,0 +1,66 @@
+//! What keeps the queue healthy: releasing what nobody holds, ending what is over, vacuum.
+
+use tokio_postgres::types::Type;
+
+use super::connection::Param;
+use super::{Store, StoreError, sql};
+use crate::domain::id::EventId;
+
+/// How much waits.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Backlog {
+    /// Deliveries pending, in whatever state.
+    pub pending: i64,
+    /// For how long the oldest due delivery has waited for a worker, in seconds.
+    pub oldest_due_seconds: f64,
+}
+
+impl Store {
+    /// How much is pending now. Counts the queue's rows, so callers keep it rare.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn backlog(&self) -> Result<Backlog, StoreError> {
+        let rows = self.desk().await?.query(&sql::BACKLOG, &[]).await?;
+        let Some(row) = rows.first() else { return Ok(Backlog::default()) };
+        Ok(Backlog { pending: row.try_get("pending")?, oldest_due_seconds: row.try_get("oldest_due_seconds")? })
+    }
+
+    /// Releases parked deliveries whose hold has no owner any more. Returns how many.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn release_ownerless(&self, most: usize) -> Result<i64, StoreError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let rows = self.queue().await?.query(&sql::RELEASE_OWNERLESS, &[(&most, Type::INT8)]).await?;
+        Ok(rows.first().map(|row| row.try_get("released")).transpose()?.unwrap_or(0))
+    }
+
+    /// Ends deliveries of deleted subscriptions, and parked ones of events with a smaller
+    /// id than `expired_before`. Returns how many.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn sweep(&self, expired_before: EventId, most: usize) -> Result<i64, StoreError> {
+        let (expired_before, most) = (expired_before.uuid(), i64::try_from(most).unwrap_or(i64::MAX));
+        let params: [Param<'_>; 2] = [(&expired_before, Type::UUID), (&most, Type::INT8)];
+        let rows = self.desk().await?.query(&sql::SWEEP, &params).await?;
+        Ok(rows.first().map(|row| row.try_get("ended")).transpose()?.unwrap_or(0))
+    }
+
+    /// Vacuums the queue when at least this many finished rows wait for it. Returns
+    /// whether it did.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn vacuum_queue(&self, at_least: i64) -> Result<bool, StoreError> {
+        let rows = self.desk().await?.query(&sql::DEAD_ROWS, &[]).await?;
+        let dead: i64 = rows.first().map(|row| row.try_get("dead_rows")).transpose()?.unwrap_or(0);
+        if dead < at_least {
+            return Ok(false);
+        }
+        // A connection of its own: a vacuum takes longer than a pooled statement may.
+        self.direct_client().await?.batch_execute("vacuum (truncate off) deliveries").await?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,132 @@
+//! Logs and metrics. One registry for each process part that is built, none global, so two
+//! postriders can run in one process.
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
+};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::LogFormat;
+use crate::domain::outcome::Outcome;
+
+/// Bounds of the end-to-end latency histogram, in seconds.
+const LATENCY_SECONDS: [f64; 16] =
+    [0.001, 0.002, 0.003, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3_600.0];
+/// Bounds of the batch size histograms, in rows.
+const BATCH_ROWS: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0];
+
+/// What the program counts.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// Events committed.
+    pub accepted: IntCounter,
+    /// Rows in each accepting statement.
+    pub accept_batch: Histogram,
+    /// Attempts made, by outcome.
+    pub attempts: IntCounterVec,
+    /// From acceptance to the recorded success's answer, in seconds.
+    pub latency: Histogram,
+    /// Rows in each recording statement.
+    pub record_batch: Histogram,
+    /// Reports that came after their lease had gone to another.
+    pub fenced: IntCounter,
+    /// Attempts found cut off by a lapsed lease.
+    pub cut_off: IntCounter,
+    /// Deliveries in flight in this process.
+    pub in_flight: Gauge,
+    /// Deliveries pending in the database.
+    pub pending: Gauge,
+    /// For how long the oldest due delivery has waited, in seconds.
+    pub oldest_due: Gauge,
+    /// Connections to PostgreSQL, by state.
+    pub connections: GaugeVec,
+    /// Difference between this machine's clock and the database's, in seconds.
+    pub clock_skew: Gauge,
+}
+
+impl Metrics {
+    /// All at zero.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let attempts = register(
+            &registry,
+            IntCounterVec::new(Opts::new("postrider_attempts_total", "Attempts made, by outcome."), &["outcome"]),
+        );
+        for outcome in Outcome::ALL {
+            attempts.with_label_values(&[outcome.as_str()]);
+        }
+        let connections = Opts::new("postrider_db_connections", "Connections to PostgreSQL, by state.");
+        let counter = |name: &str, help: &str| register(&registry, IntCounter::new(name, help));
+        let gauge = |name: &str, help: &str| register(&registry, Gauge::new(name, help));
+        let histogram = |name: &str, help: &str, bounds: &[f64]| {
+            register(&registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(bounds.to_vec())))
+        };
+        Self {
+            accepted: counter("postrider_events_accepted_total", "Events committed."),
+            accept_batch: histogram("postrider_accept_batch_rows", "Events in one accepting statement.", &BATCH_ROWS),
+            attempts,
+            latency: histogram("postrider_delivery_latency_seconds", "From acceptance to a 2xx.", &LATENCY_SECONDS),
+            record_batch: histogram("postrider_record_batch_rows", "Reports in one recording statement.", &BATCH_ROWS),
+            fenced: counter(
+                "postrider_reports_fenced_total",
+                "Reports that came after their lease had gone to another.",
+            ),
+            cut_off: counter("postrider_attempts_cut_off_total", "Attempts found cut off by a lapsed lease."),
+            in_flight: gauge("postrider_in_flight", "Deliveries in flight in this process."),
+            pending: gauge("postrider_pending_deliveries", "Deliveries pending in the database."),
+            oldest_due: gauge(
+                "postrider_oldest_due_seconds",
+                "Age of the oldest due delivery that waits for a worker.",
+            ),
+            connections: register(&registry, GaugeVec::new(connections, &["state"])),
+            clock_skew: gauge("postrider_clock_skew_seconds", "Difference between this clock and the database's."),
+            registry,
+        }
+    }
+
+    /// All of them in the Prometheus text format.
+    pub fn render(&self) -> String {
+        let mut text = Vec::new();
+        // Writing to memory does not fail, and every registered metric is well-formed.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn register<M: Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<M>) -> M {
+    let metric = metric.expect("names and labels are constants of the right form");
+    registry.register(Box::new(metric.clone())).expect("each name is registered once");
+    metric
+}
+
+/// Starts logging to standard error. A filter that cannot be read falls back to `info`.
+pub fn start_logging(filter: Option<&str>, format: LogFormat) {
+    let filter = EnvFilter::try_new(filter.unwrap_or("info")).unwrap_or_else(|_| EnvFilter::new("info"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start in one process (tests) leaves the first in place.
+    let _ = match format {
+        LogFormat::Text => subscriber.try_init(),
+        LogFormat::Json => subscriber.json().try_init(),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_is_there_from_the_start() {
+        let text = Metrics::new().render();
+        for outcome in Outcome::ALL {
+            assert!(text.contains(&format!("postrider_attempts_total{{outcome=\"{outcome}\"}} 0")), "{outcome}");
+        }
+    }
+}
