@@ -3,6 +3,8 @@
 pub mod config;
 pub mod domain;
 pub mod intake;
+pub mod sender;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;
+pub mod worker;

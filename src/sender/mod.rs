@@ -1,0 +1,164 @@
+//! One POST to one stranger.
+//!
+//! [`Sender::send`] makes exactly one attempt and tells what it met. Whatever the
+//! receiver does (refuse, stall, flood, lie), the answer comes within the deadline, holds
+//! at most 16 KiB, and is data, never an error. The sender does not know that there is a
+//! queue: it does not retry, schedule, or record.
+//!
+//! `request` and `response` are the two halves of the exchange, `gate` decides every
+//! address, `connection` watches the stream, `failure` finds the word for what went wrong.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Request;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
+use rustls::pki_types::CertificateDer;
+use time::OffsetDateTime;
+use tokio::time::{Instant, timeout_at};
+
+use crate::domain::address::AddressPolicy;
+use crate::domain::attempt::Answer;
+use crate::domain::delivery::Parcel;
+use crate::domain::outcome::Outcome;
+
+use client::DeliveryClient;
+use connection::Usage;
+use failure::NoConnection;
+use gate::Gate;
+use request::InterimHeads;
+
+mod client;
+mod connection;
+mod failure;
+mod gate;
+mod request;
+mod resolve;
+mod response;
+#[cfg(test)]
+mod tests;
+
+/// What a sender needs to know.
+#[derive(Debug, Clone)]
+pub struct SenderConfig {
+    /// Longest time of a whole attempt: lookup, connect, TLS, request, response head.
+    /// The body of a 2xx answer may take 2 s more.
+    pub request_timeout: Duration,
+    /// Which addresses may be dialled; [`own_addresses`] belong into its `own`.
+    pub addresses: Arc<AddressPolicy>,
+    /// Kept-alive connections per host.
+    pub max_idle_per_host: usize,
+}
+
+/// Sends deliveries. Clones share connections and limits; a changed address policy takes
+/// a new sender, because kept-alive connections were judged under the old one.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    client: DeliveryClient,
+    request_timeout: Duration,
+}
+
+impl Sender {
+    /// A sender that trusts the public certificate authorities.
+    pub fn new(config: SenderConfig) -> Self {
+        Self::with_roots(config, Vec::new())
+    }
+
+    /// A sender that trusts these certificate authorities as well. One that cannot be
+    /// parsed is left out with a warning.
+    pub fn with_roots(config: SenderConfig, extra_roots: Vec<CertificateDer<'static>>) -> Self {
+        let client = client::new(Gate::new(config.addresses), extra_roots, config.max_idle_per_host);
+        Self { client, request_timeout: config.request_timeout }
+    }
+
+    /// Makes one attempt. `now` is wall-clock time: it is signed as the attempt's
+    /// timestamp, so a receiver's tolerance counts from it.
+    pub async fn send(&self, parcel: &Parcel, now: OffsetDateTime) -> Answer {
+        let started = Instant::now();
+        let answer = match request::build(parcel, now) {
+            Some(request) => self.exchange(request, started + self.request_timeout, now).await,
+            None => no_answer(Outcome::BlockedAddress),
+        };
+        Answer { duration: started.elapsed(), ..answer }
+    }
+
+    async fn exchange(&self, mut request: Request<Full<Bytes>>, deadline: Instant, now: OffsetDateTime) -> Answer {
+        let connection = capture_connection(&mut request);
+        let interim_heads = InterimHeads::counted_on(&mut request);
+        let met = tokio::select! {
+            biased;
+            met = timeout_at(deadline, self.client.request(request)) => met.ok(),
+            () = interim_heads.too_many() => None,
+        };
+        match met {
+            Some(Ok(response)) => {
+                if response::is_ambiguous(&response) {
+                    never_reuse(&connection);
+                }
+                let remote = response.extensions().get::<Arc<Usage>>().and_then(|usage| usage.remote);
+                Answer { remote, ..response::read(response, deadline, now).await }
+            }
+            Some(Err(error)) => failed(&error, &connection),
+            None => {
+                Answer { remote: usage_of(&connection).and_then(|usage| usage.remote), ..no_answer(Outcome::Timeout) }
+            }
+        }
+    }
+}
+
+/// Every address of this machine's interfaces: what nobody may make it dial.
+pub fn own_addresses() -> Vec<IpAddr> {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_else(|error| {
+        tracing::warn!(%error, "cannot read the addresses of the interfaces");
+        Vec::new()
+    });
+    interfaces.iter().map(if_addrs::Interface::ip).collect()
+}
+
+/// The answer to a request that ended with an error.
+fn failed(error: &legacy::Error, connection: &CaptureConnection) -> Answer {
+    if let Some(met) = NoConnection::within(error) {
+        return Answer { remote: met.remote, ..no_answer(met.outcome) };
+    }
+    let usage = usage_of(connection);
+    let outcome = failure::outcome_of(error);
+    let unsent = failure::is_unsent(error);
+    let closed = matches!(outcome, Outcome::ClosedEarly | Outcome::Reset);
+    let stale = (closed || unsent) && usage.as_ref().is_some_and(|usage| usage.went_stale(unsent));
+    Answer {
+        remote: usage.and_then(|usage| usage.remote),
+        stale_connection: stale,
+        // Whether a connection that closed while idle shows it by FIN, by RST, or before
+        // the request is written depends on the moment; the receiver did the same thing.
+        ..no_answer(if stale { Outcome::ClosedEarly } else { outcome })
+    }
+}
+
+fn no_answer(outcome: Outcome) -> Answer {
+    Answer {
+        outcome,
+        status: None,
+        body: Bytes::new(),
+        retry_after: None,
+        remote: None,
+        duration: Duration::ZERO,
+        stale_connection: false,
+    }
+}
+
+fn never_reuse(connection: &CaptureConnection) {
+    if let Some(connected) = connection.connection_metadata().as_ref() {
+        connected.poison();
+    }
+}
+
+/// The connection that the request was given, if it came to that.
+fn usage_of(connection: &CaptureConnection) -> Option<Arc<Usage>> {
+    let mut extras = hyper::http::Extensions::new();
+    connection.connection_metadata().as_ref()?.get_extras(&mut extras);
+    extras.remove()
+}

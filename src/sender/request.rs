@@ -1,0 +1,99 @@
+//! The delivery request: the payload's exact bytes, and headers that prove where they
+//! come from and when they were sent.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::{Method, Request, Uri};
+use time::OffsetDateTime;
+use tokio::sync::Notify;
+
+use crate::domain::delivery::Parcel;
+use crate::domain::signature::{sign_hub, sign_v1_all};
+use crate::domain::target::Target;
+
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+const X_HUB_SIGNATURE_256: HeaderName = HeaderName::from_static("x-hub-signature-256");
+const X_EVENT_TYPE: HeaderName = HeaderName::from_static("x-event-type");
+const X_WEBHOOK_ATTEMPT: HeaderName = HeaderName::from_static("x-webhook-attempt");
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PRODUCT: HeaderValue = HeaderValue::from_static(concat!("postrider/", env!("CARGO_PKG_VERSION")));
+
+/// Room for our headers and the host, so that the map never grows.
+const HEADER_ROOM: usize = 12;
+/// Most interim (1xx) heads before an answer; more of them is a flood.
+const MAX_INTERIM_HEADS: u32 = 100;
+
+/// The request for a parcel, signed at `now`; `None` where the stored target is not a
+/// URL that HTTP can address, so that there is nobody to send it to.
+pub(super) fn build(parcel: &Parcel, now: OffsetDateTime) -> Option<Request<Full<Bytes>>> {
+    let uri = uri_of(&parcel.destination.target)?;
+    let mut request = Request::new(Full::new(parcel.payload.clone()));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers(parcel, now);
+    Some(request)
+}
+
+fn uri_of(target: &Target) -> Option<Uri> {
+    let uri = Uri::try_from(target.as_str()).ok()?;
+    let plain_host = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+    (plain_host && matches!(uri.scheme_str(), Some("https" | "http"))).then_some(uri)
+}
+
+fn headers(parcel: &Parcel, now: OffsetDateTime) -> HeaderMap {
+    let id = parcel.key.event.to_string();
+    let timestamp = now.unix_timestamp();
+    let secrets = &parcel.destination.secrets;
+    let mut headers = HeaderMap::with_capacity(HEADER_ROOM);
+    headers.insert(CONTENT_TYPE, JSON);
+    headers.insert(USER_AGENT, PRODUCT);
+    if let Some(first) = secrets.first() {
+        headers.insert(WEBHOOK_SIGNATURE, visible(sign_v1_all(secrets, &id, timestamp, &parcel.payload)));
+        headers.insert(X_HUB_SIGNATURE_256, visible(sign_hub(first, &parcel.payload)));
+    }
+    headers.insert(WEBHOOK_ID, visible(id));
+    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp));
+    headers.insert(X_WEBHOOK_ATTEMPT, HeaderValue::from(parcel.attempt_number));
+    if let Some(event_type) = &parcel.event_type {
+        headers.insert(X_EVENT_TYPE, visible(event_type.as_str().to_owned()));
+    }
+    headers
+}
+
+fn visible(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).expect("ids, signatures and event types are visible ASCII")
+}
+
+/// Counts the interim heads of an answer. hyper skips them without limit, and a receiver
+/// that sends nothing else would keep a core busy until the attempt's deadline.
+#[derive(Debug, Default)]
+pub(super) struct InterimHeads {
+    seen: AtomicU32,
+    too_many: Notify,
+}
+
+impl InterimHeads {
+    /// Begins to count those that answer this request.
+    pub(super) fn counted_on(request: &mut Request<Full<Bytes>>) -> Arc<Self> {
+        let heads = Arc::new(Self::default());
+        let counted = Arc::clone(&heads);
+        hyper::ext::on_informational(request, move |_| {
+            if counted.seen.fetch_add(1, Ordering::Relaxed) == MAX_INTERIM_HEADS {
+                counted.too_many.notify_one();
+            }
+        });
+        heads
+    }
+
+    /// Ends when there were more than anybody needs.
+    pub(super) async fn too_many(&self) {
+        self.too_many.notified().await;
+    }
+}

@@ -1,0 +1,122 @@
+//! From a name to addresses, within limits. Which of them may be dialled is the gate's
+//! decision; nothing is remembered here.
+
+use std::io;
+use std::net::{IpAddr, ToSocketAddrs as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use crate::domain::outcome::Outcome;
+
+/// Longest wait for a lookup, waiting for a free place included.
+const LOOKUP_BUDGET: Duration = Duration::from_secs(5);
+/// Most lookups at once. A dead DNS server holds a thread for each until the system's
+/// own limits end the call; the blocking pool has 512 and others need it too.
+const MAX_LOOKUPS: usize = 64;
+/// Most addresses of one name that are dialled.
+const MAX_ADDRESSES: usize = 4;
+/// How the C libraries (GNU, musl) word that a name exists and has no address. The
+/// standard library passes on the text of this error and not its number.
+const NO_ADDRESS: [&str; 2] = ["No address associated with hostname", "Name has no usable address"];
+
+/// The system's resolver behind a limit.
+#[derive(Debug, Clone)]
+pub(super) struct Resolver {
+    places: Arc<Semaphore>,
+}
+
+impl Resolver {
+    pub(super) fn new() -> Self {
+        Self { places: Arc::new(Semaphore::new(MAX_LOOKUPS)) }
+    }
+
+    /// Every address of the name, in the system's order; at least one.
+    ///
+    /// # Errors
+    /// The outcome that says why there is none.
+    pub(super) async fn lookup(&self, host: &str) -> Result<Vec<IpAddr>, Outcome> {
+        let name = absolute(host);
+        let places = Arc::clone(&self.places);
+        let lookup = async {
+            let place = places.acquire_owned().await.map_err(|_| Outcome::DnsFailed)?;
+            // getaddrinfo cannot be called off: the place stays taken until it returns,
+            // however long ago the attempt gave up.
+            let answer = spawn_blocking(move || {
+                let _place = place;
+                addresses(&name)
+            });
+            answer.await.map_err(|_| Outcome::DnsFailed)?
+        };
+        timeout(LOOKUP_BUDGET, lookup).await.unwrap_or(Err(Outcome::DnsTimeout))
+    }
+}
+
+/// A final dot keeps the machine's search list from turning the name into another one.
+/// Single labels (`localhost`, a container's name) need that list or the hosts file.
+fn absolute(host: &str) -> String {
+    let dot = if host.contains('.') && !host.ends_with('.') { "." } else { "" };
+    format!("{host}{dot}")
+}
+
+fn addresses(name: &str) -> Result<Vec<IpAddr>, Outcome> {
+    let answer = (name, 0).to_socket_addrs().map_err(|error| of_lookup(&error))?;
+    let addresses: Vec<IpAddr> = answer.map(|address| address.ip()).collect();
+    if addresses.is_empty() { Err(Outcome::DnsNoAddress) } else { Ok(addresses) }
+}
+
+fn of_lookup(error: &io::Error) -> Outcome {
+    let text = error.to_string();
+    if NO_ADDRESS.iter().any(|words| text.contains(words)) { Outcome::DnsNoAddress } else { Outcome::DnsFailed }
+}
+
+/// The addresses to dial, in order: the families alternate, so that one broken family
+/// costs one address and not all of them.
+pub(super) fn interleaved(addresses: &[IpAddr]) -> Vec<IpAddr> {
+    let first_is_v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
+    let (preferred, other): (Vec<IpAddr>, Vec<IpAddr>) =
+        addresses.iter().copied().partition(|address| address.is_ipv6() == first_is_v6);
+    let rounds = preferred.len().max(other.len());
+    let round = |index: usize| [preferred.get(index), other.get(index)];
+    (0..rounds).flat_map(round).flatten().copied().take(MAX_ADDRESSES).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ips(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn names_with_a_dot_are_made_absolute_and_single_labels_are_not() {
+        assert_eq!(absolute("hooks.example.com"), "hooks.example.com.");
+        assert_eq!(absolute("hooks.example.com."), "hooks.example.com.");
+        assert_eq!(absolute("localhost"), "localhost");
+    }
+
+    #[test]
+    fn the_families_alternate_and_at_most_four_addresses_are_dialled() {
+        let answer = ips(&["2606::1", "2606::2", "2606::3", "2606::4", "1.0.0.1", "1.0.0.2"]);
+        assert_eq!(interleaved(&answer), ips(&["2606::1", "1.0.0.1", "2606::2", "1.0.0.2"]));
+        let thousand: Vec<IpAddr> = (0..1_000_u32).map(|n| IpAddr::V4((0x0100_0000 + n).into())).collect();
+        assert_eq!(interleaved(&thousand), thousand[..4]);
+        assert!(interleaved(&[]).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_does_not_exist_is_a_failed_lookup() {
+        let met = Resolver::new().lookup("no-such-name.invalid").await.unwrap_err();
+        assert!(matches!(met, Outcome::DnsFailed | Outcome::DnsTimeout), "{met}");
+    }
+
+    #[test]
+    fn a_name_without_an_address_has_its_own_word() {
+        let error = io::Error::other("failed to lookup address information: No address associated with hostname");
+        assert_eq!(of_lookup(&error), Outcome::DnsNoAddress);
+    }
+}

@@ -1,0 +1,130 @@
+use super::receiver::Receiver;
+use super::*;
+use crate::domain::outcome::Outcome;
+
+async fn met(head: impl AsRef<[u8]> + Clone + Send + Sync + 'static) -> Answer {
+    met_at(Receiver::answering(head).await.address).await
+}
+
+#[tokio::test]
+async fn every_final_status_has_its_outcome() {
+    for (status, outcome) in [
+        (200, Outcome::Delivered),
+        (201, Outcome::Delivered),
+        (202, Outcome::Delivered),
+        (206, Outcome::Delivered),
+        (299, Outcome::Delivered),
+        (300, Outcome::Http3xx),
+        (304, Outcome::Http3xx),
+        (400, Outcome::Http4xx),
+        (410, Outcome::Http4xx),
+        (429, Outcome::Http4xx),
+        (500, Outcome::Http5xx),
+        (504, Outcome::Http5xx),
+        (600, Outcome::HttpOther),
+        (999, Outcome::HttpOther),
+    ] {
+        let answer = met(format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n")).await;
+        assert_eq!((answer.outcome, answer.status), (outcome, Some(status)));
+        assert!(!answer.stale_connection);
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_a_failure_and_is_never_followed() {
+    let elsewhere = Receiver::answering(super::receiver::OK).await;
+    for status in [301, 302, 303, 307, 308] {
+        let location = format!("http://{}/", elsewhere.address);
+        let answer = met(format!("HTTP/1.1 {status} X\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n")).await;
+        assert_eq!((answer.outcome, answer.status), (Outcome::Http3xx, Some(status)));
+    }
+    assert_eq!(elsewhere.accepted(), 0);
+}
+
+#[tokio::test]
+async fn switching_protocols_is_a_failure() {
+    let answer = met("HTTP/1.1 101 X\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n").await;
+    assert_eq!((answer.outcome, answer.status), (Outcome::Http1xx, Some(101)));
+}
+
+#[tokio::test]
+async fn what_is_not_http_is_a_bad_response() {
+    for garbage in [
+        "SSH-2.0-OpenSSH_9.2p1\r\n",
+        "<html>hello</html>",
+        "HTTP/1.1 099 X\r\n\r\n",
+        "HTTP/1.1 000 X\r\n\r\n",
+        "HTTP/1.1 1000 X\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
+        "HTTP/1.1 200 OK\r\nx: a\0b\r\n\r\n",
+        "\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0\x64\0\x04\0\0\x7f\x7f",
+    ] {
+        let answer = met(garbage).await;
+        assert_eq!((answer.outcome, answer.status), (Outcome::BadResponse, None), "{garbage:?}");
+        assert!(answer.body.is_empty() && !answer.stale_connection);
+    }
+}
+
+#[tokio::test]
+async fn a_banner_before_any_request_is_a_bad_response() {
+    let receiver = Receiver::start(|mut peer| async move {
+        peer.send("220 mail.example ESMTP\r\n").await?;
+        peer.hold().await;
+        None
+    })
+    .await;
+    let answer = met_at(receiver.address).await;
+    assert_eq!((answer.outcome, answer.stale_connection), (Outcome::BadResponse, false));
+}
+
+#[tokio::test]
+async fn a_head_beyond_the_limits_is_too_large() {
+    let many: String = (0..65).map(|n| format!("x-{n}: y\r\n")).collect();
+    assert_eq!(met(format!("HTTP/1.1 200 OK\r\n{many}\r\n")).await.outcome, Outcome::ResponseTooLarge);
+    let long = "y".repeat(2_000_000);
+    assert_eq!(met(format!("HTTP/1.1 200 OK\r\nx: {long}\r\n\r\n")).await.outcome, Outcome::ResponseTooLarge);
+}
+
+#[tokio::test]
+async fn strange_bytes_in_headers_harm_nothing() {
+    let head = b"HTTP/1.1 503 \x1b[31m\xff\r\nx: \xff\xfe\r\nretry-after: \xff1\r\ncontent-length: 0\r\n\r\n";
+    let answer = met(head).await;
+    assert!(matches!(answer.outcome, Outcome::Http5xx | Outcome::BadResponse), "{answer:?}");
+    assert_eq!(answer.retry_after, None);
+}
+
+#[tokio::test]
+async fn retry_after_is_read_from_any_answer() {
+    for (status, value, expected) in [
+        (429, "120", Some(120)),
+        (503, "7", Some(7)),
+        (200, "5", Some(5)),
+        (503, "-5", None),
+        (503, "1e309", None),
+        (503, "((((", None),
+    ] {
+        let head = format!("HTTP/1.1 {status} X\r\nretry-after: {value}\r\ncontent-length: 0\r\n\r\n");
+        assert_eq!(met(head).await.retry_after, expected.map(Duration::from_secs), "{value}");
+    }
+    let dated = "HTTP/1.1 503 X\r\nretry-after: Fri, 31 Dec 9999 23:59:59 GMT\r\ncontent-length: 0\r\n\r\n";
+    assert!(met(dated).await.retry_after > Some(Duration::from_secs(86_400)));
+}
+
+#[tokio::test]
+async fn interim_heads_before_the_answer_are_skipped() {
+    let head = "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n".repeat(3) + super::receiver::OK;
+    assert_eq!(met(head).await.status, Some(200));
+}
+
+#[tokio::test]
+async fn a_flood_of_interim_heads_ends_long_before_the_deadline() {
+    let receiver = Receiver::start(|mut peer| async move {
+        peer.request().await?;
+        peer.repeat("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n").await;
+        None
+    })
+    .await;
+    let answer = met_at(receiver.address).await;
+    assert_eq!((answer.outcome, answer.status), (Outcome::Timeout, None));
+    assert!(answer.duration < AMPLE / 2, "{:?}", answer.duration);
+}

@@ -1,0 +1,75 @@
+//! The sender against real sockets on loopback, opened by an allow list of networks.
+
+mod addresses;
+mod bodies;
+mod heads;
+mod receiver;
+mod request;
+mod reuse;
+mod streams;
+mod tls;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use time::OffsetDateTime;
+
+use super::{Sender, SenderConfig};
+use crate::domain::address::AddressPolicy;
+use crate::domain::attempt::Answer;
+use crate::domain::delivery::{DeliveryKey, Lease, Parcel};
+use crate::domain::id::{EventId, LeaseToken, SubscriptionId, TenantId};
+use crate::domain::secret::Secret;
+use crate::domain::subscription::Destination;
+use crate::domain::target::{Target, TargetPolicy};
+
+/// A deadline that no healthy exchange on a busy machine meets.
+const AMPLE: Duration = Duration::from_secs(20);
+/// A deadline for tests whose point is the deadline.
+const SHORT: Duration = Duration::from_millis(300);
+
+fn loopback() -> AddressPolicy {
+    let allow = vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
+    AddressPolicy { allow, ..AddressPolicy::default() }
+}
+
+fn config(request_timeout: Duration) -> SenderConfig {
+    SenderConfig { request_timeout, addresses: Arc::new(loopback()), max_idle_per_host: 8 }
+}
+
+fn sender(request_timeout: Duration) -> Sender {
+    Sender::new(config(request_timeout))
+}
+
+fn secret(byte: u8) -> Secret {
+    Secret::from_random([byte; 32])
+}
+
+/// A parcel for a URL that is a target where loopback is open and http allowed.
+fn parcel(url: &str) -> Parcel {
+    let policy = TargetPolicy { allow_http: true, addresses: loopback() };
+    let now = OffsetDateTime::now_utc();
+    Parcel {
+        key: DeliveryKey { tenant: TenantId::at(now), event: EventId::at(now), subscription: SubscriptionId::at(now) },
+        lease: Lease { token: LeaseToken::at(now), ends: Instant::now() + AMPLE },
+        attempt_number: 1,
+        free_attempts: 0,
+        event_type: None,
+        payload: Bytes::from_static(b"{\"order\":1}"),
+        destination: Arc::new(Destination { target: Target::parse(url, &policy).unwrap(), secrets: vec![secret(1)] }),
+    }
+}
+
+fn http(address: std::net::SocketAddr) -> Parcel {
+    parcel(&format!("http://{address}/in"))
+}
+
+async fn send(sender: &Sender, parcel: &Parcel) -> Answer {
+    sender.send(parcel, OffsetDateTime::now_utc()).await
+}
+
+/// One attempt with ample time at whatever listens there.
+async fn met_at(address: std::net::SocketAddr) -> Answer {
+    send(&sender(AMPLE), &http(address)).await
+}

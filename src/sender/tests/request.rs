@@ -1,0 +1,79 @@
+use time::macros::datetime;
+
+use super::receiver::{OK, Receiver};
+use super::*;
+use crate::domain::outcome::Outcome;
+
+#[tokio::test]
+async fn the_request_is_the_documented_one() {
+    let mut receiver = Receiver::answering(OK).await;
+    let mut parcel = parcel(&format!("http://{}/in?a=1&b=%20", receiver.address));
+    parcel.event_type = Some("order.created".parse().unwrap());
+    parcel.attempt_number = 3;
+    let now = datetime!(2026-01-02 03:04:05.678 UTC);
+    let answer = sender(AMPLE).send(&parcel, now).await;
+    assert_eq!((answer.outcome, answer.status), (Outcome::Delivered, Some(200)));
+    assert_eq!(answer.remote, Some(receiver.address.ip()));
+
+    let request = receiver.received();
+    assert!(request.head.starts_with("POST /in?a=1&b=%20 HTTP/1.1\r\n"), "{}", request.head);
+    for (name, value) in [
+        ("host", receiver.address.to_string()),
+        ("content-type", "application/json".to_owned()),
+        ("content-length", parcel.payload.len().to_string()),
+        ("user-agent", format!("postrider/{}", env!("CARGO_PKG_VERSION"))),
+        ("webhook-id", parcel.key.event.to_string()),
+        ("webhook-timestamp", now.unix_timestamp().to_string()),
+        ("x-event-type", "order.created".to_owned()),
+        ("x-webhook-attempt", "3".to_owned()),
+    ] {
+        assert_eq!(request.header(name), Some(value.as_str()), "{name}");
+    }
+    assert_eq!(request.header("accept-encoding"), None);
+    assert_eq!(request.head.lines().filter(|line| line.contains(": ")).count(), 10);
+}
+
+#[tokio::test]
+async fn an_event_without_a_type_has_no_type_header() {
+    let mut receiver = Receiver::answering(OK).await;
+    met_at(receiver.address).await;
+    assert_eq!(receiver.received().header("x-event-type"), None);
+}
+
+#[tokio::test]
+async fn the_bytes_arrive_unchanged_and_a_stranger_verifies_every_secret() {
+    let mut receiver = Receiver::answering(OK).await;
+    let sender = sender(AMPLE);
+    let payloads = [
+        " {\n \"b\" : 1,\t\"a\":2 }\r\n".to_owned(),
+        "{\"a\":\"é日😀\",\"a\":12345678901234567890123,\"n\":1e400}".to_owned(),
+        format!("{{\"big\":\"{}\"}}", "x".repeat(1 << 20)),
+    ];
+    for payload in payloads {
+        let mut parcel = http(receiver.address);
+        parcel.payload = Bytes::from(payload.clone());
+        let target = parcel.destination.target.clone();
+        parcel.destination = Arc::new(Destination { target, secrets: vec![secret(1), secret(2)] });
+        assert_eq!(send(&sender, &parcel).await.outcome, Outcome::Delivered);
+
+        let request = receiver.received();
+        assert!(request.body == payload.as_bytes(), "the bytes differ");
+        let headers: hyper::HeaderMap = ["webhook-id", "webhook-timestamp", "webhook-signature"]
+            .map(|name| (name.parse().unwrap(), request.header(name).unwrap().parse().unwrap()))
+            .into_iter()
+            .collect();
+        for secret in &parcel.destination.secrets {
+            let stranger = standardwebhooks::Webhook::new(secret.reveal()).unwrap();
+            assert!(stranger.verify(&request.body, &headers).is_ok());
+            assert!(stranger.verify(b"{}", &headers).is_err());
+        }
+        let hub = crate::domain::signature::sign_hub(&secret(1), &request.body);
+        assert_eq!(request.header("x-hub-signature-256"), Some(hub.as_str()));
+    }
+}
+
+#[tokio::test]
+async fn a_target_that_http_cannot_address_is_blocked() {
+    let answer = send(&sender(AMPLE), &parcel("https://a{b.example.com/in")).await;
+    assert_eq!((answer.outcome, answer.remote), (Outcome::BlockedAddress, None));
+}
