@@ -7,4 +7,5 @@ pub mod sender;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;
+pub mod upkeep;
 pub mod worker;

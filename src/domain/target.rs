@@ -102,6 +102,12 @@ impl Target {
         Ok(Self(url.into()))
     }
 
+    /// A target read back from where a parsed one was stored. Should somebody have edited
+    /// the row, no harm is done: its address is judged again at every attempt.
+    pub fn stored(canonical: String) -> Self {
+        Self(canonical)
+    }
+
     /// The canonical URL.
     pub fn as_str(&self) -> &str {
         &self.0

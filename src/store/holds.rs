@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::connection::Param;
 use super::{Store, StoreError, sql};
-use crate::domain::id::{SubscriptionId, TenantId, WorkerId};
+use crate::domain::id::{SubscriptionId, WorkerId};
 
 /// Reason of rows parked because their subscription is full in one worker.
 const IN_FLIGHT: &str = "in_flight";
@@ -38,16 +38,14 @@ impl Store {
     /// [`StoreError`] from the database.
     pub async fn renew_holds(
         &self,
-        parked: &[(TenantId, SubscriptionId)],
+        parked: &[SubscriptionId],
         owner: WorkerId,
         lasting: Duration,
     ) -> Result<(), StoreError> {
         let mut connection = self.desk().await?;
-        let tenants: Vec<Uuid> = parked.iter().map(|(tenant, _)| tenant.uuid()).collect();
-        let subscriptions: Vec<Uuid> = parked.iter().map(|(_, subscription)| subscription.uuid()).collect();
+        let subscriptions: Vec<Uuid> = parked.iter().map(|subscription| subscription.uuid()).collect();
         let (owner, lasting) = (owner.uuid(), lasting.as_secs_f64());
-        let params: [Param<'_>; 5] = [
-            (&tenants, Type::UUID_ARRAY),
+        let params: [Param<'_>; 4] = [
             (&subscriptions, Type::UUID_ARRAY),
             (&IN_FLIGHT, Type::TEXT),
             (&owner, Type::UUID),

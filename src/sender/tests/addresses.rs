@@ -1,7 +1,7 @@
+use super::super::own_addresses;
 use super::receiver::{OK, Receiver};
 use super::*;
 use crate::domain::outcome::Outcome;
-use crate::sender::own_addresses;
 
 /// A sender under the built-in rule alone: no network is opened.
 fn strict() -> Sender {

@@ -1,3 +1,7 @@
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::mpsc;
+
 use futures_util::future::join_all;
 
 use super::receiver::{OK, Receiver};
@@ -52,14 +56,12 @@ async fn a_reused_connection_that_closes_in_silence_was_stale() {
     assert_eq!((third.outcome, third.stale_connection), (Outcome::Delivered, false));
 }
 
-/// The receiver's thread closes while the sender's is kept from noticing.
-#[tokio::test]
-async fn a_connection_that_closed_while_idle_was_stale() {
-    use std::io::{Read as _, Write as _};
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+/// Answers one request and closes when told to; (close, is closed).
+fn closing_when_told() -> (SocketAddr, mpsc::Sender<()>, mpsc::Receiver<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let (close, may_close) = std::sync::mpsc::channel();
-    let (closed, is_closed) = std::sync::mpsc::channel();
+    let (close, may_close) = mpsc::channel();
+    let (closed, is_closed) = mpsc::channel();
     std::thread::spawn(move || {
         let (mut tcp, _) = listener.accept().unwrap();
         let mut unread = Vec::new();
@@ -70,18 +72,32 @@ async fn a_connection_that_closed_while_idle_was_stale() {
         }
         tcp.write_all(OK.as_bytes()).unwrap();
         may_close.recv().unwrap();
-        drop(tcp);
+        drop((tcp, listener));
         closed.send(()).unwrap();
     });
-    let (sender, parcel) = (sender(AMPLE), http(address));
-    assert_eq!(send(&sender, &parcel).await.outcome, Outcome::Delivered);
-    for _ in 0..16 {
-        tokio::task::yield_now().await; // the connection goes back to the pool
+    (address, close, is_closed)
+}
+
+/// The receiver closes while this thread is kept from noticing. With no turn of the
+/// runtime the request is written and meets a reset; with one turn the connection's task
+/// is woken, but only after the request was queued on it, and hyper hands that back.
+#[tokio::test]
+async fn a_connection_that_closed_while_idle_was_stale_and_nothing_is_sent_again() {
+    for turns in [0, 1] {
+        let (address, close, is_closed) = closing_when_told();
+        let (sender, parcel) = (sender(AMPLE), http(address));
+        assert_eq!(send(&sender, &parcel).await.outcome, Outcome::Delivered);
+        for _ in 0..16 {
+            tokio::task::yield_now().await; // the connection goes back to the pool
+        }
+        close.send(()).unwrap();
+        is_closed.recv().unwrap();
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+        let second = send(&sender, &parcel).await;
+        assert_eq!((second.outcome, second.stale_connection), (Outcome::ClosedEarly, true), "{turns}");
     }
-    close.send(()).unwrap();
-    is_closed.recv().unwrap();
-    let second = send(&sender, &parcel).await;
-    assert_eq!((second.outcome, second.stale_connection), (Outcome::ClosedEarly, true));
 }
 
 #[tokio::test]

@@ -161,14 +161,26 @@ async fn plain_http_on_the_https_port_breaks_tls() {
 }
 
 #[tokio::test]
-async fn alerts_have_their_words() {
-    // Records of TLS 1.2: a fatal alert, protocol_version (70) and handshake_failure (40).
-    for (alert, outcome) in [(70, Outcome::TlsVersion), (40, Outcome::TlsAlert)] {
-        let record = [21, 3, 3, 0, 2, 2, alert];
-        let receiver = Receiver::start(move |mut peer| async move {
-            peer.send(record).await?;
-            peer.hold().await;
-            None
+async fn raw_records_have_their_words() {
+    let hello_of_tls_1_1 = [
+        [22, 3, 2, 0, 42, 2, 0, 0, 38, 3, 2].as_slice(), // record, handshake, version
+        &[7; 32],                                        // random
+        &[0, 0, 47, 0],                                  // no session, a cipher, no compression
+    ]
+    .concat();
+    for (record, outcome) in [
+        (vec![21, 3, 3, 0, 2, 2, 70], Outcome::TlsVersion), // alert: protocol_version
+        (vec![21, 3, 3, 0, 2, 2, 40], Outcome::TlsAlert),   // alert: handshake_failure
+        (hello_of_tls_1_1, Outcome::TlsVersion),
+        (vec![22, 3, 3, 0xff, 0xff], Outcome::TlsProtocol), // longer than a record may be
+    ] {
+        let receiver = Receiver::start(move |mut peer| {
+            let record = record.clone();
+            async move {
+                peer.send(record).await?;
+                peer.hold().await;
+                None
+            }
         })
         .await;
         let answer = send(&sender(AMPLE), &https("127.0.0.1", receiver.address)).await;

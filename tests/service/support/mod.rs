@@ -1,3 +1,6 @@
 //! What the stories stand on.
 
 pub(crate) mod database;
+pub(crate) mod receiver;
+pub(crate) mod rig;
+pub(crate) mod wait;

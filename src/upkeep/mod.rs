@@ -1,0 +1,104 @@
+//! What keeps the database healthy without anybody asking: partitions ahead of time,
+//! parked deliveries that nobody holds any more, deliveries that are over, vacuum.
+//!
+//! Every `serve` and `worker` runs it; each statement takes an advisory try-lock of its
+//! own, so one process at a time does the work and none waits. A failure is logged and
+//! tried again at the next turn; nothing here is needed for correctness within a turn.
+
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::id::EventId;
+use crate::store::{Clock, Store, StoreError};
+use crate::telemetry::Metrics;
+
+/// Parked rows whose hold ended are released within this time.
+const TURN: Duration = Duration::from_secs(5);
+/// Turns between two vacuums of the queue.
+const VACUUM_TURNS: u64 = 3;
+/// Turns between two looks at the backlog.
+const BACKLOG_TURNS: u64 = 2;
+/// Turns between two looks for missing partitions: they stand a week ahead.
+const PARTITION_TURNS: u64 = 120;
+/// Finished rows from which a vacuum pays.
+const VACUUM_FROM_ROWS: i64 = 5_000;
+/// Most rows of one subscription that one statement releases.
+const RELEASE_ROWS: usize = 2_000;
+/// Most rows that one statement ends.
+const SWEEP_ROWS: usize = 5_000;
+/// How often the database's clock is read.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What upkeep stands on.
+#[derive(Clone)]
+pub struct Upkeep {
+    /// The database.
+    pub store: Store,
+    /// Its time.
+    pub clock: Clock,
+    /// What is measured.
+    pub metrics: Metrics,
+    /// Age at which a pending delivery expires.
+    pub lifetime: Duration,
+}
+
+impl Upkeep {
+    /// Works turn by turn until told to stop.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut turns = interval(TURN);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut turn = 0_u64;
+        while stop.run_until_cancelled(turns.tick()).await.is_some() {
+            self.take_turn(turn).await;
+            turn = turn.wrapping_add(1);
+        }
+    }
+
+    /// One turn; the number decides which of the rarer jobs are done.
+    pub async fn take_turn(&self, turn: u64) {
+        let expired_before = EventId::floor(self.clock.now() - self.lifetime);
+        report("release", self.store.release_ownerless(RELEASE_ROWS).await);
+        report("sweep", self.store.sweep(expired_before, SWEEP_ROWS).await);
+        if turn.is_multiple_of(PARTITION_TURNS) {
+            report("partitions", self.store.ensure_partitions().await.map(i64::from));
+        }
+        if turn.is_multiple_of(VACUUM_TURNS) {
+            report("vacuum", self.store.vacuum_queue(VACUUM_FROM_ROWS).await.map(i64::from));
+        }
+        if turn.is_multiple_of(BACKLOG_TURNS) {
+            self.measure_backlog().await;
+        }
+    }
+
+    async fn measure_backlog(&self) {
+        match self.store.backlog().await {
+            Ok(backlog) => {
+                self.metrics.pending.set(backlog.pending as f64);
+                self.metrics.oldest_due.set(backlog.oldest_due_seconds);
+            }
+            Err(error) => tracing::warn!(%error, "the backlog could not be measured"),
+        }
+    }
+}
+
+/// Follows the database's clock until told to stop; every process that runs needs it.
+pub async fn follow_clock(clock: Clock, store: Store, metrics: Metrics, stop: CancellationToken) {
+    let mut ticks = interval(CLOCK_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        if let Err(error) = clock.measure(&store).await {
+            tracing::debug!(%error, "the database's clock could not be read");
+        }
+        metrics.clock_skew.set(clock.skew().as_secs_f64());
+    }
+}
+
+fn report(job: &'static str, done: Result<i64, StoreError>) {
+    match done {
+        Ok(0) => {}
+        Ok(count) => tracing::debug!(job, count, "upkeep"),
+        Err(error) => tracing::warn!(job, %error, "upkeep failed; trying again at the next turn"),
+    }
+}

@@ -1,0 +1,120 @@
+//! Where a claim begins to look.
+//!
+//! Finished rows stay in the index until vacuum may remove them, which an old transaction
+//! anywhere in the database can put off for hours; walking over them is what makes queues
+//! in PostgreSQL slow down. Everything due before the last batch was seen, so a claim
+//! begins there, less a slack for commits that were under way. Now and then it looks back
+//! a minute, and rarely, at a small share of the time, to the very beginning.
+
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+
+/// How much later than its due time a row may have been committed and still be seen by
+/// every ordinary look.
+const SLACK: Duration = Duration::from_secs(2);
+const LOOK_BACK: Duration = Duration::from_secs(60);
+const LOOK_BACK_EVERY: Duration = Duration::from_secs(2);
+const FULL_LOOK_EVERY: Duration = Duration::from_secs(5);
+/// A full look may take at most one part in so many of the time.
+const FULL_LOOK_SHARE: u32 = 50;
+
+/// How far a look reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Recent,
+    Back,
+    Full,
+}
+
+/// One look: from which due time on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look {
+    pub(super) floor: OffsetDateTime,
+    reach: Reach,
+    at: Instant,
+}
+
+/// What the looks so far taught.
+#[derive(Debug, Default)]
+pub(super) struct Floor {
+    reached: Option<OffsetDateTime>,
+    looked_back: Option<Instant>,
+    looked_fully: Option<(Instant, Duration)>,
+}
+
+impl Floor {
+    /// The next look, at this time of the database and of the monotonic clock.
+    pub(super) fn next(&self, database_now: OffsetDateTime, now: Instant) -> Look {
+        let full_due =
+            self.looked_fully.is_none_or(|(at, cost)| now >= at + FULL_LOOK_EVERY.max(cost * FULL_LOOK_SHARE));
+        let back_due = self.looked_back.is_none_or(|at| now >= at + LOOK_BACK_EVERY);
+        match self.reached {
+            Some(_) if full_due => Look { floor: OffsetDateTime::UNIX_EPOCH, reach: Reach::Full, at: now },
+            Some(reached) if back_due => {
+                Look { floor: reached.min(database_now) - LOOK_BACK, reach: Reach::Back, at: now }
+            }
+            Some(reached) => Look { floor: reached - SLACK, reach: Reach::Recent, at: now },
+            None => Look { floor: OffsetDateTime::UNIX_EPOCH, reach: Reach::Full, at: now },
+        }
+    }
+
+    /// Learns from a look: the latest due time it saw, and what it cost.
+    pub(super) fn learn(&mut self, look: Look, reached: Option<OffsetDateTime>, cost: Duration) {
+        match look.reach {
+            Reach::Full => {
+                self.looked_fully = Some((look.at, cost));
+                self.looked_back = Some(look.at);
+            }
+            Reach::Back => self.looked_back = Some(look.at),
+            Reach::Recent => {}
+        }
+        if let Some(reached) = reached {
+            self.reached = Some(reached);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    const DUE: OffsetDateTime = datetime!(2026-11-23 18:00:00 UTC);
+
+    fn after_full_look(cost: Duration) -> (Floor, Instant) {
+        let (mut floor, now) = (Floor::default(), Instant::now());
+        let look = floor.next(DUE, now);
+        floor.learn(look, Some(DUE), cost);
+        (floor, now)
+    }
+
+    #[test]
+    fn the_first_look_is_full_and_the_next_begins_at_the_last_batch() {
+        let (floor, now) = after_full_look(Duration::ZERO);
+        assert_eq!(Floor::default().next(DUE, now).reach, Reach::Full);
+        assert_eq!(floor.next(DUE, now).floor, DUE - SLACK);
+    }
+
+    #[test]
+    fn now_and_then_it_looks_back_and_rarely_to_the_beginning() {
+        let (floor, now) = after_full_look(Duration::ZERO);
+        assert_eq!(floor.next(DUE, now + LOOK_BACK_EVERY).floor, DUE - LOOK_BACK);
+        assert_eq!(floor.next(DUE, now + FULL_LOOK_EVERY).floor, OffsetDateTime::UNIX_EPOCH);
+    }
+
+    #[test]
+    fn a_dear_full_look_takes_at_most_a_fiftieth_of_the_time() {
+        let (floor, now) = after_full_look(Duration::from_secs(1));
+        assert_ne!(floor.next(DUE, now + Duration::from_secs(49)).reach, Reach::Full);
+        assert_eq!(floor.next(DUE, now + Duration::from_secs(50)).reach, Reach::Full);
+    }
+
+    #[test]
+    fn an_empty_look_keeps_what_was_reached() {
+        let (mut floor, now) = after_full_look(Duration::ZERO);
+        let look = floor.next(DUE, now);
+        floor.learn(look, None, Duration::ZERO);
+        assert_eq!(floor.next(DUE, now).floor, DUE - SLACK);
+    }
+}

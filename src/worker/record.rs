@@ -1,0 +1,111 @@
+//! Record: outcomes in batches, kept until they are recorded or their lease is another's.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::{Settled, Wake, WorkerParts};
+use crate::domain::delivery::Report;
+use crate::domain::next_step::NextStep;
+use crate::store::StoreError;
+
+/// Most time after the grace for recording what was sent in it.
+pub(super) const LAST_RECORDING: Duration = Duration::from_secs(5);
+
+/// Most reports in one statement.
+const MAX_BATCH: usize = 256;
+/// How long a batch waits for company while more is in flight. Nobody waits for a recording
+/// but its slot, and the cost of a report is the cost of its statement divided by its batch.
+const LINGER: Duration = Duration::from_millis(5);
+/// Pause between two tries while the database is away.
+const RETRY_PAUSE: Duration = Duration::from_millis(250);
+
+/// Where reports go. The channel is bounded by the slots that reports keep.
+#[derive(Clone)]
+pub(super) struct Inbox(UnboundedSender<Settled>);
+
+impl Inbox {
+    pub(super) fn send(&self, settled: Settled) {
+        if self.0.send(settled).is_err() {
+            tracing::error!("a report came after the recorder had ended; its lease will lapse");
+        }
+    }
+}
+
+/// Records reports until every inbox is gone.
+pub(super) struct Recorder {
+    parts: WorkerParts,
+    wake: Wake,
+    reports: UnboundedReceiver<Settled>,
+}
+
+impl Recorder {
+    pub(super) fn new(parts: WorkerParts, wake: Wake) -> (Self, Inbox) {
+        let (sender, reports) = unbounded_channel();
+        (Self { parts, wake, reports }, Inbox(sender))
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut batch = Vec::with_capacity(MAX_BATCH);
+        while self.reports.recv_many(&mut batch, MAX_BATCH).await > 0 {
+            self.linger(&mut batch).await;
+            let reports: Vec<Report> = batch.iter().map(|settled| settled.report.clone()).collect();
+            self.record(reports).await;
+            // The slots are free from here on.
+            batch.clear();
+            self.wake.slot_freed();
+            self.parts.metrics.in_flight.set(self.parts.slots.in_flight() as f64);
+        }
+    }
+
+    /// Waits a moment for more reports, if more deliveries are in flight.
+    async fn linger(&mut self, batch: &mut Vec<Settled>) {
+        let deadline = tokio::time::Instant::now() + LINGER;
+        while batch.len() < MAX_BATCH && self.parts.slots.in_flight() > batch.len() {
+            let room = MAX_BATCH - batch.len();
+            match tokio::time::timeout_at(deadline, self.reports.recv_many(batch, room)).await {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Tries until the reports are recorded or fenced off. Recording comes before claiming:
+    /// the slots that these reports keep are not free before.
+    async fn record(&self, mut reports: Vec<Report>) {
+        self.parts.metrics.record_batch.observe(reports.len() as f64);
+        loop {
+            match self.parts.store.record(&reports).await {
+                Ok(recorded) => {
+                    self.parts.metrics.fenced.inc_by(recorded.fenced as u64);
+                    for subscription in recorded.disabled {
+                        tracing::warn!(%subscription, "disabled: its receiver answered 410");
+                    }
+                    return self.set_alarms(&reports);
+                }
+                Err(StoreError::Deadlock) => {}
+                Err(error) if error.is_unavailable() => {
+                    tracing::warn!(%error, reports = reports.len(), "outcomes wait to be recorded");
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+                Err(error) if reports.len() == 1 => {
+                    return tracing::error!(%error, "an outcome cannot be recorded; its lease will lapse");
+                }
+                Err(_) => {
+                    let rest = reports.split_off(reports.len() / 2);
+                    Box::pin(self.record(rest)).await;
+                }
+            }
+        }
+    }
+
+    fn set_alarms(&self, reports: &[Report]) {
+        for report in reports {
+            match report.step {
+                NextStep::RetryIn(delay) => self.wake.alarm(delay),
+                NextStep::HandBack => self.wake.ring(),
+                NextStep::Done | NextStep::GiveUp(_) | NextStep::Park => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! A receiver on loopback that answers by script and remembers every request.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{HeaderMap, Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::wait::until;
+
+/// One request as it arrived.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrived {
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Arrived {
+    /// A header's text; empty where there is none.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// How to answer.
+#[derive(Debug, Clone)]
+pub(crate) enum Reply {
+    Status(u16),
+    With(u16, &'static str, String),
+}
+
+/// The receiver; it lives until the test's runtime ends.
+#[derive(Clone)]
+pub(crate) struct Receiver {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    open: Arc<watch::Sender<bool>>,
+}
+
+#[derive(Default)]
+struct State {
+    script: VecDeque<Reply>,
+    arrived: Vec<Arrived>,
+}
+
+impl Receiver {
+    /// A receiver that answers 200.
+    pub(crate) async fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let receiver = Self { address, state: Arc::default(), open: Arc::new(watch::Sender::new(true)) };
+        tokio::spawn(receiver.clone().serve(listener));
+        receiver
+    }
+
+    /// Where it listens.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/hook", self.address)
+    }
+
+    /// Answers the next requests like this, and later ones with 200 again.
+    pub(crate) fn script(&self, replies: impl IntoIterator<Item = Reply>) {
+        self.state.lock().unwrap().script.extend(replies);
+    }
+
+    /// Takes requests and answers none until [`Receiver::let_go`].
+    pub(crate) fn hold(&self) {
+        self.open.send_replace(false);
+    }
+
+    /// Answers what was held.
+    pub(crate) fn let_go(&self) {
+        self.open.send_replace(true);
+    }
+
+    /// What has arrived so far.
+    pub(crate) fn requests(&self) -> Vec<Arrived> {
+        self.state.lock().unwrap().arrived.clone()
+    }
+
+    /// Waits for so many requests.
+    pub(crate) async fn arrived(&self, count: usize) -> Vec<Arrived> {
+        until(&format!("{count} requests arrived"), async || {
+            Some(self.requests()).filter(|requests| requests.len() >= count)
+        })
+        .await
+    }
+
+    async fn serve(self, listener: TcpListener) {
+        while let Ok((stream, _)) = listener.accept().await {
+            let receiver = self.clone();
+            tokio::spawn(async move {
+                let service = service_fn(move |request| receiver.clone().answer(request));
+                let serving =
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                // A sender may go away in the middle; that is its business.
+                let _ = serving.await;
+            });
+        }
+    }
+
+    async fn answer(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.map(|whole| whole.to_bytes()).unwrap_or_default();
+        let reply = {
+            let mut state = self.state.lock().unwrap();
+            state.arrived.push(Arrived { headers: parts.headers, body });
+            state.script.pop_front().unwrap_or(Reply::Status(200))
+        };
+        let _ = self.open.subscribe().wait_for(|open| *open).await;
+        let response = Response::builder();
+        let response = match reply {
+            Reply::Status(status) => response.status(status),
+            Reply::With(status, name, value) => response.status(status).header(name, value),
+        };
+        Ok(response.body(Full::from("seen")).unwrap())
+    }
+}

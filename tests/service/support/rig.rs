@@ -1,0 +1,170 @@
+//! Intake, queue and worker over a database of their own, without HTTP in front: for
+//! stories that step the queue and look at its tables.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use postrider::domain::address::AddressPolicy;
+use postrider::domain::backoff::Jitter;
+use postrider::domain::event_type::EventTypeFilter;
+use postrider::domain::handoff::{Handoff, HandoffReceiver};
+use postrider::domain::id::{EventId, SubscriptionId, TenantId};
+use postrider::domain::keyring::{Keyring, Place};
+use postrider::domain::next_step::RetryPolicy;
+use postrider::domain::payload::Payload;
+use postrider::domain::secret::Secret;
+use postrider::domain::slots::{SlotLimits, Slots};
+use postrider::domain::subscription::{Destination, Subscription};
+use postrider::domain::target::Target;
+use postrider::intake::{Accepted, Bell, Intake, IntakeParts, Refusal, Submission};
+use postrider::sender::{Sender, SenderConfig};
+use postrider::store::{Clock, Store};
+use postrider::telemetry::Metrics;
+use postrider::worker::{Worker, WorkerParts, WorkerRules};
+use time::OffsetDateTime;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use super::database::Database;
+use super::receiver::Receiver;
+
+/// The secret of every subscription of a rig.
+pub(crate) const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+
+/// A queue with everything around it but the API.
+pub(crate) struct Rig {
+    pub(crate) database: Database,
+    pub(crate) receiver: Receiver,
+    pub(crate) client: Client,
+    pub(crate) parts: WorkerParts,
+    pub(crate) bell: Bell,
+}
+
+impl Rig {
+    /// A rig with the default limits and a schedule of two retries.
+    pub(crate) async fn new() -> Self {
+        Self::with_slots(SlotLimits { total: 64, per_subscription: 64 }).await
+    }
+
+    /// A rig with these limits.
+    pub(crate) async fn with_slots(limits: SlotLimits) -> Self {
+        let database = Database::new().await;
+        let store = database.store();
+        let clock = Clock::default();
+        clock.measure(&store).await.unwrap();
+        let parts = WorkerParts {
+            store,
+            sender: Sender::new(SenderConfig {
+                request_timeout: Duration::from_secs(5),
+                addresses: Arc::new(AddressPolicy {
+                    allow: vec!["127.0.0.0/8".parse().unwrap()],
+                    ..AddressPolicy::default()
+                }),
+                max_idle_per_host: 8,
+            }),
+            keyring: Arc::new(Keyring::parse(&Keyring::entry("test", [7; 32])).unwrap()),
+            clock,
+            slots: Slots::new(limits),
+            metrics: Metrics::new(),
+            rules: WorkerRules {
+                lease: Duration::from_secs(20),
+                request_timeout: Duration::from_secs(5),
+                retries: RetryPolicy { schedule: "10s,20s".parse().unwrap(), jitter: Jitter::new(0.0).unwrap() },
+                lifetime: Duration::from_secs(96 * 3_600),
+            },
+        };
+        let client = database.client().await;
+        Self { client, receiver: Receiver::new().await, database, parts, bell: Bell::default() }
+    }
+
+    /// A worker over the rig's parts.
+    pub(crate) fn worker(&self) -> Worker {
+        Worker::new(self.parts.clone())
+    }
+
+    /// An intake, with the handoff's other half where it has one.
+    pub(crate) fn intake(&self, handoff: bool) -> (Intake, Option<HandoffReceiver>) {
+        let (handoff, lane) = if handoff { Some(Handoff::new(self.parts.slots.clone())).unzip() } else { (None, None) };
+        let intake = Intake::start(IntakeParts {
+            store: self.parts.store.clone(),
+            clock: self.parts.clock.clone(),
+            handoff,
+            bell: self.bell.clone(),
+            lease: self.parts.rules.lease,
+            metrics: self.parts.metrics.clone(),
+        });
+        (intake, lane)
+    }
+
+    /// A subscription of the default tenant that wants everything, to the rig's receiver.
+    pub(crate) async fn subscription(&self) -> Arc<Subscription> {
+        self.subscription_to(&self.receiver.url()).await
+    }
+
+    /// A subscription with this target, written past every check.
+    pub(crate) async fn subscription_to(&self, target: &str) -> Arc<Subscription> {
+        let tenant: TenantId = "00000000-0000-7000-8000-000000000000".parse().unwrap();
+        let id = SubscriptionId::from(Uuid::now_v7());
+        let secret = Secret::parse(SECRET).unwrap();
+        let sealed = self.parts.keyring.seal(&secret, Place { tenant, subscription: id }, [1; 12]);
+        let insert = "insert into subscriptions (tenant_id, id, target_url, secret, verify_ingest) values ($1, $2, $3, $4, false)";
+        self.client.execute(insert, &[&tenant.uuid(), &id.uuid(), &target, &sealed]).await.unwrap();
+        Arc::new(Subscription {
+            id,
+            tenant,
+            version: 1,
+            destination: Arc::new(Destination { target: Target::stored(target.to_owned()), secrets: vec![secret] }),
+            event_types: EventTypeFilter::default(),
+            description: None,
+            is_active: true,
+            disabled_reason: None,
+            verify_ingest: false,
+            created_at: OffsetDateTime::now_utc(),
+            updated_at: OffsetDateTime::now_utc(),
+        })
+    }
+
+    /// Accepts one event without a handoff.
+    pub(crate) async fn accept(&self, subscription: &Arc<Subscription>, payload: &[u8]) -> EventId {
+        submit(&self.intake(false).0, subscription, payload, None).await.unwrap().event
+    }
+
+    /// Rows of a table.
+    pub(crate) async fn count(&self, table: &str) -> i64 {
+        self.client.query_one(&format!("select count(*) from {table}"), &[]).await.unwrap().get(0)
+    }
+
+    /// The outcomes in the log, oldest attempt first.
+    pub(crate) async fn outcomes(&self) -> Vec<String> {
+        let rows = self.client.query("select outcome from attempts order by id", &[]).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
+    /// Runs a statement that moves rows: the clock of every story.
+    pub(crate) async fn sql(&self, statement: &str) -> u64 {
+        self.client.execute(statement, &[]).await.unwrap()
+    }
+
+    /// Store of the rig.
+    pub(crate) fn store(&self) -> &Store {
+        &self.parts.store
+    }
+}
+
+/// Submits an event to an intake.
+pub(crate) async fn submit(
+    intake: &Intake,
+    subscription: &Arc<Subscription>,
+    payload: &[u8],
+    key: Option<&str>,
+) -> Result<Accepted, Refusal> {
+    intake
+        .accept(Submission {
+            subscription: Arc::clone(subscription),
+            event_type: None,
+            payload: Payload::parse(Bytes::copy_from_slice(payload)).unwrap(),
+            idempotency_key: key.map(|key| key.parse().unwrap()),
+        })
+        .await
+}
