@@ -3,4 +3,5 @@
 pub(crate) mod database;
 pub(crate) mod receiver;
 pub(crate) mod rig;
+pub(crate) mod snapshot;
 pub(crate) mod wait;

@@ -1,0 +1,117 @@
+//! Every statement under sql/queries is one that the server understands, its parameters
+//! and columns are written down, and the hot ones never scan a table.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tokio_postgres::Client;
+
+use crate::support::database::Database;
+use crate::support::snapshot::assert_snapshot;
+
+/// The settings of the queue's connections (src/store/mod.rs).
+const PINNED: &str = "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_hashjoin = off; \
+                      set enable_mergejoin = off; set jit = off";
+
+/// Tables that grow with the traffic.
+const LARGE: [&str; 6] = ["deliveries", "subscriptions", "events", "attempts", "undelivered", "idempotency_keys"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_statement_is_understood_and_its_types_are_written_down() {
+    let database = Database::new().await;
+    let client = database.client().await;
+    let mut lines = Vec::new();
+    for file in statement_files() {
+        let text = fs::read_to_string(&file).unwrap();
+        let statement = client.prepare(&text).await.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let params: Vec<_> = statement.params().iter().map(ToString::to_string).collect();
+        let columns: Vec<_> =
+            statement.columns().iter().map(|column| format!("{} {}", column.name(), column.type_())).collect();
+        lines.push(format!("{}({}) -> ({})\n", name_of(&file), params.join(", "), columns.join(", ")));
+    }
+    assert_snapshot("tests/service/snapshots/statements.txt", &lines.concat());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hot_statements_use_their_indexes_on_an_empty_queue_and_on_a_full_one() {
+    let database = Database::new().await;
+    let client = database.client().await;
+    client.batch_execute(PINNED).await.unwrap();
+    check_plans(&client).await;
+    fill(&client).await;
+    check_plans(&client).await;
+}
+
+/// 200,000 deliveries of 1,000 subscriptions: some due, most in the future, some parked.
+async fn fill(client: &Client) {
+    let rows = "
+        insert into subscriptions (tenant_id, id, target_url, secret, verify_ingest)
+        select '00000000-0000-7000-8000-000000000000', ('00000000-0000-7000-8001-' || lpad(n::text, 12, '0'))::uuid, 'x', '', false
+        from generate_series(1, 1000) as n;
+        insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at, held_for)
+        select '00000000-0000-7000-8000-000000000000', uuid_v7(), ('00000000-0000-7000-8001-' || lpad((n % 1000 + 1)::text, 12, '0'))::uuid,
+            case when n % 10 = 0 then 'infinity' else now() + make_interval(secs => n - 5000) end,
+            case when n % 10 = 0 then 'in_flight' end
+        from generate_series(1, 200000) as n;
+        analyze";
+    client.batch_execute(rows).await.unwrap();
+}
+
+async fn check_plans(client: &Client) {
+    let cases = [
+        (
+            "deliveries/claim",
+            "100, 100, gen_random_uuid(), 25, now() - interval '1 minute', true, 6, uuid_v7(), '{}', 32",
+            "deliveries_due",
+        ),
+        ("deliveries/release", "array[gen_random_uuid()], array[10], 'in_flight'", "deliveries_held"),
+        ("upkeep/release_ownerless", "100", "deliveries_held"),
+        (
+            "deliveries/record",
+            "array[gen_random_uuid()], array[gen_random_uuid()], array[gen_random_uuid()], array[gen_random_uuid()], array['done'], \
+             array[0], array[0], array[0], array[null], array[gen_random_uuid()], array[gen_random_uuid()], array[gen_random_uuid()], \
+             array[gen_random_uuid()], array[null], array[1], array['delivered'], array[200], array[null], array[null::bytea], array[null], \
+             array[1], array[now()], array[gen_random_uuid()]",
+            "deliveries_pkey",
+        ),
+        (
+            "events/accept",
+            "array[gen_random_uuid()], array[gen_random_uuid()], array[null], array[''::bytea], array[null], array[null::bytea], \
+             array[gen_random_uuid()], array[gen_random_uuid()], array[gen_random_uuid()], array[1], array[true], gen_random_uuid(), 25",
+            "subscriptions_",
+        ),
+    ];
+    for (name, arguments, index) in cases {
+        let text = fs::read_to_string(queries().join(format!("{name}.sql"))).unwrap();
+        client.batch_execute(&format!("deallocate all; prepare hot as {text}")).await.unwrap();
+        let rows = client.simple_query(&format!("explain execute hot({arguments})")).await.unwrap();
+        let plan: Vec<_> = rows
+            .iter()
+            .filter_map(|row| match row {
+                tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+                _ => None,
+            })
+            .collect();
+        let plan = plan.join("\n");
+        for table in LARGE {
+            assert!(!plan.contains(&format!("Seq Scan on {table}")), "{name} scans {table}:\n{plan}");
+        }
+        assert!(plan.contains(index), "{name} does not use {index}:\n{plan}");
+    }
+}
+
+fn queries() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/queries")
+}
+
+fn statement_files() -> Vec<PathBuf> {
+    let folders = fs::read_dir(queries()).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> =
+        folders.flat_map(|folder| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path())).collect();
+    files.sort();
+    files
+}
+
+fn name_of(file: &Path) -> String {
+    file.strip_prefix(queries()).unwrap().with_extension("").display().to_string()
+}
