@@ -1,5 +1,6 @@
 //! postrider delivers webhooks, with PostgreSQL as the queue.
 
+pub mod commands;
 pub mod config;
 pub mod domain;
 pub mod intake;

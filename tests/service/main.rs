@@ -2,6 +2,7 @@
 
 mod support;
 
+mod dev;
 mod queue;
 mod schema;
 mod statements;

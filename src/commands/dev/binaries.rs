@@ -1,0 +1,66 @@
+//! Which of the installed PostgreSQL programs to use.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::DevError;
+
+/// Oldest major version that is supported.
+const OLDEST: u32 = 15;
+/// Where Debian and Ubuntu keep each major version, outside PATH.
+const DEBIAN: &str = "/usr/lib/postgresql";
+
+/// The programs of one major version.
+#[derive(Debug, Clone)]
+pub(super) struct Binaries {
+    folder: PathBuf,
+}
+
+impl Binaries {
+    /// The version that made the data, or the newest where there is none yet.
+    pub(super) fn find(data: &Path) -> Result<Self, DevError> {
+        let installed = installed();
+        let made_by = fs::read_to_string(data.join("PG_VERSION")).ok().and_then(|text| text.trim().parse().ok());
+        let found = match made_by {
+            Some(version) => installed.into_iter().find(|(each, _)| *each == version),
+            None => installed.into_iter().filter(|(each, _)| *each >= OLDEST).max_by_key(|(each, _)| *each),
+        };
+        match (found, made_by) {
+            (Some((_, folder)), _) => Ok(Self { folder }),
+            (None, Some(version)) => Err(DevError::OtherVersion { data: data.to_owned(), version }),
+            (None, None) => Err(DevError::NotInstalled(OLDEST)),
+        }
+    }
+
+    /// The path of a program.
+    pub(super) fn path(&self, program: &str) -> PathBuf {
+        self.folder.join(program)
+    }
+
+    /// The folder of the programs.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+fn installed() -> Vec<(u32, PathBuf)> {
+    let entries = fs::read_dir(DEBIAN).into_iter().flatten().filter_map(Result::ok);
+    let debian = entries.filter_map(|entry| {
+        let version = entry.file_name().to_str()?.parse().ok()?;
+        Some((version, entry.path().join("bin")))
+    });
+    // Client packages leave a folder without a server in it.
+    debian.chain(in_path()).filter(|(_, folder)| folder.join("initdb").is_file()).collect()
+}
+
+fn in_path() -> Option<(u32, PathBuf)> {
+    let say = |what: &str| {
+        let output = Command::new("pg_config").arg(what).output().ok().filter(|output| output.status.success())?;
+        String::from_utf8(output.stdout).ok()
+    };
+    // As in "PostgreSQL 16.2 (Homebrew)".
+    let version = say("--version")?;
+    let major = version.split_whitespace().nth(1)?.split(|c: char| !c.is_ascii_digit()).next()?;
+    Some((major.parse().ok()?, PathBuf::from(say("--bindir")?.trim())))
+}

@@ -1,0 +1,39 @@
+//! One `postrider dev` a folder: the system lets go of the lock when its holder dies.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::Path;
+
+use super::DevError;
+
+/// Held as long as this value.
+#[derive(Debug)]
+pub(super) struct DevLock {
+    _file: File,
+}
+
+impl DevLock {
+    /// Takes the lock and leaves the address there for whoever comes second.
+    pub(super) fn take(state: &Path, address: &str) -> Result<Self, DevError> {
+        let path = state.join("dev.lock");
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(DevError::system("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                file.read_to_string(&mut holder).map_err(DevError::system("read", &path))?;
+                return Err(DevError::Running(holder.trim().to_owned()));
+            }
+            Err(TryLockError::Error(source)) => return Err(DevError::system("lock", &path)(source)),
+        }
+        let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{address}"));
+        written.map_err(DevError::system("write", &path))?;
+        Ok(Self { _file: file })
+    }
+}

@@ -1,0 +1,236 @@
+//! `postrider listen`: a receiver for trying things. It prints each request and answers as
+//! told, on loopback only.
+//!
+//! One block a request, on standard output:
+//!
+//! ```text
+//! 18:00:00.123  POST /hook  order.created  attempt 1  signature verified  -> 200
+//!   webhook-id  0199c0de-0000-7000-8000-000000000001
+//!   body        {"order": 1} (12 bytes)
+//! ```
+//!
+//! The first line has the time (UTC), method and path, event type, attempt, what the
+//! signature is worth (`verified`, `WRONG: why`, or `not checked` without `--secret`) and
+//! the answer. A header that did not come shows as `-`. The body is cut after 500
+//! characters, on one line. It is not a test double: it knows nothing of postrider's
+//! database and can stand for any receiver.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{HeaderMap, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use time::OffsetDateTime;
+use time::macros::format_description;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::domain::duration::parse_duration;
+use crate::domain::secret::Secret;
+use crate::domain::signature::{InvalidSignature, SignatureHeaders};
+
+/// Largest body that is read, in bytes.
+const MAX_BODY_BYTES: usize = 16 << 20;
+/// How much of a body is printed, in characters.
+const SHOWN_CHARACTERS: usize = 500;
+/// Most connections at a time.
+const MAX_CONNECTIONS: usize = 1_024;
+/// Most webhook ids whose failures are counted; beyond, counting starts afresh.
+const MAX_COUNTED: usize = 100_000;
+/// How long a connection may take over the head of its next request.
+const HEAD_LIMIT: Duration = Duration::from_secs(60);
+/// Pause after a failed accept, so that a full descriptor table does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How to receive.
+#[derive(Debug, Clone, Args)]
+pub struct Listen {
+    /// Port on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 9100)]
+    pub port: u16,
+    /// Secret of the subscription, to verify signatures with
+    #[arg(long, value_name = "whsec_…", value_parser = Secret::parse)]
+    pub secret: Option<Secret>,
+    /// Status to answer, from 200 to 599
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(200..=599))]
+    pub status: u16,
+    /// How long to wait before answering, as in 250ms
+    #[arg(long, default_value = "0s", value_parser = parse_duration)]
+    pub delay: Duration,
+    /// Answer 500 to the first N requests of each webhook-id
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub fail_first: u32,
+}
+
+/// A receiver that has its port and does not answer yet.
+#[derive(Debug)]
+pub struct Receiver {
+    socket: TcpListener,
+    rules: Arc<Rules>,
+}
+
+#[derive(Debug)]
+struct Rules {
+    options: Listen,
+    seen: Mutex<HashMap<String, u32>>,
+}
+
+impl Receiver {
+    /// Takes the port.
+    ///
+    /// # Errors
+    /// The system's, where the port is taken or not allowed.
+    pub async fn bind(options: Listen) -> std::io::Result<Self> {
+        let socket = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, options.port))).await?;
+        Ok(Self { socket, rules: Arc::new(Rules { options, seen: Mutex::default() }) })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Answers until it is dropped; `print` gets one block for each request, as it is
+    /// answered.
+    pub async fn run<P>(self, print: P) -> Infallible
+    where
+        P: Fn(&str) + Clone + Send + Sync + 'static,
+    {
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        loop {
+            let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
+            let Ok((stream, _)) = self.socket.accept().await else {
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            };
+            let (rules, print) = (Arc::clone(&self.rules), print.clone());
+            let answer = service_fn(move |request| {
+                let (rules, print) = (Arc::clone(&rules), print.clone());
+                async move { Ok::<_, Infallible>(rules.answer(request, print).await) }
+            });
+            tokio::spawn(async move {
+                let mut server = http1::Builder::new();
+                server.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
+                // A connection that breaks is the sender's affair; the next request shows.
+                let _broken = server.serve_connection(TokioIo::new(stream), answer).await;
+                drop(place);
+            });
+        }
+    }
+}
+
+impl Rules {
+    async fn answer(&self, request: Request<Incoming>, print: impl Fn(&str)) -> Response<Full<Bytes>> {
+        let (head, body) = request.into_parts();
+        let arrived = OffsetDateTime::now_utc();
+        let (status, body) = match Limited::new(body, MAX_BODY_BYTES).collect().await {
+            Ok(body) => (self.status_for(&head.headers), Some(body.to_bytes())),
+            Err(_) => (StatusCode::PAYLOAD_TOO_LARGE, None),
+        };
+        tokio::time::sleep(self.options.delay).await;
+        print(&self.block(&head, body.as_deref(), status, arrived));
+        let mut response = Response::new(Full::new(Bytes::from(format!("{}\n", status.as_u16()))));
+        *response.status_mut() = status;
+        response
+    }
+
+    fn status_for(&self, headers: &HeaderMap) -> StatusCode {
+        let told = StatusCode::from_u16(self.options.status).expect("the option is a status from 200 to 599");
+        let Some(id) = text(headers, "webhook-id").filter(|_| self.options.fail_first > 0) else { return told };
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= MAX_COUNTED {
+            seen.clear();
+        }
+        let count = seen.entry(id.to_owned()).or_default();
+        *count = count.saturating_add(1);
+        if *count <= self.options.fail_first { StatusCode::INTERNAL_SERVER_ERROR } else { told }
+    }
+
+    fn block(
+        &self,
+        head: &hyper::http::request::Parts,
+        body: Option<&[u8]>,
+        status: StatusCode,
+        arrived: OffsetDateTime,
+    ) -> String {
+        let clock = format_description!("[hour]:[minute]:[second].[subsecond digits:3]");
+        let time = arrived.format(&clock).expect("a time of day has hours, minutes and seconds");
+        let header = |name| printable(text(&head.headers, name).unwrap_or("-"));
+        let (method, path) = (&head.method, printable(&head.uri.to_string()));
+        let (kind, attempt, id) = (header("x-event-type"), header("x-webhook-attempt"), header("webhook-id"));
+        let signature = self.verdict(&head.headers, body, arrived.unix_timestamp());
+        let mut block = format!(
+            "{time}  {method} {path}  {kind}  attempt {attempt}  signature {signature}  -> {}\n  webhook-id  {id}\n",
+            status.as_u16()
+        );
+        match body {
+            None => writeln!(block, "  body        larger than {MAX_BODY_BYTES} bytes, not read"),
+            Some(body) => writeln!(block, "  body        {} ({} bytes)", shown(body), body.len()),
+        }
+        .expect("writing to a text cannot fail");
+        block
+    }
+
+    /// Checks every form that came: a receiver may rely on either.
+    fn verdict(&self, headers: &HeaderMap, body: Option<&[u8]>, now_unix: i64) -> String {
+        let (Some(secret), Some(body)) = (&self.options.secret, body) else { return "not checked".to_owned() };
+        let hub = SignatureHeaders { hub: text(headers, "x-hub-signature-256"), ..Default::default() };
+        let standard = SignatureHeaders {
+            hub: None,
+            id: text(headers, "webhook-id"),
+            timestamp: text(headers, "webhook-timestamp"),
+            signature: text(headers, "webhook-signature"),
+        };
+        let verdicts = [standard, hub].map(|form| form.verify(secret, body, now_unix));
+        let failure = verdicts.iter().filter_map(|verdict| verdict.err()).find(|why| *why != InvalidSignature::Missing);
+        match failure {
+            Some(why) => format!("WRONG: {why}"),
+            None if verdicts.iter().any(Result::is_ok) => "verified".to_owned(),
+            None => format!("WRONG: {}", InvalidSignature::Missing),
+        }
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn shown(body: &[u8]) -> String {
+    // A character is at most four bytes: no need to decode 16 MiB to show 500 of them.
+    let start = body.get(..4 * SHOWN_CHARACTERS).unwrap_or(body);
+    let text = printable(&String::from_utf8_lossy(start));
+    let cut: String = text.chars().take(SHOWN_CHARACTERS).collect();
+    if cut.len() < text.len() || start.len() < body.len() { format!("{cut}…") } else { cut }
+}
+
+/// On one line, and without what a terminal would obey.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_body_is_cut_and_a_terminal_is_not_spoken_to() {
+        assert_eq!(shown(b"{\"a\":\n1}"), "{\"a\": 1}");
+        assert_eq!(shown(b"\x1b[31m"), " [31m");
+        let long = "é".repeat(SHOWN_CHARACTERS + 1);
+        assert_eq!(shown(long.as_bytes()).chars().count(), SHOWN_CHARACTERS + 1);
+        assert!(shown(&vec![b'x'; MAX_BODY_BYTES]).ends_with("x…"));
+    }
+}
