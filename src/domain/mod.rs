@@ -5,6 +5,7 @@
 //! parsing happens at the edge and nothing inside checks again.
 
 pub mod address;
+pub mod api_key;
 pub mod attempt;
 pub mod backoff;
 pub mod delivery;

@@ -102,8 +102,8 @@ impl Target {
         Ok(Self(url.into()))
     }
 
-    /// A target read back from where a parsed one was stored. Should somebody have edited
-    /// the row, no harm is done: its address is judged again at every attempt.
+    /// A target as it stands in the table, where only parsed ones are written. The gate
+    /// judges its address again at every attempt, so an edited row opens nothing.
     pub fn stored(canonical: String) -> Self {
         Self(canonical)
     }

@@ -6,26 +6,34 @@
 //! no session state is set on a pooled connection: everything is a connection option.
 
 mod accept;
+mod api_keys;
 mod claim;
 mod clock;
 mod connection;
 mod error;
 mod holds;
 mod listen;
+mod logs;
 mod migrate;
 mod record;
 mod sql;
+mod status;
+mod subscriptions;
 mod tls;
 mod upkeep;
 
 pub use accept::{AcceptItem, AcceptVerdict, KeyOwner};
+pub use api_keys::{ApiKeyRow, KnownKey};
 pub use claim::{Claim, ClaimRequest, Claimed};
 pub use clock::{Clock, MAX_SKEW};
 pub use connection::Connection;
 pub use error::StoreError;
 pub use listen::DUE_CHANNEL;
+pub use logs::{LogFilter, LoggedAttempt};
 pub use migrate::{MigrateError, SchemaPolicy};
 pub use record::Recorded;
+pub use status::{DeliveryStatus, EventStatus};
+pub use subscriptions::{NewVersion, StoredSubscription};
 pub use upkeep::Backlog;
 
 use std::time::Duration;

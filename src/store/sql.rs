@@ -7,9 +7,6 @@ macro_rules! queries {
         $(pub(super) const $constant: Query =
             Query { name: $name, text: include_str!(concat!("../../sql/queries/", $name, ".sql")) };)*
 
-        /// All of them, for the test that prepares each on a real server.
-        #[cfg(test)]
-        pub(super) const ALL: &[Query] = &[$($constant),*];
     };
 }
 
@@ -29,4 +26,17 @@ queries! {
     RELEASE_OWNERLESS = "upkeep/release_ownerless",
     SWEEP = "upkeep/sweep",
     DEAD_ROWS = "upkeep/dead_rows",
+    CREATE_SUBSCRIPTION = "subscriptions/create",
+    READ_SUBSCRIPTION = "subscriptions/read",
+    FIND_SUBSCRIPTION = "subscriptions/find",
+    LIST_SUBSCRIPTIONS = "subscriptions/list",
+    REPLACE_SUBSCRIPTION = "subscriptions/replace",
+    DELETE_SUBSCRIPTION = "subscriptions/delete",
+    KNOWN_SUBSCRIPTION = "subscriptions/known",
+    CREATE_API_KEY = "api_keys/create",
+    FIND_API_KEY = "api_keys/find",
+    LIST_API_KEYS = "api_keys/list",
+    REVOKE_API_KEY = "api_keys/revoke",
+    READ_STATUS = "status/read",
+    LIST_ATTEMPTS = "attempts/list",
 }

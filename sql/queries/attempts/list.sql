@@ -1,0 +1,30 @@
+-- attempts/list($1 tenant, $2 subscription, $3 smallest id, $4 only ids below this one,
+--     $5 true: successes, false: failures, null: both, $6 event type or null,
+--     $7 whether the event's payload is wanted, $8 rows at most)
+-- A page of the delivery log, newest first. Ids carry the time, so both bounds are the
+-- range in time and choose the partitions.
+select
+    a.id,
+    a.event_id,
+    a.event_type,
+    a.attempt_number,
+    a.outcome,
+    a.status_code,
+    a.error_message,
+    a.response_body,
+    a.duration_ms,
+    a.created_at,
+    e.payload
+from attempts as a
+left join events as e
+    on $7
+    and e.tenant_id = $1
+    and e.id = a.event_id
+where a.tenant_id = $1
+    and a.subscription_id = $2
+    and a.id >= $3
+    and a.id < $4
+    and ($5::boolean is null or (a.outcome = 'delivered') = $5)
+    and ($6::text is null or a.event_type = $6)
+order by a.id desc
+limit $8;

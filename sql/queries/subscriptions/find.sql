@@ -1,0 +1,19 @@
+-- subscriptions/find($1 id)
+-- The subscription as it stands, whoever owns it: for ingest with a signature alone, which
+-- knows no tenant yet. No row when it is unknown or deleted.
+select
+    tenant_id,
+    id,
+    version,
+    target_url,
+    secret,
+    event_types,
+    description,
+    is_active,
+    disabled_reason,
+    verify_ingest,
+    created_at,
+    updated_at
+from subscriptions
+where id = $1
+    and deleted_at is null;

@@ -1,0 +1,21 @@
+-- subscriptions/list($1 tenant, $2 only ids below this one, or null, $3 rows at most)
+-- A page of the tenant's subscriptions, newest first; deleted ones are left out.
+select
+    tenant_id,
+    id,
+    version,
+    target_url,
+    secret,
+    event_types,
+    description,
+    is_active,
+    disabled_reason,
+    verify_ingest,
+    created_at,
+    updated_at
+from subscriptions
+where tenant_id = $1
+    and id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+    and deleted_at is null
+order by id desc
+limit $3;

@@ -1,0 +1,19 @@
+-- subscriptions/read($1 tenant, $2 id)
+-- The subscription as it stands; no row when it is unknown, deleted or another tenant's.
+select
+    tenant_id,
+    id,
+    version,
+    target_url,
+    secret,
+    event_types,
+    description,
+    is_active,
+    disabled_reason,
+    verify_ingest,
+    created_at,
+    updated_at
+from subscriptions
+where tenant_id = $1
+    and id = $2
+    and deleted_at is null;

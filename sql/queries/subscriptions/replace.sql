@@ -1,0 +1,20 @@
+-- subscriptions/replace($1 tenant, $2 id, $3 version expected, $4 target URL,
+--     $5 sealed secret, $6 event types, $7 description, $8 is active, $9 verify ingest)
+-- Writes all that its owner decides and raises the version; enabling clears the reason of a
+-- disabling. No row when it was written or deleted in between: read again, try again.
+update subscriptions
+set
+    version = version + 1,
+    target_url = $4,
+    secret = $5,
+    event_types = $6,
+    description = $7,
+    is_active = $8,
+    disabled_reason = case when not $8 then disabled_reason end,
+    verify_ingest = $9,
+    updated_at = clock_timestamp()
+where tenant_id = $1
+    and id = $2
+    and version = $3
+    and deleted_at is null
+returning version, disabled_reason, created_at, updated_at;

@@ -1,0 +1,303 @@
+//! `/ingest/{subscription_id}`: the hot path, an event for one subscription.
+//!
+//! Order of the checks: who asks, is there such a subscription, does it take events, is the
+//! signature right; then the bytes. Whatever would be refused on a copy of the subscription
+//! is judged again on a fresh one, so a change elsewhere never refuses a good event.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use poem::Request;
+use poem::http::HeaderMap;
+use poem_openapi::param::Path;
+use poem_openapi::{Object, OpenApi};
+use serde::Serialize;
+
+use super::Api;
+use super::auth::{Caller, MaybeCaller};
+use super::body;
+use super::payload::{Answer, AnyDocument, Unread};
+use super::problem::Problem;
+use super::text::IdText;
+use crate::domain::event_type::EventType;
+use crate::domain::id::SubscriptionId;
+use crate::domain::idempotency::IdempotencyKey;
+use crate::domain::payload::Payload;
+use crate::domain::signature::{InvalidSignature, SignatureHeaders};
+use crate::domain::subscription::{NotWanted, Subscription};
+use crate::intake::{Accepted, Refusal, Submission};
+
+/// How often a changed subscription is read again before the request is given up.
+const TRIES: usize = 3;
+
+/// The resource.
+pub(super) struct IngestApi(pub(super) Arc<Api>);
+
+/// The event is committed.
+#[derive(Debug, Object, Serialize)]
+#[oai(read_only_all)]
+pub(super) struct IngestAnswer {
+    /// For people.
+    message: &'static str,
+    /// The event's id; receivers see it as `webhook-id`.
+    webhook_id: IdText,
+    /// Whether an earlier request with the same `Idempotency-Key` had stored it.
+    duplicate: bool,
+}
+
+#[OpenApi(prefix_path = "/ingest")]
+impl IngestApi {
+    /// Accept an event for one subscription
+    ///
+    /// 202 means: stored durably, and delivered until the schedule ends. Where the
+    /// subscription has `verify_ingest`, a signature is required: `X-Hub-Signature-256`, or
+    /// the three `webhook-*` headers; it alone opens this route, without a key.
+    #[oai(
+        path = "/:subscription_id",
+        method = "post",
+        operation_id = "ingest",
+        request_header(name = "X-Event-Type", ty = "Option<String>", description = "What kind of event it is."),
+        request_header(
+            name = "Idempotency-Key",
+            ty = "Option<String>",
+            description = "1 to 255 visible characters; a repeated request with it is the same one."
+        ),
+        request_header(
+            name = "X-Hub-Signature-256",
+            ty = "Option<String>",
+            description = "sha256= and the hex HMAC-SHA256 of the body."
+        ),
+        request_header(name = "webhook-id", ty = "Option<String>", description = "Of Standard Webhooks."),
+        request_header(name = "webhook-timestamp", ty = "Option<String>", description = "Of Standard Webhooks."),
+        request_header(name = "webhook-signature", ty = "Option<String>", description = "Of Standard Webhooks.")
+    )]
+    async fn ingest(
+        &self,
+        caller: MaybeCaller,
+        request: &Request,
+        /// The subscription.
+        subscription_id: Path<IdText>,
+        body: Unread<AnyDocument>,
+    ) -> Result<Answer<IngestAnswer, 202>, Problem> {
+        let id = SubscriptionId::from(subscription_id.0.0);
+        let accepted = self.accept(caller.0, request.headers(), id, body.body).await?;
+        Ok(Answer::Value(IngestAnswer {
+            message: "webhook accepted",
+            webhook_id: IdText(accepted.event.uuid()),
+            duplicate: accepted.duplicate,
+        }))
+    }
+}
+
+/// A subscription, and whether it was read for this request.
+struct Seen {
+    subscription: Arc<Subscription>,
+    is_fresh: bool,
+}
+
+/// All of a request that has been read.
+struct Arrived<'a> {
+    caller: Option<Caller>,
+    headers: IngestHeaders<'a>,
+    body: Bytes,
+    /// What the bytes turned out to be.
+    payload: Result<Payload, Problem>,
+    now_unix: i64,
+}
+
+impl IngestApi {
+    async fn accept(
+        &self,
+        caller: Option<Caller>,
+        headers: &HeaderMap,
+        id: SubscriptionId,
+        body: poem::Body,
+    ) -> Result<Accepted, Problem> {
+        if caller.is_none() && !IngestHeaders::has_signature(headers) {
+            return Err(Problem::Unauthenticated);
+        }
+        let ingest_headers = IngestHeaders::read(headers)?;
+        let mut seen = self.see(caller, id).await?;
+        let signed = ingest_headers.is_signed();
+        if !seen.is_fresh && check_open(&seen.subscription, caller, signed).is_err() {
+            seen = self.see_fresh(caller, id).await?;
+        }
+        check_open(&seen.subscription, caller, signed)?;
+        let limit = self.0.settings.max_payload_bytes;
+        let body = match body::read(headers, body, limit).await {
+            // A body too large to read is a signature that cannot be right.
+            Err(Problem::BodyTooLarge(_)) if caller.is_none() => return Err(Problem::Unauthenticated),
+            read => read?,
+        };
+        let payload =
+            body::check_json(headers).and_then(|()| Payload::parse(body.clone()).map_err(Problem::PayloadInvalid));
+        let now_unix = self.0.clock.now().unix_timestamp();
+        self.submit(seen, id, &Arrived { caller, headers: ingest_headers, body, payload, now_unix }).await
+    }
+
+    async fn submit(&self, mut seen: Seen, id: SubscriptionId, arrived: &Arrived<'_>) -> Result<Accepted, Problem> {
+        for _ in 0..TRIES {
+            let judged = match judge(&seen.subscription, arrived) {
+                Err(_) if !seen.is_fresh => {
+                    seen = self.see_fresh(arrived.caller, id).await?;
+                    judge(&seen.subscription, arrived)?
+                }
+                judged => judged?,
+            };
+            let submission = Submission {
+                subscription: Arc::clone(&seen.subscription),
+                event_type: judged.event_type,
+                payload: judged.payload,
+                idempotency_key: judged.idempotency_key,
+            };
+            match self.0.intake.accept(submission).await {
+                Ok(accepted) => return Ok(accepted),
+                Err(Refusal::SubscriptionChanged) => seen = self.see_fresh(arrived.caller, id).await?,
+                Err(Refusal::KeyReused) => return Err(Problem::IdempotencyKeyReused),
+                Err(Refusal::Unavailable(reason)) => {
+                    tracing::warn!(reason, "events cannot be accepted now");
+                    return Err(Problem::Unavailable);
+                }
+            }
+        }
+        Err(Problem::Unavailable)
+    }
+
+    async fn see(&self, caller: Option<Caller>, id: SubscriptionId) -> Result<Seen, Problem> {
+        let copy = self.0.subscriptions.copy(id);
+        match copy.filter(|copy| caller.is_none_or(|caller| caller.tenant == copy.tenant)) {
+            Some(subscription) => Ok(Seen { subscription, is_fresh: false }),
+            None => self.see_fresh(caller, id).await,
+        }
+    }
+
+    async fn see_fresh(&self, caller: Option<Caller>, id: SubscriptionId) -> Result<Seen, Problem> {
+        let tenant = caller.map(|caller| caller.tenant);
+        match self.0.subscriptions.read(tenant, id).await? {
+            Some(subscription) => Ok(Seen { subscription, is_fresh: true }),
+            // Whether an id exists is nothing for strangers.
+            None if caller.is_none() => Err(Problem::Unauthenticated),
+            None => Err(Problem::SubscriptionNotFound),
+        }
+    }
+}
+
+/// What can be said before the body is read.
+fn check_open(subscription: &Subscription, caller: Option<Caller>, signed: bool) -> Result<(), Problem> {
+    match caller {
+        None if subscription.verify_ingest => Ok(()),
+        None => Err(Problem::Unauthenticated),
+        Some(_) if !subscription.is_active => Err(Problem::SubscriptionDisabled),
+        Some(_) if subscription.verify_ingest && !signed => Err(Problem::SignatureMissing),
+        Some(_) => Ok(()),
+    }
+}
+
+/// What an event is stored with.
+struct Judged {
+    event_type: Option<EventType>,
+    payload: Payload,
+    idempotency_key: Option<IdempotencyKey>,
+}
+
+/// All checks, in their order.
+fn judge(subscription: &Subscription, arrived: &Arrived<'_>) -> Result<Judged, Problem> {
+    check_open(subscription, arrived.caller, arrived.headers.is_signed())?;
+    if subscription.verify_ingest {
+        verify(subscription, arrived)?;
+    }
+    // A stranger learns this only after a valid signature.
+    if !subscription.is_active {
+        return Err(Problem::SubscriptionDisabled);
+    }
+    let payload = arrived.payload.clone()?;
+    let event_type = arrived.headers.event_type()?;
+    let idempotency_key = arrived.headers.idempotency_key()?;
+    subscription.check_wanted(event_type.as_ref()).map_err(|reason| match reason {
+        NotWanted::TypeMissing => Problem::EventTypeMissing,
+        NotWanted::TypeNotWanted => Problem::EventTypeNotWanted,
+    })?;
+    Ok(Judged { event_type, payload, idempotency_key })
+}
+
+fn verify(subscription: &Subscription, arrived: &Arrived<'_>) -> Result<(), Problem> {
+    let mut verdict = InvalidSignature::Wrong;
+    for secret in &subscription.destination.secrets {
+        match arrived.headers.signature.verify(secret, &arrived.body, arrived.now_unix) {
+            Ok(()) => return Ok(()),
+            Err(reason) => verdict = reason,
+        }
+    }
+    Err(match (arrived.caller, verdict) {
+        (None, _) => Problem::Unauthenticated,
+        (Some(_), InvalidSignature::Missing) => Problem::SignatureMissing,
+        (Some(_), reason) => Problem::SignatureInvalid(reason),
+    })
+}
+
+/// The headers that ingest reads. Each may stand once: of two, a proxy and we might read
+/// different ones.
+struct IngestHeaders<'a> {
+    event_type: Option<&'a [u8]>,
+    idempotency_key: Option<&'a [u8]>,
+    signature: SignatureHeaders<'a>,
+}
+
+impl<'a> IngestHeaders<'a> {
+    const SIGNATURES: [&'static str; 4] =
+        ["x-hub-signature-256", "webhook-id", "webhook-timestamp", "webhook-signature"];
+
+    fn has_signature(headers: &HeaderMap) -> bool {
+        Self::SIGNATURES.iter().any(|name| headers.contains_key(*name))
+    }
+
+    fn read(headers: &'a HeaderMap) -> Result<Self, Problem> {
+        // What is no text can fit no signature, so it is as good as an empty one.
+        let text = |name| -> Result<Option<&'a str>, Problem> {
+            Ok(single(headers, name)?.map(|value| std::str::from_utf8(value).unwrap_or_default()))
+        };
+        let [hub, id, timestamp, signature] = Self::SIGNATURES;
+        Ok(Self {
+            event_type: single(headers, "x-event-type")?,
+            idempotency_key: single(headers, "idempotency-key")?,
+            signature: SignatureHeaders {
+                hub: text(hub)?,
+                id: text(id)?,
+                timestamp: text(timestamp)?,
+                signature: text(signature)?,
+            },
+        })
+    }
+
+    /// Whether one of the two forms is there in full.
+    fn is_signed(&self) -> bool {
+        let SignatureHeaders { hub, id, timestamp, signature } = self.signature;
+        hub.is_some() || (id.is_some() && timestamp.is_some() && signature.is_some())
+    }
+
+    fn event_type(&self) -> Result<Option<EventType>, Problem> {
+        let parse = |value| {
+            let text = std::str::from_utf8(value).unwrap_or_default();
+            text.parse::<EventType>()
+                .map_err(|rule| Problem::field("/headers/x-event-type", "invalid_event_type", rule))
+        };
+        self.event_type.map(parse).transpose()
+    }
+
+    fn idempotency_key(&self) -> Result<Option<IdempotencyKey>, Problem> {
+        let parse = |value| {
+            let text = std::str::from_utf8(value).unwrap_or_default();
+            text.parse::<IdempotencyKey>()
+                .map_err(|rule| Problem::field("/headers/idempotency-key", "invalid_idempotency_key", rule))
+        };
+        self.idempotency_key.map(parse).transpose()
+    }
+}
+
+fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a [u8]>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(Problem::MalformedRequest("a header that counts once stands twice")),
+        (value, None) => Ok(value.map(|value| value.as_bytes())),
+    }
+}

@@ -1,0 +1,80 @@
+//! The HTTP API: one file a resource, and around them what all requests share.
+//!
+//! A request passes, outermost first: `server` (connections, header limits), `routes`
+//! (request id, framing, path, key, scope, query names), then poem, which parses parameters
+//! and calls a resource. Every failure is a `problem`. Nothing here sends to receivers or
+//! knows the queue: an accepted event is handed to `intake`, and the rest is read from `store`.
+
+mod auth;
+mod body;
+mod courtesy;
+mod docs;
+mod ingest;
+mod logs;
+mod page;
+mod payload;
+mod problem;
+mod request_id;
+mod routes;
+mod server;
+mod signatures;
+mod status;
+mod strict;
+mod subscriptions;
+mod text;
+
+pub use docs::openapi_document;
+pub use server::serve;
+
+use std::sync::Arc;
+
+use poem::Response;
+use poem::endpoint::Endpoint;
+
+use crate::domain::id::TenantId;
+use crate::domain::target::TargetPolicy;
+use crate::intake::Intake;
+use crate::store::{Clock, Store};
+use crate::subscriptions::Subscriptions;
+
+/// Owner of everything where no key is required.
+const DEFAULT_TENANT: uuid::Uuid = uuid::uuid!("00000000-0000-7000-8000-000000000000");
+
+/// What the API needs to know of the settings.
+#[derive(Debug, Clone)]
+pub struct ApiSettings {
+    /// Whether requests need a key; without, all are the default tenant's administrator.
+    pub auth_required: bool,
+    /// Most bytes of an event's payload.
+    pub max_payload_bytes: usize,
+    /// What may be a target.
+    pub targets: Arc<TargetPolicy>,
+    /// Where the service is reached from outside, without slash at the end; for examples.
+    pub public_url: String,
+}
+
+/// The API with all it stands on. Clones share it.
+#[derive(Clone)]
+pub struct Api {
+    /// What it needs to know of the settings.
+    pub settings: ApiSettings,
+    /// For reads, and for keys.
+    pub store: Store,
+    /// For subscriptions.
+    pub subscriptions: Subscriptions,
+    /// Takes accepted events.
+    pub intake: Intake,
+    /// The database's time.
+    pub clock: Clock,
+}
+
+impl Api {
+    /// The whole API as one endpoint, which answers every request and never fails.
+    pub fn routes(self) -> impl Endpoint<Output = Response> + 'static {
+        routes::Routes::new(self)
+    }
+}
+
+fn default_tenant() -> TenantId {
+    DEFAULT_TENANT.into()
+}

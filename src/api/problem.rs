@@ -1,0 +1,247 @@
+//! Every failure that leaves the API: one closed list, always `application/problem+json`.
+//!
+//! A problem names rules and places, never values: what a request carried may be a secret.
+
+use poem::http::{HeaderValue, StatusCode, header};
+use poem::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::domain::payload::InvalidPayload;
+use crate::domain::signature::InvalidSignature;
+use crate::store::StoreError;
+
+/// Media type of every problem.
+pub(super) const PROBLEM_JSON: &str = "application/problem+json";
+const TYPE_PREFIX: &str = "https://postrider.dev/problems/";
+/// What `Retry-After` says, in seconds.
+const RETRY_AFTER_SECONDS: &str = "1";
+/// Most entries in `errors`, so that an answer stays below 4 KiB.
+const MAX_ERRORS: usize = 20;
+
+/// One field of a request that breaks a rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct FieldError {
+    /// JSON pointer into the body, or `/query/NAME`, `/path/NAME`, `/headers/NAME`.
+    pub(super) pointer: String,
+    /// Stable word for the rule.
+    pub(super) code: &'static str,
+    /// A sentence that names the rule.
+    pub(super) detail: String,
+}
+
+/// What an API request can fail with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.detail())]
+pub(super) enum Problem {
+    /// Not a request that can be read in one way only.
+    MalformedRequest(&'static str),
+    /// The body is not one JSON document.
+    MalformedJson,
+    /// Ingest asks for a signature.
+    SignatureMissing,
+    /// No valid key, and no signature that would do instead.
+    Unauthenticated,
+    /// The signature is there and not accepted.
+    SignatureInvalid(InvalidSignature),
+    /// The key's scope does not cover this.
+    ScopeMissing,
+    /// No such path.
+    RouteNotFound,
+    /// Unknown, deleted, or another tenant's.
+    SubscriptionNotFound,
+    /// Unknown, expired, or another tenant's.
+    EventNotFound,
+    /// The path knows other methods.
+    MethodNotAllowed(String),
+    /// The request took too long to arrive.
+    RequestTimeout,
+    /// The subscription takes no events now.
+    SubscriptionDisabled,
+    /// The idempotency key stands for another request.
+    IdempotencyKeyReused,
+    /// More bytes than the limit.
+    BodyTooLarge(usize),
+    /// Not plain JSON.
+    UnsupportedMediaType,
+    /// The bytes are not a payload.
+    PayloadInvalid(InvalidPayload),
+    /// The subscription filters by type, and the event has none.
+    EventTypeMissing,
+    /// The subscription's filter does not name this type.
+    EventTypeNotWanted,
+    /// The id in the path is not an id; the path names it.
+    InvalidId,
+    /// Fields or parameters break rules.
+    Invalid(Vec<FieldError>),
+    /// More header bytes than the limit.
+    HeadersTooLarge,
+    /// A failure of ours; the log has it under the request's id.
+    Internal,
+    /// Away or busy for a moment.
+    Unavailable,
+}
+
+impl Problem {
+    /// A single field or parameter that breaks a rule.
+    pub(super) fn field(pointer: impl Into<String>, code: &'static str, detail: impl ToString) -> Self {
+        Self::Invalid(vec![FieldError { pointer: pointer.into(), code, detail: detail.to_string() }])
+    }
+
+    /// Status, stable code, and title.
+    fn kind(&self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::MalformedRequest(_) => (StatusCode::BAD_REQUEST, "malformed_request", "Malformed request"),
+            Self::MalformedJson => (StatusCode::BAD_REQUEST, "malformed_json", "Malformed JSON"),
+            Self::SignatureMissing => (StatusCode::BAD_REQUEST, "signature_missing", "Signature missing"),
+            Self::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated", "Not authenticated"),
+            Self::SignatureInvalid(_) => (StatusCode::UNAUTHORIZED, "signature_invalid", "Signature not accepted"),
+            Self::ScopeMissing => (StatusCode::FORBIDDEN, "scope_missing", "Not allowed with this key"),
+            Self::RouteNotFound => (StatusCode::NOT_FOUND, "route_not_found", "No such route"),
+            Self::SubscriptionNotFound => (StatusCode::NOT_FOUND, "subscription_not_found", "No such subscription"),
+            Self::EventNotFound => (StatusCode::NOT_FOUND, "webhook_not_found", "No such webhook"),
+            Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed"),
+            Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout", "Request too slow"),
+            Self::SubscriptionDisabled => (StatusCode::CONFLICT, "subscription_disabled", "Subscription disabled"),
+            Self::IdempotencyKeyReused => (StatusCode::CONFLICT, "idempotency_key_reused", "Idempotency key reused"),
+            Self::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large"),
+            Self::UnsupportedMediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported media type")
+            }
+            Self::PayloadInvalid(InvalidPayload::Malformed) => {
+                (StatusCode::BAD_REQUEST, "malformed_json", "Malformed JSON")
+            }
+            Self::PayloadInvalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "payload_invalid", "Not a payload"),
+            Self::EventTypeMissing => (StatusCode::UNPROCESSABLE_ENTITY, "event_type_missing", "Event type missing"),
+            Self::EventTypeNotWanted => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "event_type_not_wanted", "Event type not wanted")
+            }
+            Self::InvalidId | Self::Invalid(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", "Validation failed")
+            }
+            Self::HeadersTooLarge => {
+                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", "Headers too large")
+            }
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available for a moment"),
+        }
+    }
+
+    /// What happened, for people.
+    fn detail(&self) -> String {
+        let sentence = match self {
+            Self::MalformedRequest(rule) => rule,
+            Self::MalformedJson => "the body must be one JSON document in UTF-8, without byte order mark",
+            Self::SignatureMissing => return InvalidSignature::Missing.to_string(),
+            Self::Unauthenticated => "a valid key is needed: Authorization: Bearer prk_…",
+            Self::SignatureInvalid(reason) => return reason.to_string(),
+            Self::ScopeMissing => "the key is valid, but its scope does not cover this request",
+            Self::RouteNotFound => "there is nothing at this path; /docs lists what there is",
+            Self::SubscriptionNotFound => "there is no subscription with this id",
+            Self::EventNotFound => "there is no webhook with this id, or its retention has ended",
+            Self::MethodNotAllowed(_) => "this path does not know this method; see the Allow header",
+            Self::RequestTimeout => "the body did not arrive within 30 seconds",
+            Self::SubscriptionDisabled => "the subscription is disabled; nothing was stored",
+            Self::IdempotencyKeyReused => "this Idempotency-Key was used for another request",
+            Self::BodyTooLarge(limit) => return format!("the body must be at most {limit} bytes"),
+            Self::UnsupportedMediaType => {
+                "the content type must be application/json, in UTF-8, without content encoding"
+            }
+            Self::PayloadInvalid(reason) => return reason.to_string(),
+            Self::EventTypeMissing => "the subscription filters by event type, so X-Event-Type is required",
+            Self::EventTypeNotWanted => "the subscription's event_types do not name this event type",
+            Self::InvalidId | Self::Invalid(_) => "one or more values break a rule; errors names each",
+            Self::HeadersTooLarge => "the header fields must be at most 100, and 64 KiB in all",
+            Self::Internal => "the failure is logged under this request_id",
+            Self::Unavailable => "try again in a moment; with an Idempotency-Key that is safe",
+        };
+        sentence.to_owned()
+    }
+
+    fn errors(&self, path_parameter: &str) -> Vec<FieldError> {
+        match self {
+            Self::InvalidId => vec![FieldError {
+                pointer: format!("/path/{path_parameter}"),
+                code: "invalid_id",
+                detail: crate::domain::id::NotAnId.to_string(),
+            }],
+            Self::Invalid(errors) => errors.iter().take(MAX_ERRORS).cloned().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The answer, with headers that belong to the problem.
+    pub(super) fn render(&self, request_id: &str, path_parameter: &str) -> Response {
+        let (status, code, title) = self.kind();
+        let body = Body {
+            kind: format!("{TYPE_PREFIX}{}", code.replace('_', "-")),
+            title,
+            status: status.as_u16(),
+            detail: self.detail(),
+            code,
+            request_id,
+            errors: self.errors(path_parameter),
+        };
+        let text = serde_json::to_string(&body).expect("a problem is plain text and numbers");
+        let mut response = Response::builder().status(status).content_type(PROBLEM_JSON).body(text);
+        let headers = response.headers_mut();
+        match self {
+            Self::Unauthenticated | Self::SignatureInvalid(_) => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::Unavailable => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+            }
+            Self::MethodNotAllowed(allowed) => {
+                headers.extend(HeaderValue::from_str(allowed).ok().map(|allowed| (header::ALLOW, allowed)));
+            }
+            Self::MalformedRequest(_) | Self::HeadersTooLarge => {
+                // What follows on the connection may be read in two ways, so nothing of it is.
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'a str,
+    status: u16,
+    detail: String,
+    code: &'a str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+}
+
+/// Logged here, once, under the request's span; nothing of it leaves.
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        if error.is_unavailable() {
+            tracing::warn!(%error, "the database is not available to a request");
+            return Self::Unavailable;
+        }
+        tracing::error!(error = &error as &dyn std::error::Error, "a request failed");
+        Self::Internal
+    }
+}
+
+/// The router sees a bare status; the outermost layer finds the problem and renders it.
+impl From<Problem> for poem::Error {
+    fn from(problem: Problem) -> Self {
+        let mut error = Self::from_status(problem.kind().0);
+        error.set_data(problem);
+        error
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.kind().0.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}

@@ -1,0 +1,190 @@
+//! What every request passes before a resource sees it: request id, framing, path, key,
+//! scope, query names. And what every answer passes on its way out.
+//!
+//! The paths, methods and query names are read from the OpenAPI document, so what is
+//! documented and what is answered cannot differ.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use http_body_util::BodyExt as _;
+use poem::endpoint::{BoxEndpoint, Endpoint, EndpointExt as _};
+use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header, uri};
+use poem::{IntoEndpoint as _, Request, Response};
+use poem_openapi::OpenApiService;
+use tracing::Instrument as _;
+
+use super::auth::{Caller, Keys};
+use super::courtesy::Courteous;
+use super::docs;
+use super::ingest::IngestApi;
+use super::logs::LogsApi;
+use super::problem::Problem;
+use super::request_id::{X_REQUEST_ID, request_id};
+use super::signatures::SignaturesApi;
+use super::status::StatusApi;
+use super::subscriptions::SubscriptionsApi;
+use super::{Api, default_tenant};
+use crate::domain::api_key::Scope;
+
+mod table;
+
+use table::{Access, Matched, Table};
+
+/// Most bytes of all header names and values.
+const MAX_HEADER_BYTES: usize = 64 * 1_024;
+/// Most of a path that is logged, in bytes.
+const LOGGED_PATH_BYTES: usize = 128;
+
+/// The API as an endpoint that never fails.
+pub(super) struct Routes {
+    auth_required: bool,
+    keys: Keys,
+    table: Table,
+    resources: BoxEndpoint<'static, Response>,
+    pages: BoxEndpoint<'static, Response>,
+}
+
+impl Endpoint for Routes {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        Ok(self.answer(request).await)
+    }
+}
+
+impl Routes {
+    /// All routes over this API.
+    pub(super) fn new(api: Api) -> Self {
+        let keys = Keys::new(api.store.clone());
+        let api = Arc::new(api);
+        let resources = (
+            SubscriptionsApi(Arc::clone(&api)),
+            SignaturesApi(Arc::clone(&api)),
+            IngestApi(Arc::clone(&api)),
+            StatusApi(Arc::clone(&api)),
+            LogsApi(Arc::clone(&api)),
+        );
+        let resources: docs::Resources = resources;
+        Self {
+            auth_required: api.settings.auth_required,
+            keys,
+            table: Table::of(&docs::openapi_document()),
+            resources: OpenApiService::new(resources, "", "").into_endpoint().map_to_response().boxed(),
+            pages: docs::pages(),
+        }
+    }
+
+    async fn answer(&self, request: Request) -> Response {
+        let request_id = request_id(request.headers());
+        let path = request.uri().path();
+        let span = tracing::info_span!(
+            "request",
+            request_id,
+            method = %request.method(),
+            path = path.get(..path.floor_char_boundary(LOGGED_PATH_BYTES)).unwrap_or_default(),
+            status = tracing::field::Empty,
+        );
+        let matched = self.table.find(path).cloned();
+        let parameter = matched.as_ref().and_then(|matched| matched.parameter.clone()).unwrap_or_default();
+        let passing = AssertUnwindSafe(self.pass(request, matched)).catch_unwind().instrument(span.clone());
+        let mut response = match passing.await {
+            Ok(Ok(response)) => response,
+            Ok(Err(problem)) => problem.render(&request_id, &parameter),
+            Err(_) => {
+                span.in_scope(|| tracing::error!("a request panicked"));
+                Problem::Internal.render(&request_id, &parameter)
+            }
+        };
+        span.record("status", response.status().as_u16());
+        span.in_scope(|| tracing::debug!("answered"));
+        let headers = response.headers_mut();
+        headers.extend(HeaderValue::from_str(&request_id).ok().map(|id| (X_REQUEST_ID, id)));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
+    }
+
+    async fn pass(&self, mut request: Request, matched: Option<Arc<Matched>>) -> Result<Response, Problem> {
+        courteous(&mut request);
+        check_framing(&request)?;
+        let matched = matched.filter(|matched| matched.knows(request.uri().path())).ok_or(Problem::RouteNotFound)?;
+        let operation = matched.operation(request.method())?;
+        let caller = self.caller(request.headers(), operation.access).await?;
+        operation.check_query(request.uri().query().unwrap_or_default())?;
+        if let Some(caller) = caller {
+            request.extensions_mut().insert(caller);
+        }
+        matched.rewrite(&mut request);
+        let endpoint = if operation.access == Access::Public { &self.pages } else { &self.resources };
+        finish(endpoint.get_response(request).await)
+    }
+
+    async fn caller(&self, headers: &HeaderMap, access: Access) -> Result<Option<Caller>, Problem> {
+        let needed = match access {
+            Access::Public => return Ok(None),
+            Access::Key(scope) | Access::KeyOrSignature(scope) => scope,
+        };
+        if !self.auth_required {
+            return Ok(Some(Caller { tenant: default_tenant(), scope: Scope::Admin }));
+        }
+        match self.keys.caller(headers).await? {
+            Some(caller) if caller.scope.allows(needed) => Ok(Some(caller)),
+            Some(_) => Err(Problem::ScopeMissing),
+            None if matches!(access, Access::KeyOrSignature(_)) => Ok(None),
+            None => Err(Problem::Unauthenticated),
+        }
+    }
+}
+
+/// Lets a client that is refused early finish sending, unless it waits to be asked.
+fn courteous(request: &mut Request) {
+    let has_body = request.headers().contains_key(header::CONTENT_LENGTH)
+        || request.headers().contains_key(header::TRANSFER_ENCODING);
+    if has_body && !request.headers().contains_key(header::EXPECT) {
+        let body = request.take_body();
+        request.set_body(poem::Body::from(Courteous::new(body).boxed()));
+    }
+}
+
+/// Refuses what a proxy before us and we might read in two ways.
+fn check_framing(request: &Request) -> Result<(), Problem> {
+    let headers = request.headers();
+    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if size > MAX_HEADER_BYTES {
+        return Err(Problem::HeadersTooLarge);
+    }
+    let mut hosts = headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if uri::Authority::try_from(host.as_bytes()).is_ok() => {}
+        (None, None) if request.version() == Version::HTTP_10 => {}
+        _ => return Err(Problem::MalformedRequest("there must be exactly one Host header, with one host")),
+    }
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
+            if headers.contains_key(header::CONTENT_LENGTH) {
+                return Err(Problem::MalformedRequest("Content-Length must not stand beside Transfer-Encoding"));
+            }
+            Ok(())
+        }
+        _ => Err(Problem::MalformedRequest("the only transfer coding known here is chunked")),
+    }
+}
+
+/// Turns what the framework answered into a problem where it is one.
+fn finish(mut response: Response) -> Result<Response, Problem> {
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        return Err(problem);
+    }
+    match response.status() {
+        StatusCode::NOT_FOUND => Err(Problem::RouteNotFound),
+        status if status.is_server_error() => {
+            tracing::error!(%status, "the framework failed");
+            Err(Problem::Internal)
+        }
+        status if status.is_client_error() => Err(Problem::MalformedRequest("the request cannot be read")),
+        _ => Ok(response),
+    }
+}

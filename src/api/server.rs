@@ -1,0 +1,112 @@
+//! The listener: connections, their limits, and their end.
+//!
+//! poem is the router only. Its own server sets no header timer, ignores accept errors in a
+//! loop that burns a core when descriptors run out, and has no cap on connections.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use poem::endpoint::Endpoint;
+use poem::http::uri::Scheme;
+use poem::web::{LocalAddr, RemoteAddr};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Api;
+use super::routes::Routes;
+
+/// Most connections at once; further ones wait in the listener's backlog.
+const MAX_CONNECTIONS: usize = 1_024;
+/// Most time for a request's header, and for an idle connection.
+const HEADER_LIMIT: Duration = Duration::from_secs(10);
+/// Most header fields; more is answered 431.
+const MAX_HEADERS: usize = 100;
+/// Most bytes of a request's head that are buffered. Above the 64 KiB that `routes` allows
+/// for headers, so that a target over 65,534 bytes is answered 414 and not 431.
+const MAX_BUFFER_BYTES: usize = 96 * 1_024;
+/// Pause after the system refuses a connection, as when descriptors run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Answers requests until `shutdown`; then finishes those under way, for at most `drain`,
+/// and returns.
+pub async fn serve(listener: TcpListener, api: Api, shutdown: CancellationToken, drain: Duration) {
+    let routes = Arc::new(Routes::new(api));
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let connections = TaskTracker::new();
+    let cut = CancellationToken::new();
+    loop {
+        let accepting = async {
+            let slot = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
+            (listener.accept().await, slot)
+        };
+        let (accepted, slot) = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = accepting => accepted,
+        };
+        match accepted {
+            Ok((stream, remote)) => {
+                let serving = connection(stream, remote, Arc::clone(&routes), shutdown.clone());
+                let cut = cut.clone();
+                connections.spawn(async move {
+                    tokio::select! {
+                        () = serving => {}
+                        () = cut.cancelled() => {}
+                    }
+                    drop(slot);
+                });
+            }
+            // The stranger is gone before we looked: nothing is wrong here.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                tracing::error!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    connections.close();
+    if tokio::time::timeout(drain, connections.wait()).await.is_err() {
+        tracing::warn!(open = connections.len(), "connections are cut at the end of the drain time");
+        cut.cancel();
+        connections.wait().await;
+    }
+}
+
+async fn connection(stream: TcpStream, remote: SocketAddr, routes: Arc<Routes>, shutdown: CancellationToken) {
+    // Answers are small and whole; waiting to fill a packet only delays them.
+    let _best_effort = stream.set_nodelay(true);
+    let local = LocalAddr(stream.local_addr().unwrap_or(remote).into());
+    let remote = RemoteAddr(remote.into());
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let routes = Arc::clone(&routes);
+        let request = poem::Request::from((request, local.clone(), remote.clone(), Scheme::HTTP));
+        async move { Ok::<_, Infallible>(hyper::Response::from(routes.get_response(request).await)) }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_LIMIT)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_BUFFER_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = shutdown.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        // What strangers send, or fail to, is no fault of ours.
+        tracing::debug!(%error, "a connection ended early");
+    }
+}

@@ -1,0 +1,114 @@
+//! `/subscriptions/generate-signature`: what a signed ingest request looks like. Signs only
+//! with the secret in the request and stores nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use poem_openapi::{Object, OpenApi};
+use serde::Serialize;
+
+use super::Api;
+use super::auth::Caller;
+use super::payload::{Answer, Document};
+use super::problem::Problem;
+use super::strict::{Field, Fields};
+use crate::domain::secret::Secret;
+use crate::domain::signature::{sign_hub, sign_v1};
+
+/// Most bytes of the body: a payload of 1 MiB, its secret, and room for white space.
+const LIMIT: usize = 1_024 * 1_024 + 64 * 1_024;
+const EXAMPLE_ID: &str = "msg_example";
+
+/// The resource.
+pub(super) struct SignaturesApi(pub(super) Arc<Api>);
+
+/// What to sign, and with what. It documents; the operation reads.
+#[derive(Object)]
+pub(super) struct SignatureRequest {
+    /// Any JSON value; its own bytes are signed.
+    payload: poem_openapi::types::Any<serde_json::Value>,
+    /// The secret of a subscription.
+    #[oai(validator(min_length = 8, max_length = 256))]
+    secret_key: String,
+}
+
+/// Both forms of the signature, and a request that carries one.
+#[derive(Debug, Object, Serialize)]
+#[oai(read_only_all)]
+pub(super) struct SignatureAnswer {
+    /// `sha256=` and the hex HMAC-SHA256 of the payload's bytes.
+    signature: String,
+    /// Headers of both forms.
+    headers: BTreeMap<String, String>,
+    /// A request that ingest accepts.
+    example_request: ExampleRequest,
+}
+
+/// A request that ingest accepts.
+#[derive(Debug, Default, Object, Serialize)]
+#[oai(read_only_all)]
+pub(super) struct ExampleRequest {
+    /// `POST`
+    method: String,
+    /// Where to; put the subscription's id in.
+    url: String,
+    /// Its headers.
+    headers: BTreeMap<String, String>,
+    /// Its body: the payload's own bytes.
+    body: String,
+}
+
+#[OpenApi(prefix_path = "/subscriptions")]
+impl SignaturesApi {
+    /// Generate a signature
+    ///
+    /// For trying things: in production a Standard Webhooks library signs on your side.
+    #[oai(path = "/generate-signature", method = "post", operation_id = "generate_signature")]
+    async fn generate(
+        &self,
+        _caller: Caller,
+        body: Document<SignatureRequest, LIMIT>,
+    ) -> Result<Answer<SignatureAnswer>, Problem> {
+        let mut fields = Fields::of(&body.bytes)?;
+        let payload = fields.raw("payload");
+        if payload.is_none() {
+            fields.refuse("/payload", "required", "must be given");
+        }
+        let secret = match fields.text("secret_key") {
+            Field::Given(text) => {
+                Secret::parse(&text).map_err(|rule| fields.refuse("/secret_key", "invalid_secret", rule)).ok()
+            }
+            Field::Absent if fields.is_refused("secret_key") => None,
+            Field::Absent | Field::Null => {
+                fields.refuse("/secret_key", "required", "must be given");
+                None
+            }
+        };
+        fields.finish()?;
+        let (Some(payload), Some(secret)) = (payload, secret) else { return Err(Problem::Internal) };
+        let now = self.0.clock.now().unix_timestamp();
+        Ok(Answer::Value(answer(&self.0.settings.public_url, &secret, payload.get(), now)))
+    }
+}
+
+fn answer(public_url: &str, secret: &Secret, payload: &str, now_unix: i64) -> SignatureAnswer {
+    let signature = sign_hub(secret, payload.as_bytes());
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let headers = BTreeMap::from([
+        pair("X-Hub-Signature-256", &signature),
+        pair("webhook-id", EXAMPLE_ID),
+        pair("webhook-timestamp", &now_unix.to_string()),
+        pair("webhook-signature", &sign_v1(secret, EXAMPLE_ID, now_unix, payload.as_bytes())),
+    ]);
+    let example_request = ExampleRequest {
+        method: "POST".to_owned(),
+        url: format!("{public_url}/ingest/{{subscription_id}}"),
+        headers: BTreeMap::from([
+            pair("Content-Type", "application/json"),
+            pair("X-Event-Type", "user.created"),
+            pair("X-Hub-Signature-256", &signature),
+        ]),
+        body: payload.to_owned(),
+    };
+    SignatureAnswer { signature, headers, example_request }
+}

@@ -1,0 +1,157 @@
+//! `/status/{webhook_id}`: what became of an event.
+
+use std::sync::Arc;
+
+use poem_openapi::param::Path;
+use poem_openapi::{Object, OpenApi};
+use serde::Serialize;
+
+use super::Api;
+use super::auth::Caller;
+use super::payload::Answer;
+use super::problem::Problem;
+use super::text::{IdText, Moment};
+use crate::store::{DeliveryStatus, EventStatus};
+
+const SUCCEEDED: &str = "succeeded";
+
+/// The resource.
+pub(super) struct StatusApi(pub(super) Arc<Api>);
+
+/// What became of an event, over all its deliveries.
+#[derive(Debug, Object, Serialize)]
+#[oai(read_only_all)]
+pub(super) struct StatusAnswer {
+    /// The event.
+    webhook_id: IdText,
+    /// What kind it is.
+    event_type: Option<String>,
+    /// `pending` while any delivery is, then `succeeded` if all did, else `failed`;
+    /// `no_match` if nobody wanted it.
+    status: &'static str,
+    /// Attempts so far.
+    attempts: i64,
+    /// When the newest attempt began.
+    last_attempt: Option<Moment>,
+    /// When the next attempt is due.
+    next_attempt_at: Option<Moment>,
+    /// Whether every delivery succeeded.
+    is_success: bool,
+    /// What the newest attempt met; null after success.
+    error_message: Option<String>,
+    /// When it was accepted.
+    accepted_at: Moment,
+    /// One for each subscription.
+    deliveries: Vec<DeliveryAnswer>,
+}
+
+/// What became of one delivery.
+#[derive(Debug, Object, Serialize)]
+#[oai(read_only_all)]
+pub(super) struct DeliveryAnswer {
+    /// Whom it is for.
+    subscription_id: IdText,
+    /// `pending`, `sending`, `held`, `succeeded`, `failed`, `cancelled`, `expired` or `skipped`.
+    status: String,
+    /// Why it is held or ended.
+    reason: Option<String>,
+    /// Attempts so far.
+    attempts: i32,
+    /// When the newest attempt began.
+    last_attempt: Option<Moment>,
+    /// When the next attempt is due.
+    next_attempt_at: Option<Moment>,
+    /// Whether it succeeded.
+    is_success: bool,
+    /// What the newest attempt met; null after success.
+    error_message: Option<String>,
+}
+
+#[OpenApi(prefix_path = "/status")]
+impl StatusApi {
+    /// Read what became of an event
+    ///
+    /// From the moment of the 202, on every replica, until its retention ends.
+    #[oai(path = "/:webhook_id", method = "get", operation_id = "read_status")]
+    async fn read(
+        &self,
+        caller: Caller,
+        /// The event.
+        webhook_id: Path<IdText>,
+    ) -> Result<Answer<StatusAnswer>, Problem> {
+        let found = self.0.store.read_status(caller.tenant, webhook_id.0.0.into()).await?;
+        Ok(Answer::Value(answer(webhook_id.0, found.ok_or(Problem::EventNotFound)?)))
+    }
+}
+
+fn answer(webhook_id: IdText, event: EventStatus) -> StatusAnswer {
+    let status = overall(&event.deliveries);
+    let newest = event.deliveries.iter().max_by_key(|delivery| delivery.last_attempt_at);
+    StatusAnswer {
+        webhook_id,
+        event_type: event.event_type,
+        status,
+        attempts: event.deliveries.iter().map(|delivery| i64::from(delivery.attempts)).sum(),
+        last_attempt: newest.and_then(|delivery| delivery.last_attempt_at).map(Moment),
+        next_attempt_at: event.deliveries.iter().filter_map(|delivery| delivery.next_attempt_at).min().map(Moment),
+        is_success: status == SUCCEEDED,
+        error_message: newest.and_then(|delivery| delivery.error_message.clone()),
+        accepted_at: Moment(event.accepted_at),
+        deliveries: event.deliveries.into_iter().map(delivery_answer).collect(),
+    }
+}
+
+fn delivery_answer(delivery: DeliveryStatus) -> DeliveryAnswer {
+    let is_success = delivery.status == SUCCEEDED;
+    DeliveryAnswer {
+        subscription_id: IdText(delivery.subscription.uuid()),
+        status: delivery.status,
+        reason: delivery.reason,
+        attempts: delivery.attempts,
+        last_attempt: delivery.last_attempt_at.map(Moment),
+        next_attempt_at: delivery.next_attempt_at.map(Moment),
+        is_success,
+        error_message: delivery.error_message.filter(|_| !is_success),
+    }
+}
+
+fn overall(deliveries: &[DeliveryStatus]) -> &'static str {
+    let pending = |delivery: &DeliveryStatus| matches!(delivery.status.as_str(), "pending" | "sending" | "held");
+    if deliveries.is_empty() {
+        "no_match"
+    } else if deliveries.iter().any(pending) {
+        "pending"
+    } else if deliveries.iter().all(|delivery| delivery.status == SUCCEEDED) {
+        SUCCEEDED
+    } else {
+        "failed"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::SubscriptionId;
+    use time::OffsetDateTime;
+
+    fn delivery(status: &str) -> DeliveryStatus {
+        DeliveryStatus {
+            subscription: SubscriptionId::at(OffsetDateTime::UNIX_EPOCH),
+            status: status.to_owned(),
+            reason: None,
+            attempts: 1,
+            last_attempt_at: None,
+            next_attempt_at: None,
+            error_message: None,
+        }
+    }
+
+    #[test]
+    fn an_event_is_pending_while_any_delivery_is_and_succeeds_only_whole() {
+        let of = |statuses: &[&str]| overall(&statuses.iter().map(|status| delivery(status)).collect::<Vec<_>>());
+        assert_eq!(of(&[]), "no_match");
+        assert_eq!(of(&["succeeded", "held"]), "pending");
+        assert_eq!(of(&["succeeded", "succeeded"]), "succeeded");
+        assert_eq!(of(&["succeeded", "cancelled"]), "failed");
+    }
+}

@@ -1,0 +1,215 @@
+//! `/subscriptions/`: where receivers want which events.
+
+use std::sync::Arc;
+
+use poem_openapi::param::{Path, Query};
+use poem_openapi::{Object, OpenApi};
+use serde::Serialize;
+
+use super::Api;
+use super::auth::Caller;
+use super::page::{self, DEFAULT_LIMIT, List};
+use super::payload::{Answer, Document};
+use super::problem::Problem;
+use super::strict::Fields;
+use super::text::{IdText, Moment};
+use crate::domain::secret::MASK;
+use crate::domain::subscription::Subscription;
+use crate::subscriptions::{Choices, generate_secret};
+
+mod form;
+
+use form::{Changes, SubscriptionForm, SubscriptionPatch};
+
+/// The resource.
+pub(super) struct SubscriptionsApi(pub(super) Arc<Api>);
+
+/// A subscription.
+#[derive(Debug, Object, Serialize)]
+#[oai(read_only_all, rename = "Subscription")]
+pub(super) struct SubscriptionAnswer {
+    /// Its id, a UUIDv7.
+    id: IdText,
+    /// Where deliveries go, in canonical form.
+    target_url: String,
+    /// The secret when this very request set or made it, else a mask.
+    secret_key: String,
+    /// Which events are wanted; empty for all.
+    event_types: Vec<String>,
+    /// Free text.
+    description: Option<String>,
+    /// Whether deliveries are sent.
+    is_active: bool,
+    /// Why postrider disabled it: `gone` after a 410.
+    disabled_reason: Option<String>,
+    /// Whether `/ingest` asks for a signature.
+    verify_ingest: bool,
+    /// When it was made.
+    created_at: Moment,
+    /// When it was last written.
+    updated_at: Moment,
+}
+
+/// A page of subscriptions, newest first.
+#[derive(Debug, Object, Serialize)]
+#[oai(read_only_all)]
+pub(super) struct SubscriptionPage {
+    /// The rows.
+    data: Vec<SubscriptionAnswer>,
+    /// Asks for the next page; null on the last.
+    next_cursor: Option<String>,
+}
+
+/// What a deletion did.
+#[derive(Debug, Object, Serialize)]
+#[oai(read_only_all)]
+pub(super) struct SubscriptionDeleted {
+    /// For people.
+    message: String,
+    /// The subscription's id.
+    id: IdText,
+    /// How many pending deliveries are cancelled by it.
+    cancelled_deliveries: i64,
+}
+
+impl SubscriptionAnswer {
+    fn of(subscription: &Subscription, show_secret: bool) -> Self {
+        let secret = subscription.destination.secrets.first().filter(|_| show_secret);
+        Self {
+            id: IdText(subscription.id.uuid()),
+            target_url: subscription.destination.target.as_str().to_owned(),
+            secret_key: secret.map_or(MASK, |secret| secret.reveal()).to_owned(),
+            event_types: subscription
+                .event_types
+                .patterns()
+                .iter()
+                .map(|pattern| pattern.as_str().to_owned())
+                .collect(),
+            description: subscription.description.clone(),
+            is_active: subscription.is_active,
+            disabled_reason: subscription.disabled_reason.clone(),
+            verify_ingest: subscription.verify_ingest,
+            created_at: Moment(subscription.created_at),
+            updated_at: Moment(subscription.updated_at),
+        }
+    }
+}
+
+#[OpenApi(prefix_path = "/subscriptions/")]
+impl SubscriptionsApi {
+    /// Create a subscription
+    ///
+    /// Without `secret_key` a `whsec_` secret is made; this answer is the only one to show it.
+    #[oai(path = "/", method = "post", operation_id = "create_subscription")]
+    async fn create(
+        &self,
+        caller: Caller,
+        body: Document<SubscriptionForm>,
+    ) -> Result<Answer<SubscriptionAnswer, 201>, Problem> {
+        let given = Changes::read(Fields::of(&body.bytes)?, &self.0.settings.targets, true)?;
+        let target = given.target.ok_or(Problem::Internal)?;
+        let choices = Choices {
+            target,
+            verify_ingest: given.verify_ingest.unwrap_or(given.secret.is_some()),
+            secret: given.secret.unwrap_or_else(generate_secret),
+            event_types: given.event_types.unwrap_or_default(),
+            description: given.description.flatten(),
+            is_active: given.is_active.unwrap_or(true),
+        };
+        let created = self.0.subscriptions.create(caller.tenant, choices).await?;
+        Ok(Answer::Value(SubscriptionAnswer::of(&created, true)))
+    }
+
+    /// List subscriptions
+    ///
+    /// Newest first, a page at a time.
+    #[oai(path = "/", method = "get", operation_id = "list_subscriptions")]
+    async fn list(
+        &self,
+        caller: Caller,
+        /// Rows of a page.
+        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
+        limit: Query<Option<u16>>,
+        /// `next_cursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<Answer<SubscriptionPage>, Problem> {
+        let limit = usize::from(limit.0.unwrap_or(DEFAULT_LIMIT));
+        let before = cursor.0.map(|cursor| page::read_cursor(List::Subscriptions, &cursor)).transpose()?;
+        let wanted = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+        let rows = self.0.subscriptions.list(caller.tenant, before.map(Into::into), wanted).await?;
+        let (rows, next_cursor) = page::cut(rows, limit, List::Subscriptions, |row| row.id.uuid());
+        let data = rows.iter().map(|row| SubscriptionAnswer::of(row, false)).collect();
+        Ok(Answer::Value(SubscriptionPage { data, next_cursor }))
+    }
+
+    /// Read a subscription
+    #[oai(path = "/:subscription_id", method = "get", operation_id = "read_subscription")]
+    async fn read(
+        &self,
+        caller: Caller,
+        /// The subscription.
+        subscription_id: Path<IdText>,
+    ) -> Result<Answer<SubscriptionAnswer>, Problem> {
+        let found = self.0.subscriptions.read(Some(caller.tenant), subscription_id.0.0.into()).await?;
+        let found = found.ok_or(Problem::SubscriptionNotFound)?;
+        Ok(Answer::Value(SubscriptionAnswer::of(&found, false)))
+    }
+
+    /// Replace a subscription
+    ///
+    /// Fields left out take the defaults of creation, except `secret_key`, `verify_ingest`
+    /// and `is_active`, which stay.
+    #[oai(path = "/:subscription_id", method = "put", operation_id = "replace_subscription")]
+    async fn replace(
+        &self,
+        caller: Caller,
+        /// The subscription.
+        subscription_id: Path<IdText>,
+        body: Document<SubscriptionForm>,
+    ) -> Result<Answer<SubscriptionAnswer>, Problem> {
+        let mut given = Changes::read(Fields::of(&body.bytes)?, &self.0.settings.targets, true)?;
+        given.event_types.get_or_insert_default();
+        given.description.get_or_insert_default();
+        self.write(caller, subscription_id.0, given).await
+    }
+
+    /// Change a subscription
+    ///
+    /// Fields left out stay; null clears `event_types` and `description`.
+    #[oai(path = "/:subscription_id", method = "patch", operation_id = "change_subscription")]
+    async fn change(
+        &self,
+        caller: Caller,
+        /// The subscription.
+        subscription_id: Path<IdText>,
+        body: Document<SubscriptionPatch>,
+    ) -> Result<Answer<SubscriptionAnswer>, Problem> {
+        let given = Changes::read(Fields::of(&body.bytes)?, &self.0.settings.targets, false)?;
+        self.write(caller, subscription_id.0, given).await
+    }
+
+    /// Delete a subscription
+    ///
+    /// Pending deliveries are cancelled; its logs stay readable until retention ends.
+    #[oai(path = "/:subscription_id", method = "delete", operation_id = "delete_subscription")]
+    async fn delete(
+        &self,
+        caller: Caller,
+        /// The subscription.
+        subscription_id: Path<IdText>,
+    ) -> Result<Answer<SubscriptionDeleted>, Problem> {
+        let cancelled = self.0.subscriptions.delete(caller.tenant, subscription_id.0.0.into()).await?;
+        let cancelled_deliveries = cancelled.ok_or(Problem::SubscriptionNotFound)?;
+        let message = "subscription deleted".to_owned();
+        Ok(Answer::Value(SubscriptionDeleted { message, id: subscription_id.0, cancelled_deliveries }))
+    }
+}
+
+impl SubscriptionsApi {
+    async fn write(&self, caller: Caller, id: IdText, given: Changes) -> Result<Answer<SubscriptionAnswer>, Problem> {
+        let merge = |current: &Subscription| given.over(current);
+        let written = self.0.subscriptions.change(caller.tenant, id.0.into(), merge).await?;
+        let written = written.ok_or(Problem::SubscriptionNotFound)?;
+        Ok(Answer::Value(SubscriptionAnswer::of(&written, given.secret.is_some())))
+    }
+}

@@ -1,0 +1,162 @@
+//! The body that writes a subscription: documented, read strictly, merged.
+
+use poem_openapi::Object;
+
+use crate::api::problem::Problem;
+use crate::api::strict::{Field, Fields};
+use crate::domain::event_type::{EventTypeFilter, MAX_EVENT_TYPES};
+use crate::domain::secret::Secret;
+use crate::domain::subscription::{MAX_DESCRIPTION_LENGTH, Subscription};
+use crate::domain::target::{Target, TargetPolicy};
+use crate::subscriptions::Choices;
+
+/// A subscription to be. It documents; [`Changes`] reads.
+#[derive(Debug, Object)]
+pub(super) struct SubscriptionForm {
+    /// Where deliveries go: an absolute https URL with a public host.
+    #[oai(validator(max_length = 2048))]
+    target_url: String,
+    /// What signs deliveries: `whsec_` and base64 of 24 to 64 bytes, or any other text of 8
+    /// to 256 bytes, which then is the key itself. Made when left out at creation.
+    #[oai(validator(min_length = 8, max_length = 256))]
+    secret_key: Option<String>,
+    /// Which events are wanted: names, `prefix.*`, or `*`. Null or empty for all.
+    #[oai(validator(max_items = 100))]
+    event_types: Option<Vec<String>>,
+    /// Free text.
+    #[oai(validator(max_length = 500))]
+    description: Option<String>,
+    /// Whether deliveries are sent; true when left out at creation.
+    is_active: Option<bool>,
+    /// Whether `/ingest` asks for a signature; when left out at creation, true where a
+    /// `secret_key` is given.
+    verify_ingest: Option<bool>,
+}
+
+/// What changes in a subscription. It documents; [`Changes`] reads.
+#[derive(Debug, Object)]
+pub(super) struct SubscriptionPatch {
+    /// Where deliveries go: an absolute https URL with a public host.
+    #[oai(validator(max_length = 2048))]
+    target_url: Option<String>,
+    /// What signs deliveries, from the next attempt on.
+    #[oai(validator(min_length = 8, max_length = 256))]
+    secret_key: Option<String>,
+    /// Which events are wanted; null or empty for all.
+    #[oai(validator(max_items = 100))]
+    event_types: Option<Vec<String>>,
+    /// Free text; null removes it.
+    #[oai(validator(max_length = 500))]
+    description: Option<String>,
+    /// Whether deliveries are sent; true also ends a disabling by postrider.
+    is_active: Option<bool>,
+    /// Whether `/ingest` asks for a signature.
+    verify_ingest: Option<bool>,
+}
+
+/// What a body decides; `None` where it says nothing.
+#[derive(Debug)]
+pub(super) struct Changes {
+    pub(super) target: Option<Target>,
+    pub(super) secret: Option<Secret>,
+    pub(super) event_types: Option<EventTypeFilter>,
+    pub(super) description: Option<Option<String>>,
+    pub(super) is_active: Option<bool>,
+    pub(super) verify_ingest: Option<bool>,
+}
+
+impl Changes {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// [`Problem::Invalid`] with every rule that it breaks.
+    pub(super) fn read(mut fields: Fields<'_>, targets: &TargetPolicy, needs_target: bool) -> Result<Self, Problem> {
+        let changes = Self {
+            target: read_target(&mut fields, targets, needs_target),
+            secret: read_secret(&mut fields),
+            event_types: read_event_types(&mut fields),
+            description: read_description(&mut fields),
+            is_active: fields.boolean("is_active").given(),
+            verify_ingest: fields.boolean("verify_ingest").given(),
+        };
+        fields.finish().map(|()| changes)
+    }
+
+    /// The subscription with these changes.
+    ///
+    /// # Errors
+    /// [`Problem::Internal`] for a subscription without a secret, which nobody writes.
+    pub(super) fn over(&self, current: &Subscription) -> Result<Choices, Problem> {
+        let kept_secret = current.destination.secrets.first();
+        Ok(Choices {
+            target: self.target.clone().unwrap_or_else(|| current.destination.target.clone()),
+            secret: self.secret.as_ref().or(kept_secret).cloned().ok_or(Problem::Internal)?,
+            event_types: self.event_types.clone().unwrap_or_else(|| current.event_types.clone()),
+            description: self.description.clone().unwrap_or_else(|| current.description.clone()),
+            is_active: self.is_active.unwrap_or(current.is_active),
+            verify_ingest: self.verify_ingest.unwrap_or(current.verify_ingest),
+        })
+    }
+}
+
+fn read_target(fields: &mut Fields<'_>, targets: &TargetPolicy, needed: bool) -> Option<Target> {
+    match fields.text("target_url") {
+        Field::Given(url) => match Target::parse(&url, targets) {
+            Ok(target) => return Some(target),
+            Err(rule) => fields.refuse("/target_url", "invalid_target", rule),
+        },
+        Field::Null => fields.refuse("/target_url", "required", "must not be null"),
+        Field::Absent if needed && !fields.is_refused("target_url") => {
+            fields.refuse("/target_url", "required", "must be given");
+        }
+        Field::Absent => {}
+    }
+    None
+}
+
+fn read_secret(fields: &mut Fields<'_>) -> Option<Secret> {
+    let text = fields.text("secret_key").given()?;
+    Secret::parse(&text).map_err(|rule| fields.refuse("/secret_key", "invalid_secret", rule)).ok()
+}
+
+fn read_event_types(fields: &mut Fields<'_>) -> Option<EventTypeFilter> {
+    let texts = match fields.texts("event_types") {
+        Field::Absent => return None,
+        Field::Null => return Some(EventTypeFilter::default()),
+        Field::Given(texts) => texts,
+    };
+    if texts.len() > MAX_EVENT_TYPES {
+        let rule = format!("must have at most {MAX_EVENT_TYPES} entries");
+        fields.refuse("/event_types", "too_many", rule);
+        return None;
+    }
+    if fields.is_refused("event_types") {
+        return None;
+    }
+    let mut patterns = Vec::with_capacity(texts.len());
+    for (index, text) in texts.iter().enumerate() {
+        match text.parse() {
+            Ok(pattern) => patterns.push(pattern),
+            Err(rule) => {
+                let rule: crate::domain::event_type::InvalidEventType = rule;
+                fields.refuse(format!("/event_types/{index}"), "invalid_event_type", rule);
+            }
+        }
+    }
+    Some(EventTypeFilter::new(patterns))
+}
+
+fn read_description(fields: &mut Fields<'_>) -> Option<Option<String>> {
+    let text = match fields.text("description") {
+        Field::Absent => return None,
+        Field::Null => return Some(None),
+        Field::Given(text) => text,
+    };
+    if text.chars().count() > MAX_DESCRIPTION_LENGTH {
+        fields.refuse("/description", "too_long", format!("must be at most {MAX_DESCRIPTION_LENGTH} characters"));
+    }
+    if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+        fields.refuse("/description", "control_character", "must not contain control characters");
+    }
+    Some(Some(text))
+}

@@ -1,0 +1,183 @@
+//! API keys: who asks, and what they may do.
+//!
+//! A key is `prk_<32 hex of its id>_<43 characters, base64url of 32 random bytes>`. The
+//! random half is never stored; its SHA-256 is enough to recognise it, and no slow hash is
+//! needed because nobody guesses 256 bits.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::{digest, hmac};
+use uuid::Uuid;
+
+use super::id::ApiKeyId;
+
+/// Random bytes in a key.
+pub const SECRET_BYTES: usize = 32;
+
+const PREFIX: &str = "prk_";
+const ID_DIGITS: usize = 32;
+
+/// What a key may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything.
+    Admin,
+    /// Publish events.
+    Publish,
+    /// Read whatever a GET shows.
+    Read,
+}
+
+/// The text is not a scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be admin, publish or read")]
+pub struct NotAScope;
+
+impl Scope {
+    /// The word, as it stands in the table and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Publish => "publish",
+            Self::Read => "read",
+        }
+    }
+
+    /// Whether a key of this scope may do what asks for `needed`.
+    pub fn allows(self, needed: Self) -> bool {
+        self == Self::Admin || self == needed
+    }
+}
+
+impl FromStr for Scope {
+    type Err = NotAScope;
+
+    fn from_str(text: &str) -> Result<Self, NotAScope> {
+        [Self::Admin, Self::Publish, Self::Read].into_iter().find(|scope| scope.as_str() == text).ok_or(NotAScope)
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The text is not a key. It is never repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an API key")]
+pub struct NotAnApiKey;
+
+/// A key as its owner holds it.
+#[derive(Clone)]
+pub struct ApiKey {
+    id: ApiKeyId,
+    secret: [u8; SECRET_BYTES],
+}
+
+impl ApiKey {
+    /// A key of this id and these random bytes.
+    pub fn new(id: ApiKeyId, secret: [u8; SECRET_BYTES]) -> Self {
+        Self { id, secret }
+    }
+
+    /// Its public half.
+    pub fn id(&self) -> ApiKeyId {
+        self.id
+    }
+
+    /// The text, shown once.
+    pub fn reveal(&self) -> String {
+        format!("{PREFIX}{}_{}", self.id.uuid().simple(), URL_SAFE_NO_PAD.encode(self.secret))
+    }
+
+    /// What is stored of the secret half.
+    pub fn hash(&self) -> KeyHash {
+        KeyHash(digest::digest(&digest::SHA256, &self.secret).as_ref().to_vec())
+    }
+}
+
+impl FromStr for ApiKey {
+    type Err = NotAnApiKey;
+
+    fn from_str(text: &str) -> Result<Self, NotAnApiKey> {
+        let rest = text.strip_prefix(PREFIX).ok_or(NotAnApiKey)?;
+        let (id, secret) = rest.split_once('_').ok_or(NotAnApiKey)?;
+        let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if id.len() != ID_DIGITS || !id.bytes().all(lower) {
+            return Err(NotAnApiKey);
+        }
+        let id = Uuid::try_parse(id).map_err(|_| NotAnApiKey)?;
+        let secret = URL_SAFE_NO_PAD.decode(secret).map_err(|_| NotAnApiKey)?;
+        Ok(Self { id: id.into(), secret: secret.try_into().map_err(|_| NotAnApiKey)? })
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ApiKey({})", self.id)
+    }
+}
+
+/// SHA-256 of a key's secret half. There is no `==`: comparing takes the same time
+/// wherever the difference is.
+#[derive(Debug, Clone)]
+pub struct KeyHash(Vec<u8>);
+
+impl KeyHash {
+    /// A hash as stored.
+    pub fn stored(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether both are the same, in constant time.
+    pub fn matches(&self, other: &Self) -> bool {
+        // Comparing two MACs under one key is ring's public way to compare in constant time.
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
+        hmac::verify(&key, &self.0, hmac::sign(&key, &other.0).as_ref()).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_key_is_read_back_from_its_text(id in any::<u128>(), secret in any::<[u8; 32]>()) {
+            let key = ApiKey::new(Uuid::from_u128(id).into(), secret);
+            let read: ApiKey = key.reveal().parse().unwrap();
+            prop_assert_eq!(read.id(), key.id());
+            prop_assert!(read.hash().matches(&key.hash()));
+        }
+
+        #[test]
+        fn another_secret_does_not_match(secret in any::<[u8; 32]>(), at in 0_usize..32) {
+            let mut other = secret;
+            other[at] ^= 1;
+            let id = ApiKeyId::from(Uuid::nil());
+            prop_assert!(!ApiKey::new(id, secret).hash().matches(&ApiKey::new(id, other).hash()));
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_fail_otherwise(text in ".*") {
+            let _ = text.parse::<ApiKey>();
+        }
+    }
+
+    #[test]
+    fn only_admin_may_do_what_others_may() {
+        assert!(Scope::Admin.allows(Scope::Publish) && Scope::Admin.allows(Scope::Read));
+        assert!(!Scope::Read.allows(Scope::Publish) && !Scope::Publish.allows(Scope::Read));
+        assert!(!Scope::Read.allows(Scope::Admin) && !Scope::Publish.allows(Scope::Admin));
+    }
+}

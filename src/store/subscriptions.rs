@@ -1,0 +1,188 @@
+//! The table `subscriptions`. Secrets pass through sealed; nothing here can open them.
+
+use time::OffsetDateTime;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::{Store, StoreError, sql};
+use crate::domain::id::{SubscriptionId, TenantId};
+
+/// A row as it stands, its secret sealed.
+#[derive(Debug, Clone)]
+pub struct StoredSubscription {
+    /// Its owner.
+    pub tenant: TenantId,
+    /// Its id.
+    pub id: SubscriptionId,
+    /// Grows by one with every write.
+    pub version: i64,
+    /// Canonical target.
+    pub target_url: String,
+    /// Sealed for this tenant and id.
+    pub sealed_secret: Vec<u8>,
+    /// Patterns; empty for all.
+    pub event_types: Vec<String>,
+    /// Free text.
+    pub description: Option<String>,
+    /// Whether deliveries are sent.
+    pub is_active: bool,
+    /// Why postrider disabled it.
+    pub disabled_reason: Option<String>,
+    /// Whether ingest asks for a signature.
+    pub verify_ingest: bool,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// When it was last written.
+    pub updated_at: OffsetDateTime,
+}
+
+/// What the database decides when a subscription is written.
+#[derive(Debug, Clone)]
+pub struct NewVersion {
+    /// The version written.
+    pub version: i64,
+    /// Why it is disabled by us, if it still is.
+    pub disabled_reason: Option<String>,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// When this version was written.
+    pub updated_at: OffsetDateTime,
+}
+
+impl Store {
+    /// Writes a new subscription; version, reason and times of `row` are not looked at.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn create_subscription(&self, row: &StoredSubscription) -> Result<NewVersion, StoreError> {
+        let (tenant, id) = (row.tenant.uuid(), row.id.uuid());
+        let params: [super::connection::Param<'_>; 8] = [
+            (&tenant, Type::UUID),
+            (&id, Type::UUID),
+            (&row.target_url, Type::TEXT),
+            (&row.sealed_secret, Type::BYTEA),
+            (&row.event_types, Type::TEXT_ARRAY),
+            (&row.description, Type::TEXT),
+            (&row.is_active, Type::BOOL),
+            (&row.verify_ingest, Type::BOOL),
+        ];
+        let rows = self.desk().await?.query(&sql::CREATE_SUBSCRIPTION, &params).await?;
+        let row = rows.first().ok_or_else(|| StoreError::Unreadable("an insert returned no row".to_owned()))?;
+        Ok(NewVersion {
+            version: row.try_get("version")?,
+            disabled_reason: None,
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+        })
+    }
+
+    /// A tenant's subscription; `None` when it is unknown, deleted or another's.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn read_subscription(
+        &self,
+        tenant: TenantId,
+        id: SubscriptionId,
+    ) -> Result<Option<StoredSubscription>, StoreError> {
+        let (tenant, id) = (tenant.uuid(), id.uuid());
+        let params: [super::connection::Param<'_>; 2] = [(&tenant, Type::UUID), (&id, Type::UUID)];
+        let rows = self.desk().await?.query(&sql::READ_SUBSCRIPTION, &params).await?;
+        rows.first().map(stored).transpose()
+    }
+
+    /// A subscription, whoever owns it; `None` when it is unknown or deleted.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn find_subscription(&self, id: SubscriptionId) -> Result<Option<StoredSubscription>, StoreError> {
+        let id = id.uuid();
+        let rows = self.desk().await?.query(&sql::FIND_SUBSCRIPTION, &[(&id, Type::UUID)]).await?;
+        rows.first().map(stored).transpose()
+    }
+
+    /// A page of a tenant's subscriptions, newest first, below the id `before`.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn list_subscriptions(
+        &self,
+        tenant: TenantId,
+        before: Option<SubscriptionId>,
+        limit: i64,
+    ) -> Result<Vec<StoredSubscription>, StoreError> {
+        let (tenant, before): (Uuid, Option<Uuid>) = (tenant.uuid(), before.map(SubscriptionId::uuid));
+        let params: [super::connection::Param<'_>; 3] =
+            [(&tenant, Type::UUID), (&before, Type::UUID), (&limit, Type::INT8)];
+        let rows = self.desk().await?.query(&sql::LIST_SUBSCRIPTIONS, &params).await?;
+        rows.iter().map(stored).collect()
+    }
+
+    /// Writes what its owner decides over `row.version`; `None` when that is no longer the
+    /// row's version.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn replace_subscription(&self, row: &StoredSubscription) -> Result<Option<NewVersion>, StoreError> {
+        let (tenant, id) = (row.tenant.uuid(), row.id.uuid());
+        let params: [super::connection::Param<'_>; 9] = [
+            (&tenant, Type::UUID),
+            (&id, Type::UUID),
+            (&row.version, Type::INT8),
+            (&row.target_url, Type::TEXT),
+            (&row.sealed_secret, Type::BYTEA),
+            (&row.event_types, Type::TEXT_ARRAY),
+            (&row.description, Type::TEXT),
+            (&row.is_active, Type::BOOL),
+            (&row.verify_ingest, Type::BOOL),
+        ];
+        let rows = self.desk().await?.query(&sql::REPLACE_SUBSCRIPTION, &params).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        Ok(Some(NewVersion {
+            version: row.try_get("version")?,
+            disabled_reason: row.try_get("disabled_reason")?,
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+        }))
+    }
+
+    /// Deletes softly; returns how many deliveries were pending, or `None` when there is no
+    /// such subscription.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn delete_subscription(&self, tenant: TenantId, id: SubscriptionId) -> Result<Option<i64>, StoreError> {
+        let (tenant, id) = (tenant.uuid(), id.uuid());
+        let params: [super::connection::Param<'_>; 2] = [(&tenant, Type::UUID), (&id, Type::UUID)];
+        let rows = self.desk().await?.query(&sql::DELETE_SUBSCRIPTION, &params).await?;
+        Ok(rows.first().map(|row| row.try_get("cancelled")).transpose()?)
+    }
+
+    /// Whether the tenant has, or had, this subscription.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn known_subscription(&self, tenant: TenantId, id: SubscriptionId) -> Result<bool, StoreError> {
+        let (tenant, id) = (tenant.uuid(), id.uuid());
+        let params: [super::connection::Param<'_>; 2] = [(&tenant, Type::UUID), (&id, Type::UUID)];
+        Ok(!self.desk().await?.query(&sql::KNOWN_SUBSCRIPTION, &params).await?.is_empty())
+    }
+}
+
+fn stored(row: &Row) -> Result<StoredSubscription, StoreError> {
+    Ok(StoredSubscription {
+        tenant: row.try_get::<_, Uuid>("tenant_id")?.into(),
+        id: row.try_get::<_, Uuid>("id")?.into(),
+        version: row.try_get("version")?,
+        target_url: row.try_get("target_url")?,
+        sealed_secret: row.try_get("secret")?,
+        event_types: row.try_get("event_types")?,
+        description: row.try_get("description")?,
+        is_active: row.try_get("is_active")?,
+        disabled_reason: row.try_get("disabled_reason")?,
+        verify_ingest: row.try_get("verify_ingest")?,
+        created_at: row.try_get("created_at")?,
+        updated_at: row.try_get("updated_at")?,
+    })
+}

@@ -1,0 +1,219 @@
+//! Subscriptions as the rest of the service sees them: opened, parsed, and copied near.
+//!
+//! PostgreSQL is the truth; what is kept here saves reads and decides nothing. Secrets are
+//! sealed and opened here, so no other part holds the master keys.
+
+mod copies;
+
+use std::sync::Arc;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use time::OffsetDateTime;
+
+use crate::domain::event_type::{EventTypeFilter, EventTypePattern};
+use crate::domain::id::{SubscriptionId, TenantId};
+use crate::domain::keyring::{Keyring, NONCE_BYTES, Place};
+use crate::domain::secret::{GENERATED_BYTES, Secret};
+use crate::domain::subscription::{Destination, Subscription};
+use crate::domain::target::Target;
+use crate::store::{NewVersion, Store, StoreError, StoredSubscription};
+use copies::Copies;
+
+/// How often a change is tried again when somebody else wrote in between.
+const CHANGE_TRIES: usize = 5;
+
+/// All subscriptions. Clones share the copies.
+#[derive(Clone)]
+pub struct Subscriptions {
+    store: Store,
+    keyring: Arc<Keyring>,
+    copies: Arc<Copies>,
+}
+
+/// What the owner of a subscription decides.
+#[derive(Debug, Clone)]
+pub struct Choices {
+    /// Where deliveries go.
+    pub target: Target,
+    /// What signs them.
+    pub secret: Secret,
+    /// Which events are wanted.
+    pub event_types: EventTypeFilter,
+    /// Free text.
+    pub description: Option<String>,
+    /// Whether deliveries are sent.
+    pub is_active: bool,
+    /// Whether ingest asks for a signature.
+    pub verify_ingest: bool,
+}
+
+impl Subscriptions {
+    /// Subscriptions of this store, their secrets sealed with this keyring.
+    pub fn new(store: Store, keyring: Arc<Keyring>) -> Self {
+        Self { store, keyring, copies: Arc::default() }
+    }
+
+    /// The copy in this process, if there is one. It may be out of date: accept on it, and
+    /// refuse only on a fresh one.
+    pub fn copy(&self, id: SubscriptionId) -> Option<Arc<Subscription>> {
+        self.copies.get(id)
+    }
+
+    /// The subscription as it stands in PostgreSQL now; `None` when it is unknown, deleted,
+    /// or not of the given tenant. Keeps a copy.
+    ///
+    /// # Errors
+    /// [`StoreError`]; `Unreadable` when the secret does not open.
+    pub async fn read(
+        &self,
+        tenant: Option<TenantId>,
+        id: SubscriptionId,
+    ) -> Result<Option<Arc<Subscription>>, StoreError> {
+        let row = match tenant {
+            Some(tenant) => self.store.read_subscription(tenant, id).await?,
+            None => self.store.find_subscription(id).await?,
+        };
+        let Some(row) = row else {
+            // Another tenant's guess must not cost the owner a copy.
+            if self.copies.get(id).is_some_and(|copy| tenant.is_none_or(|tenant| copy.tenant == tenant)) {
+                self.copies.forget(id);
+            }
+            return Ok(None);
+        };
+        let subscription = Arc::new(self.open(row)?);
+        self.copies.keep(&subscription);
+        Ok(Some(subscription))
+    }
+
+    /// A page of a tenant's subscriptions, newest first, below the id `before`.
+    ///
+    /// # Errors
+    /// [`StoreError`]; `Unreadable` when a secret does not open.
+    pub async fn list(
+        &self,
+        tenant: TenantId,
+        before: Option<SubscriptionId>,
+        limit: i64,
+    ) -> Result<Vec<Subscription>, StoreError> {
+        let rows = self.store.list_subscriptions(tenant, before, limit).await?;
+        rows.into_iter().map(|row| self.open(row)).collect()
+    }
+
+    /// Writes a new subscription.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn create(&self, tenant: TenantId, choices: Choices) -> Result<Arc<Subscription>, StoreError> {
+        let now = OffsetDateTime::now_utc();
+        let id = SubscriptionId::at(now);
+        let row = self.seal(Place { tenant, subscription: id }, 0, &choices);
+        let written = self.store.create_subscription(&row).await?;
+        Ok(self.written(row, choices, written))
+    }
+
+    /// Changes a subscription by what `change` makes of it as it stands; `None` when there
+    /// is none.
+    ///
+    /// # Errors
+    /// The error of `change`, or a [`StoreError`]; `Unavailable` when others wrote in
+    /// between all the time.
+    pub async fn change<E: From<StoreError>>(
+        &self,
+        tenant: TenantId,
+        id: SubscriptionId,
+        change: impl Fn(&Subscription) -> Result<Choices, E>,
+    ) -> Result<Option<Arc<Subscription>>, E> {
+        for _ in 0..CHANGE_TRIES {
+            let Some(current) = self.read(Some(tenant), id).await? else { return Ok(None) };
+            let choices = change(&current)?;
+            let row = self.seal(Place { tenant, subscription: id }, current.version, &choices);
+            if let Some(written) = self.store.replace_subscription(&row).await? {
+                return Ok(Some(self.written(row, choices, written)));
+            }
+        }
+        Err(StoreError::Unavailable("the subscription is being written by others".to_owned()).into())
+    }
+
+    /// Deletes a subscription; returns how many pending deliveries that cancels, or `None`
+    /// when there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn delete(&self, tenant: TenantId, id: SubscriptionId) -> Result<Option<i64>, StoreError> {
+        let cancelled = self.store.delete_subscription(tenant, id).await?;
+        if cancelled.is_some() {
+            self.copies.forget(id);
+        }
+        Ok(cancelled)
+    }
+
+    fn seal(&self, place: Place, version: i64, choices: &Choices) -> StoredSubscription {
+        StoredSubscription {
+            tenant: place.tenant,
+            id: place.subscription,
+            version,
+            target_url: choices.target.as_str().to_owned(),
+            sealed_secret: self.keyring.seal(&choices.secret, place, random::<NONCE_BYTES>()),
+            event_types: choices.event_types.patterns().iter().map(|pattern| pattern.as_str().to_owned()).collect(),
+            description: choices.description.clone(),
+            is_active: choices.is_active,
+            disabled_reason: None,
+            verify_ingest: choices.verify_ingest,
+            created_at: OffsetDateTime::UNIX_EPOCH,
+            updated_at: OffsetDateTime::UNIX_EPOCH,
+        }
+    }
+
+    fn written(&self, row: StoredSubscription, choices: Choices, written: NewVersion) -> Arc<Subscription> {
+        let subscription = Arc::new(Subscription {
+            id: row.id,
+            tenant: row.tenant,
+            version: written.version,
+            destination: Arc::new(Destination { target: choices.target, secrets: vec![choices.secret] }),
+            event_types: choices.event_types,
+            description: choices.description,
+            is_active: choices.is_active,
+            disabled_reason: written.disabled_reason,
+            verify_ingest: choices.verify_ingest,
+            created_at: written.created_at,
+            updated_at: written.updated_at,
+        });
+        self.copies.keep(&subscription);
+        subscription
+    }
+
+    fn open(&self, row: StoredSubscription) -> Result<Subscription, StoreError> {
+        let place = Place { tenant: row.tenant, subscription: row.id };
+        let secret = self
+            .keyring
+            .open(&row.sealed_secret, place)
+            .map_err(|reason| StoreError::Unreadable(format!("the secret of subscription {}: {reason}", row.id)))?;
+        let patterns: Result<Vec<EventTypePattern>, _> = row.event_types.iter().map(|text| text.parse()).collect();
+        let patterns = patterns
+            .map_err(|reason| StoreError::Unreadable(format!("an event type of subscription {}: {reason}", row.id)))?;
+        Ok(Subscription {
+            id: row.id,
+            tenant: row.tenant,
+            version: row.version,
+            destination: Arc::new(Destination { target: Target::stored(row.target_url), secrets: vec![secret] }),
+            event_types: EventTypeFilter::new(patterns),
+            description: row.description,
+            is_active: row.is_active,
+            disabled_reason: row.disabled_reason,
+            verify_ingest: row.verify_ingest,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+/// A new `whsec_` secret.
+pub fn generate_secret() -> Secret {
+    Secret::from_random(random::<GENERATED_BYTES>())
+}
+
+fn random<const BYTES: usize>() -> [u8; BYTES] {
+    let mut bytes = [0; BYTES];
+    SystemRandom::new().fill(&mut bytes).expect("the system gives random bytes");
+    bytes
+}
