@@ -1,3 +1,7 @@
 //! Picks the command; nothing else.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    postrider::commands::main()
+}

@@ -110,7 +110,8 @@ fn register<M: Collector + Clone + 'static>(registry: &Registry, metric: prometh
 /// Starts logging to standard error. A filter that cannot be read falls back to `info`.
 pub fn start_logging(filter: Option<&str>, format: LogFormat) {
     let filter = EnvFilter::try_new(filter.unwrap_or("info")).unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     // A second start in one process (tests) leaves the first in place.
     let _ = match format {
         LogFormat::Text => subscriber.try_init(),

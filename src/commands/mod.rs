@@ -3,5 +3,152 @@
 //! Commands connect the parts with each other and read the settings. They hold no rule of
 //! their own about events, deliveries or receivers.
 
+pub mod bench;
 pub mod dev;
+pub mod keys;
 pub mod listen;
+pub mod migrate;
+mod ops;
+mod replica;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{LogFormat, Profile, Settings};
+use crate::{api, shutdown, telemetry};
+use replica::Halves;
+
+/// Webhook delivery with PostgreSQL as the queue. Every setting is a flag, a variable or a
+/// line of .env.
+#[derive(Debug, Parser)]
+#[command(name = "postrider", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    settings: Box<Settings>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// API, worker and upkeep in one process: the ordinary replica
+    Serve,
+    /// The API alone
+    Api,
+    /// Worker and upkeep alone
+    Worker,
+    /// Brings the schema up, once, whoever else tries at the same time
+    Migrate,
+    /// Everything on this machine, with a private PostgreSQL in .postrider/
+    Dev,
+    /// A receiver for trying things: prints and verifies what arrives
+    Listen(listen::Listen),
+    /// API keys of tenants
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// Prints the OpenAPI document
+    Openapi,
+    /// Loads a private service and prints latencies, rates and costs
+    Bench(bench::Bench),
+}
+
+/// Why a command failed, in a sentence for whoever called it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Failure(String);
+
+impl Failure {
+    pub(crate) fn new(sentence: String) -> Self {
+        Self(sentence)
+    }
+}
+
+macro_rules! failure_from {
+    ($($error:ty),*) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self(error.to_string())
+            }
+        })*
+    };
+}
+
+failure_from!(
+    crate::config::InvalidSetting,
+    crate::store::StoreError,
+    crate::store::MigrateError,
+    dev::DevError,
+    std::io::Error
+);
+
+/// The program: reads the command and the settings, runs, and says in one line why it
+/// could not.
+pub fn main() -> ExitCode {
+    // A missing .env is the ordinary case; a broken one must not be passed over.
+    if let Err(error) = dotenvy::dotenv()
+        && !error.not_found()
+    {
+        eprintln!("postrider: .env: {error}");
+        return ExitCode::FAILURE;
+    }
+    let cli = Cli::parse();
+    telemetry::start_logging(cli.settings.log.as_deref(), cli.settings.log_format.unwrap_or(LogFormat::Text));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ran = runtime.map_err(Failure::from).and_then(|runtime| runtime.block_on(run(cli)));
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("postrider: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<(), Failure> {
+    let settings = *cli.settings;
+    match cli.command {
+        Command::Serve => replicate(&settings, Halves { api: true, worker: true }).await,
+        Command::Api => replicate(&settings, Halves { api: true, worker: false }).await,
+        Command::Worker => replicate(&settings, Halves { api: false, worker: true }).await,
+        Command::Migrate => migrate::run(&settings).await,
+        Command::Dev => develop(settings).await,
+        Command::Listen(listen) => receive(listen).await,
+        Command::Keys(keys) => keys::run(&settings, &keys).await,
+        Command::Openapi => {
+            println!("{}", api::openapi_document());
+            Ok(())
+        }
+        Command::Bench(bench) => bench::run(&bench).await,
+    }
+}
+
+async fn replicate(settings: &Settings, halves: Halves) -> Result<(), Failure> {
+    let config = settings.resolve(Profile::Production)?;
+    replica::run(config, halves, shutdown::on_signals()?).await
+}
+
+async fn develop(settings: Settings) -> Result<(), Failure> {
+    let stop = shutdown::on_signals()?;
+    let environment = dev::prepare(Path::new("."), settings).await?;
+    let config = environment.settings.resolve(Profile::Development)?;
+    let program = std::env::args().next().unwrap_or_else(|| "postrider".to_owned());
+    println!("{}", dev::banner(&environment, &config, &program));
+    let ran = replica::run(config, Halves { api: true, worker: true }, stop).await;
+    let stopped = environment.stop().await;
+    ran.and(stopped.map_err(Failure::from))
+}
+
+async fn receive(options: listen::Listen) -> Result<(), Failure> {
+    let stop = shutdown::on_signals()?;
+    let checked = options.secret.is_some();
+    let receiver = listen::Receiver::bind(options).await?;
+    println!(
+        "listening on http://{}/{}",
+        receiver.address()?,
+        if checked { "" } else { " (signatures are not checked)" }
+    );
+    stop.run_until_cancelled(receiver.run(|block| println!("{block}"))).await;
+    Ok(())
+}

@@ -35,6 +35,7 @@ use crate::telemetry::Metrics;
 use claim::Claimer;
 use deliver::Courier;
 use record::Recorder;
+use wake::Appetite;
 
 /// What a worker stands on.
 #[derive(Clone)]
@@ -180,10 +181,15 @@ impl Worker {
                     false
                 }
             };
-            parking.release().await;
+            let released = parking.release().await;
+            let appetite = match (more || released, parking.is_empty()) {
+                (true, _) => Appetite::MoreIsDue,
+                (false, false) => Appetite::SomeAreParked,
+                (false, true) => Appetite::Sated,
+            };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = wake.next(more, &self.parts.slots) => {}
+                () = wake.next(appetite, &self.parts.slots) => {}
             }
         }
         parking.leave().await;

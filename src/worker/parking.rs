@@ -33,10 +33,11 @@ impl Parking {
     }
 
     /// Releases as many rows of each as it has free slots here, and states that the rest is
-    /// still looked after. A failure costs time only: upkeep releases what nobody holds.
-    pub(super) async fn release(&mut self) {
+    /// still looked after. Returns whether any row is due now. A failure costs time only:
+    /// upkeep releases what nobody holds.
+    pub(super) async fn release(&mut self) -> bool {
         if self.parked.is_empty() {
-            return;
+            return false;
         }
         if self.renewed.is_none_or(|at| at.elapsed() >= RENEW_EVERY) {
             let holds: Vec<_> = self.parked.iter().copied().collect();
@@ -48,12 +49,23 @@ impl Parking {
         let room = self.parked.iter().map(|subscription| (*subscription, self.parts.slots.free_for(*subscription)));
         let room: Vec<_> = room.filter(|(_, free)| *free > 0).collect();
         if room.is_empty() {
-            return;
+            return false;
         }
         match self.parts.store.release(&room).await {
-            Ok(released) => self.forget_emptied(&room, &released).await,
-            Err(error) => tracing::debug!(%error, "parked deliveries were not released"),
+            Ok(released) => {
+                self.forget_emptied(&room, &released).await;
+                !released.is_empty()
+            }
+            Err(error) => {
+                tracing::debug!(%error, "parked deliveries were not released");
+                false
+            }
         }
+    }
+
+    /// Whether this worker knows of no parked rows.
+    pub(super) fn is_empty(&self) -> bool {
+        self.parked.is_empty()
     }
 
     /// The worker stops: what it parked is nobody's from now on.

@@ -15,6 +15,17 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Most alarms remembered; what finds no place is found by polling.
 const MAX_ALARMS: usize = 4_096;
 
+/// What a worker knows to be waiting for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Appetite {
+    /// More deliveries are due: claim as soon as a slot is free.
+    MoreIsDue,
+    /// Parked deliveries wait for slots of their subscriptions.
+    SomeAreParked,
+    /// Nothing: a freed slot is no reason to claim.
+    Sated,
+}
+
 /// The reasons to wake. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Wake {
@@ -47,17 +58,16 @@ impl Wake {
         }
     }
 
-    /// Rests until there is a reason to claim. With `more` due already, only a free slot is
-    /// waited for.
-    pub async fn next(&self, more: bool, slots: &Slots) {
-        if more && slots.free() > 0 {
+    /// Rests until there is a reason to claim.
+    pub(super) async fn next(&self, appetite: Appetite, slots: &Slots) {
+        if appetite == Appetite::MoreIsDue && slots.free() > 0 {
             return tokio::task::yield_now().await;
         }
         let poll = Instant::now() + POLL_INTERVAL;
         let until = self.first_alarm().map_or(poll, |alarm| alarm.min(poll));
         tokio::select! {
-            () = self.bell.notified(), if !more => {}
-            () = self.slot_freed.notified(), if more => {}
+            () = self.bell.notified(), if appetite != Appetite::MoreIsDue => {}
+            () = self.slot_freed.notified(), if appetite != Appetite::Sated => {}
             () = tokio::time::sleep_until(until) => self.forget_alarms(),
         }
     }

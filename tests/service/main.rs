@@ -1,8 +1,13 @@
 //! The service as its users meet it: each file is a claim, each test a story.
 
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
 mod support;
 
 mod dev;
+mod listen;
+mod outage;
+mod processes;
 mod queue;
 mod schema;
 mod statements;

@@ -285,6 +285,21 @@ async fn a_copy_that_is_out_of_date_is_never_accepted_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn everything_works_without_prepared_statements() {
+    let mut rig = Rig::new().await;
+    rig.parts.store = rig.database.unprepared_store();
+    let subscription = rig.subscription().await;
+    rig.receiver.script([Reply::Status(500)]);
+    let (intake, _) = rig.intake(false);
+    submit(&intake, &subscription, b"{}", Some("k")).await.unwrap();
+    assert!(submit(&intake, &subscription, b"{}", Some("k")).await.unwrap().duplicate);
+    rig.worker().run_once().await.unwrap();
+    rig.sql(DUE_NOW).await;
+    rig.worker().run_once().await.unwrap();
+    assert_eq!(rig.outcomes().await, ["http_5xx", "delivered"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_accept_that_finds_its_partition_missing_makes_it() {
     let rig = Rig::new().await;
     let subscription = rig.subscription().await;

@@ -59,6 +59,11 @@ impl Cluster {
         format!("postgres://{SUPERUSER}@{}/{DATABASE}", percent_encoded(self.folder.socket().as_os_str()))
     }
 
+    /// Process id of the running server, as it wrote it down; `None` where it is not readable.
+    pub fn postmaster_pid(&self) -> Option<u32> {
+        fs::read_to_string(self.data().join("postmaster.pid")).ok()?.lines().next()?.parse().ok()
+    }
+
     /// Starts the server unless it runs already; for use after a stop.
     ///
     /// # Errors

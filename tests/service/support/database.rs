@@ -43,7 +43,12 @@ impl Database {
 
     /// A store over it.
     pub(crate) fn store(&self) -> Store {
-        store(&self.name)
+        store(&self.name, true)
+    }
+
+    /// A store over it that prepares no statements, as behind an older pooler.
+    pub(crate) fn unprepared_store(&self) -> Store {
+        store(&self.name, false)
     }
 
     /// A plain client, for looking at rows and for moving them.
@@ -67,13 +72,13 @@ impl Drop for Database {
 async fn make_template() -> String {
     let name = format!("template_{}", Uuid::new_v4().simple());
     connect("postgres").await.batch_execute(&format!("create database {name}")).await.unwrap();
-    store(&name).migrate(SchemaPolicy::Migrate).await.unwrap();
+    store(&name, true).migrate(SchemaPolicy::Migrate).await.unwrap();
     name
 }
 
-fn store(name: &str) -> Store {
+fn store(name: &str, prepare: bool) -> Store {
     let (url, direct_url) = (url(name), url(name));
-    Store::new(&StoreConfig { url, direct_url, prepare: true, pool_size: 10 }).unwrap()
+    Store::new(&StoreConfig { url, direct_url, prepare, pool_size: 10 }).unwrap()
 }
 
 async fn connect(name: &str) -> Client {

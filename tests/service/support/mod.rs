@@ -1,6 +1,8 @@
 //! What the stories stand on.
 
 pub(crate) mod database;
+pub(crate) mod http;
+pub(crate) mod process;
 pub(crate) mod receiver;
 pub(crate) mod rig;
 pub(crate) mod snapshot;

@@ -1,0 +1,144 @@
+//! The producers of the benchmark: a closed loop at a fixed concurrency, or a fixed pace.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::sink::Sink;
+use crate::commands::Failure;
+
+/// Where and what producers send.
+#[derive(Debug, Clone)]
+pub(super) struct Producer {
+    pub(super) api: SocketAddr,
+    pub(super) path: String,
+    pub(super) payload_bytes: usize,
+    pub(super) sink: Arc<Sink>,
+}
+
+/// What the producers met.
+#[derive(Debug, Default)]
+pub(super) struct Produced {
+    /// Events answered 202.
+    pub(super) accepted: usize,
+    /// Requests answered otherwise or not at all.
+    pub(super) refused: usize,
+    /// Latency of each request in microseconds, sorted.
+    pub(super) latencies: Vec<u64>,
+    /// Time from the first request to the last answer.
+    pub(super) took: Duration,
+}
+
+impl Producer {
+    /// Sends events of this range as fast as `concurrency` connections allow.
+    pub(super) async fn closed_loop(&self, range: Range<usize>, concurrency: usize) -> Result<Produced, Failure> {
+        let next = Arc::new(AtomicUsize::new(range.start));
+        let began = Instant::now();
+        let mut lines = Vec::new();
+        for _ in 0..concurrency {
+            let (producer, next, end) = (self.clone(), Arc::clone(&next), range.end);
+            lines.push(tokio::spawn(async move {
+                let mut line = connect(producer.api).await?;
+                let mut produced = Produced::default();
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= end {
+                        return Ok::<_, Failure>(produced);
+                    }
+                    producer.send(&mut line, number, &mut produced).await?;
+                }
+            }));
+        }
+        gather(lines, began).await
+    }
+
+    /// Sends events of this range at so many a second, whatever the answers take.
+    pub(super) async fn paced(&self, range: Range<usize>, per_second: u32) -> Result<Produced, Failure> {
+        const LINES: usize = 32;
+        let began = Instant::now();
+        let mut lines = Vec::new();
+        for offset in 0..LINES {
+            let (producer, range) = (self.clone(), range.clone());
+            lines.push(tokio::spawn(async move {
+                let mut line = connect(producer.api).await?;
+                let mut produced = Produced::default();
+                for number in range.clone().skip(offset).step_by(LINES) {
+                    let position = u32::try_from(number - range.start).unwrap_or(u32::MAX);
+                    let due = began + Duration::from_secs(1) * position / per_second;
+                    tokio::time::sleep_until(due.into()).await;
+                    producer.send(&mut line, number, &mut produced).await?;
+                }
+                Ok::<_, Failure>(produced)
+            }));
+        }
+        gather(lines, began).await
+    }
+
+    async fn send(&self, line: &mut Line, number: usize, produced: &mut Produced) -> Result<(), Failure> {
+        let request = Request::post(&self.path)
+            .header("host", "localhost")
+            .header("content-type", "application/json")
+            .header("x-event-type", "bench.event")
+            .body(Full::new(Sink::payload(number, self.payload_bytes)))
+            .map_err(|error| Failure::new(error.to_string()))?;
+        self.sink.note_sent(number);
+        let began = Instant::now();
+        let response = line.send_request(request).await.map_err(|error| Failure::new(error.to_string()))?;
+        let accepted = response.status() == 202;
+        response.into_body().collect().await.map_err(|error| Failure::new(error.to_string()))?;
+        produced.latencies.push(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+        if accepted {
+            produced.accepted += 1;
+        } else {
+            produced.refused += 1;
+        }
+        Ok(())
+    }
+}
+
+type Line = SendRequest<Full<Bytes>>;
+
+/// One connection to the API.
+async fn connect(api: SocketAddr) -> Result<Line, Failure> {
+    let stream = TcpStream::connect(api).await.map_err(|error| Failure::new(format!("{api}: {error}")))?;
+    let _ = stream.set_nodelay(true);
+    let (line, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| Failure::new(error.to_string()))?;
+    tokio::spawn(connection);
+    Ok(line)
+}
+
+/// Posts a JSON document and returns the answer's text.
+pub(super) async fn post(api: SocketAddr, path: &str, document: String) -> Result<String, Failure> {
+    let request = Request::post(path).header("host", "localhost").header("content-type", "application/json");
+    let request = request.body(Full::from(document)).map_err(|error| Failure::new(error.to_string()))?;
+    let answer: Response<_> =
+        connect(api).await?.send_request(request).await.map_err(|error| Failure::new(error.to_string()))?;
+    let body = answer.into_body().collect().await.map_err(|error| Failure::new(error.to_string()))?.to_bytes();
+    Ok(String::from_utf8_lossy(&body).into_owned())
+}
+
+async fn gather(
+    lines: Vec<tokio::task::JoinHandle<Result<Produced, Failure>>>,
+    began: Instant,
+) -> Result<Produced, Failure> {
+    let mut all = Produced::default();
+    for line in lines {
+        let produced = line.await.map_err(|error| Failure::new(error.to_string()))??;
+        all.accepted += produced.accepted;
+        all.refused += produced.refused;
+        all.latencies.extend(produced.latencies);
+    }
+    all.took = began.elapsed();
+    all.latencies.sort_unstable();
+    Ok(all)
+}

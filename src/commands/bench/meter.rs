@@ -1,0 +1,100 @@
+//! What a phase cost: CPU of the service and of PostgreSQL from /proc, WAL and
+//! transactions from the database's own counters.
+
+use std::path::Path;
+
+use tokio_postgres::Client;
+
+use crate::commands::Failure;
+
+/// Counters at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading {
+    /// CPU of the service, in clock ticks.
+    service_ticks: u64,
+    /// CPU of the postmaster and of every child, those that ended included, in clock ticks.
+    postgres_ticks: u64,
+    wal_bytes: i64,
+    transactions: i64,
+}
+
+/// The difference of two readings, divided by a number of events.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cost {
+    /// CPU of the service, in µs an event.
+    pub(super) service_micros: f64,
+    /// CPU of PostgreSQL, in µs an event.
+    pub(super) postgres_micros: f64,
+    /// WAL, in bytes an event.
+    pub(super) wal_bytes: f64,
+    /// Transactions an event; every statement of the service is one.
+    pub(super) statements: f64,
+}
+
+/// Reads counters of one service and one PostgreSQL.
+pub(super) struct Meter {
+    pub(super) database: Client,
+    pub(super) service: u32,
+    pub(super) postmaster: u32,
+}
+
+impl Meter {
+    /// The counters now.
+    pub(super) async fn read(&self) -> Result<Reading, Failure> {
+        let counters = "select (pg_current_wal_lsn() - '0/0')::bigint, \
+                        (select xact_commit + xact_rollback from pg_stat_database where datname = current_database())";
+        let row = self.database.query_one(counters, &[]).await.map_err(|error| Failure::new(error.to_string()))?;
+        let postgres = std::iter::once(self.postmaster).chain(children_of(self.postmaster));
+        Ok(Reading {
+            service_ticks: ticks(self.service),
+            postgres_ticks: postgres.map(ticks).sum(),
+            wal_bytes: row.get(0),
+            transactions: row.get(1),
+        })
+    }
+}
+
+impl Reading {
+    /// What was spent since an earlier reading, for each of so many events.
+    pub(super) fn cost_since(&self, earlier: &Self, events: usize) -> Cost {
+        let tick_micros = 1e6 / rustix::param::clock_ticks_per_second() as f64;
+        let each = |count: f64| count / events.max(1) as f64;
+        let micros = |now: u64, before: u64| each(now.saturating_sub(before) as f64 * tick_micros);
+        Cost {
+            service_micros: micros(self.service_ticks, earlier.service_ticks),
+            postgres_micros: micros(self.postgres_ticks, earlier.postgres_ticks),
+            wal_bytes: each((self.wal_bytes - earlier.wal_bytes) as f64),
+            statements: each((self.transactions - earlier.transactions) as f64),
+        }
+    }
+}
+
+/// Resident memory of a process, in MiB.
+pub(super) fn resident_mib(pid: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kib.unwrap_or(0.0) / 1_024.0
+}
+
+/// User and system time of a process and of its ended children. A process that is gone has
+/// none of its own; its parent's count then holds it.
+fn ticks(pid: u32) -> u64 {
+    /// utime, stime, cutime and cstime, counted after the command's closing parenthesis.
+    const FIELDS: std::ops::Range<usize> = 11..15;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let fields = after_name.split_whitespace().skip(FIELDS.start).take(FIELDS.len());
+    fields.filter_map(|field| field.parse::<u64>().ok()).sum()
+}
+
+fn children_of(parent: u32) -> Vec<u32> {
+    let Ok(processes) = std::fs::read_dir(Path::new("/proc")) else { return Vec::new() };
+    let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| parent_of(*pid) == Some(parent)).collect()
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}

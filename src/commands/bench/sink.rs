@@ -1,0 +1,113 @@
+//! The receiver of the benchmark: answers 200 at once and notes when each event arrived.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+/// Where the sequence number stands in a payload: `{"n":0000000000,`.
+const NUMBER: std::ops::Range<usize> = 5..15;
+
+/// What arrived, by sequence number. Times are microseconds since `began`, 0 for never.
+#[derive(Debug)]
+pub(super) struct Sink {
+    began: Instant,
+    sent: Vec<AtomicU64>,
+    arrived: Vec<AtomicU64>,
+    pub(super) requests: AtomicUsize,
+    pub(super) duplicates: AtomicUsize,
+    pub(super) strangers: AtomicUsize,
+}
+
+impl Sink {
+    /// Room for so many events.
+    pub(super) fn new(events: usize) -> Self {
+        let zeros = || (0..events).map(|_| AtomicU64::new(0)).collect();
+        Self {
+            began: Instant::now(),
+            sent: zeros(),
+            arrived: zeros(),
+            requests: AtomicUsize::new(0),
+            duplicates: AtomicUsize::new(0),
+            strangers: AtomicUsize::new(0),
+        }
+    }
+
+    /// A payload of this size, with the sequence number in front.
+    pub(super) fn payload(number: usize, bytes: usize) -> Bytes {
+        let head = format!("{{\"n\":{number:010},\"type\":\"bench.event\",\"data\":\"");
+        let filling = "x".repeat(bytes.saturating_sub(head.len() + 2));
+        Bytes::from(format!("{head}{filling}\"}}"))
+    }
+
+    /// The event is about to be sent to the API.
+    pub(super) fn note_sent(&self, number: usize) {
+        if let Some(sent) = self.sent.get(number) {
+            sent.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// Events of a range that arrived.
+    pub(super) fn arrived(&self, range: std::ops::Range<usize>) -> usize {
+        self.arrived.get(range).map_or(0, |times| times.iter().filter(|time| time.load(Ordering::Relaxed) > 0).count())
+    }
+
+    /// From the beginning of the request to the API until arrival, in microseconds, sorted.
+    pub(super) fn latencies(&self, range: std::ops::Range<usize>) -> Vec<u64> {
+        let pairs = self.sent.iter().zip(&self.arrived).skip(range.start).take(range.len());
+        let times = pairs.map(|(sent, arrived)| (sent.load(Ordering::Relaxed), arrived.load(Ordering::Relaxed)));
+        let mut latencies: Vec<u64> =
+            times.filter(|(_, arrived)| *arrived > 0).map(|(sent, arrived)| arrived.saturating_sub(sent)).collect();
+        latencies.sort_unstable();
+        latencies
+    }
+
+    /// Serves on loopback until the runtime ends.
+    pub(super) async fn serve(self: Arc<Self>) -> std::io::Result<SocketAddr> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let sink = Arc::clone(&self);
+                let _ = stream.set_nodelay(true);
+                tokio::spawn(async move {
+                    let service = service_fn(move |request| Arc::clone(&sink).take(request));
+                    // A connection that the service closes is its business.
+                    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        });
+        Ok(address)
+    }
+
+    async fn take(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, Infallible> {
+        let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let number = body.get(NUMBER).and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<usize>().ok());
+        match number.and_then(|number| self.arrived.get(number)) {
+            Some(time) => {
+                if time.swap(self.now(), Ordering::Relaxed) > 0 {
+                    self.duplicates.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            None => {
+                self.strangers.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        Ok(Response::new(Empty::new()))
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
+    }
+}

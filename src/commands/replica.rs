@@ -1,0 +1,204 @@
+//! A replica: the parts of one process, connected and run until a signal.
+//!
+//! `serve` is all of it, `api` and `worker` are one half each. Stopping goes in order: the
+//! readiness fails, the API finishes its requests while nothing more is claimed, intake
+//! ends, the worker sends what it was given, and what was sent is recorded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::Failure;
+use super::ops::Ops;
+use crate::api::{self, Api, ApiSettings};
+use crate::config::{AuthMode, Config};
+use crate::domain::handoff::{Handoff, HandoffReceiver};
+use crate::domain::slots::Slots;
+use crate::intake::{Bell, Intake, IntakeParts};
+use crate::sender::{Sender, SenderConfig, own_addresses};
+use crate::store::{Clock, SchemaPolicy, Store, StoreConfig};
+use crate::subscriptions::Subscriptions;
+use crate::telemetry::Metrics;
+use crate::upkeep::{Upkeep, follow_clock};
+use crate::worker::{Stopping, Worker, WorkerParts, WorkerRules};
+
+/// Longest time the API takes to finish its requests when stopping.
+const API_DRAIN: Duration = Duration::from_secs(5);
+/// How long a start waits for a database that is not there yet.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+const START_PAUSE: Duration = Duration::from_millis(500);
+
+/// Which halves a process has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Halves {
+    pub(super) api: bool,
+    pub(super) worker: bool,
+}
+
+/// What both halves share.
+struct Base {
+    config: Config,
+    store: Store,
+    clock: Clock,
+    metrics: Metrics,
+    slots: Slots,
+    bell: Bell,
+    stop: CancellationToken,
+}
+
+/// Runs these halves until `stop` is cancelled and everything is finished.
+pub(super) async fn run(config: Config, halves: Halves, stop: CancellationToken) -> Result<(), Failure> {
+    let base = Base::prepare(config, stop).await?;
+    let ops_listener = listen(base.config.ops_listen, "POSTRIDER_OPS_LISTEN").await?;
+    let api_listener = if halves.api { Some(listen(base.config.listen, "POSTRIDER_LISTEN").await?) } else { None };
+    let ops = Ops { store: base.store.clone(), metrics: base.metrics.clone(), stopping: base.stop.clone() };
+    let ops = tokio::spawn(ops.serve(ops_listener));
+    let clock = follow_clock(base.clock.clone(), base.store.clone(), base.metrics.clone(), base.stop.clone());
+    let clock = tokio::spawn(clock);
+
+    let (handoff, lane) =
+        if halves.api && halves.worker { Some(Handoff::new(base.slots.clone())).unzip() } else { (None, None) };
+    let working = halves.worker.then(|| base.start_worker(lane));
+    tracing::info!(
+        api = api_listener.as_ref().and_then(|listener| listener.local_addr().ok()).map(tracing::field::display),
+        ops = %base.config.ops_listen,
+        worker = halves.worker,
+        "running"
+    );
+    match api_listener {
+        Some(listener) => base.serve_api(listener, handoff).await,
+        None => base.stop.cancelled().await,
+    }
+    // Intake is gone by now, so the worker's lane has ended.
+    if let Some(working) = working {
+        working.await.map_err(|error| Failure::new(format!("the worker broke off: {error}")))?;
+    }
+    clock.abort();
+    ops.abort();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// A store as the settings describe it.
+pub(super) fn store(config: &crate::config::DatabaseConfig) -> Result<Store, Failure> {
+    let store = Store::new(&StoreConfig {
+        url: config.url.0.clone(),
+        direct_url: config.direct_url.0.clone(),
+        prepare: config.prepare,
+        pool_size: config.pool_size,
+    });
+    store.map_err(|error| Failure::new(format!("DATABASE_URL: {error}")))
+}
+
+impl Base {
+    async fn prepare(mut config: Config, stop: CancellationToken) -> Result<Self, Failure> {
+        config.targets.addresses.own = own_addresses();
+        raise_descriptor_limit();
+        let store = store(&config.database)?;
+        let policy = if config.database.migrate { SchemaPolicy::MigrateOrFollow } else { SchemaPolicy::CheckOnly };
+        migrate_patiently(&store, policy).await?;
+        let clock = Clock::default();
+        clock.measure(&store).await.map_err(Failure::from)?;
+        let slots = Slots::new(config.slots);
+        Ok(Self { config, store, clock, metrics: Metrics::new(), slots, bell: Bell::default(), stop })
+    }
+
+    fn start_worker(&self, lane: Option<HandoffReceiver>) -> tokio::task::JoinHandle<()> {
+        let config = &self.config;
+        let sender = Sender::new(SenderConfig {
+            request_timeout: config.request_timeout,
+            addresses: Arc::new(config.targets.addresses.clone()),
+            max_idle_per_host: config.slots.per_subscription,
+        });
+        let worker = Worker::new(WorkerParts {
+            store: self.store.clone(),
+            sender,
+            keyring: Arc::clone(&config.keyring),
+            clock: self.clock.clone(),
+            slots: self.slots.clone(),
+            metrics: self.metrics.clone(),
+            rules: WorkerRules {
+                lease: config.lease,
+                request_timeout: config.request_timeout,
+                retries: config.retries.clone(),
+                lifetime: config.delivery_lifetime,
+            },
+        });
+        let upkeep = Upkeep {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+            lifetime: config.delivery_lifetime,
+        };
+        tokio::spawn(upkeep.run(self.stop.clone()));
+        let stopping = Stopping { token: self.stop.clone(), grace: config.shutdown_grace };
+        tokio::spawn(worker.run(lane, self.bell.here(), stopping))
+    }
+
+    /// Answers requests until stopped; returns when the last is answered.
+    async fn serve_api(&self, listener: TcpListener, handoff: Option<Handoff>) {
+        let config = &self.config;
+        let intake = Intake::start(IntakeParts {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            handoff,
+            bell: self.bell.clone(),
+            lease: config.lease,
+            metrics: self.metrics.clone(),
+        });
+        let announcing = tokio::spawn(self.bell.clone().announce(self.store.clone()));
+        let api = Api {
+            settings: ApiSettings {
+                auth_required: config.auth == AuthMode::Keys,
+                max_payload_bytes: config.max_payload_bytes,
+                targets: Arc::new(config.targets.clone()),
+                public_url: format!("http://localhost:{}", config.listen.port()),
+            },
+            store: self.store.clone(),
+            subscriptions: Subscriptions::new(self.store.clone(), Arc::clone(&config.keyring)),
+            intake,
+            clock: self.clock.clone(),
+        };
+        api::serve(listener, api, self.stop.clone(), API_DRAIN).await;
+        announcing.abort();
+    }
+}
+
+/// A database that is starting beside us is waited for; a wrong schema is not.
+async fn migrate_patiently(store: &Store, policy: SchemaPolicy) -> Result<(), Failure> {
+    let deadline = tokio::time::Instant::now() + START_PATIENCE;
+    loop {
+        match store.migrate(policy).await {
+            Ok(applied) => {
+                if applied > 0 {
+                    tracing::info!(applied, "the schema was brought up");
+                }
+                return Ok(());
+            }
+            Err(crate::store::MigrateError::Store(error))
+                if error.is_unavailable() && tokio::time::Instant::now() < deadline =>
+            {
+                tracing::warn!(%error, "waiting for the database");
+                tokio::time::sleep(START_PAUSE).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+async fn listen(address: std::net::SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| Failure::new(format!("{setting}: cannot listen on {address}: {error}")))
+}
+
+/// Connections to many receivers need many descriptors; the soft limit is often 1,024.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if setrlimit(Resource::Nofile, limit).is_err() {
+        tracing::debug!("the limit of open descriptors stays as it is");
+    }
+}

@@ -1,0 +1,110 @@
+//! The real program as a child process.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+
+use postrider::domain::keyring::Keyring;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+
+use super::http::Http;
+use super::wait::until;
+
+/// A running postrider; it is killed when the value goes.
+pub(crate) struct Postrider {
+    child: Child,
+    api: String,
+    ops: String,
+}
+
+/// How to start one.
+pub(crate) struct Start<'a> {
+    /// The command: `serve`, `api`, `worker`, `dev`.
+    pub(crate) command: &'a str,
+    /// The database.
+    pub(crate) database_url: String,
+    /// Settings besides those every test has.
+    pub(crate) settings: &'a [(&'a str, &'a str)],
+    /// The folder it runs in.
+    pub(crate) folder: Option<&'a Path>,
+}
+
+impl<'a> Start<'a> {
+    /// This command over this database, with the settings of every test.
+    pub(crate) fn new(command: &'a str, database_url: String) -> Self {
+        Self { command, database_url, settings: &[], folder: None }
+    }
+
+    /// Starts it and waits until it is ready.
+    pub(crate) async fn ready(self) -> Postrider {
+        let (api, ops) = (free_address(), free_address());
+        let mut command = program(self.command, &self.database_url);
+        command.env("POSTRIDER_LISTEN", &api).env("POSTRIDER_OPS_LISTEN", &ops).envs(self.settings.iter().copied());
+        if let Some(folder) = self.folder {
+            command.current_dir(folder);
+        }
+        let child = command.stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();
+        let postrider = Postrider { child, api: format!("http://{api}"), ops: format!("http://{ops}") };
+        let health = postrider.ops();
+        until("the process is ready", async || {
+            let answer = health.send(hyper::Method::GET, "/readyz", &[], bytes::Bytes::new()).await;
+            answer.ok().filter(|answer| answer.status == 200)
+        })
+        .await;
+        postrider
+    }
+}
+
+/// The program with the settings of every test: open to loopback, short retries, no key.
+pub(crate) fn program(command: &str, database_url: &str) -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_postrider"));
+    program
+        .args(command.split(' '))
+        .env_clear()
+        .env("DATABASE_URL", database_url)
+        .env("POSTRIDER_MASTER_KEYS", Keyring::entry("test", [7; 32]))
+        .env("POSTRIDER_AUTH", "off")
+        .env("POSTRIDER_ALLOW_HTTP", "true")
+        .env("POSTRIDER_ALLOW_TARGETS", "127.0.0.0/8")
+        .env("POSTRIDER_RETRY_SCHEDULE", "1s,1s,1s,1s,1s")
+        .env("POSTRIDER_LOG", "warn");
+    program
+}
+
+impl Postrider {
+    /// A client of its API, without a key.
+    pub(crate) fn http(&self) -> Http {
+        Http::new(self.api.clone(), None)
+    }
+
+    /// A client of its API with this key.
+    pub(crate) fn http_with(&self, key: &str) -> Http {
+        Http::new(self.api.clone(), Some(key.to_owned()))
+    }
+
+    /// A client of its health and metrics.
+    pub(crate) fn ops(&self) -> Http {
+        Http::new(self.ops.clone(), None)
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Asks it to stop.
+    pub(crate) fn terminate(&self) {
+        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(mut self) -> ExitStatus {
+        self.child.wait().await.unwrap()
+    }
+}
+
+fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
