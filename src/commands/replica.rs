@@ -77,6 +77,7 @@ pub(super) async fn run(config: Config, halves: Halves, stop: CancellationToken)
     }
     clock.abort();
     ops.abort();
+    base.store.close();
     tracing::info!("stopped");
     Ok(())
 }

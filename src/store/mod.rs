@@ -114,6 +114,12 @@ impl Store {
         self.desk().await?.query(&sql::PING, &[]).await.map(drop)
     }
 
+    /// Closes every connection; later statements are refused. For a process that ends.
+    pub fn close(&self) {
+        self.queue.close();
+        self.desk.close();
+    }
+
     /// Connections of both pools: open, and waited for.
     pub fn pool_status(&self) -> PoolStatus {
         let (queue, desk) = (self.queue.status(), self.desk.status());
