@@ -69,6 +69,7 @@ impl Cluster {
     /// # Errors
     /// [`DevError::Program`] with the end of the server's log.
     pub fn start_again(&self) -> Result<(), DevError> {
+        self.folder.open_socket_folder()?;
         let status = self.command("pg_ctl").args(["-D", "data", "status"]).output();
         if !status.map_err(DevError::system("run", &self.binaries.path("pg_ctl")))?.status.success() {
             let settings: String = SERVER_SETTINGS.iter().map(|setting| format!("-c {setting} ")).collect();
@@ -103,7 +104,9 @@ impl Cluster {
         }
         let mut stop = self.command("pg_ctl");
         stop.args(["-D", "data", "-m", mode, "-w", "-t", WAIT_SECONDS, "stop"]);
-        self.run(stop)
+        self.run(stop)?;
+        self.folder.close_socket_folder();
+        Ok(())
     }
 
     fn initialise(&self) -> Result<(), DevError> {

@@ -61,7 +61,7 @@ impl DevFolder {
         if let Some(Owner { uid, gid }) = owner {
             chown(&postgres, Some(uid), Some(gid)).map_err(DevError::system("hand over", &postgres))?;
         }
-        let socket = socket_folder(&folder, postgres)?;
+        let socket = socket_folder(&folder, postgres);
         Ok(Self { state, socket, owner })
     }
 
@@ -78,6 +78,30 @@ impl DevFolder {
     /// Where the server listens.
     pub(super) fn socket(&self) -> &Path {
         &self.socket
+    }
+
+    /// Makes the socket's folder where it is apart from the cluster's.
+    pub(super) fn open_socket_folder(&self) -> Result<(), DevError> {
+        if self.socket == self.postgres() {
+            return Ok(());
+        }
+        make_folder(&self.socket, PRIVATE)?;
+        // Anybody may write beside it: a folder put there by somebody else is not ours.
+        let found = fs::symlink_metadata(&self.socket).map_err(DevError::system("look at", &self.socket))?;
+        let uid = rustix::process::geteuid().as_raw();
+        if found.is_dir() && found.uid() == uid && found.mode() & 0o077 == 0 {
+            Ok(())
+        } else {
+            Err(DevError::OtherOwner { path: self.socket.clone() })
+        }
+    }
+
+    /// Leaves nothing behind among the temporary files.
+    pub(super) fn close_socket_folder(&self) {
+        if self.socket != self.postgres() {
+            // Not empty means in use, and then it stays.
+            let _in_use = fs::remove_dir(&self.socket);
+        }
     }
 
     /// A command that runs as the owner of the cluster, in its folder, without our
@@ -131,20 +155,13 @@ fn reaches(owner: Owner, folder: &Path) -> Result<bool, DevError> {
     Ok(test.status().map_err(DevError::system("try as another user", folder))?.success())
 }
 
-fn socket_folder(folder: &Path, postgres: PathBuf) -> Result<PathBuf, DevError> {
+/// The cluster's own folder, or a short one among the temporary files.
+fn socket_folder(folder: &Path, postgres: PathBuf) -> PathBuf {
     if fits(&postgres) {
-        return Ok(postgres);
+        return postgres;
     }
     let uid = rustix::process::geteuid().as_raw();
-    let short = std::env::temp_dir().join(format!("postrider-{uid}-{}", short_hash(folder)));
-    make_folder(&short, PRIVATE)?;
-    // Anybody may write beside it: a folder put there by somebody else is not ours.
-    let found = fs::symlink_metadata(&short).map_err(DevError::system("look at", &short))?;
-    if found.is_dir() && found.uid() == uid && found.mode() & 0o077 == 0 {
-        Ok(short)
-    } else {
-        Err(DevError::OtherOwner { path: short })
-    }
+    std::env::temp_dir().join(format!("postrider-{uid}-{}", short_hash(folder)))
 }
 
 fn fits(socket_folder: &Path) -> bool {

@@ -1,0 +1,48 @@
+# What can be done here; `make` alone lists it.
+
+BIN = $(or $(CARGO_TARGET_DIR),target)/debug/postrider
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup run demo test check fmt docs bench chaos ci image
+
+help: ## list what make can do
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
+	 sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1  \2/p' $(MAKEFILE_LIST)
+
+setup: ## install the system packages that are missing (Debian, Ubuntu)
+	@deploy/setup
+
+run: setup ## build and run everything, with a PostgreSQL of its own in .postrider/
+	@cargo run -- dev
+
+demo: setup ## a tour that plays itself: deliver, fail, retry, look
+	@cargo build
+	@tests/demo $(BIN)
+
+test: setup ## all tests, beside a PostgreSQL of their own
+	@tests/with-postgres cargo test
+
+check: ## formatting, lints, house rules
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	cargo test --quiet --test house_rules
+
+fmt: ## format the code
+	cargo fmt
+
+docs: ## the crate's documentation, without warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps
+
+bench: setup ## measure ingest, delivery, and what an event costs
+	@benches/run
+
+chaos: setup ## the tests in which things break
+	@tests/with-postgres cargo test --test service outage
+
+ci: setup check docs test ## what the CI runs, all of it
+
+image: ## build the container image
+	@command -v docker >/dev/null && docker info >/dev/null 2>&1 || \
+	  { echo 'image: there is no running container engine: install or start docker, then run make image again' >&2; exit 1; }
+	docker build -f deploy/Dockerfile -t postrider .
