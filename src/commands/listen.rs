@@ -18,6 +18,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -70,6 +71,23 @@ pub struct Listen {
     /// Answer 500 to the first N requests of each webhook-id
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub fail_first: u32,
+}
+
+/// Receives until the future is dropped: one line with the address, then the blocks.
+///
+/// # Errors
+/// The system's, where the port is taken.
+pub async fn listen(options: Listen) -> std::io::Result<Infallible> {
+    let receiver = Receiver::bind(options).await?;
+    print(&format!("listening on http://{}/\n", receiver.address()?));
+    Ok(receiver.run(print).await)
+}
+
+/// Whole blocks, so that those of two requests do not mix. A closed pipe is no reason to
+/// stop answering.
+fn print(block: &str) {
+    let mut out = std::io::stdout().lock();
+    let _closed = out.write_all(block.as_bytes()).and_then(|()| out.flush());
 }
 
 /// A receiver that has its port and does not answer yet.
