@@ -111,7 +111,8 @@ fn register<M: Collector + Clone + 'static>(registry: &Registry, metric: prometh
 pub fn start_logging(filter: Option<&str>, format: LogFormat) {
     // Each migration is announced by us; the library's own lines would say it twice.
     const DEFAULT_FILTER: &str = "info,refinery_core=warn";
-    let filter = EnvFilter::try_new(filter.unwrap_or(DEFAULT_FILTER)).unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    let filter =
+        EnvFilter::try_new(filter.unwrap_or(DEFAULT_FILTER)).unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     // A second start in one process (tests) leaves the first in place.

@@ -4,6 +4,11 @@
 
 mod support;
 
+mod api_ingest;
+mod api_keys;
+mod api_logs;
+mod api_subscriptions;
+mod api_wire;
 mod dev;
 mod listen;
 mod outage;

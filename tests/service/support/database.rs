@@ -36,6 +36,11 @@ impl Database {
         Self { name }
     }
 
+    /// Ends every session in it and drops it, as an outage that does not pass.
+    pub(crate) async fn vanish(&self) {
+        connect("postgres").await.batch_execute(&format!("drop database {} with (force)", self.name)).await.unwrap();
+    }
+
     /// Its URL.
     pub(crate) fn url(&self) -> String {
         url(&self.name)

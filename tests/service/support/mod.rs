@@ -1,5 +1,6 @@
 //! What the stories stand on.
 
+pub(crate) mod api;
 pub(crate) mod database;
 pub(crate) mod http;
 pub(crate) mod process;

@@ -1,0 +1,63 @@
+//! A key opens what its scope covers, until it is revoked.
+
+use std::time::{Duration, Instant};
+
+use crate::support::api::TestApi;
+use postrider::domain::api_key::Scope;
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_valid_key_nothing_opens() {
+    let api = TestApi::start().await;
+    let path = format!("/subscriptions/{}", api.subscribe(json!({})).await["id"].as_str().unwrap());
+    let none = api.stranger("GET", &path).send().await;
+    assert_eq!((none.status.as_u16(), none.code().as_str()), (401, "unauthenticated"));
+    assert_eq!(none.headers["www-authenticate"], "Bearer");
+    let almost = format!("{}A", &api.admin[..api.admin.len() - 1]);
+    for header in ["Basic x", "Bearer", "Bearer prk_1", &format!("Bearer {almost}x"), "Bearer \u{ff}"] {
+        assert_eq!(api.stranger("GET", &path).header("authorization", header).send().await.status, 401, "{header}");
+    }
+    assert_eq!(api.stranger("GET", &format!("{path}?api_key={}", api.admin)).send().await.status, 401);
+    let twice = api.ask("GET", &path).header("authorization", "Bearer x").send().await;
+    assert_eq!(twice.code(), "malformed_request");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scope_covers_its_own_routes_only() {
+    let api = TestApi::start().await;
+    let id = api.subscribe(json!({})).await["id"].as_str().unwrap().to_owned();
+    let read = api.key("acme", Scope::Read).await;
+    let publish = api.key("acme", Scope::Publish).await;
+    let (get, ingest) = (format!("/subscriptions/{id}"), format!("/ingest/{id}"));
+    assert_eq!(api.ask("GET", &get).key(&read).send().await.status, 200);
+    assert_eq!(api.ask("GET", &get).key(&publish).send().await.code(), "scope_missing");
+    assert_eq!(api.ask("DELETE", &get).key(&read).send().await.status, 403);
+    assert_eq!(api.ask("POST", &ingest).key(&read).body("{}").send().await.status, 403);
+    // Not refused by the scope: what follows is the business of intake.
+    assert_ne!(api.ask("POST", &ingest).key(&publish).body("{}").send().await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_key_is_refused_within_its_bound() {
+    let api = TestApi::start().await;
+    let (id, key) = api.store.create_api_key("acme", Scope::Read).await.unwrap();
+    assert_eq!(api.ask("GET", "/subscriptions/").key(&key).send().await.status, 200);
+    assert!(api.store.revoke_api_key(id).await.unwrap());
+    let revoked = Instant::now();
+    while api.ask("GET", "/subscriptions/").key(&key).send().await.status != 401 {
+        assert!(revoked.elapsed() < Duration::from_secs(3), "the key still opens");
+        tokio::task::yield_now().await;
+    }
+    assert!(!api.store.revoke_api_key(id).await.unwrap());
+    let listed = api.store.list_api_keys(Some("acme")).await.unwrap();
+    assert!(listed.iter().any(|row| row.id == id && row.revoked_at.is_some()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_keys_switched_off_everybody_is_the_default_tenant() {
+    let api = TestApi::start_with(false).await;
+    let body = json!({ "target_url": "https://hooks.example.com/in" });
+    assert_eq!(api.stranger("POST", "/subscriptions").json(&body).send().await.status, 201);
+    let row = api.database.client().await.query_one("select tenant_id::text from subscriptions", &[]).await.unwrap();
+    assert_eq!(row.get::<_, String>(0), "00000000-0000-7000-8000-000000000000");
+}

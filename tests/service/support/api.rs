@@ -1,0 +1,188 @@
+//! The API on a real listener, over a database of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use hyper::{HeaderMap, Request, StatusCode};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use postrider::api::{Api, ApiSettings, serve};
+use postrider::domain::api_key::Scope;
+use postrider::domain::keyring::Keyring;
+use postrider::domain::target::TargetPolicy;
+use postrider::intake::{Bell, Intake, IntakeParts};
+use postrider::store::{Clock, Store};
+use postrider::subscriptions::Subscriptions;
+use postrider::telemetry::Metrics;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::database::Database;
+
+/// How long a raw connection is listened to.
+const RAW_LIMIT: Duration = Duration::from_secs(20);
+
+/// A running API.
+pub(crate) struct TestApi {
+    pub(crate) database: Database,
+    pub(crate) store: Store,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) address: std::net::SocketAddr,
+    /// Of the tenant `acme`.
+    pub(crate) admin: String,
+    client: Client<HttpConnector, Full<Bytes>>,
+    _stop: DropGuard,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    /// The body as JSON; null where it is none.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+
+    /// The `code` of a problem, after checking that it is a whole one.
+    pub(crate) fn code(&self) -> String {
+        assert_eq!(self.headers["content-type"], "application/problem+json", "{self:?}");
+        assert_eq!(self.json()["status"], self.status.as_u16(), "{self:?}");
+        assert_eq!(self.json()["request_id"], self.headers["x-request-id"].to_str().unwrap(), "{self:?}");
+        self.json()["code"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A request in the making.
+pub(crate) struct Ask<'a> {
+    api: &'a TestApi,
+    request: hyper::http::request::Builder,
+    body: Bytes,
+}
+
+impl TestApi {
+    /// An API that needs keys.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(true).await
+    }
+
+    /// An API that needs keys or not.
+    pub(crate) async fn start_with(auth_required: bool) -> Self {
+        let database = Database::new().await;
+        let store = database.store();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let api = api_over(&store, auth_required);
+        tokio::spawn(serve(listener, api, shutdown.clone(), Duration::from_secs(5)));
+        let (_, admin) = store.create_api_key("acme", Scope::Admin).await.unwrap();
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let _stop = shutdown.clone().drop_guard();
+        Self { database, store, shutdown, address, admin, client, _stop }
+    }
+
+    /// A request with the administrator's key.
+    pub(crate) fn ask<'a>(&'a self, method: &str, path: &str) -> Ask<'a> {
+        self.stranger(method, path).header("authorization", &format!("Bearer {}", self.admin))
+    }
+
+    /// A request without a key.
+    pub(crate) fn stranger<'a>(&'a self, method: &str, path: &str) -> Ask<'a> {
+        let request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        Ask { api: self, request, body: Bytes::new() }
+    }
+
+    /// A key of another scope or tenant.
+    pub(crate) async fn key(&self, tenant: &str, scope: Scope) -> String {
+        self.store.create_api_key(tenant, scope).await.unwrap().1
+    }
+
+    /// A subscription made over the API; its answer.
+    pub(crate) async fn subscribe(&self, fields: Value) -> Value {
+        let mut body = json!({ "target_url": "https://hooks.example.com/in" });
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let made = self.ask("POST", "/subscriptions/").json(&body).send().await;
+        assert_eq!(made.status, 201, "{made:?}");
+        made.json()
+    }
+
+    /// Bytes as they are on a fresh connection; what comes back until it is closed.
+    pub(crate) async fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let mut answer = Vec::new();
+        let reading = tokio::time::timeout(RAW_LIMIT, stream.read_to_end(&mut answer));
+        let _closed_or_reset = reading.await.expect("the connection is closed in time");
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+}
+
+impl Ask<'_> {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.request = self.request.header(name, value);
+        self
+    }
+
+    pub(crate) fn key(mut self, key: &str) -> Self {
+        self.request.headers_mut().unwrap().remove("authorization");
+        self.header("authorization", &format!("Bearer {key}"))
+    }
+
+    /// A JSON body of exactly these bytes.
+    pub(crate) fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self.header("content-type", "application/json")
+    }
+
+    /// Bytes of no declared type.
+    pub(crate) fn bytes(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    pub(crate) fn json(self, body: &Value) -> Self {
+        self.body(body.to_string())
+    }
+
+    pub(crate) async fn send(self) -> Answer {
+        let request = self.request.body(Full::new(self.body)).unwrap();
+        let (head, body) = self.api.client.request(request).await.unwrap().into_parts();
+        let text = body.collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        assert!(head.headers.contains_key("x-request-id"), "{head:?}");
+        Answer { status: head.status, headers: head.headers, text }
+    }
+}
+
+/// An API over this store, with master keys and targets of the tests.
+fn api_over(store: &Store, auth_required: bool) -> Api {
+    let keyring = Keyring::parse(&Keyring::entry("test", [7; 32])).unwrap();
+    Api {
+        settings: ApiSettings {
+            auth_required,
+            max_payload_bytes: 1_048_576,
+            targets: Arc::new(TargetPolicy::default()),
+            public_url: "http://localhost:8000".to_owned(),
+        },
+        store: store.clone(),
+        subscriptions: Subscriptions::new(store.clone(), Arc::new(keyring)),
+        intake: Intake::start(IntakeParts {
+            store: store.clone(),
+            clock: Clock::default(),
+            handoff: None,
+            bell: Bell::default(),
+            lease: Duration::from_secs(25),
+            metrics: Metrics::new(),
+        }),
+        clock: Clock::default(),
+    }
+}
