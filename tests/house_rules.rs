@@ -2,6 +2,8 @@
 //! a second. Each rule is a function over paths and texts, so that a test can show it a
 //! planted violation; a message says what is wrong, why it matters and what to do.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails there")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
