@@ -7,7 +7,6 @@ use prometheus::{
 };
 use tracing_subscriber::EnvFilter;
 
-use crate::config::LogFormat;
 use crate::domain::outcome::Outcome;
 
 /// Bounds of the end-to-end latency histogram, in seconds.
@@ -107,8 +106,8 @@ fn register<M: Collector + Clone + 'static>(registry: &Registry, metric: prometh
     metric
 }
 
-/// Starts logging to standard error. A filter that cannot be read falls back to `info`.
-pub fn start_logging(filter: Option<&str>, format: LogFormat) {
+/// Starts logging to standard error, for people or as one JSON object a line. A filter that cannot be read falls back to `info`.
+pub fn start_logging(filter: Option<&str>, as_json: bool) {
     // Each migration is announced by us; the library's own lines would say it twice.
     const DEFAULT_FILTER: &str = "info,refinery_core=warn";
     let filter =
@@ -116,10 +115,7 @@ pub fn start_logging(filter: Option<&str>, format: LogFormat) {
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     // A second start in one process (tests) leaves the first in place.
-    let _ = match format {
-        LogFormat::Text => subscriber.try_init(),
-        LogFormat::Json => subscriber.json().try_init(),
-    };
+    let _ = if as_json { subscriber.json().try_init() } else { subscriber.try_init() };
 }
 
 #[cfg(test)]

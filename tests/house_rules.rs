@@ -131,8 +131,10 @@ fn file(path: &str) -> Source {
     Source { path: path.to_owned(), text }
 }
 
+/// The program's own files; a `tests` folder beside a module is no part of it.
 fn rust_sources() -> Vec<Source> {
-    files_under("src").into_iter().filter(|source| source.path.ends_with(".rs")).collect()
+    let own = |source: &Source| source.path.ends_with(".rs") && !source.path.contains("/tests/");
+    files_under("src").into_iter().filter(own).collect()
 }
 
 /// The lines before the tests of the file, numbered from 1.

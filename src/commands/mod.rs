@@ -94,7 +94,7 @@ pub fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let cli = Cli::parse();
-    telemetry::start_logging(cli.settings.log.as_deref(), cli.settings.log_format.unwrap_or(LogFormat::Text));
+    telemetry::start_logging(cli.settings.log.as_deref(), cli.settings.log_format == Some(LogFormat::Json));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ran = runtime.map_err(Failure::from).and_then(|runtime| runtime.block_on(run(cli)));
     match ran {

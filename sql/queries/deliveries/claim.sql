@@ -32,7 +32,14 @@ with due as materialized (
 ),
 judged as materialized (
     select
-        due.*,
+        due.place,
+        due.tenant_id,
+        due.event_id,
+        due.subscription_id,
+        due.next_attempt_at,
+        due.lease,
+        due.attempts,
+        due.free_attempts,
         case
             when s.id is null or s.deleted_at is not null then 'cancelled'
             when due.event_id < $8::uuid then 'expired'
@@ -48,13 +55,29 @@ judged as materialized (
 ),
 ranked as materialized (
     select
-        judged.*,
+        judged.place,
+        judged.tenant_id,
+        judged.event_id,
+        judged.subscription_id,
+        judged.next_attempt_at,
+        judged.lease,
+        judged.attempts,
+        judged.free_attempts,
+        judged.verdict,
         row_number() over (partition by judged.verdict, judged.subscription_id order by judged.next_attempt_at) as rank
     from judged
 ),
 chosen as materialized (
     select
-        ranked.*,
+        ranked.place,
+        ranked.tenant_id,
+        ranked.event_id,
+        ranked.subscription_id,
+        ranked.next_attempt_at,
+        ranked.lease,
+        ranked.attempts,
+        ranked.free_attempts,
+        ranked.verdict,
         ranked.verdict = 'ready' and ranked.rank <= $10::bigint as sendable,
         sum(case when ranked.verdict = 'ready' and ranked.rank <= $10::bigint then 1 else 0 end)
             over (order by ranked.next_attempt_at, ranked.event_id, ranked.subscription_id) as position
