@@ -138,6 +138,9 @@ async fn gather(
         all.refused += produced.refused;
         all.latencies.extend(produced.latencies);
     }
+    if all.refused > 0 {
+        return Err(Failure::new(format!("{} of {} events were refused", all.refused, all.refused + all.accepted)));
+    }
     all.took = began.elapsed();
     all.latencies.sort_unstable();
     Ok(all)

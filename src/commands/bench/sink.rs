@@ -15,8 +15,8 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-/// Where the sequence number stands in a payload: `{"n":0000000000,`.
-const NUMBER: std::ops::Range<usize> = 5..15;
+/// Where the sequence number stands in a payload: `{"n":"0000000000",`.
+const NUMBER: std::ops::Range<usize> = 6..16;
 
 /// What arrived, by sequence number. Times are microseconds since `began`, 0 for never.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Sink {
 
     /// A payload of this size, with the sequence number in front.
     pub(super) fn payload(number: usize, bytes: usize) -> Bytes {
-        let head = format!("{{\"n\":{number:010},\"type\":\"bench.event\",\"data\":\"");
+        let head = format!("{{\"n\":\"{number:010}\",\"type\":\"bench.event\",\"data\":\"");
         let filling = "x".repeat(bytes.saturating_sub(head.len() + 2));
         Bytes::from(format!("{head}{filling}\"}}"))
     }
