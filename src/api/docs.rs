@@ -134,7 +134,7 @@ fn finish_operation(path: &str, operation: &mut Value) {
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         let shouted = parameter.get("name").and_then(Value::as_str).unwrap_or_default();
         if let Some(name) = HEADER_NAMES.iter().find(|name| name.eq_ignore_ascii_case(shouted)) {
-            parameter["name"] = (*name).into();
+            parameter.as_object_mut().map(|parameter| parameter.insert("name".to_owned(), (*name).into()));
         }
     }
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
@@ -167,7 +167,9 @@ fn finish_operation(path: &str, operation: &mut Value) {
             "description": "By which the request is found in the log.",
             "schema": { "type": "string", "maxLength": 64 },
         });
-        response["headers"]["X-Request-Id"] = request_id;
+        if let Some(response) = response.as_object_mut() {
+            response.insert("headers".to_owned(), json!({ "X-Request-Id": request_id }));
+        }
     }
 }
 
