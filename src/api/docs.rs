@@ -98,6 +98,11 @@ fn finish_schema(name: &str, schema: &mut Value) {
             }
             object.insert("nullable".to_owned(), true.into());
         }
+        if field == "event_types" {
+            let pattern = r"^(\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?)$";
+            let items = json!({ "type": "string", "minLength": 1, "maxLength": 128, "pattern": pattern });
+            object.insert("items".to_owned(), items);
+        }
         if !is_listed(&OMITTED) {
             always_there.push(Value::from(field.as_str()));
         }

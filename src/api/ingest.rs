@@ -23,9 +23,13 @@ use crate::domain::event_type::EventType;
 use crate::domain::id::SubscriptionId;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::payload::Payload;
-use crate::domain::signature::{InvalidSignature, SignatureHeaders};
+use crate::domain::signature::InvalidSignature;
 use crate::domain::subscription::{NotWanted, Subscription};
 use crate::intake::{Accepted, Refusal, Submission};
+
+mod headers;
+
+use headers::IngestHeaders;
 
 /// How often a changed subscription is read again before the request is given up.
 const TRIES: usize = 3;
@@ -233,71 +237,4 @@ fn verify(subscription: &Subscription, arrived: &Arrived<'_>) -> Result<(), Prob
         (Some(_), InvalidSignature::Missing) => Problem::SignatureMissing,
         (Some(_), reason) => Problem::SignatureInvalid(reason),
     })
-}
-
-/// The headers that ingest reads. Each may stand once: of two, a proxy and we might read
-/// different ones.
-struct IngestHeaders<'a> {
-    event_type: Option<&'a [u8]>,
-    idempotency_key: Option<&'a [u8]>,
-    signature: SignatureHeaders<'a>,
-}
-
-impl<'a> IngestHeaders<'a> {
-    const SIGNATURES: [&'static str; 4] =
-        ["x-hub-signature-256", "webhook-id", "webhook-timestamp", "webhook-signature"];
-
-    fn has_signature(headers: &HeaderMap) -> bool {
-        Self::SIGNATURES.iter().any(|name| headers.contains_key(*name))
-    }
-
-    fn read(headers: &'a HeaderMap) -> Result<Self, Problem> {
-        // What is no text can fit no signature, so it is as good as an empty one.
-        let text = |name| -> Result<Option<&'a str>, Problem> {
-            Ok(single(headers, name)?.map(|value| std::str::from_utf8(value).unwrap_or_default()))
-        };
-        let [hub, id, timestamp, signature] = Self::SIGNATURES;
-        Ok(Self {
-            event_type: single(headers, "x-event-type")?,
-            idempotency_key: single(headers, "idempotency-key")?,
-            signature: SignatureHeaders {
-                hub: text(hub)?,
-                id: text(id)?,
-                timestamp: text(timestamp)?,
-                signature: text(signature)?,
-            },
-        })
-    }
-
-    /// Whether one of the two forms is there in full.
-    fn is_signed(&self) -> bool {
-        let SignatureHeaders { hub, id, timestamp, signature } = self.signature;
-        hub.is_some() || (id.is_some() && timestamp.is_some() && signature.is_some())
-    }
-
-    fn event_type(&self) -> Result<Option<EventType>, Problem> {
-        let parse = |value| {
-            let text = std::str::from_utf8(value).unwrap_or_default();
-            text.parse::<EventType>()
-                .map_err(|rule| Problem::field("/headers/x-event-type", "invalid_event_type", rule))
-        };
-        self.event_type.map(parse).transpose()
-    }
-
-    fn idempotency_key(&self) -> Result<Option<IdempotencyKey>, Problem> {
-        let parse = |value| {
-            let text = std::str::from_utf8(value).unwrap_or_default();
-            text.parse::<IdempotencyKey>()
-                .map_err(|rule| Problem::field("/headers/idempotency-key", "invalid_idempotency_key", rule))
-        };
-        self.idempotency_key.map(parse).transpose()
-    }
-}
-
-fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a [u8]>, Problem> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (_, Some(_)) => Err(Problem::MalformedRequest("a header that counts once stands twice")),
-        (value, None) => Ok(value.map(|value| value.as_bytes())),
-    }
 }

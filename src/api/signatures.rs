@@ -28,7 +28,7 @@ pub(super) struct SignatureRequest {
     /// Any JSON value; its own bytes are signed.
     payload: poem_openapi::types::Any<serde_json::Value>,
     /// The secret of a subscription.
-    #[oai(validator(min_length = 8, max_length = 256))]
+    #[oai(validator(min_length = 8, max_length = 256, pattern = r"^[^\x00-\x1f\x7f]+$"))]
     secret_key: String,
 }
 

@@ -128,3 +128,16 @@ async fn shutdown_closes_idle_connections_and_refuses_new_ones() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_away_is_said_so_and_not_called_a_fault() {
+    for auth_required in [true, false] {
+        let api = TestApi::start_without_database(auth_required).await;
+        for (method, path) in [("GET", "/subscriptions/"), ("POST", "/ingest/0199c5f0-0000-7000-8000-000000000001")] {
+            let answer = api.ask(method, path).body("{}").send().await;
+            assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, "unavailable"), "{method} {path}");
+            assert_eq!(answer.headers["retry-after"], "1");
+        }
+        assert_eq!(api.stranger("GET", "/openapi.json").send().await.status, 200);
+    }
+}

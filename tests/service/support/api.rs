@@ -14,7 +14,7 @@ use postrider::domain::api_key::Scope;
 use postrider::domain::keyring::Keyring;
 use postrider::domain::target::TargetPolicy;
 use postrider::intake::{Bell, Intake, IntakeParts};
-use postrider::store::{Clock, Store};
+use postrider::store::{Clock, Store, StoreConfig};
 use postrider::subscriptions::Subscriptions;
 use postrider::telemetry::Metrics;
 use serde_json::{Value, json};
@@ -78,11 +78,23 @@ impl TestApi {
     /// An API that needs keys or not.
     pub(crate) async fn start_with(auth_required: bool) -> Self {
         let database = Database::new().await;
+        let served = database.store();
+        Self::start_over(database, &served, auth_required).await
+    }
+
+    /// An API whose database is away.
+    pub(crate) async fn start_without_database(auth_required: bool) -> Self {
+        let url = "postgres://postgres@%2Fnowhere/nothing".to_owned();
+        let away = Store::new(&StoreConfig { direct_url: url.clone(), url, prepare: true, pool_size: 4 }).unwrap();
+        Self::start_over(Database::new().await, &away, auth_required).await
+    }
+
+    async fn start_over(database: Database, served: &Store, auth_required: bool) -> Self {
         let store = database.store();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let api = api_over(&store, auth_required);
+        let api = api_over(served, auth_required);
         tokio::spawn(serve(listener, api, shutdown.clone(), Duration::from_secs(5)));
         let (_, admin) = store.create_api_key("acme", Scope::Admin).await.unwrap();
         let client = Client::builder(TokioExecutor::new()).build_http();

@@ -1,0 +1,89 @@
+//! The headers of an ingest request.
+
+use poem::http::HeaderMap;
+
+use crate::api::problem::Problem;
+use crate::domain::event_type::EventType;
+use crate::domain::idempotency::IdempotencyKey;
+use crate::domain::signature::SignatureHeaders;
+
+/// The headers that ingest reads. Each may stand once: of two, a proxy and we might read
+/// different ones.
+pub(super) struct IngestHeaders<'a> {
+    event_type: Option<&'a [u8]>,
+    idempotency_key: Option<&'a [u8]>,
+    /// Whatever of a signature is there.
+    pub(super) signature: SignatureHeaders<'a>,
+}
+
+impl<'a> IngestHeaders<'a> {
+    const SIGNATURES: [&'static str; 4] =
+        ["x-hub-signature-256", "webhook-id", "webhook-timestamp", "webhook-signature"];
+
+    /// Whether there is anything of a signature.
+    pub(super) fn has_signature(headers: &HeaderMap) -> bool {
+        Self::SIGNATURES.iter().any(|name| headers.contains_key(*name))
+    }
+
+    /// Reads what is there.
+    ///
+    /// # Errors
+    /// [`Problem::MalformedRequest`] where one of them stands twice.
+    pub(super) fn read(headers: &'a HeaderMap) -> Result<Self, Problem> {
+        // What is no text can fit no signature, so it is as good as an empty one.
+        let text = |name| -> Result<Option<&'a str>, Problem> {
+            Ok(single(headers, name)?.map(|value| std::str::from_utf8(value).unwrap_or_default()))
+        };
+        let [hub, id, timestamp, signature] = Self::SIGNATURES;
+        Ok(Self {
+            event_type: single(headers, "x-event-type")?,
+            idempotency_key: single(headers, "idempotency-key")?,
+            signature: SignatureHeaders {
+                hub: text(hub)?,
+                id: text(id)?,
+                timestamp: text(timestamp)?,
+                signature: text(signature)?,
+            },
+        })
+    }
+
+    /// Whether one of the two forms is there in full.
+    pub(super) fn is_signed(&self) -> bool {
+        let SignatureHeaders { hub, id, timestamp, signature } = self.signature;
+        hub.is_some() || (id.is_some() && timestamp.is_some() && signature.is_some())
+    }
+
+    /// The event's type.
+    ///
+    /// # Errors
+    /// [`Problem::Invalid`] where it is none.
+    pub(super) fn event_type(&self) -> Result<Option<EventType>, Problem> {
+        let parse = |value| {
+            let text = std::str::from_utf8(value).unwrap_or_default();
+            text.parse::<EventType>()
+                .map_err(|rule| Problem::field("/headers/x-event-type", "invalid_event_type", rule))
+        };
+        self.event_type.map(parse).transpose()
+    }
+
+    /// The producer's key.
+    ///
+    /// # Errors
+    /// [`Problem::Invalid`] where it is none.
+    pub(super) fn idempotency_key(&self) -> Result<Option<IdempotencyKey>, Problem> {
+        let parse = |value| {
+            let text = std::str::from_utf8(value).unwrap_or_default();
+            text.parse::<IdempotencyKey>()
+                .map_err(|rule| Problem::field("/headers/idempotency-key", "invalid_idempotency_key", rule))
+        };
+        self.idempotency_key.map(parse).transpose()
+    }
+}
+
+fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a [u8]>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(Problem::MalformedRequest("a header that counts once stands twice")),
+        (value, None) => Ok(value.map(|value| value.as_bytes())),
+    }
+}
