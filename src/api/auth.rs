@@ -14,8 +14,11 @@ use crate::domain::api_key::{ApiKey, Scope};
 use crate::domain::id::{ApiKeyId, TenantId};
 use crate::store::{KnownKey, Store, StoreError};
 
-/// How long a key is believed without asking again: the bound on how late a revocation is seen.
-const KEY_TTL: Duration = Duration::from_secs(1);
+/// How long a key is believed: the bound on how late a revocation is seen.
+const BELIEVED_FOR: Duration = Duration::from_secs(1);
+/// When one request asks again, while the others still believe: a busy key never makes a
+/// crowd of requests wait for the database.
+const ASKED_AFTER: Duration = Duration::from_millis(500);
 /// Most keys remembered.
 const MAX_KEYS: usize = 10_000;
 const SCHEME: &str = "api_key";
@@ -36,7 +39,14 @@ pub(super) struct MaybeCaller(pub(super) Option<Caller>);
 /// Checks keys.
 pub(super) struct Keys {
     store: Store,
-    known: Mutex<HashMap<ApiKeyId, (KnownKey, Instant)>>,
+    known: Mutex<HashMap<ApiKeyId, Remembered>>,
+}
+
+/// A key as it was read last.
+struct Remembered {
+    key: KnownKey,
+    ask_from: Instant,
+    believed_until: Instant,
 }
 
 impl Keys {
@@ -67,27 +77,41 @@ impl Keys {
     }
 
     async fn known(&self, id: ApiKeyId, now: Instant) -> Result<Option<KnownKey>, StoreError> {
-        let remembered = self.lock().get(&id).filter(|(_, until)| *until > now).map(|(known, _)| known.clone());
+        let remembered = self.remembered(id, now);
         if remembered.is_some() {
             return Ok(remembered);
         }
         let found = self.store.find_api_key(id).await?;
         let mut known = self.lock();
-        match &found {
-            // Counted from before the question: the answer may be old by the time it comes.
-            Some(key) => {
-                if known.len() >= MAX_KEYS {
-                    known.retain(|_, (_, until)| *until > now);
-                }
-                known.insert(id, (key.clone(), now + KEY_TTL));
-            }
-            None => drop(known.remove(&id)),
+        let Some(key) = &found else {
+            known.remove(&id);
+            return Ok(None);
+        };
+        if known.len() >= MAX_KEYS {
+            known.retain(|_, remembered| remembered.believed_until > now);
+        }
+        // Counted from before the question: the answer may be old by the time it comes.
+        let (ask_from, believed_until) = (now + ASKED_AFTER, now + BELIEVED_FOR);
+        if known.len() < MAX_KEYS {
+            known.insert(id, Remembered { key: key.clone(), ask_from, believed_until });
         }
         Ok(found)
     }
 
+    /// What is believed of a key; `None` where this request has to ask.
+    fn remembered(&self, id: ApiKeyId, now: Instant) -> Option<KnownKey> {
+        let mut known = self.lock();
+        let remembered = known.get_mut(&id).filter(|remembered| remembered.believed_until > now)?;
+        if remembered.ask_from <= now {
+            // This one asks; the others go on believing until the end.
+            remembered.ask_from = remembered.believed_until;
+            return None;
+        }
+        Some(remembered.key.clone())
+    }
+
     /// What is remembered stays whole through a panic elsewhere.
-    fn lock(&self) -> MutexGuard<'_, HashMap<ApiKeyId, (KnownKey, Instant)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ApiKeyId, Remembered>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

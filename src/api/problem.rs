@@ -194,7 +194,7 @@ impl Problem {
             Self::MethodNotAllowed(allowed) => {
                 headers.extend(HeaderValue::from_str(allowed).ok().map(|allowed| (header::ALLOW, allowed)));
             }
-            Self::MalformedRequest(_) | Self::HeadersTooLarge => {
+            Self::MalformedRequest(_) | Self::HeadersTooLarge | Self::RequestTimeout => {
                 // What follows on the connection may be read in two ways, so nothing of it is.
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }

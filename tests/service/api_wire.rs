@@ -141,3 +141,23 @@ async fn a_database_that_is_away_is_said_so_and_not_called_a_fault() {
         assert_eq!(api.stranger("GET", "/openapi.json").send().await.status, 200);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shutdown_finishes_what_is_under_way() {
+    let api = TestApi::start().await;
+    let mut stream = TcpStream::connect(api.address).await.unwrap();
+    let head = format!(
+        "POST /subscriptions/ HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
+         Content-Length: 2\r\nExpect: 100-continue\r\n\r\n",
+        api.admin
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut asked = [0; 25];
+    stream.read_exact(&mut asked).await.unwrap();
+    assert!(asked.starts_with(b"HTTP/1.1 100"));
+    api.shutdown.cancel();
+    stream.write_all(b"{}").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 422") && answer.contains("connection: close"), "{answer}");
+}
