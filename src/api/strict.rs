@@ -157,12 +157,25 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// [`Problem::Invalid`] with every rule that was broken.
     pub(super) fn finish(mut self) -> Result<(), Problem> {
-        if !self.entries.is_empty() {
-            // The name is the caller's own text and may hold anything, so it is not repeated.
-            self.refuse("", "unknown_field", "must not have other fields than the documented ones");
+        let unknown = std::mem::take(&mut self.entries);
+        for (name, _) in unknown.iter().take(MAX_UNKNOWN_NAMED) {
+            self.refuse(pointer_to(name), "unknown_field", "is not a documented field");
         }
         if self.errors.is_empty() { Ok(()) } else { Err(Problem::Invalid(self.errors)) }
     }
+}
+
+/// Most unknown names that one answer repeats.
+const MAX_UNKNOWN_NAMED: usize = 10;
+/// Longest unknown name that is repeated, in bytes.
+const MAX_NAME_LENGTH: usize = 64;
+
+/// Where an unknown name stands. It is the caller's own text and may hold anything, so only
+/// one that looks like a name is repeated.
+pub(super) fn pointer_to(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    let is_name = !name.is_empty() && name.len() <= MAX_NAME_LENGTH && name.bytes().all(plain);
+    if is_name { format!("/{name}") } else { String::new() }
 }
 
 #[cfg(test)]
@@ -184,7 +197,8 @@ mod tests {
         assert_eq!(fields.boolean("b"), Field::Absent);
         let _ = fields.texts("c");
         assert_eq!(fields.text("d"), Field::Null);
-        let expected = [("/a", "duplicate_field"), ("/b", "wrong_type"), ("/c/1", "wrong_type"), ("", "unknown_field")];
+        let expected =
+            [("/a", "duplicate_field"), ("/b", "wrong_type"), ("/c/1", "wrong_type"), ("/e", "unknown_field")];
         let expected: Vec<_> = expected.map(|(pointer, code)| (pointer.to_owned(), code)).into();
         assert_eq!(codes(fields.finish().unwrap_err()), expected);
     }
@@ -196,6 +210,13 @@ mod tests {
         }
         for body in ["[]", "null", "\"x\"", "1"] {
             assert!(matches!(Fields::of(body.as_bytes()).err(), Some(Problem::Invalid(_))), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_not_repeated() {
+        for name in ["", "a b", "<script>", "a/b", &"x".repeat(65)] {
+            assert_eq!(pointer_to(name), "", "{name}");
         }
     }
 

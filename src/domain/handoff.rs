@@ -13,7 +13,7 @@ use super::slots::{Slot, Slots};
 
 /// One slot in so many is kept from the handoff, so that a stream of fresh events never
 /// starves retries and deliveries of other processes.
-const RESERVE_DIVISOR: usize = 4;
+const SPARED_DIVISOR: usize = 4;
 
 /// The sending half, held by intake.
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ impl Handoff {
         if self.lane.is_closed() {
             return None;
         }
-        self.slots.take(subscription, self.slots.limits().total / RESERVE_DIVISOR)
+        self.slots.take_waiting(subscription, self.slots.limits().total / SPARED_DIVISOR)
     }
 
     /// Gives a committed, born-leased parcel to the worker. Where the worker has stopped

@@ -4,7 +4,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use tokio::sync::Semaphore;
+
 use super::id::SubscriptionId;
+
+/// Slots of one subscription that fresh events may take, as a multiple of the requests that
+/// may be in flight to it: those beyond wait at its door, in memory, instead of taking the
+/// long way through the queue because of a moment's crowd.
+const WAITING_FACTOR: usize = 2;
 
 /// The limits of a worker process.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +32,13 @@ pub struct Slots {
 #[derive(Debug, Default)]
 struct Taken {
     total: usize,
-    by_subscription: HashMap<SubscriptionId, usize>,
+    by_subscription: HashMap<SubscriptionId, Place>,
+}
+
+#[derive(Debug)]
+struct Place {
+    taken: usize,
+    door: Arc<Semaphore>,
 }
 
 /// A place in flight. It counts against the process until it is dropped (which is after
@@ -33,6 +46,7 @@ struct Taken {
 #[derive(Debug)]
 pub struct Slot {
     subscription: Option<SubscriptionId>,
+    door: Arc<Semaphore>,
     taken: Arc<Mutex<Taken>>,
 }
 
@@ -47,20 +61,34 @@ impl Slots {
         self.limits
     }
 
-    /// Takes a slot, unless `reserve` or fewer places of the process would be left, or
-    /// the subscription has none.
-    pub fn take(&self, subscription: SubscriptionId, reserve: usize) -> Option<Slot> {
+    /// Takes a slot for a delivery that is sent at once, unless the process or the
+    /// subscription has none.
+    pub fn take(&self, subscription: SubscriptionId) -> Option<Slot> {
+        self.take_within(subscription, self.limits)
+    }
+
+    /// Takes a slot for a delivery that may wait at its subscription's door for a moment,
+    /// unless `spared` or fewer places of the process would be left.
+    pub fn take_waiting(&self, subscription: SubscriptionId, spared: usize) -> Option<Slot> {
+        let total = self.limits.total.saturating_sub(spared);
+        let per_subscription = self.limits.per_subscription.saturating_mul(WAITING_FACTOR);
+        self.take_within(subscription, SlotLimits { total, per_subscription })
+    }
+
+    fn take_within(&self, subscription: SubscriptionId, limits: SlotLimits) -> Option<Slot> {
         let mut taken = lock(&self.taken);
-        if taken.total + reserve >= self.limits.total {
+        if taken.total >= limits.total {
             return None;
         }
-        let in_flight = taken.by_subscription.entry(subscription).or_insert(0);
-        if *in_flight >= self.limits.per_subscription {
+        let new_door = || Arc::new(Semaphore::new(self.limits.per_subscription.min(Semaphore::MAX_PERMITS)));
+        let place = taken.by_subscription.entry(subscription).or_insert_with(|| Place { taken: 0, door: new_door() });
+        if place.taken >= limits.per_subscription {
             return None;
         }
-        *in_flight += 1;
+        place.taken += 1;
+        let door = Arc::clone(&place.door);
         taken.total += 1;
-        Some(Slot { subscription: Some(subscription), taken: Arc::clone(&self.taken) })
+        Some(Slot { subscription: Some(subscription), door, taken: Arc::clone(&self.taken) })
     }
 
     /// Free places of the process.
@@ -75,20 +103,26 @@ impl Slots {
 
     /// Free places of one subscription.
     pub fn free_for(&self, subscription: SubscriptionId) -> usize {
-        let in_flight = lock(&self.taken).by_subscription.get(&subscription).copied().unwrap_or(0);
-        self.limits.per_subscription.saturating_sub(in_flight)
+        let taken = lock(&self.taken).by_subscription.get(&subscription).map_or(0, |place| place.taken);
+        self.limits.per_subscription.saturating_sub(taken)
     }
 
-    /// Subscriptions with at least this many in flight. There are at most
+    /// Subscriptions with at least this many slots taken. There are at most
     /// `total / at_least` of them, so the list stays short.
     pub fn busy(&self, at_least: usize) -> Vec<SubscriptionId> {
         let taken = lock(&self.taken);
-        let busy = taken.by_subscription.iter().filter(|(_, in_flight)| **in_flight >= at_least.max(1));
+        let busy = taken.by_subscription.iter().filter(|(_, place)| place.taken >= at_least.max(1));
         busy.map(|(subscription, _)| *subscription).collect()
     }
 }
 
 impl Slot {
+    /// The door of its subscription: whoever holds one of its permits may send. There are
+    /// as many as requests may be in flight to the subscription.
+    pub fn door(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.door)
+    }
+
     /// The receiver has answered: the subscription's place is free, the process's is kept
     /// until the outcome is recorded.
     pub fn answered(&mut self) {
@@ -108,9 +142,9 @@ impl Drop for Slot {
 
 impl Taken {
     fn release(&mut self, subscription: SubscriptionId) {
-        if let Some(in_flight) = self.by_subscription.get_mut(&subscription) {
-            *in_flight = in_flight.saturating_sub(1);
-            if *in_flight == 0 {
+        if let Some(place) = self.by_subscription.get_mut(&subscription) {
+            place.taken = place.taken.saturating_sub(1);
+            if place.taken == 0 {
                 self.by_subscription.remove(&subscription);
             }
         }
@@ -134,11 +168,11 @@ mod tests {
     #[test]
     fn neither_limit_is_passed_and_every_drop_frees() {
         let slots = Slots::new(SlotLimits { total: 3, per_subscription: 2 });
-        let first = slots.take(subscription(1), 0).unwrap();
-        let _second = slots.take(subscription(1), 0).unwrap();
-        assert!(slots.take(subscription(1), 0).is_none());
-        let third = slots.take(subscription(2), 0).unwrap();
-        assert!(slots.take(subscription(3), 0).is_none());
+        let first = slots.take(subscription(1)).unwrap();
+        let _second = slots.take(subscription(1)).unwrap();
+        assert!(slots.take(subscription(1)).is_none());
+        let third = slots.take(subscription(2)).unwrap();
+        assert!(slots.take(subscription(3)).is_none());
         assert_eq!(slots.busy(2), vec![subscription(1)]);
         drop((first, third));
         assert_eq!((slots.free(), slots.free_for(subscription(1))), (2, 1));
@@ -147,7 +181,7 @@ mod tests {
     #[test]
     fn an_answer_frees_the_subscription_before_the_process() {
         let slots = Slots::new(SlotLimits { total: 2, per_subscription: 1 });
-        let mut slot = slots.take(subscription(1), 0).unwrap();
+        let mut slot = slots.take(subscription(1)).unwrap();
         slot.answered();
         assert_eq!((slots.free(), slots.free_for(subscription(1))), (1, 1));
         drop(slot);
@@ -155,9 +189,12 @@ mod tests {
     }
 
     #[test]
-    fn a_reserve_is_left_alone() {
-        let slots = Slots::new(SlotLimits { total: 4, per_subscription: 4 });
-        let held: Vec<_> = std::iter::from_fn(|| slots.take(subscription(1), 1)).collect();
-        assert_eq!((held.len(), slots.free()), (3, 1));
+    fn fresh_events_spare_some_places_and_may_wait_at_the_door() {
+        let slots = Slots::new(SlotLimits { total: 8, per_subscription: 2 });
+        let held: Vec<_> = std::iter::from_fn(|| slots.take_waiting(subscription(1), 1)).collect();
+        assert_eq!((held.len(), slots.free_for(subscription(1))), (4, 0));
+        assert_eq!(held[0].door().available_permits(), 2);
+        let others: Vec<_> = (2..9).filter_map(|n| slots.take_waiting(subscription(n), 1)).collect();
+        assert_eq!((others.len(), slots.free()), (3, 1));
     }
 }

@@ -30,6 +30,8 @@ impl Courier {
     /// the receiver had already closed is logged and followed by one more at once, which
     /// uses up no step of the schedule.
     pub(super) async fn deliver(&self, parcel: Parcel, slot: &mut Slot) -> Report {
+        // Closed never; without a pass the number in flight is still bounded by the slots.
+        let _pass = slot.door().acquire_owned().await;
         if !self.has_time(&parcel) {
             return unsent(&parcel, NextStep::HandBack);
         }

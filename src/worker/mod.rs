@@ -123,7 +123,7 @@ impl Worker {
         let mut answers = Vec::new();
         for parcel in batch.parcels {
             let courier = Arc::clone(&self.courier);
-            let mut slot = self.parts.slots.take(parcel.key.subscription, 0);
+            let mut slot = self.parts.slots.take(parcel.key.subscription);
             answers.push(sending.spawn(async move {
                 match slot.as_mut() {
                     Some(slot) => courier.deliver(parcel, slot).await,
@@ -212,7 +212,7 @@ impl Office {
             self.settled.send(Settled { report, slot: None });
         }
         for parcel in batch.parcels {
-            match slots.take(parcel.key.subscription, 0) {
+            match slots.take(parcel.key.subscription) {
                 // A stop came while the claim was under way: nothing of it is sent.
                 _ if stop.is_cancelled() => {
                     self.settled.send(Settled { report: unsent(&parcel, NextStep::HandBack), slot: None })

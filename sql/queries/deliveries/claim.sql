@@ -11,6 +11,8 @@
 -- the claim on every row; one row without a delivery when there is none.
 -- The condition on 'infinity' repeats the index's own, literally: without it the planner
 -- scans and sorts.
+-- "lateral … limit 1" fixes the order of the joins: a plan made while a table was empty would
+-- otherwise walk the whole table later.
 with due as materialized (
     select
         d.ctid as place,
@@ -49,9 +51,13 @@ judged as materialized (
             else 'ready'
         end as verdict
     from due
-    left join subscriptions as s
-        on s.tenant_id = due.tenant_id
-        and s.id = due.subscription_id
+    left join lateral (
+        select x.id, x.is_active, x.deleted_at
+        from subscriptions as x
+        where x.tenant_id = due.tenant_id
+            and x.id = due.subscription_id
+        limit 1
+    ) as s on true
 ),
 ranked as materialized (
     select
@@ -197,10 +203,18 @@ select
 from summary
 left join (
     leased as l
-    inner join events as e
-        on e.tenant_id = l.tenant_id
-        and e.id = l.event_id
-    inner join subscriptions as s
-        on s.tenant_id = l.tenant_id
-        and s.id = l.subscription_id
+    cross join lateral (
+        select x.event_type, x.payload
+        from events as x
+        where x.tenant_id = l.tenant_id
+            and x.id = l.event_id
+        limit 1
+    ) as e
+    cross join lateral (
+        select x.target_url, x.secret
+        from subscriptions as x
+        where x.tenant_id = l.tenant_id
+            and x.id = l.subscription_id
+        limit 1
+    ) as s
 ) on true;

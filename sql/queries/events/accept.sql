@@ -10,6 +10,8 @@
 -- 'key_taken' or 'changed'; nothing is written for the latter two. Keys are inserted
 -- sorted, so two of these never wait for each other in a circle.
 -- "is true" keeps the planner from turning a hashed lookup into a nested loop.
+-- "lateral … limit 1" fixes the order of the joins: a plan made while a table was empty would
+-- otherwise walk the whole table later.
 with item as materialized (
     select i.event_id, i.tenant_id, i.event_type, i.payload, i.key, i.fingerprint
     from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::bytea[])
@@ -19,12 +21,16 @@ wanted as materialized (
     select d.event_id, d.tenant_id, d.subscription_id, d.leased
     from unnest($7::uuid[], $8::uuid[], $9::uuid[], $10::bigint[], $11::boolean[])
         as d (event_id, tenant_id, subscription_id, version, leased)
-    inner join subscriptions as s
-        on s.tenant_id = d.tenant_id
-        and s.id = d.subscription_id
-    where s.version = d.version
-        and s.is_active
-        and s.deleted_at is null
+    cross join lateral (
+        select x.id
+        from subscriptions as x
+        where x.tenant_id = d.tenant_id
+            and x.id = d.subscription_id
+            and x.version = d.version
+            and x.is_active
+            and x.deleted_at is null
+        limit 1
+    ) as s
 ),
 keyed as (
     insert into idempotency_keys (tenant_id, key, event_id, fingerprint)

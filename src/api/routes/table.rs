@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{Method, Problem, Request, Scope, Uri, docs};
+use crate::api::strict::pointer_to;
 
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,9 +153,12 @@ impl Operation {
     pub(super) fn check_query(&self, query: &str) -> Result<(), Problem> {
         let mut seen: Vec<&String> = Vec::new();
         for (name, _) in url::form_urlencoded::parse(query.as_bytes()) {
-            // An unknown name is the caller's own text and is not repeated.
             let Some(known) = self.query.iter().find(|known| **known == name) else {
-                return Err(Problem::field("/query", "unknown_parameter", "must have documented parameters only"));
+                return Err(Problem::field(
+                    format!("/query{}", pointer_to(&name)),
+                    "unknown_parameter",
+                    "is not a documented parameter",
+                ));
             };
             if seen.contains(&known) {
                 return Err(Problem::field(format!("/query/{known}"), "duplicate_parameter", "must stand only once"));
