@@ -69,7 +69,7 @@ async fn enabling_clears_the_reason_of_a_disabling() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_broken_rule_is_named_and_no_value_is_repeated() {
     let api = TestApi::start().await;
-    let body = r#"{"target_url": "nope", "secret_key": "whsec_CANARY", "event_types": ["ok", "a b"], "CANARY": 1,
+    let body = r#"{"target_url": "nope", "secret_key": "whsec_CANARY", "event_types": ["ok", "a b"], "CANARY 1": 1, "colour": 2,
         "description": "x", "description": "y", "is_active": "yes"}"#;
     let refused = api.ask("POST", "/subscriptions/").body(body).send().await;
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (422, "validation_failed"));
@@ -78,7 +78,7 @@ async fn every_broken_rule_is_named_and_no_value_is_repeated() {
     let mut pointers: Vec<&str> =
         errors.as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect();
     pointers.sort_unstable();
-    assert_eq!(pointers, ["", "/description", "/event_types/1", "/is_active", "/secret_key", "/target_url"]);
+    assert_eq!(pointers, ["", "/colour", "/description", "/event_types/1", "/is_active", "/secret_key", "/target_url"]);
     let mask = json!({ "target_url": "https://hooks.example.com/in", "secret_key": "********" });
     assert_eq!(api.ask("POST", "/subscriptions/").json(&mask).send().await.status, 422);
 }

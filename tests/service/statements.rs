@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::support::database::Database;
 use crate::support::snapshot::assert_snapshot;
@@ -15,6 +15,33 @@ const PINNED: &str = "set plan_cache_mode = force_generic_plan; set enable_seqsc
 
 /// Tables that grow with the traffic.
 const LARGE: [&str; 6] = ["deliveries", "subscriptions", "events", "attempts", "undelivered", "idempotency_keys"];
+
+/// The statements of the hot path, with arguments for a handful of rows, and an index that
+/// each has to use.
+const HOT: [(&str, &str, &str); 5] = [
+    (
+        "deliveries/claim",
+        "10, 10, gen_random_uuid(), 25, now() - interval '1 minute', true, 6, '00000000-0000-7000-8000-000000000000', '{}', 32",
+        "deliveries_due",
+    ),
+    ("deliveries/release", "array[gen_random_uuid()], array[10], 'in_flight'", "deliveries_held"),
+    ("upkeep/release_ownerless", "1", "deliveries_held"),
+    (
+        "deliveries/record",
+        "array[gen_random_uuid()], array[gen_random_uuid()], array[gen_random_uuid()], array[gen_random_uuid()], array['done'], \
+         array[0], array[0], array[0], array[null], array[gen_random_uuid()], array[gen_random_uuid()], array[gen_random_uuid()], \
+         array[gen_random_uuid()], array[null], array[1], array['delivered'], array[200], array[null], array[null::bytea], \
+         array[null], array[1], array[now()], array[gen_random_uuid()]",
+        "deliveries_pkey",
+    ),
+    (
+        "events/accept",
+        "array[gen_random_uuid()], array[gen_random_uuid()], array[null], array[''::bytea], array[null], array[null::bytea], \
+         array[gen_random_uuid()], array[gen_random_uuid()], array[gen_random_uuid()], array[1], array[true], \
+         gen_random_uuid(), 25",
+        "subscriptions_",
+    ),
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_statement_is_understood_and_its_types_are_written_down() {
@@ -42,7 +69,31 @@ async fn hot_statements_use_their_indexes_on_an_empty_queue_and_on_a_full_one() 
     check_plans(&client).await;
 }
 
-/// 200,000 deliveries of 1,000 subscriptions: some due, most in the future, some parked.
+/// Pages that a statement over a handful of rows may touch: far fewer than one for each of
+/// the rows that [`fill`] makes. (Releasing touches some of each of 100 subscriptions.)
+const FEW_PAGES: u64 = 5_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_made_while_the_tables_were_empty_stays_cheap_when_they_are_full() {
+    let database = Database::new().await;
+    let client = database.client().await;
+    client.batch_execute(PINNED).await.unwrap();
+    client.batch_execute("vacuum analyze").await.unwrap();
+    for (index, (name, arguments, _)) in HOT.iter().enumerate() {
+        let text = fs::read_to_string(queries().join(format!("{name}.sql"))).unwrap();
+        client.batch_execute(&format!("prepare hot{index} as {text}")).await.unwrap();
+        explain(&client, &format!("execute hot{index}({arguments})")).await;
+    }
+    fill(&database.client().await).await;
+    for (index, (name, arguments, _)) in HOT.iter().enumerate() {
+        let plan = explain(&client, &format!("(analyze, buffers) execute hot{index}({arguments})")).await;
+        let pages = touched_pages(&plan);
+        assert!(pages < FEW_PAGES, "{name} touches {pages} pages:\n{plan}");
+    }
+}
+
+/// 200,000 deliveries of 1,000 subscriptions: some due, most in the future, some parked;
+/// the oldest have their events.
 async fn fill(client: &Client) {
     let rows = "
         insert into subscriptions (tenant_id, id, target_url, secret, verify_ingest)
@@ -53,51 +104,39 @@ async fn fill(client: &Client) {
             case when n % 10 = 0 then 'infinity' else now() + make_interval(secs => n - 5000) end,
             case when n % 10 = 0 then 'in_flight' end
         from generate_series(1, 200000) as n;
-        analyze";
+        insert into events (tenant_id, id, payload)
+        select d.tenant_id, d.event_id, '{}'
+        from deliveries as d
+        limit 50000";
     client.batch_execute(rows).await.unwrap();
 }
 
 async fn check_plans(client: &Client) {
-    let cases = [
-        (
-            "deliveries/claim",
-            "100, 100, gen_random_uuid(), 25, now() - interval '1 minute', true, 6, uuid_v7(), '{}', 32",
-            "deliveries_due",
-        ),
-        ("deliveries/release", "array[gen_random_uuid()], array[10], 'in_flight'", "deliveries_held"),
-        ("upkeep/release_ownerless", "100", "deliveries_held"),
-        (
-            "deliveries/record",
-            "array[gen_random_uuid()], array[gen_random_uuid()], array[gen_random_uuid()], array[gen_random_uuid()], array['done'], \
-             array[0], array[0], array[0], array[null], array[gen_random_uuid()], array[gen_random_uuid()], array[gen_random_uuid()], \
-             array[gen_random_uuid()], array[null], array[1], array['delivered'], array[200], array[null], array[null::bytea], array[null], \
-             array[1], array[now()], array[gen_random_uuid()]",
-            "deliveries_pkey",
-        ),
-        (
-            "events/accept",
-            "array[gen_random_uuid()], array[gen_random_uuid()], array[null], array[''::bytea], array[null], array[null::bytea], \
-             array[gen_random_uuid()], array[gen_random_uuid()], array[gen_random_uuid()], array[1], array[true], gen_random_uuid(), 25",
-            "subscriptions_",
-        ),
-    ];
-    for (name, arguments, index) in cases {
+    for (name, arguments, index) in HOT {
         let text = fs::read_to_string(queries().join(format!("{name}.sql"))).unwrap();
         client.batch_execute(&format!("deallocate all; prepare hot as {text}")).await.unwrap();
-        let rows = client.simple_query(&format!("explain execute hot({arguments})")).await.unwrap();
-        let plan: Vec<_> = rows
-            .iter()
-            .filter_map(|row| match row {
-                tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-                _ => None,
-            })
-            .collect();
-        let plan = plan.join("\n");
+        let plan = explain(client, &format!("execute hot({arguments})")).await;
         for table in LARGE {
             assert!(!plan.contains(&format!("Seq Scan on {table}")), "{name} scans {table}:\n{plan}");
         }
         assert!(plan.contains(index), "{name} does not use {index}:\n{plan}");
     }
+}
+
+async fn explain(client: &Client, statement: &str) -> String {
+    let rows = client.simple_query(&format!("explain {statement}")).await.unwrap();
+    let lines = rows.iter().filter_map(|row| match row {
+        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Pages of the whole plan: the first line that counts them is the topmost node's.
+fn touched_pages(plan: &str) -> u64 {
+    let line = plan.lines().find(|line| line.contains("Buffers: shared")).unwrap();
+    let counts = line.split_whitespace().filter_map(|word| word.split_once('='));
+    counts.filter(|(kind, _)| matches!(*kind, "hit" | "read")).map(|(_, count)| count.parse::<u64>().unwrap()).sum()
 }
 
 fn queries() -> PathBuf {
