@@ -159,7 +159,7 @@ impl IngestApi {
                 Err(Refusal::SubscriptionChanged) => seen = self.see_fresh(arrived.caller, id).await?,
                 Err(Refusal::KeyReused) => return Err(Problem::IdempotencyKeyReused),
                 Err(Refusal::Unavailable(reason)) => {
-                    tracing::warn!(reason, "events cannot be accepted now");
+                    tracing::debug!(reason, "events cannot be accepted now");
                     return Err(Problem::Unavailable);
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -38,11 +39,13 @@ struct Entry {
 
 pub(super) struct Writer {
     parts: IntakeParts,
+    /// Set while the database refuses, so that an outage is told once and not per batch.
+    away: AtomicBool,
 }
 
 impl Writer {
     pub(super) fn new(parts: IntakeParts) -> Self {
-        Self { parts }
+        Self { parts, away: AtomicBool::new(false) }
     }
 
     /// Writes batch after batch until every [`super::Intake`] is gone.
@@ -90,7 +93,9 @@ impl Writer {
         match self.accept(&items, token).await {
             Ok(verdicts) => self.answer(entries, &verdicts, Lease { token, ends: started + self.parts.lease }).await,
             Err(error) if error.is_unavailable() || matches!(error, StoreError::NoPartition) => {
-                tracing::warn!(%error, events = entries.len(), "events refused: the database is not available");
+                if !self.away.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(%error, "events are refused until the database is available");
+                }
                 refuse(entries, &error);
             }
             Err(error) if entries.len() == 1 => {
@@ -127,6 +132,9 @@ impl Writer {
     }
 
     async fn answer(&self, entries: Vec<Entry>, verdicts: &HashMap<EventId, AcceptVerdict>, lease: Lease) {
+        if self.away.swap(false, Ordering::Relaxed) {
+            tracing::info!("events are accepted again");
+        }
         let mut taken = Vec::new();
         let (mut accepted, mut left_due) = (0, false);
         for entry in entries {

@@ -101,7 +101,7 @@ impl Store {
     /// [`StoreError`] from the database.
     pub async fn ensure_partitions(&self) -> Result<i32, StoreError> {
         use tokio_postgres::types::Type;
-        let mut connection = self.desk().await?;
+        let mut connection = self.yard().await?;
         let params: [super::connection::Param<'_>; 2] =
             [(&PARTITION_DAYS_BEHIND, Type::INT4), (&PARTITION_DAYS_AHEAD, Type::INT4)];
         let rows = connection.query(&sql::ENSURE_PARTITIONS, &params).await?;

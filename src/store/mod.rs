@@ -1,8 +1,9 @@
 //! PostgreSQL, the truth: one file a table or protocol, one `.sql` file a statement.
 //!
-//! Two pools. The *queue* pool carries accept, claim, record and release; its connections
+//! Three pools. The *queue* pool carries accept, claim, record and release; its connections
 //! pin plans, because a plan made while the queue was empty scans a full one. The *desk*
-//! pool carries what people ask for. No transaction is open while a stranger answers, and
+//! pool carries what people ask for, and gives up soon. The *yard* is one connection for
+//! upkeep, whose statements may take their time. No transaction is open while a stranger answers, and
 //! no session state is set on a pooled connection: everything is a connection option.
 
 mod accept;
@@ -40,12 +41,15 @@ use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
 
-/// Longest wait for a connection, in all: checking out, opening, checking.
-const CHECKOUT_LIMIT: Duration = Duration::from_millis(750);
+/// Longest wait for a connection, in all: checking out, opening, checking. With the limit of
+/// a statement it stays below the two seconds within which a client has its 503.
+const CHECKOUT_LIMIT: Duration = Duration::from_millis(500);
 /// Most time one statement of the queue may take before its connection is given up.
 const QUEUE_STATEMENT_LIMIT: Duration = Duration::from_millis(4_000);
 /// Most time one statement of the desk may take.
-const DESK_STATEMENT_LIMIT: Duration = Duration::from_millis(2_000);
+const DESK_STATEMENT_LIMIT: Duration = Duration::from_millis(1_400);
+/// Most time one statement of upkeep may take.
+const YARD_STATEMENT_LIMIT: Duration = Duration::from_secs(60);
 
 /// Every connection: a commit is on disk before it is answered, whatever the role or the
 /// database say; nothing waits for ever.
@@ -65,7 +69,7 @@ pub struct StoreConfig {
     pub direct_url: String,
     /// Whether statements are prepared by name; false behind older poolers.
     pub prepare: bool,
-    /// Most connections, of both pools together; at least 4.
+    /// Most connections, of all pools together; at least 4.
     pub pool_size: usize,
 }
 
@@ -74,6 +78,7 @@ pub struct StoreConfig {
 pub struct Store {
     queue: Pool,
     desk: Pool,
+    yard: Pool,
     prepare: bool,
     direct: tokio_postgres::Config,
 }
@@ -85,12 +90,14 @@ impl Store {
     /// [`StoreError::Url`] where a URL is not one of PostgreSQL.
     pub fn new(config: &StoreConfig) -> Result<Self, StoreError> {
         let queue_size = config.pool_size / 2;
-        let desk_size = config.pool_size - queue_size;
+        let desk_size = config.pool_size.saturating_sub(queue_size + 1).max(1);
         let queue_options = format!("{SESSION} {PINNED_PLANS} -c statement_timeout=5000");
         let desk_options = format!("{SESSION} -c statement_timeout={}", DESK_STATEMENT_LIMIT.as_millis());
+        let yard_options = format!("{SESSION} -c statement_timeout={}", YARD_STATEMENT_LIMIT.as_millis());
         Ok(Self {
             queue: pool(&parse_url(&config.url)?, &queue_options, queue_size)?,
             desk: pool(&parse_url(&config.url)?, &desk_options, desk_size)?,
+            yard: pool(&parse_url(&config.url)?, &yard_options, 1)?,
             prepare: config.prepare,
             direct: parse_url(&config.direct_url)?,
         })
@@ -106,6 +113,11 @@ impl Store {
         Connection::checkout(&self.desk, self.prepare, DESK_STATEMENT_LIMIT).await
     }
 
+    /// The connection for upkeep.
+    async fn yard(&self) -> Result<Connection, StoreError> {
+        Connection::checkout(&self.yard, self.prepare, YARD_STATEMENT_LIMIT).await
+    }
+
     /// Whether the database answers, within the limits of the desk.
     ///
     /// # Errors
@@ -118,15 +130,17 @@ impl Store {
     pub fn close(&self) {
         self.queue.close();
         self.desk.close();
+        self.yard.close();
     }
 
-    /// Connections of both pools: open, and waited for.
+    /// Connections of all pools: open, unused, and waited for.
     pub fn pool_status(&self) -> PoolStatus {
-        let (queue, desk) = (self.queue.status(), self.desk.status());
+        let pools = [self.queue.status(), self.desk.status(), self.yard.status()];
+        let sum = |count: fn(&deadpool_postgres::Status) -> usize| pools.iter().map(count).sum();
         PoolStatus {
-            open: queue.size + desk.size,
-            idle: queue.available + desk.available,
-            waiting: queue.waiting + desk.waiting,
+            open: sum(|status| status.size),
+            idle: sum(|status| status.available),
+            waiting: sum(|status| status.waiting),
         }
     }
 }

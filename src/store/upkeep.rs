@@ -21,7 +21,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn backlog(&self) -> Result<Backlog, StoreError> {
-        let rows = self.desk().await?.query(&sql::BACKLOG, &[]).await?;
+        let rows = self.yard().await?.query(&sql::BACKLOG, &[]).await?;
         let Some(row) = rows.first() else { return Ok(Backlog::default()) };
         Ok(Backlog { pending: row.try_get("pending")?, oldest_due_seconds: row.try_get("oldest_due_seconds")? })
     }
@@ -32,7 +32,7 @@ impl Store {
     /// [`StoreError`] from the database.
     pub async fn release_ownerless(&self, most: usize) -> Result<i64, StoreError> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let rows = self.queue().await?.query(&sql::RELEASE_OWNERLESS, &[(&most, Type::INT8)]).await?;
+        let rows = self.yard().await?.query(&sql::RELEASE_OWNERLESS, &[(&most, Type::INT8)]).await?;
         Ok(rows.first().map(|row| row.try_get("released")).transpose()?.unwrap_or(0))
     }
 
@@ -44,7 +44,7 @@ impl Store {
     pub async fn sweep(&self, expired_before: EventId, most: usize) -> Result<i64, StoreError> {
         let (expired_before, most) = (expired_before.uuid(), i64::try_from(most).unwrap_or(i64::MAX));
         let params: [Param<'_>; 2] = [(&expired_before, Type::UUID), (&most, Type::INT8)];
-        let rows = self.desk().await?.query(&sql::SWEEP, &params).await?;
+        let rows = self.yard().await?.query(&sql::SWEEP, &params).await?;
         Ok(rows.first().map(|row| row.try_get("ended")).transpose()?.unwrap_or(0))
     }
 
@@ -54,7 +54,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn vacuum_queue(&self, at_least: i64) -> Result<bool, StoreError> {
-        let rows = self.desk().await?.query(&sql::DEAD_ROWS, &[]).await?;
+        let rows = self.yard().await?.query(&sql::DEAD_ROWS, &[]).await?;
         let dead: i64 = rows.first().map(|row| row.try_get("dead_rows")).transpose()?.unwrap_or(0);
         if dead < at_least {
             return Ok(false);

@@ -68,7 +68,9 @@ impl Claimer {
                 Ok(self.batch(claim, &request, lease))
             }
             Err(error) => {
-                self.away = true;
+                if !std::mem::replace(&mut self.away, true) {
+                    tracing::warn!(%error, "claiming fails until the database is available");
+                }
                 Err(error)
             }
         }

@@ -176,10 +176,7 @@ impl Worker {
                     parking.remember(&batch.parked);
                     office.dispatch(batch, &self.parts.slots, stop).await
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "claiming failed; trying again shortly");
-                    false
-                }
+                Err(_) => false,
             };
             let released = parking.release().await;
             let appetite = match (more || released, parking.is_empty()) {

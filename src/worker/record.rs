@@ -74,6 +74,7 @@ impl Recorder {
     /// the slots that these reports keep are not free before.
     async fn record(&self, mut reports: Vec<Report>) {
         self.parts.metrics.record_batch.observe(reports.len() as f64);
+        let mut told = false;
         loop {
             match self.parts.store.record(&reports).await {
                 Ok(recorded) => {
@@ -85,7 +86,9 @@ impl Recorder {
                 }
                 Err(StoreError::Deadlock) => {}
                 Err(error) if error.is_unavailable() => {
-                    tracing::warn!(%error, reports = reports.len(), "outcomes wait to be recorded");
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::warn!(%error, reports = reports.len(), "outcomes wait to be recorded");
+                    }
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
                 Err(error) if reports.len() == 1 => {
