@@ -91,9 +91,7 @@ CREATE TABLE public.subscriptions (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     deleted_at timestamp with time zone,
-    swept_at timestamp with time zone,
     CONSTRAINT subscriptions_active_has_no_reason CHECK (((disabled_reason IS NULL) OR (NOT is_active))),
-    CONSTRAINT subscriptions_swept_is_deleted CHECK (((swept_at IS NULL) OR (deleted_at IS NOT NULL))),
     CONSTRAINT subscriptions_version_positive CHECK ((version > 0))
 );
 CREATE TABLE public.undelivered (
@@ -234,7 +232,6 @@ CREATE INDEX attempts_event ON ONLY public.attempts USING btree (event_id, subsc
 CREATE INDEX deliveries_due ON public.deliveries USING btree (next_attempt_at) WHERE (next_attempt_at < 'infinity'::timestamp with time zone);
 CREATE INDEX deliveries_held ON public.deliveries USING btree (subscription_id, held_for, event_id) WHERE (next_attempt_at = 'infinity'::timestamp with time zone);
 CREATE INDEX deliveries_ordered ON public.deliveries USING btree (subscription_id, ordering_key, event_id) WHERE (ordering_key IS NOT NULL);
-CREATE INDEX subscriptions_unswept ON public.subscriptions USING btree (deleted_at) WHERE ((deleted_at IS NOT NULL) AND (swept_at IS NULL));
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_tenant_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 ALTER TABLE ONLY public.subscriptions

@@ -25,11 +25,13 @@ use crate::domain::target::TargetPolicy;
 pub const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
 const DEFAULT_LEASE_MARGIN: Duration = Duration::from_secs(15);
+const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
+const LIFETIME_RANGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(365 * 86_400);
 const REQUEST_TIMEOUT_RANGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
 
 /// What a user may set. Durations are written `250ms`, `10s`, `5m`, `72h`, `5d`; sizes are
 /// bytes; lists are separated by commas; booleans are `true` or `false`.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Clone, Default, Args)]
 pub struct Settings {
     /// PostgreSQL to use, as a postgres:// URL
     #[arg(long, env = "DATABASE_URL", value_name = "DATABASE_URL", hide_env_values = true, global = true)]
@@ -46,6 +48,9 @@ pub struct Settings {
         global = true
     )]
     pub database_direct_url: Option<String>,
+    /// File to read DATABASE_DIRECT_URL from
+    #[arg(long, env = "DATABASE_DIRECT_URL_FILE", value_name = "DATABASE_DIRECT_URL_FILE", global = true)]
+    pub database_direct_url_file: Option<PathBuf>,
     /// Whether to use prepared statements; false behind pgbouncer older than 1.21 [default: true]
     #[arg(long, env = "POSTRIDER_DB_PREPARE", value_name = "POSTRIDER_DB_PREPARE", global = true)]
     pub db_prepare: Option<bool>,
@@ -118,7 +123,7 @@ pub struct Settings {
     #[arg(long, env = "POSTRIDER_SHUTDOWN_GRACE", value_name = "POSTRIDER_SHUTDOWN_GRACE", value_parser = parse_duration, global = true)]
     pub shutdown_grace: Option<Duration>,
     /// What to log: error, warn, info, debug, trace, or a filter such as postrider=debug [default: info]
-    #[arg(long, env = "POSTRIDER_LOG", value_name = "POSTRIDER_LOG", global = true)]
+    #[arg(long, env = "POSTRIDER_LOG", value_name = "POSTRIDER_LOG", value_parser = parse_log_filter, global = true)]
     pub log: Option<String>,
     /// How to log [default: text]
     #[arg(long, env = "POSTRIDER_LOG_FORMAT", value_name = "POSTRIDER_LOG_FORMAT", global = true)]
@@ -186,6 +191,13 @@ pub enum InvalidSetting {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+/// Settings hold secrets as they were given.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Settings(not shown)")
+    }
 }
 
 /// A text that stays out of logs and debug output.
@@ -256,7 +268,8 @@ impl Settings {
                 "it names the PostgreSQL to use, as in postgres://user:password@host/database",
             ),
         )?;
-        let direct_url = self.database_direct_url.clone().filter(|url| !url.is_empty()).unwrap_or_else(|| url.clone());
+        let (direct, direct_file) = (self.database_direct_url.as_deref(), self.database_direct_url_file.as_deref());
+        let direct_url = secret("DATABASE_DIRECT_URL_FILE", direct, direct_file)?.unwrap_or_else(|| url.clone());
         let pool_size = self.db_pool_size.unwrap_or(10);
         rule(pool_size >= 4, "POSTRIDER_DB_POOL_SIZE", "must be at least 4")?;
         Ok(DatabaseConfig {
@@ -282,6 +295,11 @@ impl Settings {
             "POSTRIDER_LEASE",
             "must be at least POSTRIDER_REQUEST_TIMEOUT and 5s",
         )?;
+        rule(lease <= LONGEST_WAIT, "POSTRIDER_LEASE", "must be at most 1h")?;
+        let shutdown_grace = self.shutdown_grace.unwrap_or(request_timeout + Duration::from_secs(5));
+        rule(shutdown_grace <= LONGEST_WAIT, "POSTRIDER_SHUTDOWN_GRACE", "must be at most 1h")?;
+        let delivery_lifetime = self.delivery_lifetime.unwrap_or(Duration::from_secs(96 * 3_600));
+        rule(LIFETIME_RANGE.contains(&delivery_lifetime), "POSTRIDER_DELIVERY_LIFETIME", "must be from 1s to 365d")?;
         let max_payload_bytes = self.max_payload_bytes.unwrap_or(1_048_576);
         rule((2..=64 << 20).contains(&max_payload_bytes), "POSTRIDER_MAX_PAYLOAD_BYTES", "must be from 2 to 67108864")?;
         Ok(Config {
@@ -294,10 +312,10 @@ impl Settings {
             request_timeout,
             lease,
             slots: self.slots()?,
-            delivery_lifetime: self.delivery_lifetime.unwrap_or(Duration::from_secs(96 * 3_600)),
+            delivery_lifetime,
             max_payload_bytes,
             targets: self.targets(development),
-            shutdown_grace: self.shutdown_grace.unwrap_or(request_timeout + Duration::from_secs(5)),
+            shutdown_grace,
         })
     }
 
@@ -356,6 +374,18 @@ fn secret(
     Ok(Some(text.trim().to_owned()).filter(|value| !value.is_empty()))
 }
 
+/// A list of levels and of `target=level`. A lone word that is no level would silence
+/// everything else, so it is refused.
+fn parse_log_filter(text: &str) -> Result<String, &'static str> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let known = |entry: &str| match entry.split_once('=') {
+        Some((target, level)) => !target.is_empty() && LEVELS.contains(&level),
+        None => LEVELS.contains(&entry),
+    };
+    let refused = "must be error, warn, info, debug, trace, off, or a list such as info,postrider=debug";
+    if text.split(',').all(known) { Ok(text.to_owned()) } else { Err(refused) }
+}
+
 fn rule(holds: bool, name: &'static str, rule: &str) -> Result<(), InvalidSetting> {
     if holds { Ok(()) } else { Err(InvalidSetting::Rule(name, rule.to_owned())) }
 }
@@ -404,9 +434,20 @@ mod tests {
     }
 
     #[test]
+    fn a_log_filter_is_levels_and_targets_with_levels() {
+        for good in ["info", "warn,postrider=debug", "postrider::worker=trace"] {
+            assert_eq!(parse_log_filter(good).as_deref(), Ok(good));
+        }
+        for bad in ["loud", "", "postrider", "a=b=c", "info,x"] {
+            assert!(parse_log_filter(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn a_bad_master_key_is_not_repeated() {
         let refused = refusal(&Settings { master_keys: Some("main:CANARY".into()), ..minimal() });
         assert!(refused.starts_with("POSTRIDER_MASTER_KEYS") && !refused.contains("CANARY"));
+        assert!(!format!("{:?}", minimal()).contains("localhost/postrider"));
         assert!(!format!("{:?}", minimal().resolve(Profile::Production).unwrap()).contains("localhost/postrider"));
     }
 }

@@ -19,16 +19,10 @@ create table subscriptions (
     updated_at timestamptz not null default now(),
     -- Deletion is soft, so that logs stay readable until retention.
     deleted_at timestamptz,
-    -- When upkeep had ended the last pending delivery of a deleted subscription.
-    swept_at timestamptz,
     constraint subscriptions_pkey primary key (tenant_id, id),
     -- Ingest with a signature alone knows the id and not yet the tenant.
     constraint subscriptions_id_unique unique (id),
     constraint subscriptions_tenant_fkey foreign key (tenant_id) references tenants (id),
     constraint subscriptions_version_positive check (version > 0),
-    constraint subscriptions_active_has_no_reason check (disabled_reason is null or not is_active),
-    constraint subscriptions_swept_is_deleted check (swept_at is null or deleted_at is not null)
+    constraint subscriptions_active_has_no_reason check (disabled_reason is null or not is_active)
 );
-
-create index subscriptions_unswept on subscriptions (deleted_at)
-where deleted_at is not null and swept_at is null;

@@ -5,12 +5,33 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::{Failure, replica};
 use crate::config::Settings;
 use crate::domain::api_key::Scope;
+use crate::domain::id::ApiKeyId;
+use crate::store::Store;
 
 /// What to do with keys.
 #[derive(Debug, Subcommand)]
 pub enum Keys {
     /// Makes a key (and its tenant, if needed) and prints it alone on the last line
     Create(Create),
+    /// Lists keys, oldest first, revoked ones too; their secret halves are not kept
+    List(List),
+    /// Ends a key for good; it is refused everywhere within a second
+    Revoke(Revoke),
+}
+
+/// Which keys to list.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only those of this tenant
+    #[arg(long)]
+    tenant: Option<String>,
+}
+
+/// Which key to end.
+#[derive(Debug, Args)]
+pub struct Revoke {
+    /// Its id, as `keys list` shows it
+    id: ApiKeyId,
 }
 
 /// A new key.
@@ -42,7 +63,14 @@ enum ScopeArg {
 pub async fn run(settings: &Settings, keys: &Keys) -> Result<(), Failure> {
     let database = settings.database()?;
     let store = replica::store(&database)?;
-    let Keys::Create(create) = keys;
+    match keys {
+        Keys::Create(wanted) => create(&store, wanted).await,
+        Keys::List(wanted) => list(&store, wanted).await,
+        Keys::Revoke(wanted) => revoke(&store, wanted).await,
+    }
+}
+
+async fn create(store: &Store, create: &Create) -> Result<(), Failure> {
     let scope = match create.scope {
         ScopeArg::Admin => Scope::Admin,
         ScopeArg::Publish => Scope::Publish,
@@ -52,4 +80,20 @@ pub async fn run(settings: &Settings, keys: &Keys) -> Result<(), Failure> {
     println!("API key {id} of tenant {}, scope {}; it is shown this once:", create.tenant, scope.as_str());
     println!("{key}");
     Ok(())
+}
+
+async fn list(store: &Store, wanted: &List) -> Result<(), Failure> {
+    for key in store.list_api_keys(wanted.tenant.as_deref()).await? {
+        let state = if key.revoked_at.is_some() { "revoked" } else { "live" };
+        println!("{}  {:7}  {state:7}  {}  {}", key.id, key.scope.as_str(), key.created_at, key.tenant);
+    }
+    Ok(())
+}
+
+async fn revoke(store: &Store, wanted: &Revoke) -> Result<(), Failure> {
+    if store.revoke_api_key(wanted.id).await? {
+        println!("key {} is revoked", wanted.id);
+        return Ok(());
+    }
+    Err(Failure::new(format!("there is no live key {}", wanted.id)))
 }

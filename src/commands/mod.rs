@@ -96,7 +96,12 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     telemetry::start_logging(cli.settings.log.as_deref(), cli.settings.log_format == Some(LogFormat::Json));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let ran = runtime.map_err(Failure::from).and_then(|runtime| runtime.block_on(run(cli)));
+    let ran = runtime.map_err(Failure::from).and_then(|runtime| {
+        let ran = runtime.block_on(run(cli));
+        // A name lookup on a blocking thread cannot be stopped and is not waited for.
+        runtime.shutdown_background();
+        ran
+    });
     match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -50,7 +50,8 @@ struct Base {
 
 /// Runs these halves until `stop` is cancelled and everything is finished.
 pub(super) async fn run(config: Config, halves: Halves, stop: CancellationToken) -> Result<(), Failure> {
-    let base = Base::prepare(config, stop).await?;
+    let preparing = Base::prepare(config, stop.clone());
+    let Some(base) = stop.run_until_cancelled(preparing).await.transpose()? else { return Ok(()) };
     let ops_listener = listen(base.config.ops_listen, "POSTRIDER_OPS_LISTEN").await?;
     let api_listener = if halves.api { Some(listen(base.config.listen, "POSTRIDER_LISTEN").await?) } else { None };
     let ops = Ops { store: base.store.clone(), metrics: base.metrics.clone(), stopping: base.stop.clone() };
@@ -67,19 +68,35 @@ pub(super) async fn run(config: Config, halves: Halves, stop: CancellationToken)
         worker = halves.worker,
         "running"
     );
-    match api_listener {
-        Some(listener) => base.serve_api(listener, handoff).await,
-        None => base.stop.cancelled().await,
-    }
-    // Intake is gone by now, so the worker's lane has ended.
-    if let Some(working) = working {
-        working.await.map_err(|error| Failure::new(format!("the worker broke off: {error}")))?;
-    }
+    // The API's end is the end of intake, and so of the worker's lane. A worker that ends
+    // before it was told to takes the whole process along: a replica that accepts and does
+    // not deliver would look well.
+    let watch = base.stop.clone();
+    let working = async {
+        let ended = match working {
+            Some(working) => working.await,
+            None => return watch.run_until_cancelled(std::future::pending()).await.unwrap_or(Ok(())),
+        };
+        let told = watch.is_cancelled();
+        watch.cancel();
+        match ended {
+            Ok(()) if told => Ok(()),
+            Ok(()) => Err(Failure::new("the worker ended by itself".to_owned())),
+            Err(error) => Err(Failure::new(format!("the worker broke off: {error}"))),
+        }
+    };
+    let answering = async {
+        match api_listener {
+            Some(listener) => base.serve_api(listener, handoff).await,
+            None => base.stop.cancelled().await,
+        }
+    };
+    let ((), worked) = tokio::join!(answering, working);
     clock.abort();
     ops.abort();
     base.store.close();
     tracing::info!("stopped");
-    Ok(())
+    worked
 }
 
 /// A store as the settings describe it.
@@ -133,9 +150,15 @@ impl Base {
             metrics: self.metrics.clone(),
             lifetime: config.delivery_lifetime,
         };
-        tokio::spawn(upkeep.run(self.stop.clone()));
         let stopping = Stopping { token: self.stop.clone(), grace: config.shutdown_grace };
-        tokio::spawn(worker.run(lane, self.bell.here(), stopping))
+        let (bell, stop) = (self.bell.here(), self.stop.clone());
+        // One task, so that a panic of either ends both and is seen.
+        tokio::spawn(async move {
+            tokio::select! {
+                () = worker.run(lane, bell, stopping) => {}
+                () = upkeep.run_for_ever(stop) => {}
+            }
+        })
     }
 
     /// Answers requests until stopped; returns when the last is answered.

@@ -55,6 +55,8 @@ pub struct Parcel {
     pub event_type: Option<EventType>,
     /// The event's bytes.
     pub payload: Bytes,
+    /// Version of the subscription that the destination was read from.
+    pub subscription_version: i64,
     /// Where to, and what signs it.
     pub destination: Arc<Destination>,
 }
@@ -66,6 +68,8 @@ pub struct Report {
     pub key: DeliveryKey,
     /// The lease under which it was sent.
     pub token: LeaseToken,
+    /// Version of the subscription that it was sent to.
+    pub subscription_version: i64,
     /// The event's type, kept in the log beside its attempts.
     pub event_type: Option<EventType>,
     /// The requests made, oldest first; none where the parcel went back unsent.

@@ -1,7 +1,7 @@
 //! Slots: how many deliveries a worker process may have in flight, in all and for one
 //! subscription. A slot is a guard; dropping it frees its place, also in a panic.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Semaphore;
@@ -33,6 +33,7 @@ pub struct Slots {
 struct Taken {
     total: usize,
     by_subscription: HashMap<SubscriptionId, Place>,
+    parked: HashSet<SubscriptionId>,
 }
 
 #[derive(Debug)]
@@ -68,8 +69,12 @@ impl Slots {
     }
 
     /// Takes a slot for a delivery that may wait at its subscription's door for a moment,
-    /// unless `spared` or fewer places of the process would be left.
+    /// unless `spared` or fewer places of the process would be left, or older deliveries of
+    /// the subscription are parked here: they come first.
     pub fn take_waiting(&self, subscription: SubscriptionId, spared: usize) -> Option<Slot> {
+        if lock(&self.taken).parked.contains(&subscription) {
+            return None;
+        }
         let total = self.limits.total.saturating_sub(spared);
         let per_subscription = self.limits.per_subscription.saturating_mul(WAITING_FACTOR);
         self.take_within(subscription, SlotLimits { total, per_subscription })
@@ -107,12 +112,23 @@ impl Slots {
         self.limits.per_subscription.saturating_sub(taken)
     }
 
-    /// Subscriptions with at least this many slots taken. There are at most
-    /// `total / at_least` of them, so the list stays short.
-    pub fn busy(&self, at_least: usize) -> Vec<SubscriptionId> {
+    /// Subscriptions with at least this many slots taken, each with its free places. There
+    /// are at most `total / at_least` of them, so the list stays short.
+    pub fn busy(&self, at_least: usize) -> Vec<(SubscriptionId, usize)> {
         let taken = lock(&self.taken);
         let busy = taken.by_subscription.iter().filter(|(_, place)| place.taken >= at_least.max(1));
-        busy.map(|(subscription, _)| *subscription).collect()
+        let free = |place: &Place| self.limits.per_subscription.saturating_sub(place.taken);
+        busy.map(|(subscription, place)| (*subscription, free(place))).collect()
+    }
+
+    /// Notes whether deliveries of this subscription are parked here.
+    pub fn note_parked(&self, subscription: SubscriptionId, parked: bool) {
+        let mut taken = lock(&self.taken);
+        if parked {
+            taken.parked.insert(subscription);
+        } else {
+            taken.parked.remove(&subscription);
+        }
     }
 }
 
@@ -173,7 +189,7 @@ mod tests {
         assert!(slots.take(subscription(1)).is_none());
         let third = slots.take(subscription(2)).unwrap();
         assert!(slots.take(subscription(3)).is_none());
-        assert_eq!(slots.busy(2), vec![subscription(1)]);
+        assert_eq!(slots.busy(2), vec![(subscription(1), 0)]);
         drop((first, third));
         assert_eq!((slots.free(), slots.free_for(subscription(1))), (2, 1));
     }
@@ -196,5 +212,15 @@ mod tests {
         assert_eq!(held[0].door().available_permits(), 2);
         let others: Vec<_> = (2..9).filter_map(|n| slots.take_waiting(subscription(n), 1)).collect();
         assert_eq!((others.len(), slots.free()), (3, 1));
+    }
+
+    #[test]
+    fn parked_deliveries_come_before_fresh_ones() {
+        let slots = Slots::new(SlotLimits { total: 8, per_subscription: 2 });
+        slots.note_parked(subscription(1), true);
+        assert!(slots.take_waiting(subscription(1), 0).is_none());
+        assert!(slots.take(subscription(1)).is_some());
+        slots.note_parked(subscription(1), false);
+        assert!(slots.take_waiting(subscription(1), 0).is_some());
     }
 }

@@ -169,6 +169,7 @@ impl Writer {
                 free_attempts: 0,
                 event_type: item.event.event_type,
                 payload: item.event.payload.bytes().clone(),
+                subscription_version: item.version,
                 destination: Arc::clone(&pending.submission.subscription.destination),
             };
             handoff.give(HandedOver { parcel, slot });

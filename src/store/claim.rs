@@ -31,9 +31,9 @@ pub struct ClaimRequest {
     pub max_attempts: u16,
     /// Deliveries of events with a smaller id have expired.
     pub expired_before: EventId,
-    /// Subscriptions without a free slot here.
-    pub full: Vec<SubscriptionId>,
-    /// Most deliveries of one subscription.
+    /// Busy subscriptions, each with the deliveries that there is room for.
+    pub busy: Vec<(SubscriptionId, usize)>,
+    /// Most deliveries of any other subscription.
     pub room: usize,
 }
 
@@ -54,6 +54,8 @@ pub struct Claimed {
     pub target_url: String,
     /// What signs it, sealed.
     pub secret: Vec<u8>,
+    /// Version of the subscription that both were read from.
+    pub subscription_version: i64,
 }
 
 /// What a claim brought.
@@ -63,7 +65,9 @@ pub struct Claim {
     pub claimed: Vec<Claimed>,
     /// Due rows examined; as many as `reach` means that more may be due.
     pub examined: usize,
-    /// Due time of the latest row examined; everything due before it was seen.
+    /// The database's time of the look.
+    pub looked_at: Option<OffsetDateTime>,
+    /// Everything due before this was taken or is another's.
     pub reached: Option<OffsetDateTime>,
     /// Attempts found cut off by a lapsed lease.
     pub cut_off: usize,
@@ -82,8 +86,10 @@ impl Store {
         let (token, lease) = (request.token.uuid(), request.lease.as_secs_f64());
         let max_attempts = i16::try_from(request.max_attempts).unwrap_or(i16::MAX);
         let expired_before = request.expired_before.uuid();
-        let full: Vec<Uuid> = request.full.iter().map(|subscription| subscription.uuid()).collect();
-        let params: [Param<'_>; 10] = [
+        let busy: Vec<Uuid> = request.busy.iter().map(|(subscription, _)| subscription.uuid()).collect();
+        let rooms: Vec<i32> = request.busy.iter().map(|(_, room)| i32::try_from(*room).unwrap_or(i32::MAX)).collect();
+        let room = i32::try_from(room).unwrap_or(i32::MAX);
+        let params: [Param<'_>; 11] = [
             (&most, Type::INT8),
             (&reach, Type::INT8),
             (&token, Type::UUID),
@@ -92,13 +98,14 @@ impl Store {
             (&request.take_lapsed, Type::BOOL),
             (&max_attempts, Type::INT2),
             (&expired_before, Type::UUID),
-            (&full, Type::UUID_ARRAY),
-            (&room, Type::INT8),
+            (&busy, Type::UUID_ARRAY),
+            (&rooms, Type::INT4_ARRAY),
+            (&room, Type::INT4),
         ];
         let rows = connection.query(&sql::CLAIM, &params).await?;
         let mut claim = Claim::default();
         for row in &rows {
-            if claim.examined == 0 {
+            if claim.looked_at.is_none() {
                 claim = summary(row)?;
             }
             if let Some(tenant) = row.try_get::<_, Option<Uuid>>("tenant_id")? {
@@ -114,6 +121,7 @@ fn summary(row: &Row) -> Result<Claim, StoreError> {
     Ok(Claim {
         claimed: Vec::new(),
         examined: usize::try_from(row.try_get::<_, i64>("examined")?).unwrap_or(0),
+        looked_at: Some(row.try_get("looked_at")?),
         reached: row.try_get("reached")?,
         cut_off: usize::try_from(row.try_get::<_, i64>("cut_off")?).unwrap_or(0),
         parked: parked.into_iter().map(SubscriptionId::from).collect(),
@@ -133,6 +141,7 @@ fn claimed(row: &Row, tenant: Uuid) -> Result<Claimed, StoreError> {
         payload: row.try_get("payload")?,
         target_url: row.try_get("target_url")?,
         secret: row.try_get("secret")?,
+        subscription_version: row.try_get("version")?,
     })
 }
 

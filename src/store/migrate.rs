@@ -1,7 +1,9 @@
 //! Bringing the schema up, once, whoever else tries at the same time.
 //!
-//! refinery takes no lock of its own, so a session advisory lock is polled around it: a
-//! *waiting* lock would hold a snapshot, and an index built concurrently waits for those.
+//! refinery takes no lock of its own, so an advisory lock is polled around it: a *waiting*
+//! lock would hold a snapshot, and an index built concurrently waits for those. The lock
+//! belongs to a transaction that stays open on a connection of its own, so that a pooler
+//! between cannot keep it alive after us.
 
 use std::time::Duration;
 
@@ -85,13 +87,15 @@ impl Store {
     /// # Errors
     /// [`MigrateError`] says why the schema is not usable.
     pub async fn migrate(&self, policy: SchemaPolicy) -> Result<usize, MigrateError> {
-        let mut client = self.direct_client().await?;
-        lock(&client).await?;
-        // The session ends with `client`, and the lock with the session.
+        let (locking, mut client) = (self.direct_client().await?, self.direct_client().await?);
+        // Held until `locking` goes, at the end.
+        lock(&locking).await?;
         check(found_version(&client).await?, policy)?;
         let applied =
             if policy == SchemaPolicy::CheckOnly { 0 } else { apply(&mut client).await?.applied_migrations().len() };
-        self.ensure_partitions().await?;
+        if policy != SchemaPolicy::CheckOnly {
+            self.ensure_partitions().await?;
+        }
         Ok(applied)
     }
 
@@ -123,8 +127,9 @@ impl Store {
 
 async fn lock(client: &Client) -> Result<(), MigrateError> {
     let deadline = tokio::time::Instant::now() + LOCK_LIMIT;
+    client.batch_execute("begin").await?;
     while tokio::time::Instant::now() < deadline {
-        let row = client.query_one("select pg_try_advisory_lock($1)", &[&LOCK]).await?;
+        let row = client.query_one("select pg_try_advisory_xact_lock($1)", &[&LOCK]).await?;
         if row.try_get(0)? {
             return Ok(());
         }

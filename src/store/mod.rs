@@ -158,7 +158,10 @@ pub struct PoolStatus {
 
 /// Reads a URL; `verify-full` and `verify-ca` are what `require` does here anyway.
 fn parse_url(url: &str) -> Result<tokio_postgres::Config, StoreError> {
-    let url = url.replace("sslmode=verify-full", "sslmode=require").replace("sslmode=verify-ca", "sslmode=require");
+    let (place, options) = url.split_once('?').unwrap_or((url, ""));
+    let options =
+        options.replace("sslmode=verify-full", "sslmode=require").replace("sslmode=verify-ca", "sslmode=require");
+    let url = if options.is_empty() { place.to_owned() } else { format!("{place}?{options}") };
     let mut config: tokio_postgres::Config = url.parse().map_err(|_| StoreError::Url)?;
     config.connect_timeout(CHECKOUT_LIMIT);
     config.keepalives_idle(Duration::from_secs(10));

@@ -34,6 +34,7 @@ struct Deliveries<'a> {
     attempts: Vec<i16>,
     free_attempts: Vec<i16>,
     reasons: Vec<Option<&'a str>>,
+    versions: Vec<i64>,
 }
 
 /// The attempts of a batch, a column each.
@@ -70,7 +71,9 @@ impl Store {
             }
         }
         let mut connection = self.queue().await?;
-        let params: Vec<Param<'_>> = deliveries.params().into_iter().chain(attempts.params()).collect();
+        let versions: Param<'_> = (&deliveries.versions, Type::INT8_ARRAY);
+        let params: Vec<Param<'_>> =
+            deliveries.params().into_iter().chain(attempts.params()).chain([versions]).collect();
         let rows = connection.query(&sql::RECORD, &params).await?;
         let row = rows.first().ok_or_else(|| StoreError::Unreadable("a recording has no row".to_owned()))?;
         let recorded = usize::try_from(row.try_get::<_, i64>("recorded")?).unwrap_or(0);
@@ -103,6 +106,7 @@ impl<'a> Deliveries<'a> {
         self.attempts.push(made - 1);
         self.free_attempts.push(i16::try_from(report.free_attempts).unwrap_or(i16::MAX));
         self.reasons.push(reason);
+        self.versions.push(report.subscription_version);
     }
 
     fn params(&self) -> [Param<'_>; 9] {

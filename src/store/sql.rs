@@ -24,7 +24,7 @@ queries! {
     RENEW_HOLDS = "holds/renew",
     DROP_HOLDS = "holds/drop",
     RELEASE_OWNERLESS = "upkeep/release_ownerless",
-    SWEEP = "upkeep/sweep",
+    EXPIRE_PARKED = "upkeep/expire_parked",
     DEAD_ROWS = "upkeep/dead_rows",
     CREATE_SUBSCRIPTION = "subscriptions/create",
     READ_SUBSCRIPTION = "subscriptions/read",

@@ -36,15 +36,15 @@ impl Store {
         Ok(rows.first().map(|row| row.try_get("released")).transpose()?.unwrap_or(0))
     }
 
-    /// Ends deliveries of deleted subscriptions, and parked ones of events with a smaller
-    /// id than `expired_before`. Returns how many.
+    /// Ends parked deliveries of events with a smaller id than `expired_before`, at most so
+    /// many of each subscription. Returns how many.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
-    pub async fn sweep(&self, expired_before: EventId, most: usize) -> Result<i64, StoreError> {
+    pub async fn expire_parked(&self, expired_before: EventId, most: usize) -> Result<i64, StoreError> {
         let (expired_before, most) = (expired_before.uuid(), i64::try_from(most).unwrap_or(i64::MAX));
         let params: [Param<'_>; 2] = [(&expired_before, Type::UUID), (&most, Type::INT8)];
-        let rows = self.yard().await?.query(&sql::SWEEP, &params).await?;
+        let rows = self.yard().await?.query(&sql::EXPIRE_PARKED, &params).await?;
         Ok(rows.first().map(|row| row.try_get("ended")).transpose()?.unwrap_or(0))
     }
 
@@ -54,13 +54,20 @@ impl Store {
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn vacuum_queue(&self, at_least: i64) -> Result<bool, StoreError> {
-        let rows = self.yard().await?.query(&sql::DEAD_ROWS, &[]).await?;
+        let rows = self.desk().await?.query(&sql::DEAD_ROWS, &[]).await?;
         let dead: i64 = rows.first().map(|row| row.try_get("dead_rows")).transpose()?.unwrap_or(0);
         if dead < at_least {
             return Ok(false);
         }
-        // A connection of its own: a vacuum takes longer than a pooled statement may.
-        self.direct_client().await?.batch_execute("vacuum (truncate off) deliveries").await?;
+        // A connection of its own: a vacuum takes longer than a pooled statement may. The
+        // lock goes with the session, so another replica does not vacuum at the same time.
+        let client = self.direct_client().await?;
+        let turn = client.query_one("select pg_try_advisory_lock(hashtext('postrider.vacuum'))", &[]).await?;
+        if !turn.try_get::<_, bool>(0)? {
+            return Ok(false);
+        }
+        client.batch_execute("set lock_timeout = '1s'").await?;
+        client.batch_execute("vacuum (truncate off) deliveries").await?;
         Ok(true)
     }
 }

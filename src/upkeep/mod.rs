@@ -1,8 +1,10 @@
 //! What keeps the database healthy without anybody asking: partitions ahead of time,
-//! parked deliveries that nobody holds any more, deliveries that are over, vacuum.
+//! parked deliveries that nobody holds any more or whose time is over, vacuum.
 //!
-//! Every `serve` and `worker` runs it; each statement takes an advisory try-lock of its
-//! own, so one process at a time does the work and none waits. A failure is logged and
+//! Every `serve` and `worker` runs it; releasing, expiring and vacuum take an advisory
+//! try-lock, so one process at a time does the work and none waits. Deliveries of deleted
+//! subscriptions need no sweep: status calls them cancelled at once, and the claim ends
+//! them when they fall due. A failure is logged and
 //! tried again at the next turn; nothing here is needed for correctness within a turn.
 
 use std::time::Duration;
@@ -16,18 +18,18 @@ use crate::telemetry::Metrics;
 
 /// Parked rows whose hold ended are released within this time.
 const TURN: Duration = Duration::from_secs(5);
-/// Turns between two vacuums of the queue.
-const VACUUM_TURNS: u64 = 3;
+/// Time between two vacuums of the queue, where there is something to vacuum.
+const VACUUM_INTERVAL: Duration = Duration::from_secs(15);
 /// Turns between two looks at the backlog.
 const BACKLOG_TURNS: u64 = 2;
 /// Turns between two looks for missing partitions: they stand a week ahead.
 const PARTITION_TURNS: u64 = 120;
 /// Finished rows from which a vacuum pays.
 const VACUUM_FROM_ROWS: i64 = 5_000;
-/// Most rows of one subscription that one statement releases.
-const RELEASE_ROWS: usize = 2_000;
-/// Most rows that one statement ends.
-const SWEEP_ROWS: usize = 5_000;
+/// Most rows of one subscription that one statement releases or ends.
+const BATCH_ROWS: usize = 2_000;
+/// Most times a statement is repeated in one turn while there is more for it to do.
+const REPEATS: usize = 200;
 /// How often the database's clock is read.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -47,6 +49,22 @@ pub struct Upkeep {
 impl Upkeep {
     /// Works turn by turn until told to stop.
     pub async fn run(self, stop: CancellationToken) {
+        tokio::join!(self.take_turns(&stop), self.vacuum(&stop));
+    }
+
+    /// As [`Upkeep::run`], and then waits: its end is not the end of those beside it.
+    pub async fn run_for_ever(self, stop: CancellationToken) {
+        self.run(stop).await;
+        std::future::pending().await
+    }
+
+    async fn vacuum(&self, stop: &CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(VACUUM_INTERVAL)).await.is_some() {
+            report("vacuum", self.store.vacuum_queue(VACUUM_FROM_ROWS).await.map(i64::from));
+        }
+    }
+
+    async fn take_turns(&self, stop: &CancellationToken) {
         let mut turns = interval(TURN);
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut turn = 0_u64;
@@ -59,13 +77,21 @@ impl Upkeep {
     /// One turn; the number decides which of the rarer jobs are done.
     pub async fn take_turn(&self, turn: u64) {
         let expired_before = EventId::floor(self.clock.now() - self.lifetime);
-        report("release", self.store.release_ownerless(RELEASE_ROWS).await);
-        report("sweep", self.store.sweep(expired_before, SWEEP_ROWS).await);
+        // Expired ones first: what is released is looked at by the claim once more.
+        for _ in 0..REPEATS {
+            let ended = self.store.expire_parked(expired_before, BATCH_ROWS).await;
+            if !report("expire", ended) {
+                break;
+            }
+        }
+        for _ in 0..REPEATS {
+            let released = self.store.release_ownerless(BATCH_ROWS).await;
+            if !report("release", released) {
+                break;
+            }
+        }
         if turn.is_multiple_of(PARTITION_TURNS) {
             report("partitions", self.store.ensure_partitions().await.map(i64::from));
-        }
-        if turn.is_multiple_of(VACUUM_TURNS) {
-            report("vacuum", self.store.vacuum_queue(VACUUM_FROM_ROWS).await.map(i64::from));
         }
         if turn.is_multiple_of(BACKLOG_TURNS) {
             self.measure_backlog().await;
@@ -95,10 +121,17 @@ pub async fn follow_clock(clock: Clock, store: Store, metrics: Metrics, stop: Ca
     }
 }
 
-fn report(job: &'static str, done: Result<i64, StoreError>) {
+/// Logs what a job did. Returns whether it may have more to do.
+fn report(job: &'static str, done: Result<i64, StoreError>) -> bool {
     match done {
-        Ok(0) => {}
-        Ok(count) => tracing::debug!(job, count, "upkeep"),
-        Err(error) => tracing::warn!(job, %error, "upkeep failed; trying again at the next turn"),
+        Ok(0) => false,
+        Ok(count) => {
+            tracing::debug!(job, count, "upkeep");
+            usize::try_from(count).unwrap_or(0) >= BATCH_ROWS
+        }
+        Err(error) => {
+            tracing::warn!(job, %error, "upkeep failed; trying again at the next turn");
+            false
+        }
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::floor::Floor;
+use super::outage::Outage;
 use super::{WorkerParts, unsent};
 use crate::domain::delivery::{DeliveryKey, Lease, Parcel, Report};
 use crate::domain::event_type::EventType;
@@ -20,8 +21,10 @@ use crate::store::{Claim, ClaimRequest, Claimed, StoreError};
 /// Due rows one claim may park or end beyond those it leases, so that a million rows of a
 /// sick receiver pass in seconds.
 const EXTRA_REACH: usize = 2_000;
-/// After an outage, how long lapsed leases are left alone: their owners record first.
-const LAPSED_GRACE: Duration = Duration::from_secs(5);
+/// Payload bytes that one claim should bring at most, judged by the last one's.
+const CLAIM_BYTES: usize = 16 << 20;
+/// Rows of the first claim, before anything is known of their size.
+const FIRST_CLAIM: usize = 64;
 
 /// What a claim brought.
 #[derive(Default)]
@@ -40,19 +43,22 @@ pub(super) struct Claimer {
     parts: WorkerParts,
     floor: Floor,
     reach: usize,
-    /// Set while claims fail; lapsed leases are taken again some time after it.
+    /// Most rows of the next claim; shrinks with large payloads and after failures, so that
+    /// a claim that is too large to arrive in time is followed by a smaller one.
+    batch_limit: usize,
+    outage: Outage,
+    /// Claims fail: told once.
     away: bool,
-    lapsed_from: Instant,
 }
 
 impl Claimer {
-    pub(super) fn new(parts: WorkerParts) -> Self {
-        Self { parts, floor: Floor::default(), reach: 0, away: false, lapsed_from: Instant::now() }
+    pub(super) fn new(parts: WorkerParts, outage: Outage) -> Self {
+        Self { parts, floor: Floor::default(), reach: 0, batch_limit: FIRST_CLAIM, outage, away: false }
     }
 
     /// Leases due deliveries for the free slots.
     pub(super) async fn claim(&mut self) -> Result<Batch, StoreError> {
-        let most = self.parts.slots.free();
+        let most = self.parts.slots.free().min(self.batch_limit);
         if most == 0 {
             return Ok(Batch { more: true, ..Batch::default() });
         }
@@ -64,10 +70,19 @@ impl Claimer {
         let lease = Lease { token: request.token, ends: started + self.parts.rules.lease };
         match self.parts.store.claim(&request).await {
             Ok(claim) => {
-                self.floor.learn(look, claim.reached, started.elapsed());
+                // A look that was not cut short saw everything that was due at its time.
+                let whole = claim.examined < request.reach;
+                let reached = if whole { claim.looked_at } else { claim.reached };
+                self.floor.learn(look, reached, started.elapsed());
                 Ok(self.batch(claim, &request, lease))
             }
+            Err(StoreError::NoPartition) => {
+                self.parts.store.ensure_partitions().await?;
+                Ok(Batch { more: true, ..Batch::default() })
+            }
             Err(error) => {
+                self.outage.note();
+                self.batch_limit = (self.batch_limit / 4).max(1);
                 if !std::mem::replace(&mut self.away, true) {
                     tracing::warn!(%error, "claiming fails until the database is available");
                 }
@@ -78,9 +93,10 @@ impl Claimer {
 
     fn request(&mut self, most: usize, floor: time::OffsetDateTime) -> ClaimRequest {
         let slots = &self.parts.slots;
-        // Half of a subscription's places per claim: one with fewer than half in flight then
-        // has room for its share, and those with more are few enough to be listed.
-        let half = slots.limits().per_subscription.div_ceil(2);
+        // A subscription with few slots taken has room for the rest; those with more are few
+        // enough to be listed, each with its own room.
+        let per_subscription = slots.limits().per_subscription;
+        let many = per_subscription.div_ceil(4);
         let lifetime = self.parts.rules.lifetime;
         ClaimRequest {
             most,
@@ -88,18 +104,19 @@ impl Claimer {
             token: LeaseToken::from(Uuid::new_v4()),
             lease: self.parts.rules.lease,
             floor,
-            take_lapsed: Instant::now() >= self.lapsed_from,
+            take_lapsed: self.outage.is_over(),
             max_attempts: self.parts.rules.retries.schedule.max_attempts(),
             expired_before: EventId::floor(self.parts.clock.now() - lifetime),
-            full: slots.busy(slots.limits().per_subscription - half + 1),
-            room: half,
+            busy: slots.busy(many),
+            room: per_subscription + 1 - many,
         }
     }
 
     fn batch(&mut self, claim: Claim, request: &ClaimRequest, lease: Lease) -> Batch {
         if std::mem::take(&mut self.away) {
-            self.lapsed_from = Instant::now() + LAPSED_GRACE;
+            tracing::info!("claiming works again");
         }
+        self.learn_size(&claim);
         if claim.cut_off > 0 {
             self.parts.metrics.cut_off.inc_by(claim.cut_off as u64);
             tracing::warn!(attempts = claim.cut_off, "took over attempts that a lost worker had begun");
@@ -118,8 +135,16 @@ impl Claimer {
         batch
     }
 
+    fn learn_size(&mut self, claim: &Claim) {
+        let bytes: usize = claim.claimed.iter().map(|claimed| claimed.payload.len()).sum();
+        let average = bytes / claim.claimed.len().max(1);
+        let fitting = CLAIM_BYTES / average.max(1);
+        self.batch_limit = self.batch_limit.saturating_mul(2).min(fitting).max(1);
+    }
+
     fn parcel(&self, claimed: Claimed, lease: Lease) -> Result<Parcel, Box<Report>> {
-        let Claimed { key, attempts, free_attempts, event_type, payload, target_url, secret } = claimed;
+        let Claimed { key, attempts, free_attempts, event_type, payload, target_url, secret, subscription_version } =
+            claimed;
         let opened = self.parts.keyring.open(&secret, place(key));
         let parcel = |secrets| Parcel {
             key,
@@ -128,6 +153,7 @@ impl Claimer {
             free_attempts,
             event_type: event_type.as_deref().and_then(|name| name.parse::<EventType>().ok()),
             payload: Bytes::from(payload),
+            subscription_version,
             destination: Arc::new(Destination { target: Target::stored(target_url), secrets }),
         };
         match opened {

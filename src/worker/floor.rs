@@ -59,7 +59,7 @@ impl Floor {
         }
     }
 
-    /// Learns from a look: the latest due time it saw, and what it cost.
+    /// Learns from a look: before which due time it left nothing, and what it cost.
     pub(super) fn learn(&mut self, look: Look, reached: Option<OffsetDateTime>, cost: Duration) {
         match look.reach {
             Reach::Full => {
@@ -69,9 +69,7 @@ impl Floor {
             Reach::Back => self.looked_back = Some(look.at),
             Reach::Recent => {}
         }
-        if let Some(reached) = reached {
-            self.reached = Some(reached);
-        }
+        self.reached = reached.or(self.reached);
     }
 }
 
@@ -111,10 +109,10 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_look_keeps_what_was_reached() {
+    fn a_look_that_found_all_there_was_moves_the_floor_to_its_own_time() {
         let (mut floor, now) = after_full_look(Duration::ZERO);
         let look = floor.next(DUE, now);
-        floor.learn(look, None, Duration::ZERO);
-        assert_eq!(floor.next(DUE, now).floor, DUE - SLACK);
+        floor.learn(look, Some(DUE + LOOK_BACK), Duration::ZERO);
+        assert_eq!(floor.next(DUE, now).floor, DUE + LOOK_BACK - SLACK);
     }
 }

@@ -9,6 +9,7 @@ mod claim;
 mod deliver;
 mod floor;
 mod listen;
+mod outage;
 mod parking;
 mod record;
 mod wake;
@@ -25,7 +26,7 @@ use uuid::Uuid;
 
 use crate::domain::delivery::{Parcel, Report};
 use crate::domain::handoff::HandoffReceiver;
-use crate::domain::id::WorkerId;
+use crate::domain::id::{SubscriptionId, WorkerId};
 use crate::domain::keyring::Keyring;
 use crate::domain::next_step::{NextStep, RetryPolicy};
 use crate::domain::slots::{Slot, Slots};
@@ -34,6 +35,7 @@ use crate::store::{Clock, Store, StoreError};
 use crate::telemetry::Metrics;
 use claim::Claimer;
 use deliver::Courier;
+use outage::Outage;
 use record::Recorder;
 use wake::Appetite;
 
@@ -115,7 +117,7 @@ impl Worker {
     /// # Errors
     /// [`StoreError`] when claiming or recording fails.
     pub async fn run_once(&self) -> Result<Round, StoreError> {
-        let mut claimer = Claimer::new(self.parts.clone());
+        let mut claimer = Claimer::new(self.parts.clone(), Outage::default());
         let batch = claimer.claim().await?;
         let claimed = batch.parcels.len();
         let mut reports = batch.unreadable;
@@ -143,12 +145,18 @@ impl Worker {
     pub async fn run(self, handoff: Option<HandoffReceiver>, wake: Arc<Notify>, stopping: Stopping) {
         let sending = TaskTracker::new();
         let wake = Wake::new(wake);
-        let (recorder, settled) = Recorder::new(self.parts.clone(), wake.clone());
-        let recording = tokio::spawn(recorder.run());
+        let outage = Outage::default();
+        let (recorder, settled) = Recorder::new(self.parts.clone(), wake.clone(), outage.clone());
+        let mut recording = tokio::spawn(recorder.run());
         let listening = tokio::spawn(listen::listen(self.parts.store.clone(), wake.clone()));
         let office = Office { courier: Arc::clone(&self.courier), sending: sending.clone(), settled };
         let receiving = handoff.map(|lane| tokio::spawn(receive(lane, office.clone())));
-        self.claim_until_stopped(&office, &wake, &stopping.token).await;
+        let claimer = Claimer::new(self.parts.clone(), outage);
+        tokio::select! {
+            () = self.claim_until_stopped(claimer, &office, &wake, &stopping.token) => {}
+            // Without a recorder every delivery would be sent again: stop at once.
+            _ = &mut recording => return tracing::error!("the recorder broke off"),
+        }
         listening.abort();
         let deadline = tokio::time::Instant::now() + stopping.grace;
         // The lane closes when intake is gone; what was given before is still sent.
@@ -167,14 +175,15 @@ impl Worker {
         }
     }
 
-    async fn claim_until_stopped(&self, office: &Office, wake: &Wake, stop: &CancellationToken) {
-        let mut claimer = Claimer::new(self.parts.clone());
+    async fn claim_until_stopped(&self, mut claimer: Claimer, office: &Office, wake: &Wake, stop: &CancellationToken) {
         let mut parking = parking::Parking::new(self.parts.clone(), self.id);
         while !stop.is_cancelled() {
             let more = match claimer.claim().await {
                 Ok(batch) => {
+                    let more = batch.more;
                     parking.remember(&batch.parked);
-                    office.dispatch(batch, &self.parts.slots, stop).await
+                    parking.remember(&office.dispatch(batch, &self.parts.slots, stop));
+                    more
                 }
                 Err(_) => false,
             };
@@ -202,9 +211,10 @@ struct Office {
 }
 
 impl Office {
-    /// Sends every parcel of a batch that has a slot and parks the rest. Returns whether
-    /// more may be due.
-    async fn dispatch(&self, batch: claim::Batch, slots: &Slots, stop: &CancellationToken) -> bool {
+    /// Sends every parcel of a batch that has a slot and parks the rest. Returns the
+    /// subscriptions of those.
+    fn dispatch(&self, batch: claim::Batch, slots: &Slots, stop: &CancellationToken) -> Vec<SubscriptionId> {
+        let mut parked = Vec::new();
         for report in batch.unreadable {
             self.settled.send(Settled { report, slot: None });
         }
@@ -215,10 +225,13 @@ impl Office {
                     self.settled.send(Settled { report: unsent(&parcel, NextStep::HandBack), slot: None })
                 }
                 Some(slot) => self.send(parcel, slot),
-                None => self.settled.send(Settled { report: unsent(&parcel, NextStep::Park), slot: None }),
+                None => {
+                    parked.push(parcel.key.subscription);
+                    self.settled.send(Settled { report: unsent(&parcel, NextStep::Park), slot: None });
+                }
             }
         }
-        batch.more
+        parked
     }
 
     fn send(&self, parcel: Parcel, mut slot: Slot) {
@@ -243,6 +256,7 @@ fn unsent(parcel: &Parcel, step: NextStep) -> Report {
     Report {
         key: parcel.key,
         token: parcel.lease.token,
+        subscription_version: parcel.subscription_version,
         event_type: parcel.event_type.clone(),
         attempts: Vec::new(),
         free_attempts: 0,

@@ -27,6 +27,9 @@ impl Parking {
     pub(super) fn remember(&mut self, parked: &[SubscriptionId]) {
         let before = self.parked.len();
         self.parked.extend(parked);
+        for subscription in parked {
+            self.parts.slots.note_parked(*subscription, true);
+        }
         if self.parked.len() > before {
             self.renewed = None;
         }
@@ -85,6 +88,7 @@ impl Parking {
         let emptied: Vec<_> = emptied.collect();
         for subscription in &emptied {
             self.parked.remove(subscription);
+            self.parts.slots.note_parked(*subscription, false);
         }
         if !emptied.is_empty() && self.parts.store.drop_holds(&emptied, self.owner).await.is_err() {
             tracing::debug!("holds were not dropped and will end by themselves");

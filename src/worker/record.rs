@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::outage::Outage;
 use super::{Settled, Wake, WorkerParts};
 use crate::domain::delivery::Report;
 use crate::domain::next_step::NextStep;
@@ -36,13 +37,14 @@ impl Inbox {
 pub(super) struct Recorder {
     parts: WorkerParts,
     wake: Wake,
+    outage: Outage,
     reports: UnboundedReceiver<Settled>,
 }
 
 impl Recorder {
-    pub(super) fn new(parts: WorkerParts, wake: Wake) -> (Self, Inbox) {
+    pub(super) fn new(parts: WorkerParts, wake: Wake, outage: Outage) -> (Self, Inbox) {
         let (sender, reports) = unbounded_channel();
-        (Self { parts, wake, reports }, Inbox(sender))
+        (Self { parts, wake, outage, reports }, Inbox(sender))
     }
 
     pub(super) async fn run(mut self) {
@@ -85,7 +87,9 @@ impl Recorder {
                     return self.set_alarms(&reports);
                 }
                 Err(StoreError::Deadlock) => {}
+                Err(StoreError::NoPartition) => self.make_partitions().await,
                 Err(error) if error.is_unavailable() => {
+                    self.outage.note();
                     if !std::mem::replace(&mut told, true) {
                         tracing::warn!(%error, reports = reports.len(), "outcomes wait to be recorded");
                     }
@@ -99,6 +103,13 @@ impl Recorder {
                     Box::pin(self.record(rest)).await;
                 }
             }
+        }
+    }
+
+    async fn make_partitions(&self) {
+        if let Err(error) = self.parts.store.ensure_partitions().await {
+            tracing::warn!(%error, "a partition of the log is missing and could not be made yet");
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use postrider::domain::id::EventId;
 use postrider::domain::slots::SlotLimits;
 use postrider::intake::Refusal;
 
@@ -120,7 +121,7 @@ async fn deliveries_of_a_disabled_subscription_are_held_and_released_when_it_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deliveries_of_a_deleted_subscription_are_cancelled_at_once_and_swept_away() {
+async fn deliveries_of_a_deleted_subscription_are_cancelled_at_once_and_end_when_they_fall_due() {
     let rig = Rig::new().await;
     let subscription = rig.subscription().await;
     rig.accept(&subscription, b"{}").await;
@@ -132,8 +133,9 @@ async fn deliveries_of_a_deleted_subscription_are_cancelled_at_once_and_swept_aw
     assert_eq!(rig.client.query_one(cancelled, &[]).await.unwrap().get::<_, i64>(0), 2);
     assert_eq!(rig.worker().run_once().await.unwrap().claimed, 0);
     assert_eq!(rig.count("deliveries").await, 1);
-    let long_ago = "00000000-0000-7000-8000-000000000000".parse().unwrap();
-    assert_eq!(rig.store().sweep(long_ago, 10).await.unwrap(), 1);
+    rig.sql(DUE_NOW).await;
+    assert_eq!(rig.worker().run_once().await.unwrap().claimed, 0);
+    assert_eq!(rig.count("deliveries").await, 0);
     assert_eq!(rig.client.query_one(cancelled, &[]).await.unwrap().get::<_, i64>(0), 2);
     assert!(rig.receiver.requests().is_empty());
 }
@@ -244,7 +246,51 @@ async fn a_full_subscription_is_parked_out_of_the_way_of_the_others() {
     assert!(rig.client.query_one(parked, &[]).await.unwrap().get::<_, i64>(0) > 30);
     let released = rig.store().release(&[(sick.id, 2)]).await.unwrap();
     assert_eq!(released, [(sick.id, 2)]);
-    assert_eq!(rig.worker().run_once().await.unwrap().claimed, 1);
+    assert_eq!(rig.worker().run_once().await.unwrap().claimed, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partly_busy_subscription_gets_exactly_the_room_it_has() {
+    let rig = Rig::with_slots(SlotLimits { total: 64, per_subscription: 8 }).await;
+    let subscription = rig.subscription().await;
+    let (intake, _) = rig.intake(false);
+    join_all((0..20).map(|_| submit(&intake, &subscription, b"{}", None))).await;
+    let elsewhere: Vec<_> = (0..5).map(|_| rig.parts.slots.take(subscription.id).unwrap()).collect();
+    assert_eq!(rig.worker().run_once().await.unwrap().claimed, 3);
+    let parked = "select count(*) from deliveries where held_for = 'in_flight'";
+    assert_eq!(rig.client.query_one(parked, &[]).await.unwrap().get::<_, i64>(0), 17);
+    drop(elsewhere);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_410_from_an_old_target_does_not_disable_the_new_one() {
+    let rig = Rig::new().await;
+    let subscription = rig.subscription().await;
+    rig.receiver.script([Reply::Status(410)]);
+    rig.receiver.hold();
+    rig.accept(&subscription, b"{}").await;
+    let worker = rig.worker();
+    let round = tokio::spawn(async move { worker.run_once().await.unwrap() });
+    rig.receiver.arrived(1).await;
+    rig.sql("update subscriptions set target_url = 'https://new.example.com/', version = version + 1").await;
+    rig.receiver.let_go();
+    assert_eq!(round.await.unwrap().recorded, 1);
+    assert!(rig.client.query_one("select is_active from subscriptions", &[]).await.unwrap().get::<_, bool>(0));
+    assert_eq!(rig.client.query_one("select reason from undelivered", &[]).await.unwrap().get::<_, &str>(0), "gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parked_delivery_expires_like_any_other() {
+    let rig = Rig::new().await;
+    let subscription = rig.subscription().await;
+    rig.accept(&subscription, b"{}").await;
+    rig.sql("update subscriptions set is_active = false").await;
+    rig.worker().run_once().await.unwrap();
+    let soon = EventId::floor(rig.parts.clock.now() + Duration::from_secs(1));
+    assert_eq!(rig.store().expire_parked(EventId::floor(time::OffsetDateTime::UNIX_EPOCH), 10).await.unwrap(), 0);
+    assert_eq!(rig.store().expire_parked(soon, 10).await.unwrap(), 1);
+    let row = rig.client.query_one("select status, reason from undelivered", &[]).await.unwrap();
+    assert_eq!((row.get(0), row.get(1)), ("expired", "lifetime"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

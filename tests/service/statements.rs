@@ -21,7 +21,7 @@ const LARGE: [&str; 6] = ["deliveries", "subscriptions", "events", "attempts", "
 const HOT: [(&str, &str, &str); 5] = [
     (
         "deliveries/claim",
-        "10, 10, gen_random_uuid(), 25, now() - interval '1 minute', true, 6, '00000000-0000-7000-8000-000000000000', '{}', 32",
+        "10, 10, gen_random_uuid(), 25, now() - interval '1 minute', true, 6, '00000000-0000-7000-8000-000000000000', '{}', '{}', 32",
         "deliveries_due",
     ),
     ("deliveries/release", "array[gen_random_uuid()], array[10], 'in_flight'", "deliveries_held"),
@@ -31,7 +31,7 @@ const HOT: [(&str, &str, &str); 5] = [
         "array[gen_random_uuid()], array[gen_random_uuid()], array[gen_random_uuid()], array[gen_random_uuid()], array['done'], \
          array[0], array[0], array[0], array[null], array[gen_random_uuid()], array[gen_random_uuid()], array[gen_random_uuid()], \
          array[gen_random_uuid()], array[null], array[1], array['delivered'], array[200], array[null], array[null::bytea], \
-         array[null], array[1], array[now()], array[gen_random_uuid()]",
+         array[null], array[1], array[now()], array[gen_random_uuid()], array[1]",
         "deliveries_pkey",
     ),
     (

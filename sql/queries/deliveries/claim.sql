@@ -2,9 +2,10 @@
 --   $1 most rows to lease, $2 most rows to examine, $3 lease token, $4 lease in seconds,
 --   $5 floor: nothing due before it is looked at, $6 whether to take lapsed leases,
 --   $7 attempts the schedule allows, $8 events with a smaller id have expired,
---   $9 subscriptions without a free slot here, $10 most rows of one subscription)
+--   busy subscriptions, one element each: $9 ids, $10 rows that there is room for;
+--   $11 most rows of any other subscription)
 -- Takes due deliveries, oldest first, whatever other claimers hold: leases up to $1 of them
--- to the token, parks those whose subscription is full here or disabled, ends those whose
+-- to the token, parks those whose subscription has no room here or is disabled, ends those whose
 -- subscription is deleted, whose time is over, or whose last attempt was cut off. A row
 -- found with a lapsed lease has its cut-off attempt logged as 'unknown'.
 -- Returns one row for each leased delivery with all that sending needs, and the summary of
@@ -47,10 +48,16 @@ judged as materialized (
             when due.event_id < $8::uuid then 'expired'
             when due.lease is not null and due.attempts - due.free_attempts >= $7::smallint then 'exhausted'
             when not s.is_active then 'disabled'
-            when due.subscription_id = any($9::uuid[]) then 'full'
             else 'ready'
-        end as verdict
+        end as verdict,
+        coalesce(busy.room, $11::integer) as room
     from due
+    left join lateral (
+        select b.room
+        from unnest($9::uuid[], $10::integer[]) as b (subscription_id, room)
+        where b.subscription_id = due.subscription_id
+        limit 1
+    ) as busy on true
     left join lateral (
         select x.id, x.is_active, x.deleted_at
         from subscriptions as x
@@ -70,6 +77,7 @@ ranked as materialized (
         judged.attempts,
         judged.free_attempts,
         judged.verdict,
+        judged.room,
         row_number() over (partition by judged.verdict, judged.subscription_id order by judged.next_attempt_at) as rank
     from judged
 ),
@@ -84,8 +92,8 @@ chosen as materialized (
         ranked.attempts,
         ranked.free_attempts,
         ranked.verdict,
-        ranked.verdict = 'ready' and ranked.rank <= $10::bigint as sendable,
-        sum(case when ranked.verdict = 'ready' and ranked.rank <= $10::bigint then 1 else 0 end)
+        ranked.verdict = 'ready' and ranked.rank <= ranked.room as sendable,
+        sum(case when ranked.verdict = 'ready' and ranked.rank <= ranked.room then 1 else 0 end)
             over (order by ranked.next_attempt_at, ranked.event_id, ranked.subscription_id) as position
     from ranked
 ),
@@ -107,7 +115,8 @@ parked as (
     where d.ctid = any(array(
         select c.place
         from chosen as c
-        where c.verdict = 'full' or (c.verdict = 'ready' and not c.sendable)
+        where c.verdict = 'ready'
+            and not c.sendable
     ))
     returning d.event_id, d.subscription_id
 ),
@@ -182,12 +191,17 @@ cut_off as (
 summary as materialized (
     select
         (select count(*) from due) as examined,
-        (select max(due.next_attempt_at) from due) as reached,
+        -- Everything due before this was taken or is another's.
+        coalesce(
+            (select min(c.next_attempt_at) from chosen as c where c.sendable and c.position > $1::bigint),
+            (select max(due.next_attempt_at) from due)
+        ) as reached,
         (select count(*) from cut_off) as cut_off,
         array(select distinct p.subscription_id from parked as p) as parked
 )
 select
     summary.examined,
+    now() as looked_at,
     summary.reached,
     summary.cut_off,
     summary.parked,
@@ -199,7 +213,8 @@ select
     e.event_type,
     e.payload,
     s.target_url,
-    s.secret
+    s.secret,
+    s.version
 from summary
 left join (
     leased as l
@@ -211,7 +226,7 @@ left join (
         limit 1
     ) as e
     cross join lateral (
-        select x.target_url, x.secret
+        select x.target_url, x.secret, x.version
         from subscriptions as x
         where x.tenant_id = l.tenant_id
             and x.id = l.subscription_id

@@ -1,22 +1,25 @@
 -- deliveries/record(
 --   deliveries, one element each: $1 tenants, $2 event ids, $3 subscriptions, $4 lease
 --     tokens, $5 steps ('done', 'retry', 'give_up', 'hand_back', 'park'), $6 delays in
---     seconds, $7 changes of attempts, $8 changes of free attempts, $9 reasons or null;
+--     seconds, $7 changes of attempts, $8 changes of free attempts, $9 reasons or null,
+--     $24 versions of the subscriptions they were sent to;
 --   attempts, one element each: $10 tenants, $11 event ids, $12 subscriptions,
 --     $13 ids, $14 event types or null, $15 numbers, $16 outcomes, $17 status codes or null,
 --     $18 messages or null, $19 bodies or null, $20 remote addresses or null,
 --     $21 durations in ms, $22 times, $23 lease tokens)
 -- Records a batch of outcomes in one commit. A row whose lease is no longer the token's
 -- changes nothing: its worker came late. Rows are locked in key order. Returns how many
--- deliveries were recorded, and the subscriptions that a 410 disabled.
+-- deliveries were recorded, and the subscriptions that a 410 disabled: those that still are
+-- what the request was sent to.
 -- "lateral" fixes the order of the joins: a plan made while the queue was empty would
 -- otherwise walk all of it later.
 with input as materialized (
-    select i.tenant_id, i.event_id, i.subscription_id, i.lease, i.step, i.delay, i.attempts, i.free_attempts, i.reason
+    select i.tenant_id, i.event_id, i.subscription_id, i.lease, i.step, i.delay, i.attempts, i.free_attempts, i.reason,
+        i.version
     from unnest(
         $1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::double precision[], $7::smallint[], $8::smallint[],
-        $9::text[]
-    ) as i (tenant_id, event_id, subscription_id, lease, step, delay, attempts, free_attempts, reason)
+        $9::text[], $24::bigint[]
+    ) as i (tenant_id, event_id, subscription_id, lease, step, delay, attempts, free_attempts, reason, version)
     order by i.tenant_id, i.event_id, i.subscription_id
 ),
 matched as materialized (
@@ -31,6 +34,7 @@ matched as materialized (
         i.attempts,
         i.free_attempts,
         i.reason,
+        i.version,
         d.attempts + i.attempts as attempts_made
     from input as i
     cross join lateral (
@@ -112,6 +116,7 @@ disabled as (
         version = s.version + 1,
         updated_at = now()
     where s.id = any(array(select m.subscription_id from matched as m where m.reason = 'gone'))
+        and ((s.id, s.version) in (select m.subscription_id, m.version from matched as m where m.reason = 'gone')) is true
         and s.is_active
         and s.deleted_at is null
     returning s.id

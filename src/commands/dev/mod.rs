@@ -123,6 +123,7 @@ fn prepare_blocking(folder: &Path, mut settings: Settings) -> Result<DevEnvironm
     settings.database_url = Some(cluster.url());
     settings.database_url_file = None;
     settings.database_direct_url = None;
+    settings.database_direct_url_file = None;
     Ok(DevEnvironment { settings, cluster, _lock: lock })
 }
 

@@ -51,6 +51,7 @@ fn parcel(url: &str) -> Parcel {
     let policy = TargetPolicy { allow_http: true, addresses: loopback() };
     let now = OffsetDateTime::now_utc();
     Parcel {
+        subscription_version: 1,
         key: DeliveryKey { tenant: TenantId::at(now), event: EventId::at(now), subscription: SubscriptionId::at(now) },
         lease: Lease { token: LeaseToken::at(now), ends: Instant::now() + AMPLE },
         attempt_number: 1,

@@ -1,0 +1,56 @@
+-- upkeep/expire_parked($1 events with a smaller id have expired, $2 most rows of each
+--   subscription and reason)
+-- Ends parked deliveries whose time is over; those that are due are ended by the claim. One
+-- process at a time does it. Returns how many deliveries ended.
+with recursive turn as materialized (
+    select pg_try_advisory_xact_lock(hashtext('postrider.expire_parked')) as mine
+),
+-- One index probe for each subscription and reason, however many rows are parked.
+parked as (
+    (
+        select d.subscription_id, d.held_for
+        from deliveries as d
+        where d.next_attempt_at = 'infinity'
+        order by d.subscription_id, d.held_for
+        limit 1
+    )
+    union all
+    select next.subscription_id, next.held_for
+    from parked as p
+    cross join lateral (
+        select d.subscription_id, d.held_for
+        from deliveries as d
+        where d.next_attempt_at = 'infinity'
+            and (d.subscription_id, d.held_for) > (p.subscription_id, p.held_for)
+        order by d.subscription_id, d.held_for
+        limit 1
+    ) as next
+),
+ended as (
+    delete from deliveries as d
+    where d.ctid = any(array(
+        select over.place
+        from parked as p
+        cross join lateral (
+            select x.ctid as place
+            from deliveries as x
+            where x.subscription_id = p.subscription_id
+                and x.held_for = p.held_for
+                and x.event_id < $1::uuid
+                and x.next_attempt_at = 'infinity'
+            order by x.event_id
+            limit $2::bigint
+            for update skip locked
+        ) as over
+        where (select turn.mine from turn)
+    ))
+    returning d.tenant_id, d.event_id, d.subscription_id, d.attempts
+),
+buried as (
+    insert into undelivered (tenant_id, event_id, subscription_id, status, reason, attempts)
+    select e.tenant_id, e.event_id, e.subscription_id, 'expired', 'lifetime', e.attempts
+    from ended as e
+    on conflict (tenant_id, event_id, subscription_id) do nothing
+)
+select count(*) as ended
+from ended;

@@ -1,0 +1,38 @@
+//! When the database was last away, as the parts of one worker saw it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// After an outage, how long lapsed leases are left alone: their owners record first, so
+/// that an outage does not turn every finished send into a duplicate.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The last failure to reach the database. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Outage(Arc<Mutex<Option<Instant>>>);
+
+impl Outage {
+    /// The database did not answer just now.
+    pub(super) fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether the last failure is long enough ago.
+    pub(super) fn is_over(&self) -> bool {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_none_or(|at| at.elapsed() >= GRACE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_remembered_by_every_clone() {
+        let outage = Outage::default();
+        assert!(outage.is_over());
+        outage.clone().note();
+        assert!(!outage.is_over());
+    }
+}
