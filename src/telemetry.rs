@@ -106,12 +106,20 @@ fn register<M: Collector + Clone + 'static>(registry: &Registry, metric: prometh
     metric
 }
 
+/// What is never logged, whatever the filter says.
+const DRIVER_FILTERS: [&str; 2] = ["tokio_postgres=info", "hyper_util=info"];
+
 /// Starts logging to standard error, for people or as one JSON object a line. A filter that cannot be read falls back to `info`.
 pub fn start_logging(filter: Option<&str>, as_json: bool) {
     // Each migration is announced by us; the library's own lines would say it twice.
     const DEFAULT_FILTER: &str = "info,refinery_core=warn";
     let filter =
         EnvFilter::try_new(filter.unwrap_or(DEFAULT_FILTER)).unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    // At debug the driver writes the parameters of every statement, payloads among them.
+    let filter = DRIVER_FILTERS.iter().fold(filter, |filter, directive| match directive.parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    });
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     // A second start in one process (tests) leaves the first in place.

@@ -5,6 +5,7 @@
 //! is judged again on a fresh one, so a change elsewhere never refuses a good event.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use poem::Request;
@@ -33,6 +34,8 @@ use headers::IngestHeaders;
 
 /// How often a changed subscription is read again before the request is given up.
 const TRIES: usize = 3;
+/// Most time between the end of a request and its answer; beyond it the answer is 503.
+const ANSWER_BUDGET: Duration = Duration::from_millis(1_900);
 
 /// The resource.
 pub(super) struct IngestApi(pub(super) Arc<Api>);
@@ -121,12 +124,15 @@ impl IngestApi {
             return Err(Problem::Unauthenticated);
         }
         let ingest_headers = IngestHeaders::read(headers)?;
+        let began = Instant::now();
         let mut seen = self.see(caller, id).await?;
         let signed = ingest_headers.is_signed();
         if !seen.is_fresh && check_open(&seen.subscription, caller, signed).is_err() {
             seen = self.see_fresh(caller, id).await?;
         }
         check_open(&seen.subscription, caller, signed)?;
+        // The body takes the producer's time, the rest takes ours.
+        let left = ANSWER_BUDGET.saturating_sub(began.elapsed());
         let limit = self.0.settings.max_payload_bytes;
         let body = match body::read(headers, body, limit).await {
             // A body too large to read is a signature that cannot be right.
@@ -136,7 +142,8 @@ impl IngestApi {
         let payload =
             body::check_json(headers).and_then(|()| Payload::parse(body.clone()).map_err(Problem::PayloadInvalid));
         let now_unix = self.0.clock.now().unix_timestamp();
-        self.submit(seen, id, &Arrived { caller, headers: ingest_headers, body, payload, now_unix }).await
+        let arrived = Arrived { caller, headers: ingest_headers, body, payload, now_unix };
+        tokio::time::timeout(left, self.submit(seen, id, &arrived)).await.unwrap_or(Err(Problem::Unavailable))
     }
 
     async fn submit(&self, mut seen: Seen, id: SubscriptionId, arrived: &Arrived<'_>) -> Result<Accepted, Problem> {
