@@ -159,5 +159,6 @@ async fn shutdown_finishes_what_is_under_way() {
     stream.write_all(b"{}").await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 422") && answer.contains("connection: close"), "{answer}");
+    // Read to its end: the connection was closed after the answer.
+    assert!(answer.starts_with("HTTP/1.1 422"), "{answer}");
 }
