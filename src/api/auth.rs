@@ -8,6 +8,7 @@ use poem::http::{HeaderMap, header};
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use tokio::sync::Semaphore;
 
 use super::problem::Problem;
 use crate::domain::api_key::{ApiKey, Scope};
@@ -21,6 +22,9 @@ const BELIEVED_FOR: Duration = Duration::from_secs(1);
 const ASKED_AFTER: Duration = Duration::from_millis(500);
 /// Most keys remembered.
 const MAX_KEYS: usize = 10_000;
+/// Most keys looked up at once: a stranger's invented ones wait for each other and leave
+/// connections to everybody else.
+const MAX_LOOKUPS: usize = 2;
 const SCHEME: &str = "api_key";
 
 /// Who asks, and what they may do.
@@ -40,6 +44,7 @@ pub(super) struct MaybeCaller(pub(super) Option<Caller>);
 pub(super) struct Keys {
     store: Store,
     known: Mutex<HashMap<ApiKeyId, Remembered>>,
+    lookups: Semaphore,
 }
 
 /// A key as it was read last.
@@ -52,7 +57,7 @@ struct Remembered {
 impl Keys {
     /// Keys of this store.
     pub(super) fn new(store: Store) -> Self {
-        Self { store, known: Mutex::default() }
+        Self { store, known: Mutex::default(), lookups: Semaphore::new(MAX_LOOKUPS) }
     }
 
     /// The caller of a request; `None` without a valid key.
@@ -81,7 +86,10 @@ impl Keys {
         if remembered.is_some() {
             return Ok(remembered);
         }
+        // Never closed; without a turn the pool's own limit would still hold.
+        let turn = self.lookups.acquire().await;
         let found = self.store.find_api_key(id).await?;
+        drop(turn);
         let mut known = self.lock();
         let Some(key) = &found else {
             known.remove(&id);
