@@ -107,7 +107,7 @@ fn register<M: Collector + Clone + 'static>(registry: &Registry, metric: prometh
 }
 
 /// What is never logged, whatever the filter says.
-const DRIVER_FILTERS: [&str; 2] = ["tokio_postgres=info", "hyper_util=info"];
+const DRIVER_FILTERS: [&str; 2] = ["tokio_postgres=warn", "hyper_util=info"];
 
 /// Starts logging to standard error, for people or as one JSON object a line. A filter that cannot be read falls back to `info`.
 pub fn start_logging(filter: Option<&str>, as_json: bool) {

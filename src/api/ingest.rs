@@ -30,7 +30,7 @@ use crate::intake::{Accepted, Refusal, Submission};
 
 mod headers;
 
-use headers::IngestHeaders;
+pub(super) use headers::IngestHeaders;
 
 /// How often a changed subscription is read again before the request is given up.
 const TRIES: usize = 3;

@@ -79,8 +79,8 @@ pub(super) struct LogAnswer {
     error_message: Option<String>,
     /// First 16 KiB of the answer's body, as text.
     response_body: Option<String>,
-    /// How long it took.
-    duration_ms: Option<i32>,
+    /// How long it took; 0 for an attempt whose end nobody saw.
+    duration_ms: i32,
     /// When it began.
     created_at: Moment,
     /// The event's payload as text; only with `include=payload`.

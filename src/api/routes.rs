@@ -18,7 +18,7 @@ use tracing::Instrument as _;
 use super::auth::{Caller, Keys};
 use super::courtesy::Courteous;
 use super::docs;
-use super::ingest::IngestApi;
+use super::ingest::{IngestApi, IngestHeaders};
 use super::logs::LogsApi;
 use super::problem::Problem;
 use super::request_id::{X_REQUEST_ID, request_id};
@@ -130,8 +130,9 @@ impl Routes {
         }
         match self.keys.caller(headers).await? {
             Some(caller) if caller.scope.allows(needed) => Ok(Some(caller)),
+            // A valid signature opens ingest by itself, whatever else comes with it.
+            _ if matches!(access, Access::KeyOrSignature(_)) && IngestHeaders::has_signature(headers) => Ok(None),
             Some(_) => Err(Problem::ScopeMissing),
-            None if matches!(access, Access::KeyOrSignature(_)) => Ok(None),
             None => Err(Problem::Unauthenticated),
         }
     }

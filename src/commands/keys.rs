@@ -7,6 +7,7 @@ use crate::config::Settings;
 use crate::domain::api_key::Scope;
 use crate::domain::id::ApiKeyId;
 use crate::store::Store;
+use time::format_description::well_known::Rfc3339;
 
 /// What to do with keys.
 #[derive(Debug, Subcommand)]
@@ -85,14 +86,15 @@ async fn create(store: &Store, create: &Create) -> Result<(), Failure> {
 async fn list(store: &Store, wanted: &List) -> Result<(), Failure> {
     for key in store.list_api_keys(wanted.tenant.as_deref()).await? {
         let state = if key.revoked_at.is_some() { "revoked" } else { "live" };
-        println!("{}  {:7}  {state:7}  {}  {}", key.id, key.scope.as_str(), key.created_at, key.tenant);
+        let created_at = key.created_at.format(&Rfc3339).unwrap_or_default();
+        println!("{}  {:7}  {state:7}  {created_at}  {}", key.id, key.scope.as_str(), key.tenant);
     }
     Ok(())
 }
 
 async fn revoke(store: &Store, wanted: &Revoke) -> Result<(), Failure> {
     if store.revoke_api_key(wanted.id).await? {
-        println!("key {} is revoked", wanted.id);
+        println!("key {} is revoked; within a second no replica takes it any more", wanted.id);
         return Ok(());
     }
     Err(Failure::new(format!("there is no live key {}", wanted.id)))

@@ -54,11 +54,11 @@ impl SignatureHeaders<'_> {
     pub fn verify(&self, secret: &Secret, body: &[u8], now_unix: i64) -> Result<(), InvalidSignature> {
         match (self.hub, self.id, self.timestamp, self.signature) {
             (Some(hub), ..) => verify_hub(secret, hub, body),
-            (None, None, None, None) => Err(InvalidSignature::Missing),
+            (None, _, _, None) => Err(InvalidSignature::Missing),
             (None, Some(id), Some(timestamp), Some(signature)) => {
                 verify_standard(secret, [id, timestamp, signature], body, now_unix)
             }
-            _ => Err(InvalidSignature::Missing),
+            _ => Err(InvalidSignature::Malformed),
         }
     }
 }
@@ -252,6 +252,8 @@ mod tests {
         for malformed in ["-1614265330", "1614265330.0", "now", "", "+1614265330"] {
             assert_eq!(verify(V1_ID, malformed, good, now), Err(InvalidSignature::Malformed), "{malformed}");
         }
+        let without_id = SignatureHeaders { timestamp: Some(&stamp), signature: Some(good), ..Default::default() };
+        assert_eq!(without_id.verify(&key, body, now), Err(InvalidSignature::Malformed));
         assert_eq!(verify("a.1614265330", &stamp, good, now), Err(InvalidSignature::Malformed));
     }
 

@@ -45,7 +45,7 @@ pub struct LoggedAttempt {
     /// First bytes of the answer's body.
     pub response_body: Option<Vec<u8>>,
     /// How long it took.
-    pub duration_ms: Option<i32>,
+    pub duration_ms: i32,
     /// When it began.
     pub created_at: OffsetDateTime,
     /// The event's bytes, where asked for and still there.

@@ -12,7 +12,7 @@ select
     a.status_code,
     a.error_message,
     a.response_body,
-    a.duration_ms,
+    coalesce(a.duration_ms, 0) as duration_ms,
     a.created_at,
     e.payload
 from attempts as a

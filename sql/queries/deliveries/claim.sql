@@ -182,7 +182,8 @@ cut_off as (
         c.attempts,
         'unknown',
         'unknown: the worker was lost before the outcome was recorded',
-        now()
+        -- About when it began: its lease was as long as the one that is given now.
+        least(now(), c.next_attempt_at - make_interval(secs => $4::double precision))
     from chosen as c
     where c.lease is not null
         and ((c.event_id, c.subscription_id) in (select t.event_id, t.subscription_id from touched as t)) is true

@@ -9,7 +9,7 @@ use crate::domain::signature::SignatureHeaders;
 
 /// The headers that ingest reads. Each may stand once: of two, a proxy and we might read
 /// different ones.
-pub(super) struct IngestHeaders<'a> {
+pub(in crate::api) struct IngestHeaders<'a> {
     event_type: Option<&'a [u8]>,
     idempotency_key: Option<&'a [u8]>,
     /// Whatever of a signature is there.
@@ -21,7 +21,7 @@ impl<'a> IngestHeaders<'a> {
         ["x-hub-signature-256", "webhook-id", "webhook-timestamp", "webhook-signature"];
 
     /// Whether there is anything of a signature.
-    pub(super) fn has_signature(headers: &HeaderMap) -> bool {
+    pub(in crate::api) fn has_signature(headers: &HeaderMap) -> bool {
         Self::SIGNATURES.iter().any(|name| headers.contains_key(*name))
     }
 
@@ -47,10 +47,9 @@ impl<'a> IngestHeaders<'a> {
         })
     }
 
-    /// Whether one of the two forms is there in full.
+    /// Whether a signature is there, be it whole or not.
     pub(super) fn is_signed(&self) -> bool {
-        let SignatureHeaders { hub, id, timestamp, signature } = self.signature;
-        hub.is_some() || (id.is_some() && timestamp.is_some() && signature.is_some())
+        self.signature.hub.is_some() || self.signature.signature.is_some()
     }
 
     /// The event's type.
