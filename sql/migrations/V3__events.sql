@@ -7,11 +7,11 @@ return (
     lpad(to_hex(floor(extract(epoch from at) * 1000)::bigint), 12, '0') || repeat('0', 20)
 )::uuid;
 
--- A new UUIDv7 of this moment, for rows made in SQL.
-create function uuid_v7() returns uuid
+-- A new UUIDv7 of a moment, for rows made in SQL.
+create function uuid_v7(at timestamptz default clock_timestamp()) returns uuid
 language sql volatile parallel safe
 return (
-    lpad(to_hex(floor(extract(epoch from clock_timestamp()) * 1000)::bigint), 12, '0')
+    lpad(to_hex(floor(extract(epoch from at) * 1000)::bigint), 12, '0')
     || '7' || substr(replace(gen_random_uuid()::text, '-', ''), 14, 19)
 )::uuid;
 

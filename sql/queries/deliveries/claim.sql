@@ -176,15 +176,22 @@ cut_off as (
     select
         c.tenant_id,
         c.subscription_id,
-        uuid_v7(),
+        uuid_v7(begun.at),
         c.event_id,
         (select e.event_type from events as e where e.tenant_id = c.tenant_id and e.id = c.event_id),
         c.attempts,
         'unknown',
         'unknown: the worker was lost before the outcome was recorded',
-        -- About when it began: its lease was as long as the one that is given now.
-        least(now(), c.next_attempt_at - make_interval(secs => $4::double precision))
+        begun.at
     from chosen as c
+    -- About when it began: its lease was as long as the one that is given now. After a long
+    -- standstill the partition of that day may be gone; yesterday's always stands.
+    cross join lateral (
+        select greatest(
+            now() - interval '12 hours',
+            least(now(), c.next_attempt_at - make_interval(secs => $4::double precision))
+        ) as at
+    ) as begun
     where c.lease is not null
         and ((c.event_id, c.subscription_id) in (select t.event_id, t.subscription_id from touched as t)) is true
     returning id
