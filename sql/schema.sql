@@ -199,6 +199,28 @@ CREATE TABLE public.idempotency_keys (
     fingerprint bytea NOT NULL,
     CONSTRAINT idempotency_keys_fingerprint_length CHECK ((octet_length(fingerprint) = 32))
 );
+CREATE VIEW public.parked_subscriptions AS
+ WITH RECURSIVE parked AS (
+        ( SELECT d.subscription_id,
+            d.held_for
+           FROM public.deliveries d
+          WHERE (d.next_attempt_at = 'infinity'::timestamp with time zone)
+          ORDER BY d.subscription_id, d.held_for
+         LIMIT 1)
+        UNION ALL
+         SELECT next.subscription_id,
+            next.held_for
+           FROM (parked p
+             CROSS JOIN LATERAL ( SELECT d.subscription_id,
+                    d.held_for
+                   FROM public.deliveries d
+                  WHERE ((d.next_attempt_at = 'infinity'::timestamp with time zone) AND (ROW(d.subscription_id, d.held_for) > ROW(p.subscription_id, p.held_for)))
+                  ORDER BY d.subscription_id, d.held_for
+                 LIMIT 1) next)
+        )
+ SELECT parked.subscription_id,
+    parked.held_for
+   FROM parked;
 CREATE TABLE public.tenants (
     id uuid NOT NULL,
     name text NOT NULL,

@@ -91,3 +91,29 @@ where a.outcome = 'delivered'
             and u.subscription_id = a.subscription_id
     )
 group by a.tenant_id, a.event_id, a.subscription_id;
+
+-- Which subscriptions have parked deliveries, and why: one index probe for each, however
+-- many rows are parked.
+create view parked_subscriptions as
+with recursive parked as (
+    (
+        select d.subscription_id, d.held_for
+        from deliveries as d
+        where d.next_attempt_at = 'infinity'
+        order by d.subscription_id, d.held_for
+        limit 1
+    )
+    union all
+    select next.subscription_id, next.held_for
+    from parked as p
+    cross join lateral (
+        select d.subscription_id, d.held_for
+        from deliveries as d
+        where d.next_attempt_at = 'infinity'
+            and (d.subscription_id, d.held_for) > (p.subscription_id, p.held_for)
+        order by d.subscription_id, d.held_for
+        limit 1
+    ) as next
+)
+select parked.subscription_id, parked.held_for
+from parked;

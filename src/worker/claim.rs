@@ -135,9 +135,13 @@ impl Claimer {
         batch
     }
 
+    /// An empty claim teaches nothing of the size of the next.
     fn learn_size(&mut self, claim: &Claim) {
+        if claim.claimed.is_empty() {
+            return;
+        }
         let bytes: usize = claim.claimed.iter().map(|claimed| claimed.payload.len()).sum();
-        let average = bytes / claim.claimed.len().max(1);
+        let average = bytes / claim.claimed.len();
         let fitting = CLAIM_BYTES / average.max(1);
         self.batch_limit = self.batch_limit.saturating_mul(2).min(fitting).max(1);
     }

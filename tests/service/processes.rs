@@ -107,6 +107,18 @@ async fn a_worker_killed_in_mid_attempt_loses_nothing_and_the_attempt_stands_as_
 async fn a_replica_killed_while_it_accepts_loses_nothing_that_it_answered() {
     let (database, receiver) = (Database::new().await, Receiver::new().await);
     let doomed = start("serve", &database).await;
+    kill_while_it_accepts(&database, &receiver, doomed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_killed_while_it_accepts_loses_nothing_that_it_answered() {
+    let (database, receiver) = (Database::new().await, Receiver::new().await);
+    let _worker = start("worker", &database).await;
+    let doomed = start("api", &database).await;
+    kill_while_it_accepts(&database, &receiver, doomed).await;
+}
+
+async fn kill_while_it_accepts(database: &Database, receiver: &Receiver, doomed: Postrider) {
     let http = doomed.http();
     let subscription = http.subscribe(&receiver.url()).await;
     let sending = {
@@ -120,8 +132,8 @@ async fn a_replica_killed_while_it_accepts_loses_nothing_that_it_answered() {
 
     let client = database.client().await;
     client.execute(LEASES_LAPSED, &[]).await.unwrap();
-    let _survivor = start("worker", &database).await;
-    all_arrived(&receiver, &accepted).await;
+    let _survivor = start("worker", database).await;
+    all_arrived(receiver, &accepted).await;
     let stored: i64 = client.query_one("select count(*) from events", &[]).await.unwrap().get(0);
     assert!(stored >= accepted.len() as i64);
 }

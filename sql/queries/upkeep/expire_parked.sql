@@ -2,35 +2,14 @@
 --   subscription and reason)
 -- Ends parked deliveries whose time is over; those that are due are ended by the claim. One
 -- process at a time does it. Returns how many deliveries ended.
-with recursive turn as materialized (
+with turn as materialized (
     select pg_try_advisory_xact_lock(hashtext('postrider.expire_parked')) as mine
-),
--- One index probe for each subscription and reason, however many rows are parked.
-parked as (
-    (
-        select d.subscription_id, d.held_for
-        from deliveries as d
-        where d.next_attempt_at = 'infinity'
-        order by d.subscription_id, d.held_for
-        limit 1
-    )
-    union all
-    select next.subscription_id, next.held_for
-    from parked as p
-    cross join lateral (
-        select d.subscription_id, d.held_for
-        from deliveries as d
-        where d.next_attempt_at = 'infinity'
-            and (d.subscription_id, d.held_for) > (p.subscription_id, p.held_for)
-        order by d.subscription_id, d.held_for
-        limit 1
-    ) as next
 ),
 ended as (
     delete from deliveries as d
     where d.ctid = any(array(
         select over.place
-        from parked as p
+        from parked_subscriptions as p
         cross join lateral (
             select x.ctid as place
             from deliveries as x

@@ -2,33 +2,12 @@
 -- Makes parked rows due whose reason no longer stands: an in-flight hold that nobody
 -- renews, a subscription that is active again. One process at a time does it; the others
 -- return nothing. Returns how many rows were released.
-with recursive turn as materialized (
+with turn as materialized (
     select pg_try_advisory_xact_lock(hashtext('postrider.release_ownerless')) as mine
-),
--- One index probe for each subscription and reason, however many rows are parked.
-parked as (
-    (
-        select d.subscription_id, d.held_for
-        from deliveries as d
-        where d.next_attempt_at = 'infinity'
-        order by d.subscription_id, d.held_for
-        limit 1
-    )
-    union all
-    select next.subscription_id, next.held_for
-    from parked as p
-    cross join lateral (
-        select d.subscription_id, d.held_for
-        from deliveries as d
-        where d.next_attempt_at = 'infinity'
-            and (d.subscription_id, d.held_for) > (p.subscription_id, p.held_for)
-        order by d.subscription_id, d.held_for
-        limit 1
-    ) as next
 ),
 ownerless as materialized (
     select p.subscription_id, p.held_for
-    from parked as p
+    from parked_subscriptions as p
     where (select turn.mine from turn)
         and case p.held_for
             when 'disabled' then exists (
