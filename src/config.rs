@@ -57,6 +57,12 @@ pub struct Settings {
     /// Most connections to PostgreSQL of this process, from 4 [default: 10]
     #[arg(long, env = "POSTRIDER_DB_POOL_SIZE", value_name = "POSTRIDER_DB_POOL_SIZE", global = true)]
     pub db_pool_size: Option<usize>,
+    /// Redis for copies of subscriptions, as a redis:// or rediss:// URL [default: none]
+    #[arg(long, env = "REDIS_URL", value_name = "REDIS_URL", hide_env_values = true, global = true)]
+    pub redis_url: Option<String>,
+    /// File to read REDIS_URL from
+    #[arg(long, env = "REDIS_URL_FILE", value_name = "REDIS_URL_FILE", global = true)]
+    pub redis_url_file: Option<PathBuf>,
     /// Whether to bring the schema up at start; false only checks it [default: true]
     #[arg(long, env = "POSTRIDER_MIGRATE", value_name = "POSTRIDER_MIGRATE", global = true)]
     pub migrate: Option<bool>,
@@ -230,6 +236,8 @@ pub struct DatabaseConfig {
 pub struct Config {
     /// PostgreSQL.
     pub database: DatabaseConfig,
+    /// Redis, where there is one.
+    pub redis_url: Option<Private>,
     /// Address of the API.
     pub listen: SocketAddr,
     /// Address of metrics and health.
@@ -304,6 +312,7 @@ impl Settings {
         rule((2..=64 << 20).contains(&max_payload_bytes), "POSTRIDER_MAX_PAYLOAD_BYTES", "must be from 2 to 67108864")?;
         Ok(Config {
             database: self.database()?,
+            redis_url: self.redis_url()?,
             listen: self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8_000))),
             ops_listen: self.ops_listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9_000))),
             auth: self.auth.unwrap_or(if development { AuthMode::Off } else { AuthMode::Keys }),
@@ -317,6 +326,10 @@ impl Settings {
             targets: self.targets(development),
             shutdown_grace,
         })
+    }
+
+    fn redis_url(&self) -> Result<Option<Private>, InvalidSetting> {
+        Ok(secret("REDIS_URL_FILE", self.redis_url.as_deref(), self.redis_url_file.as_deref())?.map(Private))
     }
 
     fn keyring(&self) -> Result<Keyring, InvalidSetting> {

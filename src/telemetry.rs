@@ -43,6 +43,10 @@ pub struct Metrics {
     pub connections: GaugeVec,
     /// Difference between this machine's clock and the database's, in seconds.
     pub clock_skew: Gauge,
+    /// Questions to Redis, by what came of them.
+    pub cache_requests: IntCounterVec,
+    /// Whether Redis is in use: 1 or 0; 0 where there is none.
+    pub cache_available: Gauge,
 }
 
 impl Metrics {
@@ -56,6 +60,10 @@ impl Metrics {
         for outcome in Outcome::ALL {
             attempts.with_label_values(&[outcome.as_str()]);
         }
+        let cache_requests = Opts::new(
+            "postrider_cache_requests_total",
+            "Questions to Redis: hit, miss, refused (not ours), failed, bypassed (Redis is away).",
+        );
         let connections = Opts::new("postrider_db_connections", "Connections to PostgreSQL, by state.");
         let counter = |name: &str, help: &str| register(&registry, IntCounter::new(name, help));
         let gauge = |name: &str, help: &str| register(&registry, Gauge::new(name, help));
@@ -81,6 +89,8 @@ impl Metrics {
             ),
             connections: register(&registry, GaugeVec::new(connections, &["state"])),
             clock_skew: gauge("postrider_clock_skew_seconds", "Difference between this clock and the database's."),
+            cache_requests: register(&registry, IntCounterVec::new(cache_requests, &["result"])),
+            cache_available: gauge("postrider_cache_available", "Whether Redis is in use: 1 or 0."),
             registry,
         }
     }

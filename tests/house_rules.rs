@@ -25,7 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("shutdown", &[]),
     ("store", &["domain"]),
     ("sender", &["domain"]),
-    ("subscriptions", &["domain", "store"]),
+    ("subscriptions", &["domain", "store", "telemetry"]),
     ("intake", &["domain", "store", "subscriptions", "telemetry"]),
     ("worker", &["domain", "store", "sender", "subscriptions", "telemetry"]),
     ("upkeep", &["domain", "store", "telemetry"]),
@@ -37,7 +37,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const MAX_CODE_LINES: usize = 300;
 /// Files that may be longer, each with its reason.
 const LONG_FILES: &[(&str, usize, &str)] =
-    &[("src/config.rs", 450, "every setting stands in one list, which is read as a document")];
+    &[("src/config.rs", 500, "every setting stands in one list, which is read as a document")];
 
 const DRAWERS: &[&str] = &["util", "utils", "helper", "helpers", "common", "misc", "shared", "types", "manager"];
 

@@ -175,8 +175,7 @@ impl IngestApi {
     }
 
     async fn see(&self, caller: Option<Caller>, id: SubscriptionId) -> Result<Seen, Problem> {
-        let copy = self.0.subscriptions.copy(id);
-        match copy.filter(|copy| caller.is_none_or(|caller| caller.tenant == copy.tenant)) {
+        match self.0.subscriptions.copy(caller.map(|caller| caller.tenant), id).await {
             Some(subscription) => Ok(Seen { subscription, is_fresh: false }),
             None => self.see_fresh(caller, id).await,
         }

@@ -19,7 +19,7 @@ use crate::domain::slots::Slots;
 use crate::intake::{Bell, Intake, IntakeParts};
 use crate::sender::{Sender, SenderConfig, own_addresses};
 use crate::store::{Clock, SchemaPolicy, Store, StoreConfig};
-use crate::subscriptions::Subscriptions;
+use crate::subscriptions::{Redis, Subscriptions};
 use crate::telemetry::Metrics;
 use crate::upkeep::{Upkeep, follow_clock};
 use crate::worker::{Stopping, Worker, WorkerParts, WorkerRules};
@@ -41,6 +41,7 @@ pub(super) struct Halves {
 struct Base {
     config: Config,
     store: Store,
+    redis: Option<Redis>,
     clock: Clock,
     metrics: Metrics,
     slots: Slots,
@@ -50,7 +51,7 @@ struct Base {
 
 /// Runs these halves until `stop` is cancelled and everything is finished.
 pub(super) async fn run(config: Config, halves: Halves, stop: CancellationToken) -> Result<(), Failure> {
-    let preparing = Base::prepare(config, stop.clone());
+    let preparing = Base::prepare(config, halves, stop.clone());
     let Some(base) = stop.run_until_cancelled(preparing).await.transpose()? else { return Ok(()) };
     let ops_listener = listen(base.config.ops_listen, "POSTRIDER_OPS_LISTEN").await?;
     let api_listener = if halves.api { Some(listen(base.config.listen, "POSTRIDER_LISTEN").await?) } else { None };
@@ -111,7 +112,7 @@ pub(super) fn store(config: &crate::config::DatabaseConfig) -> Result<Store, Fai
 }
 
 impl Base {
-    async fn prepare(mut config: Config, stop: CancellationToken) -> Result<Self, Failure> {
+    async fn prepare(mut config: Config, halves: Halves, stop: CancellationToken) -> Result<Self, Failure> {
         config.targets.addresses.own = own_addresses();
         raise_descriptor_limit();
         let store = store(&config.database)?;
@@ -120,7 +121,12 @@ impl Base {
         let clock = Clock::default();
         clock.measure(&store).await.map_err(Failure::from)?;
         let slots = Slots::new(config.slots);
-        Ok(Self { config, store, clock, metrics: Metrics::new(), slots, bell: Bell::default(), stop })
+        let metrics = Metrics::new();
+        // Only the API reads subscriptions by themselves; the worker gets them with its claims.
+        let redis_url = config.redis_url.as_ref().filter(|_| halves.api);
+        let redis = redis_url.map(|url| Redis::connect(&url.0, metrics.clone())).transpose();
+        let redis = redis.map_err(|rule| Failure::new(format!("REDIS_URL {rule}")))?;
+        Ok(Self { config, store, redis, clock, metrics, slots, bell: Bell::default(), stop })
     }
 
     fn start_worker(&self, lane: Option<HandoffReceiver>) -> tokio::task::JoinHandle<()> {
@@ -181,7 +187,7 @@ impl Base {
                 public_url: format!("http://localhost:{}", config.listen.port()),
             },
             store: self.store.clone(),
-            subscriptions: Subscriptions::new(self.store.clone(), Arc::clone(&config.keyring)),
+            subscriptions: Subscriptions::new(self.store.clone(), Arc::clone(&config.keyring), self.redis.clone()),
             intake,
             clock: self.clock.clone(),
         };

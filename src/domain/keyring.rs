@@ -10,6 +10,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hkdf::{HKDF_SHA256, Prk, Salt};
 
 use super::id::{SubscriptionId, TenantId};
 use super::secret::Secret;
@@ -22,6 +23,8 @@ pub const MASTER_KEY_BYTES: usize = 32;
 pub const MAX_KEY_ID_BYTES: usize = 32;
 
 const FORMAT: u8 = 1;
+/// Keeps what is derived from a master key apart from the key's own use.
+const ENVELOPE_SALT: &[u8] = b"postrider envelope 1";
 
 /// Why a list of master keys is refused. Key material is never repeated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,7 +75,15 @@ impl Place {
 
 /// The master keys by id: the first seals, all open.
 pub struct Keyring {
-    keys: Vec<(String, LessSafeKey)>,
+    keys: Vec<MasterKey>,
+}
+
+/// One master key, ready for its two uses.
+pub(super) struct MasterKey {
+    pub(super) id: String,
+    sealing: LessSafeKey,
+    /// From which keys of single envelopes are derived.
+    pub(super) deriving: Prk,
 }
 
 impl Keyring {
@@ -81,7 +92,7 @@ impl Keyring {
     /// # Errors
     /// [`InvalidKeyring`] names the entry, counted from 1, and the rule.
     pub fn parse(list: &str) -> Result<Self, InvalidKeyring> {
-        let mut keys: Vec<(String, LessSafeKey)> = Vec::new();
+        let mut keys: Vec<MasterKey> = Vec::new();
         for (index, entry) in list.split(',').map(str::trim).filter(|entry| !entry.is_empty()).enumerate() {
             let position = index + 1;
             let (id, encoded) = entry.split_once(':').ok_or(InvalidKeyring::Entry(position))?;
@@ -91,10 +102,11 @@ impl Keyring {
             }
             let bytes = STANDARD.decode(encoded).map_err(|_| InvalidKeyring::Key(position))?;
             let key = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| InvalidKeyring::Key(position))?;
-            if keys.iter().any(|(known, _)| known == id) {
+            if keys.iter().any(|known| known.id == id) {
                 return Err(InvalidKeyring::Duplicate(position));
             }
-            keys.push((id.to_owned(), LessSafeKey::new(key)));
+            let deriving = Salt::new(HKDF_SHA256, ENVELOPE_SALT).extract(&bytes);
+            keys.push(MasterKey { id: id.to_owned(), sealing: LessSafeKey::new(key), deriving });
         }
         if keys.is_empty() { Err(InvalidKeyring::Empty) } else { Ok(Self { keys }) }
     }
@@ -106,17 +118,18 @@ impl Keyring {
 
     /// Seals a secret for its place. The nonce must be random and never used before.
     pub fn seal(&self, secret: &Secret, place: Place, nonce: [u8; NONCE_BYTES]) -> Vec<u8> {
-        let (id, key) = self.keys.first().expect("a parsed keyring has at least one key");
+        let MasterKey { id, sealing, .. } = self.first();
         let mut sealed = vec![FORMAT, u8::try_from(id.len()).expect("key ids are at most 32 bytes")];
         sealed.extend_from_slice(id.as_bytes());
         sealed.extend_from_slice(&nonce);
         let mut body = secret.reveal().as_bytes().to_vec();
-        key.seal_in_place_append_tag(
-            Nonce::assume_unique_for_key(nonce),
-            Aad::from(place.associated_data()),
-            &mut body,
-        )
-        .expect("AES-GCM seals anything shorter than 64 GiB");
+        sealing
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(place.associated_data()),
+                &mut body,
+            )
+            .expect("AES-GCM seals anything shorter than 64 GiB");
         sealed.extend_from_slice(&body);
         sealed
     }
@@ -133,20 +146,28 @@ impl Keyring {
         }
         let (id, rest) = rest.split_at_checked(usize::from(*id_length)).ok_or(CannotOpen::Damaged)?;
         let (nonce, body) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(CannotOpen::Damaged)?;
-        let key = self.keys.iter().find(|(known, _)| known.as_bytes() == id).map(|(_, key)| key);
-        let key = key.ok_or_else(|| CannotOpen::UnknownKey(String::from_utf8_lossy(id).into_owned()))?;
+        let key = self.named(id).ok_or_else(|| CannotOpen::UnknownKey(String::from_utf8_lossy(id).into_owned()))?;
         let mut body = body.to_vec();
         let text = key
+            .sealing
             .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(place.associated_data()), &mut body)
             .map_err(|_| CannotOpen::Damaged)?;
         let text = std::str::from_utf8(text).map_err(|_| CannotOpen::Damaged)?;
         Secret::parse(text).map_err(|_| CannotOpen::Damaged)
     }
+
+    pub(super) fn first(&self) -> &MasterKey {
+        self.keys.first().expect("a parsed keyring has at least one key")
+    }
+
+    pub(super) fn named(&self, id: &[u8]) -> Option<&MasterKey> {
+        self.keys.iter().find(|key| key.id.as_bytes() == id)
+    }
 }
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.keys.iter().map(|(id, _)| id)).finish()
+        f.debug_list().entries(self.keys.iter().map(|key| &key.id)).finish()
     }
 }
 

@@ -10,6 +10,7 @@ pub mod attempt;
 pub mod backoff;
 pub mod delivery;
 pub mod duration;
+pub mod envelope;
 pub mod event;
 pub mod event_type;
 pub mod handoff;

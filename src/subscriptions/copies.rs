@@ -24,11 +24,11 @@ impl Copies {
         self.lock().get(&id).cloned()
     }
 
-    /// Keeps this version, unless a newer one is there.
-    pub(super) fn keep(&self, subscription: &Arc<Subscription>) {
+    /// Keeps this version, unless it or a newer one is there. Returns whether it was news.
+    pub(super) fn keep(&self, subscription: &Arc<Subscription>) -> bool {
         let mut by_id = self.lock();
         if by_id.get(&subscription.id).is_some_and(|kept| kept.version >= subscription.version) {
-            return;
+            return false;
         }
         if by_id.len() >= MAX_COPIES {
             // Which one goes does not matter: it is read again when it is needed.
@@ -36,6 +36,7 @@ impl Copies {
             victim.map(|id| by_id.remove(&id));
         }
         by_id.insert(subscription.id, Arc::clone(subscription));
+        true
     }
 
     /// Forgets the copy.

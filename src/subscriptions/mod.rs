@@ -1,9 +1,14 @@
 //! Subscriptions as the rest of the service sees them: opened, parsed, and copied near.
 //!
-//! PostgreSQL is the truth; what is kept here saves reads and decides nothing. Secrets are
-//! sealed and opened here, so no other part holds the master keys.
+//! PostgreSQL is the truth; what is kept here, in this process and in Redis where there is
+//! one, saves reads and decides nothing. Secrets are sealed and opened here, so no other
+//! part holds the master keys.
 
+mod cached;
 mod copies;
+mod redis;
+
+pub use redis::Redis;
 
 use std::sync::Arc;
 
@@ -28,6 +33,7 @@ pub struct Subscriptions {
     store: Store,
     keyring: Arc<Keyring>,
     copies: Arc<Copies>,
+    redis: Option<Redis>,
 }
 
 /// What the owner of a subscription decides.
@@ -48,15 +54,20 @@ pub struct Choices {
 }
 
 impl Subscriptions {
-    /// Subscriptions of this store, their secrets sealed with this keyring.
-    pub fn new(store: Store, keyring: Arc<Keyring>) -> Self {
-        Self { store, keyring, copies: Arc::default() }
+    /// Subscriptions of this store, their secrets sealed with this keyring, with copies in
+    /// Redis where there is one.
+    pub fn new(store: Store, keyring: Arc<Keyring>, redis: Option<Redis>) -> Self {
+        Self { store, keyring, copies: Arc::default(), redis }
     }
 
-    /// The copy in this process, if there is one. It may be out of date: accept on it, and
-    /// refuse only on a fresh one.
-    pub fn copy(&self, id: SubscriptionId) -> Option<Arc<Subscription>> {
-        self.copies.get(id)
+    /// A copy from near by, this process or Redis; `None` where there is none, or none of
+    /// the given tenant. It may be out of date: accept on it, and refuse only on a fresh one.
+    pub async fn copy(&self, tenant: Option<TenantId>, id: SubscriptionId) -> Option<Arc<Subscription>> {
+        let copy = match self.copies.get(id) {
+            Some(copy) => Some(copy),
+            None => self.redis_copy(id).await,
+        };
+        copy.filter(|copy| tenant.is_none_or(|tenant| copy.tenant == tenant))
     }
 
     /// The subscription as it stands in PostgreSQL now; `None` when it is unknown, deleted,
@@ -80,9 +91,36 @@ impl Subscriptions {
             }
             return Ok(None);
         };
+        let news = self.redis.as_ref().map(|redis| (redis, cached::encode(&self.keyring, &row, random())));
         let subscription = Arc::new(self.open(row)?);
-        self.copies.keep(&subscription);
+        if self.copies.keep(&subscription)
+            && let Some((redis, copy)) = news
+        {
+            redis.put(id, &copy).await;
+        }
         Ok(Some(subscription))
+    }
+
+    /// What Redis has, if it is what was put there: anything else is taken away.
+    async fn redis_copy(&self, id: SubscriptionId) -> Option<Arc<Subscription>> {
+        let redis = self.redis.as_ref()?;
+        let copy = redis.get(id).await?;
+        let opened = cached::decode(&self.keyring, id, &copy).and_then(|row| self.open(row).ok());
+        redis.count_found(opened.is_some());
+        let Some(subscription) = opened.map(Arc::new) else {
+            redis.forget(id).await;
+            return None;
+        };
+        self.copies.keep(&subscription);
+        Some(subscription)
+    }
+
+    /// A written row makes what Redis has old. Readers that put an old one back in between
+    /// are found out by its version.
+    async fn forget_in_redis(&self, id: SubscriptionId) {
+        if let Some(redis) = &self.redis {
+            redis.forget(id).await;
+        }
     }
 
     /// A page of a tenant's subscriptions, newest first, below the id `before`.
@@ -128,6 +166,7 @@ impl Subscriptions {
             let choices = change(&current)?;
             let row = self.seal(Place { tenant, subscription: id }, current.version, &choices);
             if let Some(written) = self.store.replace_subscription(&row).await? {
+                self.forget_in_redis(id).await;
                 return Ok(Some(self.written(row, choices, written)));
             }
         }
@@ -143,6 +182,7 @@ impl Subscriptions {
         let cancelled = self.store.delete_subscription(tenant, id).await?;
         if cancelled.is_some() {
             self.copies.forget(id);
+            self.forget_in_redis(id).await;
         }
         Ok(cancelled)
     }

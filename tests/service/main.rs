@@ -14,5 +14,6 @@ mod listen;
 mod outage;
 mod processes;
 mod queue;
+mod redis_cache;
 mod schema;
 mod statements;

@@ -186,7 +186,7 @@ fn api_over(store: &Store, auth_required: bool) -> Api {
             public_url: "http://localhost:8000".to_owned(),
         },
         store: store.clone(),
-        subscriptions: Subscriptions::new(store.clone(), Arc::new(keyring)),
+        subscriptions: Subscriptions::new(store.clone(), Arc::new(keyring), None),
         intake: Intake::start(IntakeParts {
             store: store.clone(),
             clock: Clock::default(),

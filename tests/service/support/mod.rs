@@ -5,6 +5,7 @@ pub(crate) mod database;
 pub(crate) mod http;
 pub(crate) mod process;
 pub(crate) mod receiver;
+pub(crate) mod redis;
 pub(crate) mod rig;
 pub(crate) mod snapshot;
 pub(crate) mod wait;
