@@ -5,6 +5,7 @@
 
 pub mod bench;
 pub mod dev;
+mod doctor;
 pub mod keys;
 pub mod listen;
 pub mod migrate;
@@ -48,6 +49,8 @@ enum Command {
     /// API keys of tenants
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Looks at settings, database, Redis and names, and says what to do
+    Doctor,
     /// Prints the OpenAPI document
     Openapi,
     /// Loads a private service and prints latencies, rates and costs
@@ -121,6 +124,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Dev => develop(settings).await,
         Command::Listen(listen) => receive(listen).await,
         Command::Keys(keys) => keys::run(&settings, &keys).await,
+        Command::Doctor => doctor::run(&settings).await,
         Command::Openapi => {
             println!("{}", api::openapi_document());
             Ok(())

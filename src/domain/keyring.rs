@@ -156,6 +156,11 @@ impl Keyring {
         Secret::parse(text).map_err(|_| CannotOpen::Damaged)
     }
 
+    /// Ids of the keys: the first seals.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|key| key.id.as_str())
+    }
+
     pub(super) fn first(&self) -> &MasterKey {
         self.keys.first().expect("a parsed keyring has at least one key")
     }

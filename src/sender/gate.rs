@@ -74,7 +74,7 @@ impl Gate {
     }
 
     /// The addresses of the URI's host, all of which may be dialled.
-    async fn judged(&self, uri: &Uri) -> Result<Vec<IpAddr>, Outcome> {
+    pub(super) async fn judged(&self, uri: &Uri) -> Result<Vec<IpAddr>, Outcome> {
         let host = uri.host().ok_or(Outcome::BlockedAddress)?;
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         match bare.unwrap_or(host).parse::<IpAddr>() {

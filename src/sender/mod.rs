@@ -25,6 +25,7 @@ use crate::domain::address::AddressPolicy;
 use crate::domain::attempt::Answer;
 use crate::domain::delivery::Parcel;
 use crate::domain::outcome::Outcome;
+use crate::domain::target::Target;
 
 use client::DeliveryClient;
 use connection::Usage;
@@ -52,6 +53,15 @@ pub struct SenderConfig {
     pub addresses: Arc<AddressPolicy>,
     /// Kept-alive connections per host.
     pub max_idle_per_host: usize,
+}
+
+/// The addresses to which a target leads, all of which may be dialled; nothing is dialled.
+///
+/// # Errors
+/// The outcome that an attempt would meet.
+pub async fn addresses_of(target: &Target, addresses: Arc<AddressPolicy>) -> Result<Vec<IpAddr>, Outcome> {
+    let uri = target.as_str().parse().map_err(|_| Outcome::BlockedAddress)?;
+    Gate::new(addresses).judged(&uri).await
 }
 
 /// Sends deliveries. Clones share connections and limits; a changed address policy takes

@@ -99,6 +99,14 @@ impl Store {
         Ok(applied)
     }
 
+    /// The version of the schema, 0 for none, and the one this program knows.
+    ///
+    /// # Errors
+    /// [`MigrateError`] when the database does not answer.
+    pub async fn schema_version(&self) -> Result<(i32, i32), MigrateError> {
+        Ok((found_version(&self.direct_client().await?).await?, known_version()))
+    }
+
     /// Makes the partitions around today that are missing; returns how many it made.
     ///
     /// # Errors

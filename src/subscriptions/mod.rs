@@ -8,7 +8,7 @@ mod cached;
 mod copies;
 mod redis;
 
-pub use redis::Redis;
+pub use redis::{Redis, time_redis};
 
 use std::sync::Arc;
 

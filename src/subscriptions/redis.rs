@@ -50,14 +50,7 @@ impl Redis {
     /// # Errors
     /// The rule that the URL breaks; the URL itself, which may hold a password, is not in it.
     pub fn connect(url: &str, metrics: Metrics) -> Result<Self, &'static str> {
-        let refused = "must be redis://user:password@host:port/database, rediss:// for TLS, or unix:///path";
-        let info = url.into_connection_info().map_err(|_| refused)?;
-        let client = Client::open(info).map_err(|_| refused)?;
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(1)
-            .set_connection_timeout(Some(CONNECT_LIMIT))
-            .set_response_timeout(Some(CONNECT_LIMIT));
-        let connection = ConnectionManager::new_lazy_with_config(client, config).map_err(|_| refused)?;
+        let connection = manager(url)?;
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
         let state = State { answers: AtomicBool::new(false), metrics, ended, _guard: guard };
@@ -148,6 +141,31 @@ impl Redis {
     fn count(&self, found: &str) {
         self.state.metrics.cache_requests.with_label_values(&[found]).inc();
     }
+}
+
+/// How long a Redis at this URL takes for an answer on an open connection.
+///
+/// # Errors
+/// Why there is none, in a sentence.
+pub async fn time_redis(url: &str) -> Result<Duration, String> {
+    let connection = manager(url).map_err(|rule| format!("REDIS_URL {rule}"))?;
+    let ask = async || within::<()>(CONNECT_LIMIT, &cmd("PING"), &connection).await;
+    ask().await.map_err(|problem| problem.to_string())?;
+    let began = std::time::Instant::now();
+    ask().await.map_err(|problem| problem.to_string())?;
+    Ok(began.elapsed())
+}
+
+/// A connection that is made when it is first needed, and again when it broke.
+fn manager(url: &str) -> Result<ConnectionManager, &'static str> {
+    let refused = "must be redis://user:password@host:port/database, rediss:// for TLS, or unix:///path";
+    let info = url.into_connection_info().map_err(|_| refused)?;
+    let client = Client::open(info).map_err(|_| refused)?;
+    let config = ConnectionManagerConfig::new()
+        .set_number_of_retries(1)
+        .set_connection_timeout(Some(CONNECT_LIMIT))
+        .set_response_timeout(Some(CONNECT_LIMIT));
+    ConnectionManager::new_lazy_with_config(client, config).map_err(|_| refused)
 }
 
 impl std::fmt::Debug for Redis {

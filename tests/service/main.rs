@@ -10,6 +10,7 @@ mod api_logs;
 mod api_subscriptions;
 mod api_wire;
 mod dev;
+mod doctor;
 mod listen;
 mod outage;
 mod processes;

@@ -1,0 +1,287 @@
+//! What a replica would meet in PostgreSQL.
+
+use super::Finding;
+use crate::config::Config;
+use crate::store::{Clock, MAX_SKEW, OldSnapshot, QueueSize, ServerFacts, Store, StoreError};
+
+/// Oldest server that is supported.
+const OLDEST_VERSION: i32 = 150_000;
+/// Age from which a transaction is in the way of the queue.
+const OLD_SECONDS: f64 = 60.0;
+/// Clock difference from which it is worth a word.
+const NOTABLE_SKEW_SECONDS: f64 = 1.0;
+/// What a pending delivery takes in the table, in bytes, with room for its versions.
+const ROW_BYTES: i64 = 400;
+/// Size below which a table is not called bloated.
+const SMALL_TABLE_BYTES: i64 = 64 << 20;
+/// How long the oldest due delivery may wait before it is worth a word.
+const NOTABLE_WAIT_SECONDS: f64 = 60.0;
+
+/// Everything about the database, as far as it can be reached.
+pub(super) async fn look(store: &Store, config: &Config) -> Vec<Finding> {
+    let facts = match store.server_facts().await {
+        Ok(facts) => facts,
+        Err(error) => {
+            let advice = "check DATABASE_URL, that PostgreSQL runs and lets this host in, and POSTRIDER_DB_PREPARE behind a pooler";
+            return vec![Finding::problem("database", error.to_string(), advice)];
+        }
+    };
+    let mut findings = of_server(&facts, config.database.pool_size);
+    findings.push(of_clock(store).await);
+    findings.push(or_problem("transactions", store.old_snapshots(OLD_SECONDS).await.map(|held| of_snapshots(&held))));
+    let schema = of_schema(store).await;
+    let is_usable = schema.advice.is_none();
+    findings.push(schema);
+    if is_usable {
+        findings.push(or_problem("queue", store.queue_size().await.map(of_queue)));
+        findings.push(or_problem(
+            "backlog",
+            store.backlog().await.map(|backlog| of_backlog(backlog.pending, backlog.oldest_due_seconds)),
+        ));
+        let ids: Vec<&str> = config.keyring.ids().collect();
+        findings.push(or_problem("master keys", store.sealed_with().await.map(|used| of_seals(&used, &ids))));
+    }
+    findings
+}
+
+fn or_problem(about: &'static str, looked: Result<Finding, StoreError>) -> Finding {
+    looked.unwrap_or_else(|error| {
+        Finding::problem(
+            about,
+            error.to_string(),
+            "run postrider doctor again; if it stays, look at the log of PostgreSQL",
+        )
+    })
+}
+
+fn of_server(facts: &ServerFacts, pool_size: usize) -> Vec<Finding> {
+    let mut findings = vec![Finding::ok("database", format!("PostgreSQL {}", facts.version))];
+    let problems = [
+        (facts.version_number < OLDEST_VERSION, format!("PostgreSQL {} is too old", facts.version), "use 15 or newer"),
+        (!facts.fsync, "fsync is off: a crash can lose or damage what was accepted".to_owned(), "set fsync = on"),
+        (
+            !facts.full_page_writes,
+            "full_page_writes is off: a crash can damage tables".to_owned(),
+            "set full_page_writes = on",
+        ),
+        (
+            !matches!(facts.synchronous_commit.as_str(), "on" | "remote_apply"),
+            format!("synchronous_commit is {} on our connections", facts.synchronous_commit),
+            "connect so that connection options reach PostgreSQL (DATABASE_URL past the pooler, or the pooler's ignore list)",
+        ),
+        (facts.is_replica, "this server only repeats another one".to_owned(), "let DATABASE_URL name the primary"),
+        (
+            facts.encoding != "UTF8",
+            format!("the database's encoding is {}", facts.encoding),
+            "create the database with encoding UTF8",
+        ),
+    ];
+    let bad = problems.into_iter().filter(|(is_so, ..)| *is_so);
+    findings.extend(bad.map(|(_, says, advice)| Finding::problem("database", says, advice)));
+    if !facts.autovacuum {
+        findings.push(Finding::warning(
+            "database",
+            "autovacuum is off: the log's tables are never analysed",
+            "set autovacuum = on",
+        ));
+    }
+    findings.push(of_connections(facts, pool_size));
+    findings
+}
+
+fn of_connections(facts: &ServerFacts, pool_size: usize) -> Finding {
+    let says =
+        format!("{} of {} in use; a replica opens up to {pool_size} and two", facts.connections, facts.max_connections);
+    let free = i64::from(facts.max_connections) - facts.connections;
+    if free >= i64::try_from(pool_size).unwrap_or(i64::MAX) + 2 {
+        return Finding::ok("connections", says);
+    }
+    Finding::warning(
+        "connections",
+        says,
+        "raise max_connections, lower POSTRIDER_DB_POOL_SIZE, or put a pooler between",
+    )
+}
+
+async fn of_clock(store: &Store) -> Finding {
+    let clock = Clock::default();
+    match clock.measure(store).await {
+        Err(error) => Finding::problem("clock", error.to_string(), "events are not accepted until this is right"),
+        Ok(()) => judge_skew(clock.skew().as_secs_f64()),
+    }
+}
+
+fn judge_skew(seconds: f64) -> Finding {
+    let says = format!("{seconds:.3} s from the database's");
+    let advice = "run an NTP client on both machines; signatures carry the time, and receivers refuse old ones";
+    if seconds > MAX_SKEW.as_secs_f64() {
+        return Finding::problem("clock", format!("{says}: events are refused"), advice);
+    }
+    if seconds > NOTABLE_SKEW_SECONDS { Finding::warning("clock", says, advice) } else { Finding::ok("clock", says) }
+}
+
+async fn of_schema(store: &Store) -> Finding {
+    match store.schema_version().await {
+        Err(error) => {
+            Finding::problem("schema", error.to_string(), "check DATABASE_DIRECT_URL, which migrations and LISTEN use")
+        }
+        Ok((found, known)) => judge_schema(found, known),
+    }
+}
+
+fn judge_schema(found: i32, known: i32) -> Finding {
+    let says = format!("version {found}");
+    match found {
+        _ if found == known => Finding::ok("schema", says),
+        0 => Finding::problem("schema", "there is none yet", "run: postrider migrate"),
+        _ if found < known => {
+            Finding::problem("schema", format!("{says}, this postrider needs {known}"), "run: postrider migrate")
+        }
+        _ => Finding::warning("schema", format!("{says}, this postrider knows {known}"), "start a newer postrider"),
+    }
+}
+
+fn of_snapshots(held: &[OldSnapshot]) -> Finding {
+    let Some(oldest) = held.first() else {
+        return Finding::ok("transactions", format!("none older than {OLD_SECONDS} s, as far as this role may see"));
+    };
+    let since = oldest.seconds.map_or_else(String::new, |seconds| format!(" for {:.0} min", seconds / 60.0));
+    let says = format!(
+        "{} keep finished rows from being removed, the oldest{since}: {} {} ({})",
+        held.len(),
+        oldest.kind,
+        oldest.name,
+        oldest.detail
+    );
+    let advice = match oldest.kind.as_str() {
+        "transaction" => format!("end it if nobody needs it: select pg_terminate_backend({})", oldest.name),
+        "prepared" => format!("end it if nobody needs it: rollback prepared '{}'", oldest.name),
+        _ => format!("let its reader catch up, or drop it: select pg_drop_replication_slot('{}')", oldest.name),
+    };
+    Finding::warning("transactions", says, advice)
+}
+
+fn of_queue(size: QueueSize) -> Finding {
+    const MIB: i64 = 1 << 20;
+    let says = format!(
+        "{} pending and {} finished rows in {} MiB, indexes {} MiB",
+        size.live_rows,
+        size.dead_rows,
+        size.table_bytes / MIB,
+        size.index_bytes / MIB
+    );
+    let bloated =
+        size.table_bytes > SMALL_TABLE_BYTES && size.table_bytes > (size.live_rows + size.dead_rows) * ROW_BYTES;
+    let unvacuumed = size.dead_rows > 100_000 && size.dead_rows > size.live_rows;
+    if unvacuumed {
+        let advice = "look for old transactions above; then run: vacuum (verbose, truncate off) deliveries";
+        return Finding::warning("queue", format!("{says}: vacuum does not keep up"), advice);
+    }
+    if bloated {
+        let advice = "it is reused as the queue fills; to give it back, in a quiet moment: vacuum full deliveries (locks the queue for seconds)";
+        return Finding::warning("queue", format!("{says}: most of it is empty"), advice);
+    }
+    Finding::ok("queue", says)
+}
+
+fn of_backlog(pending: i64, oldest_due_seconds: f64) -> Finding {
+    let says = format!("{pending} pending, the oldest due one waits for {oldest_due_seconds:.0} s");
+    if oldest_due_seconds <= NOTABLE_WAIT_SECONDS {
+        return Finding::ok("backlog", says);
+    }
+    Finding::warning(
+        "backlog",
+        says,
+        "see that a `serve` or `worker` runs (postrider_in_flight in /metrics), or start more of them",
+    )
+}
+
+fn of_seals(used: &[(String, i64)], ids: &[&str]) -> Finding {
+    let missing: Vec<String> = used
+        .iter()
+        .filter(|(id, _)| !ids.contains(&id.as_str()))
+        .map(|(id, count)| format!("{count} with '{id}'"))
+        .collect();
+    if missing.is_empty() {
+        let count: i64 = used.iter().map(|(_, count)| count).sum();
+        return Finding::ok("master keys", format!("open the secrets of all {count} subscriptions"));
+    }
+    Finding::problem(
+        "master keys",
+        format!("secrets of subscriptions are sealed with keys that are not among them: {}", missing.join(", ")),
+        "put the missing keys back into POSTRIDER_MASTER_KEYS, after the one that seals",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Level;
+    use super::*;
+
+    fn facts() -> ServerFacts {
+        ServerFacts {
+            version_number: 150_018,
+            version: "15.18".to_owned(),
+            fsync: true,
+            full_page_writes: true,
+            synchronous_commit: "on".to_owned(),
+            autovacuum: true,
+            max_connections: 100,
+            connections: 10,
+            is_replica: false,
+            encoding: "UTF8".to_owned(),
+        }
+    }
+
+    fn worst(facts: &ServerFacts) -> Level {
+        of_server(facts, 10).iter().map(|finding| finding.level).max().unwrap()
+    }
+
+    #[test]
+    fn a_server_as_it_should_be_has_no_findings_and_each_fault_has_one() {
+        assert_eq!(worst(&facts()), Level::Ok);
+        let faults: [fn(&mut ServerFacts); 6] = [
+            |facts| facts.version_number = 140_000,
+            |facts| facts.fsync = false,
+            |facts| facts.full_page_writes = false,
+            |facts| facts.synchronous_commit = "off".to_owned(),
+            |facts| facts.is_replica = true,
+            |facts| facts.encoding = "LATIN1".to_owned(),
+        ];
+        for (number, fault) in faults.iter().enumerate() {
+            let mut facts = facts();
+            fault(&mut facts);
+            assert_eq!(worst(&facts), Level::Problem, "fault {number}");
+        }
+        assert_eq!(worst(&ServerFacts { connections: 95, ..facts() }), Level::Warning);
+    }
+
+    #[test]
+    fn a_master_key_that_is_missing_is_named_with_what_it_closes() {
+        let used = [("main".to_owned(), 3), ("old".to_owned(), 2)];
+        assert_eq!(of_seals(&used, &["main", "old"]).level, Level::Ok);
+        let finding = of_seals(&used, &["main"]);
+        assert_eq!(finding.level, Level::Problem);
+        assert!(finding.says.contains("2 with 'old'"), "{finding}");
+    }
+
+    #[test]
+    fn clocks_schemas_and_backlogs_are_judged_by_how_much_they_hurt() {
+        let levels = |seconds| judge_skew(seconds).level;
+        assert_eq!([levels(0.01), levels(3.0), levels(130.0)], [Level::Ok, Level::Warning, Level::Problem]);
+        let levels = |found| judge_schema(found, 7).level;
+        assert_eq!(
+            [levels(7), levels(8), levels(6), levels(0)],
+            [Level::Ok, Level::Warning, Level::Problem, Level::Problem]
+        );
+        assert_eq!([of_backlog(9, 2.0).level, of_backlog(9, 600.0).level], [Level::Ok, Level::Warning]);
+    }
+
+    #[test]
+    fn a_queue_that_vacuum_cannot_clean_or_that_is_mostly_empty_is_a_warning() {
+        let size = |live_rows, dead_rows, table_bytes| QueueSize { live_rows, dead_rows, table_bytes, index_bytes: 0 };
+        assert_eq!(of_queue(size(1_000, 10, 1 << 20)).level, Level::Ok);
+        assert!(of_queue(size(1_000, 900_000, 400 << 20)).says.contains("does not keep up"));
+        assert!(of_queue(size(1_000, 10, 400 << 20)).says.contains("most of it is empty"));
+    }
+}

@@ -1,0 +1,92 @@
+//! `postrider doctor`: looks at settings, database, Redis and names as a replica would meet
+//! them, and says what to do. Changes nothing.
+
+mod database;
+mod network;
+mod settings;
+
+use std::fmt;
+
+use super::{Failure, replica};
+use crate::config::{Profile, Settings};
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    Ok,
+    /// It works, and will hurt.
+    Warning,
+    /// postrider cannot work like this.
+    Problem,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Finding {
+    level: Level,
+    about: &'static str,
+    says: String,
+    /// What to do about it.
+    advice: Option<String>,
+}
+
+impl Finding {
+    fn ok(about: &'static str, says: impl Into<String>) -> Self {
+        Self { level: Level::Ok, about, says: says.into(), advice: None }
+    }
+
+    fn warning(about: &'static str, says: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { level: Level::Warning, about, says: says.into(), advice: Some(advice.into()) }
+    }
+
+    fn problem(about: &'static str, says: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { level: Level::Problem, about, says: says.into(), advice: Some(advice.into()) }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let level = match self.level {
+            Level::Ok => "ok",
+            Level::Warning => "warning",
+            Level::Problem => "PROBLEM",
+        };
+        write!(f, "{level:8} {:13} {}", self.about, self.says)?;
+        match &self.advice {
+            Some(advice) => write!(f, "\n{:22} -> {advice}", ""),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] when there is a problem, after all findings were printed.
+pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
+    let config = match settings.resolve(Profile::Production) {
+        Ok(config) => config,
+        Err(invalid) => {
+            let advice = "every setting is described in .env.example and by: postrider serve --help";
+            return conclude(&[Finding::problem("settings", invalid.to_string(), advice)]);
+        }
+    };
+    let mut findings = settings::look(&config);
+    let store = replica::store(&config.database)?;
+    let (database, redis) = tokio::join!(database::look(&store, &config), network::look_at_redis(&config));
+    findings.extend(database);
+    findings.push(redis);
+    findings.push(network::look_up_targets(&store, &config).await);
+    store.close();
+    conclude(&findings)
+}
+
+fn conclude(findings: &[Finding]) -> Result<(), Failure> {
+    for finding in findings {
+        println!("{finding}");
+    }
+    let count = |level| findings.iter().filter(|finding| finding.level == level).count();
+    let (problems, warnings) = (count(Level::Problem), count(Level::Warning));
+    println!("\n{problems} problems, {warnings} warnings");
+    if problems == 0 { Ok(()) } else { Err(Failure::new("there are problems".to_owned())) }
+}

@@ -1,0 +1,77 @@
+//! What can be said of the settings alone.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::Finding;
+use crate::config::{AuthMode, Config};
+
+/// What is valid and still likely to be a mistake.
+pub(super) fn look(config: &Config) -> Vec<Finding> {
+    let keys: Vec<&str> = config.keyring.ids().collect();
+    let sealing = keys.first().copied().unwrap_or_default();
+    let says = format!("valid; secrets are sealed with master key '{sealing}', {} in all", keys.len());
+    let mut findings = vec![Finding::ok("settings", says)];
+    findings.extend(open_api(config.auth, config.listen));
+    findings.extend(open_targets(config));
+    findings.extend(schedule_beyond_lifetime(config));
+    findings
+}
+
+fn open_api(auth: AuthMode, listen: SocketAddr) -> Option<Finding> {
+    (auth == AuthMode::Off && !listen.ip().is_loopback()).then(|| {
+        Finding::warning(
+            "keys",
+            format!("POSTRIDER_AUTH is off and the API listens on {listen}: whoever reaches it owns everything"),
+            "set POSTRIDER_AUTH=keys and make one with: postrider keys create --tenant NAME",
+        )
+    })
+}
+
+fn open_targets(config: &Config) -> Option<Finding> {
+    let open = [
+        (config.targets.allow_http, "POSTRIDER_ALLOW_HTTP lets events travel unencrypted"),
+        (config.targets.addresses.opens_something(), "POSTRIDER_ALLOW_TARGETS opens networks that are not public"),
+    ];
+    let open: Vec<&str> = open.iter().filter(|(is_open, _)| *is_open).map(|(_, says)| *says).collect();
+    (!open.is_empty()).then(|| {
+        Finding::warning(
+            "targets",
+            open.join("; "),
+            "right for trying things and for receivers of your own, wrong where strangers subscribe",
+        )
+    })
+}
+
+fn schedule_beyond_lifetime(config: &Config) -> Option<Finding> {
+    let schedule = &config.retries.schedule;
+    let total: Duration = (1..schedule.max_attempts()).filter_map(|made| schedule.delay_after(made)).sum();
+    (total > config.delivery_lifetime).then(|| {
+        Finding::warning(
+            "retries",
+            format!(
+                "the retry schedule takes {} h, and deliveries expire after {} h: its end is never reached",
+                hours(total),
+                hours(config.delivery_lifetime)
+            ),
+            "raise POSTRIDER_DELIVERY_LIFETIME or shorten POSTRIDER_RETRY_SCHEDULE",
+        )
+    })
+}
+
+fn hours(duration: Duration) -> u64 {
+    duration.as_secs() / 3_600
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_api_is_a_warning_unless_only_this_machine_reaches_it() {
+        let everywhere: SocketAddr = "0.0.0.0:8000".parse().unwrap();
+        assert!(open_api(AuthMode::Off, everywhere).is_some());
+        assert!(open_api(AuthMode::Keys, everywhere).is_none());
+        assert!(open_api(AuthMode::Off, "127.0.0.1:8000".parse().unwrap()).is_none());
+    }
+}

@@ -1,0 +1,80 @@
+//! `postrider doctor` says what is wrong and what to do, and is silent about secrets.
+
+use postrider::domain::keyring::Keyring;
+
+use crate::support::database::Database;
+use crate::support::process::{Start, program};
+use crate::support::redis::RedisServer;
+
+/// What it printed, and whether it was content.
+async fn doctor(url: &str, settings: &[(&str, &str)]) -> (String, bool) {
+    let asked = program("doctor", url).envs(settings.iter().copied()).output().await.unwrap();
+    (String::from_utf8(asked.stdout).unwrap(), asked.status.success())
+}
+
+fn line<'a>(said: &'a str, about: &str) -> &'a str {
+    let found = said.lines().find(|line| line.get(9..).is_some_and(|rest| rest.starts_with(about)));
+    found.unwrap_or_else(|| panic!("nothing about {about}:\n{said}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_healthy_installation_has_no_problem() {
+    let (database, redis) = (Database::new().await, RedisServer::start().await);
+    let (said, content) = doctor(&database.url(), &[("REDIS_URL", &redis.url())]).await;
+    // The tests' own server runs without fsync, which is found.
+    assert!(!content);
+    assert!(said.contains("PROBLEM  database      fsync is off"), "{said}");
+    assert!(said.contains("-> set fsync = on"), "{said}");
+    for about in ["settings", "database", "connections", "clock", "schema", "queue", "backlog", "master keys", "redis"]
+    {
+        assert!(line(&said, about).starts_with("ok "), "{said}");
+    }
+    assert!(line(&said, "targets").starts_with("warning"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_database_is_told_to_be_migrated() {
+    let database = Database::empty().await;
+    let (said, content) = doctor(&database.url(), &[]).await;
+    assert!(!content);
+    assert!(line(&said, "schema").starts_with("PROBLEM"), "{said}");
+    assert!(said.contains("-> run: postrider migrate"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_was_forgotten_is_named() {
+    let database = Database::new().await;
+    let client = database.client().await;
+    client.batch_execute("set application_name = 'forgotten'; begin; select 1").await.unwrap();
+    // Its age is moved by asking for younger ones, not by waiting.
+    let old = database.store().old_snapshots(0.0).await.unwrap();
+    let forgotten = old.iter().find(|held| held.detail.starts_with("forgotten of postgres")).unwrap();
+    assert_eq!((forgotten.kind.as_str(), forgotten.seconds.is_some()), ("transaction", true));
+    assert!(line(&doctor(&database.url(), &[]).await.0, "transactions").starts_with("ok "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn subscriptions_of_a_master_key_that_is_gone_and_names_that_lead_nowhere_are_found() {
+    let database = Database::new().await;
+    let api = Start::new("api", database.url()).ready().await;
+    api.http().subscribe("http://127.0.0.1:9100/secret-path").await;
+    api.http().subscribe("https://nowhere.invalid/secret-path").await;
+    let other = Keyring::entry("other", [8; 32]);
+    let (said, content) = doctor(&database.url(), &[("POSTRIDER_MASTER_KEYS", &other)]).await;
+    assert!(!content);
+    assert!(line(&said, "master keys").contains("2 with 'test'"), "{said}");
+    assert!(line(&said, "names").contains("https://nowhere.invalid/"), "{said}");
+    assert!(!said.contains("secret-path") && !said.contains("127.0.0.1:9100"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_reached_or_read_is_a_sentence_and_not_a_crash() {
+    let (said, content) =
+        doctor("postgres://postgres:hunter2@%2Fnowhere/nothing", &[("REDIS_URL", "unix:///nowhere")]).await;
+    assert!(!content);
+    assert!(line(&said, "database").starts_with("PROBLEM") && line(&said, "redis").starts_with("warning"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+    let (said, content) = doctor("postgres://localhost/x", &[("POSTRIDER_LEASE", "1s")]).await;
+    assert!(!content);
+    assert!(line(&said, "settings").contains("POSTRIDER_LEASE must be at least"), "{said}");
+}
