@@ -9,6 +9,7 @@ mod auth;
 mod body;
 mod courtesy;
 mod docs;
+mod head_limit;
 mod ingest;
 mod logs;
 mod page;

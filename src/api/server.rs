@@ -22,12 +22,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Api;
+use super::head_limit::{HeadClock, Watched};
 use super::routes::Routes;
 
 /// Most connections at once; further ones wait in the listener's backlog.
 const MAX_CONNECTIONS: usize = 1_024;
-/// Most time for a request's header, and for an idle connection.
-const HEADER_LIMIT: Duration = Duration::from_secs(10);
+/// Most time that a connection idles between two requests. Above the 60 s of common load
+/// balancers, so that they close first and never send into a connection that is going.
+const IDLE_LIMIT: Duration = Duration::from_secs(75);
 /// Most header fields; more is answered 431.
 const MAX_HEADERS: usize = 100;
 /// Most bytes of a request's head that are buffered. Above the 64 KiB that `routes` allows
@@ -86,20 +88,31 @@ async fn connection(stream: TcpStream, remote: SocketAddr, routes: Arc<Routes>, 
     let _best_effort = stream.set_nodelay(true);
     let local = LocalAddr(stream.local_addr().unwrap_or(remote).into());
     let remote = RemoteAddr(remote.into());
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let routes = Arc::clone(&routes);
+    let clock = HeadClock::start();
+    let stream = Watched { stream, clock: clock.clone() };
+    let service = service_fn(|request: hyper::Request<Incoming>| {
+        clock.answering();
+        let (routes, clock) = (Arc::clone(&routes), clock.clone());
         let request = poem::Request::from((request, local.clone(), remote.clone(), Scheme::HTTP));
-        async move { Ok::<_, Infallible>(hyper::Response::from(routes.get_response(request).await)) }
+        async move {
+            let answer = hyper::Response::from(routes.get_response(request).await);
+            clock.answered();
+            Ok::<_, Infallible>(answer)
+        }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_LIMIT)
+        .header_read_timeout(IDLE_LIMIT)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_BUFFER_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
+        () = clock.overrun() => {
+            tracing::debug!("a connection was closed: its head took too long");
+            return;
+        }
         () = shutdown.cancelled() => {
             serving.as_mut().graceful_shutdown();
             serving.await
