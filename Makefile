@@ -4,7 +4,7 @@ BIN = $(or $(CARGO_TARGET_DIR),target)/debug/postrider
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run demo test check fmt docs bench chaos ci image
+.PHONY: help setup run demo test check lint fmt docs bench chaos ci image
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
@@ -27,6 +27,9 @@ check: ## formatting, lints, house rules
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo test --quiet --test house_rules
+
+lint: ## look at the image, the compose file and the scripts
+	@deploy/lint
 
 fmt: ## format the code
 	cargo fmt

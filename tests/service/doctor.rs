@@ -18,7 +18,7 @@ fn line<'a>(said: &'a str, about: &str) -> &'a str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_healthy_installation_has_no_problem() {
+async fn what_is_healthy_is_said_in_a_line_and_a_server_without_fsync_is_found() {
     let (database, redis) = (Database::new().await, RedisServer::start().await);
     let (said, content) = doctor(&database.url(), &[("REDIS_URL", &redis.url())]).await;
     // The tests' own server runs without fsync, which is found.

@@ -197,14 +197,13 @@ fn of_backlog(pending: i64, oldest_due_seconds: f64) -> Finding {
 }
 
 fn of_seals(used: &[(String, i64)], ids: &[&str]) -> Finding {
-    let missing: Vec<String> = used
-        .iter()
-        .filter(|(id, _)| !ids.contains(&id.as_str()))
-        .map(|(id, count)| format!("{count} with '{id}'"))
-        .collect();
+    let named = |(id, count): &(String, i64)| format!("{count} with '{id}'");
+    let missing: Vec<String> = used.iter().filter(|(id, _)| !ids.contains(&id.as_str())).map(named).collect();
     if missing.is_empty() {
         let count: i64 = used.iter().map(|(_, count)| count).sum();
-        return Finding::ok("master keys", format!("open the secrets of all {count} subscriptions"));
+        let by_key: Vec<String> = used.iter().map(named).collect();
+        let says = format!("open the secrets of all {count} subscriptions, {}", by_key.join(", "));
+        return Finding::ok("master keys", says.trim_end_matches(", "));
     }
     Finding::problem(
         "master keys",
