@@ -270,6 +270,14 @@ fn query_style(source: &Source) -> Violations {
     if !source.text.starts_with(&format!("-- {name}(")) {
         say(&format!("opens with `-- {name}(parameters with units)`: file, query and store function share one name"));
     }
+    violations.extend(statement_style(source));
+    violations
+}
+
+/// What every statement keeps to, of the program or for its readers.
+fn statement_style(source: &Source) -> Violations {
+    let mut violations = Vec::new();
+    let mut say = |what: &str| violations.push(format!("{}: {what}", source.path));
     let sql = bare_sql(&source.text);
     if sql.trim_end().matches(';').count() != 1 || !sql.trim_end().ends_with(';') {
         say("is exactly one statement and ends with `;`: it is prepared as a whole");
@@ -281,6 +289,17 @@ fn query_style(source: &Source) -> Violations {
     let flat = sql.split_whitespace().collect::<Vec<_>>().join(" ");
     if flat.contains("select *") || flat.contains(".*") || flat.contains("returning *") {
         say("names no columns: `*` changes its meaning when a column is added, and cached plans break");
+    }
+    violations
+}
+
+/// A ready query says what it answers before it asks.
+fn ready_query_style(source: &Source) -> Violations {
+    let name = source.path.trim_start_matches("sql/").trim_end_matches(".sql");
+    let mut violations = statement_style(source);
+    let question = source.text.lines().next().unwrap_or_default();
+    if !question.starts_with(&format!("-- {name}: ")) || !question.ends_with('?') {
+        violations.push(format!("{}: opens with `-- {name}: the question that it answers?`", source.path));
     }
     violations
 }
@@ -371,6 +390,11 @@ fn every_query_is_one_named_statement_in_house_style_and_is_used() {
 }
 
 #[test]
+fn every_ready_query_opens_with_its_question_and_is_in_house_style() {
+    every(&files_under("sql/analytics"), ready_query_style);
+}
+
+#[test]
 fn the_example_of_settings_is_complete() {
     check(settings_agree(&file("src/config.rs").text, &file(".env.example").text));
 }
@@ -411,6 +435,9 @@ fn each_rule_catches_a_planted_violation() {
     assert_eq!(query_style(&sql("-- events/add()\nSELECT id from events;")).len(), 1);
     assert_eq!(query_style(&sql("-- events/add()\nselect * from events;")).len(), 1);
     assert_eq!(query_style(&sql("-- events/add()\nselect 1; select 2;")).len(), 1);
+    let ready = |text: &str| planted("sql/analytics/volume.sql", text);
+    assert_eq!(ready_query_style(&ready("-- analytics/volume: how much?\nselect 1;\n")).len(), 0);
+    assert_eq!(ready_query_style(&ready("-- analytics/volume: all of it.\nselect *;\n")).len(), 2);
     assert_eq!(queries_are_used(&[sql("")], "A = \"events/remove\"").len(), 1);
     assert_eq!(settings_agree("env = \"A_B\"", "# A_C=1\n# prose = no name\n").len(), 2);
     assert_eq!(parts_are_on_the_map(&[rust("")], "src/store is the truth").len(), 1);

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod analytics;
 mod api_ingest;
 mod api_keys;
 mod api_logs;

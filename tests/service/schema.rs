@@ -1,11 +1,11 @@
 //! The schema comes up once, whoever tries, and is the one under version control.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use postrider::store::{MigrateError, SchemaPolicy};
 
 use crate::support::database::Database;
+use crate::support::psql::program;
 use crate::support::snapshot::assert_snapshot;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,7 +70,7 @@ async fn the_schema_is_the_one_under_version_control() {
         "-T",
         "refinery_schema_history",
     ];
-    let dumped = Command::new(pg_dump()).args(arguments).arg(database.url()).output().unwrap();
+    let dumped = Command::new(program("pg_dump")).args(arguments).arg(database.url()).output().unwrap();
     assert!(dumped.status.success(), "{}", String::from_utf8_lossy(&dumped.stderr));
     let text = String::from_utf8(dumped.stdout).unwrap();
     // What differs between versions of the dumping program says nothing of the schema.
@@ -83,13 +83,4 @@ async fn the_schema_is_the_one_under_version_control() {
     };
     let lines: Vec<_> = text.lines().filter(|line| !noise(line)).collect();
     assert_snapshot("sql/schema.sql", &(lines.join("\n") + "\n"));
-}
-
-/// The newest pg_dump of Debian's place, else the one on the path.
-fn pg_dump() -> PathBuf {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut programs: Vec<_> =
-        versions.map(|version| version.path().join("bin/pg_dump")).filter(|path| path.exists()).collect();
-    programs.sort();
-    programs.pop().unwrap_or_else(|| PathBuf::from("pg_dump"))
 }

@@ -4,6 +4,7 @@ pub(crate) mod api;
 pub(crate) mod database;
 pub(crate) mod http;
 pub(crate) mod process;
+pub(crate) mod psql;
 pub(crate) mod receiver;
 pub(crate) mod redis;
 pub(crate) mod rig;

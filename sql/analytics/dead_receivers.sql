@@ -1,0 +1,45 @@
+-- analytics/dead_receivers: which receivers took nothing at all, of the last 24 hours?
+-- Subscriptions with attempts and without a single success; most attempts first.
+--   subscription_id, target_url
+--   is_active, disabled_reason  whether it is still served, and why not
+--   attempts                    how many failed
+--   first_failure               when the first of them began
+--   last_error                  what the last of them met
+--   pending                     deliveries that still wait for it
+with failing as (
+    select
+        a.subscription_id,
+        count(*) as attempts,
+        min(a.created_at) as first_failure
+    from attempts as a
+    where a.id >= uuid_v7_floor(now() - interval '24 hours')
+    group by a.subscription_id
+    having bool_and(a.outcome <> 'delivered')
+    order by attempts desc
+    limit 100
+)
+select
+    f.subscription_id,
+    s.target_url,
+    s.is_active,
+    s.disabled_reason,
+    f.attempts,
+    f.first_failure,
+    newest.error_message as last_error,
+    (
+        select count(*)
+        from deliveries as d
+        where d.subscription_id = f.subscription_id
+    ) as pending
+from failing as f
+inner join subscriptions as s
+    on s.id = f.subscription_id
+cross join lateral (
+    select a.error_message
+    from attempts as a
+    where a.subscription_id = f.subscription_id
+        and a.id >= uuid_v7_floor(now() - interval '24 hours')
+    order by a.id desc
+    limit 1
+) as newest
+order by f.attempts desc;

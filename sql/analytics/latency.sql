@@ -1,0 +1,28 @@
+-- analytics/latency: how long is it from accepted to delivered, by hour, of the last 24 hours?
+-- From the moment the event was accepted until the receiver's 2xx, retries included.
+-- Newest hour first; only what has been delivered counts.
+--   hour                            when the event was accepted, beginning of the hour
+--   deliveries                      how many succeeded
+--   p50_ms, p95_ms, p99_ms, max_ms  time from accepted to delivered, in milliseconds
+with arrived as (
+    select
+        date_trunc('hour', e.accepted_at) as hour,
+        round(1000 * extract(epoch from a.created_at - e.accepted_at))::bigint + coalesce(a.duration_ms, 0) as ms
+    from events as e
+    inner join attempts as a
+        on a.tenant_id = e.tenant_id
+        and a.event_id = e.id
+        and a.outcome = 'delivered'
+        and a.id >= uuid_v7_floor(now() - interval '24 hours')
+    where e.id >= uuid_v7_floor(now() - interval '24 hours')
+)
+select
+    hour,
+    count(*) as deliveries,
+    percentile_disc(0.50) within group (order by ms) as p50_ms,
+    percentile_disc(0.95) within group (order by ms) as p95_ms,
+    percentile_disc(0.99) within group (order by ms) as p99_ms,
+    max(ms) as max_ms
+from arrived
+group by hour
+order by hour desc;

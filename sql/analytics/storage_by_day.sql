@@ -1,0 +1,29 @@
+-- analytics/storage_by_day: how much disk does each day of events and of their log take?
+-- Newest day first. Retention drops whole days.
+--   day                               in UTC
+--   events, attempts                  rows as last estimated by (auto)analyze; null before the first
+--   events_bytes, attempts_bytes      size on disk with indexes, in bytes
+--   total                             both together, for reading
+with partitions as (
+    select
+        to_date(substring(c.relname from '[0-9]{8}'), 'YYYYMMDD') as day,
+        i.inhparent = 'events'::regclass as is_events,
+        nullif(c.reltuples, -1)::bigint as estimated_rows,
+        pg_total_relation_size(c.oid) as bytes
+    from pg_inherits as i
+    inner join pg_class as c
+        on c.oid = i.inhrelid
+    where i.inhparent in ('events'::regclass, 'attempts'::regclass)
+        and c.relkind = 'r'
+)
+select
+    day,
+    sum(estimated_rows) filter (where is_events) as events,
+    sum(estimated_rows) filter (where not is_events) as attempts,
+    sum(bytes) filter (where is_events) as events_bytes,
+    sum(bytes) filter (where not is_events) as attempts_bytes,
+    pg_size_pretty(sum(bytes)) as total
+from partitions
+where day <= (now() at time zone 'UTC')::date
+group by day
+order by day desc;

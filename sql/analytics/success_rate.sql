@@ -1,0 +1,49 @@
+-- analytics/success_rate: how well does each subscription take its deliveries, of the last 24 hours?
+-- Worst first. Deliveries count once, however many attempts they needed.
+--   subscription_id, target_url
+--   ended              deliveries that came to an end
+--   succeeded          of these, with a 2xx
+--   succeeded_percent  of these, in percent
+--   attempts           requests made for them and for those that are still pending
+--   attempts_percent   of these requests, answered with a 2xx, in percent
+with made as (
+    select
+        a.subscription_id,
+        count(*) as attempts,
+        count(*) filter (where a.outcome = 'delivered') as succeeded
+    from attempts as a
+    where a.id >= uuid_v7_floor(now() - interval '24 hours')
+    group by a.subscription_id
+),
+lost as (
+    select
+        u.subscription_id,
+        count(*) as deliveries
+    from undelivered as u
+    where u.ended_at >= now() - interval '24 hours'
+    group by u.subscription_id
+),
+counted as (
+    select
+        subscription_id,
+        coalesce(made.attempts, 0) as attempts,
+        coalesce(made.succeeded, 0) as succeeded,
+        coalesce(made.succeeded, 0) + coalesce(lost.deliveries, 0) as ended
+    from made
+    full join lost using (subscription_id)
+)
+select
+    c.subscription_id,
+    s.target_url,
+    c.ended,
+    c.succeeded,
+    round(100.0 * c.succeeded / nullif(c.ended, 0), 1) as succeeded_percent,
+    c.attempts,
+    round(100.0 * c.succeeded / nullif(c.attempts, 0), 1) as attempts_percent
+from counted as c
+inner join subscriptions as s
+    on s.id = c.subscription_id
+order by
+    succeeded_percent asc nulls first,
+    c.ended desc
+limit 100;
