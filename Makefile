@@ -4,7 +4,7 @@ BIN = $(or $(CARGO_TARGET_DIR),target)/debug/postrider
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run demo test check lint fmt docs bench chaos ci image
+.PHONY: help setup run demo test receivers check lint fmt docs bench chaos ci image
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
@@ -22,6 +22,11 @@ demo: setup ## a tour that plays itself: deliver, fail, retry, look
 
 test: setup ## all tests, beside a PostgreSQL of their own
 	@tests/with-postgres cargo test
+
+receivers: ## the receivers of examples/ take real deliveries
+	@deploy/setup receivers
+	@cargo build
+	@tests/receivers $(BIN)
 
 check: ## formatting, lints, house rules
 	cargo fmt --check
@@ -43,7 +48,7 @@ bench: setup ## measure ingest, delivery, and what an event costs
 chaos: setup ## the tests in which things break
 	@tests/with-postgres cargo test --test service outage
 
-ci: setup check docs test ## what the CI runs, all of it
+ci: setup check docs test receivers ## what the CI runs, all of it
 
 image: ## build the container image
 	@command -v docker >/dev/null && docker info >/dev/null 2>&1 || \
