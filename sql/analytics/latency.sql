@@ -1,13 +1,13 @@
 -- analytics/latency: how long is it from accepted to delivered, by hour, of the last 24 hours?
 -- From the moment the event was accepted until the receiver's 2xx, retries included.
--- Newest hour first; only what has been delivered counts.
+-- The worker's clock may differ from the database's by milliseconds. Newest hour first; only what has been delivered counts.
 --   hour                            when the event was accepted, beginning of the hour
 --   deliveries                      how many succeeded
 --   p50_ms, p95_ms, p99_ms, max_ms  time from accepted to delivered, in milliseconds
 with arrived as (
     select
         date_trunc('hour', e.accepted_at) as hour,
-        round(1000 * extract(epoch from a.created_at - e.accepted_at))::bigint + coalesce(a.duration_ms, 0) as ms
+        greatest(round(1000 * extract(epoch from a.created_at - e.accepted_at))::bigint + coalesce(a.duration_ms, 0), 0) as ms
     from events as e
     inner join attempts as a
         on a.tenant_id = e.tenant_id

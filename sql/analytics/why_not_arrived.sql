@@ -5,6 +5,7 @@
 --   subscription_id  null for the event itself
 --   what             accepted, attempt and its number, or the state of the delivery
 --   detail           type and size of the event; what the attempt met; the reason of the state
+-- An attempt is dated by its worker's clock, which may differ from the database's by milliseconds.
 -- An attempt's id begins with its time and cannot be much older than the event's.
 with history as (
     select
@@ -44,6 +45,6 @@ select
     detail
 from history
 order by
-    part = 3,
+    part,
     at,
-    part;
+    what;
