@@ -28,10 +28,10 @@ receivers: ## the receivers of examples/ take real deliveries
 	@cargo build
 	@tests/receivers $(BIN)
 
-check: ## formatting, lints, house rules
+check: ## formatting, lints, house rules, documents
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
-	cargo test --quiet --test house_rules
+	cargo test --quiet --test house_rules --test documents
 
 lint: ## look at the image, the compose file and the scripts
 	@deploy/lint

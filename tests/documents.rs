@@ -1,0 +1,149 @@
+//! The documents say what is so: links lead somewhere, receivers and outcomes on a page are
+//! those of the code. No database, about a second.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails there")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use postrider::domain::outcome::Outcome;
+
+/// A receiver, and the language of its block on docs/receiving.md.
+const RECEIVERS: [(&str, &str); 6] = [
+    ("python/receiver.py", "python"),
+    ("node/receiver.mjs", "js"),
+    ("go/receiver.go", "go"),
+    ("rust/src/main.rs", "rust"),
+    ("ruby/config.ru", "ruby"),
+    ("php/receiver.php", "php"),
+];
+
+/// What is built or installed beside the sources.
+const NOT_OURS: [&str; 5] = [".git", ".postrider", "target", "node_modules", "vendor"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Every document, from the root.
+fn documents() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            let (path, name) = (entry.path(), entry.file_name());
+            if entry.file_type().unwrap().is_dir() && !NOT_OURS.iter().any(|other| name == *other) {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The lines outside blocks of code.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut in_code = false;
+    text.lines().filter(move |line| {
+        let fence = line.trim_start().starts_with("```");
+        in_code ^= fence;
+        !in_code && !fence
+    })
+}
+
+/// The targets of a text's links that lead to files of this repository.
+fn links(text: &str) -> Vec<String> {
+    let targets = prose(text).flat_map(|line| line.split("](").skip(1)).filter_map(|after| after.split(')').next());
+    let elsewhere = |target: &str| target.contains("://") || target.starts_with('/');
+    targets.filter(|target| !elsewhere(target)).map(str::to_owned).collect()
+}
+
+/// The anchors that a document's headings make.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = prose(text).filter(|line| line.starts_with('#'));
+    let kept = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    headings
+        .map(|line| line.trim_start_matches('#').trim().to_lowercase().chars().filter(|c| kept(*c)).collect::<String>())
+        .map(|heading| heading.replace(' ', "-"))
+        .collect()
+}
+
+/// What is wrong with a link of this document.
+fn broken(document: &Path, link: &str) -> Option<String> {
+    let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+    let target = if file.is_empty() { document.to_owned() } else { document.parent().unwrap().join(file) };
+    if !target.exists() {
+        return Some(format!("{}: `{link}` leads to no file", document.display()));
+    }
+    let leads = anchor.is_empty() || anchors(&fs::read_to_string(&target).unwrap()).iter().any(|known| known == anchor);
+    (!leads).then(|| format!("{}: `{link}` leads to no heading", document.display()))
+}
+
+#[test]
+fn every_relative_link_leads_to_a_file_that_exists() {
+    let mut violations = Vec::new();
+    let mut seen = 0;
+    for document in documents() {
+        for link in links(&fs::read_to_string(&document).unwrap()) {
+            seen += 1;
+            violations.extend(broken(&document, &link));
+        }
+    }
+    assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
+    assert!(seen > 20, "only {seen} links: has a folder moved?");
+}
+
+#[test]
+fn a_broken_link_is_found() {
+    let page = root().join("docs/README.md");
+    assert_eq!(links("see [a](b.md), [c](https://d.example), [e](/docs)\n```\n[f](g)\n```\n"), ["b.md"]);
+    assert_eq!(anchors("# What *to* do: now?\n"), ["what-to-do-now"]);
+    assert!(broken(&page, "nowhere.md").is_some());
+    assert!(broken(&page, "retries.md#nothing").is_some());
+    assert_eq!(broken(&page, "retries.md#outcomes"), None);
+}
+
+#[test]
+fn every_page_is_in_the_index() {
+    let index = read("docs/README.md");
+    for page in fs::read_dir(root().join("docs")).unwrap() {
+        let name = page.unwrap().file_name().into_string().unwrap();
+        assert!(name == "README.md" || index.contains(&format!("]({name})")), "docs/README.md does not name {name}");
+    }
+}
+
+#[test]
+fn the_receivers_on_the_page_are_those_of_the_examples() {
+    let page = read("docs/receiving.md");
+    for (path, language) in RECEIVERS {
+        let block = format!("\n```{language}\n{}```\n", read(Path::new("examples/receivers").join(path)));
+        assert!(page.contains(&block), "docs/receiving.md does not show examples/receivers/{path} as it is");
+    }
+    let folders = fs::read_dir(root().join("examples/receivers")).unwrap().count();
+    assert_eq!(folders, RECEIVERS.len(), "a receiver of examples/receivers is not on the page");
+}
+
+#[test]
+fn every_outcome_has_its_row_in_the_order_of_the_code() {
+    let page = read("docs/retries.md");
+    let table = page.split("\n## Outcomes\n").nth(1).unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let words: Vec<_> = rows.collect();
+    assert_eq!(words, Outcome::ALL.map(Outcome::as_str));
+}
+
+#[test]
+fn every_ready_query_is_in_the_list() {
+    let list = read("sql/README.md");
+    for query in fs::read_dir(root().join("sql/analytics")).unwrap() {
+        let name = query.unwrap().file_name().into_string().unwrap();
+        assert!(list.contains(&format!("| `{name}` |")), "sql/README.md does not name {name}");
+    }
+}
