@@ -96,7 +96,7 @@ impl Subscriptions {
         if self.copies.keep(&subscription)
             && let Some((redis, copy)) = news
         {
-            redis.put(id, &copy).await;
+            redis.put(id, &copy);
         }
         Ok(Some(subscription))
     }

@@ -74,11 +74,12 @@ impl Redis {
         None
     }
 
-    /// Puts a copy there, for a while.
-    pub(super) async fn put(&self, id: SubscriptionId, value: &[u8]) {
+    /// Puts a copy there, for a while. Returns at once: whoever read the row goes on.
+    pub(super) fn put(&self, id: SubscriptionId, value: &[u8]) {
         let mut set = cmd("SET");
         set.arg(key(id)).arg(value).arg("EX").arg(LIFETIME.as_secs());
-        let _: Option<()> = self.ask(&set).await;
+        let redis = self.clone();
+        tokio::spawn(async move { redis.ask::<()>(&set).await });
     }
 
     /// Removes the copy. One that cannot be removed is found out by its version.
