@@ -83,6 +83,7 @@ failure_from!(
     crate::store::StoreError,
     crate::store::MigrateError,
     dev::DevError,
+    tokio_postgres::Error,
     std::io::Error
 );
 

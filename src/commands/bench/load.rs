@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use super::sink::Sink;
 use crate::commands::Failure;
 
-/// Where and what producers send.
+/// Where and what producers send: to the API, or for the floor straight to the receiver.
 #[derive(Debug, Clone)]
 pub(super) struct Producer {
     pub(super) api: SocketAddr,
@@ -28,7 +28,7 @@ pub(super) struct Producer {
 /// What the producers met.
 #[derive(Debug, Default)]
 pub(super) struct Produced {
-    /// Events answered 202.
+    /// Events answered 2xx.
     pub(super) accepted: usize,
     /// Requests answered otherwise or not at all.
     pub(super) refused: usize,
@@ -93,7 +93,7 @@ impl Producer {
         self.sink.note_sent(number);
         let began = Instant::now();
         let response = line.send_request(request).await.map_err(|error| Failure::new(error.to_string()))?;
-        let accepted = response.status() == 202;
+        let accepted = response.status().is_success();
         response.into_body().collect().await.map_err(|error| Failure::new(error.to_string()))?;
         produced.latencies.push(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
         if accepted {

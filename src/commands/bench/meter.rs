@@ -43,7 +43,7 @@ impl Meter {
     pub(super) async fn read(&self) -> Result<Reading, Failure> {
         let counters = "select (pg_current_wal_lsn() - '0/0')::bigint, \
                         (select xact_commit + xact_rollback from pg_stat_database where datname = current_database())";
-        let row = self.database.query_one(counters, &[]).await.map_err(|error| Failure::new(error.to_string()))?;
+        let row = self.database.query_one(counters, &[]).await?;
         let postgres = std::iter::once(self.postmaster).chain(children_of(self.postmaster));
         Ok(Reading {
             service_ticks: ticks(self.service),
@@ -67,6 +67,13 @@ impl Reading {
             statements: each((self.transactions - earlier.transactions) as f64),
         }
     }
+}
+
+/// A connection to count over, beside those of the service.
+pub(super) async fn connect(database_url: &str) -> Result<Client, Failure> {
+    let (client, connection) = tokio_postgres::connect(database_url, tokio_postgres::NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
 }
 
 /// Resident memory of a process, in MiB.

@@ -2,34 +2,42 @@
 //!
 //! Starts a private, durable PostgreSQL and a `serve` process in a temporary folder, loads
 //! it over loopback with real requests to a real receiver, and prints latencies, rates, the
-//! cost of each event, and the ledger: what was accepted must have arrived, once.
+//! cost of each event, the ledger (what was accepted must have arrived, once), and how far
+//! all that is from the floor.
 
+mod floor;
 mod load;
 mod meter;
+mod service;
 mod sink;
 
-use std::net::SocketAddr;
-use std::process::Stdio;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use clap::Args;
-use tokio::process::{Child, Command};
+use clap::{Args, Subcommand};
 
+use self::floor::{Driver, Floor};
 use self::load::{Produced, Producer};
 use self::meter::{Cost, Meter, resident_mib};
+use self::service::Service;
 use self::sink::Sink;
 use super::Failure;
 use super::dev::Cluster;
-use crate::domain::keyring::Keyring;
 
 /// How to load the service.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Bench {
-    /// Events of the main phase
-    #[arg(long, default_value_t = 20_000)]
-    events: usize,
+    #[command(subcommand)]
+    part: Option<Part>,
+    /// Everything, with fewer events: under a minute
+    #[arg(long)]
+    quick: bool,
+    /// Events of the main phase; default 20000, with --quick 5000
+    #[arg(long)]
+    events: Option<usize>,
     /// Connections of the main phase
     #[arg(long, default_value_t = 64)]
     concurrency: usize,
@@ -38,94 +46,173 @@ pub struct Bench {
     payload_bytes: usize,
 }
 
-/// Events of the idle phase, and how many a second.
-const IDLE: (usize, u32) = (200, 20);
-/// Events of the paced phase, and how many a second.
-const PACED: (usize, u32) = (5_000, 1_000);
-/// Events sent before anything is measured.
-const WARM_UP: usize = 2_000;
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// One side of the floor; started by the benchmark itself
+    #[command(hide = true)]
+    Floor(Driver),
+}
+
+/// How much each phase sends.
+struct Sizes {
+    /// Events sent before anything is measured.
+    warm_up: usize,
+    /// Events of the idle phase, and how many a second.
+    idle: (usize, u32),
+    /// Events of the paced phase, and how many a second.
+    paced: (usize, u32),
+    /// Events of the main phase.
+    main: usize,
+}
+
+const WHOLE: Sizes = Sizes { warm_up: 2_000, idle: (200, 20), paced: (5_000, 1_000), main: 20_000 };
+const QUICK: Sizes = Sizes { warm_up: 1_000, idle: (60, 20), paced: (2_000, 1_000), main: 5_000 };
+
 /// Longest wait for the last deliveries of a phase.
 const DRAIN_LIMIT: Duration = Duration::from_secs(60);
+
+/// What the main phase came to, for comparison with the floor.
+struct Loaded {
+    per_second: f64,
+    cost: Cost,
+}
 
 /// Runs the benchmark and prints what it measured.
 ///
 /// # Errors
 /// [`Failure`] when something does not start, or the ledger does not close.
 pub async fn run(bench: &Bench) -> Result<(), Failure> {
+    if let Some(Part::Floor(driver)) = &bench.part {
+        return driver.run().await;
+    }
     let folder = std::env::temp_dir().join(format!("postrider-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder).map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
     let place = folder.clone();
     let starting = tokio::task::spawn_blocking(move || Cluster::start(&place));
     let cluster = starting.await.map_err(|error| Failure::new(error.to_string()))??;
-    let measured = measure(bench, &cluster).await;
+    let measured = bench.measure(&cluster).await;
     let stopping = tokio::task::spawn_blocking(move || cluster.stop());
     let stopped = stopping.await.map_err(|error| Failure::new(error.to_string()))?;
     let _ = std::fs::remove_dir_all(&folder);
     measured.and(stopped.map_err(Failure::from))
 }
 
-async fn measure(bench: &Bench, cluster: &Cluster) -> Result<(), Failure> {
-    let (api, mut service) = start_service(&cluster.url()).await?;
-    let result = load(bench, cluster, api, service.id().unwrap_or(0)).await;
-    service.kill().await.map_err(|error| Failure::new(error.to_string()))?;
-    result
+impl Bench {
+    fn sizes(&self) -> Sizes {
+        let sizes = if self.quick { QUICK } else { WHOLE };
+        Sizes { main: self.events.unwrap_or(sizes.main), ..sizes }
+    }
+
+    async fn measure(&self, cluster: &Cluster) -> Result<(), Failure> {
+        let service = Service::start("serve", &cluster.url(), None).await?;
+        let loaded = self.load(cluster, &service).await?;
+        service.stop().await?;
+        self.compare(cluster, &loaded).await
+    }
+
+    /// All phases over the service, and their ledger.
+    async fn load(&self, cluster: &Cluster, service: &Service) -> Result<Loaded, Failure> {
+        let sizes = self.sizes();
+        let total = sizes.warm_up + sizes.idle.0 + sizes.paced.0 + sizes.main;
+        let sink = Arc::new(Sink::new(total));
+        let receiver = Arc::clone(&sink).serve().await?;
+        let path = service.subscribe(receiver).await?;
+        let producer = Producer { api: service.api, path, payload_bytes: self.payload_bytes, sink: Arc::clone(&sink) };
+        let database = meter::connect(&cluster.url()).await?;
+        let meter = Meter { database, service: service.pid(), postmaster: postmaster(cluster)? };
+        println!("idle memory      {:>9.1} MiB", resident_mib(service.pid()));
+
+        let mut from = 0;
+        let mut phase = |events: usize| {
+            let range = from..from + events;
+            from += events;
+            range
+        };
+        let range = phase(sizes.warm_up);
+        producer.closed_loop(range.clone(), self.concurrency).await?;
+        drain(&sink, range).await;
+
+        let range = phase(sizes.idle.0);
+        producer.paced(range.clone(), sizes.idle.1).await?;
+        drain(&sink, range.clone()).await;
+        println!("at {}/s           {} to the receiver", sizes.idle.1, spread(&sink.latencies(range)));
+
+        let range = phase(sizes.paced.0);
+        let paced = producer.paced(range.clone(), sizes.paced.1).await?;
+        drain(&sink, range.clone()).await;
+        println!("at {}/s         {} to the 202", sizes.paced.1, spread(&paced.latencies));
+        println!("                 {} to the receiver", spread(&sink.latencies(range)));
+
+        let range = phase(sizes.main);
+        let before = settled_reading(&meter).await?;
+        let began = Instant::now();
+        let produced = producer.closed_loop(range.clone(), self.concurrency).await?;
+        drain(&sink, range.clone()).await;
+        let took = began.elapsed();
+        let cost = settled_reading(&meter).await?.cost_since(&before, sizes.main);
+        println!("{} events at concurrency {}, {} bytes each:", sizes.main, self.concurrency, self.payload_bytes);
+        print_main(&produced, &sink.latencies(range), took, cost);
+        println!("loaded memory    {:>9.1} MiB", resident_mib(service.pid()));
+        ledger(&sink, total)?;
+        Ok(Loaded { per_second: rate(sizes.main, took), cost })
+    }
+
+    /// Measures the floor in a database of its own, with the service gone, and compares.
+    async fn compare(&self, cluster: &Cluster, loaded: &Loaded) -> Result<(), Failure> {
+        let sizes = self.sizes();
+        let sink = Arc::new(Sink::new(sizes.warm_up + sizes.main));
+        let driver = Driver {
+            database: floor::make_database(&cluster.url()).await?,
+            postmaster: postmaster(cluster)?,
+            receiver: Arc::clone(&sink).serve().await?,
+            warm_up: sizes.warm_up,
+            events: sizes.main,
+            // The service spends two statements on a batch of events.
+            batch: (2.0 / loaded.cost.statements).round().max(1.0) as usize,
+            connections: self.concurrency,
+            payload_bytes: self.payload_bytes,
+        };
+        let floor = driver.spawn().await?;
+        print_floor(&driver, floor, loaded);
+        if sink.arrived(0..sizes.warm_up + sizes.main) == sizes.warm_up + sizes.main {
+            Ok(())
+        } else {
+            Err(Failure::new("not every request of the floor arrived".to_owned()))
+        }
+    }
 }
 
-async fn load(bench: &Bench, cluster: &Cluster, api: SocketAddr, service: u32) -> Result<(), Failure> {
-    let total = WARM_UP + IDLE.0 + PACED.0 + bench.events;
-    let sink = Arc::new(Sink::new(total));
-    let receiver = Arc::clone(&sink).serve().await.map_err(|error| Failure::new(error.to_string()))?;
-    let path = subscribe(api, receiver).await?;
-    let producer = Producer { api, path, payload_bytes: bench.payload_bytes, sink: Arc::clone(&sink) };
-    let (database, connection) = tokio_postgres::connect(&cluster.url(), tokio_postgres::NoTls)
-        .await
-        .map_err(|error| Failure::new(error.to_string()))?;
-    tokio::spawn(connection);
-    let meter = Meter { database, service, postmaster: cluster.postmaster_pid().unwrap_or(0) };
-    println!("idle memory      {:>9.1} MiB", resident_mib(service));
-
-    let mut from = 0;
-    let mut phase = |events: usize| {
-        let range = from..from + events;
-        from += events;
-        range
-    };
-    let range = phase(WARM_UP);
-    producer.closed_loop(range.clone(), bench.concurrency).await?;
-    drain(&sink, range).await;
-
-    let range = phase(IDLE.0);
-    producer.paced(range.clone(), IDLE.1).await?;
-    drain(&sink, range.clone()).await;
-    println!("at {}/s           {} to the receiver", IDLE.1, spread(&sink.latencies(range)));
-
-    let range = phase(PACED.0);
-    let paced = producer.paced(range.clone(), PACED.1).await?;
-    drain(&sink, range.clone()).await;
-    println!("at {}/s         {} to the 202", PACED.1, spread(&paced.latencies));
-    println!("                 {} to the receiver", spread(&sink.latencies(range)));
-
-    let before = settled_reading(&meter).await?;
-    let range = phase(bench.events);
-    let began = Instant::now();
-    let produced = producer.closed_loop(range.clone(), bench.concurrency).await?;
-    drain(&sink, range.clone()).await;
-    let took = began.elapsed();
-    let cost = settled_reading(&meter).await?.cost_since(&before, bench.events);
-    print_main(bench, &produced, &sink.latencies(range), took, cost);
-    println!("loaded memory    {:>9.1} MiB", resident_mib(service));
-    ledger(&sink, total)
+fn postmaster(cluster: &Cluster) -> Result<u32, Failure> {
+    cluster.postmaster_pid().ok_or_else(|| Failure::new("the process id of PostgreSQL is not known".to_owned()))
 }
 
-fn print_main(bench: &Bench, produced: &Produced, latencies: &[u64], took: Duration, cost: Cost) {
-    let rate = |count: usize, time: Duration| count as f64 / time.as_secs_f64();
-    println!("{} events at concurrency {}, {} bytes each:", bench.events, bench.concurrency, bench.payload_bytes);
+fn rate(count: usize, time: Duration) -> f64 {
+    count as f64 / time.as_secs_f64()
+}
+
+fn print_main(produced: &Produced, latencies: &[u64], took: Duration, cost: Cost) {
     println!("  ingest         {:>9.0} /s   {}", rate(produced.accepted, produced.took), spread(&produced.latencies));
     println!("  end to end     {:>9.0} /s   {}", rate(latencies.len(), took), spread(latencies));
     let (service, postgres) = (cost.service_micros, cost.postgres_micros);
     println!("  CPU per event  {:>9.1} µs   = postrider {service:.1} + PostgreSQL {postgres:.1}", service + postgres);
     println!("  WAL per event  {:>9.0} B", cost.wal_bytes);
     println!("  statements     {:>9.3} per event", cost.statements);
+}
+
+fn print_floor(driver: &Driver, floor: Floor, loaded: &Loaded) {
+    let (own, postgres) = (floor.driver_micros, floor.postgres_micros);
+    let spent = loaded.cost.service_micros + loaded.cost.postgres_micros;
+    println!("floor: the same statements for {} events each, beside bare POSTs", driver.batch);
+    println!(
+        "  floor          {:>9.0} /s   end to end is {:.2} of it",
+        floor.per_second,
+        loaded.per_second / floor.per_second
+    );
+    println!(
+        "  CPU per event  {:>9.1} µs   = driver {own:.1} + PostgreSQL {postgres:.1}; ours is {:.2} of it",
+        own + postgres,
+        spent / (own + postgres)
+    );
 }
 
 /// Closes the books: everything accepted arrived, nothing twice, nothing from nowhere.
@@ -148,7 +235,7 @@ fn spread(micros: &[u64]) -> String {
     format!("p50 {:>7.2} ms   p99 {:>7.2} ms", at(0.50), at(0.99))
 }
 
-async fn drain(sink: &Sink, range: std::ops::Range<usize>) {
+async fn drain(sink: &Sink, range: Range<usize>) {
     let deadline = Instant::now() + DRAIN_LIMIT;
     while sink.arrived(range.clone()) < range.len() && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -161,46 +248,4 @@ async fn settled_reading(meter: &Meter) -> Result<meter::Reading, Failure> {
     const REPORTED: Duration = Duration::from_millis(1_500);
     tokio::time::sleep(REPORTED).await;
     meter.read().await
-}
-
-/// Starts `serve` on free ports, and waits until it is ready.
-async fn start_service(database_url: &str) -> Result<(SocketAddr, Child), Failure> {
-    let (api, ops) = (free_address()?, free_address()?);
-    let program = std::env::current_exe().map_err(|error| Failure::new(error.to_string()))?;
-    let child = Command::new(program)
-        .arg("serve")
-        .env("DATABASE_URL", database_url)
-        .env("POSTRIDER_MASTER_KEYS", Keyring::entry("bench", [0; 32]))
-        .env("POSTRIDER_AUTH", "off")
-        .env("POSTRIDER_ALLOW_HTTP", "true")
-        .env("POSTRIDER_ALLOW_TARGETS", "127.0.0.0/8")
-        .env("POSTRIDER_LISTEN", api.to_string())
-        .env("POSTRIDER_OPS_LISTEN", ops.to_string())
-        .env("POSTRIDER_LOG", "warn")
-        .stdout(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| Failure::new(error.to_string()))?;
-    let deadline = Instant::now() + DRAIN_LIMIT;
-    while tokio::net::TcpStream::connect(api).await.is_err() {
-        if Instant::now() > deadline {
-            return Err(Failure::new("the service did not start".to_owned()));
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    Ok((api, child))
-}
-
-fn free_address() -> Result<SocketAddr, Failure> {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(|error| Failure::new(error.to_string()))?;
-    listener.local_addr().map_err(|error| Failure::new(error.to_string()))
-}
-
-/// Makes a subscription to the receiver and returns its ingest path.
-async fn subscribe(api: SocketAddr, receiver: SocketAddr) -> Result<String, Failure> {
-    let answer = load::post(api, "/subscriptions/", format!("{{\"target_url\":\"http://{receiver}/\"}}")).await?;
-    let document: serde_json::Value =
-        serde_json::from_str(&answer).map_err(|_| Failure::new(format!("no subscription was made: {answer}")))?;
-    let id = document.get("id").and_then(serde_json::Value::as_str);
-    id.map(|id| format!("/ingest/{id}")).ok_or_else(|| Failure::new(format!("no subscription was made: {answer}")))
 }

@@ -1,0 +1,91 @@
+//! What is loaded: a replica on free ports, as a process of its own.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+
+use super::load;
+use crate::commands::Failure;
+use crate::domain::keyring::Keyring;
+
+/// Longest wait for the service to answer, and for its end.
+const PATIENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(20);
+
+/// A running replica. Dropping it kills it.
+pub(super) struct Service {
+    /// Where its API answers, if it has one.
+    pub(super) api: SocketAddr,
+    child: Child,
+}
+
+impl Service {
+    /// Starts this half, or both (`serve`), and waits until it is ready. Each subscription may
+    /// have so many deliveries in flight; `None` is the default.
+    pub(super) async fn start(
+        half: &str,
+        database_url: &str,
+        per_subscription: Option<usize>,
+    ) -> Result<Self, Failure> {
+        let (api, ops) = (free_address()?, free_address()?);
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .arg(half)
+            .env("DATABASE_URL", database_url)
+            .env("POSTRIDER_MASTER_KEYS", Keyring::entry("bench", [0; 32]))
+            .env("POSTRIDER_AUTH", "off")
+            .env("POSTRIDER_ALLOW_HTTP", "true")
+            .env("POSTRIDER_ALLOW_TARGETS", "127.0.0.0/8")
+            .env("POSTRIDER_LISTEN", api.to_string())
+            .env("POSTRIDER_OPS_LISTEN", ops.to_string())
+            .env("POSTRIDER_LOG", "warn")
+            .stdout(Stdio::null())
+            .kill_on_drop(true);
+        if let Some(most) = per_subscription {
+            command.env("POSTRIDER_MAX_IN_FLIGHT_PER_SUBSCRIPTION", most.to_string());
+        }
+        let service = Self { api, child: command.spawn()? };
+        // The listener of operations is bound by every half, after the schema is up.
+        let ready = if half == "worker" { ops } else { api };
+        let deadline = Instant::now() + PATIENCE;
+        while tokio::net::TcpStream::connect(ready).await.is_err() {
+            if Instant::now() > deadline {
+                return Err(Failure::new("the service did not start".to_owned()));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(service)
+    }
+
+    /// Its process.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id().unwrap_or(0)
+    }
+
+    /// Makes a subscription to the receiver and returns its ingest path.
+    pub(super) async fn subscribe(&self, receiver: SocketAddr) -> Result<String, Failure> {
+        let document = format!("{{\"target_url\":\"http://{receiver}/\"}}");
+        let answer = load::post(self.api, "/subscriptions/", document).await?;
+        let document: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
+        let id = document.get("id").and_then(serde_json::Value::as_str);
+        id.map(|id| format!("/ingest/{id}")).ok_or_else(|| Failure::new(format!("no subscription was made: {answer}")))
+    }
+
+    /// Ends it in order: what was sent is recorded first.
+    pub(super) async fn stop(mut self) -> Result<(), Failure> {
+        let pid = self.child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        if let Some(pid) = pid {
+            kill_process(pid, Signal::TERM).map_err(std::io::Error::from)?;
+        }
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let status = ended.map_err(|_| Failure::new("the service did not stop".to_owned()))??;
+        if status.success() { Ok(()) } else { Err(Failure::new(format!("the service ended badly: {status}"))) }
+    }
+}
+
+fn free_address() -> Result<SocketAddr, Failure> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
