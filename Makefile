@@ -2,6 +2,15 @@
 
 BIN = $(or $(CARGO_TARGET_DIR),target)/debug/postrider
 
+# After `bench`, the words quick and check say what to measure and are no goals of their own.
+# Make reads --quick as an option of its own, except after --. ARGS hands on any other option.
+BENCH :=
+ifeq ($(firstword $(MAKECMDGOALS)),bench)
+BENCH := $(patsubst quick,--quick,$(filter quick --quick check,$(MAKECMDGOALS)))
+.PHONY: quick --quick
+quick --quick: ; @:
+endif
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup run demo test receivers check lint fmt docs bench chaos ci image
@@ -29,9 +38,13 @@ receivers: ## the receivers of examples/ take real deliveries
 	@tests/receivers $(BIN)
 
 check: ## formatting, lints, house rules, documents
+ifneq ($(BENCH),)
+	@:
+else
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo test --quiet --test house_rules --test documents
+endif
 
 lint: ## look at the image, the compose file and the scripts
 	@deploy/lint
@@ -42,13 +55,14 @@ fmt: ## format the code
 docs: ## the crate's documentation, without warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps
 
-bench: setup ## measure ingest, delivery, and what an event costs
-	@benches/run
+bench: setup ## measure rates, latency, cost and the floor; bench quick: shorter; bench check: bounds
+	@benches/run $(BENCH) $(ARGS)
 
 chaos: setup ## the tests in which things break
 	@tests/with-postgres cargo test --test service outage
 
 ci: setup check docs test receivers ## what the CI runs, all of it
+	@benches/run check
 
 image: ## build the container image
 	@command -v docker >/dev/null && docker info >/dev/null 2>&1 || \

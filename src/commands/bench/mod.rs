@@ -5,6 +5,7 @@
 //! cost of each event, the ledger (what was accepted must have arrived, once), and how far
 //! all that is from the floor.
 
+mod check;
 mod floor;
 mod load;
 mod meter;
@@ -25,6 +26,7 @@ use self::service::Service;
 use self::sink::Sink;
 use super::Failure;
 use super::dev::Cluster;
+use crate::shutdown;
 
 /// How to load the service.
 #[derive(Debug, Args)]
@@ -48,6 +50,8 @@ pub struct Bench {
 
 #[derive(Debug, Subcommand)]
 enum Part {
+    /// Counts what an event costs the database and compares it with bounds, whatever the clock says
+    Check,
     /// One side of the floor; started by the benchmark itself
     #[command(hide = true)]
     Floor(Driver),
@@ -85,12 +89,21 @@ pub async fn run(bench: &Bench) -> Result<(), Failure> {
     if let Some(Part::Floor(driver)) = &bench.part {
         return driver.run().await;
     }
+    let stop = shutdown::on_signals()?;
     let folder = std::env::temp_dir().join(format!("postrider-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder).map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
     let place = folder.clone();
     let starting = tokio::task::spawn_blocking(move || Cluster::start(&place));
     let cluster = starting.await.map_err(|error| Failure::new(error.to_string()))??;
-    let measured = bench.measure(&cluster).await;
+    let measuring = async {
+        match bench.part {
+            Some(Part::Check) => check::run(&cluster.url()).await,
+            _ => bench.measure(&cluster).await,
+        }
+    };
+    // The server is detached from the terminal: it has to be stopped after ctrl-c too.
+    let measured = stop.run_until_cancelled(measuring).await;
+    let measured = measured.unwrap_or_else(|| Err(Failure::new("interrupted".to_owned())));
     let stopping = tokio::task::spawn_blocking(move || cluster.stop());
     let stopped = stopping.await.map_err(|error| Failure::new(error.to_string()))?;
     let _ = std::fs::remove_dir_all(&folder);

@@ -1,0 +1,180 @@
+//! `postrider bench check`: bounds on what an event costs the database, counted, not timed.
+//!
+//! Counted are statements, WAL, rows and buffers of a fixed number of events at a fixed
+//! concurrency, on both ways an event can take: born leased to the replica that accepted
+//! it, and left due for a worker to claim. A slow or busy machine counts the same, so this
+//! also runs beside other work and with a debug build; times are for `postrider bench`.
+//!
+//! What would come and go between runs is kept out. Full page images depend on when the
+//! last checkpoint was, so the server makes none here, and vacuum comes by the clock, so it
+//! is off. PostgreSQL counts for certain only what a connection did that has ended: every reading is
+//! taken when the service has stopped. Its starting is in the figures, some dozen
+//! statements among thousands.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_postgres::Client;
+
+use super::load::Producer;
+use super::service::Service;
+use super::sink::Sink;
+use super::{drain, ledger, meter};
+use crate::commands::Failure;
+
+/// Events sent before anything is counted, and on each way.
+const WARM_UP: usize = 500;
+const EVENTS: usize = 6_000;
+const PAYLOAD_BYTES: usize = 760;
+/// Connections of the producers, and so the most events in an accepting statement.
+const CONCURRENCY: usize = 64;
+/// Room for every event under way, so that none that should be born leased is left due.
+const PER_SUBSCRIPTION: usize = 512;
+/// Longest wait for the last connection of a stopped service to be counted.
+const COUNTED_LIMIT: Duration = Duration::from_secs(10);
+
+/// What is counted, as the columns of the reading and the rows of a way are ordered.
+const COUNTED: &str = "
+    select
+        (select xact_commit + xact_rollback from pg_stat_database where datname = current_database()),
+        (pg_current_wal_insert_lsn() - '0/0')::bigint,
+        (select sum(n_tup_ins)::bigint from pg_stat_user_tables),
+        (select sum(n_tup_upd)::bigint from pg_stat_user_tables),
+        (select sum(n_tup_del)::bigint from pg_stat_user_tables),
+        (select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint from pg_stat_user_tables),
+        (
+            select sum(
+                heap_blks_hit + heap_blks_read
+                + coalesce(idx_blks_hit + idx_blks_read, 0)
+                + coalesce(toast_blks_hit + toast_blks_read, 0)
+            )::bigint
+            from pg_statio_user_tables
+        )";
+const COUNTS: usize = 7;
+
+/// One count for one event: what it is usual, and the most that is allowed.
+struct Bound {
+    name: &'static str,
+    usual: f64,
+    limit: f64,
+}
+
+const fn bound(name: &'static str, usual: f64, limit: f64) -> Bound {
+    Bound { name, usual, limit }
+}
+
+/// What an event may cost that is sent by the replica that accepted it. Statements depend on
+/// how many events meet in one, and so a little on the machine; the rest does not.
+const BORN_LEASED: [Bound; COUNTS] = [
+    bound("statements", 0.08, 0.15),
+    bound("bytes of WAL", 1_773.0, 2_050.0),
+    bound("rows inserted", 3.0, 3.1),
+    bound("rows updated", 0.0, 0.1),
+    bound("rows deleted", 1.0, 1.1),
+    bound("rows read", 2.0, 2.4),
+    bound("buffers touched", 21.4, 25.0),
+];
+
+/// What an event may cost that was left due and claimed: a claim also parks some rows for
+/// which there is no room.
+const CLAIMED: [Bound; COUNTS] = [
+    bound("statements", 0.09, 0.15),
+    bound("bytes of WAL", 2_275.0, 2_650.0),
+    bound("rows inserted", 3.0, 3.1),
+    bound("rows updated", 1.05, 1.25),
+    bound("rows deleted", 1.0, 1.1),
+    bound("rows read", 7.1, 8.5),
+    bound("buffers touched", 41.0, 48.0),
+];
+
+/// Counts and compares.
+///
+/// # Errors
+/// [`Failure`] when a bound is exceeded, something does not start, or the ledger does not
+/// close.
+pub(super) async fn run(database_url: &str) -> Result<(), Failure> {
+    let counter = meter::connect(database_url).await?;
+    for setting in ["full_page_writes = off", "autovacuum = off", "checkpoint_timeout = '1h'"] {
+        counter.batch_execute(&format!("alter system set {setting}")).await?;
+    }
+    counter.batch_execute("select pg_reload_conf()").await?;
+    let sink = Arc::new(Sink::new(WARM_UP + 2 * EVENTS));
+    let receiver = Arc::clone(&sink).serve().await?;
+    let service = Service::start("serve", database_url, Some(PER_SUBSCRIPTION)).await?;
+    let path = service.subscribe(receiver).await?;
+    let mut producer = Producer { api: service.api, path, payload_bytes: PAYLOAD_BYTES, sink: Arc::clone(&sink) };
+    producer.closed_loop(0..WARM_UP, CONCURRENCY).await?;
+    drain(&sink, 0..WARM_UP).await;
+    service.stop().await?;
+
+    let before = read(&counter).await?;
+    let range = WARM_UP..WARM_UP + EVENTS;
+    let service = Service::start("serve", database_url, Some(PER_SUBSCRIPTION)).await?;
+    producer.api = service.api;
+    producer.closed_loop(range.clone(), CONCURRENCY).await?;
+    drain(&sink, range).await;
+    service.stop().await?;
+    let between = read(&counter).await?;
+
+    let range = WARM_UP + EVENTS..WARM_UP + 2 * EVENTS;
+    let api = Service::start("api", database_url, None).await?;
+    producer.api = api.api;
+    producer.closed_loop(range.clone(), CONCURRENCY).await?;
+    api.stop().await?;
+    let worker = Service::start("worker", database_url, Some(PER_SUBSCRIPTION)).await?;
+    drain(&sink, range).await;
+    worker.stop().await?;
+    let after = read(&counter).await?;
+
+    ledger(&sink, WARM_UP + 2 * EVENTS)?;
+    println!("each of {EVENTS} events, {PAYLOAD_BYTES} bytes, concurrency {CONCURRENCY}:");
+    let exceeded =
+        compare("born leased", &BORN_LEASED, &before, &between) + compare("claimed", &CLAIMED, &between, &after);
+    if exceeded == 0 { Ok(()) } else { Err(Failure::new(format!("{exceeded} bounds are exceeded"))) }
+}
+
+/// The counts now, when every connection of the service has ended and so was counted.
+async fn read(counter: &Client) -> Result<[i64; COUNTS], Failure> {
+    const CONNECTIONS: &str = "select count(*) from pg_stat_activity where application_name = 'postrider'";
+    let deadline = Instant::now() + COUNTED_LIMIT;
+    while counter.query_one(CONNECTIONS, &[]).await?.get::<_, i64>(0) > 0 {
+        if Instant::now() > deadline {
+            return Err(Failure::new("connections of the stopped service are still open".to_owned()));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let row = counter.query_one(COUNTED, &[]).await?;
+    Ok(std::array::from_fn(|column| row.get(column)))
+}
+
+/// Prints one way an event can take; returns how many bounds were exceeded.
+fn compare(way: &str, bounds: &[Bound; COUNTS], before: &[i64; COUNTS], after: &[i64; COUNTS]) -> usize {
+    println!("{way:<18}  measured     usual     bound");
+    let mut exceeded = 0;
+    for (bound, (before, after)) in bounds.iter().zip(before.iter().zip(after)) {
+        let measured = (after - before) as f64 / EVENTS as f64;
+        let verdict = if measured <= bound.limit { "ok" } else { "EXCEEDED" };
+        exceeded += usize::from(measured > bound.limit);
+        println!("  {:<16}{measured:>10.3}{:>10.2}{:>10.2}  {verdict}", bound.name, bound.usual, bound.limit);
+    }
+    exceeded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_count_above_its_bound_is_exceeded() {
+        let nothing = [0; COUNTS];
+        let at_the_bounds = BORN_LEASED.each_ref().map(|bound| (bound.limit * EVENTS as f64) as i64);
+        assert_eq!(compare("at", &BORN_LEASED, &nothing, &at_the_bounds), 0);
+        let above = at_the_bounds.map(|count| count + 1 + EVENTS as i64 / 100);
+        assert_eq!(compare("above", &BORN_LEASED, &nothing, &above), COUNTS);
+    }
+
+    #[test]
+    fn what_is_usual_is_within_its_bound() {
+        assert!(BORN_LEASED.iter().chain(&CLAIMED).all(|bound| bound.usual < bound.limit));
+    }
+}
