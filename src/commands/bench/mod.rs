@@ -6,6 +6,7 @@
 //! all that is from the floor.
 
 mod check;
+mod driver;
 mod floor;
 mod load;
 mod meter;
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 
-use self::floor::{Driver, Floor};
+use self::driver::Driver;
 use self::load::{Produced, Producer};
 use self::meter::{Cost, Meter, resident_mib};
 use self::service::Service;
@@ -75,6 +76,15 @@ const QUICK: Sizes = Sizes { warm_up: 1_000, idle: (60, 20), paced: (2_000, 1_00
 /// Longest wait for the last deliveries of a phase.
 const DRAIN_LIMIT: Duration = Duration::from_secs(60);
 
+/// Deliveries that wait for their time while the main phase is repeated.
+const SCHEDULED: i32 = 100_000;
+/// Writes as many, due in a day.
+const SCHEDULE: &str = "
+    insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at)
+    select s.tenant_id, uuid_v7(), s.id, now() + interval '1 day'
+    from subscriptions as s
+    cross join generate_series(1, $1)";
+
 /// What the main phase came to, for comparison with the floor.
 struct Loaded {
     per_second: f64,
@@ -120,13 +130,13 @@ impl Bench {
         let service = Service::start("serve", &cluster.url(), None).await?;
         let loaded = self.load(cluster, &service).await?;
         service.stop().await?;
-        self.compare(cluster, &loaded).await
+        floor::compare(self, cluster, &loaded).await
     }
 
     /// All phases over the service, and their ledger.
     async fn load(&self, cluster: &Cluster, service: &Service) -> Result<Loaded, Failure> {
         let sizes = self.sizes();
-        let total = sizes.warm_up + sizes.idle.0 + sizes.paced.0 + sizes.main;
+        let total = sizes.warm_up + sizes.idle.0 + sizes.paced.0 + 2 * sizes.main;
         let sink = Arc::new(Sink::new(total));
         let receiver = Arc::clone(&sink).serve().await?;
         let path = service.subscribe(receiver).await?;
@@ -141,9 +151,7 @@ impl Bench {
             from += events;
             range
         };
-        let range = phase(sizes.warm_up);
-        producer.closed_loop(range.clone(), self.concurrency).await?;
-        drain(&sink, range).await;
+        self.flood(&producer, phase(sizes.warm_up)).await?;
 
         let range = phase(sizes.idle.0);
         producer.paced(range.clone(), sizes.idle.1).await?;
@@ -158,40 +166,30 @@ impl Bench {
 
         let range = phase(sizes.main);
         let before = settled_reading(&meter).await?;
-        let began = Instant::now();
-        let produced = producer.closed_loop(range.clone(), self.concurrency).await?;
-        drain(&sink, range.clone()).await;
-        let took = began.elapsed();
+        let (produced, took) = self.flood(&producer, range.clone()).await?;
         let cost = settled_reading(&meter).await?.cost_since(&before, sizes.main);
+        let loaded = Loaded { per_second: rate(sizes.main, took), cost };
         println!("{} events at concurrency {}, {} bytes each:", sizes.main, self.concurrency, self.payload_bytes);
-        print_main(&produced, &sink.latencies(range), took, cost);
+        print_main(&produced, &sink.latencies(range), &loaded);
+
+        meter.database.execute(SCHEDULE, &[&SCHEDULED]).await?;
+        let (_, took) = self.flood(&producer, phase(sizes.main)).await?;
+        let beside = rate(sizes.main, took);
+        println!(
+            "  end to end     {beside:>9.0} /s   beside {SCHEDULED} scheduled; ratio {:.2}",
+            beside / loaded.per_second
+        );
         println!("loaded memory    {:>9.1} MiB", resident_mib(service.pid()));
         ledger(&sink, total)?;
-        Ok(Loaded { per_second: rate(sizes.main, took), cost })
+        Ok(loaded)
     }
 
-    /// Measures the floor in a database of its own, with the service gone, and compares.
-    async fn compare(&self, cluster: &Cluster, loaded: &Loaded) -> Result<(), Failure> {
-        let sizes = self.sizes();
-        let sink = Arc::new(Sink::new(sizes.warm_up + sizes.main));
-        let driver = Driver {
-            database: floor::make_database(&cluster.url()).await?,
-            postmaster: postmaster(cluster)?,
-            receiver: Arc::clone(&sink).serve().await?,
-            warm_up: sizes.warm_up,
-            events: sizes.main,
-            // The service spends two statements on a batch of events.
-            batch: (2.0 / loaded.cost.statements).round().max(1.0) as usize,
-            connections: self.concurrency,
-            payload_bytes: self.payload_bytes,
-        };
-        let floor = driver.spawn().await?;
-        print_floor(&driver, floor, loaded);
-        if sink.arrived(0..sizes.warm_up + sizes.main) == sizes.warm_up + sizes.main {
-            Ok(())
-        } else {
-            Err(Failure::new("not every request of the floor arrived".to_owned()))
-        }
+    /// As fast as the connections allow; returns with the last arrival, and the time until then.
+    async fn flood(&self, producer: &Producer, range: Range<usize>) -> Result<(Produced, Duration), Failure> {
+        let began = Instant::now();
+        let produced = producer.closed_loop(range.clone(), self.concurrency).await?;
+        drain(&producer.sink, range).await;
+        Ok((produced, began.elapsed()))
     }
 }
 
@@ -203,29 +201,14 @@ fn rate(count: usize, time: Duration) -> f64 {
     count as f64 / time.as_secs_f64()
 }
 
-fn print_main(produced: &Produced, latencies: &[u64], took: Duration, cost: Cost) {
+fn print_main(produced: &Produced, latencies: &[u64], loaded: &Loaded) {
+    let Loaded { per_second, cost } = loaded;
     println!("  ingest         {:>9.0} /s   {}", rate(produced.accepted, produced.took), spread(&produced.latencies));
-    println!("  end to end     {:>9.0} /s   {}", rate(latencies.len(), took), spread(latencies));
+    println!("  end to end     {per_second:>9.0} /s   {}", spread(latencies));
     let (service, postgres) = (cost.service_micros, cost.postgres_micros);
     println!("  CPU per event  {:>9.1} µs   = postrider {service:.1} + PostgreSQL {postgres:.1}", service + postgres);
     println!("  WAL per event  {:>9.0} B", cost.wal_bytes);
     println!("  statements     {:>9.3} per event", cost.statements);
-}
-
-fn print_floor(driver: &Driver, floor: Floor, loaded: &Loaded) {
-    let (own, postgres) = (floor.driver_micros, floor.postgres_micros);
-    let spent = loaded.cost.service_micros + loaded.cost.postgres_micros;
-    println!("floor: the same statements for {} events each, beside bare POSTs", driver.batch);
-    println!(
-        "  floor          {:>9.0} /s   end to end is {:.2} of it",
-        floor.per_second,
-        loaded.per_second / floor.per_second
-    );
-    println!(
-        "  CPU per event  {:>9.1} µs   = driver {own:.1} + PostgreSQL {postgres:.1}; ours is {:.2} of it",
-        own + postgres,
-        spent / (own + postgres)
-    );
 }
 
 /// Closes the books: everything accepted arrived, nothing twice, nothing from nowhere.
