@@ -42,15 +42,9 @@ pub(super) struct Driver {
     /// Address of the receiver
     #[arg(long)]
     pub(super) receiver: SocketAddr,
-    /// Events before measuring
-    #[arg(long)]
-    pub(super) warm_up: usize,
-    /// Events of each floor
+    /// Events in all
     #[arg(long)]
     pub(super) events: usize,
-    /// Events in a statement
-    #[arg(long)]
-    pub(super) batch: usize,
     /// Connections to the receiver
     #[arg(long)]
     pub(super) connections: usize,
@@ -62,10 +56,37 @@ pub(super) struct Driver {
 /// What the driver stands on.
 struct Stand {
     store: Store,
+    clock: Clock,
     meter: Meter,
+    tenant: TenantId,
+    subscription: SubscriptionId,
     producer: Producer,
-    /// The same numbers as the producer's sink; here what the producers of `bench` post.
+    /// What is posted in by the producers of the benchmark.
     inlet: Arc<Sink>,
+}
+
+/// A slice of the floor: one line on the driver's standard input.
+#[derive(Debug, Clone)]
+pub(super) struct Slice {
+    pub(super) range: Range<usize>,
+    /// Events in a statement.
+    pub(super) batch: usize,
+    /// Whether each event is posted in, too.
+    pub(super) posts_in: bool,
+}
+
+impl std::fmt::Display for Slice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {} {}", self.range.start, self.range.end, self.batch, self.posts_in)
+    }
+}
+
+impl Slice {
+    fn read(line: &str) -> Option<Self> {
+        let mut words = line.split_whitespace();
+        let range = words.next()?.parse().ok()?..words.next()?.parse().ok()?;
+        Some(Self { range, batch: words.next()?.parse().ok()?, posts_in: words.next()?.parse().ok()? })
+    }
 }
 
 /// One pair of statements, made before anything is measured.
@@ -76,75 +97,34 @@ struct Batch {
 }
 
 impl Driver {
-    /// Warms up and measures both floors. Prints three figures for each, and before the
-    /// second the address to which its events are to be posted.
+    /// Says where events may be posted in, then for each slice `ready` and what it spent,
+    /// until its standard input ends.
     pub(super) async fn run(&self) -> Result<(), Failure> {
-        let store = Store::new(&StoreConfig {
-            url: self.database.clone(),
-            direct_url: self.database.clone(),
-            prepare: true,
-            pool_size: POOL_SIZE,
-        })?;
-        store.migrate(SchemaPolicy::Migrate).await?;
-        let database = connect(&self.database).await?;
-        let meter = Meter { database, service: std::process::id(), postmaster: self.postmaster };
-        let [warm_up, out, both] = self.ranges();
-        let inlet = Arc::new(Sink::new(both.end));
-        let producer = Producer {
-            api: self.receiver,
-            path: "/".to_owned(),
-            payload_bytes: self.payload_bytes,
-            sink: Arc::clone(&inlet),
-        };
-        let stand = Stand { store, meter, producer, inlet };
-        let mut batches = self.batches(&stand, both.end).await?.into_iter();
-        let mut next = |range: &Range<usize>| batches.by_ref().take(range.len() / self.batch).collect::<Vec<_>>();
-
-        let warming = stand.producer.closed_loop(warm_up.clone(), self.connections);
-        tokio::try_join!(cycle(&stand.store, next(&warm_up)), warming)?;
-        println!("{}", self.measure(&stand, next(&out), out, false).await?);
+        let stand = self.prepare().await?;
         println!("{}", Arc::clone(&stand.inlet).serve().await?);
-        println!("{}", self.measure(&stand, next(&both), both, true).await?);
-        Ok(())
-    }
-
-    /// The numbers of the warm-up and of both floors, each in whole batches.
-    pub(super) fn ranges(&self) -> [Range<usize>; 3] {
-        let whole = |events: usize| events.div_ceil(self.batch) * self.batch;
-        let (warm_up, events) = (whole(self.warm_up), whole(self.events));
-        [0..warm_up, warm_up..warm_up + events, warm_up + events..warm_up + 2 * events]
-    }
-
-    async fn measure(
-        &self,
-        stand: &Stand,
-        batches: Vec<Batch>,
-        range: Range<usize>,
-        with_posts_in: bool,
-    ) -> Result<String, Failure> {
-        let before = stand.meter.read().await?;
-        let began = Instant::now();
-        let posting = stand.producer.closed_loop(range.clone(), self.connections);
-        let coming = async {
-            if with_posts_in {
-                drain(&stand.inlet, range.clone()).await;
+        loop {
+            let mut line = String::new();
+            if tokio::task::block_in_place(|| std::io::stdin().read_line(&mut line))? == 0 {
+                return Ok(());
             }
-            Ok(())
-        };
-        tokio::try_join!(cycle(&stand.store, batches), posting, coming)?;
-        let took = began.elapsed();
-        if with_posts_in && stand.inlet.arrived(range.clone()) < range.len() {
-            return Err(Failure::new("the floor's events did not all come in".to_owned()));
+            let slice = Slice::read(&line).ok_or_else(|| Failure::new(format!("not a slice: {line}")))?;
+            let batches = self.batches(&stand, &slice)?;
+            let before = stand.meter.read().await?;
+            println!("ready");
+            let took = self.drive(&stand, &slice, batches).await?;
+            let spent = stand.meter.read().await?.since(&before, slice.range.len(), took);
+            println!("{} {} {}", spent.seconds, spent.service_micros, spent.postgres_micros);
         }
-        let cost = stand.meter.read().await?.cost_since(&before, range.len());
-        let per_second = range.len() as f64 / took.as_secs_f64();
-        Ok(format!("{per_second} {} {}", cost.service_micros, cost.postgres_micros))
     }
 
-    async fn batches(&self, stand: &Stand, total: usize) -> Result<Vec<Batch>, Failure> {
+    async fn prepare(&self) -> Result<Stand, Failure> {
+        let (url, direct_url) = (self.database.clone(), self.database.clone());
+        let store = Store::new(&StoreConfig { url, direct_url, prepare: true, pool_size: POOL_SIZE })?;
+        store.migrate(SchemaPolicy::Migrate).await?;
         let clock = Clock::default();
-        clock.measure(&stand.store).await?;
-        let tenant = stand.meter.database.query_one("select id from tenants", &[]).await?.get::<_, Uuid>(0).into();
+        clock.measure(&store).await?;
+        let database = connect(&self.database).await?;
+        let tenant = database.query_one("select id from tenants", &[]).await?.get::<_, Uuid>(0).into();
         let subscription = SubscriptionId::at(clock.now());
         let row = StoredSubscription {
             tenant,
@@ -160,36 +140,62 @@ impl Driver {
             created_at: clock.now(),
             updated_at: clock.now(),
         };
-        stand.store.create_subscription(&row).await?;
-        let event_type = EventType::from_str("bench.event").map_err(|error| Failure::new(error.to_string()))?;
-        let numbers: Vec<usize> = (0..total).collect();
-        let batch = |numbers: &[usize]| {
-            let payloads = numbers.iter().map(|number| Payload::parse(Sink::payload(*number, self.payload_bytes)));
-            let payloads = payloads.collect::<Result<Vec<_>, _>>().map_err(|error| Failure::new(error.to_string()))?;
-            let event =
-                |payload| Event { id: EventId::at(clock.now()), tenant, event_type: Some(event_type.clone()), payload };
-            Ok(Batch::of(payloads.into_iter().map(event), tenant, subscription, &clock))
+        store.create_subscription(&row).await?;
+        let meter = Meter { database, service: std::process::id(), postmaster: self.postmaster };
+        let inlet = Arc::new(Sink::new(self.events));
+        let (path, sink) = ("/".to_owned(), Arc::clone(&inlet));
+        let producer = Producer { api: self.receiver, path, payload_bytes: self.payload_bytes, sink };
+        Ok(Stand { store, clock, meter, tenant, subscription, producer, inlet })
+    }
+
+    /// The parameters of a slice's statements, made before anything is measured.
+    fn batches(&self, stand: &Stand, slice: &Slice) -> Result<Vec<Batch>, Failure> {
+        let failed = |error: String| Failure::new(format!("the floor has no event: {error}"));
+        let event_type = EventType::from_str("bench.event").map_err(|error| failed(error.to_string()))?;
+        let event = |number| {
+            let payload = Payload::parse(Sink::payload(number, self.payload_bytes));
+            Ok(Event {
+                id: EventId::at(stand.clock.now()),
+                tenant: stand.tenant,
+                event_type: Some(event_type.clone()),
+                payload: payload.map_err(|error| failed(error.to_string()))?,
+            })
         };
-        numbers.chunks(self.batch).map(batch).collect()
+        let events = slice.range.clone().map(event).collect::<Result<Vec<Event>, Failure>>()?;
+        Ok(events.chunks(slice.batch).map(|events| Batch::of(events, stand)).collect())
+    }
+
+    /// Everything at once; returns the time until all is done.
+    async fn drive(&self, stand: &Stand, slice: &Slice, batches: Vec<Batch>) -> Result<Duration, Failure> {
+        let began = Instant::now();
+        let coming_in = async {
+            if slice.posts_in {
+                drain(&stand.inlet, slice.range.clone()).await;
+            }
+            Ok(())
+        };
+        let posting = stand.producer.closed_loop(slice.range.clone(), self.connections);
+        tokio::try_join!(cycle(&stand.store, batches), posting, coming_in)?;
+        Ok(began.elapsed())
     }
 }
 
 impl Batch {
-    fn of(events: impl Iterator<Item = Event>, tenant: TenantId, subscription: SubscriptionId, clock: &Clock) -> Self {
+    fn of(events: &[Event], stand: &Stand) -> Self {
         let token = LeaseToken::from(Uuid::new_v4());
-        let item = |event| AcceptItem { event, key: None, subscription, version: 1, leased: true };
-        let items: Vec<AcceptItem> = events.map(item).collect();
-        let report = |item: &AcceptItem| Report {
-            key: DeliveryKey { tenant, event: item.event.id, subscription },
+        let subscription = stand.subscription;
+        let item =
+            |event: &Event| AcceptItem { event: event.clone(), key: None, subscription, version: 1, leased: true };
+        let report = |event: &Event| Report {
+            key: DeliveryKey { tenant: event.tenant, event: event.id, subscription },
             token,
             subscription_version: 1,
-            event_type: item.event.event_type.clone(),
-            attempts: vec![delivered(clock)],
+            event_type: event.event_type.clone(),
+            attempts: vec![delivered(&stand.clock)],
             free_attempts: 0,
             step: NextStep::Done,
         };
-        let reports = items.iter().map(report).collect();
-        Self { items, token, reports }
+        Self { items: events.iter().map(item).collect(), token, reports: events.iter().map(report).collect() }
     }
 }
 

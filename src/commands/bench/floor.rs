@@ -5,7 +5,8 @@
 //! each at a time as there, every commit on disk; and beside them one bare POST for each
 //! event, of the same payload to the same receiver over as many connections. They go on at
 //! once, so they share the machine; the floor is the number of events divided by the time
-//! until all are done. Deliveries are born leased, so there is no claim.
+//! until all are done. Deliveries are born leased, so there is no claim. Slices of the floor
+//! alternate with slices of the loaded service, so that whatever else the machine does meets both.
 //!
 //! Not in it: producers and the API, parsing, signing, address checks, waiting of one half
 //! for the other, upkeep. The second floor adds a bare POST in for each event, from the
@@ -18,106 +19,116 @@
 use std::process::Stdio;
 use std::sync::Arc;
 
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::{ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use super::driver::Driver;
+use super::driver::{Driver, Slice};
 use super::load::Producer;
-use super::meter::connect;
+use super::meter::{Spent, connect};
 use super::sink::Sink;
-use super::{Bench, Loaded, postmaster};
 use crate::commands::Failure;
-use crate::commands::dev::Cluster;
 
-/// One floor.
-#[derive(Debug, Clone, Copy)]
-struct Floor {
-    /// Events a second.
-    per_second: f64,
-    /// CPU of the driver, in µs an event.
-    driver_micros: f64,
-    /// CPU of PostgreSQL, in µs an event.
-    postgres_micros: f64,
-}
-
-/// Measures both floors in a database of their own and prints how far from them the loaded
-/// service was.
-pub(super) async fn compare(bench: &Bench, cluster: &Cluster, loaded: &Loaded) -> Result<(), Failure> {
-    let sizes = bench.sizes();
-    let mut driver = Driver {
-        database: make_database(&cluster.url()).await?,
-        postmaster: postmaster(cluster)?,
-        receiver: ([127, 0, 0, 1], 0).into(),
-        warm_up: sizes.warm_up,
-        events: sizes.main,
-        // The service spends two statements on a batch of events.
-        batch: (2.0 / loaded.cost.statements).round().max(1.0) as usize,
-        connections: bench.concurrency,
-        payload_bytes: bench.payload_bytes,
-    };
-    let [_, _, last] = driver.ranges();
-    let sink = Arc::new(Sink::new(last.end));
-    driver.receiver = Arc::clone(&sink).serve().await?;
-    let [out, both] = measure(&driver, &sink).await?;
-    println!("floor: the same statements for {} events each, beside bare POSTs", driver.batch);
-    out.print("POSTs out", loaded);
-    both.print("POSTs in, out", loaded);
-    if sink.arrived(0..last.end) == last.end {
-        Ok(())
-    } else {
-        Err(Failure::new("not every request of the floor arrived".to_owned()))
-    }
-}
-
-/// Runs the driver as a process; produces for the second floor.
-async fn measure(driver: &Driver, sink: &Arc<Sink>) -> Result<[Floor; 2], Failure> {
-    let mut process = Command::new(std::env::current_exe()?)
-        .args(["bench", "floor", "--database", &driver.database])
-        .args(["--postmaster", &driver.postmaster.to_string()])
-        .args(["--receiver", &driver.receiver.to_string()])
-        .args(["--warm-up", &driver.warm_up.to_string()])
-        .args(["--events", &driver.events.to_string()])
-        .args(["--batch", &driver.batch.to_string()])
-        .args(["--connections", &driver.connections.to_string()])
-        .args(["--payload-bytes", &driver.payload_bytes.to_string()])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
-    let mut said = BufReader::new(process.stdout.take().expect("its standard output is a pipe")).lines();
-    let out = Floor::read(&line(&mut said).await?)?;
-    let inlet = line(&mut said).await?.parse().map_err(|_| not_measured())?;
-    let [_, _, range] = driver.ranges();
-    let producer =
-        Producer { api: inlet, path: "/".to_owned(), payload_bytes: driver.payload_bytes, sink: Arc::clone(sink) };
-    producer.closed_loop(range, driver.connections).await?;
-    let both = Floor::read(&line(&mut said).await?)?;
-    process.wait().await?;
-    Ok([out, both])
+/// The driver's process, and what it is given to do.
+pub(super) struct Floor {
+    process: Child,
+    commands: ChildStdin,
+    said: Lines<BufReader<ChildStdout>>,
+    /// Posts in, where a slice has that.
+    producer: Producer,
+    connections: usize,
+    receiver: Arc<Sink>,
+    /// Number of the next event.
+    next: usize,
 }
 
 impl Floor {
-    fn read(line: &str) -> Result<Self, Failure> {
-        let figures: Vec<f64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-        match *figures.as_slice() {
-            [per_second, driver_micros, postgres_micros] => Ok(Self { per_second, driver_micros, postgres_micros }),
-            _ => Err(not_measured()),
-        }
+    /// Starts the driver on a database of its own, beside the service's.
+    pub(super) async fn start(
+        database_url: &str,
+        postmaster: u32,
+        events: usize,
+        bench: &super::Bench,
+    ) -> Result<Self, Failure> {
+        let receiver = Arc::new(Sink::new(events));
+        let driver = Driver {
+            database: make_database(database_url).await?,
+            postmaster,
+            receiver: Arc::clone(&receiver).serve().await?,
+            events,
+            connections: bench.concurrency,
+            payload_bytes: bench.payload_bytes,
+        };
+        let (mut process, commands, mut said) = driver.spawn()?;
+        let inlet = said.next_line().await?.and_then(|line| line.parse().ok());
+        let Some(api) = inlet else {
+            process.kill().await?;
+            return Err(not_measured());
+        };
+        let (path, sink) = ("/".to_owned(), Arc::clone(&receiver));
+        let producer = Producer { api, path, payload_bytes: bench.payload_bytes, sink };
+        Ok(Self { process, commands, said, producer, connections: bench.concurrency, receiver, next: 0 })
     }
 
-    fn print(&self, name: &str, loaded: &Loaded) {
-        let Self { per_second, driver_micros, postgres_micros } = self;
-        let (rate, micros) = (loaded.per_second / per_second, driver_micros + postgres_micros);
-        println!("  {name:<14} {per_second:>9.0} /s   ratio to the floor {rate:.2}");
-        let ratio = (loaded.cost.service_micros + loaded.cost.postgres_micros) / micros;
-        println!(
-            "  CPU per event  {micros:>9.1} µs   = driver {driver_micros:.1} + PostgreSQL {postgres_micros:.1}; ratio {ratio:.2}"
-        );
+    /// Runs a slice of so many events with so many in a statement.
+    pub(super) async fn slice(&mut self, events: usize, batch: usize, posts_in: bool) -> Result<Spent, Failure> {
+        let range = self.next..self.next + events;
+        self.next = range.end;
+        let slice = Slice { range: range.clone(), batch, posts_in };
+        self.commands.write_all(format!("{slice}\n").as_bytes()).await?;
+        self.line().await?;
+        if posts_in {
+            self.producer.closed_loop(range.clone(), self.connections).await?;
+        }
+        let line = self.line().await?;
+        if self.receiver.arrived(range) < events {
+            return Err(Failure::new("not every POST of the floor arrived".to_owned()));
+        }
+        let figures: Vec<f64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        let &[seconds, service_micros, postgres_micros] = figures.as_slice() else { return Err(not_measured()) };
+        Ok(Spent { events: events as f64, seconds, service_micros, postgres_micros, wal_bytes: 0.0 })
+    }
+
+    /// Ends the driver.
+    pub(super) async fn stop(mut self) -> Result<(), Failure> {
+        drop(self.commands);
+        self.process.wait().await?;
+        Ok(())
+    }
+
+    async fn line(&mut self) -> Result<String, Failure> {
+        self.said.next_line().await?.ok_or_else(not_measured)
     }
 }
 
-async fn line(said: &mut Lines<BufReader<ChildStdout>>) -> Result<String, Failure> {
-    said.next_line().await?.ok_or_else(not_measured)
+impl Driver {
+    fn spawn(&self) -> Result<(Child, ChildStdin, Lines<BufReader<ChildStdout>>), Failure> {
+        let mut process = Command::new(std::env::current_exe()?)
+            .args(["bench", "floor", "--database", &self.database])
+            .args(["--postmaster", &self.postmaster.to_string()])
+            .args(["--receiver", &self.receiver.to_string()])
+            .args(["--events", &self.events.to_string()])
+            .args(["--connections", &self.connections.to_string()])
+            .args(["--payload-bytes", &self.payload_bytes.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let commands = process.stdin.take().expect("its standard input is a pipe");
+        let said = process.stdout.take().expect("its standard output is a pipe");
+        Ok((process, commands, BufReader::new(said).lines()))
+    }
+}
+
+/// Prints one floor, and how far from it the loaded service was.
+pub(super) fn print(name: &str, floor: &Spent, loaded: &Spent) {
+    let (driver, postgres) = floor.micros();
+    let (service, its_postgres) = loaded.micros();
+    println!("  {name:<14} {:>9.0} /s   ratio to the floor {:.2}", floor.rate(), loaded.rate() / floor.rate());
+    println!(
+        "  CPU per event  {:>9.1} µs   = driver {driver:.1} + PostgreSQL {postgres:.1}; ratio {:.2}",
+        driver + postgres,
+        (service + its_postgres) / (driver + postgres)
+    );
 }
 
 fn not_measured() -> Failure {

@@ -38,6 +38,17 @@ pub(super) struct Produced {
     pub(super) took: Duration,
 }
 
+impl Produced {
+    /// Joins what was met in another slice.
+    pub(super) fn join(&mut self, other: Self) {
+        self.accepted += other.accepted;
+        self.refused += other.refused;
+        self.took += other.took;
+        self.latencies.extend(other.latencies);
+        self.latencies.sort_unstable();
+    }
+}
+
 impl Producer {
     /// Sends events of this range as fast as `concurrency` connections allow.
     pub(super) async fn closed_loop(&self, range: Range<usize>, concurrency: usize) -> Result<Produced, Failure> {
@@ -120,9 +131,18 @@ async fn connect(api: SocketAddr) -> Result<Line, Failure> {
 /// Posts a JSON document and returns the answer's text.
 pub(super) async fn post(api: SocketAddr, path: &str, document: String) -> Result<String, Failure> {
     let request = Request::post(path).header("host", "localhost").header("content-type", "application/json");
-    let request = request.body(Full::from(document)).map_err(|error| Failure::new(error.to_string()))?;
+    ask(api, request.body(Full::from(document))).await
+}
+
+/// Gets a text.
+pub(super) async fn get(server: SocketAddr, path: &str) -> Result<String, Failure> {
+    ask(server, Request::get(path).header("host", "localhost").body(Full::default())).await
+}
+
+async fn ask(server: SocketAddr, request: hyper::http::Result<Request<Full<Bytes>>>) -> Result<String, Failure> {
+    let request = request.map_err(|error| Failure::new(error.to_string()))?;
     let answer: Response<_> =
-        connect(api).await?.send_request(request).await.map_err(|error| Failure::new(error.to_string()))?;
+        connect(server).await?.send_request(request).await.map_err(|error| Failure::new(error.to_string()))?;
     let body = answer.into_body().collect().await.map_err(|error| Failure::new(error.to_string()))?.to_bytes();
     Ok(String::from_utf8_lossy(&body).into_owned())
 }

@@ -2,6 +2,7 @@
 //! transactions from the database's own counters.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tokio_postgres::Client;
 
@@ -15,20 +16,44 @@ pub(super) struct Reading {
     /// CPU of the postmaster and of every child, those that ended included, in clock ticks.
     postgres_ticks: u64,
     wal_bytes: i64,
-    transactions: i64,
+    /// Every statement of the service is one. Backends report once a second at best.
+    pub(super) transactions: i64,
 }
 
-/// The difference of two readings, divided by a number of events.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Cost {
-    /// CPU of the service, in µs an event.
+/// What a number of events took, or several slices of them together.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Spent {
+    pub(super) events: f64,
+    /// From the beginning to the last arrival, in seconds.
+    pub(super) seconds: f64,
+    /// CPU of the service, in µs.
     pub(super) service_micros: f64,
-    /// CPU of PostgreSQL, in µs an event.
+    /// CPU of PostgreSQL, in µs.
     pub(super) postgres_micros: f64,
-    /// WAL, in bytes an event.
+    /// WAL, in bytes.
     pub(super) wal_bytes: f64,
-    /// Transactions an event; every statement of the service is one.
-    pub(super) statements: f64,
+}
+
+impl Spent {
+    /// Events a second.
+    pub(super) fn rate(&self) -> f64 {
+        self.events / self.seconds
+    }
+
+    /// CPU of the service and of PostgreSQL, in µs an event.
+    pub(super) fn micros(&self) -> (f64, f64) {
+        (self.service_micros / self.events, self.postgres_micros / self.events)
+    }
+}
+
+impl std::ops::AddAssign for Spent {
+    fn add_assign(&mut self, slice: Self) {
+        self.events += slice.events;
+        self.seconds += slice.seconds;
+        self.service_micros += slice.service_micros;
+        self.postgres_micros += slice.postgres_micros;
+        self.wal_bytes += slice.wal_bytes;
+    }
 }
 
 /// Reads counters of one service and one PostgreSQL.
@@ -55,16 +80,16 @@ impl Meter {
 }
 
 impl Reading {
-    /// What was spent since an earlier reading, for each of so many events.
-    pub(super) fn cost_since(&self, earlier: &Self, events: usize) -> Cost {
+    /// What so many events spent since an earlier reading, in a time that was measured apart.
+    pub(super) fn since(&self, earlier: &Self, events: usize, took: Duration) -> Spent {
         let tick_micros = 1e6 / rustix::param::clock_ticks_per_second() as f64;
-        let each = |count: f64| count / events.max(1) as f64;
-        let micros = |now: u64, before: u64| each(now.saturating_sub(before) as f64 * tick_micros);
-        Cost {
+        let micros = |now: u64, before: u64| now.saturating_sub(before) as f64 * tick_micros;
+        Spent {
+            events: events as f64,
+            seconds: took.as_secs_f64(),
             service_micros: micros(self.service_ticks, earlier.service_ticks),
             postgres_micros: micros(self.postgres_ticks, earlier.postgres_ticks),
-            wal_bytes: each((self.wal_bytes - earlier.wal_bytes) as f64),
-            statements: each((self.transactions - earlier.transactions) as f64),
+            wal_bytes: (self.wal_bytes - earlier.wal_bytes) as f64,
         }
     }
 }

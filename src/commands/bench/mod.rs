@@ -21,8 +21,9 @@ use std::time::{Duration, Instant};
 use clap::{Args, Subcommand};
 
 use self::driver::Driver;
+use self::floor::Floor;
 use self::load::{Produced, Producer};
-use self::meter::{Cost, Meter, resident_mib};
+use self::meter::{Meter, Spent, resident_mib};
 use self::service::Service;
 use self::sink::Sink;
 use super::Failure;
@@ -38,7 +39,7 @@ pub struct Bench {
     /// Everything, with fewer events: under a minute
     #[arg(long)]
     quick: bool,
-    /// Events of the main phase; default 20000, with --quick 5000
+    /// Events of the main phase; default 20000, with --quick 10000
     #[arg(long)]
     events: Option<usize>,
     /// Connections of the main phase
@@ -71,7 +72,7 @@ struct Sizes {
 }
 
 const WHOLE: Sizes = Sizes { warm_up: 2_000, idle: (200, 20), paced: (5_000, 1_000), main: 20_000 };
-const QUICK: Sizes = Sizes { warm_up: 1_000, idle: (60, 20), paced: (2_000, 1_000), main: 5_000 };
+const QUICK: Sizes = Sizes { warm_up: 1_000, idle: (60, 20), paced: (2_000, 1_000), main: 10_000 };
 
 /// Longest wait for the last deliveries of a phase.
 const DRAIN_LIMIT: Duration = Duration::from_secs(60);
@@ -85,10 +86,18 @@ const SCHEDULE: &str = "
     from subscriptions as s
     cross join generate_series(1, $1)";
 
-/// What the main phase came to, for comparison with the floor.
-struct Loaded {
-    per_second: f64,
-    cost: Cost,
+/// Slices of the main phase, between which the floor is measured.
+const SLICES: usize = 5;
+/// Events in a statement while the floor warms up.
+const WARM_BATCH: usize = 32;
+/// Until the last outcomes of a slice are recorded.
+const RECORDED: Duration = Duration::from_millis(20);
+
+/// What is loaded, with what, and what counts it.
+struct Rig<'a> {
+    service: &'a Service,
+    producer: Producer,
+    meter: Meter,
 }
 
 /// Runs the benchmark and prints what it measured.
@@ -128,13 +137,12 @@ impl Bench {
 
     async fn measure(&self, cluster: &Cluster) -> Result<(), Failure> {
         let service = Service::start("serve", &cluster.url(), None).await?;
-        let loaded = self.load(cluster, &service).await?;
-        service.stop().await?;
-        floor::compare(self, cluster, &loaded).await
+        self.load(cluster, &service).await?;
+        service.stop().await
     }
 
     /// All phases over the service, and their ledger.
-    async fn load(&self, cluster: &Cluster, service: &Service) -> Result<Loaded, Failure> {
+    async fn load(&self, cluster: &Cluster, service: &Service) -> Result<(), Failure> {
         let sizes = self.sizes();
         let total = sizes.warm_up + sizes.idle.0 + sizes.paced.0 + 2 * sizes.main;
         let sink = Arc::new(Sink::new(total));
@@ -143,6 +151,7 @@ impl Bench {
         let producer = Producer { api: service.api, path, payload_bytes: self.payload_bytes, sink: Arc::clone(&sink) };
         let database = meter::connect(&cluster.url()).await?;
         let meter = Meter { database, service: service.pid(), postmaster: postmaster(cluster)? };
+        let rig = Rig { service, producer, meter };
         println!("idle memory      {:>9.1} MiB", resident_mib(service.pid()));
 
         let mut from = 0;
@@ -151,36 +160,61 @@ impl Bench {
             from += events;
             range
         };
-        self.flood(&producer, phase(sizes.warm_up)).await?;
+        self.flood(&rig.producer, phase(sizes.warm_up)).await?;
 
         let range = phase(sizes.idle.0);
-        producer.paced(range.clone(), sizes.idle.1).await?;
+        rig.producer.paced(range.clone(), sizes.idle.1).await?;
         drain(&sink, range.clone()).await;
         println!("at {}/s           {} to the receiver", sizes.idle.1, spread(&sink.latencies(range)));
 
         let range = phase(sizes.paced.0);
-        let paced = producer.paced(range.clone(), sizes.paced.1).await?;
+        let paced = rig.producer.paced(range.clone(), sizes.paced.1).await?;
         drain(&sink, range.clone()).await;
         println!("at {}/s         {} to the 202", sizes.paced.1, spread(&paced.latencies));
         println!("                 {} to the receiver", spread(&sink.latencies(range)));
 
-        let range = phase(sizes.main);
-        let before = settled_reading(&meter).await?;
-        let (produced, took) = self.flood(&producer, range.clone()).await?;
-        let cost = settled_reading(&meter).await?.cost_since(&before, sizes.main);
-        let loaded = Loaded { per_second: rate(sizes.main, took), cost };
-        println!("{} events at concurrency {}, {} bytes each:", sizes.main, self.concurrency, self.payload_bytes);
-        print_main(&produced, &sink.latencies(range), &loaded);
+        // Two floors of as many events, and fewer to warm up.
+        let events = sizes.main.next_multiple_of(SLICES) * 3;
+        let floor = Floor::start(&cluster.url(), rig.meter.postmaster, events, self).await?;
+        let loaded = self.main_phase(&rig, floor, phase(sizes.main)).await?;
 
-        meter.database.execute(SCHEDULE, &[&SCHEDULED]).await?;
-        let (_, took) = self.flood(&producer, phase(sizes.main)).await?;
-        let beside = rate(sizes.main, took);
-        println!(
-            "  end to end     {beside:>9.0} /s   beside {SCHEDULED} scheduled; ratio {:.2}",
-            beside / loaded.per_second
-        );
+        rig.meter.database.execute(SCHEDULE, &[&SCHEDULED]).await?;
+        let (_, took) = self.flood(&rig.producer, phase(sizes.main)).await?;
+        let beside = sizes.main as f64 / took.as_secs_f64();
+        println!("beside {SCHEDULED} scheduled deliveries:");
+        println!("  end to end     {beside:>9.0} /s   ratio {:.2}", beside / loaded.rate());
         println!("loaded memory    {:>9.1} MiB", resident_mib(service.pid()));
-        ledger(&sink, total)?;
+        ledger(&sink, total)
+    }
+
+    /// Slices of the loaded service and of the floor in turn.
+    async fn main_phase(&self, rig: &Rig<'_>, mut floor: Floor, range: Range<usize>) -> Result<Spent, Failure> {
+        let Rig { service, producer, meter } = rig;
+        let slice = range.len().div_ceil(SLICES).max(1);
+        floor.slice(slice, WARM_BATCH, false).await?;
+        let (mut loaded, mut out, mut both) = (Spent::default(), Spent::default(), Spent::default());
+        let mut produced = Produced::default();
+        let before = settled_reading(meter).await?;
+        for start in range.clone().step_by(slice) {
+            let part = start..range.end.min(start + slice);
+            let (earlier, batches) = (meter.read().await?, service.batches().await?);
+            let (met, took) = self.flood(producer, part.clone()).await?;
+            tokio::time::sleep(RECORDED).await;
+            loaded += meter.read().await?.since(&earlier, part.len(), took);
+            produced.join(met);
+            // The service spends two statements on a batch of events.
+            let batches = (service.batches().await? - batches) / 2.0;
+            let batch = (part.len() as f64 / batches).round().max(1.0) as usize;
+            out += floor.slice(part.len(), batch, false).await?;
+            both += floor.slice(part.len(), batch, true).await?;
+        }
+        floor.stop().await?;
+        let statements = (settled_reading(meter).await?.transactions - before.transactions) as f64 / loaded.events;
+        println!("{} events at concurrency {}, {} bytes each:", range.len(), self.concurrency, self.payload_bytes);
+        print_main(&produced, &producer.sink.latencies(range), &loaded, statements);
+        println!("the floor, the same statements beside bare POSTs:");
+        floor::print("POSTs out", &out, &loaded);
+        floor::print("POSTs in, out", &both, &loaded);
         Ok(loaded)
     }
 
@@ -197,18 +231,14 @@ fn postmaster(cluster: &Cluster) -> Result<u32, Failure> {
     cluster.postmaster_pid().ok_or_else(|| Failure::new("the process id of PostgreSQL is not known".to_owned()))
 }
 
-fn rate(count: usize, time: Duration) -> f64 {
-    count as f64 / time.as_secs_f64()
-}
-
-fn print_main(produced: &Produced, latencies: &[u64], loaded: &Loaded) {
-    let Loaded { per_second, cost } = loaded;
-    println!("  ingest         {:>9.0} /s   {}", rate(produced.accepted, produced.took), spread(&produced.latencies));
-    println!("  end to end     {per_second:>9.0} /s   {}", spread(latencies));
-    let (service, postgres) = (cost.service_micros, cost.postgres_micros);
+fn print_main(produced: &Produced, latencies: &[u64], loaded: &Spent, statements: f64) {
+    let ingest = produced.accepted as f64 / produced.took.as_secs_f64();
+    println!("  ingest         {ingest:>9.0} /s   {}", spread(&produced.latencies));
+    println!("  end to end     {:>9.0} /s   {}", loaded.rate(), spread(latencies));
+    let (service, postgres) = loaded.micros();
     println!("  CPU per event  {:>9.1} µs   = postrider {service:.1} + PostgreSQL {postgres:.1}", service + postgres);
-    println!("  WAL per event  {:>9.0} B", cost.wal_bytes);
-    println!("  statements     {:>9.3} per event", cost.statements);
+    println!("  WAL per event  {:>9.0} B", loaded.wal_bytes / loaded.events);
+    println!("  statements     {statements:>9.3} per event");
 }
 
 /// Closes the books: everything accepted arrived, nothing twice, nothing from nowhere.

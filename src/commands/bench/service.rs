@@ -19,6 +19,7 @@ const POLL: Duration = Duration::from_millis(20);
 pub(super) struct Service {
     /// Where its API answers, if it has one.
     pub(super) api: SocketAddr,
+    ops: SocketAddr,
     child: Child,
 }
 
@@ -47,7 +48,7 @@ impl Service {
         if let Some(most) = per_subscription {
             command.env("POSTRIDER_MAX_IN_FLIGHT_PER_SUBSCRIPTION", most.to_string());
         }
-        let service = Self { api, child: command.spawn()? };
+        let service = Self { api, ops, child: command.spawn()? };
         // The listener of operations is bound by every half, after the schema is up.
         let ready = if half == "worker" { ops } else { api };
         let deadline = Instant::now() + PATIENCE;
@@ -72,6 +73,17 @@ impl Service {
         let document: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
         let id = document.get("id").and_then(serde_json::Value::as_str);
         id.map(|id| format!("/ingest/{id}")).ok_or_else(|| Failure::new(format!("no subscription was made: {answer}")))
+    }
+
+    /// Accepting and recording statements so far, by its own metrics.
+    pub(super) async fn batches(&self) -> Result<f64, Failure> {
+        let metrics = load::get(self.ops, "/metrics").await?;
+        let count = |name: &str| metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+        let counts = (count("postrider_accept_batch_rows_count "), count("postrider_record_batch_rows_count "));
+        let (Some(accepting), Some(recording)) = counts else {
+            return Err(Failure::new("the metrics do not count statements".to_owned()));
+        };
+        Ok(accepting + recording)
     }
 
     /// Ends it in order: what was sent is recorded first.
