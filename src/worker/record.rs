@@ -20,6 +20,8 @@ const MAX_BATCH: usize = 256;
 const LINGER: Duration = Duration::from_millis(5);
 /// Pause between two tries while the database is away.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
+/// Times that making partitions is tried where one is missing.
+const MAKING_TRIES: u32 = 3;
 
 /// Where reports go. The channel is bounded by the slots that reports keep.
 #[derive(Clone)]
@@ -76,7 +78,7 @@ impl Recorder {
     /// the slots that these reports keep are not free before.
     async fn record(&self, mut reports: Vec<Report>) {
         self.parts.metrics.record_batch.observe(reports.len() as f64);
-        let mut told = false;
+        let (mut told, mut missing) = (false, 0);
         loop {
             match self.parts.store.record(&reports).await {
                 Ok(recorded) => {
@@ -87,7 +89,12 @@ impl Recorder {
                     return self.set_alarms(&reports);
                 }
                 Err(StoreError::Deadlock) => {}
-                Err(StoreError::NoPartition) => self.make_partitions().await,
+                // Not again when it did not help: after days without a database the partition of
+                // an attempt may be past its retention. Its lease lapses then, as if it had been
+                // cut off.
+                Err(StoreError::NoPartition) if missing < MAKING_TRIES => {
+                    missing += u32::from(self.make_partitions().await);
+                }
                 Err(error) if error.is_unavailable() => {
                     self.outage.note();
                     if !std::mem::replace(&mut told, true) {
@@ -106,11 +113,14 @@ impl Recorder {
         }
     }
 
-    async fn make_partitions(&self) {
-        if let Err(error) = self.parts.store.ensure_partitions().await {
+    /// Makes those around today; returns whether that could be done.
+    async fn make_partitions(&self) -> bool {
+        let made = self.parts.store.ensure_partitions().await;
+        if let Err(error) = &made {
             tracing::warn!(%error, "a partition of the log is missing and could not be made yet");
             tokio::time::sleep(RETRY_PAUSE).await;
         }
+        made.is_ok()
     }
 
     fn set_alarms(&self, reports: &[Report]) {
