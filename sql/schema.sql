@@ -1,3 +1,76 @@
+CREATE PROCEDURE public.apply_retention(IN payload_retention interval, IN log_retention interval, INOUT dropped text[] DEFAULT '{}'::text[], INOUT replaced text[] DEFAULT '{}'::text[], INOUT postponed text[] DEFAULT '{}'::text[], INOUT forgotten bigint DEFAULT 0)
+    LANGUAGE plpgsql
+    AS $$
+declare
+    give_up_at constant timestamptz := clock_timestamp() + interval '30 seconds';
+    -- No UUIDv7 is older than 1970.
+    log_bound constant timestamptz := greatest(now() - greatest(payload_retention, log_retention), 'epoch');
+    payloads_past constant uuid := uuid_v7_floor(greatest(now() - payload_retention, 'epoch'));
+    log_past constant uuid := uuid_v7_floor(log_bound);
+    past record;
+    verdict text;
+    locked_parent text := '';
+    span record;
+    orphans text;
+    step record;
+    reached uuid;
+begin
+    for past in
+        select p.parent, p.partition
+        from partitions as p
+        where p.below_id <= case p.parent when 'events' then payloads_past else log_past end
+        order by
+            p.parent desc,
+            p.from_id
+    loop
+        exit when clock_timestamp() > give_up_at;
+        -- Those who write wait while a lock on the parent is waited for: once a call is enough.
+        if past.parent = locked_parent then
+            verdict := 'busy';
+        else
+            verdict := retire_partition(past.parent, past.partition);
+            commit;
+        end if;
+        case verdict
+            when 'dropped' then dropped := dropped || past.partition;
+            when 'replaced' then replaced := replaced || past.partition;
+            when 'waiting' then postponed := postponed || past.partition;
+            when 'busy' then
+                postponed := postponed || past.partition;
+                locked_parent := past.parent;
+            else null;
+        end case;
+    end loop;
+    -- Where no partition stands, and where one was replaced just now. What an interruption
+    -- leaves behind of the latter goes when that partition is dropped.
+    for span in
+        with standing as (
+            select p.partition, p.from_id, p.below_id
+            from partitions as p
+            where p.parent = 'events'
+        )
+        select lag(s.below_id, 1, uuid_v7_floor('epoch')) over (order by s.from_id) as after_id, s.from_id as below_id
+        from standing as s
+        union all
+        select s.from_id, s.below_id
+        from standing as s
+        where s.partition = any(replaced)
+    loop
+        continue when span.after_id = span.below_id;
+        foreach orphans in array array['idempotency_keys', 'undelivered'] loop
+            reached := span.after_id;
+            while reached is not null and clock_timestamp() <= give_up_at loop
+                step := forget_orphans(orphans, reached, least(span.below_id, payloads_past));
+                commit;
+                forgotten := forgotten + step.deleted;
+                reached := step.reached;
+            end loop;
+        end loop;
+    end loop;
+    forgotten := forgotten + forget_subscriptions(log_bound - interval '1 day');
+    commit;
+end
+$$;
 CREATE FUNCTION public.ensure_partitions(from_day date, through_day date) RETURNS integer
     LANGUAGE plpgsql
     AS $$
@@ -29,21 +102,83 @@ begin
     return made;
 end
 $$;
-CREATE FUNCTION public.readable(bytes bytea) RETURNS text
-    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
-    AS $$
+CREATE FUNCTION public.forget_orphans(orphans text, after_id uuid, below_id uuid, OUT deleted bigint, OUT reached uuid) RETURNS record
+    LANGUAGE plpgsql
+    SET lock_timeout TO '250ms'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $_$
 begin
-    return convert_from(bytes, 'UTF8');
-exception when others then
-    return encode(bytes, 'escape');
+    deleted := 0;
+    if not pg_try_advisory_xact_lock(hashtext('postrider.retention')) then
+        return;
+    end if;
+    execute format(
+        'with looked as materialized (
+            select r.ctid as place, r.tenant_id, r.event_id
+            from %1$I as r
+            where r.event_id > $1
+                and r.event_id < $2
+            order by r.event_id
+            fetch first 5000 rows with ties
+        ),
+        deleted as (
+            delete from %1$I as r
+            where r.ctid = any(array(
+                select l.place
+                from looked as l
+                where not exists (
+                    select 1
+                    from events as e
+                    where e.tenant_id = l.tenant_id
+                        and e.id = l.event_id
+                )
+            ))
+            returning 1
+        )
+        select
+            (select count(*) from deleted),
+            (select l.event_id from looked as l order by l.event_id desc limit 1)',
+        orphans
+    ) into deleted, reached using after_id, below_id;
+exception when lock_not_available then
+    deleted := 0;
 end
+$_$;
+CREATE FUNCTION public.forget_subscriptions(deleted_before timestamp with time zone) RETURNS bigint
+    LANGUAGE sql
+    AS $$
+    with gone as (
+        delete from subscriptions as s
+        where s.deleted_at < deleted_before
+            and s.id in (
+                select x.id
+                from subscriptions as x
+                where x.deleted_at < deleted_before
+                    and not exists (
+                        select 1
+                        from attempts as a
+                        where a.subscription_id = x.id
+                    )
+                    and not exists (
+                        select 1
+                        from deliveries as d
+                        where d.tenant_id = x.tenant_id
+                            and d.subscription_id = x.id
+                    )
+                limit 5000
+            )
+        returning s.id
+    ),
+    unheld as (
+        delete from holds as h
+        where h.subscription_id in (select g.id from gone as g)
+    )
+    select count(*)
+    from gone
 $$;
-CREATE FUNCTION public.uuid_v7(at timestamp with time zone DEFAULT clock_timestamp()) RETURNS uuid
-    LANGUAGE sql PARALLEL SAFE
-    RETURN (((lpad(to_hex((floor((EXTRACT(epoch FROM at) * (1000)::numeric)))::bigint), 12, '0'::text) || '7'::text) || substr(replace((gen_random_uuid())::text, '-'::text, ''::text), 14, 19)))::uuid;
-CREATE FUNCTION public.uuid_v7_floor(at timestamp with time zone) RETURNS uuid
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN ((lpad(to_hex((floor((EXTRACT(epoch FROM at) * (1000)::numeric)))::bigint), 12, '0'::text) || repeat('0'::text, 20)))::uuid;
 CREATE TABLE public.attempts (
     tenant_id uuid NOT NULL,
     subscription_id uuid NOT NULL,
@@ -62,6 +197,162 @@ CREATE TABLE public.attempts (
     CONSTRAINT attempts_success_has_no_error CHECK (((outcome = 'delivered'::text) = (error_message IS NULL)))
 )
 PARTITION BY RANGE (id);
+CREATE FUNCTION public.owed_attempts(from_id uuid, below_id uuid) RETURNS SETOF public.attempts
+    LANGUAGE sql STABLE
+    AS $$
+    select a.*
+    from events as e
+    cross join lateral (
+        select x.*
+        from attempts as x
+        where x.event_id = e.id
+            and x.tenant_id = e.tenant_id
+            and x.id >= owed_attempts.from_id
+            and x.id < owed_attempts.below_id
+    ) as a
+    where e.id < owed_attempts.below_id
+$$;
+CREATE TABLE public.events (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    event_type text,
+    payload bytea NOT NULL,
+    accepted_at timestamp with time zone DEFAULT now() NOT NULL
+)
+PARTITION BY RANGE (id);
+CREATE FUNCTION public.owed_events(from_id uuid, below_id uuid) RETURNS SETOF public.events
+    LANGUAGE sql STABLE
+    AS $$
+    with recursive waiting as (
+        (
+            select d.tenant_id
+            from deliveries as d
+            order by d.tenant_id
+            limit 1
+        )
+        union all
+        select next.tenant_id
+        from waiting as w
+        cross join lateral (
+            select d.tenant_id
+            from deliveries as d
+            where d.tenant_id > w.tenant_id
+            order by d.tenant_id
+            limit 1
+        ) as next
+    )
+    select e.*
+    from waiting as w
+    cross join lateral (
+        select distinct d.event_id
+        from deliveries as d
+        where d.tenant_id = w.tenant_id
+            and d.event_id >= owed_events.from_id
+            and d.event_id < owed_events.below_id
+    ) as d
+    cross join lateral (
+        select x.*
+        from events as x
+        where x.tenant_id = w.tenant_id
+            and x.id = d.event_id
+            and x.id >= owed_events.from_id
+            and x.id < owed_events.below_id
+        limit 1
+    ) as e
+$$;
+CREATE FUNCTION public.readable(bytes bytea) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    AS $$
+begin
+    return convert_from(bytes, 'UTF8');
+exception when others then
+    return encode(bytes, 'escape');
+end
+$$;
+CREATE FUNCTION public.retire_partition(parent text, partition text) RETURNS text
+    LANGUAGE plpgsql
+    SET lock_timeout TO '250ms'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    most_rows constant bigint := 100000;
+    most_bytes constant bigint := 268435456;
+    body constant text := case retire_partition.parent when 'events' then 'payload' else 'response_body' end;
+    fresh constant text := retire_partition.partition || '_owed';
+    from_id uuid;
+    below_id uuid;
+    owed text;
+    owed_rows bigint;
+    owed_bytes bigint;
+    all_rows bigint;
+    added boolean;
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise 'retention needs read committed: the last look has to see what was committed since the first'
+            using hint = 'Set default_transaction_isolation to read committed in this session.';
+    end if;
+    if not pg_try_advisory_xact_lock(hashtext('postrider.retention')) then
+        return 'busy';
+    end if;
+    select p.from_id, p.below_id
+    into from_id, below_id
+    from partitions as p
+    where p.parent = retire_partition.parent
+        and p.partition = retire_partition.partition
+        and p.below_id <= uuid_v7_floor((date_trunc('day', now() at time zone 'UTC') - interval '1 day') at time zone 'UTC');
+    if not found then
+        return 'spared';
+    end if;
+    owed := format('owed_%s(%L, %L)', parent, from_id, below_id);
+    execute format(
+        'select count(*), coalesce(sum(octet_length(o.body)), 0) from (select %I as body from %s limit %s) as o',
+        body, owed, most_rows + 1
+    ) into owed_rows, owed_bytes;
+    if owed_rows > most_rows or owed_bytes > most_bytes then
+        return 'waiting';
+    end if;
+    if owed_rows > 0 then
+        execute format('select count(*) from (select 1 from %I limit %s) as r', partition, 2 * owed_rows)
+        into all_rows;
+        if all_rows < 2 * owed_rows then
+            return 'kept';
+        end if;
+        execute format(
+            'create table %I (like %I including all, constraint within check (id >= %L and id < %L))',
+            fresh, parent, from_id, below_id
+        );
+        execute format('insert into %I select o.* from %s as o', fresh, owed);
+    end if;
+    execute format('lock table only %I in access exclusive mode', parent);
+    if owed_rows = 0 then
+        execute format('select exists (select 1 from %s)', owed) into added;
+    else
+        execute format('select exists (select id from %s except select id from %I)', owed, fresh) into added;
+    end if;
+    if added then
+        raise lock_not_available;
+    end if;
+    execute format('drop table %I', partition);
+    if owed_rows = 0 then
+        return 'dropped';
+    end if;
+    execute format('alter table %I attach partition %I for values from (%L) to (%L)', parent, fresh, from_id, below_id);
+    execute format('alter table %I drop constraint within', fresh);
+    execute format('alter table %I rename to %I', fresh, partition);
+    return 'replaced';
+exception when lock_not_available then
+    return 'busy';
+end
+$$;
+CREATE FUNCTION public.uuid_v7(at timestamp with time zone DEFAULT clock_timestamp()) RETURNS uuid
+    LANGUAGE sql PARALLEL SAFE
+    RETURN (((lpad(to_hex((floor((EXTRACT(epoch FROM at) * (1000)::numeric)))::bigint), 12, '0'::text) || '7'::text) || substr(replace((gen_random_uuid())::text, '-'::text, ''::text), 14, 19)))::uuid;
+CREATE FUNCTION public.uuid_v7_floor(at timestamp with time zone) RETURNS uuid
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN ((lpad(to_hex((floor((EXTRACT(epoch FROM at) * (1000)::numeric)))::bigint), 12, '0'::text) || repeat('0'::text, 20)))::uuid;
 CREATE TABLE public.deliveries (
     tenant_id uuid NOT NULL,
     event_id uuid NOT NULL,
@@ -161,14 +452,6 @@ CREATE TABLE public.api_keys (
     CONSTRAINT api_keys_hash_length CHECK ((octet_length(secret_hash) = 32)),
     CONSTRAINT api_keys_scope_known CHECK ((scope = ANY (ARRAY['admin'::text, 'publish'::text, 'read'::text])))
 );
-CREATE TABLE public.events (
-    tenant_id uuid NOT NULL,
-    id uuid NOT NULL,
-    event_type text,
-    payload bytea NOT NULL,
-    accepted_at timestamp with time zone DEFAULT now() NOT NULL
-)
-PARTITION BY RANGE (id);
 CREATE VIEW public.delivery_logs AS
  SELECT a.id,
     a.subscription_id,
@@ -221,6 +504,16 @@ CREATE VIEW public.parked_subscriptions AS
  SELECT parked.subscription_id,
     parked.held_for
    FROM parked;
+CREATE VIEW public.partitions AS
+ SELECT (parent.relname)::text AS parent,
+    (child.relname)::text AS partition,
+    ("substring"(bound.text, 'FROM \(''([0-9a-f-]{36})'''::text))::uuid AS from_id,
+    ("substring"(bound.text, 'TO \(''([0-9a-f-]{36})'''::text))::uuid AS below_id
+   FROM (((pg_inherits i
+     JOIN pg_class parent ON ((parent.oid = i.inhparent)))
+     JOIN pg_class child ON ((child.oid = i.inhrelid)))
+     CROSS JOIN LATERAL ( SELECT pg_get_expr(child.relpartbound, child.oid) AS text) bound)
+  WHERE (i.inhparent = ANY (ARRAY[('public.events'::regclass)::oid, ('public.attempts'::regclass)::oid]));
 CREATE TABLE public.tenants (
     id uuid NOT NULL,
     name text NOT NULL,
@@ -254,6 +547,9 @@ CREATE INDEX attempts_event ON ONLY public.attempts USING btree (event_id, subsc
 CREATE INDEX deliveries_due ON public.deliveries USING btree (next_attempt_at) WHERE (next_attempt_at < 'infinity'::timestamp with time zone);
 CREATE INDEX deliveries_held ON public.deliveries USING btree (subscription_id, held_for, event_id) WHERE (next_attempt_at = 'infinity'::timestamp with time zone);
 CREATE INDEX deliveries_ordered ON public.deliveries USING btree (subscription_id, ordering_key, event_id) WHERE (ordering_key IS NOT NULL);
+CREATE INDEX idempotency_keys_event ON public.idempotency_keys USING btree (event_id);
+CREATE INDEX subscriptions_deleted ON public.subscriptions USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
+CREATE INDEX undelivered_event ON public.undelivered USING btree (event_id);
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_tenant_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 ALTER TABLE ONLY public.subscriptions
