@@ -27,6 +27,8 @@ pub const LEASE_MARGIN: Duration = Duration::from_secs(5);
 const DEFAULT_LEASE_MARGIN: Duration = Duration::from_secs(15);
 const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 const LIFETIME_RANGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(365 * 86_400);
+const RETENTION_RANGE: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(3_600)..=Duration::from_secs(3_650 * 86_400);
 const REQUEST_TIMEOUT_RANGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
 
 /// What a user may set. Durations are written `250ms`, `10s`, `5m`, `72h`, `5d`; sizes are
@@ -113,6 +115,12 @@ pub struct Settings {
     /// Age at which a pending delivery expires [default: 96h]
     #[arg(long, env = "POSTRIDER_DELIVERY_LIFETIME", value_name = "POSTRIDER_DELIVERY_LIFETIME", value_parser = parse_duration, global = true)]
     pub delivery_lifetime: Option<Duration>,
+    /// How long events are kept; longer while a delivery is pending [default: 72h]
+    #[arg(long, env = "POSTRIDER_PAYLOAD_RETENTION", value_name = "POSTRIDER_PAYLOAD_RETENTION", value_parser = parse_duration, global = true)]
+    pub payload_retention: Option<Duration>,
+    /// How long attempts are kept; never shorter than their events [default: 72h]
+    #[arg(long, env = "POSTRIDER_LOG_RETENTION", value_name = "POSTRIDER_LOG_RETENTION", value_parser = parse_duration, global = true)]
+    pub log_retention: Option<Duration>,
     /// Largest payload, in bytes [default: 1048576]
     #[arg(long, env = "POSTRIDER_MAX_PAYLOAD_BYTES", value_name = "POSTRIDER_MAX_PAYLOAD_BYTES", global = true)]
     pub max_payload_bytes: Option<usize>,
@@ -256,6 +264,10 @@ pub struct Config {
     pub slots: SlotLimits,
     /// Age at which a pending delivery expires.
     pub delivery_lifetime: Duration,
+    /// How long events are kept.
+    pub payload_retention: Duration,
+    /// How long attempts are kept, if events are not kept longer.
+    pub log_retention: Duration,
     /// Largest payload, in bytes.
     pub max_payload_bytes: usize,
     /// What may be a target.
@@ -322,6 +334,8 @@ impl Settings {
             lease,
             slots: self.slots()?,
             delivery_lifetime,
+            payload_retention: retention("POSTRIDER_PAYLOAD_RETENTION", self.payload_retention)?,
+            log_retention: retention("POSTRIDER_LOG_RETENTION", self.log_retention)?,
             max_payload_bytes,
             targets: self.targets(development),
             shutdown_grace,
@@ -367,6 +381,12 @@ impl Settings {
             addresses: AddressPolicy { allow: allow.0, deny: deny.0, own: Vec::new() },
         }
     }
+}
+
+fn retention(name: &'static str, given: Option<Duration>) -> Result<Duration, InvalidSetting> {
+    let retention = given.unwrap_or(Duration::from_secs(72 * 3_600));
+    rule(RETENTION_RANGE.contains(&retention), name, "must be from 1h to 3650d")?;
+    Ok(retention)
 }
 
 /// A secret given directly or by file; an empty one counts as not given.
@@ -425,6 +445,8 @@ mod tests {
         assert_eq!(config.lease, Duration::from_secs(25));
         assert_eq!(config.shutdown_grace, Duration::from_secs(15));
         assert_eq!((config.slots.total, config.slots.per_subscription), (512, 64));
+        let three_days = Duration::from_secs(3 * 86_400);
+        assert_eq!((config.payload_retention, config.log_retention), (three_days, three_days));
         assert_eq!(config.auth, AuthMode::Keys);
         assert!(!config.targets.allow_http && !config.targets.addresses.opens_something());
     }
@@ -444,6 +466,8 @@ mod tests {
         assert!(refusal(&short_lease).starts_with("POSTRIDER_LEASE must be at least"));
         let long = Settings { request_timeout: Some(Duration::from_secs(61)), ..minimal() };
         assert!(refusal(&long).starts_with("POSTRIDER_REQUEST_TIMEOUT must be"));
+        let brief = Settings { log_retention: Some(Duration::from_secs(3_599)), ..minimal() };
+        assert!(refusal(&brief).starts_with("POSTRIDER_LOG_RETENTION must be from 1h"));
     }
 
     #[test]

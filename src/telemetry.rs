@@ -39,6 +39,10 @@ pub struct Metrics {
     pub pending: Gauge,
     /// For how long the oldest due delivery has waited, in seconds.
     pub oldest_due: Gauge,
+    /// Partitions that retention dropped.
+    pub partitions_dropped: IntCounter,
+    /// Days after today for which partitions stand.
+    pub partitions_ahead: Gauge,
     /// Connections to PostgreSQL, by state.
     pub connections: GaugeVec,
     /// Difference between this machine's clock and the database's, in seconds.
@@ -87,6 +91,11 @@ impl Metrics {
                 "postrider_oldest_due_seconds",
                 "Age of the oldest due delivery that waits for a worker.",
             ),
+            partitions_dropped: counter(
+                "postrider_retention_partitions_dropped_total",
+                "Partitions dropped because nothing in them was owed or young enough.",
+            ),
+            partitions_ahead: gauge("postrider_partitions_ahead", "Days after today for which partitions stand."),
             connections: register(&registry, GaugeVec::new(connections, &["state"])),
             clock_skew: gauge("postrider_clock_skew_seconds", "Difference between this clock and the database's."),
             cache_requests: register(&registry, IntCounterVec::new(cache_requests, &["result"])),

@@ -21,7 +21,7 @@ use crate::sender::{Sender, SenderConfig, own_addresses};
 use crate::store::{Clock, SchemaPolicy, Store, StoreConfig};
 use crate::subscriptions::{Redis, Subscriptions};
 use crate::telemetry::Metrics;
-use crate::upkeep::{Upkeep, follow_clock};
+use crate::upkeep::{Retention, Upkeep, follow_clock};
 use crate::worker::{Stopping, Worker, WorkerParts, WorkerRules};
 
 /// Longest time the API takes to finish its requests when stopping.
@@ -155,6 +155,7 @@ impl Base {
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
             lifetime: config.delivery_lifetime,
+            retention: Retention { payloads: config.payload_retention, log: config.log_retention },
         };
         let stopping = Stopping { token: self.stop.clone(), grace: config.shutdown_grace };
         let (bell, stop) = (self.bell.here(), self.stop.clone());

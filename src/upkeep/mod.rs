@@ -1,11 +1,16 @@
-//! What keeps the database healthy without anybody asking: partitions ahead of time,
-//! parked deliveries that nobody holds any more or whose time is over, vacuum.
+//! What keeps the database healthy without anybody asking: partitions ahead of time, the end
+//! of those that are past, parked deliveries that nobody holds any more or whose time is
+//! over, vacuum.
 //!
-//! Every `serve` and `worker` runs it; releasing, expiring and vacuum take an advisory
+//! Every `serve` and `worker` runs it; releasing, expiring, retention and vacuum take an advisory
 //! try-lock, so one process at a time does the work and none waits. Deliveries of deleted
 //! subscriptions need no sweep: status calls them cancelled at once, and the claim ends
 //! them when they fall due. A failure is logged and
 //! tried again at the next turn; nothing here is needed for correctness within a turn.
+
+mod retention;
+
+pub use retention::Retention;
 
 use std::time::Duration;
 
@@ -44,12 +49,14 @@ pub struct Upkeep {
     pub metrics: Metrics,
     /// Age at which a pending delivery expires.
     pub lifetime: Duration,
+    /// How long what is over is kept.
+    pub retention: Retention,
 }
 
 impl Upkeep {
     /// Works turn by turn until told to stop.
     pub async fn run(self, stop: CancellationToken) {
-        tokio::join!(self.take_turns(&stop), self.vacuum(&stop));
+        tokio::join!(self.take_turns(&stop), self.vacuum(&stop), self.retain(&stop));
     }
 
     /// As [`Upkeep::run`], and then waits: its end is not the end of those beside it.
@@ -92,6 +99,7 @@ impl Upkeep {
         }
         if turn.is_multiple_of(PARTITION_TURNS) {
             report("partitions", self.store.ensure_partitions().await.map(i64::from));
+            self.count_partitions().await;
         }
         if turn.is_multiple_of(BACKLOG_TURNS) {
             self.measure_backlog().await;

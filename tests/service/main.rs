@@ -17,5 +17,6 @@ mod outage;
 mod processes;
 mod queue;
 mod redis_cache;
+mod retention;
 mod schema;
 mod statements;
