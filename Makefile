@@ -13,7 +13,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run demo test receivers check lint fmt docs bench chaos ci image
+.PHONY: help setup run demo test receivers check lint fmt docs bench chaos pgcron ci image
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
@@ -60,6 +60,10 @@ bench: setup ## measure rates, latency, cost and the floor; bench quick: shorter
 
 chaos: setup ## the tests in which things break
 	@tests/with-postgres cargo test --test service outage
+
+pgcron: setup ## try deploy/pg_cron.sql; needs the package postgresql-NN-cron
+	@cargo build
+	@tests/pg-cron $(BIN)
 
 ci: setup check docs test receivers ## what the CI runs, all of it
 	@benches/run check
