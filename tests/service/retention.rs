@@ -304,6 +304,41 @@ async fn plain_sql_does_the_same_as_upkeep() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_becomes_owed_at_the_last_moment_stays() {
+    for owed_before in [0, 1] {
+        let (rig, subscription) = aged().await;
+        for _ in 0..3 {
+            event(&rig, &subscription, 9, b"{}").await;
+        }
+        for _ in 0..owed_before {
+            let owed = event(&rig, &subscription, 9, b"{}").await;
+            note(&rig, OWED, owed, &subscription).await;
+        }
+        let replayed = event(&rig, &subscription, 9, b"{}").await;
+        // Whoever makes it owed has read it, and has not committed when retention first looks.
+        let replaying = rig.database.client().await;
+        replaying.batch_execute("begin; select count(*) from events").await.unwrap();
+        let row = [subscription.tenant.uuid(), replayed, subscription.id.uuid()];
+        replaying.execute(OWED, &[&row[0], &row[1], &row[2]]).await.unwrap();
+        let retaining = upkeep(&rig, THREE_DAYS);
+        let retaining = tokio::spawn(async move { retaining.retain_once().await.unwrap() });
+        let waits = "select 1 from pg_locks where relation = 'events'::regclass and mode = 'AccessExclusiveLock' and not granted";
+        until("retention waits for the lock", async || {
+            let waiting = !rig.client.query(waits, &[]).await.unwrap().is_empty();
+            (waiting || retaining.is_finished()).then_some(())
+        })
+        .await;
+        replaying.batch_execute("commit").await.unwrap();
+
+        let retained = retaining.await.unwrap();
+        assert!(retained.postponed.contains(&partition(&rig.client, "events", 9).await), "{retained:?}");
+        assert_eq!((rig.count("events").await, rig.count("attempts").await), (4 + owed_before, 4 + owed_before));
+        assert_eq!(retain(&rig).await.replaced.len(), 2);
+        assert_eq!((rig.count("events").await, rig.count("attempts").await), (1 + owed_before, 1 + owed_before));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_retired_on_a_snapshot_that_may_be_old() {
     let (rig, subscription) = aged().await;
     event(&rig, &subscription, 5, b"{}").await;
