@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::Upkeep;
@@ -24,7 +25,9 @@ pub struct Retention {
 
 impl Upkeep {
     pub(super) async fn retain(&self, stop: &CancellationToken) {
-        while stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_some() {
+        let mut turns = interval(INTERVAL);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(turns.tick()).await.is_some() {
             // A stop need not wait for it: what is committed is done, the rest is undone.
             let retaining = Box::pin(self.retain_once());
             if let Some(Err(error)) = stop.run_until_cancelled(retaining).await {

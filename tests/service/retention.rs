@@ -151,15 +151,20 @@ async fn a_replaced_partition_is_a_partition_like_any_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_partition_that_is_mostly_owed_is_not_written_again() {
+async fn a_large_partition_that_is_mostly_owed_is_not_written_again_and_a_small_one_is() {
     let (rig, subscription) = aged().await;
-    event(&rig, &subscription, 5, b"{}").await;
-    for _ in 0..2 {
-        let owed = event(&rig, &subscription, 5, b"{}").await;
-        note(&rig, OWED, owed, &subscription).await;
+    for (days_ago, owed) in [(4, 2), (5, 101)] {
+        event(&rig, &subscription, days_ago, b"{}").await;
+        for _ in 0..owed {
+            let event = event(&rig, &subscription, days_ago, b"{}").await;
+            note(&rig, OWED, event, &subscription).await;
+        }
     }
-    assert!(retain(&rig).await.replaced.is_empty());
-    assert_eq!((rig.count("events").await, rig.count("attempts").await), (3, 3));
+    let retained = retain(&rig).await;
+    let small = [partition(&rig.client, "events", 4).await, partition(&rig.client, "attempts", 4).await];
+    assert_eq!(retained.replaced, small);
+    assert_eq!((rig.count("events").await, rig.count("attempts").await), (2 + 102, 2 + 102));
+    assert!(retain(&rig).await.replaced.is_empty(), "what holds only what is owed is left alone");
 }
 
 #[tokio::test(flavor = "multi_thread")]
