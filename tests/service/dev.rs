@@ -2,35 +2,13 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use postrider::commands::dev::{self, Cluster};
 use postrider::config::Settings;
 use tokio_postgres::NoTls;
-use uuid::Uuid;
 
-/// A folder that is gone, with all it linked to, when this value is.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("postrider-dev-{}", Uuid::new_v4().simple()));
-        fs::create_dir(&path).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
-        Self(path)
-    }
-
-    fn state(&self) -> PathBuf {
-        self.0.join(".postrider")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::read_link(self.state()).map(fs::remove_dir_all);
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use crate::support::folder::Folder;
 
 fn as_root(folder: &Path) -> bool {
     fs::metadata(folder).unwrap().uid() == 0

@@ -10,6 +10,7 @@ mod api_keys;
 mod api_logs;
 mod api_subscriptions;
 mod api_wire;
+mod corpus;
 mod dev;
 mod doctor;
 mod listen;

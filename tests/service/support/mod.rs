@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 pub(crate) mod database;
+pub(crate) mod folder;
 pub(crate) mod http;
 pub(crate) mod process;
 pub(crate) mod psql;

@@ -1,7 +1,8 @@
 //! The real program as a child process.
 
-use std::net::TcpListener;
-use std::path::Path;
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
 use postrider::domain::keyring::Keyring;
@@ -14,8 +15,8 @@ use super::wait::until;
 /// A running postrider; it is killed when the value goes.
 pub(crate) struct Postrider {
     child: Child,
-    api: String,
-    ops: String,
+    api: SocketAddr,
+    ops: SocketAddr,
 }
 
 /// How to start one.
@@ -28,24 +29,30 @@ pub(crate) struct Start<'a> {
     pub(crate) settings: &'a [(&'a str, &'a str)],
     /// The folder it runs in.
     pub(crate) folder: Option<&'a Path>,
+    /// The file that takes its log, instead of the test's own output.
+    pub(crate) log: Option<PathBuf>,
 }
 
 impl<'a> Start<'a> {
     /// This command over this database, with the settings of every test.
     pub(crate) fn new(command: &'a str, database_url: String) -> Self {
-        Self { command, database_url, settings: &[], folder: None }
+        Self { command, database_url, settings: &[], folder: None, log: None }
     }
 
     /// Starts it and waits until it is ready.
     pub(crate) async fn ready(self) -> Postrider {
         let (api, ops) = (free_address(), free_address());
         let mut command = program(self.command, &self.database_url);
-        command.env("POSTRIDER_LISTEN", &api).env("POSTRIDER_OPS_LISTEN", &ops).envs(self.settings.iter().copied());
+        command.env("POSTRIDER_LISTEN", api.to_string()).env("POSTRIDER_OPS_LISTEN", ops.to_string());
+        command.envs(self.settings.iter().copied());
         if let Some(folder) = self.folder {
             command.current_dir(folder);
         }
+        if let Some(log) = self.log {
+            command.stderr(File::create(log).unwrap());
+        }
         let child = command.stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();
-        let postrider = Postrider { child, api: format!("http://{api}"), ops: format!("http://{ops}") };
+        let postrider = Postrider { child, api, ops };
         let health = postrider.ops();
         until("the process is ready", async || {
             let answer = health.send(hyper::Method::GET, "/readyz", &[], bytes::Bytes::new()).await;
@@ -73,19 +80,24 @@ pub(crate) fn program(command: &str, database_url: &str) -> Command {
 }
 
 impl Postrider {
+    /// Where its API listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.api
+    }
+
     /// A client of its API, without a key.
     pub(crate) fn http(&self) -> Http {
-        Http::new(self.api.clone(), None)
+        Http::new(format!("http://{}", self.api), None)
     }
 
     /// A client of its API with this key.
     pub(crate) fn http_with(&self, key: &str) -> Http {
-        Http::new(self.api.clone(), Some(key.to_owned()))
+        Http::new(format!("http://{}", self.api), Some(key.to_owned()))
     }
 
     /// A client of its health and metrics.
     pub(crate) fn ops(&self) -> Http {
-        Http::new(self.ops.clone(), None)
+        Http::new(format!("http://{}", self.ops), None)
     }
 
     /// Ends it as a power cut would.
@@ -105,6 +117,6 @@ impl Postrider {
     }
 }
 
-fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

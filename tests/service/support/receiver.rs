@@ -54,7 +54,12 @@ struct State {
 impl Receiver {
     /// A receiver that answers 200.
     pub(crate) async fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at([127, 0, 0, 1]).await
+    }
+
+    /// A receiver that answers 200 at this address of loopback.
+    pub(crate) async fn at(ip: [u8; 4]) -> Self {
+        let listener = TcpListener::bind(SocketAddr::from((ip, 0))).await.unwrap();
         let address = listener.local_addr().unwrap();
         let receiver = Self { address, state: Arc::default(), open: Arc::new(watch::Sender::new(true)) };
         tokio::spawn(receiver.clone().serve(listener));
