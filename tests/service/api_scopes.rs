@@ -1,0 +1,149 @@
+//! What each key opens: every operation of the OpenAPI document with every scope.
+
+use postrider::domain::api_key::Scope;
+use serde_json::{Value, json};
+
+use crate::support::api::{Answer, Ask, TestApi};
+
+const SCOPES: [Scope; 3] = [Scope::Admin, Scope::Publish, Scope::Read];
+
+/// Which scopes open an operation. One that is missing here fails the tests.
+const OPENED_BY: [(&str, &[Scope]); 10] = [
+    ("POST /subscriptions/", &[Scope::Admin]),
+    ("GET /subscriptions/", &[Scope::Admin, Scope::Read]),
+    ("GET /subscriptions/{subscription_id}", &[Scope::Admin, Scope::Read]),
+    ("PUT /subscriptions/{subscription_id}", &[Scope::Admin]),
+    ("PATCH /subscriptions/{subscription_id}", &[Scope::Admin]),
+    ("DELETE /subscriptions/{subscription_id}", &[Scope::Admin]),
+    ("POST /subscriptions/generate-signature", &[Scope::Admin]),
+    ("POST /ingest/{subscription_id}", &[Scope::Admin, Scope::Publish]),
+    ("GET /status/{webhook_id}", &[Scope::Admin, Scope::Read]),
+    ("GET /status/logs/{subscription_id}", &[Scope::Admin, Scope::Read]),
+];
+
+/// An operation of the document, with a body that it accepts.
+struct Operation {
+    method: String,
+    path: String,
+    body: Option<Value>,
+}
+
+/// What a tenant has.
+struct Belongings {
+    subscription: String,
+    event: String,
+}
+
+impl Operation {
+    fn all() -> Vec<Self> {
+        let document: Value = serde_json::from_str(&postrider::api::openapi_document()).unwrap();
+        let paths = document["paths"].as_object().unwrap().iter();
+        let of_path = |(path, methods): (&String, &Value)| {
+            let operation = |(method, described): (&String, &Value)| Self {
+                method: method.to_uppercase(),
+                path: path.clone(),
+                body: body(&document, described),
+            };
+            methods.as_object().unwrap().iter().map(operation).collect::<Vec<_>>()
+        };
+        paths.flat_map(of_path).collect()
+    }
+
+    fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    fn is_opened_by(&self, scope: Scope) -> bool {
+        let name = self.name();
+        let row = OPENED_BY.iter().find(|(known, _)| *known == name);
+        row.unwrap_or_else(|| panic!("{name} has no row")).1.contains(&scope)
+    }
+
+    /// Asks it of what this tenant has, with this key or none.
+    async fn ask(&self, api: &TestApi, of: &Belongings, key: Option<&str>) -> Answer {
+        let path = self.path.replace("{subscription_id}", &of.subscription).replace("{webhook_id}", &of.event);
+        let ask = api.stranger(&self.method, &path);
+        let ask = key.into_iter().fold(ask, Ask::key);
+        self.body.iter().fold(ask, Ask::json).send().await
+    }
+}
+
+/// The example of the body's schema; an empty event where there is none.
+fn body(document: &Value, operation: &Value) -> Option<Value> {
+    let content = operation.get("requestBody")?;
+    let schema = &content["content"]["application/json"]["schema"];
+    let referred = schema["$ref"].as_str().and_then(|name| document.pointer(name.trim_start_matches('#')));
+    Some(referred.unwrap_or(schema).get("example").cloned().unwrap_or_else(|| json!({})))
+}
+
+/// A subscription and an event, made with this key.
+async fn belongings(api: &TestApi, key: &str) -> Belongings {
+    let made =
+        api.stranger("POST", "/subscriptions/").key(key).json(&json!({ "target_url": "https://hooks.example.com/" }));
+    let subscription = made.send().await.json()["id"].as_str().unwrap().to_owned();
+    let accepted = api.stranger("POST", &format!("/ingest/{subscription}")).key(key).body("{}").send().await;
+    Belongings { subscription, event: accepted.json()["webhook_id"].as_str().unwrap().to_owned() }
+}
+
+#[test]
+fn the_table_names_every_operation_once() {
+    let mut documented: Vec<_> = Operation::all().iter().map(Operation::name).collect();
+    let mut named: Vec<_> = OPENED_BY.iter().map(|(name, _)| (*name).to_owned()).collect();
+    documented.sort();
+    named.sort();
+    assert_eq!(named, documented);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_opens_what_its_scope_covers_and_nothing_of_another_tenant() {
+    let api = TestApi::start().await;
+    let other = belongings(&api, &api.key("globex", Scope::Admin).await).await;
+    for scope in SCOPES {
+        let key = api.key("acme", scope).await;
+        for operation in Operation::all() {
+            let what = format!("{} with {}", operation.name(), scope.as_str());
+            // A fresh one each time: some operations end what they are asked about.
+            let own = operation.ask(&api, &belongings(&api, &api.admin).await, Some(&key)).await;
+            let others = operation.ask(&api, &other, Some(&key)).await;
+            if operation.is_opened_by(scope) {
+                assert!(own.status.is_success(), "{what}: {own:?}");
+                if operation.path.contains('{') {
+                    assert_eq!(others.status, 404, "{what}");
+                    assert!(others.code().ends_with("_not_found"), "{what}: {others:?}");
+                }
+            } else {
+                for refused in [own, others] {
+                    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (403, "scope_missing"), "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_key_or_with_a_revoked_one_nothing_opens() {
+    let api = TestApi::start().await;
+    let own = belongings(&api, &api.admin).await;
+    let (id, revoked) = api.store.create_api_key("acme", Scope::Admin).await.unwrap();
+    assert!(api.store.revoke_api_key(id).await.unwrap());
+    for operation in Operation::all() {
+        for key in [None, Some(revoked.as_str())] {
+            let refused = operation.ask(&api, &own, key).await;
+            assert_eq!(
+                (refused.status.as_u16(), refused.code().as_str()),
+                (401, "unauthenticated"),
+                "{}",
+                operation.name()
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_keys_switched_off_everything_is_open() {
+    let api = TestApi::start_with(false).await;
+    for operation in Operation::all() {
+        let answer = operation.ask(&api, &belongings(&api, "none is needed").await, None).await;
+        assert!(answer.status.is_success(), "{}: {answer:?}", operation.name());
+    }
+}
