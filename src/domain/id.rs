@@ -86,11 +86,15 @@ id! {
 }
 
 impl EventId {
-    /// When the event was accepted, to the millisecond, as the id carries it.
+    /// When the event was accepted, to the millisecond, as the id carries it; `None` for an id
+    /// that no event can have: of another version, or of a year that has no four digits.
     pub fn accepted_at(self) -> Option<OffsetDateTime> {
+        if self.0.get_version() != Some(uuid::Version::SortRand) {
+            return None;
+        }
         let (seconds, nanoseconds) = self.0.get_timestamp()?.to_unix();
-        let since_epoch = Duration::new(seconds, nanoseconds);
-        Some(OffsetDateTime::UNIX_EPOCH + since_epoch)
+        let since_epoch = time::Duration::try_from(Duration::new(seconds, nanoseconds)).ok()?;
+        OffsetDateTime::UNIX_EPOCH.checked_add(since_epoch)
     }
 
     /// The smallest id an event accepted at `at` could have: a bound for range scans.
@@ -126,6 +130,13 @@ mod tests {
         assert_eq!(id.accepted_at(), Some(datetime!(2026-11-23 18:00:00.123 UTC)));
         assert!(EventId::floor(at) <= id);
         assert!(EventId::floor(at + Duration::from_millis(1)) > id);
+    }
+
+    #[test]
+    fn an_id_that_no_event_can_have_carries_no_time() {
+        for text in ["641d844f-ed76-100a-92f0-1f3ea9547fd1", "ffffffff-ffff-7fff-bfff-ffffffffffff"] {
+            assert_eq!(text.parse::<EventId>().unwrap().accepted_at(), None, "{text}");
+        }
     }
 
     #[test]
