@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::Api;
 use super::auth::{Caller, MaybeCaller};
 use super::body;
+use super::docs::Resource;
 use super::payload::{Answer, AnyDocument, Unread};
 use super::problem::Problem;
 use super::text::IdText;
@@ -52,7 +53,7 @@ pub(super) struct IngestAnswer {
     duplicate: bool,
 }
 
-#[OpenApi(prefix_path = "/ingest")]
+#[OpenApi(prefix_path = "/ingest", tag = "Resource::Ingest")]
 impl IngestApi {
     /// Accept an event for one subscription
     ///

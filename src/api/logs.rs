@@ -9,6 +9,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::Api;
 use super::auth::Caller;
+use super::docs::Resource;
 use super::page::{self, DEFAULT_LIMIT, List};
 use super::payload::Answer;
 use super::problem::Problem;
@@ -88,7 +89,7 @@ pub(super) struct LogAnswer {
     payload: Option<String>,
 }
 
-#[OpenApi(prefix_path = "/status/logs")]
+#[OpenApi(prefix_path = "/status/logs", tag = "Resource::Logs")]
 impl LogsApi {
     /// Read the delivery log of a subscription
     ///

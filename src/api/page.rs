@@ -21,6 +21,16 @@ pub(super) enum List {
     Attempts = 2,
 }
 
+impl List {
+    /// What its cursors look like: [`cursor_after`] as a regular expression.
+    pub(super) fn cursor_pattern(self) -> &'static str {
+        match self {
+            Self::Subscriptions => "^A[Q-Za-f][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$",
+            Self::Attempts => "^A[g-v][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$",
+        }
+    }
+}
+
 /// The cursor after a page whose last row has this id.
 pub(super) fn cursor_after(list: List, last: Uuid) -> String {
     let mut bytes = vec![list as u8];

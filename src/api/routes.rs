@@ -72,7 +72,7 @@ impl Routes {
             keys,
             table: Table::of(&docs::openapi_document()),
             resources: OpenApiService::new(resources, "", "").into_endpoint().map_to_response().boxed(),
-            pages: docs::pages(),
+            pages: docs::pages(api.settings.auth_required),
         }
     }
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::Api;
 use super::auth::Caller;
+use super::docs::Resource;
 use super::payload::{Answer, Document};
 use super::problem::Problem;
 use super::strict::{Field, Fields};
@@ -28,7 +29,6 @@ pub(super) struct SignatureRequest {
     /// Any JSON value; its own bytes are signed.
     payload: poem_openapi::types::Any<serde_json::Value>,
     /// The secret of a subscription.
-    #[oai(validator(min_length = 8, max_length = 256, pattern = r"^[^\x00-\x1f\x7f]+$"))]
     secret_key: String,
 }
 
@@ -58,7 +58,7 @@ pub(super) struct ExampleRequest {
     body: String,
 }
 
-#[OpenApi(prefix_path = "/subscriptions")]
+#[OpenApi(prefix_path = "/subscriptions", tag = "Resource::Signatures")]
 impl SignaturesApi {
     /// Generate a signature
     ///

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::Api;
 use super::auth::Caller;
+use super::docs::Resource;
 use super::payload::Answer;
 use super::problem::Problem;
 use super::text::{IdText, Moment};
@@ -67,7 +68,7 @@ pub(super) struct DeliveryAnswer {
     error_message: Option<String>,
 }
 
-#[OpenApi(prefix_path = "/status")]
+#[OpenApi(prefix_path = "/status", tag = "Resource::Status")]
 impl StatusApi {
     /// Read what became of an event
     ///

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::Api;
 use super::auth::Caller;
+use super::docs::Resource;
 use super::page::{self, DEFAULT_LIMIT, List};
 use super::payload::{Answer, Document};
 use super::problem::Problem;
@@ -95,7 +96,7 @@ impl SubscriptionAnswer {
     }
 }
 
-#[OpenApi(prefix_path = "/subscriptions/")]
+#[OpenApi(prefix_path = "/subscriptions/", tag = "Resource::Subscriptions")]
 impl SubscriptionsApi {
     /// Create a subscription
     ///
