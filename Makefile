@@ -13,7 +13,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run demo test receivers check lint fmt docs bench chaos pgcron ci image
+.PHONY: help setup run demo test receivers contract check lint fmt docs bench chaos pgcron ci image
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
@@ -36,6 +36,11 @@ receivers: ## the receivers of examples/ take real deliveries
 	@deploy/setup receivers
 	@cargo build
 	@tests/receivers $(BIN)
+
+# Not part of ci: it installs Schemathesis from a package index, into a temporary folder.
+contract: setup ## hold a live server to its OpenAPI document, with Schemathesis
+	@cargo build
+	@tests/with-postgres tests/contract/run $(BIN)
 
 check: ## formatting, lints, house rules, documents
 ifneq ($(BENCH),)
