@@ -9,11 +9,13 @@ use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
+use super::key_uses::KeyUses;
 use super::problem::Problem;
 use crate::domain::api_key::{ApiKey, Scope};
 use crate::domain::id::{ApiKeyId, TenantId};
-use crate::store::{KnownKey, Store, StoreError};
+use crate::store::{Clock, KnownKey, Store, StoreError};
 
 /// How long a key is believed: the bound on how late a revocation is seen.
 const BELIEVED_FOR: Duration = Duration::from_secs(1);
@@ -25,6 +27,8 @@ const MAX_KEYS: usize = 10_000;
 /// Most keys looked up at once: a stranger's invented ones wait for each other and leave
 /// connections to everybody else.
 const MAX_LOOKUPS: usize = 2;
+// What the documents promise of a revocation.
+const _: () = assert!(BELIEVED_FOR.as_millis() <= 1_000 && ASKED_AFTER.as_millis() < BELIEVED_FOR.as_millis());
 const SCHEME: &str = "api_key";
 
 /// Who asks, and what they may do.
@@ -45,6 +49,8 @@ pub(super) struct Keys {
     store: Store,
     known: Mutex<HashMap<ApiKeyId, Remembered>>,
     lookups: Semaphore,
+    uses: KeyUses,
+    clock: Clock,
 }
 
 /// A key as it was read last.
@@ -56,8 +62,14 @@ struct Remembered {
 
 impl Keys {
     /// Keys of this store.
-    pub(super) fn new(store: Store) -> Self {
-        Self { store, known: Mutex::default(), lookups: Semaphore::new(MAX_LOOKUPS) }
+    pub(super) fn new(store: Store, clock: Clock) -> Self {
+        let lookups = Semaphore::new(MAX_LOOKUPS);
+        Self { store, known: Mutex::default(), lookups, uses: KeyUses::default(), clock }
+    }
+
+    /// Writes when keys were used last, beside the requests, until `shutdown`.
+    pub(super) async fn write_uses(&self, shutdown: &CancellationToken) {
+        self.uses.write(&self.store, shutdown).await;
     }
 
     /// The caller of a request; `None` without a valid key.
@@ -78,6 +90,9 @@ impl Keys {
         };
         let known = self.known(key.id(), Instant::now()).await?;
         let known = known.filter(|known| known.hash.matches(&key.hash()));
+        if known.is_some() {
+            self.uses.note(key.id(), self.clock.now());
+        }
         Ok(known.map(|known| Caller { tenant: known.tenant, scope: known.scope }))
     }
 
@@ -191,5 +206,39 @@ impl<'a> ApiExtractor<'a> for MaybeCaller {
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         Ok(Self(request.extensions().get().copied()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::api_key::SECRET_BYTES;
+    use crate::store::StoreConfig;
+    use time::OffsetDateTime;
+
+    /// Keys that know this one since `now`, over a database that is away.
+    fn keys_that_know(key: &ApiKey, now: Instant) -> Keys {
+        let url = "postgres://postgres@%2Fnowhere/nothing".to_owned();
+        let away = Store::new(&StoreConfig { direct_url: url.clone(), url, prepare: true, pool_size: 1 }).unwrap();
+        let keys = Keys::new(away, Clock::default());
+        let tenant = TenantId::at(OffsetDateTime::UNIX_EPOCH);
+        let known = KnownKey { tenant, scope: Scope::Read, hash: key.hash() };
+        let (ask_from, believed_until) = (now + ASKED_AFTER, now + BELIEVED_FOR);
+        keys.lock().insert(key.id(), Remembered { key: known, ask_from, believed_until });
+        keys
+    }
+
+    #[tokio::test]
+    async fn a_key_is_believed_for_a_second_and_asked_for_again_by_one_request_before() {
+        let (now, tick) = (Instant::now(), Duration::from_millis(1));
+        let key = ApiKey::new(ApiKeyId::at(OffsetDateTime::UNIX_EPOCH), [7; SECRET_BYTES]);
+        let keys = keys_that_know(&key, now);
+        let is_believed = |at| keys.remembered(key.id(), at).is_some();
+        assert!(is_believed(now + ASKED_AFTER - tick));
+        assert!(!is_believed(now + ASKED_AFTER), "one request asks");
+        assert!(is_believed(now + ASKED_AFTER), "the others go on");
+        assert!(is_believed(now + BELIEVED_FOR - tick));
+        assert!(!is_believed(now + BELIEVED_FOR), "nobody believes any longer");
+        assert!(keys.known(key.id(), now + BELIEVED_FOR).await.is_err(), "even while the database is away");
     }
 }

@@ -11,6 +11,7 @@ mod courtesy;
 mod docs;
 mod head_limit;
 mod ingest;
+mod key_uses;
 mod logs;
 mod page;
 mod payload;

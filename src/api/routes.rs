@@ -13,6 +13,7 @@ use poem::endpoint::{BoxEndpoint, Endpoint, EndpointExt as _};
 use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header, uri};
 use poem::{IntoEndpoint as _, Request, Response};
 use poem_openapi::OpenApiService;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::auth::{Caller, Keys};
@@ -57,7 +58,7 @@ impl Endpoint for Routes {
 impl Routes {
     /// All routes over this API.
     pub(super) fn new(api: Api) -> Self {
-        let keys = Keys::new(api.store.clone());
+        let keys = Keys::new(api.store.clone(), api.clock.clone());
         let api = Arc::new(api);
         let resources = (
             SubscriptionsApi(Arc::clone(&api)),
@@ -74,6 +75,11 @@ impl Routes {
             resources: OpenApiService::new(resources, "", "").into_endpoint().map_to_response().boxed(),
             pages: docs::pages(api.settings.auth_required),
         }
+    }
+
+    /// What goes on beside the requests, until `shutdown`.
+    pub(super) async fn beside(&self, shutdown: &CancellationToken) {
+        self.keys.write_uses(shutdown).await;
     }
 
     async fn answer(&self, request: Request) -> Response {

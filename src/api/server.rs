@@ -42,6 +42,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// and returns.
 pub async fn serve(listener: TcpListener, api: Api, shutdown: CancellationToken, drain: Duration) {
     let routes = Arc::new(Routes::new(api));
+    let beside = {
+        let (routes, shutdown) = (Arc::clone(&routes), shutdown.clone());
+        tokio::spawn(async move { routes.beside(&shutdown).await })
+    };
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
@@ -81,6 +85,8 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: CancellationToken,
         cut.cancel();
         connections.wait().await;
     }
+    // It ended with `shutdown`, or soon after; a panic in it is logged and changes nothing.
+    let _ended = beside.await;
 }
 
 async fn connection(stream: TcpStream, remote: SocketAddr, routes: Arc<Routes>, shutdown: CancellationToken) {

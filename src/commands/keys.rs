@@ -6,8 +6,12 @@ use super::{Failure, replica};
 use crate::config::Settings;
 use crate::domain::api_key::Scope;
 use crate::domain::id::ApiKeyId;
-use crate::store::Store;
+use crate::store::{Revocation, Store};
+use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+
+/// Longest name of a tenant, in characters; the table says the same.
+const MAX_TENANT_NAME: usize = 100;
 
 /// What to do with keys.
 #[derive(Debug, Subcommand)]
@@ -39,7 +43,7 @@ pub struct Revoke {
 #[derive(Debug, Args)]
 pub struct Create {
     /// Name of the tenant that owns what the key may touch
-    #[arg(long)]
+    #[arg(long, value_parser = tenant_name)]
     tenant: String,
     /// What the key may do
     #[arg(long, value_enum, default_value = "admin")]
@@ -55,6 +59,13 @@ enum ScopeArg {
     Publish,
     /// Read everything
     Read,
+}
+
+fn tenant_name(text: &str) -> Result<String, String> {
+    if (1..=MAX_TENANT_NAME).contains(&text.chars().count()) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("must have 1 to {MAX_TENANT_NAME} characters"))
 }
 
 /// Runs the command.
@@ -84,18 +95,28 @@ async fn create(store: &Store, create: &Create) -> Result<(), Failure> {
 }
 
 async fn list(store: &Store, wanted: &List) -> Result<(), Failure> {
+    println!("{:36}  {:7}  {:7}  {:20}  {:20}  tenant", "id", "scope", "state", "created", "last used");
     for key in store.list_api_keys(wanted.tenant.as_deref()).await? {
         let state = if key.revoked_at.is_some() { "revoked" } else { "live" };
-        let created_at = key.created_at.format(&Rfc3339).unwrap_or_default();
-        println!("{}  {:7}  {state:7}  {created_at}  {}", key.id, key.scope.as_str(), key.tenant);
+        let (created, last_used) = (moment(key.created_at), key.last_used_at.map_or("never".to_owned(), moment));
+        println!("{}  {:7}  {state:7}  {created:20}  {last_used:20}  {}", key.id, key.scope.as_str(), key.tenant);
     }
     Ok(())
 }
 
+/// To the second, so that columns stay columns.
+fn moment(at: OffsetDateTime) -> String {
+    at.replace_nanosecond(0).unwrap_or(at).format(&Rfc3339).unwrap_or_default()
+}
+
 async fn revoke(store: &Store, wanted: &Revoke) -> Result<(), Failure> {
-    if store.revoke_api_key(wanted.id).await? {
-        println!("key {} is revoked; within a second no replica takes it any more", wanted.id);
-        return Ok(());
+    let id = wanted.id;
+    match store.revoke_api_key(id).await? {
+        Revocation::Now => println!("key {id} is revoked; within a second no replica takes it any more"),
+        Revocation::Before(at) => println!("key {id} was revoked before, at {}", moment(at)),
+        Revocation::Unknown => {
+            return Err(Failure::new(format!("there is no key {id}; `keys list` shows those there are")));
+        }
     }
-    Err(Failure::new(format!("there is no live key {}", wanted.id)))
+    Ok(())
 }

@@ -32,8 +32,21 @@ pub struct ApiKeyRow {
     pub scope: Scope,
     /// When it was made.
     pub created_at: OffsetDateTime,
+    /// When it was used last, late by a minute at most; `None` for never.
+    pub last_used_at: Option<OffsetDateTime>,
     /// When it ended; `None` while it lives.
     pub revoked_at: Option<OffsetDateTime>,
+}
+
+/// What came of revoking a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Revocation {
+    /// It lived until now.
+    Now,
+    /// It was revoked then.
+    Before(OffsetDateTime),
+    /// There is no such key.
+    Unknown,
 }
 
 impl Store {
@@ -86,19 +99,34 @@ impl Store {
                 id: row.try_get::<_, Uuid>("id")?.into(),
                 scope: scope(row)?,
                 created_at: row.try_get("created_at")?,
+                last_used_at: row.try_get("last_used_at")?,
                 revoked_at: row.try_get("revoked_at")?,
             })
         };
         rows.iter().map(listed).collect()
     }
 
-    /// Ends a key for good; `false` when it is unknown or was revoked before.
+    /// Ends a key for good, and says whether it had ended before.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
-    pub async fn revoke_api_key(&self, id: ApiKeyId) -> Result<bool, StoreError> {
+    pub async fn revoke_api_key(&self, id: ApiKeyId) -> Result<Revocation, StoreError> {
         let id = id.uuid();
-        Ok(!self.desk().await?.query(&sql::REVOKE_API_KEY, &[(&id, Type::UUID)]).await?.is_empty())
+        let rows = self.desk().await?.query(&sql::REVOKE_API_KEY, &[(&id, Type::UUID)]).await?;
+        let Some(row) = rows.first() else { return Ok(Revocation::Unknown) };
+        let before: Option<OffsetDateTime> = row.try_get("revoked_before")?;
+        Ok(before.map_or(Revocation::Now, Revocation::Before))
+    }
+
+    /// Remembers when keys were used last; an earlier time than is known changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn touch_api_keys(&self, uses: &[(ApiKeyId, OffsetDateTime)]) -> Result<(), StoreError> {
+        let (ids, times): (Vec<Uuid>, Vec<OffsetDateTime>) = uses.iter().map(|(id, at)| (id.uuid(), *at)).unzip();
+        let params: [super::connection::Param<'_>; 2] = [(&ids, Type::UUID_ARRAY), (&times, Type::TIMESTAMPTZ_ARRAY)];
+        self.desk().await?.query(&sql::TOUCH_API_KEYS, &params).await?;
+        Ok(())
     }
 }
 

@@ -26,7 +26,7 @@ mod tls;
 mod upkeep;
 
 pub use accept::{AcceptItem, AcceptVerdict, KeyOwner};
-pub use api_keys::{ApiKeyRow, KnownKey};
+pub use api_keys::{ApiKeyRow, KnownKey, Revocation};
 pub use claim::{Claim, ClaimRequest, Claimed};
 pub use clock::{Clock, MAX_SKEW};
 pub use connection::Connection;

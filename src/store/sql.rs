@@ -44,6 +44,7 @@ queries! {
     FIND_API_KEY = "api_keys/find",
     LIST_API_KEYS = "api_keys/list",
     REVOKE_API_KEY = "api_keys/revoke",
+    TOUCH_API_KEYS = "api_keys/touch",
     READ_STATUS = "status/read",
     LIST_ATTEMPTS = "attempts/list",
 }

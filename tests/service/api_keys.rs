@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::support::api::TestApi;
+use crate::support::wait::until;
 use postrider::domain::api_key::Scope;
+use postrider::store::Revocation;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,15 +29,44 @@ async fn a_revoked_key_is_refused_within_its_bound() {
     let api = TestApi::start().await;
     let (id, key) = api.store.create_api_key("acme", Scope::Read).await.unwrap();
     assert_eq!(api.ask("GET", "/subscriptions/").key(&key).send().await.status, 200);
-    assert!(api.store.revoke_api_key(id).await.unwrap());
+    assert_eq!(api.store.revoke_api_key(id).await.unwrap(), Revocation::Now);
     let revoked = Instant::now();
     while api.ask("GET", "/subscriptions/").key(&key).send().await.status != 401 {
         assert!(revoked.elapsed() < Duration::from_secs(3), "the key still opens");
         tokio::task::yield_now().await;
     }
-    assert!(!api.store.revoke_api_key(id).await.unwrap());
-    let listed = api.store.list_api_keys(Some("acme")).await.unwrap();
-    assert!(listed.iter().any(|row| row.id == id && row.revoked_at.is_some()));
+    assert_eq!(api.ask("GET", "/subscriptions/").send().await.status, 200, "the tenant's other key lives on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_live_key_of_a_tenant_opens_the_same() {
+    let api = TestApi::start().await;
+    let id = api.subscribe(json!({})).await["id"].as_str().unwrap().to_owned();
+    let path = format!("/subscriptions/{id}");
+    for key in [api.key("acme", Scope::Admin).await, api.key("acme", Scope::Read).await] {
+        assert_eq!(api.ask("GET", &path).key(&key).send().await.json()["id"], id);
+    }
+    assert_eq!(api.ask("GET", &path).send().await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_use_of_a_key_is_written_beside_the_requests_and_never_goes_back() {
+    let api = TestApi::start().await;
+    let (id, key) = api.store.create_api_key("acme", Scope::Read).await.unwrap();
+    let last_used = async || {
+        let listed = api.store.list_api_keys(Some("acme")).await.unwrap();
+        listed.into_iter().find(|row| row.id == id).unwrap().last_used_at
+    };
+    let forged = format!("{}{}", &key[..key.len() - 4], if key.ends_with("AAAA") { "EEEE" } else { "AAAA" });
+    assert_eq!(api.ask("GET", "/subscriptions/").key(&forged).send().await.status, 401);
+    assert_eq!(last_used().await, None);
+    assert_eq!(api.ask("GET", "/subscriptions/").key(&key).send().await.status, 200);
+    let used = until("the use is written", last_used).await;
+    let minute = Duration::from_secs(60);
+    api.store.touch_api_keys(&[(id, used - minute)]).await.unwrap();
+    assert_eq!(last_used().await, Some(used));
+    api.store.touch_api_keys(&[(id, used + minute)]).await.unwrap();
+    assert_eq!(last_used().await, Some(used + minute));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! What each key opens: every operation of the OpenAPI document with every scope.
 
 use postrider::domain::api_key::Scope;
+use postrider::store::Revocation;
 use serde_json::{Value, json};
 
 use crate::support::api::{Answer, Ask, TestApi};
@@ -125,7 +126,7 @@ async fn without_a_key_or_with_a_revoked_one_nothing_opens() {
     let api = TestApi::start().await;
     let own = belongings(&api, &api.admin).await;
     let (id, revoked) = api.store.create_api_key("acme", Scope::Admin).await.unwrap();
-    assert!(api.store.revoke_api_key(id).await.unwrap());
+    assert_eq!(api.store.revoke_api_key(id).await.unwrap(), Revocation::Now);
     for operation in Operation::all() {
         for key in [None, Some(revoked.as_str())] {
             let refused = operation.ask(&api, &own, key).await;

@@ -5,6 +5,7 @@ select
     k.id,
     k.scope,
     k.created_at,
+    k.last_used_at,
     k.revoked_at
 from api_keys as k
 inner join tenants as t
