@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
@@ -29,6 +29,9 @@ const API_DRAIN: Duration = Duration::from_secs(5);
 /// How long a start waits for a database that is not there yet.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 const START_PAUSE: Duration = Duration::from_millis(500);
+/// Connections that the system keeps until they are accepted, or as many as it allows
+/// (`net.core.somaxconn`). Those beyond are reset without an answer.
+const BACKLOG: u32 = 4_096;
 
 /// Which halves a process has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +56,8 @@ struct Base {
 pub(super) async fn run(config: Config, halves: Halves, stop: CancellationToken) -> Result<(), Failure> {
     let preparing = Base::prepare(config, halves, stop.clone());
     let Some(base) = stop.run_until_cancelled(preparing).await.transpose()? else { return Ok(()) };
-    let ops_listener = listen(base.config.ops_listen, "POSTRIDER_OPS_LISTEN").await?;
-    let api_listener = if halves.api { Some(listen(base.config.listen, "POSTRIDER_LISTEN").await?) } else { None };
+    let ops_listener = listen(base.config.ops_listen, "POSTRIDER_OPS_LISTEN")?;
+    let api_listener = if halves.api { Some(listen(base.config.listen, "POSTRIDER_LISTEN")?) } else { None };
     let ops = Ops { store: base.store.clone(), metrics: base.metrics.clone(), stopping: base.stop.clone() };
     let ops = tokio::spawn(ops.serve(ops_listener));
     let clock = follow_clock(base.clock.clone(), base.store.clone(), base.metrics.clone(), base.stop.clone());
@@ -219,9 +222,15 @@ async fn migrate_patiently(store: &Store, policy: SchemaPolicy) -> Result<(), Fa
     }
 }
 
-async fn listen(address: std::net::SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
-    let listener = TcpListener::bind(address).await;
-    listener.map_err(|error| Failure::new(format!("{setting}: cannot listen on {address}: {error}")))
+fn listen(address: std::net::SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let bound = socket.and_then(|socket| {
+        // As the usual bind does, so that a restart need not wait for old connections.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    });
+    bound.map_err(|error| Failure::new(format!("{setting}: cannot listen on {address}: {error}")))
 }
 
 /// Connections to many receivers need many descriptors; the soft limit is often 1,024.

@@ -87,7 +87,10 @@ pub(super) fn answers(place: &Place, answered: &Answered<'_>) -> Vec<String> {
         let got = reply.as_ref().map_or_else(String::new, |reply| format!("got {}: {}", reply.status, reply.excerpt()));
         Some(format!("{}: {misfit}; want {:?} ({}) {got}", row.name, row.expect.status, row.expect.reason))
     });
-    misfits.collect()
+    let mut misfits: Vec<String> = misfits.collect();
+    // Of a burst, the same said once is enough.
+    misfits.dedup();
+    misfits
 }
 
 fn misfit(place: &Place, row: &Row, reply: &Reply, limit: Duration) -> Option<String> {
