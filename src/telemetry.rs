@@ -3,7 +3,8 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
+    TextEncoder,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -12,6 +13,10 @@ use crate::domain::outcome::Outcome;
 /// Bounds of the end-to-end latency histogram, in seconds.
 const LATENCY_SECONDS: [f64; 16] =
     [0.001, 0.002, 0.003, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3_600.0];
+/// Bounds of the request histogram, in seconds.
+const REQUEST_SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+/// What came of a question to Redis.
+const CACHE_RESULTS: [&str; 5] = ["hit", "miss", "refused", "failed", "bypassed"];
 /// Bounds of the batch size histograms, in rows.
 const BATCH_ROWS: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0];
 
@@ -19,6 +24,10 @@ const BATCH_ROWS: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0];
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Registry,
+    /// Requests answered by the API, by operation and status.
+    pub requests: IntCounterVec,
+    /// From a request's head to its answer, in seconds, by operation.
+    pub request_seconds: HistogramVec,
     /// Events committed.
     pub accepted: IntCounter,
     /// Rows in each accepting statement.
@@ -68,13 +77,24 @@ impl Metrics {
             "postrider_cache_requests_total",
             "Questions to Redis: hit, miss, refused (not ours), failed, bypassed (Redis is away).",
         );
+        let cache_requests = register(&registry, IntCounterVec::new(cache_requests, &["result"]));
+        for result in CACHE_RESULTS {
+            cache_requests.with_label_values(&[result]);
+        }
         let connections = Opts::new("postrider_db_connections", "Connections to PostgreSQL, by state.");
         let counter = |name: &str, help: &str| register(&registry, IntCounter::new(name, help));
         let gauge = |name: &str, help: &str| register(&registry, Gauge::new(name, help));
         let histogram = |name: &str, help: &str, bounds: &[f64]| {
             register(&registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(bounds.to_vec())))
         };
+        let requests = Opts::new("postrider_requests_total", "Requests answered by the API.");
+        let request_seconds = HistogramOpts::new("postrider_request_seconds", "From a request's head to its answer.");
         Self {
+            requests: register(&registry, IntCounterVec::new(requests, &["operation", "status"])),
+            request_seconds: register(
+                &registry,
+                HistogramVec::new(request_seconds.buckets(REQUEST_SECONDS.to_vec()), &["operation"]),
+            ),
             accepted: counter("postrider_events_accepted_total", "Events committed."),
             accept_batch: histogram("postrider_accept_batch_rows", "Events in one accepting statement.", &BATCH_ROWS),
             attempts,
@@ -98,7 +118,7 @@ impl Metrics {
             partitions_ahead: gauge("postrider_partitions_ahead", "Days after today for which partitions stand."),
             connections: register(&registry, GaugeVec::new(connections, &["state"])),
             clock_skew: gauge("postrider_clock_skew_seconds", "Difference between this clock and the database's."),
-            cache_requests: register(&registry, IntCounterVec::new(cache_requests, &["result"])),
+            cache_requests,
             cache_available: gauge("postrider_cache_available", "Whether Redis is in use: 1 or 0."),
             registry,
         }

@@ -147,3 +147,16 @@ fn every_ready_query_is_in_the_list() {
         assert!(list.contains(&format!("| `{name}` |")), "sql/README.md does not name {name}");
     }
 }
+
+/// The metrics that a text names.
+fn metrics(text: &str) -> std::collections::BTreeSet<String> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    words.filter(|word| word.starts_with("postrider_")).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_page_for_operators_names_every_metric_and_no_other() {
+    let (code, page) = (metrics(&read("src/telemetry.rs")), metrics(&read("docs/operating.md")));
+    assert_eq!(code, page);
+    assert!(code.len() > 15, "only {} metrics: has the file moved?", code.len());
+}

@@ -38,6 +38,7 @@ use crate::domain::target::TargetPolicy;
 use crate::intake::Intake;
 use crate::store::{Clock, Store};
 use crate::subscriptions::Subscriptions;
+use crate::telemetry::Metrics;
 
 /// Owner of everything where no key is required.
 const DEFAULT_TENANT: uuid::Uuid = uuid::uuid!("00000000-0000-7000-8000-000000000000");
@@ -68,6 +69,8 @@ pub struct Api {
     pub intake: Intake,
     /// The database's time.
     pub clock: Clock,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 impl Api {

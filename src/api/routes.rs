@@ -6,6 +6,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use http_body_util::BodyExt as _;
@@ -28,6 +29,7 @@ use super::status::StatusApi;
 use super::subscriptions::SubscriptionsApi;
 use super::{Api, default_tenant};
 use crate::domain::api_key::Scope;
+use crate::telemetry::Metrics;
 
 mod table;
 
@@ -41,6 +43,7 @@ const LOGGED_PATH_BYTES: usize = 128;
 /// The API as an endpoint that never fails.
 pub(super) struct Routes {
     auth_required: bool,
+    metrics: Metrics,
     keys: Keys,
     table: Table,
     resources: BoxEndpoint<'static, Response>,
@@ -70,6 +73,7 @@ impl Routes {
         let resources: docs::Resources = resources;
         Self {
             auth_required: api.settings.auth_required,
+            metrics: api.metrics.clone(),
             keys,
             table: Table::of(&docs::openapi_document()),
             resources: OpenApiService::new(resources, "", "").into_endpoint().map_to_response().boxed(),
@@ -83,6 +87,7 @@ impl Routes {
     }
 
     async fn answer(&self, request: Request) -> Response {
+        let began = Instant::now();
         let request_id = request_id(request.headers());
         let path = request.uri().path();
         let span = tracing::info_span!(
@@ -94,6 +99,7 @@ impl Routes {
         );
         let matched = self.table.find(path).cloned();
         let parameter = matched.as_ref().and_then(|matched| matched.parameter.clone()).unwrap_or_default();
+        let asked = (matched.clone(), request.method().clone());
         let passing = AssertUnwindSafe(self.pass(request, matched)).catch_unwind().instrument(span.clone());
         let mut response = match passing.await {
             Ok(Ok(response)) => response,
@@ -105,10 +111,18 @@ impl Routes {
         };
         span.record("status", response.status().as_u16());
         span.in_scope(|| tracing::debug!("answered"));
+        self.count(asked, response.status(), began);
         let headers = response.headers_mut();
         headers.extend(HeaderValue::from_str(&request_id).ok().map(|id| (X_REQUEST_ID, id)));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
+    }
+
+    fn count(&self, (matched, method): (Option<Arc<Matched>>, Method), status: StatusCode, began: Instant) {
+        let operation = matched.as_ref().and_then(|matched| matched.operation(&method).ok());
+        let operation = operation.map_or("none", |operation| operation.id.as_str());
+        self.metrics.requests.with_label_values(&[operation, status.as_str()]).inc();
+        self.metrics.request_seconds.with_label_values(&[operation]).observe(began.elapsed().as_secs_f64());
     }
 
     async fn pass(&self, mut request: Request, matched: Option<Arc<Matched>>) -> Result<Response, Problem> {

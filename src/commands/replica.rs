@@ -194,6 +194,7 @@ impl Base {
             subscriptions: Subscriptions::new(self.store.clone(), Arc::clone(&config.keyring), self.redis.clone()),
             intake,
             clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
         };
         api::serve(listener, api, self.stop.clone(), API_DRAIN).await;
         announcing.abort();

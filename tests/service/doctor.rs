@@ -25,8 +25,18 @@ async fn what_is_healthy_is_said_in_a_line_and_a_server_without_fsync_is_found()
     assert!(!content);
     assert!(said.contains("PROBLEM  database      fsync is off"), "{said}");
     assert!(said.contains("-> set fsync = on"), "{said}");
-    for about in ["settings", "database", "connections", "clock", "schema", "queue", "backlog", "master keys", "redis"]
-    {
+    for about in [
+        "settings",
+        "database",
+        "connections",
+        "clock",
+        "schema",
+        "partitions",
+        "queue",
+        "backlog",
+        "master keys",
+        "redis",
+    ] {
         assert!(line(&said, about).starts_with("ok "), "{said}");
     }
     assert!(line(&said, "targets").starts_with("warning"), "{said}");

@@ -22,6 +22,8 @@ pub(super) enum Access {
 #[derive(Debug)]
 pub(super) struct Operation {
     method: Method,
+    /// Its name in the document; of a page, `page`.
+    pub(super) id: String,
     /// Who may ask.
     pub(super) access: Access,
     /// Names of its query parameters.
@@ -86,7 +88,8 @@ impl Matched {
     }
 
     fn page(path: &str) -> Self {
-        let operation = Operation { method: Method::GET, access: Access::Public, query: Vec::new() };
+        let operation =
+            Operation { method: Method::GET, id: "page".to_owned(), access: Access::Public, query: Vec::new() };
         Self { operations: vec![operation], ..Self::of(path, &Value::Null) }
     }
 
@@ -145,7 +148,8 @@ impl Operation {
             _ if path.starts_with("/ingest/") => Access::KeyOrSignature(Scope::Publish),
             _ => Access::Key(Scope::Admin),
         };
-        Some(Self { query: query.collect(), method, access })
+        let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
+        Some(Self { query: query.collect(), method, id, access })
     }
 
     /// Refuses parameters that are unknown or stand twice, which would be misspelt or

@@ -33,6 +33,7 @@ pub(super) async fn look(store: &Store, config: &Config) -> Vec<Finding> {
     let is_usable = schema.advice.is_none();
     findings.push(schema);
     if is_usable {
+        findings.push(or_problem("partitions", store.partitions_ahead().await.map(of_partitions)));
         findings.push(or_problem("queue", store.queue_size().await.map(of_queue)));
         findings.push(or_problem(
             "backlog",
@@ -161,6 +162,16 @@ fn of_snapshots(held: &[OldSnapshot]) -> Finding {
     Finding::warning("transactions", says, advice)
 }
 
+fn of_partitions(days_ahead: i64) -> Finding {
+    let says = format!("stand for {days_ahead} days ahead");
+    let advice = "start a `serve` or `worker`, whose upkeep makes them, with a role that owns the tables";
+    match days_ahead {
+        ..1 => Finding::problem("partitions", format!("{says}: events may be refused tomorrow"), advice),
+        1 => Finding::warning("partitions", says, advice),
+        _ => Finding::ok("partitions", says),
+    }
+}
+
 fn of_queue(size: QueueSize) -> Finding {
     const MIB: i64 = 1 << 20;
     let says = format!(
@@ -273,6 +284,8 @@ mod tests {
             [levels(7), levels(8), levels(6), levels(0)],
             [Level::Ok, Level::Warning, Level::Problem, Level::Problem]
         );
+        let levels = |days| of_partitions(days).level;
+        assert_eq!([levels(7), levels(1), levels(0)], [Level::Ok, Level::Warning, Level::Problem]);
         assert_eq!([of_backlog(9, 2.0).level, of_backlog(9, 600.0).level], [Level::Ok, Level::Warning]);
     }
 

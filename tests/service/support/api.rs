@@ -196,5 +196,6 @@ fn api_over(store: &Store, auth_required: bool) -> Api {
             metrics: Metrics::new(),
         }),
         clock: Clock::default(),
+        metrics: Metrics::new(),
     }
 }
