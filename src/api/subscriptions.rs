@@ -14,8 +14,8 @@ use super::payload::{Answer, Document};
 use super::problem::Problem;
 use super::strict::Fields;
 use super::text::{IdText, Moment};
-use crate::domain::secret::MASK;
-use crate::domain::subscription::Subscription;
+use crate::domain::secret::{MASK, Secret};
+use crate::store::StoredSubscription;
 use crate::subscriptions::{Choices, generate_secret};
 
 mod form;
@@ -74,24 +74,19 @@ pub(super) struct SubscriptionDeleted {
 }
 
 impl SubscriptionAnswer {
-    fn of(subscription: &Subscription, show_secret: bool) -> Self {
-        let secret = subscription.destination.secrets.first().filter(|_| show_secret);
+    /// The row, with the secret that this very request set.
+    fn of(row: StoredSubscription, secret: Option<&Secret>) -> Self {
         Self {
-            id: IdText(subscription.id.uuid()),
-            target_url: subscription.destination.target.as_str().to_owned(),
+            id: IdText(row.id.uuid()),
+            target_url: row.target_url,
             secret_key: secret.map_or(MASK, |secret| secret.reveal()).to_owned(),
-            event_types: subscription
-                .event_types
-                .patterns()
-                .iter()
-                .map(|pattern| pattern.as_str().to_owned())
-                .collect(),
-            description: subscription.description.clone(),
-            is_active: subscription.is_active,
-            disabled_reason: subscription.disabled_reason.clone(),
-            verify_ingest: subscription.verify_ingest,
-            created_at: Moment(subscription.created_at),
-            updated_at: Moment(subscription.updated_at),
+            event_types: row.event_types,
+            description: row.description,
+            is_active: row.is_active,
+            disabled_reason: row.disabled_reason,
+            verify_ingest: row.verify_ingest,
+            created_at: Moment(row.created_at),
+            updated_at: Moment(row.updated_at),
         }
     }
 }
@@ -112,13 +107,13 @@ impl SubscriptionsApi {
         let choices = Choices {
             target,
             verify_ingest: given.verify_ingest.unwrap_or(given.secret.is_some()),
-            secret: given.secret.unwrap_or_else(generate_secret),
             event_types: given.event_types.unwrap_or_default(),
             description: given.description.flatten(),
             is_active: given.is_active.unwrap_or(true),
         };
-        let created = self.0.subscriptions.create(caller.tenant, choices).await?;
-        Ok(Answer::Value(SubscriptionAnswer::of(&created, true)))
+        let secret = given.secret.unwrap_or_else(generate_secret);
+        let created = self.0.subscriptions.create(caller.tenant, &secret, choices).await?;
+        Ok(Answer::Value(SubscriptionAnswer::of(created, Some(&secret))))
     }
 
     /// List subscriptions
@@ -139,7 +134,7 @@ impl SubscriptionsApi {
         let wanted = i64::try_from(limit + 1).unwrap_or(i64::MAX);
         let rows = self.0.subscriptions.list(caller.tenant, before.map(Into::into), wanted).await?;
         let (rows, next_cursor) = page::cut(rows, limit, List::Subscriptions, |row| row.id.uuid());
-        let data = rows.iter().map(|row| SubscriptionAnswer::of(row, false)).collect();
+        let data = rows.into_iter().map(|row| SubscriptionAnswer::of(row, None)).collect();
         Ok(Answer::Value(SubscriptionPage { data, next_cursor }))
     }
 
@@ -151,9 +146,9 @@ impl SubscriptionsApi {
         /// The subscription.
         subscription_id: Path<IdText>,
     ) -> Result<Answer<SubscriptionAnswer>, Problem> {
-        let found = self.0.subscriptions.read(Some(caller.tenant), subscription_id.0.0.into()).await?;
+        let found = self.0.subscriptions.look_up(caller.tenant, subscription_id.0.0.into()).await?;
         let found = found.ok_or(Problem::SubscriptionNotFound)?;
-        Ok(Answer::Value(SubscriptionAnswer::of(&found, false)))
+        Ok(Answer::Value(SubscriptionAnswer::of(found, None)))
     }
 
     /// Replace a subscription
@@ -208,9 +203,10 @@ impl SubscriptionsApi {
 
 impl SubscriptionsApi {
     async fn write(&self, caller: Caller, id: IdText, given: Changes) -> Result<Answer<SubscriptionAnswer>, Problem> {
-        let merge = |current: &Subscription| given.over(current);
-        let written = self.0.subscriptions.change(caller.tenant, id.0.into(), merge).await?;
+        let merge = |current: &StoredSubscription| given.over(current);
+        let change = self.0.subscriptions.change(caller.tenant, id.0.into(), given.secret.as_ref(), merge);
+        let written = change.await?;
         let written = written.ok_or(Problem::SubscriptionNotFound)?;
-        Ok(Answer::Value(SubscriptionAnswer::of(&written, given.secret.is_some())))
+        Ok(Answer::Value(SubscriptionAnswer::of(written, given.secret.as_ref())))
     }
 }

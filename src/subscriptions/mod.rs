@@ -36,13 +36,11 @@ pub struct Subscriptions {
     redis: Option<Redis>,
 }
 
-/// What the owner of a subscription decides.
+/// What the owner of a subscription decides, beside its secret.
 #[derive(Debug, Clone)]
 pub struct Choices {
     /// Where deliveries go.
     pub target: Target,
-    /// What signs them.
-    pub secret: Secret,
     /// Which events are wanted.
     pub event_types: EventTypeFilter,
     /// Free text.
@@ -51,6 +49,27 @@ pub struct Choices {
     pub is_active: bool,
     /// Whether ingest asks for a signature.
     pub verify_ingest: bool,
+}
+
+impl Choices {
+    /// The row they make; what the database decides is filled in when it is written.
+    fn over(self, tenant: TenantId, id: SubscriptionId, version: i64, sealed_secret: Vec<u8>) -> StoredSubscription {
+        let patterns = self.event_types.patterns().iter();
+        StoredSubscription {
+            tenant,
+            id,
+            version,
+            target_url: self.target.as_str().to_owned(),
+            sealed_secret,
+            event_types: patterns.map(|pattern| pattern.as_str().to_owned()).collect(),
+            description: self.description,
+            is_active: self.is_active,
+            disabled_reason: None,
+            verify_ingest: self.verify_ingest,
+            created_at: OffsetDateTime::UNIX_EPOCH,
+            updated_at: OffsetDateTime::UNIX_EPOCH,
+        }
+    }
 }
 
 impl Subscriptions {
@@ -123,34 +142,52 @@ impl Subscriptions {
         }
     }
 
-    /// A page of a tenant's subscriptions, newest first, below the id `before`.
+    /// A subscription as it stands, its secret not opened; `None` as in [`Self::read`].
     ///
     /// # Errors
-    /// [`StoreError`]; `Unreadable` when a secret does not open.
+    /// [`StoreError`] from the database.
+    pub async fn look_up(
+        &self,
+        tenant: TenantId,
+        id: SubscriptionId,
+    ) -> Result<Option<StoredSubscription>, StoreError> {
+        self.store.read_subscription(tenant, id).await
+    }
+
+    /// A page of a tenant's subscriptions, newest first, below the id `before`, their secrets
+    /// not opened.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
     pub async fn list(
         &self,
         tenant: TenantId,
         before: Option<SubscriptionId>,
         limit: i64,
-    ) -> Result<Vec<Subscription>, StoreError> {
-        let rows = self.store.list_subscriptions(tenant, before, limit).await?;
-        rows.into_iter().map(|row| self.open(row)).collect()
+    ) -> Result<Vec<StoredSubscription>, StoreError> {
+        self.store.list_subscriptions(tenant, before, limit).await
     }
 
     /// Writes a new subscription.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
-    pub async fn create(&self, tenant: TenantId, choices: Choices) -> Result<Arc<Subscription>, StoreError> {
-        let now = OffsetDateTime::now_utc();
-        let id = SubscriptionId::at(now);
-        let row = self.seal(Place { tenant, subscription: id }, 0, &choices);
+    pub async fn create(
+        &self,
+        tenant: TenantId,
+        secret: &Secret,
+        choices: Choices,
+    ) -> Result<StoredSubscription, StoreError> {
+        let id = SubscriptionId::at(OffsetDateTime::now_utc());
+        let sealed = self.keyring.seal(secret, Place { tenant, subscription: id }, random::<NONCE_BYTES>());
+        let row = choices.over(tenant, id, 0, sealed);
         let written = self.store.create_subscription(&row).await?;
-        Ok(self.written(row, choices, written))
+        Ok(self.written(row, written))
     }
 
-    /// Changes a subscription by what `change` makes of it as it stands; `None` when there
-    /// is none.
+    /// Changes a subscription by what `change` makes of it as it stands, and its secret where
+    /// one is given; `None` when there is none. A secret that stays is not opened: a missing
+    /// master key is mended by giving a new secret.
     ///
     /// # Errors
     /// The error of `change`, or a [`StoreError`]; `Unavailable` when others wrote in
@@ -159,15 +196,18 @@ impl Subscriptions {
         &self,
         tenant: TenantId,
         id: SubscriptionId,
-        change: impl Fn(&Subscription) -> Result<Choices, E>,
-    ) -> Result<Option<Arc<Subscription>>, E> {
+        secret: Option<&Secret>,
+        change: impl Fn(&StoredSubscription) -> Result<Choices, E>,
+    ) -> Result<Option<StoredSubscription>, E> {
+        let place = Place { tenant, subscription: id };
         for _ in 0..CHANGE_TRIES {
-            let Some(current) = self.read(Some(tenant), id).await? else { return Ok(None) };
+            let Some(current) = self.look_up(tenant, id).await? else { return Ok(None) };
             let choices = change(&current)?;
-            let row = self.seal(Place { tenant, subscription: id }, current.version, &choices);
+            let sealed = secret.map(|secret| self.keyring.seal(secret, place, random::<NONCE_BYTES>()));
+            let row = choices.over(tenant, id, current.version, sealed.unwrap_or(current.sealed_secret));
             if let Some(written) = self.store.replace_subscription(&row).await? {
                 self.forget_in_redis(id).await;
-                return Ok(Some(self.written(row, choices, written)));
+                return Ok(Some(self.written(row, written)));
             }
         }
         Err(StoreError::Unavailable("the subscription is being written by others".to_owned()).into())
@@ -187,56 +227,37 @@ impl Subscriptions {
         Ok(cancelled)
     }
 
-    fn seal(&self, place: Place, version: i64, choices: &Choices) -> StoredSubscription {
-        StoredSubscription {
-            tenant: place.tenant,
-            id: place.subscription,
-            version,
-            target_url: choices.target.as_str().to_owned(),
-            sealed_secret: self.keyring.seal(&choices.secret, place, random::<NONCE_BYTES>()),
-            event_types: choices.event_types.patterns().iter().map(|pattern| pattern.as_str().to_owned()).collect(),
-            description: choices.description.clone(),
-            is_active: choices.is_active,
-            disabled_reason: None,
-            verify_ingest: choices.verify_ingest,
-            created_at: OffsetDateTime::UNIX_EPOCH,
-            updated_at: OffsetDateTime::UNIX_EPOCH,
-        }
-    }
-
-    fn written(&self, row: StoredSubscription, choices: Choices, written: NewVersion) -> Arc<Subscription> {
-        let subscription = Arc::new(Subscription {
-            id: row.id,
-            tenant: row.tenant,
+    /// The row as it was written; a copy of it stays here where its secret opens.
+    fn written(&self, row: StoredSubscription, written: NewVersion) -> StoredSubscription {
+        let row = StoredSubscription {
             version: written.version,
-            destination: Arc::new(Destination { target: choices.target, secrets: vec![choices.secret] }),
-            event_types: choices.event_types,
-            description: choices.description,
-            is_active: choices.is_active,
             disabled_reason: written.disabled_reason,
-            verify_ingest: choices.verify_ingest,
             created_at: written.created_at,
             updated_at: written.updated_at,
-        });
-        self.copies.keep(&subscription);
-        subscription
+            ..row
+        };
+        match self.open(row.clone()) {
+            Ok(subscription) => {
+                self.copies.keep(&Arc::new(subscription));
+            }
+            Err(_) => self.copies.forget(row.id),
+        }
+        row
     }
 
     fn open(&self, row: StoredSubscription) -> Result<Subscription, StoreError> {
         let place = Place { tenant: row.tenant, subscription: row.id };
+        let event_types = filter(&row)?;
         let secret = self
             .keyring
             .open(&row.sealed_secret, place)
             .map_err(|reason| StoreError::Unreadable(format!("the secret of subscription {}: {reason}", row.id)))?;
-        let patterns: Result<Vec<EventTypePattern>, _> = row.event_types.iter().map(|text| text.parse()).collect();
-        let patterns = patterns
-            .map_err(|reason| StoreError::Unreadable(format!("an event type of subscription {}: {reason}", row.id)))?;
         Ok(Subscription {
             id: row.id,
             tenant: row.tenant,
             version: row.version,
             destination: Arc::new(Destination { target: Target::stored(row.target_url), secrets: vec![secret] }),
-            event_types: EventTypeFilter::new(patterns),
+            event_types,
             description: row.description,
             is_active: row.is_active,
             disabled_reason: row.disabled_reason,
@@ -245,6 +266,16 @@ impl Subscriptions {
             updated_at: row.updated_at,
         })
     }
+}
+
+/// Which events a row wants.
+///
+/// # Errors
+/// `Unreadable` for a pattern that no version writes.
+pub fn filter(row: &StoredSubscription) -> Result<EventTypeFilter, StoreError> {
+    let patterns: Result<Vec<EventTypePattern>, _> = row.event_types.iter().map(|text| text.parse()).collect();
+    let unreadable = |reason| StoreError::Unreadable(format!("an event type of subscription {}: {reason}", row.id));
+    patterns.map(EventTypeFilter::new).map_err(unreadable)
 }
 
 /// A new `whsec_` secret.

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use hyper::Method;
+use postrider::domain::keyring::Keyring;
 
 use crate::support::database::Database;
 use crate::support::http::Http;
@@ -189,4 +190,28 @@ async fn a_failing_receiver_is_tried_on_schedule_and_the_log_shows_every_attempt
     for row in times.query(gaps, &[]).await.unwrap() {
         assert!((0.9..3.0).contains(&row.get::<_, f64>(0)), "a retry after {:?} s", row.get::<_, f64>(0));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_whose_master_key_is_gone_can_be_seen_changed_and_mended() {
+    let (database, receiver) = (Database::new().await, Receiver::new().await);
+    let before = start("api", &database).await;
+    let subscription = before.http().subscribe(&receiver.url()).await;
+    let other_key = Keyring::entry("other", [8; 32]);
+    let settings = [("POSTRIDER_MASTER_KEYS", other_key.as_str())];
+    let replica = Start { settings: &settings, ..Start::new("serve", database.url()) }.ready().await;
+    let http = replica.http();
+    let (path, ingest) = (format!("/subscriptions/{subscription}"), format!("/ingest/{subscription}"));
+
+    assert_eq!(http.get(&path).await.json()["secret_key"], "********");
+    assert_eq!(http.get("/subscriptions/").await.json()["data"][0]["id"], subscription.as_str());
+    let patch = async |change: &'static str| {
+        http.send(Method::PATCH, &path, &[], Bytes::from_static(change.as_bytes())).await.unwrap()
+    };
+    assert_eq!(patch(r#"{"description":"seen"}"#).await.json()["description"], "seen");
+    assert_eq!(http.post(&ingest, "{}").await.status, 500, "what cannot be signed is not accepted");
+    let mended = patch(r#"{"secret_key":"a new secret"}"#).await.json();
+    assert_eq!((&mended["secret_key"], &mended["description"]), (&"a new secret".into(), &"seen".into()));
+    assert_eq!(http.post(&ingest, "{}").await.status, 202);
+    receiver.arrived(1).await;
 }

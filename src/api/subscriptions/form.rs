@@ -6,9 +6,10 @@ use crate::api::problem::Problem;
 use crate::api::strict::{Field, Fields};
 use crate::domain::event_type::{EventTypeFilter, MAX_EVENT_TYPES};
 use crate::domain::secret::Secret;
-use crate::domain::subscription::{MAX_DESCRIPTION_LENGTH, Subscription};
+use crate::domain::subscription::MAX_DESCRIPTION_LENGTH;
 use crate::domain::target::{Target, TargetPolicy};
-use crate::subscriptions::Choices;
+use crate::store::StoredSubscription;
+use crate::subscriptions::{Choices, filter};
 
 /// A subscription to be. It documents; [`Changes`] reads.
 #[derive(Debug, Object)]
@@ -83,13 +84,11 @@ impl Changes {
     /// The subscription with these changes.
     ///
     /// # Errors
-    /// [`Problem::Internal`] for a subscription without a secret, which nobody writes.
-    pub(super) fn over(&self, current: &Subscription) -> Result<Choices, Problem> {
-        let kept_secret = current.destination.secrets.first();
+    /// [`Problem::Internal`] for a row that no version writes.
+    pub(super) fn over(&self, current: &StoredSubscription) -> Result<Choices, Problem> {
         Ok(Choices {
-            target: self.target.clone().unwrap_or_else(|| current.destination.target.clone()),
-            secret: self.secret.as_ref().or(kept_secret).cloned().ok_or(Problem::Internal)?,
-            event_types: self.event_types.clone().unwrap_or_else(|| current.event_types.clone()),
+            target: self.target.clone().unwrap_or_else(|| Target::stored(current.target_url.clone())),
+            event_types: self.event_types.clone().map_or_else(|| filter(current), Ok)?,
             description: self.description.clone().unwrap_or_else(|| current.description.clone()),
             is_active: self.is_active.unwrap_or(current.is_active),
             verify_ingest: self.verify_ingest.unwrap_or(current.verify_ingest),
