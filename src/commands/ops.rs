@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::slots::Slots;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
@@ -33,6 +34,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Ops {
     pub(super) store: Store,
     pub(super) metrics: Metrics,
+    pub(super) slots: Slots,
     pub(super) stopping: CancellationToken,
 }
 
@@ -86,6 +88,7 @@ impl Ops {
     }
 
     fn metrics(&self) -> Response<Full<Bytes>> {
+        self.metrics.in_flight.set(self.slots.in_flight() as f64);
         let status = self.store.pool_status();
         for (state, count) in [("open", status.open), ("idle", status.idle), ("waited_for", status.waiting)] {
             self.metrics.connections.with_label_values(&[state]).set(count as f64);

@@ -58,7 +58,12 @@ pub(super) async fn run(config: Config, halves: Halves, stop: CancellationToken)
     let Some(base) = stop.run_until_cancelled(preparing).await.transpose()? else { return Ok(()) };
     let ops_listener = listen(base.config.ops_listen, "POSTRIDER_OPS_LISTEN")?;
     let api_listener = if halves.api { Some(listen(base.config.listen, "POSTRIDER_LISTEN")?) } else { None };
-    let ops = Ops { store: base.store.clone(), metrics: base.metrics.clone(), stopping: base.stop.clone() };
+    let ops = Ops {
+        store: base.store.clone(),
+        metrics: base.metrics.clone(),
+        slots: base.slots.clone(),
+        stopping: base.stop.clone(),
+    };
     let ops = tokio::spawn(ops.serve(ops_listener));
     let clock = follow_clock(base.clock.clone(), base.store.clone(), base.metrics.clone(), base.stop.clone());
     let clock = tokio::spawn(clock);

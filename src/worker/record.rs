@@ -58,7 +58,6 @@ impl Recorder {
             // The slots are free from here on.
             batch.clear();
             self.wake.slot_freed();
-            self.parts.metrics.in_flight.set(self.parts.slots.in_flight() as f64);
         }
     }
 

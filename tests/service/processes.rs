@@ -88,6 +88,8 @@ async fn a_worker_killed_in_mid_attempt_loses_nothing_and_the_attempt_stands_as_
     let accepted = send(&http, &subscription, 0..50).await;
     assert_eq!(accepted.len(), 50);
     let in_flight = receiver.arrived(1).await.len();
+    let metrics = doomed.ops().get("/metrics").await.text();
+    assert!(metrics.contains("postrider_in_flight") && !metrics.contains("postrider_in_flight 0\n"), "{metrics}");
     doomed.kill().await;
     receiver.let_go();
 
