@@ -1,4 +1,4 @@
-CREATE PROCEDURE public.apply_retention(IN payload_retention interval, IN log_retention interval, INOUT dropped text[] DEFAULT '{}'::text[], INOUT replaced text[] DEFAULT '{}'::text[], INOUT postponed text[] DEFAULT '{}'::text[], INOUT forgotten bigint DEFAULT 0)
+CREATE PROCEDURE public.apply_retention(IN payload_retention interval, IN log_retention interval, INOUT dropped text[] DEFAULT '{}'::text[], INOUT replaced text[] DEFAULT '{}'::text[], INOUT postponed text[] DEFAULT '{}'::text[], INOUT failed text[] DEFAULT '{}'::text[], INOUT forgotten bigint DEFAULT 0)
     LANGUAGE plpgsql
     AS $$
 declare
@@ -34,6 +34,7 @@ begin
         case verdict
             when 'dropped' then dropped := dropped || past.partition;
             when 'replaced' then replaced := replaced || past.partition;
+            when 'failed' then failed := failed || past.partition;
             when 'waiting' then postponed := postponed || past.partition;
             when 'busy' then
                 postponed := postponed || past.partition;
@@ -150,9 +151,13 @@ $_$;
 CREATE FUNCTION public.forget_subscriptions(deleted_before timestamp with time zone) RETURNS bigint
     LANGUAGE sql
     AS $$
-    with gone as (
+    with turn as materialized (
+        select pg_try_advisory_xact_lock(hashtext('postrider.retention')) as mine
+    ),
+    gone as (
         delete from subscriptions as s
-        where s.deleted_at < deleted_before
+        where (select turn.mine from turn)
+            and s.deleted_at < deleted_before
             and s.id in (
                 select x.id
                 from subscriptions as x
@@ -179,6 +184,9 @@ CREATE FUNCTION public.forget_subscriptions(deleted_before timestamp with time z
     select count(*)
     from gone
 $$;
+CREATE FUNCTION public.later_version(version bigint) RETURNS bigint
+    LANGUAGE sql
+    RETURN GREATEST((version + 1), ((EXTRACT(epoch FROM clock_timestamp()) * (1000000)::numeric))::bigint);
 CREATE TABLE public.attempts (
     tenant_id uuid NOT NULL,
     subscription_id uuid NOT NULL,
@@ -210,7 +218,8 @@ CREATE FUNCTION public.owed_attempts(from_id uuid, below_id uuid) RETURNS SETOF 
             and x.id >= owed_attempts.from_id
             and x.id < owed_attempts.below_id
     ) as a
-    where e.id < owed_attempts.below_id
+    -- An attempt may seem to begin a moment before its event, by another clock.
+    where e.id < uuid_v7_floor(uuid_v7_time(owed_attempts.below_id) + interval '10 seconds')
 $$;
 CREATE TABLE public.events (
     tenant_id uuid NOT NULL,
@@ -261,7 +270,7 @@ CREATE FUNCTION public.owed_events(from_id uuid, below_id uuid) RETURNS SETOF pu
     ) as e
 $$;
 CREATE FUNCTION public.readable(bytes bytea) RETURNS text
-    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    LANGUAGE plpgsql IMMUTABLE STRICT
     AS $$
 begin
     return convert_from(bytes, 'UTF8');
@@ -280,6 +289,7 @@ CREATE FUNCTION public.retire_partition(parent text, partition text) RETURNS tex
 declare
     most_rows constant bigint := 100000;
     most_bytes constant bigint := 268435456;
+    longest_look constant interval := '500 ms';
     few_rows constant bigint := 100;
     body constant text := case retire_partition.parent when 'events' then 'payload' else 'response_body' end;
     fresh constant text := retire_partition.partition || '_owed';
@@ -292,10 +302,11 @@ declare
     worth_rows bigint;
     all_rows bigint;
     added boolean;
+    looked_at timestamptz;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise 'retention needs read committed: the last look has to see what was committed since the first'
-            using hint = 'Set default_transaction_isolation to read committed in this session.';
+            using errcode = 'invalid_transaction_state', hint = 'Set default_transaction_isolation to read committed in this session.';
     end if;
     if not pg_try_advisory_xact_lock(hashtext('postrider.retention')) then
         return 'busy';
@@ -305,16 +316,18 @@ begin
     from partitions as p
     where p.parent = retire_partition.parent
         and p.partition = retire_partition.partition
+        and p.from_id is not null
         and p.below_id <= uuid_v7_floor((date_trunc('day', now() at time zone 'UTC') - interval '1 day') at time zone 'UTC');
     if not found then
         return 'spared';
     end if;
+    looked_at := clock_timestamp();
     owed := format('owed_%s(%L, %L)', parent, from_id, below_id);
     execute format(
         'select count(*), coalesce(sum(octet_length(o.body)), 0) from (select %I as body from %s limit %s) as o',
         body, owed, most_rows + 1
     ) into owed_rows, owed_bytes;
-    if owed_rows > most_rows or owed_bytes > most_bytes then
+    if owed_rows > most_rows or owed_bytes > most_bytes or clock_timestamp() - looked_at > longest_look then
         return 'waiting';
     end if;
     if owed_rows > 0 then
@@ -347,8 +360,14 @@ begin
     execute format('alter table %I drop constraint within', fresh);
     execute format('alter table %I rename to %I', fresh, partition);
     return 'replaced';
-exception when lock_not_available then
-    return 'busy';
+exception
+    when lock_not_available then
+        return 'busy';
+    when invalid_transaction_state then
+        raise;
+    when others then
+        raise warning 'partition % cannot be retired: %', partition, sqlerrm;
+        return 'failed';
 end
 $$;
 CREATE FUNCTION public.uuid_v7(at timestamp with time zone DEFAULT clock_timestamp()) RETURNS uuid
@@ -357,6 +376,9 @@ CREATE FUNCTION public.uuid_v7(at timestamp with time zone DEFAULT clock_timesta
 CREATE FUNCTION public.uuid_v7_floor(at timestamp with time zone) RETURNS uuid
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN ((lpad(to_hex((floor((EXTRACT(epoch FROM at) * (1000)::numeric)))::bigint), 12, '0'::text) || repeat('0'::text, 20)))::uuid;
+CREATE FUNCTION public.uuid_v7_time(id uuid) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN to_timestamp((((((('x0000'::text || replace("left"((id)::text, 13), '-'::text, ''::text)))::bit(64))::bigint)::numeric / 1000.0))::double precision);
 CREATE TABLE public.deliveries (
     tenant_id uuid NOT NULL,
     event_id uuid NOT NULL,

@@ -52,6 +52,8 @@ pub struct Metrics {
     pub partitions_dropped: IntCounter,
     /// Days after today for which partitions stand.
     pub partitions_ahead: Gauge,
+    /// Partitions that are past their retention and still stand.
+    pub partitions_past: Gauge,
     /// Connections to PostgreSQL, by state.
     pub connections: GaugeVec,
     /// Difference between this machine's clock and the database's, in seconds.
@@ -114,6 +116,10 @@ impl Metrics {
             partitions_dropped: counter(
                 "postrider_retention_partitions_dropped_total",
                 "Partitions dropped because nothing in them was owed or young enough.",
+            ),
+            partitions_past: gauge(
+                "postrider_retention_partitions_past",
+                "Partitions past their retention that had to stay at the last look.",
             ),
             partitions_ahead: gauge("postrider_partitions_ahead", "Days after today for which partitions stand."),
             connections: register(&registry, GaugeVec::new(connections, &["state"])),

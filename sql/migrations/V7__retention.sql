@@ -1,4 +1,40 @@
--- Retention: what is older than it may be goes, by partition where it can.
+-- Retention: what is older than it may be goes, by partition where it can. First what
+-- waits for readers, while nothing else is locked.
+
+-- Somebody who reads the log for minutes makes this fail and be tried again, not wait.
+set local lock_timeout = '5s';
+
+-- The log as its users know it, as before; but the payload, which may be gone earlier than
+-- the log, is looked up only where it is asked for: counting attempts reads no event.
+create or replace view delivery_logs as
+select
+    a.id,
+    a.subscription_id,
+    a.event_id as webhook_id,
+    a.event_type,
+    (
+        select e.payload
+        from events as e
+        where e.tenant_id = a.tenant_id
+            and e.id = a.event_id
+    ) as payload,
+    a.attempt_number::integer as attempt_number,
+    a.status_code::integer as status_code,
+    readable(a.response_body) as response_body,
+    a.error_message,
+    a.outcome = 'delivered' as is_success,
+    a.created_at
+from attempts as a;
+
+-- It catches errors, which no parallel plan allows.
+alter function readable(bytea) parallel unsafe;
+
+-- The version after this one: later than any that was written before, in this history of the
+-- row or in another one (a restored backup, a copy of the database). A counter would reach
+-- the same number in both with different contents.
+create function later_version(version bigint) returns bigint
+language sql volatile
+return greatest(version + 1, (extract(epoch from clock_timestamp()) * 1000000)::bigint);
 
 -- Rows that name an event which is gone are found by it.
 create index idempotency_keys_event on idempotency_keys (event_id);
@@ -67,6 +103,11 @@ language sql stable as $$
     ) as e
 $$;
 
+-- The moment that a UUIDv7 carries, in milliseconds.
+create function uuid_v7_time(id uuid) returns timestamptz
+language sql immutable strict parallel safe
+return to_timestamp(('x0000' || replace(left(id::text, 13), '-', ''))::bit(64)::bigint / 1000.0);
+
 -- Attempts with such ids whose event still stands, for whatever reason it does.
 create function owed_attempts(from_id uuid, below_id uuid) returns setof attempts
 language sql stable as $$
@@ -80,14 +121,17 @@ language sql stable as $$
             and x.id >= owed_attempts.from_id
             and x.id < owed_attempts.below_id
     ) as a
-    where e.id < owed_attempts.below_id
+    -- An attempt may seem to begin a moment before its event, by another clock.
+    where e.id < uuid_v7_floor(uuid_v7_time(owed_attempts.below_id) + interval '10 seconds')
 $$;
 
 -- Retires one partition that is past, in the transaction of the caller, and says what it did:
 --   dropped   nothing in it was owed;
 --   replaced  it holds what was owed and nothing else, under the same name;
 --   kept      nearly nothing else is in it, or less than half: writing it again would not pay;
---   waiting   more is owed than one transaction may copy (100,000 rows, 256 MiB);
+--   waiting   more is owed than one transaction may copy (100,000 rows, 256 MiB), or finding
+--             it takes longer than others may be kept waiting (500 ms);
+--   failed    the database refuses, as where somebody built a view on it: see its log;
 --   busy      somebody else retires, or a lock was not to be had in 250 ms: next time;
 --   spared    it is of today or yesterday, where rows still arrive, or there is no such one.
 -- What is owed is copied before anything is locked. Then the parent is locked, so that no
@@ -104,6 +148,7 @@ as $$
 declare
     most_rows constant bigint := 100000;
     most_bytes constant bigint := 268435456;
+    longest_look constant interval := '500 ms';
     few_rows constant bigint := 100;
     body constant text := case retire_partition.parent when 'events' then 'payload' else 'response_body' end;
     fresh constant text := retire_partition.partition || '_owed';
@@ -116,10 +161,11 @@ declare
     worth_rows bigint;
     all_rows bigint;
     added boolean;
+    looked_at timestamptz;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise 'retention needs read committed: the last look has to see what was committed since the first'
-            using hint = 'Set default_transaction_isolation to read committed in this session.';
+            using errcode = 'invalid_transaction_state', hint = 'Set default_transaction_isolation to read committed in this session.';
     end if;
     if not pg_try_advisory_xact_lock(hashtext('postrider.retention')) then
         return 'busy';
@@ -129,17 +175,19 @@ begin
     from partitions as p
     where p.parent = retire_partition.parent
         and p.partition = retire_partition.partition
+        and p.from_id is not null
         and p.below_id <= uuid_v7_floor((date_trunc('day', now() at time zone 'UTC') - interval '1 day') at time zone 'UTC');
     if not found then
         return 'spared';
     end if;
 
+    looked_at := clock_timestamp();
     owed := format('owed_%s(%L, %L)', parent, from_id, below_id);
     execute format(
         'select count(*), coalesce(sum(octet_length(o.body)), 0) from (select %I as body from %s limit %s) as o',
         body, owed, most_rows + 1
     ) into owed_rows, owed_bytes;
-    if owed_rows > most_rows or owed_bytes > most_bytes then
+    if owed_rows > most_rows or owed_bytes > most_bytes or clock_timestamp() - looked_at > longest_look then
         return 'waiting';
     end if;
     if owed_rows > 0 then
@@ -173,8 +221,14 @@ begin
     execute format('alter table %I drop constraint within', fresh);
     execute format('alter table %I rename to %I', fresh, partition);
     return 'replaced';
-exception when lock_not_available then
-    return 'busy';
+exception
+    when lock_not_available then
+        return 'busy';
+    when invalid_transaction_state then
+        raise;
+    when others then
+        raise warning 'partition % cannot be retired: %', partition, sqlerrm;
+        return 'failed';
 end
 $$;
 
@@ -232,9 +286,13 @@ $$;
 -- many. A delivery that is due or scheduled ends at its claim with or without them.
 create function forget_subscriptions(deleted_before timestamptz) returns bigint
 language sql as $$
-    with gone as (
+    with turn as materialized (
+        select pg_try_advisory_xact_lock(hashtext('postrider.retention')) as mine
+    ),
+    gone as (
         delete from subscriptions as s
-        where s.deleted_at < deleted_before
+        where (select turn.mine from turn)
+            and s.deleted_at < deleted_before
             and s.id in (
                 select x.id
                 from subscriptions as x
@@ -265,7 +323,7 @@ $$;
 -- Retires what is older than it may be, a partition or a batch a transaction: payloads, then
 -- the log, which is kept for the longer of both, then what named events that are gone. Begins
 -- nothing new after 30 seconds; what is left is for the next call. Says which partitions
--- were dropped, replaced and postponed, and how many rows of other tables were deleted.
+-- were dropped, replaced, postponed and could not be retired, and how many rows of other tables were deleted.
 -- It commits as it goes, so it is called by itself: no transaction around it.
 create procedure apply_retention(
     payload_retention interval,
@@ -273,6 +331,7 @@ create procedure apply_retention(
     inout dropped text[] default '{}',
     inout replaced text[] default '{}',
     inout postponed text[] default '{}',
+    inout failed text[] default '{}',
     inout forgotten bigint default 0
 )
 language plpgsql as $$
@@ -309,6 +368,7 @@ begin
         case verdict
             when 'dropped' then dropped := dropped || past.partition;
             when 'replaced' then replaced := replaced || past.partition;
+            when 'failed' then failed := failed || past.partition;
             when 'waiting' then postponed := postponed || past.partition;
             when 'busy' then
                 postponed := postponed || past.partition;
@@ -347,25 +407,3 @@ begin
     commit;
 end
 $$;
-
--- The log as its users know it, as before; but the payload, which may be gone earlier than
--- the log, is looked up only where it is asked for: counting attempts reads no event.
-create or replace view delivery_logs as
-select
-    a.id,
-    a.subscription_id,
-    a.event_id as webhook_id,
-    a.event_type,
-    (
-        select e.payload
-        from events as e
-        where e.tenant_id = a.tenant_id
-            and e.id = a.event_id
-    ) as payload,
-    a.attempt_number::integer as attempt_number,
-    a.status_code::integer as status_code,
-    readable(a.response_body) as response_body,
-    a.error_message,
-    a.outcome = 'delivered' as is_success,
-    a.created_at
-from attempts as a;

@@ -21,6 +21,8 @@ pub struct Retained {
     /// Partitions that are past and have to wait: a lock was not to be had, or too much of
     /// them is owed.
     pub postponed: Vec<String>,
+    /// Partitions that are past and which the database refused to drop; its log says why.
+    pub failed: Vec<String>,
     /// Rows of other tables that named events which are gone.
     pub forgotten: i64,
 }
@@ -48,6 +50,7 @@ impl Store {
             dropped: row.try_get("dropped")?,
             replaced: row.try_get("replaced")?,
             postponed: row.try_get("postponed")?,
+            failed: row.try_get("failed")?,
             forgotten: row.try_get("forgotten")?,
         })
     }

@@ -24,10 +24,11 @@ impl Copies {
         self.lock().get(&id).cloned()
     }
 
-    /// Keeps this version, unless it or a newer one is there. Returns whether it was news.
+    /// Keeps this version instead of any other: it was just read or written, and a database
+    /// that was restored is right about an earlier one too. Returns whether it was news.
     pub(super) fn keep(&self, subscription: &Arc<Subscription>) -> bool {
         let mut by_id = self.lock();
-        if by_id.get(&subscription.id).is_some_and(|kept| kept.version >= subscription.version) {
+        if by_id.get(&subscription.id).is_some_and(|kept| kept.version == subscription.version) {
             return false;
         }
         if by_id.len() >= MAX_COPIES {

@@ -8,7 +8,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::Upkeep;
-use crate::store::{Retained, StoreError};
+use crate::store::{MAX_SKEW, Retained, StoreError};
 
 /// Time between two looks for what is past.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -41,9 +41,19 @@ impl Upkeep {
     /// # Errors
     /// [`StoreError`] from the database; what was retired before stays retired.
     pub async fn retain_once(&self) -> Result<Retained, StoreError> {
+        if self.clock.skew() > MAX_SKEW {
+            tracing::warn!(
+                "nothing is retired: this machine's clock is too far from the database's, and one of them is wrong"
+            );
+            return Ok(Retained::default());
+        }
         let retained = self.store.retain(self.retention.payloads, self.retention.log).await?;
         self.metrics.partitions_dropped.inc_by(retained.dropped.len() as u64);
-        let Retained { dropped, replaced, postponed, forgotten } = &retained;
+        let Retained { dropped, replaced, postponed, failed, forgotten } = &retained;
+        self.metrics.partitions_past.set((postponed.len() + failed.len()) as f64);
+        if !failed.is_empty() {
+            tracing::warn!(?failed, "partitions past their retention cannot be dropped; the database's log says why");
+        }
         if !dropped.is_empty() || !replaced.is_empty() || *forgotten > 0 {
             tracing::info!(?dropped, ?replaced, ?postponed, forgotten, "retired what is past its retention");
         } else if !postponed.is_empty() {

@@ -96,8 +96,9 @@ async fn a_410_ends_its_delivery_disables_the_subscription_and_holds_the_others(
     rig.receiver.script([Reply::Status(410)]);
     rig.accept(&subscription, b"{}").await;
     rig.worker().run_once().await.unwrap();
-    let row = rig.client.query_one("select is_active, disabled_reason, version from subscriptions", &[]).await.unwrap();
-    assert_eq!((row.get(0), row.get(1), row.get(2)), (false, Some("gone"), 2_i64));
+    let row =
+        rig.client.query_one("select is_active, disabled_reason, version > 1 from subscriptions", &[]).await.unwrap();
+    assert_eq!((row.get(0), row.get(1), row.get(2)), (false, Some("gone"), true));
     assert_eq!(rig.client.query_one("select reason from undelivered", &[]).await.unwrap().get::<_, &str>(0), "gone");
     let refused = submit(&rig.intake(false).0, &subscription, b"{}", None).await;
     assert_eq!(refused, Err(Refusal::SubscriptionChanged));

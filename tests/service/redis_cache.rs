@@ -165,6 +165,31 @@ async fn lies_in_redis_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_histories_of_one_subscription_do_not_take_each_others_copies() {
+    let (production, redis, original) = (Database::new().await, RedisServer::start().await, Receiver::new().await);
+    let writer = Start::new("api", production.url()).ready().await;
+    let subscription = subscribe(&writer.http(), &original.url()).await;
+    writer.kill().await;
+    // As a restored backup would: the same rows and master keys, the same Redis, another life.
+    let staging = production.copy().await;
+    let path = format!("/subscriptions/{subscription}");
+    let mut receivers = Vec::new();
+    for database in [&production, &staging] {
+        let (writer, receiver) = (Start::new("api", database.url()).ready().await, Receiver::new().await);
+        let change = Bytes::from(format!("{{\"target_url\":\"{}\"}}", receiver.url()));
+        assert_eq!(writer.http().send(Method::PATCH, &path, &[], change).await.unwrap().status, 200);
+        receivers.push(receiver);
+    }
+    for (database, receiver) in [&production, &staging].into_iter().zip(&receivers) {
+        let replica = serve_with(&redis, database).await;
+        assert_eq!(ingest(&replica.http(), &subscription).await, 202);
+        receiver.arrived(1).await;
+        copy_in(&redis, &subscription).await;
+    }
+    assert_eq!(receivers.iter().map(|receiver| receiver.requests().len()).collect::<Vec<_>>(), [1, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_copy_of_a_subscription_that_was_disabled_or_deleted_meanwhile_delivers_nothing() {
     let (database, mut redis, receiver) = (Database::new().await, RedisServer::start().await, Receiver::new().await);
     let writer = serve_with(&redis, &database).await;

@@ -430,3 +430,29 @@ async fn deadlocks(rig: Rig) -> i64 {
     let counted = "select deadlocks from pg_stat_database where datname = current_database()";
     rig.client.query_one(counted, &[]).await.unwrap().get(0)
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_somebody_built_a_view_on_stays_and_the_others_go() {
+    let (rig, subscription) = aged().await;
+    event(&rig, &subscription, 5, b"{}").await;
+    let oldest = partition(&rig.client, "events", 9).await;
+    rig.sql(&format!("create view mine as select count(*) as events from {oldest}")).await;
+    let retained = retain(&rig).await;
+    assert_eq!((retained.failed.as_slice(), retained.dropped.len()), (&[oldest][..], 11));
+    assert_eq!(rig.parts.metrics.partitions_past.get(), 1.0);
+    rig.sql("drop view mine").await;
+    let retained = retain(&rig).await;
+    assert_eq!((retained.failed.len(), retained.dropped.len()), (0, 1));
+    assert_eq!(rig.parts.metrics.partitions_past.get(), 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_of_somebody_elses_making_without_a_lower_bound_is_left_alone() {
+    let (rig, _) = aged().await;
+    let bound = "select p.from_id::text from partitions as p where p.parent = 'events' order by p.from_id limit 1";
+    let below: String = rig.client.query_one(bound, &[]).await.unwrap().get(0);
+    rig.sql(&format!("create table events_before partition of events for values from (minvalue) to ('{below}')")).await;
+    retain(&rig).await;
+    let stands = "select to_regclass('events_before') is not null";
+    assert!(rig.client.query_one(stands, &[]).await.unwrap().get::<_, bool>(0));
+}

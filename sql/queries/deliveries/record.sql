@@ -113,7 +113,7 @@ disabled as (
     set
         is_active = false,
         disabled_reason = 'gone',
-        version = s.version + 1,
+        version = later_version(s.version),
         updated_at = now()
     where s.id = any(array(select m.subscription_id from matched as m where m.reason = 'gone'))
         and ((s.id, s.version) in (select m.subscription_id, m.version from matched as m where m.reason = 'gone')) is true

@@ -4,7 +4,7 @@
 with deleted as (
     update subscriptions
     set
-        version = version + 1,
+        version = later_version(version),
         updated_at = now(),
         deleted_at = now()
     where tenant_id = $1

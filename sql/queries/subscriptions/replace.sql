@@ -4,7 +4,7 @@
 -- disabling. No row when it was written or deleted in between: read again, try again.
 update subscriptions
 set
-    version = version + 1,
+    version = later_version(version),
     target_url = $4,
     secret = $5,
     event_types = $6,

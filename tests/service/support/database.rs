@@ -29,6 +29,14 @@ impl Database {
         Self { name }
     }
 
+    /// Another database with the same rows. Nobody else may be connected to this one.
+    pub(crate) async fn copy(&self) -> Self {
+        let name = format!("test_{}", Uuid::new_v4().simple());
+        let admin = connect("postgres").await;
+        admin.batch_execute(&format!("create database {name} template {}", self.name)).await.unwrap();
+        Self { name }
+    }
+
     /// An empty database, without the schema.
     pub(crate) async fn empty() -> Self {
         let name = format!("test_{}", Uuid::new_v4().simple());
