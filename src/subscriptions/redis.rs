@@ -1,13 +1,13 @@
 //! Redis as a place for copies: bytes in, bytes out, and nothing that can hurt.
 //!
 //! Every question has a time limit, and an answer that does not come is a miss. The first
-//! failure takes Redis out of use at once; a task asks it from time to time whether it is
-//! back, so that while it is away a request pays nothing for it. What stands in Redis is
+//! that does not come takes Redis out of use at once; a task asks it from time to time
+//! whether it is quick again, so that while it is away or slow a request pays nothing for it. What stands in Redis is
 //! believed by nobody here: see `cached.rs`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Cmd, FromRedisValue, IntoConnectionInfo as _, RedisError, cmd};
@@ -20,8 +20,12 @@ use crate::telemetry::Metrics;
 const ANSWER_LIMIT: Duration = Duration::from_millis(50);
 /// Longest time for making a connection, and for the question whether Redis is back.
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
-/// Pause between two such questions.
+/// Pause before such a question; it doubles from question to question.
 const PROBE_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// Least time between two warnings: what goes wrong again and again is said once.
+const SILENCE: Duration = Duration::from_secs(60);
+const AWAY: &str = "Redis does not answer in time; subscriptions come from PostgreSQL until it does";
 /// How long Redis keeps a copy.
 const LIFETIME: Duration = Duration::from_secs(30);
 /// Longest value that is looked at, in bytes; longer ones are not fetched.
@@ -38,6 +42,7 @@ pub struct Redis {
 
 struct State {
     answers: AtomicBool,
+    voice: Voice,
     metrics: Metrics,
     /// Ends the probing when the last clone goes.
     ended: CancellationToken,
@@ -53,9 +58,9 @@ impl Redis {
         let connection = manager(url)?;
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
-        let state = State { answers: AtomicBool::new(false), metrics, ended, _guard: guard };
+        let state = State { answers: AtomicBool::new(false), voice: Voice::default(), metrics, ended, _guard: guard };
         let redis = Self { connection, state: Arc::new(state) };
-        redis.probe();
+        redis.probe(Duration::ZERO);
         Ok(redis)
     }
 
@@ -103,38 +108,48 @@ impl Redis {
             Ok(answer) => Some(answer),
             Err(problem) => {
                 self.count("failed");
-                // What is wrong with one key is no reason to leave the others.
-                if problem.is_outage() {
-                    self.give_up(&problem);
-                }
+                self.judge(&problem);
                 None
             }
         }
     }
 
-    /// Takes Redis out of use; whoever is first begins to ask for its return.
-    fn give_up(&self, problem: &Problem) {
-        if self.state.answers.swap(false, Ordering::Relaxed) {
+    /// Takes a Redis that does not answer out of use; whoever finds that first begins to ask
+    /// for its return. One that refuses (no memory, no right, another kind of value) answers
+    /// quickly, and its other answers are as good as before.
+    fn judge(&self, problem: &Problem) {
+        if !problem.is_outage() {
+            if self.state.voice.may_speak() {
+                tracing::warn!(%problem, "Redis refuses; what it does not take or give comes from PostgreSQL");
+            }
+        } else if self.state.answers.swap(false, Ordering::Relaxed) {
             self.state.metrics.cache_available.set(0.0);
-            tracing::warn!(%problem, "Redis does not answer; subscriptions come from PostgreSQL until it does");
-            self.probe();
+            if self.state.voice.may_speak() {
+                tracing::warn!(%problem, "{AWAY}");
+            }
+            self.probe(PROBE_PAUSE);
         }
     }
 
-    /// Asks until there is an answer, and then uses Redis again. Holds no clone of this
-    /// value while it waits, so that the last one can go.
-    fn probe(&self) {
-        let (connection, state, ended) =
-            (self.connection.clone(), Arc::downgrade(&self.state), self.state.ended.clone());
-        tokio::spawn(ended.clone().run_until_cancelled_owned(async move {
-            while let Err(problem) = within::<()>(CONNECT_LIMIT, &cmd("PING"), &connection).await {
-                tracing::debug!(%problem, "Redis does not answer yet");
-                tokio::time::sleep(PROBE_PAUSE).await;
+    /// Asks, after a pause that grows, until Redis is as quick as requests need it, and then
+    /// uses it again. Holds no clone of this value while it waits, so that the last one can go.
+    fn probe(&self, mut pause: Duration) {
+        let (connection, state) = (self.connection.clone(), Arc::downgrade(&self.state));
+        let ended = self.state.ended.clone();
+        tokio::spawn(ended.run_until_cancelled_owned(async move {
+            loop {
+                tokio::time::sleep(pause).await;
+                let Err(problem) = answers_quickly(&connection).await else { break };
+                let Some(state) = state.upgrade() else { return };
+                if state.voice.may_speak() {
+                    tracing::warn!(%problem, "{AWAY}");
+                }
+                pause = (2 * pause).clamp(PROBE_PAUSE, LONGEST_PAUSE);
             }
             if let Some(state) = state.upgrade() {
                 state.answers.store(true, Ordering::Relaxed);
                 state.metrics.cache_available.set(1.0);
-                tracing::info!("Redis answers");
+                tracing::info!("Redis is in use");
             }
         }));
     }
@@ -152,7 +167,7 @@ pub async fn time_redis(url: &str) -> Result<Duration, String> {
     let connection = manager(url).map_err(|rule| format!("REDIS_URL {rule}"))?;
     let ask = async || within::<()>(CONNECT_LIMIT, &cmd("PING"), &connection).await;
     ask().await.map_err(|problem| problem.to_string())?;
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     ask().await.map_err(|problem| problem.to_string())?;
     Ok(began.elapsed())
 }
@@ -185,13 +200,35 @@ enum Problem {
 }
 
 impl Problem {
-    /// Whether it is about Redis and not about what stands under one key.
+    /// Whether there was no answer; a refusal, which has a code, is one.
     fn is_outage(&self) -> bool {
         match self {
             Self::TimedOut => true,
-            Self::Refused(error) => error.code() != Some("WRONGTYPE"),
+            Self::Refused(error) => error.code().is_none(),
         }
     }
+}
+
+/// Says the same thing once in a while.
+#[derive(Default)]
+struct Voice(Mutex<Option<Instant>>);
+
+impl Voice {
+    fn may_speak(&self) -> bool {
+        let mut spoke = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = spoke.is_none_or(|spoke| spoke.elapsed() >= SILENCE);
+        if may {
+            *spoke = Some(Instant::now());
+        }
+        may
+    }
+}
+
+/// Whether it answers as quickly as requests need it, once the connection is made.
+async fn answers_quickly(connection: &ConnectionManager) -> Result<(), Problem> {
+    within::<()>(CONNECT_LIMIT, &cmd("PING"), connection).await?;
+    within::<()>(ANSWER_LIMIT, &cmd("PING"), connection).await?;
+    within(ANSWER_LIMIT, &cmd("PING"), connection).await
 }
 
 async fn within<Answer: FromRedisValue>(

@@ -258,6 +258,23 @@ async fn redis_dies_hangs_is_emptied_and_comes_back_and_no_client_notices() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_is_full_stays_in_use_for_what_it_has() {
+    let (database, redis, receiver) = (Database::new().await, RedisServer::start().await, Receiver::new().await);
+    let writer = Start::new("api", database.url()).ready().await;
+    let [kept, late] =
+        [subscribe(&writer.http(), &receiver.url()).await, subscribe(&writer.http(), &receiver.url()).await];
+    let first = serve_with(&redis, &database).await;
+    assert_eq!(ingest(&first.http(), &kept).await, 202);
+    copy_in(&redis, &kept).await;
+    let _: () = redis.ask(cmd("CONFIG").arg("SET").arg("maxmemory").arg("1")).await;
+    let second = serve_with(&redis, &database).await;
+    assert_eq!(ingest(&second.http(), &late).await, 202, "a copy that cannot be put there is nobody's concern");
+    until("the refusal was counted", async || (lookups(&second, "failed").await == 1).then_some(())).await;
+    assert_eq!(ingest(&second.http(), &kept).await, 202);
+    assert_eq!((lookups(&second, "hit").await, count(&second, "postrider_cache_available").await), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_replica_starts_without_its_redis_and_uses_it_once_it_is_there() {
     let (database, mut redis) = (Database::new().await, RedisServer::start().await);
     redis.kill();
