@@ -25,6 +25,7 @@ use crate::domain::target::TargetPolicy;
 pub const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
 const DEFAULT_LEASE_MARGIN: Duration = Duration::from_secs(15);
+const LONGEST_NOTICE: Duration = Duration::from_secs(60);
 const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 const LIFETIME_RANGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(365 * 86_400);
 const RETENTION_RANGE: std::ops::RangeInclusive<Duration> =
@@ -133,6 +134,10 @@ pub struct Settings {
     /// Whether targets may be plain http [default: false; true in dev]
     #[arg(long, env = "POSTRIDER_ALLOW_HTTP", value_name = "POSTRIDER_ALLOW_HTTP", global = true)]
     pub allow_http: Option<bool>,
+    /// How long a stopping process answers as before while /readyz says no already; above the
+    /// interval at which a load balancer looks, at most 60s [default: 0s]
+    #[arg(long, env = "POSTRIDER_SHUTDOWN_NOTICE", value_name = "POSTRIDER_SHUTDOWN_NOTICE", value_parser = parse_duration, global = true)]
+    pub shutdown_notice: Option<Duration>,
     /// How long a stopping process waits for what is in flight [default: request timeout and 5s]
     #[arg(long, env = "POSTRIDER_SHUTDOWN_GRACE", value_name = "POSTRIDER_SHUTDOWN_GRACE", value_parser = parse_duration, global = true)]
     pub shutdown_grace: Option<Duration>,
@@ -272,6 +277,8 @@ pub struct Config {
     pub max_payload_bytes: usize,
     /// What may be a target.
     pub targets: TargetPolicy,
+    /// How long a stopping process answers as before.
+    pub shutdown_notice: Duration,
     /// How long a stopping process waits for what is in flight.
     pub shutdown_grace: Duration,
 }
@@ -318,6 +325,8 @@ impl Settings {
         rule(lease <= LONGEST_WAIT, "POSTRIDER_LEASE", "must be at most 1h")?;
         let shutdown_grace = self.shutdown_grace.unwrap_or(request_timeout + Duration::from_secs(5));
         rule(shutdown_grace <= LONGEST_WAIT, "POSTRIDER_SHUTDOWN_GRACE", "must be at most 1h")?;
+        let shutdown_notice = self.shutdown_notice.unwrap_or_default();
+        rule(shutdown_notice <= LONGEST_NOTICE, "POSTRIDER_SHUTDOWN_NOTICE", "must be at most 60s")?;
         let delivery_lifetime = self.delivery_lifetime.unwrap_or(Duration::from_secs(96 * 3_600));
         rule(LIFETIME_RANGE.contains(&delivery_lifetime), "POSTRIDER_DELIVERY_LIFETIME", "must be from 1s to 365d")?;
         let max_payload_bytes = self.max_payload_bytes.unwrap_or(1_048_576);
@@ -338,6 +347,7 @@ impl Settings {
             log_retention: retention("POSTRIDER_LOG_RETENTION", self.log_retention)?,
             max_payload_bytes,
             targets: self.targets(development),
+            shutdown_notice,
             shutdown_grace,
         })
     }

@@ -5,6 +5,7 @@
 //! thrown away, up to a limit, while the answer is already on its way.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::BoxBody;
 use hyper::body::{Body, Frame, SizeHint};
+
+use super::head_limit::Exchange;
 
 /// Most bytes read and thrown away.
 const MAX_BYTES: usize = 8 * 1_024 * 1_024;
@@ -23,13 +26,21 @@ type Inner = BoxBody<Bytes, std::io::Error>;
 /// A request's body that is drained when it is dropped early.
 pub(super) struct Courteous {
     inner: Option<Inner>,
+    exchange: Option<Arc<Exchange>>,
 }
 
 impl Courteous {
     /// Wraps a body. One that waits for `100 Continue` is better not wrapped: reading it
     /// would ask for what is not wanted.
-    pub(super) fn new(body: poem::Body) -> Self {
-        Self { inner: Some(body.into()) }
+    /// Its end is told to the exchange that it belongs to.
+    pub(super) fn new(body: poem::Body, exchange: Option<Arc<Exchange>>) -> Self {
+        Self { inner: Some(body.into()), exchange }
+    }
+}
+
+fn tell_end(exchange: Option<Arc<Exchange>>) {
+    if let Some(exchange) = exchange {
+        exchange.part_ended();
     }
 }
 
@@ -42,6 +53,7 @@ impl Body for Courteous {
         let polled = Pin::new(inner).poll_frame(cx);
         if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
             self.inner = None;
+            tell_end(self.exchange.take());
         }
         polled
     }
@@ -57,18 +69,23 @@ impl Body for Courteous {
 
 impl Drop for Courteous {
     fn drop(&mut self) {
-        if let Some(inner) = self.inner.take().filter(|inner| !inner.is_end_stream()) {
-            tokio::spawn(tokio::time::timeout(MAX_TIME, drain(inner)));
+        let exchange = self.exchange.take();
+        match self.inner.take() {
+            Some(inner) if !inner.is_end_stream() => {
+                tokio::spawn(tokio::time::timeout(MAX_TIME, drain(inner, exchange)));
+            }
+            _ => tell_end(exchange),
         }
     }
 }
 
-async fn drain(mut body: Inner) {
+async fn drain(mut body: Inner, exchange: Option<Arc<Exchange>>) {
     let mut read = 0;
     while let Some(Ok(frame)) = body.frame().await {
         read += frame.data_ref().map_or(0, Bytes::len);
         if read > MAX_BYTES {
-            break;
+            return;
         }
     }
+    tell_end(exchange);
 }

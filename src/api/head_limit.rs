@@ -8,10 +8,11 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, interval};
@@ -24,31 +25,38 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// No byte of a head has come since the last request.
 const IDLE: u64 = 0;
-/// A request is being answered.
-const ANSWERING: u64 = u64::MAX;
+/// A request is being read or answered.
+const EXCHANGING: u64 = u64::MAX;
 
-/// What a connection is doing: idle, answering, or reading a head since so many
+/// What a connection is doing: idle, in an exchange, or reading a head since so many
 /// milliseconds after its beginning (plus one).
 #[derive(Debug, Clone)]
 pub(super) struct HeadClock {
     opened: Instant,
     doing: Arc<AtomicU64>,
+    exchanges: Arc<AtomicU64>,
+}
+
+/// One request and its answer on a connection. It is over when the request's body has been
+/// read and the answer's body is gone: until then what comes is no head, or cannot be helped.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    clock: HeadClock,
+    number: u64,
+    parts_left: AtomicU8,
 }
 
 impl HeadClock {
     /// A connection that was just opened and owes a head.
     pub(super) fn start() -> Self {
-        Self { opened: Instant::now(), doing: Arc::new(AtomicU64::new(1)) }
+        Self { opened: Instant::now(), doing: Arc::new(AtomicU64::new(1)), exchanges: Arc::default() }
     }
 
-    /// A head is complete; what is read from here on is not one, until `answered`.
-    pub(super) fn answering(&self) {
-        self.doing.store(ANSWERING, Ordering::Relaxed);
-    }
-
-    /// The answer is made.
-    pub(super) fn answered(&self) {
-        self.doing.store(IDLE, Ordering::Relaxed);
+    /// A head is complete.
+    pub(super) fn begin(&self, has_body: bool) -> Arc<Exchange> {
+        let number = self.exchanges.fetch_add(1, Ordering::Relaxed) + 1;
+        self.doing.store(EXCHANGING, Ordering::Relaxed);
+        Arc::new(Exchange { clock: self.clone(), number, parts_left: AtomicU8::new(1 + u8::from(has_body)) })
     }
 
     /// Returns when a head has taken too long.
@@ -64,7 +72,7 @@ impl HeadClock {
 
     fn is_overdue(&self, now: u64) -> bool {
         match self.doing.load(Ordering::Relaxed) {
-            IDLE | ANSWERING => false,
+            IDLE | EXCHANGING => false,
             began => u128::from(now.saturating_sub(began)) >= HEAD_LIMIT.as_millis(),
         }
     }
@@ -75,7 +83,51 @@ impl HeadClock {
 
     /// Milliseconds since the beginning, and one, so that it is never taken for idle.
     fn now(&self) -> u64 {
-        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(ANSWERING - 2) + 1
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(EXCHANGING - 2) + 1
+    }
+}
+
+impl Exchange {
+    /// The request's body has been read to its end, or the answer's is gone.
+    pub(super) fn part_ended(&self) {
+        let was_last = self.parts_left.fetch_sub(1, Ordering::Relaxed) == 1;
+        // A body may be seen to have ended when the next exchange has begun already.
+        if was_last && self.clock.exchanges.load(Ordering::Relaxed) == self.number {
+            self.clock.doing.store(IDLE, Ordering::Relaxed);
+        }
+    }
+}
+
+/// An answer's body that says when it is gone.
+#[derive(Debug)]
+pub(super) struct Answered<B> {
+    pub(super) body: B,
+    pub(super) exchange: Arc<Exchange>,
+}
+
+impl<B: Body + Unpin> Body for Answered<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B> Drop for Answered<B> {
+    fn drop(&mut self) {
+        self.exchange.part_ended();
     }
 }
 
@@ -136,15 +188,29 @@ mod tests {
         let clock = HeadClock::start();
         let (soon, late) = (clock.now() + 9_000, clock.now() + 11_000);
         assert!(!clock.is_overdue(soon) && clock.is_overdue(late), "a silent stranger owes a head");
-        clock.answering();
+        let exchange = clock.begin(true);
         clock.bytes_came();
         assert!(!clock.is_overdue(late), "a body is no head");
-        clock.answered();
+        exchange.part_ended();
+        clock.bytes_came();
+        assert!(!clock.is_overdue(late), "nor is what comes after an early refusal");
+        exchange.part_ended();
         assert!(!clock.is_overdue(late), "an idle connection stays");
         clock.bytes_came();
         let began = clock.doing.load(Ordering::Relaxed);
         clock.bytes_came();
         assert_eq!(clock.doing.load(Ordering::Relaxed), began, "a further byte buys no time");
         assert!(clock.is_overdue(late));
+    }
+
+    #[test]
+    fn a_body_that_ends_late_does_not_end_the_next_exchange() {
+        let clock = HeadClock::start();
+        let (late_one, next) = (clock.begin(true), clock.begin(false));
+        late_one.part_ended();
+        late_one.part_ended();
+        assert_eq!(clock.doing.load(Ordering::Relaxed), EXCHANGING);
+        next.part_ended();
+        assert_eq!(clock.doing.load(Ordering::Relaxed), IDLE);
     }
 }

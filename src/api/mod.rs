@@ -26,7 +26,7 @@ mod subscriptions;
 mod text;
 
 pub use docs::openapi_document;
-pub use server::serve;
+pub use server::{Stopping, serve};
 
 use std::sync::Arc;
 

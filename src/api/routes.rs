@@ -163,8 +163,9 @@ fn courteous(request: &mut Request) {
     let has_body = request.headers().contains_key(header::CONTENT_LENGTH)
         || request.headers().contains_key(header::TRANSFER_ENCODING);
     if has_body && !request.headers().contains_key(header::EXPECT) {
+        let exchange = request.extensions().get().cloned();
         let body = request.take_body();
-        request.set_body(poem::Body::from(Courteous::new(body).boxed()));
+        request.set_body(poem::Body::from(Courteous::new(body, exchange).boxed()));
     }
 }
 

@@ -9,12 +9,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use poem::endpoint::Endpoint;
 use poem::http::uri::Scheme;
+use poem::http::{HeaderValue, header};
 use poem::web::{LocalAddr, RemoteAddr};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -22,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Api;
-use super::head_limit::{HeadClock, Watched};
+use super::head_limit::{Answered, HeadClock, Watched};
 use super::routes::Routes;
 
 /// Most connections at once; further ones wait in the listener's backlog.
@@ -38,9 +39,21 @@ const MAX_BUFFER_BYTES: usize = 96 * 1_024;
 /// Pause after the system refuses a connection, as when descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Answers requests until `shutdown`; then finishes those under way, for at most `drain`,
-/// and returns.
-pub async fn serve(listener: TcpListener, api: Api, shutdown: CancellationToken, drain: Duration) {
+/// How an API stops: first in words, then in deeds.
+#[derive(Debug, Clone)]
+pub struct Stopping {
+    /// From here on every answer closes its connection, and everything is answered as before,
+    /// so that a load balancer has time to look elsewhere.
+    pub announced: CancellationToken,
+    /// From here on nothing new is accepted, and idle connections are closed.
+    pub closing: CancellationToken,
+    /// Most time for the requests under way after that.
+    pub drain: Duration,
+}
+
+/// Answers requests until it is told to stop; then finishes those under way and returns.
+pub async fn serve(listener: TcpListener, api: Api, stopping: Stopping) {
+    let (shutdown, drain) = (stopping.closing.clone(), stopping.drain);
     let routes = Arc::new(Routes::new(api));
     let beside = {
         let (routes, shutdown) = (Arc::clone(&routes), shutdown.clone());
@@ -60,7 +73,7 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: CancellationToken,
         };
         match accepted {
             Ok((stream, remote)) => {
-                let serving = connection(stream, remote, Arc::clone(&routes), shutdown.clone());
+                let serving = connection(stream, remote, Arc::clone(&routes), stopping.clone());
                 let cut = cut.clone();
                 connections.spawn(async move {
                     tokio::select! {
@@ -89,7 +102,7 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: CancellationToken,
     let _ended = beside.await;
 }
 
-async fn connection(stream: TcpStream, remote: SocketAddr, routes: Arc<Routes>, shutdown: CancellationToken) {
+async fn connection(stream: TcpStream, remote: SocketAddr, routes: Arc<Routes>, stopping: Stopping) {
     // Answers are small and whole; waiting to fill a packet only delays them.
     let _best_effort = stream.set_nodelay(true);
     let local = LocalAddr(stream.local_addr().unwrap_or(remote).into());
@@ -97,13 +110,16 @@ async fn connection(stream: TcpStream, remote: SocketAddr, routes: Arc<Routes>, 
     let clock = HeadClock::start();
     let stream = Watched { stream, clock: clock.clone() };
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        clock.answering();
-        let (routes, clock) = (Arc::clone(&routes), clock.clone());
-        let request = poem::Request::from((request, local.clone(), remote.clone(), Scheme::HTTP));
+        let exchange = clock.begin(!request.body().is_end_stream());
+        let (routes, announced) = (Arc::clone(&routes), stopping.announced.clone());
+        let mut request = poem::Request::from((request, local.clone(), remote.clone(), Scheme::HTTP));
+        request.extensions_mut().insert(Arc::clone(&exchange));
         async move {
-            let answer = hyper::Response::from(routes.get_response(request).await);
-            clock.answered();
-            Ok::<_, Infallible>(answer)
+            let mut answer = hyper::Response::from(routes.get_response(request).await);
+            if announced.is_cancelled() {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer.map(|body| Answered { body, exchange }))
         }
     });
     let serving = http1::Builder::new()
@@ -119,7 +135,7 @@ async fn connection(stream: TcpStream, remote: SocketAddr, routes: Arc<Routes>, 
             tracing::debug!("a connection was closed: its head took too long");
             return;
         }
-        () = shutdown.cancelled() => {
+        () = stopping.closing.cancelled() => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }

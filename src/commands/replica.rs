@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Failure;
 use super::ops::Ops;
-use crate::api::{self, Api, ApiSettings};
+use crate::api::{self, Api, ApiSettings, Stopping as ApiStopping};
 use crate::config::{AuthMode, Config};
 use crate::domain::handoff::{Handoff, HandoffReceiver};
 use crate::domain::slots::Slots;
@@ -201,7 +201,16 @@ impl Base {
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
         };
-        api::serve(listener, api, self.stop.clone(), API_DRAIN).await;
+        let closing = CancellationToken::new();
+        let stopping = ApiStopping { announced: self.stop.clone(), closing: closing.clone(), drain: API_DRAIN };
+        let (stop, notice) = (self.stop.clone(), config.shutdown_notice);
+        let noticing = tokio::spawn(async move {
+            stop.cancelled().await;
+            tokio::time::sleep(notice).await;
+            closing.cancel();
+        });
+        api::serve(listener, api, stopping).await;
+        noticing.abort();
         announcing.abort();
     }
 }

@@ -217,3 +217,24 @@ async fn a_subscription_whose_master_key_is_gone_can_be_seen_changed_and_mended(
     assert_eq!(http.post(&ingest, "{}").await.status, 202);
     receiver.arrived(1).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_stops_gives_notice_and_answers_meanwhile() {
+    let (database, receiver) = (Database::new().await, Receiver::new().await);
+    let settings = [("POSTRIDER_SHUTDOWN_NOTICE", "60s")];
+    let replica = Start { settings: &settings, ..Start::new("serve", database.url()) }.ready().await;
+    let http = replica.http();
+    let subscription = http.subscribe(&receiver.url()).await;
+    let ingest = format!("/ingest/{subscription}");
+    assert!(!http.post(&ingest, "{}").await.headers.contains_key("connection"));
+    replica.terminate();
+    until("it is not ready any more", async || (replica.ops().get("/readyz").await.status == 503).then_some(())).await;
+    for _ in 0..3 {
+        let answer = http.post(&ingest, "{}").await;
+        assert_eq!((answer.status.as_u16(), answer.headers["connection"].to_str().unwrap()), (202, "close"));
+    }
+    receiver.arrived(4).await;
+    // A second signal ends the waiting.
+    replica.terminate();
+    replica.ended().await;
+}

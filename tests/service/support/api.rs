@@ -9,7 +9,7 @@ use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use postrider::api::{Api, ApiSettings, serve};
+use postrider::api::{Api, ApiSettings, Stopping, serve};
 use postrider::domain::api_key::Scope;
 use postrider::domain::keyring::Keyring;
 use postrider::domain::target::TargetPolicy;
@@ -95,7 +95,8 @@ impl TestApi {
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let api = api_over(served, auth_required);
-        tokio::spawn(serve(listener, api, shutdown.clone(), Duration::from_secs(5)));
+        let (announced, closing) = (shutdown.clone(), shutdown.clone());
+        tokio::spawn(serve(listener, api, Stopping { announced, closing, drain: Duration::from_secs(5) }));
         let (_, admin) = store.create_api_key("acme", Scope::Admin).await.unwrap();
         let client = Client::builder(TokioExecutor::new()).build_http();
         let _stop = shutdown.clone().drop_guard();
