@@ -30,7 +30,7 @@ const API_DRAIN: Duration = Duration::from_secs(5);
 const START_PATIENCE: Duration = Duration::from_secs(30);
 const START_PAUSE: Duration = Duration::from_millis(500);
 /// Connections that the system keeps until they are accepted, or as many as it allows
-/// (`net.core.somaxconn`). Those beyond are reset without an answer.
+/// (`net.core.somaxconn`). Those beyond wait, or are reset without an answer.
 const BACKLOG: u32 = 4_096;
 
 /// Which halves a process has.
