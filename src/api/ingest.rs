@@ -13,6 +13,7 @@ use poem::http::HeaderMap;
 use poem_openapi::param::Path;
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
+use time::OffsetDateTime;
 
 use super::Api;
 use super::auth::{Caller, MaybeCaller};
@@ -110,7 +111,7 @@ struct Arrived<'a> {
     body: Bytes,
     /// What the bytes turned out to be.
     payload: Result<Payload, Problem>,
-    now_unix: i64,
+    now: OffsetDateTime,
 }
 
 impl IngestApi {
@@ -142,8 +143,8 @@ impl IngestApi {
         };
         let payload =
             body::check_json(headers).and_then(|()| Payload::parse(body.clone()).map_err(Problem::PayloadInvalid));
-        let now_unix = self.0.clock.now().unix_timestamp();
-        let arrived = Arrived { caller, headers: ingest_headers, body, payload, now_unix };
+        let now = self.0.clock.now();
+        let arrived = Arrived { caller, headers: ingest_headers, body, payload, now };
         tokio::time::timeout(left, self.submit(seen, id, &arrived)).await.unwrap_or(Err(Problem::Unavailable))
     }
 
@@ -232,14 +233,9 @@ fn judge(subscription: &Subscription, arrived: &Arrived<'_>) -> Result<Judged, P
 }
 
 fn verify(subscription: &Subscription, arrived: &Arrived<'_>) -> Result<(), Problem> {
-    let mut verdict = InvalidSignature::Wrong;
-    for secret in &subscription.destination.secrets {
-        match arrived.headers.signature.verify(secret, &arrived.body, arrived.now_unix) {
-            Ok(()) => return Ok(()),
-            Err(reason) => verdict = reason,
-        }
-    }
-    Err(match (arrived.caller, verdict) {
+    let live = subscription.destination.secrets.live(arrived.now);
+    let verified = arrived.headers.signature.verify(live, &arrived.body, arrived.now.unix_timestamp());
+    verified.map_err(|reason| match (arrived.caller, reason) {
         (None, _) => Problem::Unauthenticated,
         (Some(_), InvalidSignature::Missing) => Problem::SignatureMissing,
         (Some(_), reason) => Problem::SignatureInvalid(reason),

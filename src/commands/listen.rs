@@ -212,7 +212,7 @@ impl Rules {
             timestamp: text(headers, "webhook-timestamp"),
             signature: text(headers, "webhook-signature"),
         };
-        let verdicts = [standard, hub].map(|form| form.verify(secret, body, now_unix));
+        let verdicts = [standard, hub].map(|form| form.verify([secret], body, now_unix));
         let failure = verdicts.iter().filter_map(|verdict| verdict.err()).find(|why| *why != InvalidSignature::Missing);
         match failure {
             Some(why) => format!("WRONG: {why}"),

@@ -21,6 +21,7 @@ pub mod next_step;
 pub mod outcome;
 pub mod payload;
 pub mod retry_after;
+pub mod rotation;
 pub mod secret;
 pub mod signature;
 pub mod slots;

@@ -77,6 +77,11 @@ impl Secret {
         &self.text
     }
 
+    /// Whether both sign alike, in whatever form they were given.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+
     /// The HMAC key.
     pub fn key(&self) -> &[u8] {
         &self.key

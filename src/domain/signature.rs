@@ -47,11 +47,29 @@ pub struct SignatureHeaders<'a> {
 }
 
 impl SignatureHeaders<'_> {
-    /// Verifies the form that is there; the hub form decides where both are.
+    /// Verifies the form that is there, with any of these secrets; the hub form decides
+    /// where both are.
     ///
     /// # Errors
     /// [`InvalidSignature`] names the rule.
-    pub fn verify(&self, secret: &Secret, body: &[u8], now_unix: i64) -> Result<(), InvalidSignature> {
+    pub fn verify<'s>(
+        &self,
+        secrets: impl IntoIterator<Item = &'s Secret>,
+        body: &[u8],
+        now_unix: i64,
+    ) -> Result<(), InvalidSignature> {
+        let mut verdict = Err(InvalidSignature::Wrong);
+        for secret in secrets {
+            verdict = self.verify_with(secret, body, now_unix);
+            // Another secret mends what does not fit, and nothing else.
+            if verdict != Err(InvalidSignature::Wrong) {
+                break;
+            }
+        }
+        verdict
+    }
+
+    fn verify_with(&self, secret: &Secret, body: &[u8], now_unix: i64) -> Result<(), InvalidSignature> {
         match (self.hub, self.id, self.timestamp, self.signature) {
             (Some(hub), ..) => verify_hub(secret, hub, body),
             (None, _, _, None) => Err(InvalidSignature::Missing),
@@ -69,9 +87,14 @@ pub fn sign_v1(secret: &Secret, id: &str, timestamp_unix: i64, body: &[u8]) -> S
     format!("{V1},{}", STANDARD.encode(mac))
 }
 
-/// The `webhook-signature` header: one item for each live secret.
-pub fn sign_v1_all(secrets: &[Secret], id: &str, timestamp_unix: i64, body: &[u8]) -> String {
-    let items: Vec<String> = secrets.iter().map(|secret| sign_v1(secret, id, timestamp_unix, body)).collect();
+/// The `webhook-signature` header: one item for each of these secrets.
+pub fn sign_v1_all<'s>(
+    secrets: impl IntoIterator<Item = &'s Secret>,
+    id: &str,
+    timestamp_unix: i64,
+    body: &[u8],
+) -> String {
+    let items: Vec<String> = secrets.into_iter().map(|secret| sign_v1(secret, id, timestamp_unix, body)).collect();
     items.join(" ")
 }
 
@@ -233,7 +256,7 @@ mod tests {
         let (key, body, now) = (secret(V1_SECRET), br#"{"test": 2432232314}"#, 1_614_265_330);
         let good = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
         let verify = |id: &str, timestamp: &str, signature: &str, now| {
-            standard(id, timestamp, signature).verify(&key, body, now)
+            standard(id, timestamp, signature).verify([&key], body, now)
         };
         let stamp = now.to_string();
         assert_eq!(verify(V1_ID, &stamp, good, now), Ok(()));
@@ -253,15 +276,34 @@ mod tests {
             assert_eq!(verify(V1_ID, malformed, good, now), Err(InvalidSignature::Malformed), "{malformed}");
         }
         let without_id = SignatureHeaders { timestamp: Some(&stamp), signature: Some(good), ..Default::default() };
-        assert_eq!(without_id.verify(&key, body, now), Err(InvalidSignature::Malformed));
+        assert_eq!(without_id.verify([&key], body, now), Err(InvalidSignature::Malformed));
         assert_eq!(verify("a.1614265330", &stamp, good, now), Err(InvalidSignature::Malformed));
+    }
+
+    #[test]
+    fn any_of_the_secrets_will_do_and_none_is_not_enough() {
+        let (old, new, other) = (secret(V1_SECRET), secret(DERIVED), secret("another secret"));
+        let stamp = "1000";
+        for made_with in [&old, &new] {
+            let (v1, hub) = (sign_v1(made_with, "id", 1_000, b"{}"), sign_hub(made_with, b"{}"));
+            for headers in
+                [standard("id", stamp, &v1), SignatureHeaders { hub: Some(&hub), ..SignatureHeaders::default() }]
+            {
+                assert_eq!(headers.verify([&new, &old], b"{}", 1_000), Ok(()));
+                assert_eq!(headers.verify([&other], b"{}", 1_000), Err(InvalidSignature::Wrong));
+                assert_eq!(headers.verify([], b"{}", 1_000), Err(InvalidSignature::Wrong));
+            }
+        }
+        let v1 = sign_v1(&old, "id", 1_000, b"{}");
+        assert_eq!(standard("id", stamp, &v1).verify([&new, &old], b"{}", 1_301), Err(InvalidSignature::Stale));
     }
 
     #[test]
     fn the_hub_form_is_whole_or_refused() {
         let key = secret("it's a secret");
         let good = sign_hub(&key, b"{}");
-        let verify = |header: &str| SignatureHeaders { hub: Some(header), ..Default::default() }.verify(&key, b"{}", 0);
+        let verify =
+            |header: &str| SignatureHeaders { hub: Some(header), ..Default::default() }.verify([&key], b"{}", 0);
         assert_eq!(verify(&good), Ok(()));
         assert_eq!(verify(&format!("sha256={}", good.trim_start_matches("sha256=").to_uppercase())), Ok(()));
         for malformed in [
@@ -274,7 +316,7 @@ mod tests {
         ] {
             assert_eq!(verify(malformed), Err(InvalidSignature::Malformed), "{malformed}");
         }
-        assert_eq!(SignatureHeaders::default().verify(&key, b"{}", 0), Err(InvalidSignature::Missing));
+        assert_eq!(SignatureHeaders::default().verify([&key], b"{}", 0), Err(InvalidSignature::Missing));
     }
 
     proptest! {
@@ -282,8 +324,8 @@ mod tests {
         fn no_proper_prefix_of_a_signature_verifies(body in proptest::collection::vec(any::<u8>(), 0..64), cut in 0_usize..47) {
             let key = secret(V1_SECRET);
             let good = sign_v1(&key, "id", 1_000, &body);
-            prop_assert_eq!(standard("id", "1000", &good).verify(&key, &body, 1_000), Ok(()));
-            prop_assert_eq!(standard("id", "1000", &good[..cut]).verify(&key, &body, 1_000), Err(InvalidSignature::Wrong));
+            prop_assert_eq!(standard("id", "1000", &good).verify([&key], &body, 1_000), Ok(()));
+            prop_assert_eq!(standard("id", "1000", &good[..cut]).verify([&key], &body, 1_000), Err(InvalidSignature::Wrong));
         }
 
         #[test]
@@ -294,7 +336,7 @@ mod tests {
             let at = at % other.len();
             other[at] ^= 1;
             let headers = SignatureHeaders { hub: Some(&hub), ..Default::default() };
-            prop_assert_eq!(headers.verify(&key, &other, 0), Err(InvalidSignature::Wrong));
+            prop_assert_eq!(headers.verify([&key], &other, 0), Err(InvalidSignature::Wrong));
         }
     }
 }

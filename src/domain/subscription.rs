@@ -1,4 +1,4 @@
-//! A subscription: where a receiver wants which events, and its secret.
+//! A subscription: where a receiver wants which events, and its secrets.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::event_type::{EventType, EventTypeFilter};
 use super::id::{SubscriptionId, TenantId};
-use super::secret::Secret;
+use super::rotation::Secrets;
 use super::target::Target;
 
 /// Longest description, in characters.
@@ -44,8 +44,8 @@ pub struct Subscription {
 pub struct Destination {
     /// Where to.
     pub target: Target,
-    /// The live secrets; each signs.
-    pub secrets: Vec<Secret>,
+    /// What signs.
+    pub secrets: Secrets,
 }
 
 /// Why a subscription does not take an event.

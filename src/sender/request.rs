@@ -54,10 +54,9 @@ fn headers(parcel: &Parcel, now: OffsetDateTime) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(HEADER_ROOM);
     headers.insert(CONTENT_TYPE, JSON);
     headers.insert(USER_AGENT, PRODUCT);
-    if let Some(first) = secrets.first() {
-        headers.insert(WEBHOOK_SIGNATURE, visible(sign_v1_all(secrets, &id, timestamp, &parcel.payload)));
-        headers.insert(X_HUB_SIGNATURE_256, visible(sign_hub(first, &parcel.payload)));
-    }
+    headers.insert(WEBHOOK_SIGNATURE, visible(sign_v1_all(secrets.live(now), &id, timestamp, &parcel.payload)));
+    // This form has room for one.
+    headers.insert(X_HUB_SIGNATURE_256, visible(sign_hub(secrets.current(), &parcel.payload)));
     headers.insert(WEBHOOK_ID, visible(id));
     headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp));
     headers.insert(X_WEBHOOK_ATTEMPT, HeaderValue::from(parcel.attempt_number));

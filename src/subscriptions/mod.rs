@@ -256,7 +256,7 @@ impl Subscriptions {
             id: row.id,
             tenant: row.tenant,
             version: row.version,
-            destination: Arc::new(Destination { target: Target::stored(row.target_url), secrets: vec![secret] }),
+            destination: Arc::new(Destination { target: Target::stored(row.target_url), secrets: secret.into() }),
             event_types,
             description: row.description,
             is_active: row.is_active,

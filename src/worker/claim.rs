@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::WorkerParts;
 use super::floor::Floor;
 use super::outage::Outage;
-use super::{WorkerParts, unsent};
 use crate::domain::delivery::{DeliveryKey, Lease, Parcel, Report};
 use crate::domain::event_type::EventType;
 use crate::domain::id::{EventId, LeaseToken, SubscriptionId};
@@ -149,22 +149,29 @@ impl Claimer {
     fn parcel(&self, claimed: Claimed, lease: Lease) -> Result<Parcel, Box<Report>> {
         let Claimed { key, attempts, free_attempts, event_type, payload, target_url, secret, subscription_version } =
             claimed;
-        let opened = self.parts.keyring.open(&secret, place(key));
-        let parcel = |secrets| Parcel {
-            key,
-            lease,
-            attempt_number: attempts,
-            free_attempts,
-            event_type: event_type.as_deref().and_then(|name| name.parse::<EventType>().ok()),
-            payload: Bytes::from(payload),
-            subscription_version,
-            destination: Arc::new(Destination { target: Target::stored(target_url), secrets }),
-        };
-        match opened {
-            Ok(secret) => Ok(parcel(vec![secret])),
+        let event_type = event_type.as_deref().and_then(|name| name.parse::<EventType>().ok());
+        match self.parts.keyring.open(&secret, place(key)) {
+            Ok(secret) => Ok(Parcel {
+                key,
+                lease,
+                attempt_number: attempts,
+                free_attempts,
+                event_type,
+                payload: Bytes::from(payload),
+                subscription_version,
+                destination: Arc::new(Destination { target: Target::stored(target_url), secrets: secret.into() }),
+            }),
             Err(error) => {
                 tracing::error!(%error, subscription = %key.subscription, "a secret cannot be opened; its deliveries wait");
-                Err(Box::new(unsent(&parcel(Vec::new()), NextStep::RetryIn(UNREADABLE_DELAY))))
+                Err(Box::new(Report {
+                    key,
+                    token: lease.token,
+                    subscription_version,
+                    event_type,
+                    attempts: Vec::new(),
+                    free_attempts: 0,
+                    step: NextStep::RetryIn(UNREADABLE_DELAY),
+                }))
             }
         }
     }

@@ -3,6 +3,7 @@ use time::macros::datetime;
 use super::receiver::{OK, Receiver};
 use super::*;
 use crate::domain::outcome::Outcome;
+use crate::domain::rotation::{OlderSecret, Secrets};
 
 #[tokio::test]
 async fn the_request_is_the_documented_one() {
@@ -41,7 +42,7 @@ async fn an_event_without_a_type_has_no_type_header() {
 }
 
 #[tokio::test]
-async fn the_bytes_arrive_unchanged_and_a_stranger_verifies_every_secret() {
+async fn the_bytes_arrive_unchanged_and_a_stranger_verifies_every_live_secret() {
     let mut receiver = Receiver::answering(OK).await;
     let sender = sender(AMPLE);
     let payloads = [
@@ -53,8 +54,11 @@ async fn the_bytes_arrive_unchanged_and_a_stranger_verifies_every_secret() {
         let mut parcel = http(receiver.address);
         parcel.payload = Bytes::from(payload.clone());
         let target = parcel.destination.target.clone();
-        parcel.destination = Arc::new(Destination { target, secrets: vec![secret(1), secret(2)] });
-        assert_eq!(send(&sender, &parcel).await.outcome, Outcome::Delivered);
+        let now = time::OffsetDateTime::now_utc();
+        let older = |n, until| OlderSecret { secret: secret(n), until };
+        let older = vec![older(2, now + Duration::from_secs(1)), older(3, now)];
+        parcel.destination = Arc::new(Destination { target, secrets: Secrets::new(secret(1), older) });
+        assert_eq!(sender.send(&parcel, now).await.outcome, Outcome::Delivered);
 
         let request = receiver.received();
         assert!(request.body == payload.as_bytes(), "the bytes differ");
@@ -62,9 +66,9 @@ async fn the_bytes_arrive_unchanged_and_a_stranger_verifies_every_secret() {
             .map(|name| (name.parse().unwrap(), request.header(name).unwrap().parse().unwrap()))
             .into_iter()
             .collect();
-        for secret in &parcel.destination.secrets {
-            let stranger = standardwebhooks::Webhook::new(secret.reveal()).unwrap();
-            assert!(stranger.verify(&request.body, &headers).is_ok());
+        for (number, is_live) in [(1, true), (2, true), (3, false)] {
+            let stranger = standardwebhooks::Webhook::new(secret(number).reveal()).unwrap();
+            assert_eq!(stranger.verify(&request.body, &headers).is_ok(), is_live, "secret {number}");
             assert!(stranger.verify(b"{}", &headers).is_err());
         }
         let hub = crate::domain::signature::sign_hub(&secret(1), &request.body);
