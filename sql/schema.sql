@@ -408,7 +408,11 @@ CREATE TABLE public.subscriptions (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     deleted_at timestamp with time zone,
+    older_secrets bytea[] DEFAULT '{}'::bytea[] NOT NULL,
+    older_until timestamp with time zone[] DEFAULT '{}'::timestamp with time zone[] NOT NULL,
     CONSTRAINT subscriptions_active_has_no_reason CHECK (((disabled_reason IS NULL) OR (NOT is_active))),
+    CONSTRAINT subscriptions_older_few CHECK ((cardinality(older_secrets) <= 4)),
+    CONSTRAINT subscriptions_older_paired CHECK ((cardinality(older_secrets) = cardinality(older_until))),
     CONSTRAINT subscriptions_version_positive CHECK ((version > 0))
 );
 CREATE TABLE public.undelivered (

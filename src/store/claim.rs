@@ -8,6 +8,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::connection::Param;
+use super::sealed::{self, SealedSecrets};
 use super::{Store, StoreError, sql};
 use crate::domain::delivery::DeliveryKey;
 use crate::domain::id::{EventId, LeaseToken, SubscriptionId};
@@ -53,8 +54,8 @@ pub struct Claimed {
     /// Where to.
     pub target_url: String,
     /// What signs it, sealed.
-    pub secret: Vec<u8>,
-    /// Version of the subscription that both were read from.
+    pub secrets: SealedSecrets,
+    /// Version of the subscription that these were read from.
     pub subscription_version: i64,
 }
 
@@ -109,7 +110,7 @@ impl Store {
                 claim = summary(row)?;
             }
             if let Some(tenant) = row.try_get::<_, Option<Uuid>>("tenant_id")? {
-                claim.claimed.push(claimed(row, tenant)?);
+                claim.claimed.push(claimed(row, tenant, row.try_get("looked_at")?)?);
             }
         }
         Ok(claim)
@@ -128,7 +129,7 @@ fn summary(row: &Row) -> Result<Claim, StoreError> {
     })
 }
 
-fn claimed(row: &Row, tenant: Uuid) -> Result<Claimed, StoreError> {
+fn claimed(row: &Row, tenant: Uuid, looked_at: OffsetDateTime) -> Result<Claimed, StoreError> {
     Ok(Claimed {
         key: DeliveryKey {
             tenant: tenant.into(),
@@ -140,7 +141,7 @@ fn claimed(row: &Row, tenant: Uuid) -> Result<Claimed, StoreError> {
         event_type: row.try_get("event_type")?,
         payload: row.try_get("payload")?,
         target_url: row.try_get("target_url")?,
-        secret: row.try_get("secret")?,
+        secrets: sealed::secrets(row, looked_at)?,
         subscription_version: row.try_get("version")?,
     })
 }

@@ -109,7 +109,8 @@ impl Store {
         })
     }
 
-    /// Ids of the master keys in use, with the number of subscriptions sealed with each.
+    /// Ids of the master keys in use, with the number of subscriptions that have a live secret
+    /// sealed with each.
     ///
     /// # Errors
     /// [`StoreError`] from the database.

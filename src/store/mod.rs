@@ -19,6 +19,7 @@ mod logs;
 mod migrate;
 mod record;
 mod retention;
+mod sealed;
 mod sql;
 mod status;
 mod subscriptions;
@@ -37,8 +38,9 @@ pub use logs::{LogFilter, LoggedAttempt};
 pub use migrate::{MigrateError, SchemaPolicy};
 pub use record::Recorded;
 pub use retention::Retained;
+pub use sealed::{SealedOlder, SealedSecrets};
 pub use status::{DeliveryStatus, EventStatus};
-pub use subscriptions::{NewVersion, StoredSubscription};
+pub use subscriptions::{NewVersion, Rotation, StoredSubscription};
 pub use upkeep::Backlog;
 
 use std::time::Duration;

@@ -36,6 +36,7 @@ queries! {
     FIND_SUBSCRIPTION = "subscriptions/find",
     LIST_SUBSCRIPTIONS = "subscriptions/list",
     REPLACE_SUBSCRIPTION = "subscriptions/replace",
+    ROTATE_SECRET = "subscriptions/rotate",
     DELETE_SUBSCRIPTION = "subscriptions/delete",
     SEALED_WITH = "subscriptions/sealed_with",
     NEWEST_TARGETS = "subscriptions/targets",

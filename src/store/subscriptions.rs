@@ -5,10 +5,12 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::sealed::{self, SealedOlder, SealedSecrets};
 use super::{Store, StoreError, sql};
 use crate::domain::id::{SubscriptionId, TenantId};
+use crate::domain::rotation::{MAX_OLDER, Overlap};
 
-/// A row as it stands, its secret sealed.
+/// A row as it stands, its secrets sealed.
 #[derive(Debug, Clone)]
 pub struct StoredSubscription {
     /// Its owner.
@@ -20,7 +22,7 @@ pub struct StoredSubscription {
     /// Canonical target.
     pub target_url: String,
     /// Sealed for this tenant and id.
-    pub sealed_secret: Vec<u8>,
+    pub secrets: SealedSecrets,
     /// Patterns; empty for all.
     pub event_types: Vec<String>,
     /// Free text.
@@ -50,6 +52,22 @@ pub struct NewVersion {
     pub updated_at: OffsetDateTime,
 }
 
+/// What became of a rotation.
+#[derive(Debug, Clone)]
+pub enum Rotation {
+    /// It is written.
+    Done {
+        /// What the database decided.
+        written: NewVersion,
+        /// The older secrets that are live now, newest first.
+        older: Vec<SealedOlder>,
+    },
+    /// More older secrets would be live than there may be; nothing was written.
+    TooMany,
+    /// The row has another version by now, or is gone.
+    Outrun,
+}
+
 impl Store {
     /// Writes a new subscription; version, reason and times of `row` are not looked at.
     ///
@@ -61,7 +79,7 @@ impl Store {
             (&tenant, Type::UUID),
             (&id, Type::UUID),
             (&row.target_url, Type::TEXT),
-            (&row.sealed_secret, Type::BYTEA),
+            (&row.secrets.current, Type::BYTEA),
             (&row.event_types, Type::TEXT_ARRAY),
             (&row.description, Type::TEXT),
             (&row.is_active, Type::BOOL),
@@ -69,12 +87,7 @@ impl Store {
         ];
         let rows = self.desk().await?.query(&sql::CREATE_SUBSCRIPTION, &params).await?;
         let row = rows.first().ok_or_else(|| StoreError::Unreadable("an insert returned no row".to_owned()))?;
-        Ok(NewVersion {
-            version: row.try_get("version")?,
-            disabled_reason: None,
-            created_at: row.try_get("created_at")?,
-            updated_at: row.try_get("updated_at")?,
-        })
+        new_version(row)
     }
 
     /// A tenant's subscription; `None` when it is unknown, deleted or another's.
@@ -131,20 +144,42 @@ impl Store {
             (&id, Type::UUID),
             (&row.version, Type::INT8),
             (&row.target_url, Type::TEXT),
-            (&row.sealed_secret, Type::BYTEA),
+            (&row.secrets.current, Type::BYTEA),
             (&row.event_types, Type::TEXT_ARRAY),
             (&row.description, Type::TEXT),
             (&row.is_active, Type::BOOL),
             (&row.verify_ingest, Type::BOOL),
         ];
         let rows = self.desk().await?.query(&sql::REPLACE_SUBSCRIPTION, &params).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        Ok(Some(NewVersion {
-            version: row.try_get("version")?,
-            disabled_reason: row.try_get("disabled_reason")?,
-            created_at: row.try_get("created_at")?,
-            updated_at: row.try_get("updated_at")?,
-        }))
+        rows.first().map(new_version).transpose()
+    }
+
+    /// Makes this sealed secret the current one over `row.version`; the one before lives on
+    /// for the overlap.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn rotate_secret(
+        &self,
+        row: &StoredSubscription,
+        sealed: &[u8],
+        overlap: Overlap,
+    ) -> Result<Rotation, StoreError> {
+        let (tenant, id, overlap) = (row.tenant.uuid(), row.id.uuid(), overlap.duration().as_secs_f64());
+        let params: [super::connection::Param<'_>; 5] = [
+            (&tenant, Type::UUID),
+            (&id, Type::UUID),
+            (&row.version, Type::INT8),
+            (&sealed, Type::BYTEA),
+            (&overlap, Type::FLOAT8),
+        ];
+        let rows = self.desk().await?.query(&sql::ROTATE_SECRET, &params).await?;
+        let Some(row) = rows.first() else { return Ok(Rotation::Outrun) };
+        if row.try_get::<_, Option<i64>>("version")?.is_some() {
+            return Ok(Rotation::Done { written: new_version(row)?, older: sealed::older(row)? });
+        }
+        let older = usize::try_from(row.try_get::<_, i32>("older")?).unwrap_or(0);
+        Ok(if older > MAX_OLDER { Rotation::TooMany } else { Rotation::Outrun })
     }
 
     /// Deletes softly; returns how many deliveries were pending, or `None` when there is no
@@ -170,13 +205,22 @@ impl Store {
     }
 }
 
+fn new_version(row: &Row) -> Result<NewVersion, StoreError> {
+    Ok(NewVersion {
+        version: row.try_get("version")?,
+        disabled_reason: row.try_get("disabled_reason")?,
+        created_at: row.try_get("created_at")?,
+        updated_at: row.try_get("updated_at")?,
+    })
+}
+
 fn stored(row: &Row) -> Result<StoredSubscription, StoreError> {
     Ok(StoredSubscription {
         tenant: row.try_get::<_, Uuid>("tenant_id")?.into(),
         id: row.try_get::<_, Uuid>("id")?.into(),
         version: row.try_get("version")?,
         target_url: row.try_get("target_url")?,
-        sealed_secret: row.try_get("secret")?,
+        secrets: sealed::secrets(row, row.try_get("looked_at")?)?,
         event_types: row.try_get("event_types")?,
         description: row.try_get("description")?,
         is_active: row.try_get("is_active")?,

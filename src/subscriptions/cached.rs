@@ -1,6 +1,6 @@
 //! What a copy in Redis looks like, and why it can be read without believing Redis.
 //!
-//! The row, its secret still sealed as in PostgreSQL, sealed once more as a whole under the
+//! The row, its secrets still sealed as in PostgreSQL, sealed once more as a whole under the
 //! id it is for. Whoever writes into Redis can therefore lose copies or bring old ones
 //! back, and old ones are found out by their version; they cannot make one.
 
@@ -12,10 +12,10 @@ use time::OffsetDateTime;
 use crate::domain::envelope::SALT_BYTES;
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::keyring::Keyring;
-use crate::store::StoredSubscription;
+use crate::store::{SealedOlder, SealedSecrets, StoredSubscription};
 
 /// Says what is in the envelope, before the id of whom it is for.
-const LABEL: &[u8] = b"subscription 1 ";
+const LABEL: &[u8] = b"subscription 2 ";
 const NANOS_PER_MICRO: i128 = 1_000;
 
 /// The row as it travels: every field, none unknown.
@@ -27,6 +27,7 @@ struct Copy {
     version: i64,
     target_url: String,
     sealed_secret: String,
+    older_secrets: Vec<Older>,
     event_types: Vec<String>,
     description: Option<String>,
     is_active: bool,
@@ -36,6 +37,24 @@ struct Copy {
     updated_at_micros: i64,
 }
 
+/// A secret that was replaced, and its end.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Older {
+    sealed: String,
+    until_micros: i64,
+}
+
+impl Older {
+    fn of(older: &SealedOlder) -> Self {
+        Self { sealed: STANDARD_NO_PAD.encode(&older.sealed), until_micros: micros(older.until) }
+    }
+
+    fn back(&self) -> Option<SealedOlder> {
+        Some(SealedOlder { sealed: STANDARD_NO_PAD.decode(&self.sealed).ok()?, until: moment(self.until_micros)? })
+    }
+}
+
 /// The row, sealed for Redis. The salt must be random and never used before.
 pub(super) fn encode(keyring: &Keyring, row: &StoredSubscription, salt: [u8; SALT_BYTES]) -> Vec<u8> {
     let copy = Copy {
@@ -43,7 +62,8 @@ pub(super) fn encode(keyring: &Keyring, row: &StoredSubscription, salt: [u8; SAL
         id: row.id.uuid(),
         version: row.version,
         target_url: row.target_url.clone(),
-        sealed_secret: STANDARD_NO_PAD.encode(&row.sealed_secret),
+        sealed_secret: STANDARD_NO_PAD.encode(&row.secrets.current),
+        older_secrets: row.secrets.older.iter().map(Older::of).collect(),
         event_types: row.event_types.clone(),
         description: row.description.clone(),
         is_active: row.is_active,
@@ -65,7 +85,10 @@ pub(super) fn decode(keyring: &Keyring, id: SubscriptionId, bytes: &[u8]) -> Opt
         id: SubscriptionId::from(copy.id),
         version: copy.version,
         target_url: copy.target_url,
-        sealed_secret: STANDARD_NO_PAD.decode(copy.sealed_secret).ok()?,
+        secrets: SealedSecrets {
+            current: STANDARD_NO_PAD.decode(copy.sealed_secret).ok()?,
+            older: copy.older_secrets.iter().map(Older::back).collect::<Option<_>>()?,
+        },
         event_types: copy.event_types,
         description: copy.description,
         is_active: copy.is_active,
@@ -107,7 +130,10 @@ mod tests {
             id: SubscriptionId::at(at),
             version: 7,
             target_url: "https://example.com/hook".to_owned(),
-            sealed_secret: vec![1, 2, 255],
+            secrets: SealedSecrets {
+                current: vec![1, 2, 255],
+                older: vec![SealedOlder { sealed: vec![3], until: at }],
+            },
             event_types: vec!["order.*".to_owned()],
             description: Some("orders".to_owned()),
             is_active: false,

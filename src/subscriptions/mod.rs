@@ -7,8 +7,10 @@
 mod cached;
 mod copies;
 mod redis;
+mod rotation;
 
 pub use redis::{Redis, time_redis};
+pub use rotation::{RotateError, open_secrets};
 
 use std::sync::Arc;
 
@@ -21,7 +23,7 @@ use crate::domain::keyring::{Keyring, NONCE_BYTES, Place};
 use crate::domain::secret::{GENERATED_BYTES, Secret};
 use crate::domain::subscription::{Destination, Subscription};
 use crate::domain::target::Target;
-use crate::store::{NewVersion, Store, StoreError, StoredSubscription};
+use crate::store::{NewVersion, SealedSecrets, Store, StoreError, StoredSubscription};
 use copies::Copies;
 
 /// How often a change is tried again when somebody else wrote in between.
@@ -53,14 +55,14 @@ pub struct Choices {
 
 impl Choices {
     /// The row they make; what the database decides is filled in when it is written.
-    fn over(self, tenant: TenantId, id: SubscriptionId, version: i64, sealed_secret: Vec<u8>) -> StoredSubscription {
+    fn over(self, tenant: TenantId, id: SubscriptionId, version: i64, secrets: SealedSecrets) -> StoredSubscription {
         let patterns = self.event_types.patterns().iter();
         StoredSubscription {
             tenant,
             id,
             version,
             target_url: self.target.as_str().to_owned(),
-            sealed_secret,
+            secrets,
             event_types: patterns.map(|pattern| pattern.as_str().to_owned()).collect(),
             description: self.description,
             is_active: self.is_active,
@@ -180,14 +182,14 @@ impl Subscriptions {
     ) -> Result<StoredSubscription, StoreError> {
         let id = SubscriptionId::at(OffsetDateTime::now_utc());
         let sealed = self.keyring.seal(secret, Place { tenant, subscription: id }, random::<NONCE_BYTES>());
-        let row = choices.over(tenant, id, 0, sealed);
+        let row = choices.over(tenant, id, 0, sealed.into());
         let written = self.store.create_subscription(&row).await?;
         Ok(self.written(row, written))
     }
 
     /// Changes a subscription by what `change` makes of it as it stands, and its secret where
-    /// one is given; `None` when there is none. A secret that stays is not opened: a missing
-    /// master key is mended by giving a new secret.
+    /// one is given, which ends all others at once; `None` when there is none. A secret that
+    /// stays is not opened: a missing master key is mended by giving a new secret.
     ///
     /// # Errors
     /// The error of `change`, or a [`StoreError`]; `Unavailable` when others wrote in
@@ -204,7 +206,8 @@ impl Subscriptions {
             let Some(current) = self.look_up(tenant, id).await? else { return Ok(None) };
             let choices = change(&current)?;
             let sealed = secret.map(|secret| self.keyring.seal(secret, place, random::<NONCE_BYTES>()));
-            let row = choices.over(tenant, id, current.version, sealed.unwrap_or(current.sealed_secret));
+            let secrets = sealed.map_or(current.secrets, SealedSecrets::from);
+            let row = choices.over(tenant, id, current.version, secrets);
             if let Some(written) = self.store.replace_subscription(&row).await? {
                 self.forget_in_redis(id).await;
                 return Ok(Some(self.written(row, written)));
@@ -248,15 +251,13 @@ impl Subscriptions {
     fn open(&self, row: StoredSubscription) -> Result<Subscription, StoreError> {
         let place = Place { tenant: row.tenant, subscription: row.id };
         let event_types = filter(&row)?;
-        let secret = self
-            .keyring
-            .open(&row.sealed_secret, place)
+        let secrets = open_secrets(&self.keyring, &row.secrets, place)
             .map_err(|reason| StoreError::Unreadable(format!("the secret of subscription {}: {reason}", row.id)))?;
         Ok(Subscription {
             id: row.id,
             tenant: row.tenant,
             version: row.version,
-            destination: Arc::new(Destination { target: Target::stored(row.target_url), secrets: secret.into() }),
+            destination: Arc::new(Destination { target: Target::stored(row.target_url), secrets }),
             event_types,
             description: row.description,
             is_active: row.is_active,

@@ -17,6 +17,7 @@ use crate::domain::next_step::NextStep;
 use crate::domain::subscription::Destination;
 use crate::domain::target::Target;
 use crate::store::{Claim, ClaimRequest, Claimed, StoreError};
+use crate::subscriptions::open_secrets;
 
 /// Due rows one claim may park or end beyond those it leases, so that a million rows of a
 /// sick receiver pass in seconds.
@@ -147,11 +148,11 @@ impl Claimer {
     }
 
     fn parcel(&self, claimed: Claimed, lease: Lease) -> Result<Parcel, Box<Report>> {
-        let Claimed { key, attempts, free_attempts, event_type, payload, target_url, secret, subscription_version } =
+        let Claimed { key, attempts, free_attempts, event_type, payload, target_url, secrets, subscription_version } =
             claimed;
         let event_type = event_type.as_deref().and_then(|name| name.parse::<EventType>().ok());
-        match self.parts.keyring.open(&secret, place(key)) {
-            Ok(secret) => Ok(Parcel {
+        match open_secrets(&self.parts.keyring, &secrets, place(key)) {
+            Ok(secrets) => Ok(Parcel {
                 key,
                 lease,
                 attempt_number: attempts,
@@ -159,7 +160,7 @@ impl Claimer {
                 event_type,
                 payload: Bytes::from(payload),
                 subscription_version,
-                destination: Arc::new(Destination { target: Target::stored(target_url), secrets: secret.into() }),
+                destination: Arc::new(Destination { target: Target::stored(target_url), secrets }),
             }),
             Err(error) => {
                 tracing::error!(%error, subscription = %key.subscription, "a secret cannot be opened; its deliveries wait");

@@ -222,6 +222,8 @@ select
     e.payload,
     s.target_url,
     s.secret,
+    s.older_secrets,
+    s.older_until,
     s.version
 from summary
 left join (
@@ -234,7 +236,7 @@ left join (
         limit 1
     ) as e
     cross join lateral (
-        select x.target_url, x.secret, x.version
+        select x.target_url, x.secret, x.older_secrets, x.older_until, x.version
         from subscriptions as x
         where x.tenant_id = l.tenant_id
             and x.id = l.subscription_id

@@ -6,13 +6,16 @@ select
     version,
     target_url,
     secret,
+    older_secrets,
+    older_until,
     event_types,
     description,
     is_active,
     disabled_reason,
     verify_ingest,
     created_at,
-    updated_at
+    updated_at,
+    now() as looked_at
 from subscriptions
 where tenant_id = $1
     and id = $2

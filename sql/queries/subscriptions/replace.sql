@@ -1,12 +1,14 @@
 -- subscriptions/replace($1 tenant, $2 id, $3 version expected, $4 target URL,
 --     $5 sealed secret, $6 event types, $7 description, $8 is active, $9 verify ingest)
 -- Writes all that its owner decides and raises the version; enabling clears the reason of a
--- disabling. No row when it was written or deleted in between: read again, try again.
+-- disabling, and a secret sealed anew ends all older ones. No row when it was written or deleted in between: read again, try again.
 update subscriptions
 set
     version = later_version(version),
     target_url = $4,
     secret = $5,
+    older_secrets = case when secret = $5 then older_secrets else '{}' end,
+    older_until = case when secret = $5 then older_until else '{}' end,
     event_types = $6,
     description = $7,
     is_active = $8,

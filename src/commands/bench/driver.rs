@@ -131,7 +131,7 @@ impl Driver {
             id: subscription,
             version: 1,
             target_url: format!("http://{}/", self.receiver),
-            sealed_secret: Vec::new(),
+            secrets: Vec::new().into(),
             event_types: Vec::new(),
             description: None,
             is_active: true,

@@ -1,0 +1,55 @@
+-- subscriptions/rotate($1 tenant, $2 id, $3 version expected, $4 sealed new secret,
+--     $5 overlap in seconds)
+-- Makes the new secret the current one and raises the version; the one before becomes the
+-- newest of the older ones until the overlap ends, and those that have ended go.
+-- A null version means that nothing was written: because more older secrets would be live
+-- than there may be (`older` counts them), or because it was written in between. No row when
+-- the version was another one from the start, or when it is unknown or deleted.
+with live as (
+    select
+        s.tenant_id,
+        s.id,
+        kept.older_secrets,
+        kept.older_until
+    from subscriptions as s
+    cross join lateral (
+        select
+            coalesce(array_agg(o.secret order by o.place), '{}') as older_secrets,
+            coalesce(array_agg(o.until order by o.place), '{}') as older_until
+        from unnest(
+            array_prepend(s.secret, s.older_secrets),
+            array_prepend(now() + make_interval(secs => $5::double precision), s.older_until)
+        ) with ordinality as o (secret, until, place)
+        where o.until > now()
+    ) as kept
+    where s.tenant_id = $1
+        and s.id = $2
+        and s.version = $3
+        and s.deleted_at is null
+),
+written as (
+    update subscriptions as s
+    set
+        version = s.version + 1,
+        secret = $4,
+        older_secrets = live.older_secrets,
+        older_until = live.older_until,
+        updated_at = clock_timestamp()
+    from live
+    where s.tenant_id = live.tenant_id
+        and s.id = live.id
+        and s.version = $3
+        and s.deleted_at is null
+        and cardinality(live.older_secrets) <= 4
+    returning s.version, s.disabled_reason, s.created_at, s.updated_at
+)
+select
+    cardinality(live.older_secrets) as older,
+    live.older_secrets,
+    live.older_until,
+    written.version,
+    written.disabled_reason,
+    written.created_at,
+    written.updated_at
+from live
+left join written on true;

@@ -1,0 +1,76 @@
+//! Rotation: a new secret becomes current, and the one before lives on for a while.
+
+use super::{CHANGE_TRIES, Subscriptions, random};
+use crate::domain::id::{SubscriptionId, TenantId};
+use crate::domain::keyring::{CannotOpen, Keyring, NONCE_BYTES, Place};
+use crate::domain::rotation::{MAX_OLDER, OlderSecret, Overlap, Secrets};
+use crate::domain::secret::Secret;
+use crate::store::{Rotation, SealedSecrets, StoreError, StoredSubscription};
+
+/// Why a secret is not rotated.
+#[derive(Debug, thiserror::Error)]
+pub enum RotateError {
+    /// The secret that is given is the current one.
+    #[error("the secret is the current one already")]
+    Same,
+    /// As many older secrets are live as there may be.
+    #[error("{MAX_OLDER} older secrets are live already")]
+    TooMany,
+    /// The database, or others who wrote in between all the time.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Subscriptions {
+    /// Makes this secret the current one and lets the one before live on for the overlap;
+    /// `None` when there is no such subscription.
+    ///
+    /// # Errors
+    /// [`RotateError`]; nothing is changed then.
+    pub async fn rotate(
+        &self,
+        tenant: TenantId,
+        id: SubscriptionId,
+        secret: &Secret,
+        overlap: Overlap,
+    ) -> Result<Option<StoredSubscription>, RotateError> {
+        let place = Place { tenant, subscription: id };
+        for _ in 0..CHANGE_TRIES {
+            let Some(current) = self.look_up(tenant, id).await? else { return Ok(None) };
+            // One that does not open is another one: a missing master key is mended so.
+            if self.keyring.open(&current.secrets.current, place).is_ok_and(|current| current.is_same(secret)) {
+                return Err(RotateError::Same);
+            }
+            let sealed = self.keyring.seal(secret, place, random::<NONCE_BYTES>());
+            match self.store.rotate_secret(&current, &sealed, overlap).await? {
+                Rotation::Done { written, older } => {
+                    self.forget_in_redis(id).await;
+                    let row = StoredSubscription { secrets: SealedSecrets { current: sealed, older }, ..current };
+                    return Ok(Some(self.written(row, written)));
+                }
+                Rotation::TooMany => return Err(RotateError::TooMany),
+                Rotation::Outrun => {}
+            }
+        }
+        Err(StoreError::Unavailable("the subscription is being written by others".to_owned()).into())
+    }
+}
+
+/// Opens the secrets of a subscription. An older one that does not open is left out with a
+/// warning: the current one decides.
+///
+/// # Errors
+/// [`CannotOpen`] when the current one does not open.
+pub fn open_secrets(keyring: &Keyring, sealed: &SealedSecrets, place: Place) -> Result<Secrets, CannotOpen> {
+    let current = keyring.open(&sealed.current, place)?;
+    let mut older = Vec::with_capacity(sealed.older.len());
+    for sealed in &sealed.older {
+        match keyring.open(&sealed.sealed, place) {
+            Ok(secret) => older.push(OlderSecret { secret, until: sealed.until }),
+            Err(error) => {
+                tracing::warn!(%error, subscription = %place.subscription, "an older secret cannot be opened; it does not sign");
+            }
+        }
+    }
+    Ok(Secrets::new(current, older))
+}
