@@ -132,6 +132,7 @@ mod tests {
             "/subscriptions/",
             "/subscriptions/generate-signature",
             "/subscriptions/{subscription_id}",
+            "/subscriptions/{subscription_id}/rotate-secret",
         ];
         assert_eq!(paths, expected);
     }

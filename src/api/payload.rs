@@ -28,6 +28,13 @@ pub(super) struct Document<T, const LIMIT: usize = CONTROL_LIMIT> {
     documented_as: PhantomData<fn() -> T>,
 }
 
+/// The same, where no body at all counts as an object without fields.
+pub(super) struct OptionalDocument<T> {
+    /// The bytes as they came, or `{}`.
+    pub(super) bytes: Bytes,
+    documented_as: PhantomData<fn() -> T>,
+}
+
 /// A body that nobody has begun to read, documented as `T`.
 pub(super) struct Unread<T> {
     /// The body.
@@ -71,6 +78,34 @@ impl<'a, T: Type, const LIMIT: usize> ApiExtractor<'a> for Document<T, LIMIT> {
     ) -> poem::Result<Self> {
         body::check_json(request.headers())?;
         let bytes = body::read(request.headers(), body.take()?, LIMIT).await?;
+        Ok(Self { bytes, documented_as: PhantomData })
+    }
+}
+
+impl<'a, T: Type> ApiExtractor<'a> for OptionalDocument<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(MetaRequest { required: false, ..request_meta::<T>() })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let mut bytes = body::read(request.headers(), body.take()?, CONTROL_LIMIT).await?;
+        if bytes.is_empty() {
+            bytes = Bytes::from_static(b"{}");
+        } else {
+            body::check_json(request.headers())?;
+        }
         Ok(Self { bytes, documented_as: PhantomData })
     }
 }

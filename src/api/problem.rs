@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::domain::payload::InvalidPayload;
 use crate::domain::signature::InvalidSignature;
 use crate::store::StoreError;
+use crate::subscriptions::RotateError;
 
 /// Media type of every problem.
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
@@ -57,6 +58,10 @@ pub(super) enum Problem {
     RequestTimeout,
     /// The subscription takes no events now.
     SubscriptionDisabled,
+    /// The secret that is to become the current one is that already.
+    SecretUnchanged,
+    /// As many secrets are live as there may be.
+    TooManySecrets,
     /// The idempotency key stands for another request.
     IdempotencyKeyReused,
     /// More bytes than the limit.
@@ -102,6 +107,8 @@ impl Problem {
             Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed"),
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout", "Request too slow"),
             Self::SubscriptionDisabled => (StatusCode::CONFLICT, "subscription_disabled", "Subscription disabled"),
+            Self::SecretUnchanged => (StatusCode::CONFLICT, "secret_unchanged", "Secret unchanged"),
+            Self::TooManySecrets => (StatusCode::CONFLICT, "too_many_secrets", "Too many live secrets"),
             Self::IdempotencyKeyReused => (StatusCode::CONFLICT, "idempotency_key_reused", "Idempotency key reused"),
             Self::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large"),
             Self::UnsupportedMediaType => {
@@ -141,6 +148,10 @@ impl Problem {
             Self::MethodNotAllowed(_) => "this path does not know this method; see the Allow header",
             Self::RequestTimeout => "the body did not arrive within 30 seconds",
             Self::SubscriptionDisabled => "the subscription is disabled; nothing was stored",
+            Self::SecretUnchanged => "this is the current secret already; nothing was changed",
+            Self::TooManySecrets => {
+                "5 secrets are live; wait until one ends, or end the older ones by changing secret_key with PATCH"
+            }
             Self::IdempotencyKeyReused => "this Idempotency-Key was used for another request",
             Self::BodyTooLarge(limit) => return format!("the body must be at most {limit} bytes"),
             Self::UnsupportedMediaType => {
@@ -226,6 +237,16 @@ impl From<StoreError> for Problem {
         }
         tracing::error!(error = &error as &dyn std::error::Error, "a request failed");
         Self::Internal
+    }
+}
+
+impl From<RotateError> for Problem {
+    fn from(error: RotateError) -> Self {
+        match error {
+            RotateError::Same => Self::SecretUnchanged,
+            RotateError::TooMany => Self::TooManySecrets,
+            RotateError::Store(error) => error.into(),
+        }
     }
 }
 

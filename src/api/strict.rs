@@ -112,6 +112,11 @@ impl<'a> Fields<'a> {
         self.typed(name, "must be true or false")
     }
 
+    /// A whole number.
+    pub(super) fn integer(&mut self, name: &str) -> Field<i64> {
+        self.typed(name, "must be a whole number")
+    }
+
     /// A list of texts; an entry of another type is refused with its own pointer.
     pub(super) fn texts(&mut self, name: &str) -> Field<Vec<String>> {
         let items = match self.typed::<Vec<&'a RawValue>>(name, "must be an array of strings") {
@@ -191,14 +196,20 @@ mod tests {
 
     #[test]
     fn every_broken_rule_is_named_at_its_place() {
-        let body = br#"{"a": 1, "a": "x", "b": "yes", "c": ["x", 2], "d": null, "e": 0}"#;
+        let body = br#"{"a": 1, "a": "x", "b": "yes", "c": ["x", 2], "d": null, "e": 0, "f": 1.5}"#;
         let mut fields = Fields::of(body).unwrap();
         assert_eq!(fields.text("a"), Field::Given("x".to_owned()));
         assert_eq!(fields.boolean("b"), Field::Absent);
         let _ = fields.texts("c");
         assert_eq!(fields.text("d"), Field::Null);
-        let expected =
-            [("/a", "duplicate_field"), ("/b", "wrong_type"), ("/c/1", "wrong_type"), ("/e", "unknown_field")];
+        assert_eq!(fields.integer("f"), Field::Absent);
+        let expected = [
+            ("/a", "duplicate_field"),
+            ("/b", "wrong_type"),
+            ("/c/1", "wrong_type"),
+            ("/f", "wrong_type"),
+            ("/e", "unknown_field"),
+        ];
         let expected: Vec<_> = expected.map(|(pointer, code)| (pointer.to_owned(), code)).into();
         assert_eq!(codes(fields.finish().unwrap_err()), expected);
     }

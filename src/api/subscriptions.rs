@@ -10,7 +10,7 @@ use super::Api;
 use super::auth::Caller;
 use super::docs::Resource;
 use super::page::{self, DEFAULT_LIMIT, List};
-use super::payload::{Answer, Document};
+use super::payload::{Answer, Document, OptionalDocument};
 use super::problem::Problem;
 use super::strict::Fields;
 use super::text::{IdText, Moment};
@@ -19,8 +19,10 @@ use crate::store::StoredSubscription;
 use crate::subscriptions::{Choices, generate_secret};
 
 mod form;
+mod rotation;
 
 use form::{Changes, SubscriptionForm, SubscriptionPatch};
+use rotation::{Rotation, RotationForm};
 
 /// The resource.
 pub(super) struct SubscriptionsApi(pub(super) Arc<Api>);
@@ -35,6 +37,8 @@ pub(super) struct SubscriptionAnswer {
     target_url: String,
     /// The secret when this very request set or made it, else a mask.
     secret_key: String,
+    /// When older secrets end that still sign and verify, newest secret first.
+    previous_secrets_until: Vec<Moment>,
     /// Which events are wanted; empty for all.
     event_types: Vec<String>,
     /// Free text.
@@ -80,6 +84,7 @@ impl SubscriptionAnswer {
             id: IdText(row.id.uuid()),
             target_url: row.target_url,
             secret_key: secret.map_or(MASK, |secret| secret.reveal()).to_owned(),
+            previous_secrets_until: row.secrets.older.iter().map(|older| Moment(older.until)).collect(),
             event_types: row.event_types,
             description: row.description,
             is_active: row.is_active,
@@ -154,7 +159,7 @@ impl SubscriptionsApi {
     /// Replace a subscription
     ///
     /// Fields left out take the defaults of creation, except `secret_key`, `verify_ingest`
-    /// and `is_active`, which stay.
+    /// and `is_active`, which stay. A `secret_key` ends all secrets until now at once.
     #[oai(path = "/:subscription_id", method = "put", operation_id = "replace_subscription")]
     async fn replace(
         &self,
@@ -171,7 +176,8 @@ impl SubscriptionsApi {
 
     /// Change a subscription
     ///
-    /// Fields left out stay; null clears `event_types` and `description`.
+    /// Fields left out stay; null clears `event_types` and `description`. A `secret_key` ends
+    /// all secrets until now at once; `rotate-secret` lets them live on for a while.
     #[oai(path = "/:subscription_id", method = "patch", operation_id = "change_subscription")]
     async fn change(
         &self,
@@ -182,6 +188,28 @@ impl SubscriptionsApi {
     ) -> Result<Answer<SubscriptionAnswer>, Problem> {
         let given = Changes::read(Fields::of(&body.bytes)?, &self.0.settings.targets, false)?;
         self.write(caller, subscription_id.0, given).await
+    }
+
+    /// Rotate the secret
+    ///
+    /// The new secret is the current one at once; the one until now lives on for the overlap.
+    /// Every live secret signs deliveries, and `/ingest` accepts them all; 4 older ones may be
+    /// live at a time. Without a body the new secret is made and the overlap is a day. This
+    /// answer is the only one to show the new secret.
+    #[oai(path = "/:subscription_id/rotate-secret", method = "post", operation_id = "rotate_secret")]
+    async fn rotate_secret(
+        &self,
+        caller: Caller,
+        /// The subscription.
+        subscription_id: Path<IdText>,
+        body: OptionalDocument<RotationForm>,
+    ) -> Result<Answer<SubscriptionAnswer>, Problem> {
+        let Rotation { overlap, secret } = Rotation::read(Fields::of(&body.bytes)?)?;
+        let secret = secret.unwrap_or_else(generate_secret);
+        let id = subscription_id.0.0.into();
+        let rotated = self.0.subscriptions.rotate(caller.tenant, id, &secret, overlap).await?;
+        let rotated = rotated.ok_or(Problem::SubscriptionNotFound)?;
+        Ok(Answer::Value(SubscriptionAnswer::of(rotated, Some(&secret))))
     }
 
     /// Delete a subscription

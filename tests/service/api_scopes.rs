@@ -9,12 +9,13 @@ use crate::support::api::{Answer, Ask, TestApi};
 const SCOPES: [Scope; 3] = [Scope::Admin, Scope::Publish, Scope::Read];
 
 /// Which scopes open an operation. One that is missing here fails the tests.
-const OPENED_BY: [(&str, &[Scope]); 10] = [
+const OPENED_BY: [(&str, &[Scope]); 11] = [
     ("POST /subscriptions/", &[Scope::Admin]),
     ("GET /subscriptions/", &[Scope::Admin, Scope::Read]),
     ("GET /subscriptions/{subscription_id}", &[Scope::Admin, Scope::Read]),
     ("PUT /subscriptions/{subscription_id}", &[Scope::Admin]),
     ("PATCH /subscriptions/{subscription_id}", &[Scope::Admin]),
+    ("POST /subscriptions/{subscription_id}/rotate-secret", &[Scope::Admin]),
     ("DELETE /subscriptions/{subscription_id}", &[Scope::Admin]),
     ("POST /subscriptions/generate-signature", &[Scope::Admin]),
     ("POST /ingest/{subscription_id}", &[Scope::Admin, Scope::Publish]),

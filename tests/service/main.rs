@@ -21,5 +21,6 @@ mod processes;
 mod queue;
 mod redis_cache;
 mod retention;
+mod rotation;
 mod schema;
 mod statements;

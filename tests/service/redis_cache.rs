@@ -88,6 +88,27 @@ async fn a_copy_that_one_replica_left_in_redis_spares_another_the_database() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_copy_in_redis_has_the_older_secrets_too() {
+    let (database, redis, receiver) = (Database::new().await, RedisServer::start().await, Receiver::new().await);
+    let first = serve_with(&redis, &database).await;
+    let subscription = subscribe(&first.http(), &receiver.url()).await;
+    let rotate = format!("/subscriptions/{subscription}/rotate-secret");
+    // Written elsewhere, so that the first replica reads the row and leaves a copy.
+    let writer = Start::new("api", database.url()).ready().await;
+    assert_eq!(writer.http().post(&rotate, "{}").await.status, 200);
+    assert_eq!(ingest(&first.http(), &subscription).await, 202);
+    copy_in(&redis, &subscription).await;
+    let second = serve_with(&redis, &database).await;
+    assert_eq!(ingest(&second.http(), &subscription).await, 202);
+    assert_eq!(lookups(&second, "hit").await, 1);
+    for arrived in receiver.arrived(2).await {
+        assert_eq!(arrived.header("webhook-signature").split(' ').count(), 2, "{arrived:?}");
+        let old = standardwebhooks::Webhook::new(SECRET).unwrap();
+        assert!(old.verify(&arrived.body, &arrived.headers).is_ok());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_stands_in_redis_shows_neither_secret_nor_target() {
     let (database, redis, receiver) = (Database::new().await, RedisServer::start().await, Receiver::new().await);
     let replica = serve_with(&redis, &database).await;

@@ -104,6 +104,7 @@ fn example(schema: &str) -> Option<Value> {
             "description": "orders",
         })),
         "SubscriptionPatch" => Some(json!({ "is_active": false })),
+        "RotationForm" => Some(json!({ "overlap_seconds": 86_400 })),
         "SignatureRequest" => Some(json!({
             "payload": { "x": 1 },
             "secret_key": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
@@ -166,6 +167,9 @@ fn problems(path: &str, takes_body: bool, auth_required: bool) -> Vec<(u16, &'st
     }
     if is_ingest {
         problems.push((409, "The subscription is disabled, or the idempotency key was used for another request."));
+    }
+    if path.ends_with("/rotate-secret") {
+        problems.push((409, "The secret is the current one already, or as many are live as there may be."));
     }
     problems
 }

@@ -39,7 +39,7 @@ pub(super) struct SubscriptionPatch {
     /// Where deliveries go: an absolute https URL with a public host.
     #[oai(validator(max_length = 2048, pattern = r"^https?://[^\s@#\\]+$"))]
     target_url: Option<String>,
-    /// What signs deliveries, from the next attempt on.
+    /// What signs deliveries, from the next attempt on; all secrets until now end at once.
     secret_key: Option<String>,
     /// Which events are wanted; null or empty for all.
     #[oai(validator(max_items = 100))]
@@ -111,7 +111,8 @@ fn read_target(fields: &mut Fields<'_>, targets: &TargetPolicy, needed: bool) ->
     None
 }
 
-fn read_secret(fields: &mut Fields<'_>) -> Option<Secret> {
+/// A secret, where one is given.
+pub(super) fn read_secret(fields: &mut Fields<'_>) -> Option<Secret> {
     let text = fields.text("secret_key").given()?;
     Secret::parse(&text).map_err(|rule| fields.refuse("/secret_key", "invalid_secret", rule)).ok()
 }
