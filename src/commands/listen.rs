@@ -11,7 +11,8 @@
 //!
 //! The first line has the time (UTC), method and path, event type, attempt, what the
 //! signature is worth (`verified`, `WRONG: why`, or `not checked` without `--secret`) and
-//! the answer. A header that did not come shows as `-`. The body is cut after 500
+//! the answer. While a secret is rotated, the old one is `verified by webhook-signature
+//! alone`: the other form is signed with the new one. A header that did not come shows as `-`. The body is cut after 500
 //! characters, on one line. It is not a test double: it knows nothing of postrider's
 //! database and can stand for any receiver.
 
@@ -202,7 +203,8 @@ impl Rules {
         block
     }
 
-    /// Checks every form that came: a receiver may rely on either.
+    /// Checks every form that came: a receiver may rely on either. Of several secrets only
+    /// `webhook-signature` has room for all.
     fn verdict(&self, headers: &HeaderMap, body: Option<&[u8]>, now_unix: i64) -> String {
         let (Some(secret), Some(body)) = (&self.options.secret, body) else { return "not checked".to_owned() };
         let hub = SignatureHeaders { hub: text(headers, "x-hub-signature-256"), ..Default::default() };
@@ -213,11 +215,13 @@ impl Rules {
             signature: text(headers, "webhook-signature"),
         };
         let verdicts = [standard, hub].map(|form| form.verify([secret], body, now_unix));
-        let failure = verdicts.iter().filter_map(|verdict| verdict.err()).find(|why| *why != InvalidSignature::Missing);
-        match failure {
-            Some(why) => format!("WRONG: {why}"),
-            None if verdicts.iter().any(Result::is_ok) => "verified".to_owned(),
-            None => format!("WRONG: {}", InvalidSignature::Missing),
+        let is_rotated = standard.signature.is_some_and(|items| items.contains(' '));
+        match verdicts {
+            [Ok(()), Err(InvalidSignature::Wrong)] if is_rotated => "verified by webhook-signature alone".to_owned(),
+            [Ok(()), Ok(()) | Err(InvalidSignature::Missing)] | [Err(InvalidSignature::Missing), Ok(())] => {
+                "verified".to_owned()
+            }
+            [Ok(()) | Err(InvalidSignature::Missing), Err(why)] | [Err(why), _] => format!("WRONG: {why}"),
         }
     }
 }

@@ -74,6 +74,29 @@ async fn a_good_signature_is_verified_and_a_changed_body_or_an_old_one_is_not() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_a_secret_is_rotated_the_old_one_is_verified_by_one_of_the_forms() {
+    let (old, new) = (Secret::parse(SECRET).unwrap(), Secret::from_random([7; 32]));
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    let signed = |items: &str| {
+        let hub = sign_hub(&new, b"{}");
+        format!(
+            "webhook-id: e1\r\nwebhook-timestamp: {now}\r\nwebhook-signature: {items}\r\nx-hub-signature-256: {hub}\r\n"
+        )
+    };
+    let [by_old, by_new] = [&old, &new].map(|secret| sign_v1(secret, "e1", now, b"{}"));
+    let both = signed(&format!("{by_new} {by_old}"));
+    for (secret, headers, says) in [
+        (&old, &both, "verified by webhook-signature alone"),
+        (&new, &both, "verified"),
+        (&old, &signed(&by_new), "WRONG: the signature does not fit"),
+        (&old, &signed(&by_old), "WRONG: the signature does not fit"),
+    ] {
+        let (_, block) = listen(&["--secret", secret.reveal()]).await.post(headers, "{}").await;
+        assert!(block.contains(&format!("signature {says}")), "{says}: {block}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_first_requests_of_each_event_fail_on_demand() {
     let listening = listen(&["--fail-first", "2", "--status", "202"]).await;
     for (id, expected) in [("a", "500"), ("a", "500"), ("b", "500"), ("a", "202"), ("b", "500"), ("b", "202")] {
