@@ -13,7 +13,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run demo test receivers contract check lint fmt docs bench chaos pgcron ci image
+.PHONY: help setup run demo examples test receivers contract check lint fmt docs bench chaos pgcron ci image
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
@@ -28,6 +28,10 @@ run: setup ## build and run everything, with a PostgreSQL of its own in .postrid
 demo: setup ## a tour that plays itself: deliver, fail, retry, look
 	@cargo build
 	@tests/demo $(BIN)
+
+examples: setup ## the scripts of examples/ do what they say
+	@cargo build
+	@examples/rotate-secret $(BIN)
 
 test: setup ## all tests, beside a PostgreSQL of their own
 	@tests/with-postgres cargo test
@@ -70,7 +74,7 @@ pgcron: setup ## try deploy/pg_cron.sql; needs the package postgresql-NN-cron
 	@cargo build
 	@tests/pg-cron $(BIN)
 
-ci: setup check docs test receivers ## what the CI runs, all of it
+ci: setup check docs test receivers examples ## what the CI runs, all of it
 	@benches/run check
 
 image: ## build the container image
