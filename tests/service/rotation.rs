@@ -1,6 +1,8 @@
 //! A secret is rotated without losing an event: for a while the old and the new one sign and
 //! verify, and then the old one ends, wherever a copy of it stands.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures_util::future::join_all;
 use hyper::Method;
 use postrider::domain::keyring::Keyring;
@@ -135,6 +137,39 @@ async fn during_the_overlap_a_delivery_carries_both_signatures_and_either_secret
         let after = &receiver.arrived(3).await[2];
         assert!(signatures(after) == 1 && accepts(NEW, after) && !accepts(OLD, after), "{commands:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rotating_under_load_refuses_no_event_and_the_old_secret_verifies_every_delivery() {
+    let (database, receiver) = (Database::new().await, Receiver::new().await);
+    let start = async || Start::new("serve", database.url()).ready().await;
+    let (here, there) = (start().await, start().await);
+    let (here, there) = (here.http(), there.http());
+    let subscription = subscribe(&here, &receiver, true).await;
+    let is_rotated = AtomicBool::new(false);
+    let produce = async |http: &Http| {
+        let mut answers = Vec::new();
+        loop {
+            let last = is_rotated.load(Ordering::Relaxed);
+            answers.extend(join_all((0..10).map(|_| ingest_signed(http, &subscription, OLD))).await);
+            if last {
+                return answers;
+            }
+        }
+    };
+    let rotations = async {
+        for secret in [NEW, THIRD] {
+            receiver.arrived(receiver.requests().len() + 10).await;
+            rotate(&here, &subscription, json!({ "secret_key": secret })).await;
+        }
+        is_rotated.store(true, Ordering::Relaxed);
+    };
+    let (by_here, by_there, ()) = tokio::join!(produce(&here), produce(&there), rotations);
+    assert!(by_here.iter().chain(&by_there).all(|status| *status == 202), "{by_here:?} {by_there:?}");
+    let arrived = receiver.arrived(by_here.len() + by_there.len()).await;
+    assert!(arrived.iter().all(|delivery| accepts(OLD, delivery)));
+    assert!(arrived.iter().any(|delivery| signatures(delivery) == 1), "none came before the rotation");
+    assert_eq!(arrived.iter().map(signatures).max(), Some(3), "none came after it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
