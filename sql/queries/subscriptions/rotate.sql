@@ -30,7 +30,7 @@ with live as (
 written as (
     update subscriptions as s
     set
-        version = s.version + 1,
+        version = later_version(s.version),
         secret = $4,
         older_secrets = live.older_secrets,
         older_until = live.older_until,
