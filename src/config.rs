@@ -3,6 +3,10 @@
 //! [`Settings`] is what a user writes (flags, environment, `.env`); [`Config`] is what the
 //! program runs on: checked, with defaults filled in.
 
+mod unknown;
+
+pub use unknown::{UnknownSetting, unknown_settings};
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

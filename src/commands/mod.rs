@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{LogFormat, Profile, Settings};
+use crate::config::{AuthMode, LogFormat, Profile, Settings};
 use crate::{api, shutdown, telemetry};
 use replica::Halves;
 
@@ -57,14 +57,20 @@ enum Command {
     Bench(bench::Bench),
 }
 
-/// Why a command failed, in a sentence for whoever called it.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Failure(String);
+pub enum Failure {
+    /// A sentence for whoever called it.
+    #[error("{0}")]
+    Sentence(String),
+    /// Nothing more: what the command printed says it.
+    #[error("what was printed says why")]
+    AlreadySaid,
+}
 
 impl Failure {
     pub(crate) fn new(sentence: String) -> Self {
-        Self(sentence)
+        Self::Sentence(sentence)
     }
 }
 
@@ -72,7 +78,7 @@ macro_rules! failure_from {
     ($($error:ty),*) => {
         $(impl From<$error> for Failure {
             fn from(error: $error) -> Self {
-                Self(error.to_string())
+                Self::Sentence(error.to_string())
             }
         })*
     };
@@ -108,6 +114,7 @@ pub fn main() -> ExitCode {
     });
     match ran {
         Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::AlreadySaid) => ExitCode::FAILURE,
         Err(failure) => {
             eprintln!("postrider: {failure}");
             ExitCode::FAILURE
@@ -136,6 +143,12 @@ async fn run(cli: Cli) -> Result<(), Failure> {
 
 async fn replicate(settings: &Settings, halves: Halves) -> Result<(), Failure> {
     let config = settings.resolve(Profile::Production)?;
+    if halves.api && config.auth == AuthMode::Off {
+        tracing::warn!(
+            listen = %config.listen,
+            "POSTRIDER_AUTH=off: whoever reaches the API owns everything in it; set POSTRIDER_AUTH=keys"
+        );
+    }
     replica::run(config, halves, shutdown::on_signals()?).await
 }
 

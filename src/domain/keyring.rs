@@ -49,8 +49,11 @@ pub enum CannotOpen {
     /// Sealed with a key that is not in the ring.
     #[error("sealed with master key '{0}', which is not among POSTRIDER_MASTER_KEYS")]
     UnknownKey(String),
-    /// Not bytes that this version seals, altered, or moved from another row.
-    #[error("the sealed secret is damaged or belongs to another row")]
+    /// Sealed with other bytes of the key, not bytes that this version seals, altered, or
+    /// moved from another row.
+    #[error(
+        "the sealed secret does not open: the master key of its id has other bytes now, or it is damaged or belongs to another row"
+    )]
     Damaged,
 }
 

@@ -1,8 +1,10 @@
 //! What an operator asks the database about itself. Read rarely, by hand.
 
 use tokio_postgres::types::Type;
+use uuid::Uuid;
 
 use super::{Store, StoreError, sql};
+use crate::domain::keyring::Place;
 
 /// What the server is, and how it is set on our connections.
 #[derive(Debug, Clone)]
@@ -23,6 +25,10 @@ pub struct ServerFacts {
     pub max_connections: i32,
     /// Connections open now.
     pub connections: i64,
+    /// The role we connect as, quoted where SQL needs it.
+    pub role: String,
+    /// Whether that role may see the transactions of others.
+    pub sees_others: bool,
     /// Whether it only repeats another server.
     pub is_replica: bool,
     /// Of the database.
@@ -40,6 +46,19 @@ pub struct OldSnapshot {
     pub detail: String,
     /// For how long, where that is known.
     pub seconds: Option<f64>,
+}
+
+/// What is sealed with one master key.
+#[derive(Debug, Clone)]
+pub struct SealedWith {
+    /// Id of the key.
+    pub key_id: String,
+    /// How many subscriptions.
+    pub subscriptions: i64,
+    /// Where the secret of the oldest of them stands.
+    pub place: Place,
+    /// That secret, sealed.
+    pub secret: Vec<u8>,
 }
 
 /// How large the queue's table is.
@@ -72,6 +91,8 @@ impl Store {
             autovacuum: row.try_get("autovacuum")?,
             max_connections: row.try_get("max_connections")?,
             connections: row.try_get("connections")?,
+            role: row.try_get("role")?,
+            sees_others: row.try_get("sees_others")?,
             is_replica: row.try_get("is_replica")?,
             encoding: row.try_get("encoding")?,
         })
@@ -109,14 +130,22 @@ impl Store {
         })
     }
 
-    /// Ids of the master keys in use, with the number of subscriptions that have a live secret
-    /// sealed with each.
+    /// The master keys in use, by id, with what each has sealed.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
-    pub async fn sealed_with(&self) -> Result<Vec<(String, i64)>, StoreError> {
+    pub async fn sealed_with(&self) -> Result<Vec<SealedWith>, StoreError> {
         let rows = self.yard().await?.query(&sql::SEALED_WITH, &[]).await?;
-        rows.iter().map(|row| Ok((row.try_get("key_id")?, row.try_get("subscriptions")?))).collect()
+        let read = |row: &tokio_postgres::Row| {
+            let (tenant, subscription): (Uuid, Uuid) = (row.try_get("tenant_id")?, row.try_get("subscription_id")?);
+            Ok(SealedWith {
+                key_id: row.try_get("key_id")?,
+                subscriptions: row.try_get("subscriptions")?,
+                place: Place { tenant: tenant.into(), subscription: subscription.into() },
+                secret: row.try_get("secret")?,
+            })
+        };
+        rows.iter().map(read).collect()
     }
 
     /// Targets of the newest active subscriptions.

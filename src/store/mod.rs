@@ -32,7 +32,7 @@ pub use claim::{Claim, ClaimRequest, Claimed};
 pub use clock::{Clock, MAX_SKEW};
 pub use connection::Connection;
 pub use error::StoreError;
-pub use examine::{OldSnapshot, QueueSize, ServerFacts};
+pub use examine::{OldSnapshot, QueueSize, SealedWith, ServerFacts};
 pub use listen::DUE_CHANNEL;
 pub use logs::{LogFilter, LoggedAttempt};
 pub use migrate::{MigrateError, SchemaPolicy};

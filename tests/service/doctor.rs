@@ -9,6 +9,7 @@ use crate::support::redis::RedisServer;
 /// What it printed, and whether it was content.
 async fn doctor(url: &str, settings: &[(&str, &str)]) -> (String, bool) {
     let asked = program("doctor", url).envs(settings.iter().copied()).output().await.unwrap();
+    assert!(asked.stderr.is_empty(), "the report is all it says: {}", String::from_utf8_lossy(&asked.stderr));
     (String::from_utf8(asked.stdout).unwrap(), asked.status.success())
 }
 
@@ -25,6 +26,8 @@ async fn what_is_healthy_is_said_in_a_line_and_a_server_without_fsync_is_found()
     assert!(!content);
     assert!(said.contains("PROBLEM  database      fsync is off"), "{said}");
     assert!(said.contains("-> set fsync = on"), "{said}");
+    assert!(line(&said, "connections").contains("a replica opens up to 12"), "{said}");
+    assert!(line(&said, "keys").starts_with("warning"), "{said}");
     for about in [
         "settings",
         "database",
@@ -75,6 +78,39 @@ async fn subscriptions_of_a_master_key_that_is_gone_and_names_that_lead_nowhere_
     assert!(line(&said, "master keys").contains("2 with 'test'"), "{said}");
     assert!(line(&said, "names").contains("https://nowhere.invalid/"), "{said}");
     assert!(!said.contains("secret-path") && !said.contains("127.0.0.1:9100"), "{said}");
+    let (said, _) = doctor(&database.url(), &[("POSTRIDER_ALLOW_TARGETS", "")]).await;
+    assert!(line(&said, "names").contains("http://127.0.0.1:9100/ (blocked_address)"), "{said}");
+    assert!(said.contains("name its network in POSTRIDER_ALLOW_TARGETS"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_key_of_the_right_id_and_other_bytes_is_found() {
+    let database = Database::new().await;
+    let api = Start::new("api", database.url()).ready().await;
+    api.http().subscribe("http://127.0.0.1:9100/").await;
+    let (said, _) = doctor(&database.url(), &[]).await;
+    assert!(line(&said, "master keys").contains("each opens what it sealed: 1 subscription, 1 with 'test'"), "{said}");
+    let (said, content) = doctor(&database.url(), &[("POSTRIDER_MASTER_KEYS", &Keyring::entry("test", [8; 32]))]).await;
+    assert!(!content);
+    assert!(line(&said, "master keys").contains("other bytes now: 1 with 'test'"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_may_not_see_the_transactions_of_others_is_told_what_to_grant() {
+    let database = Database::new().await;
+    let admin = database.client().await;
+    let role = format!("blind_{}", uuid::Uuid::new_v4().simple());
+    admin.batch_execute(&format!("create role {role} login")).await.unwrap();
+    let (said, _) = doctor(&database.url().replacen("//postgres@", &format!("//{role}@"), 1), &[]).await;
+    admin.batch_execute(&format!("drop role {role}")).await.unwrap();
+    assert!(line(&said, "transactions").starts_with("warning"), "{said}");
+    assert!(said.contains(&format!("grant pg_read_all_stats to {role}")), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_misspelt_setting_is_shown_with_the_one_that_was_meant() {
+    let (said, _) = doctor("postgres://postgres@%2Fnowhere/nothing", &[("POSTRIDER_MAX_INFLIGHT", "9")]).await;
+    assert!(said.contains("POSTRIDER_MAX_INFLIGHT (POSTRIDER_MAX_IN_FLIGHT?)"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,6 +120,10 @@ async fn what_cannot_be_reached_or_read_is_a_sentence_and_not_a_crash() {
     assert!(!content);
     assert!(line(&said, "database").starts_with("PROBLEM") && line(&said, "redis").starts_with("warning"), "{said}");
     assert!(!said.contains("hunter2"), "{said}");
+    assert!(line(&said, "names").contains("not looked up: the database did not answer"), "{said}");
+    let (said, content) = doctor("hunter2", &[("REDIS_URL", "hunter3")]).await;
+    assert!(!content && !said.contains("hunter"), "{said}");
+    assert!(line(&said, "database").starts_with("PROBLEM") && line(&said, "redis").starts_with("PROBLEM"), "{said}");
     let (said, content) = doctor("postgres://localhost/x", &[("POSTRIDER_LEASE", "1s")]).await;
     assert!(!content);
     assert!(line(&said, "settings").contains("POSTRIDER_LEASE must be at least"), "{said}");

@@ -1,5 +1,6 @@
 -- database/facts()
--- What the server is and how it is set, as this connection sees it.
+-- What the server is and how it is set, as this connection sees it. Connections are
+-- counted where every role may see all of them.
 select
     current_setting('server_version_num')::integer as version_number,
     current_setting('server_version') as version,
@@ -8,7 +9,9 @@ select
     current_setting('synchronous_commit') as synchronous_commit,
     current_setting('autovacuum')::boolean as autovacuum,
     current_setting('max_connections')::integer as max_connections,
-    (select count(*) from pg_stat_activity as a where a.backend_type = 'client backend') as connections,
+    (select sum(b.numbackends)::bigint from pg_stat_database as b) as connections,
+    quote_ident(current_user) as role,
+    pg_has_role(current_user, 'pg_read_all_stats', 'usage') as sees_others,
     pg_is_in_recovery() as is_replica,
     pg_encoding_to_char(d.encoding) as encoding
 from pg_database as d

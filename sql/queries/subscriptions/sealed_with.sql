@@ -1,18 +1,35 @@
 -- subscriptions/sealed_with()
 -- How many subscriptions have live secrets, the current one or older ones, sealed with which
--- master key. The id of the key stands at the front of what is sealed, after its format and
--- its length.
-select
-    convert_from(substring(live.secret from 3 for get_byte(live.secret, 1)), 'UTF8') as key_id,
-    count(distinct s.id) as subscriptions
-from subscriptions as s
-cross join lateral (
-    select s.secret
-    union all
-    select o.secret
-    from unnest(s.older_secrets, s.older_until) as o (secret, until)
-    where o.until > now()
-) as live
-where s.deleted_at is null
-group by key_id
-order by key_id;
+-- master key, and one of each with what is sealed, to try the key on. The id of the key
+-- stands at the front of what is sealed, after its format and its length.
+with live as materialized (
+    select
+        s.tenant_id,
+        s.id,
+        sealed.secret,
+        convert_from(substring(sealed.secret from 3 for get_byte(sealed.secret, 1)), 'UTF8') as key_id
+    from subscriptions as s
+    cross join lateral (
+        select s.secret
+        union all
+        select o.secret
+        from unnest(s.older_secrets, s.older_until) as o (secret, until)
+        where o.until > now()
+    ) as sealed
+    where s.deleted_at is null
+),
+counted as (
+    select l.key_id, count(distinct l.id) as subscriptions
+    from live as l
+    group by l.key_id
+),
+sample as (
+    select distinct on (l.key_id) l.key_id, l.tenant_id, l.id, l.secret
+    from live as l
+    order by l.key_id, l.id
+)
+select c.key_id, c.subscriptions, s.tenant_id, s.id as subscription_id, s.secret
+from counted as c
+inner join sample as s
+    on s.key_id = c.key_id
+order by c.key_id;

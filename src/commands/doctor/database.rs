@@ -1,8 +1,10 @@
 //! What a replica would meet in PostgreSQL.
 
 use super::Finding;
+use super::counted;
 use crate::config::Config;
-use crate::store::{Clock, MAX_SKEW, OldSnapshot, QueueSize, ServerFacts, Store, StoreError};
+use crate::domain::keyring::{CannotOpen, Keyring};
+use crate::store::{Clock, MAX_SKEW, OldSnapshot, QueueSize, SealedWith, ServerFacts, Store, StoreError};
 
 /// Oldest server that is supported.
 const OLDEST_VERSION: i32 = 150_000;
@@ -28,7 +30,10 @@ pub(super) async fn look(store: &Store, config: &Config) -> Vec<Finding> {
     };
     let mut findings = of_server(&facts, config.database.pool_size);
     findings.push(of_clock(store).await);
-    findings.push(or_problem("transactions", store.old_snapshots(OLD_SECONDS).await.map(|held| of_snapshots(&held))));
+    findings.push(or_problem(
+        "transactions",
+        store.old_snapshots(OLD_SECONDS).await.map(|held| of_snapshots(&held, &facts)),
+    ));
     let schema = of_schema(store).await;
     let is_usable = schema.advice.is_none();
     findings.push(schema);
@@ -39,8 +44,8 @@ pub(super) async fn look(store: &Store, config: &Config) -> Vec<Finding> {
             "backlog",
             store.backlog().await.map(|backlog| of_backlog(backlog.pending, backlog.oldest_due_seconds)),
         ));
-        let ids: Vec<&str> = config.keyring.ids().collect();
-        findings.push(or_problem("master keys", store.sealed_with().await.map(|used| of_seals(&used, &ids))));
+        findings
+            .push(or_problem("master keys", store.sealed_with().await.map(|used| of_seals(&used, &config.keyring))));
     }
     findings
 }
@@ -91,10 +96,11 @@ fn of_server(facts: &ServerFacts, pool_size: usize) -> Vec<Finding> {
 }
 
 fn of_connections(facts: &ServerFacts, pool_size: usize) -> Finding {
-    let says =
-        format!("{} of {} in use; a replica opens up to {pool_size} and two", facts.connections, facts.max_connections);
+    // One for LISTEN and one for migrations come on top of the pools.
+    let most = i64::try_from(pool_size).unwrap_or(i64::MAX).saturating_add(2);
+    let says = format!("{} of {} in use; a replica opens up to {most}", facts.connections, facts.max_connections);
     let free = i64::from(facts.max_connections) - facts.connections;
-    if free >= i64::try_from(pool_size).unwrap_or(i64::MAX) + 2 {
+    if free >= most {
         return Finding::ok("connections", says);
     }
     Finding::warning(
@@ -142,14 +148,23 @@ fn judge_schema(found: i32, known: i32) -> Finding {
     }
 }
 
-fn of_snapshots(held: &[OldSnapshot]) -> Finding {
+fn of_snapshots(held: &[OldSnapshot], facts: &ServerFacts) -> Finding {
     let Some(oldest) = held.first() else {
-        return Finding::ok("transactions", format!("none older than {OLD_SECONDS} s, as far as this role may see"));
+        let says = format!("none older than {OLD_SECONDS} s");
+        if facts.sees_others {
+            return Finding::ok("transactions", says);
+        }
+        return Finding::warning(
+            "transactions",
+            format!("{says} among those of {0}; {0} may not see those of other roles", facts.role),
+            format!("as a superuser: grant pg_read_all_stats to {}", facts.role),
+        );
     };
     let since = oldest.seconds.map_or_else(String::new, |seconds| format!(" for {:.0} min", seconds / 60.0));
     let says = format!(
-        "{} keep finished rows from being removed, the oldest{since}: {} {} ({})",
+        "{} {} finished rows from being removed, the oldest{since}: {} {} ({})",
         held.len(),
+        if held.len() == 1 { "keeps" } else { "keep" },
         oldest.kind,
         oldest.name,
         oldest.detail
@@ -163,7 +178,7 @@ fn of_snapshots(held: &[OldSnapshot]) -> Finding {
 }
 
 fn of_partitions(days_ahead: i64) -> Finding {
-    let says = format!("stand for {days_ahead} days ahead");
+    let says = format!("stand for {} ahead", counted(days_ahead, "day"));
     let advice = "start a `serve` or `worker`, whose upkeep makes them, with a role that owns the tables";
     match days_ahead {
         ..1 => Finding::problem("partitions", format!("{says}: events may be refused tomorrow"), advice),
@@ -207,26 +222,41 @@ fn of_backlog(pending: i64, oldest_due_seconds: f64) -> Finding {
     )
 }
 
-fn of_seals(used: &[(String, i64)], ids: &[&str]) -> Finding {
-    let named = |(id, count): &(String, i64)| format!("{count} with '{id}'");
-    let missing: Vec<String> = used.iter().filter(|(id, _)| !ids.contains(&id.as_str())).map(named).collect();
-    if missing.is_empty() {
+fn of_seals(used: &[SealedWith], keyring: &Keyring) -> Finding {
+    let refused: Vec<(&SealedWith, CannotOpen)> =
+        used.iter().filter_map(|sealed| Some((sealed, keyring.open(&sealed.secret, sealed.place).err()?))).collect();
+    let named = |sealed: &SealedWith| format!("{} with '{}'", sealed.subscriptions, sealed.key_id);
+    if refused.is_empty() {
         // A subscription whose older secrets have another key is counted with both.
         let by_key: Vec<String> = used.iter().map(named).collect();
-        let says = format!("open every live secret; subscriptions: {}", by_key.join(", "));
+        let says = format!("each opens what it sealed; subscriptions: {}", by_key.join(", "));
         return Finding::ok("master keys", if used.is_empty() { "there is no secret yet" } else { &says });
     }
+    let listed = |is_missing: bool| {
+        let of_kind = refused.iter().filter(|(_, why)| matches!(why, CannotOpen::UnknownKey(_)) == is_missing);
+        of_kind.map(|(sealed, _)| named(sealed)).collect::<Vec<_>>().join(", ")
+    };
+    let says = [
+        (listed(true), "secrets of subscriptions are sealed with keys that are not among them"),
+        (listed(false), "keys of the right id do not open what was sealed, so they have other bytes now"),
+    ];
+    let says: Vec<String> =
+        says.into_iter().filter(|(keys, _)| !keys.is_empty()).map(|(keys, says)| format!("{says}: {keys}")).collect();
     Finding::problem(
         "master keys",
-        format!("secrets of subscriptions are sealed with keys that are not among them: {}", missing.join(", ")),
-        "put the missing keys back into POSTRIDER_MASTER_KEYS, after the one that seals",
+        says.join("; "),
+        "put the keys that sealed them back into POSTRIDER_MASTER_KEYS, with the same id and bytes, after the one that seals",
     )
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::super::Level;
     use super::*;
+    use crate::domain::keyring::Place;
+    use crate::domain::secret::Secret;
 
     fn facts() -> ServerFacts {
         ServerFacts {
@@ -238,6 +268,8 @@ mod tests {
             autovacuum: true,
             max_connections: 100,
             connections: 10,
+            role: "postrider".to_owned(),
+            sees_others: true,
             is_replica: false,
             encoding: "UTF8".to_owned(),
         }
@@ -266,13 +298,35 @@ mod tests {
         assert_eq!(worst(&ServerFacts { connections: 95, ..facts() }), Level::Warning);
     }
 
+    fn sealed(key_id: &str, key: [u8; 32], subscriptions: i64) -> SealedWith {
+        let place = Place { tenant: Uuid::from_u128(1).into(), subscription: Uuid::from_u128(2).into() };
+        let keyring = Keyring::parse(&Keyring::entry(key_id, key)).unwrap();
+        let secret = keyring.seal(&Secret::from_random([9; 32]), place, [3; 12]);
+        SealedWith { key_id: key_id.to_owned(), subscriptions, place, secret }
+    }
+
     #[test]
-    fn a_master_key_that_is_missing_is_named_with_what_it_closes() {
-        let used = [("main".to_owned(), 3), ("old".to_owned(), 2)];
-        assert_eq!(of_seals(&used, &["main", "old"]).level, Level::Ok);
-        let finding = of_seals(&used, &["main"]);
-        assert_eq!(finding.level, Level::Problem);
-        assert!(finding.says.contains("2 with 'old'"), "{finding}");
+    fn a_master_key_that_is_missing_or_has_other_bytes_is_named_with_what_it_closes() {
+        let used = [sealed("main", [1; 32], 3), sealed("old", [2; 32], 2)];
+        let judge = |keys: &[(&str, [u8; 32])]| {
+            let entries: Vec<String> = keys.iter().map(|(id, key)| Keyring::entry(id, *key)).collect();
+            of_seals(&used, &Keyring::parse(&entries.join(",")).unwrap())
+        };
+        assert_eq!(judge(&[("main", [1; 32]), ("old", [2; 32])]).level, Level::Ok);
+        let missing = judge(&[("main", [1; 32])]);
+        assert_eq!(missing.level, Level::Problem);
+        assert!(missing.says.contains("not among them: 2 with 'old'"), "{missing}");
+        let other = judge(&[("main", [7; 32]), ("old", [2; 32])]);
+        assert_eq!(other.level, Level::Problem);
+        assert!(other.says.contains("other bytes now: 3 with 'main'"), "{other}");
+    }
+
+    #[test]
+    fn transactions_that_the_role_may_not_see_are_not_called_absent() {
+        assert_eq!(of_snapshots(&[], &facts()).level, Level::Ok);
+        let blind = of_snapshots(&[], &ServerFacts { sees_others: false, ..facts() });
+        assert_eq!(blind.level, Level::Warning);
+        assert!(blind.to_string().contains("grant pg_read_all_stats to postrider"), "{blind}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod settings;
 use std::fmt;
 
 use super::{Failure, replica};
-use crate::config::{Profile, Settings};
+use crate::config::{Profile, Settings, unknown_settings};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,12 +72,22 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
         }
     };
     let mut findings = settings::look(&config);
-    let store = replica::store(&config.database)?;
-    let (database, redis) = tokio::join!(database::look(&store, &config), network::look_at_redis(&config));
-    findings.extend(database);
-    findings.push(redis);
-    findings.push(network::look_up_targets(&store, &config).await);
-    store.close();
+    findings.extend(settings::look_at_unknown(&unknown_settings()));
+    let redis = network::look_at_redis(&config);
+    match replica::store(&config.database) {
+        Ok(store) => {
+            let (database, redis) = tokio::join!(database::look(&store, &config), redis);
+            findings.extend(database);
+            findings.push(redis);
+            findings.push(network::look_up_targets(&store, &config).await);
+            store.close();
+        }
+        Err(failure) => {
+            let advice = "write it as postgres://user:password@host:5432/database, with % codes for special characters";
+            findings.push(Finding::problem("database", failure.to_string(), advice));
+            findings.push(redis.await);
+        }
+    }
     conclude(&findings)
 }
 
@@ -87,6 +97,12 @@ fn conclude(findings: &[Finding]) -> Result<(), Failure> {
     }
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
     let (problems, warnings) = (count(Level::Problem), count(Level::Warning));
-    println!("\n{problems} problems, {warnings} warnings");
-    if problems == 0 { Ok(()) } else { Err(Failure::new("there are problems".to_owned())) }
+    println!("\n{}, {}", counted(problems, "problem"), counted(warnings, "warning"));
+    if problems == 0 { Ok(()) } else { Err(Failure::AlreadySaid) }
+}
+
+/// A number with its noun, in the plural where it needs one.
+fn counted(count: impl fmt::Display, noun: &str) -> String {
+    let count = count.to_string();
+    if count == "1" { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use super::Finding;
+use super::{Finding, counted};
 use crate::config::Config;
 use crate::domain::address::AddressPolicy;
+use crate::domain::outcome::Outcome;
 use crate::domain::target::Target;
 use crate::sender::{addresses_of, own_addresses};
 use crate::store::Store;
@@ -33,14 +34,43 @@ pub(super) async fn look_at_redis(config: &Config) -> Finding {
             format!("answers in {:.0} ms, which is slower than PostgreSQL should be", took.as_secs_f64() * 1e3),
             "put it nearer, or unset REDIS_URL",
         ),
-        Err(error) => Finding::warning("redis", error, "postrider works without it; check REDIS_URL, or unset it"),
+        // The API refuses to start with a URL of a wrong form; a Redis that is away it does not mind.
+        Err(error) if error.starts_with("REDIS_URL") => {
+            Finding::problem("redis", error, "correct it, or unset it: postrider works without Redis")
+        }
+        Err(error) => Finding::warning(
+            "redis",
+            in_plain_words(&error),
+            "postrider works without it, a little slower; check REDIS_URL, or unset it",
+        ),
     }
+}
+
+/// What the driver says, for whoever does not know it.
+fn in_plain_words(error: &str) -> String {
+    let lower = error.to_lowercase();
+    let meanings = [
+        ("authenticat", "it refuses the password, or wants one: see REDIS_URL"),
+        ("wrongpass", "it refuses the password, or wants one: see REDIS_URL"),
+        ("noauth", "it refuses the password, or wants one: see REDIS_URL"),
+        ("refused", "nothing listens there: the connection was refused"),
+        ("no such file", "its socket does not exist"),
+        ("lookup", "the name of its host cannot be looked up"),
+        ("timed out", "no answer in time"),
+        ("in time", "no answer in time"),
+    ];
+    let meaning = meanings.iter().find(|(sign, _)| lower.contains(sign));
+    meaning.map_or_else(|| error.to_owned(), |(_, meaning)| (*meaning).to_owned())
 }
 
 /// Whether the names of targets can be looked up, and may be dialled.
 pub(super) async fn look_up_targets(store: &Store, config: &Config) -> Finding {
-    let Ok(targets) = store.newest_targets(SUBSCRIPTIONS).await else {
-        return Finding::ok("names", "not looked up: there are no subscriptions to read");
+    let targets = match store.newest_targets(SUBSCRIPTIONS).await {
+        Ok(targets) => targets,
+        Err(error) if error.is_unavailable() => {
+            return Finding::ok("names", "not looked up: the database did not answer");
+        }
+        Err(_) => return Finding::ok("names", "not looked up: there are no subscriptions to read"),
     };
     let mut policy = config.targets.addresses.clone();
     policy.own = own_addresses();
@@ -49,14 +79,22 @@ pub(super) async fn look_up_targets(store: &Store, config: &Config) -> Finding {
     let began = Instant::now();
     let looked_up = join_all(hosts.into_iter().take(NAMES).map(|host| look_up(host, &policy))).await;
     let failed: Vec<String> = looked_up.iter().flatten().cloned().collect();
-    let says = format!("{} hosts of targets looked up in {:.2} s", looked_up.len(), began.elapsed().as_secs_f64());
+    let hosts = counted(looked_up.len(), "host");
+    let says = format!("{hosts} of targets looked up in {:.2} s", began.elapsed().as_secs_f64());
     if failed.is_empty() {
         return Finding::ok("names", says);
     }
+    let blocked = if failed.iter().any(|failed| failed.contains(Outcome::BlockedAddress.as_str())) {
+        "; if a blocked_address is a receiver of your own, name its network in POSTRIDER_ALLOW_TARGETS of every replica"
+    } else {
+        ""
+    };
     Finding::warning(
         "names",
         format!("{says}; {} cannot be dialled: {}", failed.len(), failed.join(", ")),
-        "if all of them fail, look at this machine's resolver (/etc/resolv.conf); if some do, at their subscriptions",
+        format!(
+            "if all of them fail, look at this machine's resolver (/etc/resolv.conf); if some do, at their subscriptions{blocked}"
+        ),
     )
 }
 

@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::Finding;
-use crate::config::{AuthMode, Config};
+use super::{Finding, counted};
+use crate::config::{AuthMode, Config, UnknownSetting};
 
 /// What is valid and still likely to be a mistake.
 pub(super) fn look(config: &Config) -> Vec<Finding> {
     let keys: Vec<&str> = config.keyring.ids().collect();
     let sealing = keys.first().copied().unwrap_or_default();
-    let says = format!("valid; secrets are sealed with master key '{sealing}', {} in all", keys.len());
+    let says = format!("valid; secrets are sealed with master key '{sealing}', {} in all", counted(keys.len(), "key"));
     let mut findings = vec![Finding::ok("settings", says)];
     findings.extend(open_api(config.auth, config.listen));
     findings.extend(open_targets(config));
@@ -18,14 +18,30 @@ pub(super) fn look(config: &Config) -> Vec<Finding> {
     findings
 }
 
-fn open_api(auth: AuthMode, listen: SocketAddr) -> Option<Finding> {
-    (auth == AuthMode::Off && !listen.ip().is_loopback()).then(|| {
+/// Variables that are no setting, and so change nothing.
+pub(super) fn look_at_unknown(unknown: &[UnknownSetting]) -> Option<Finding> {
+    let named = |setting: &UnknownSetting| match &setting.nearest {
+        Some(nearest) => format!("{} ({nearest}?)", setting.name),
+        None => setting.name.clone(),
+    };
+    let names: Vec<String> = unknown.iter().map(named).collect();
+    (!names.is_empty()).then(|| {
         Finding::warning(
-            "keys",
-            format!("POSTRIDER_AUTH is off and the API listens on {listen}: whoever reaches it owns everything"),
-            "set POSTRIDER_AUTH=keys and make one with: postrider keys create --tenant NAME",
+            "settings",
+            format!("set, and no setting of this postrider: {}", names.join(", ")),
+            "correct the name or remove it; every setting is described in .env.example",
         )
     })
+}
+
+fn open_api(auth: AuthMode, listen: SocketAddr) -> Option<Finding> {
+    let says = if listen.ip().is_loopback() {
+        format!("POSTRIDER_AUTH is off and the API listens on {listen}: every program on this machine owns everything")
+    } else {
+        format!("POSTRIDER_AUTH is off and the API listens on {listen}: whoever reaches it owns everything")
+    };
+    let advice = "set POSTRIDER_AUTH=keys and make one with: postrider keys create --tenant NAME";
+    (auth == AuthMode::Off).then(|| Finding::warning("keys", says, advice))
 }
 
 fn open_targets(config: &Config) -> Option<Finding> {
@@ -68,10 +84,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_open_api_is_a_warning_unless_only_this_machine_reaches_it() {
+    fn an_open_api_is_a_warning_and_a_milder_one_where_only_this_machine_reaches_it() {
         let everywhere: SocketAddr = "0.0.0.0:8000".parse().unwrap();
-        assert!(open_api(AuthMode::Off, everywhere).is_some());
+        let loopback: SocketAddr = "127.0.0.1:8000".parse().unwrap();
+        assert!(open_api(AuthMode::Off, everywhere).unwrap().says.contains("whoever reaches it"));
+        assert!(open_api(AuthMode::Off, loopback).unwrap().says.contains("every program on this machine"));
         assert!(open_api(AuthMode::Keys, everywhere).is_none());
-        assert!(open_api(AuthMode::Off, "127.0.0.1:8000".parse().unwrap()).is_none());
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_shown_with_its_likely_name() {
+        let misspelt =
+            UnknownSetting { name: "POSTRIDER_LISTN".to_owned(), nearest: Some("POSTRIDER_LISTEN".to_owned()) };
+        assert!(look_at_unknown(&[]).is_none());
+        let finding = look_at_unknown(&[misspelt]).unwrap();
+        assert!(finding.says.contains("POSTRIDER_LISTN (POSTRIDER_LISTEN?)"), "{finding}");
     }
 }
