@@ -3,8 +3,10 @@
 //! [`Settings`] is what a user writes (flags, environment, `.env`); [`Config`] is what the
 //! program runs on: checked, with defaults filled in.
 
+mod dotenv;
 mod unknown;
 
+pub use dotenv::{InvalidDotenv, load_dotenv};
 pub use unknown::{UnknownSetting, unknown_settings};
 
 use std::fmt;
@@ -202,7 +204,7 @@ pub enum InvalidSetting {
     #[error("{0} is not set: {1}")]
     Missing(&'static str, &'static str),
     /// A value breaks a rule.
-    #[error("{0} {1}")]
+    #[error("{0}: {1}")]
     Rule(&'static str, String),
     /// A `NAME_FILE` cannot be read.
     #[error("{name} names {path}, which cannot be read: {source}", path = path.display())]
@@ -477,11 +479,11 @@ mod tests {
         assert!(refusal(&Settings { database_url: None, ..minimal() }).starts_with("DATABASE_URL is not set"));
         assert!(refusal(&Settings { master_keys: None, ..minimal() }).starts_with("POSTRIDER_MASTER_KEYS is not set"));
         let short_lease = Settings { lease: Some(Duration::from_secs(14)), ..minimal() };
-        assert!(refusal(&short_lease).starts_with("POSTRIDER_LEASE must be at least"));
+        assert!(refusal(&short_lease).starts_with("POSTRIDER_LEASE: must be at least"));
         let long = Settings { request_timeout: Some(Duration::from_secs(61)), ..minimal() };
-        assert!(refusal(&long).starts_with("POSTRIDER_REQUEST_TIMEOUT must be"));
+        assert!(refusal(&long).starts_with("POSTRIDER_REQUEST_TIMEOUT: must be"));
         let brief = Settings { log_retention: Some(Duration::from_secs(3_599)), ..minimal() };
-        assert!(refusal(&brief).starts_with("POSTRIDER_LOG_RETENTION must be from 1h"));
+        assert!(refusal(&brief).starts_with("POSTRIDER_LOG_RETENTION: must be from 1h"));
     }
 
     #[test]

@@ -152,7 +152,7 @@ fn register<M: Collector + Clone + 'static>(registry: &Registry, metric: prometh
 }
 
 /// What is never logged, whatever the filter says.
-const DRIVER_FILTERS: [&str; 2] = ["tokio_postgres=warn", "hyper_util=info"];
+const DRIVER_FILTERS: [&str; 3] = ["tokio_postgres=warn", "deadpool.postgres=error", "hyper_util=info"];
 
 /// Starts logging to standard error, for people or as one JSON object a line. A filter that cannot be read falls back to `info`.
 pub fn start_logging(filter: Option<&str>, as_json: bool) {
@@ -160,7 +160,8 @@ pub fn start_logging(filter: Option<&str>, as_json: bool) {
     const DEFAULT_FILTER: &str = "info,refinery_core=warn";
     let filter =
         EnvFilter::try_new(filter.unwrap_or(DEFAULT_FILTER)).unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
-    // At debug the driver writes the parameters of every statement, payloads among them.
+    // At debug the driver writes the parameters of every statement, payloads among them; what
+    // the pool says of a connection that broke, we say with what it meant.
     let filter = DRIVER_FILTERS.iter().fold(filter, |filter, directive| match directive.parse() {
         Ok(directive) => filter.add_directive(directive),
         Err(_) => filter,
@@ -174,6 +175,13 @@ pub fn start_logging(filter: Option<&str>, as_json: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_never_logged_is_a_filter_that_can_be_read() {
+        for directive in DRIVER_FILTERS {
+            assert!(directive.parse::<tracing_subscriber::filter::Directive>().is_ok(), "{directive}");
+        }
+    }
 
     #[test]
     fn every_outcome_is_there_from_the_start() {

@@ -95,8 +95,9 @@ async fn create(store: &Store, create: &Create) -> Result<(), Failure> {
 }
 
 async fn list(store: &Store, wanted: &List) -> Result<(), Failure> {
+    let keys = store.list_api_keys(wanted.tenant.as_deref()).await?;
     println!("{:36}  {:7}  {:7}  {:20}  {:20}  tenant", "id", "scope", "state", "created", "last used");
-    for key in store.list_api_keys(wanted.tenant.as_deref()).await? {
+    for key in keys {
         let state = if key.revoked_at.is_some() { "revoked" } else { "live" };
         let (created, last_used) = (moment(key.created_at), key.last_used_at.map_or("never".to_owned(), moment));
         println!("{}  {:7}  {state:7}  {created:20}  {last_used:20}  {}", key.id, key.scope.as_str(), key.tenant);

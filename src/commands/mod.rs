@@ -17,9 +17,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{AuthMode, LogFormat, Profile, Settings};
+use crate::config::{AuthMode, LogFormat, Profile, Settings, load_dotenv};
 use crate::{api, shutdown, telemetry};
-use replica::Halves;
+use replica::{Halves, Replica};
 
 /// Webhook delivery with PostgreSQL as the queue. Every setting is a flag, a variable or a
 /// line of .env.
@@ -89,18 +89,21 @@ failure_from!(
     crate::store::StoreError,
     crate::store::MigrateError,
     dev::DevError,
-    tokio_postgres::Error,
     std::io::Error
 );
+
+/// Through [`StoreError`](crate::store::StoreError), which knows what PostgreSQL said.
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        crate::store::StoreError::from(error).into()
+    }
+}
 
 /// The program: reads the command and the settings, runs, and says in one line why it
 /// could not.
 pub fn main() -> ExitCode {
-    // A missing .env is the ordinary case; a broken one must not be passed over.
-    if let Err(error) = dotenvy::dotenv()
-        && !error.not_found()
-    {
-        eprintln!("postrider: .env: {error}");
+    if let Err(error) = load_dotenv() {
+        eprintln!("postrider: {error}");
         return ExitCode::FAILURE;
     }
     let cli = Cli::parse();
@@ -157,8 +160,15 @@ async fn develop(settings: Settings) -> Result<(), Failure> {
     let environment = dev::prepare(Path::new("."), settings).await?;
     let config = environment.settings.resolve(Profile::Development)?;
     let program = std::env::args().next().unwrap_or_else(|| "postrider".to_owned());
-    println!("{}", dev::banner(&environment, &config, &program));
-    let ran = replica::run(config, Halves { api: true, worker: true }, stop).await;
+    let prepared = Replica::prepare(config.clone(), Halves { api: true, worker: true }, stop).await;
+    let ran = match prepared {
+        Ok(Some(replica)) => {
+            println!("{}", dev::banner(&environment, &config, &program));
+            replica.run().await
+        }
+        Ok(None) => Ok(()),
+        Err(failure) => Err(failure),
+    };
     let stopped = environment.stop().await;
     ran.and(stopped.map_err(Failure::from))
 }
@@ -166,7 +176,11 @@ async fn develop(settings: Settings) -> Result<(), Failure> {
 async fn receive(options: listen::Listen) -> Result<(), Failure> {
     let stop = shutdown::on_signals()?;
     let checked = options.secret.is_some();
-    let receiver = listen::Receiver::bind(options).await?;
+    let port = options.port;
+    let receiver = listen::Receiver::bind(options).await;
+    let receiver = receiver.map_err(|error| {
+        Failure::new(format!("cannot listen on 127.0.0.1:{port}: {error}; choose another port with --port"))
+    })?;
     println!(
         "listening on http://{}/{}",
         receiver.address()?,

@@ -40,6 +40,14 @@ pub(super) struct Halves {
     pub(super) worker: bool,
 }
 
+/// A replica that has its database and its ports, and does nothing yet.
+pub(super) struct Replica {
+    base: Base,
+    halves: Halves,
+    ops_listener: TcpListener,
+    api_listener: Option<TcpListener>,
+}
+
 /// What both halves share.
 struct Base {
     config: Config,
@@ -54,58 +62,79 @@ struct Base {
 
 /// Runs these halves until `stop` is cancelled and everything is finished.
 pub(super) async fn run(config: Config, halves: Halves, stop: CancellationToken) -> Result<(), Failure> {
-    let preparing = Base::prepare(config, halves, stop.clone());
-    let Some(base) = stop.run_until_cancelled(preparing).await.transpose()? else { return Ok(()) };
-    let ops_listener = listen(base.config.ops_listen, "POSTRIDER_OPS_LISTEN")?;
-    let api_listener = if halves.api { Some(listen(base.config.listen, "POSTRIDER_LISTEN")?) } else { None };
-    let ops = Ops {
-        store: base.store.clone(),
-        metrics: base.metrics.clone(),
-        slots: base.slots.clone(),
-        stopping: base.stop.clone(),
-    };
-    let ops = tokio::spawn(ops.serve(ops_listener));
-    let clock = follow_clock(base.clock.clone(), base.store.clone(), base.metrics.clone(), base.stop.clone());
-    let clock = tokio::spawn(clock);
+    match Replica::prepare(config, halves, stop).await? {
+        Some(replica) => replica.run().await,
+        None => Ok(()),
+    }
+}
 
-    let (handoff, lane) =
-        if halves.api && halves.worker { Some(Handoff::new(base.slots.clone())).unzip() } else { (None, None) };
-    let working = halves.worker.then(|| base.start_worker(lane));
-    tracing::info!(
-        api = api_listener.as_ref().and_then(|listener| listener.local_addr().ok()).map(tracing::field::display),
-        ops = %base.config.ops_listen,
-        worker = halves.worker,
-        "running"
-    );
-    // The API's end is the end of intake, and so of the worker's lane. A worker that ends
-    // before it was told to takes the whole process along: a replica that accepts and does
-    // not deliver would look well.
-    let watch = base.stop.clone();
-    let working = async {
-        let ended = match working {
-            Some(working) => working.await,
-            None => return watch.run_until_cancelled(std::future::pending()).await.unwrap_or(Ok(())),
+impl Replica {
+    /// Waits for the database, brings it up and takes the ports; `None` where it is stopped
+    /// meanwhile.
+    pub(super) async fn prepare(
+        config: Config,
+        halves: Halves,
+        stop: CancellationToken,
+    ) -> Result<Option<Self>, Failure> {
+        let preparing = Base::prepare(config, halves, stop.clone());
+        let Some(base) = stop.run_until_cancelled(preparing).await.transpose()? else { return Ok(None) };
+        let ops_listener = listen(base.config.ops_listen, "POSTRIDER_OPS_LISTEN")?;
+        let api_listener = if halves.api { Some(listen(base.config.listen, "POSTRIDER_LISTEN")?) } else { None };
+        Ok(Some(Self { base, halves, ops_listener, api_listener }))
+    }
+
+    /// Runs until it is stopped and everything is finished.
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let Self { base, halves, ops_listener, api_listener } = self;
+        let ops = Ops {
+            store: base.store.clone(),
+            metrics: base.metrics.clone(),
+            slots: base.slots.clone(),
+            stopping: base.stop.clone(),
         };
-        let told = watch.is_cancelled();
-        watch.cancel();
-        match ended {
-            Ok(()) if told => Ok(()),
-            Ok(()) => Err(Failure::new("the worker ended by itself".to_owned())),
-            Err(error) => Err(Failure::new(format!("the worker broke off: {error}"))),
-        }
-    };
-    let answering = async {
-        match api_listener {
-            Some(listener) => base.serve_api(listener, handoff).await,
-            None => base.stop.cancelled().await,
-        }
-    };
-    let ((), worked) = tokio::join!(answering, working);
-    clock.abort();
-    ops.abort();
-    base.store.close();
-    tracing::info!("stopped");
-    worked
+        let ops = tokio::spawn(ops.serve(ops_listener));
+        let clock = follow_clock(base.clock.clone(), base.store.clone(), base.metrics.clone(), base.stop.clone());
+        let clock = tokio::spawn(clock);
+
+        let (handoff, lane) =
+            if halves.api && halves.worker { Some(Handoff::new(base.slots.clone())).unzip() } else { (None, None) };
+        let working = halves.worker.then(|| base.start_worker(lane));
+        tracing::info!(
+            api = api_listener.as_ref().and_then(|listener| listener.local_addr().ok()).map(tracing::field::display),
+            ops = %base.config.ops_listen,
+            worker = halves.worker,
+            "running"
+        );
+        // The API's end is the end of intake, and so of the worker's lane. A worker that ends
+        // before it was told to takes the whole process along: a replica that accepts and does
+        // not deliver would look well.
+        let watch = base.stop.clone();
+        let working = async {
+            let ended = match working {
+                Some(working) => working.await,
+                None => return watch.run_until_cancelled(std::future::pending()).await.unwrap_or(Ok(())),
+            };
+            let told = watch.is_cancelled();
+            watch.cancel();
+            match ended {
+                Ok(()) if told => Ok(()),
+                Ok(()) => Err(Failure::new("the worker ended by itself".to_owned())),
+                Err(error) => Err(Failure::new(format!("the worker broke off: {error}"))),
+            }
+        };
+        let answering = async {
+            match api_listener {
+                Some(listener) => base.serve_api(listener, handoff).await,
+                None => base.stop.cancelled().await,
+            }
+        };
+        let ((), worked) = tokio::join!(answering, working);
+        clock.abort();
+        ops.abort();
+        base.store.close();
+        tracing::info!("stopped");
+        worked
+    }
 }
 
 /// A store as the settings describe it.
@@ -116,7 +145,9 @@ pub(super) fn store(config: &crate::config::DatabaseConfig) -> Result<Store, Fai
         prepare: config.prepare,
         pool_size: config.pool_size,
     });
-    store.map_err(|error| Failure::new(format!("DATABASE_URL: {error}")))
+    let setting =
+        if config.url.0 == config.direct_url.0 { "DATABASE_URL" } else { "DATABASE_URL or DATABASE_DIRECT_URL" };
+    store.map_err(|error| Failure::new(format!("{setting}: {error}")))
 }
 
 impl Base {
@@ -133,7 +164,7 @@ impl Base {
         // Only the API reads subscriptions by themselves; the worker gets them with its claims.
         let redis_url = config.redis_url.as_ref().filter(|_| halves.api);
         let redis = redis_url.map(|url| Redis::connect(&url.0, metrics.clone())).transpose();
-        let redis = redis.map_err(|rule| Failure::new(format!("REDIS_URL {rule}")))?;
+        let redis = redis.map_err(|rule| Failure::new(format!("REDIS_URL: {rule}")))?;
         Ok(Self { config, store, redis, clock, metrics, slots, bell: Bell::default(), stop })
     }
 
@@ -218,9 +249,13 @@ impl Base {
 /// A database that is starting beside us is waited for; a wrong schema is not.
 async fn migrate_patiently(store: &Store, policy: SchemaPolicy) -> Result<(), Failure> {
     let deadline = tokio::time::Instant::now() + START_PATIENCE;
+    let mut waited = false;
     loop {
         match store.migrate(policy).await {
             Ok(applied) => {
+                if waited {
+                    tracing::info!("the database is there");
+                }
                 if applied > 0 {
                     tracing::info!(applied, "the schema was brought up");
                 }
@@ -229,7 +264,12 @@ async fn migrate_patiently(store: &Store, policy: SchemaPolicy) -> Result<(), Fa
             Err(crate::store::MigrateError::Store(error))
                 if error.is_unavailable() && tokio::time::Instant::now() < deadline =>
             {
-                tracing::warn!(%error, "waiting for the database");
+                if waited {
+                    tracing::debug!(%error, "still waiting for the database");
+                } else {
+                    tracing::warn!(%error, "waiting for the database, {} s at most", START_PATIENCE.as_secs());
+                    waited = true;
+                }
                 tokio::time::sleep(START_PAUSE).await;
             }
             Err(error) => return Err(error.into()),

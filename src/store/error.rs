@@ -1,5 +1,7 @@
 //! What can go wrong with the database, sorted by what a caller does about it.
 
+use std::error::Error;
+
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 
@@ -21,8 +23,11 @@ pub enum StoreError {
     /// A row breaks a constraint of this name.
     #[error("the constraint {0} is broken")]
     Constraint(String),
+    /// A table, column or function is not there.
+    #[error("the database has no schema yet, or an old one ({0}); run: postrider migrate")]
+    NoSchema(String),
     /// What came back is not what the statement promises, or the statement is wrong.
-    #[error("the database answered with an error: {0}")]
+    #[error("the database answered with an error: {}", in_words(.0))]
     Unexpected(#[source] tokio_postgres::Error),
     /// A row holds what this version cannot read.
     #[error("a stored row cannot be read: {0}")]
@@ -40,9 +45,9 @@ impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(db) = error.as_db_error() else {
             // No SQLSTATE: the connection itself failed, or a value did not convert.
-            let converting = std::error::Error::source(&error).is_some_and(|source| !source.is::<std::io::Error>());
+            let converting = error.source().is_some_and(|source| !source.is::<std::io::Error>());
             return if error.is_closed() || !converting {
-                Self::Unavailable(error.to_string())
+                Self::Unavailable(in_words(&error))
             } else {
                 Self::Unexpected(error)
             };
@@ -57,11 +62,14 @@ impl From<tokio_postgres::Error> for StoreError {
         if let (true, Some(constraint)) = (code.code().starts_with("23"), db.constraint()) {
             return Self::Constraint(constraint.to_owned());
         }
+        if [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN, SqlState::UNDEFINED_FUNCTION].contains(code) {
+            return Self::NoSchema(db.message().to_owned());
+        }
         // 08 connection, 25006 read-only standby, 40 rollback, 53 resources, 55P03 lock
         // timeout, 57 operator intervention (shutdown, statement timeout), 58 system.
         let passing = ["08", "25006", "40", "53", "55P03", "57", "58"];
         if passing.iter().any(|class| code.code().starts_with(class)) {
-            return Self::Unavailable(format!("{} ({})", db.message(), code.code()));
+            return Self::Unavailable(in_words(&error));
         }
         Self::Unexpected(error)
     }
@@ -72,10 +80,21 @@ impl From<PoolError> for StoreError {
         match error {
             PoolError::Backend(error) => match Self::from(error) {
                 // Whatever stands in the way of a connection may pass.
-                Self::Unexpected(error) => Self::Unavailable(error.to_string()),
+                Self::Unexpected(error) => Self::Unavailable(in_words(&error)),
                 other => other,
             },
+            PoolError::Timeout(_) => Self::Unavailable("no connection in time".to_owned()),
             other => Self::Unavailable(other.to_string()),
         }
     }
+}
+
+/// What PostgreSQL said, with its SQLSTATE, else what the driver and the system said. The
+/// details of an error are left out: they repeat values of rows.
+pub(super) fn in_words(error: &tokio_postgres::Error) -> String {
+    if let Some(db) = error.as_db_error() {
+        return format!("{} ({})", db.message(), db.code().code());
+    }
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    causes.fold(error.to_string(), |said, cause| format!("{said}: {cause}"))
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use refinery::{Report, Target};
 use tokio_postgres::Client;
 
+use super::error::in_words;
 use super::{Store, StoreError, sql, tls};
 
 mod embedded {
@@ -43,7 +44,7 @@ pub enum MigrateError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A migration failed; it was rolled back.
-    #[error("a migration failed: {0}")]
+    #[error("a migration failed: {}", of_migration(.0))]
     Migration(#[from] refinery::Error),
     /// Somebody else has held the lock for too long.
     #[error("another process has been migrating for {} s; look for it in pg_stat_activity", LOCK_LIMIT.as_secs())]
@@ -153,6 +154,17 @@ async fn found_version(client: &Client) -> Result<i32, MigrateError> {
     }
     let row = client.query_one("select coalesce(max(version), 0) from refinery_schema_history", &[]).await?;
     Ok(row.try_get(0)?)
+}
+
+/// What PostgreSQL said to it, where it said something.
+fn of_migration(error: &refinery::Error) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| (*cause).source());
+    let said = causes.filter_map(|cause| cause.downcast_ref::<tokio_postgres::Error>()).map(in_words).next();
+    match (error.kind(), said) {
+        (refinery::error::Kind::Connection(doing, _), Some(said)) => format!("{doing}: {said}"),
+        (_, Some(said)) => said,
+        (_, None) => error.to_string(),
+    }
 }
 
 fn check(found: i32, policy: SchemaPolicy) -> Result<(), MigrateError> {

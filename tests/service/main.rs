@@ -14,6 +14,7 @@ mod api_wire;
 mod corpus;
 mod dev;
 mod doctor;
+mod errors;
 mod keys;
 mod listen;
 mod outage;

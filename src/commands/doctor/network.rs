@@ -36,7 +36,8 @@ pub(super) async fn look_at_redis(config: &Config) -> Finding {
         ),
         // The API refuses to start with a URL of a wrong form; a Redis that is away it does not mind.
         Err(error) if error.starts_with("REDIS_URL") => {
-            Finding::problem("redis", error, "correct it, or unset it: postrider works without Redis")
+            let says = error.replacen("REDIS_URL must", "REDIS_URL: must", 1);
+            Finding::problem("redis", says, "correct it, or unset it: postrider works without Redis")
         }
         Err(error) => Finding::warning(
             "redis",
