@@ -84,9 +84,9 @@ pub(super) struct LogAnswer {
     duration_ms: i32,
     /// When it began.
     created_at: Moment,
-    /// The event's payload as text; only with `include=payload`.
+    /// The event's payload as text, null where the event is gone; only with `include=payload`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    payload: Option<String>,
+    payload: Option<Option<String>>,
 }
 
 #[OpenApi(prefix_path = "/status/logs", tag = "Resource::Logs")]
@@ -158,7 +158,7 @@ impl LogsApi {
             return Err(Problem::SubscriptionNotFound);
         }
         let (rows, next_cursor) = page::cut(rows, limit, List::Attempts, |row| row.id.uuid());
-        let data = rows.into_iter().map(|row| log_answer(subscription, row)).collect();
+        let data = rows.into_iter().map(|row| log_answer(subscription, row, filter.with_payload)).collect();
         Ok(Answer::Value(LogPage { data, next_cursor }))
     }
 }
@@ -178,7 +178,8 @@ fn upper_bound(until: Option<OffsetDateTime>, cursor: Option<AttemptId>) -> Atte
     cursor.map_or(until, |cursor| cursor.min(until))
 }
 
-fn log_answer(subscription_id: IdText, row: LoggedAttempt) -> LogAnswer {
+fn log_answer(subscription_id: IdText, row: LoggedAttempt, with_payload: bool) -> LogAnswer {
+    let payload = row.payload.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     LogAnswer {
         id: IdText(row.id.uuid()),
         subscription_id,
@@ -192,7 +193,7 @@ fn log_answer(subscription_id: IdText, row: LoggedAttempt) -> LogAnswer {
         response_body: row.response_body.map(|bytes| readable(&bytes, MAX_RESPONSE_BODY_BYTES)),
         duration_ms: row.duration_ms,
         created_at: Moment(row.created_at),
-        payload: row.payload.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+        payload: with_payload.then_some(payload),
     }
 }
 

@@ -15,7 +15,7 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOpti
 use serde::Serialize;
 
 use super::body;
-use super::problem::Problem;
+use super::problem::{INVALID_PARAMETER, Problem};
 
 const JSON: &str = "application/json";
 /// Most bytes of a body that changes settings.
@@ -185,7 +185,7 @@ fn problem_of(error: &poem::Error) -> Problem {
     }
     if let Some(ParseParamError { name, .. }) = error.downcast_ref() {
         let rule = "must have the documented form and lie within the documented limits";
-        return Problem::field(format!("/query/{name}"), "invalid_parameter", rule);
+        return Problem::field(format!("/query/{name}"), INVALID_PARAMETER, rule);
     }
     Problem::MalformedRequest("the request cannot be read")
 }

@@ -14,6 +14,8 @@ use crate::subscriptions::RotateError;
 /// Media type of every problem.
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 const TYPE_PREFIX: &str = "https://postrider.dev/problems/";
+/// Code of a query value that breaks the rule of its parameter.
+pub(super) const INVALID_PARAMETER: &str = "invalid_parameter";
 /// What `Retry-After` says, in seconds.
 const RETRY_AFTER_SECONDS: &str = "1";
 /// Most entries in `errors`, so that an answer stays below 4 KiB.

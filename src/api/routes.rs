@@ -22,7 +22,7 @@ use super::courtesy::Courteous;
 use super::docs;
 use super::ingest::{IngestApi, IngestHeaders};
 use super::logs::LogsApi;
-use super::problem::Problem;
+use super::problem::{INVALID_PARAMETER, Problem};
 use super::request_id::{X_REQUEST_ID, request_id};
 use super::signatures::SignaturesApi;
 use super::status::StatusApi;
@@ -71,11 +71,13 @@ impl Routes {
             LogsApi(Arc::clone(&api)),
         );
         let resources: docs::Resources = resources;
+        let table = Table::of(&docs::openapi_document());
+        count_from_zero(&table, &api.metrics);
         Self {
             auth_required: api.settings.auth_required,
             metrics: api.metrics.clone(),
             keys,
-            table: Table::of(&docs::openapi_document()),
+            table,
             resources: OpenApiService::new(resources, "", "").into_endpoint().map_to_response().boxed(),
             pages: docs::pages(api.settings.auth_required),
         }
@@ -137,7 +139,7 @@ impl Routes {
         }
         matched.rewrite(&mut request);
         let endpoint = if operation.access == Access::Public { &self.pages } else { &self.resources };
-        finish(endpoint.get_response(request).await)
+        finish(endpoint.get_response(request).await).map_err(|problem| operation.explain(problem))
     }
 
     async fn caller(&self, headers: &HeaderMap, access: Access) -> Result<Option<Caller>, Problem> {
@@ -154,6 +156,16 @@ impl Routes {
             _ if matches!(access, Access::KeyOrSignature(_)) && IngestHeaders::has_signature(headers) => Ok(None),
             Some(_) => Err(Problem::ScopeMissing),
             None => Err(Problem::Unauthenticated),
+        }
+    }
+}
+
+/// A rate over a series that begins with its first event misses that event.
+fn count_from_zero(table: &Table, metrics: &Metrics) {
+    for operation in table.operations() {
+        metrics.request_seconds.with_label_values(&[&operation.id]);
+        for status in &operation.usual {
+            metrics.requests.with_label_values(&[&operation.id, status]);
         }
     }
 }

@@ -107,6 +107,9 @@ async fn the_log_is_filtered_and_paged_newest_first() {
     assert_eq!(numbers(&format!("?limit=2&cursor={cursor}")).await, [1]);
     let first = api.ask("GET", &path).send().await.json()["data"][0].clone();
     assert!(first.get("payload").is_none() && first["duration_ms"] == 12, "{first}");
+    api.database.client().await.batch_execute("delete from events").await.unwrap();
+    let gone = api.ask("GET", &format!("{path}?include=payload")).send().await.json()["data"][0].clone();
+    assert_eq!(gone.get("payload"), Some(&Value::Null), "{gone}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,6 +142,8 @@ async fn a_question_that_makes_no_sense_is_refused() {
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (422, "validation_failed"), "{query}");
         assert!(answer.json()["errors"][0]["pointer"].as_str().unwrap().starts_with("/query"), "{answer:?}");
     }
+    let days = api.ask("GET", &format!("{path}?days=366")).send().await.json();
+    assert_eq!(days["errors"][0]["detail"], "must be a whole number from 1 to 365");
     assert_eq!(api.ask("GET", "/status/logs/0199c5f0-0000-7000-8000-000000000001").send().await.status, 404);
     let invalid = api.ask("GET", "/status/abc").send().await;
     assert_eq!(invalid.json()["errors"][0]["pointer"], "/path/webhook_id");

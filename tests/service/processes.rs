@@ -49,6 +49,20 @@ async fn start(command: &str, database: &Database) -> Postrider {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_alarm_asks_for_is_counted_from_zero() {
+    let database = Database::new().await;
+    let api = start("api", &database).await;
+    let series = ["202", "503"]
+        .map(|status| format!("postrider_requests_total{{operation=\"ingest\",status=\"{status}\"}} 0\n"));
+    let latency = "postrider_request_seconds_count{operation=\"ingest\"} 0\n";
+    until("every series is there", async || {
+        let metrics = api.ops().get("/metrics").await.text();
+        (metrics.contains(latency) && series.iter().all(|series| metrics.contains(series))).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_api_and_two_workers_share_the_work_through_one_database() {
     let (database, receiver) = (Database::new().await, Receiver::new().await);
     let made = program("keys create --tenant acme", &database.url()).output().await.unwrap();

@@ -313,6 +313,6 @@ async fn a_redis_url_that_is_none_stops_the_start_and_is_not_repeated() {
     let started = program("serve", &database.url()).env("REDIS_URL", "http://:hunter2@nowhere").output().await.unwrap();
     assert!(!started.status.success());
     let said = String::from_utf8(started.stderr).unwrap();
-    assert!(said.contains("REDIS_URL must be redis://"), "{said}");
+    assert!(said.contains("REDIS_URL: must be redis://"), "{said}");
     assert!(!said.contains("hunter2"), "{said}");
 }

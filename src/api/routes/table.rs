@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Method, Problem, Request, Scope, Uri, docs};
+use super::{INVALID_PARAMETER, Method, Problem, Request, Scope, Uri, docs};
 use crate::api::strict::pointer_to;
 
 /// Who may ask.
@@ -26,8 +26,18 @@ pub(super) struct Operation {
     pub(super) id: String,
     /// Who may ask.
     pub(super) access: Access,
-    /// Names of its query parameters.
-    query: Vec<String>,
+    /// The statuses of its answers that an alarm or a rate may ask for before there is one:
+    /// success, and 503.
+    pub(super) usual: Vec<String>,
+    query: Vec<Parameter>,
+}
+
+/// A query parameter.
+#[derive(Debug)]
+struct Parameter {
+    name: String,
+    /// What its value must be, where the document says it.
+    rule: Option<String>,
 }
 
 /// One path with its methods.
@@ -55,7 +65,8 @@ impl Table {
     pub(super) fn of(document: &str) -> Self {
         let document: Value = serde_json::from_str(document).unwrap_or_default();
         let documented = document.get("paths").and_then(Value::as_object).into_iter().flatten();
-        let mut paths: Vec<Matched> = documented.map(|(path, operations)| Matched::of(path, operations)).collect();
+        let mut paths: Vec<Matched> =
+            documented.map(|(path, operations)| Matched::of(path, operations, &document)).collect();
         paths.extend(docs::PAGES.map(Matched::page));
         paths.sort_by_key(|path| path.parameter.is_some());
         Self(paths.into_iter().map(Arc::new).collect())
@@ -64,6 +75,11 @@ impl Table {
     /// The path that matches, with or without a slash at its end.
     pub(super) fn find(&self, path: &str) -> Option<&Arc<Matched>> {
         self.0.iter().find(|known| known.matches(path))
+    }
+
+    /// Every operation.
+    pub(super) fn operations(&self) -> impl Iterator<Item = &Operation> {
+        self.0.iter().flat_map(|path| &path.operations)
     }
 }
 
@@ -74,7 +90,7 @@ fn parts(path: &str) -> impl Iterator<Item = &str> {
 }
 
 impl Matched {
-    fn of(path: &str, operations: &Value) -> Self {
+    fn of(path: &str, operations: &Value, document: &Value) -> Self {
         let variable = |part: &str| part.strip_prefix('{').and_then(|name| name.strip_suffix('}')).map(str::to_owned);
         let methods = operations.as_object().into_iter().flatten();
         Self {
@@ -82,15 +98,22 @@ impl Matched {
                 .map(|part| variable(part).map_or_else(|| Segment::Fixed(part.to_owned()), |_| Segment::Variable))
                 .collect(),
             ends_with_slash: path.ends_with('/'),
-            operations: methods.filter_map(|(method, operation)| Operation::of(path, method, operation)).collect(),
+            operations: methods
+                .filter_map(|(method, operation)| Operation::of(path, method, operation, document))
+                .collect(),
             parameter: parts(path).find_map(variable),
         }
     }
 
     fn page(path: &str) -> Self {
-        let operation =
-            Operation { method: Method::GET, id: "page".to_owned(), access: Access::Public, query: Vec::new() };
-        Self { operations: vec![operation], ..Self::of(path, &Value::Null) }
+        let operation = Operation {
+            method: Method::GET,
+            id: "page".to_owned(),
+            access: Access::Public,
+            usual: Vec::new(),
+            query: Vec::new(),
+        };
+        Self { operations: vec![operation], ..Self::of(path, &Value::Null, &Value::Null) }
     }
 
     fn matches(&self, path: &str) -> bool {
@@ -138,18 +161,20 @@ impl Matched {
 }
 
 impl Operation {
-    fn of(path: &str, method: &str, operation: &Value) -> Option<Self> {
+    fn of(path: &str, method: &str, operation: &Value, document: &Value) -> Option<Self> {
         let method: Method = method.to_ascii_uppercase().parse().ok()?;
         let parameters = operation.get("parameters").and_then(Value::as_array).into_iter().flatten();
         let in_query = parameters.filter(|parameter| parameter.get("in").and_then(Value::as_str) == Some("query"));
-        let query = in_query.filter_map(|parameter| parameter.get("name").and_then(Value::as_str)).map(str::to_owned);
+        let query = in_query.filter_map(|parameter| Parameter::of(parameter, document));
+        let statuses = operation.get("responses").and_then(Value::as_object).into_iter().flat_map(|all| all.keys());
+        let usual = statuses.filter(|status| status.starts_with('2') || *status == "503").cloned();
         let access = match method {
             Method::GET => Access::Key(Scope::Read),
             _ if path.starts_with("/ingest/") => Access::KeyOrSignature(Scope::Publish),
             _ => Access::Key(Scope::Admin),
         };
         let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
-        Some(Self { query: query.collect(), method, id, access })
+        Some(Self { query: query.collect(), usual: usual.collect(), method, id, access })
     }
 
     /// Refuses parameters that are unknown or stand twice, which would be misspelt or
@@ -157,7 +182,7 @@ impl Operation {
     pub(super) fn check_query(&self, query: &str) -> Result<(), Problem> {
         let mut seen: Vec<&String> = Vec::new();
         for (name, _) in url::form_urlencoded::parse(query.as_bytes()) {
-            let Some(known) = self.query.iter().find(|known| **known == name) else {
+            let Some(known) = self.query.iter().map(|known| &known.name).find(|known| **known == name) else {
                 return Err(Problem::field(
                     format!("/query{}", pointer_to(&name)),
                     "unknown_parameter",
@@ -171,6 +196,41 @@ impl Operation {
         }
         Ok(())
     }
+
+    /// A problem with query values, with what each of them must be.
+    pub(super) fn explain(&self, problem: Problem) -> Problem {
+        let Problem::Invalid(mut errors) = problem else { return problem };
+        for error in errors.iter_mut().filter(|error| error.code == INVALID_PARAMETER) {
+            let known = self.query.iter().find(|known| error.pointer.strip_prefix("/query/") == Some(&known.name));
+            if let Some(rule) = known.and_then(|known| known.rule.as_ref()) {
+                error.detail.clone_from(rule);
+            }
+        }
+        Problem::Invalid(errors)
+    }
+}
+
+impl Parameter {
+    fn of(parameter: &Value, document: &Value) -> Option<Self> {
+        let name = parameter.get("name")?.as_str()?.to_owned();
+        let schema = parameter.get("schema")?;
+        let referred = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix('#'));
+        let schema = referred.and_then(|path| document.pointer(path)).unwrap_or(schema);
+        Some(Self { name, rule: rule_of(schema) })
+    }
+}
+
+/// What a schema asks, as a sentence.
+fn rule_of(schema: &Value) -> Option<String> {
+    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
+        let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
+        return Some(format!("must be {}", words.join(" or ")));
+    }
+    if schema.get("format").and_then(Value::as_str) == Some("date-time") {
+        return Some("must be an RFC 3339 time, as in 2026-11-23T18:00:00Z".to_owned());
+    }
+    let limit = |name| schema.get(name).and_then(Value::as_f64);
+    Some(format!("must be a whole number from {} to {}", limit("minimum")?, limit("maximum")?))
 }
 
 #[cfg(test)]
@@ -206,5 +266,20 @@ mod tests {
         assert_eq!(logs.check_query("days=7&limit=1"), Ok(()));
         assert!(logs.check_query("days=7&days=8").is_err());
         assert!(logs.check_query("dayz=7").is_err());
+    }
+
+    #[test]
+    fn a_bad_value_is_told_the_limits_of_the_document() {
+        let table = table();
+        let logs = table.find("/status/logs/x").unwrap().operation(&Method::GET).unwrap();
+        let rule = |name: &str| match logs.explain(Problem::field(format!("/query/{name}"), INVALID_PARAMETER, "")) {
+            Problem::Invalid(errors) => errors[0].detail.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(rule("days"), "must be a whole number from 1 to 365");
+        assert_eq!(rule("limit"), "must be a whole number from 1 to 100");
+        assert_eq!(rule("status"), "must be succeeded or failed");
+        assert_eq!(rule("include"), "must be payload");
+        assert!(rule("since").contains("RFC 3339") && rule("until").contains("RFC 3339"));
     }
 }
