@@ -1,5 +1,6 @@
 -- analytics/why_not_arrived: what happened to this event, and where does it stand?
--- Takes the webhook_id of the 202: psql -v webhook_id=… -f why_not_arrived.sql
+-- Takes the webhook_id of the 202:
+--   psql "$DATABASE_URL" -v webhook_id=WEBHOOK_ID -f sql/analytics/why_not_arrived.sql
 -- One line for each thing that happened, oldest first, and one for the state of each delivery.
 --   at               when it happened; for the state, when the next attempt is due
 --   subscription_id  null for the event itself

@@ -7,8 +7,9 @@ use crate::config::Settings;
 use crate::domain::api_key::Scope;
 use crate::domain::id::ApiKeyId;
 use crate::store::{Revocation, Store};
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+use time::{OffsetDateTime, UtcOffset};
 
 /// Longest name of a tenant, in characters; the table says the same.
 const MAX_TENANT_NAME: usize = 100;
@@ -96,11 +97,11 @@ async fn create(store: &Store, create: &Create) -> Result<(), Failure> {
 
 async fn list(store: &Store, wanted: &List) -> Result<(), Failure> {
     let keys = store.list_api_keys(wanted.tenant.as_deref()).await?;
-    println!("{:36}  {:7}  {:7}  {:20}  {:20}  tenant", "id", "scope", "state", "created", "last used");
+    println!("{:36}  {:7}  {:7}  {:20}  {:17}  tenant", "id", "scope", "state", "created", "last used");
     for key in keys {
         let state = if key.revoked_at.is_some() { "revoked" } else { "live" };
-        let (created, last_used) = (moment(key.created_at), key.last_used_at.map_or("never".to_owned(), moment));
-        println!("{}  {:7}  {state:7}  {created:20}  {last_used:20}  {}", key.id, key.scope.as_str(), key.tenant);
+        let (created, last_used) = (moment(key.created_at), key.last_used_at.map_or("never".to_owned(), minute));
+        println!("{}  {:7}  {state:7}  {created:20}  {last_used:17}  {}", key.id, key.scope.as_str(), key.tenant);
     }
     Ok(())
 }
@@ -108,6 +109,12 @@ async fn list(store: &Store, wanted: &List) -> Result<(), Failure> {
 /// To the second, so that columns stay columns.
 fn moment(at: OffsetDateTime) -> String {
     at.replace_nanosecond(0).unwrap_or(at).format(&Rfc3339).unwrap_or_default()
+}
+
+/// To the minute, which is how often uses are written.
+fn minute(at: OffsetDateTime) -> String {
+    let form = format_description!("[year]-[month]-[day]T[hour]:[minute]Z");
+    at.to_offset(UtcOffset::UTC).format(&form).unwrap_or_default()
 }
 
 async fn revoke(store: &Store, wanted: &Revoke) -> Result<(), Failure> {

@@ -49,7 +49,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     });
     let receiver = Arc::new(Receiver { webhook, seen: Mutex::default(), inbox });
-    let app = Router::new().route("/{*any}", post(receive)).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(receiver);
+    // The wildcard does not match the root.
+    let app = Router::new().route("/", post(receive)).route("/{*any}", post(receive));
+    let app = app.layer(DefaultBodyLimit::max(MAX_BODY)).with_state(receiver);
     let port = std::env::var("PORT").unwrap_or_else(|_| "9100".to_owned());
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     println!("listening on {port}");
