@@ -96,3 +96,21 @@ async fn a_line_of_dotenv_that_cannot_be_read_is_named_by_its_number_alone() {
     let said = String::from_utf8(done.stderr).unwrap();
     assert!(!done.status.success() && said.contains(".env: line 3 ") && !said.contains("hunter2"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_waits_for_its_database_says_so_once() {
+    let folder = Folder::new();
+    let log = folder.0.join("log");
+    let database = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("postgres://postgres:hunter2@{}/postrider", database.local_addr().unwrap());
+    let mut waiting = program("serve", &url);
+    waiting.env("POSTRIDER_AUTH", "keys").stderr(std::fs::File::create(&log).unwrap()).kill_on_drop(true);
+    let _waiting = waiting.spawn().unwrap();
+    for _ in 0..4 {
+        // Each attempt is let in and turned away.
+        drop(database.accept().await.unwrap());
+    }
+    let said = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("waiting for the database") && !said.contains("hunter2"), "{said}");
+}
