@@ -89,7 +89,7 @@ async fn a_master_key_of_the_right_id_and_other_bytes_is_found() {
     let api = Start::new("api", database.url()).ready().await;
     api.http().subscribe("http://127.0.0.1:9100/").await;
     let (said, _) = doctor(&database.url(), &[]).await;
-    assert!(line(&said, "master keys").contains("each opens what it sealed: 1 subscription, 1 with 'test'"), "{said}");
+    assert!(line(&said, "master keys").contains("each opens what it sealed; subscriptions: 1 with 'test'"), "{said}");
     let (said, content) = doctor(&database.url(), &[("POSTRIDER_MASTER_KEYS", &Keyring::entry("test", [8; 32]))]).await;
     assert!(!content);
     assert!(line(&said, "master keys").contains("other bytes now: 1 with 'test'"), "{said}");

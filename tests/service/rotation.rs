@@ -349,5 +349,5 @@ async fn a_master_key_is_needed_until_the_last_secret_that_it_sealed_has_ended()
     assert!(said.contains("sealed with keys that are not among them: 1 with 'test'"), "{said}");
     database.client().await.execute(OVERLAP_OVER, &[]).await.unwrap();
     let said = doctor().await;
-    assert!(said.contains("open every live secret; subscriptions: 1 with 'other'"), "{said}");
+    assert!(said.contains("each opens what it sealed; subscriptions: 1 with 'other'"), "{said}");
 }

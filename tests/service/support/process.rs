@@ -75,7 +75,7 @@ pub(crate) fn program(command: &str, database_url: &str) -> Command {
         .env("POSTRIDER_ALLOW_HTTP", "true")
         .env("POSTRIDER_ALLOW_TARGETS", "127.0.0.0/8")
         .env("POSTRIDER_RETRY_SCHEDULE", "1s,1s,1s,1s,1s")
-        .env("POSTRIDER_LOG", "warn");
+        .env("POSTRIDER_LOG", "warn,postrider::commands=error");
     program
 }
 
