@@ -42,7 +42,8 @@ impl Service {
             .env("POSTRIDER_ALLOW_TARGETS", "127.0.0.0/8")
             .env("POSTRIDER_LISTEN", api.to_string())
             .env("POSTRIDER_OPS_LISTEN", ops.to_string())
-            .env("POSTRIDER_LOG", "warn")
+            // It would say that it is open to everybody, which is meant here.
+            .env("POSTRIDER_LOG", "warn,postrider::commands=error")
             .stdout(Stdio::null())
             .kill_on_drop(true);
         if let Some(most) = per_subscription {
