@@ -104,7 +104,8 @@ async fn a_replica_that_waits_for_its_database_says_so_once() {
     let database = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("postgres://postgres:hunter2@{}/postrider", database.local_addr().unwrap());
     let mut waiting = program("serve", &url);
-    waiting.env("POSTRIDER_AUTH", "keys").stderr(std::fs::File::create(&log).unwrap()).kill_on_drop(true);
+    waiting.env("POSTRIDER_AUTH", "keys").env("POSTRIDER_LOG", "warn");
+    waiting.stderr(std::fs::File::create(&log).unwrap()).kill_on_drop(true);
     let _waiting = waiting.spawn().unwrap();
     for _ in 0..4 {
         // Each attempt is let in and turned away.
