@@ -410,9 +410,26 @@ CREATE TABLE public.subscriptions (
     deleted_at timestamp with time zone,
     older_secrets bytea[] DEFAULT '{}'::bytea[] NOT NULL,
     older_until timestamp with time zone[] DEFAULT '{}'::timestamp with time zone[] NOT NULL,
+    external_id text,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    header_names text[] DEFAULT '{}'::text[] NOT NULL,
+    auth_type text,
+    sealed_headers bytea,
+    retry_schedule text,
+    request_timeout_ms integer,
+    rate_limit integer,
+    max_in_flight integer,
+    is_ordered boolean DEFAULT false NOT NULL,
+    skip_after_attempts integer,
     CONSTRAINT subscriptions_active_has_no_reason CHECK (((disabled_reason IS NULL) OR (NOT is_active))),
+    CONSTRAINT subscriptions_auth_known CHECK ((auth_type = ANY (ARRAY['basic'::text, 'bearer'::text]))),
+    CONSTRAINT subscriptions_headers_sealed CHECK (((sealed_headers IS NOT NULL) = ((auth_type IS NOT NULL) OR (cardinality(header_names) > 0)))),
+    CONSTRAINT subscriptions_max_in_flight_positive CHECK ((max_in_flight > 0)),
     CONSTRAINT subscriptions_older_few CHECK ((cardinality(older_secrets) <= 4)),
     CONSTRAINT subscriptions_older_paired CHECK ((cardinality(older_secrets) = cardinality(older_until))),
+    CONSTRAINT subscriptions_rate_limit_positive CHECK ((rate_limit > 0)),
+    CONSTRAINT subscriptions_request_timeout_range CHECK (((request_timeout_ms >= 1000) AND (request_timeout_ms <= 60000))),
+    CONSTRAINT subscriptions_skip_after_positive CHECK ((skip_after_attempts > 0)),
     CONSTRAINT subscriptions_version_positive CHECK ((version > 0))
 );
 CREATE TABLE public.undelivered (
@@ -580,6 +597,7 @@ CREATE INDEX deliveries_held ON public.deliveries USING btree (subscription_id, 
 CREATE INDEX deliveries_ordered ON public.deliveries USING btree (subscription_id, ordering_key, event_id) WHERE (ordering_key IS NOT NULL);
 CREATE INDEX idempotency_keys_event ON public.idempotency_keys USING btree (event_id);
 CREATE INDEX subscriptions_deleted ON public.subscriptions USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
+CREATE UNIQUE INDEX subscriptions_external_id ON public.subscriptions USING btree (tenant_id, external_id) WHERE ((external_id IS NOT NULL) AND (deleted_at IS NULL));
 CREATE INDEX undelivered_event ON public.undelivered USING btree (event_id);
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_tenant_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);

@@ -4,6 +4,7 @@
 //! is a misspelt one. Values are never repeated in what is said about them.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -27,6 +28,23 @@ impl<T> Field<T> {
         match self {
             Self::Given(value) => Some(value),
             Self::Absent | Self::Null => None,
+        }
+    }
+
+    /// The value over the one that stands: absent leaves it, null clears it.
+    pub(super) fn over(self, current: Option<T>) -> Option<T> {
+        match self {
+            Self::Absent => current,
+            Self::Null => None,
+            Self::Given(value) => Some(value),
+        }
+    }
+
+    /// Null where it is absent.
+    pub(super) fn or_null(self) -> Self {
+        match self {
+            Self::Absent => Self::Null,
+            said => said,
         }
     }
 }
@@ -115,6 +133,23 @@ impl<'a> Fields<'a> {
     /// A whole number.
     pub(super) fn integer(&mut self, name: &str) -> Field<i64> {
         self.typed(name, "must be a whole number")
+    }
+
+    /// A whole number in this range.
+    pub(super) fn whole(&mut self, name: &str, range: RangeInclusive<u32>) -> Field<u32> {
+        let number = match self.integer(name) {
+            Field::Absent => return Field::Absent,
+            Field::Null => return Field::Null,
+            Field::Given(number) => number,
+        };
+        match u32::try_from(number).ok().filter(|number| range.contains(number)) {
+            Some(number) => Field::Given(number),
+            None => {
+                let rule = format!("must be from {} to {}", range.start(), range.end());
+                self.refuse(format!("/{name}"), "out_of_range", rule);
+                Field::Absent
+            }
+        }
     }
 
     /// A list of texts; an entry of another type is refused with its own pointer.

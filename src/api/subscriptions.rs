@@ -14,14 +14,17 @@ use super::payload::{Answer, Document, OptionalDocument};
 use super::problem::Problem;
 use super::strict::Fields;
 use super::text::{IdText, Moment};
+use crate::domain::policy::Policy;
 use crate::domain::secret::{MASK, Secret};
 use crate::store::StoredSubscription;
 use crate::subscriptions::{Choices, generate_secret};
 
 mod form;
+mod policy;
 mod rotation;
 
 use form::{Changes, SubscriptionForm, SubscriptionPatch};
+use policy::PolicyFields;
 use rotation::{Rotation, RotationForm};
 
 /// The resource.
@@ -49,6 +52,9 @@ pub(super) struct SubscriptionAnswer {
     disabled_reason: Option<String>,
     /// Whether `/ingest` asks for a signature.
     verify_ingest: bool,
+    #[oai(flatten)]
+    #[serde(flatten)]
+    policy: PolicyFields,
     /// When it was made.
     created_at: Moment,
     /// When it was last written.
@@ -90,6 +96,7 @@ impl SubscriptionAnswer {
             is_active: row.is_active,
             disabled_reason: row.disabled_reason,
             verify_ingest: row.verify_ingest,
+            policy: PolicyFields::of(&row.policy),
             created_at: Moment(row.created_at),
             updated_at: Moment(row.updated_at),
         }
@@ -115,6 +122,7 @@ impl SubscriptionsApi {
             event_types: given.event_types.unwrap_or_default(),
             description: given.description.flatten(),
             is_active: given.is_active.unwrap_or(true),
+            policy: given.policy.over(&Policy::default()),
         };
         let secret = given.secret.unwrap_or_else(generate_secret);
         let created = self.0.subscriptions.create(caller.tenant, &secret, choices).await?;
@@ -171,6 +179,7 @@ impl SubscriptionsApi {
         let mut given = Changes::read(Fields::of(&body.bytes)?, &self.0.settings.targets, true)?;
         given.event_types.get_or_insert_default();
         given.description.get_or_insert_default();
+        given.policy = given.policy.or_default();
         self.write(caller, subscription_id.0, given).await
     }
 

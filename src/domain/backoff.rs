@@ -11,8 +11,14 @@ pub const MAX_RETRIES: usize = 100;
 /// Longest delay between two attempts, whatever a schedule or a receiver asks for.
 pub const MAX_DELAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// The example schedule of the Standard Webhooks specification: ten attempts in 75 h 35 min.
-const STANDARD: &str = "5s,5m,30m,2h,5h,10h,14h,20h,24h";
+/// Schedules with a name. `standard` is the example of the Standard Webhooks specification:
+/// ten attempts in 75 h 35 min. `fast` ends after 43 minutes, `day` after 23 hours.
+const NAMED: [(&str, &str); 4] = [
+    ("standard", "5s,5m,30m,2h,5h,10h,14h,20h,24h"),
+    ("fast", "5s,30s,2m,10m,30m"),
+    ("day", "10s,30s,1m,5m,10m,30m,1h,3h,6h,12h"),
+    ("none", ""),
+];
 
 /// Why a text is not a retry schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -30,18 +36,22 @@ pub enum InvalidSchedule {
 
 /// The delays before the second, third, … attempt: n entries make n + 1 attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RetrySchedule(Vec<Duration>);
+pub struct RetrySchedule {
+    /// As it was written, without blanks.
+    text: String,
+    delays: Vec<Duration>,
+}
 
 impl RetrySchedule {
     /// How many attempts the schedule allows in all.
     pub fn max_attempts(&self) -> u16 {
-        u16::try_from(self.0.len()).map_or(u16::MAX, |retries| retries.saturating_add(1))
+        u16::try_from(self.delays.len()).map_or(u16::MAX, |retries| retries.saturating_add(1))
     }
 
     /// The delay after this many attempts have been made; `None` when the schedule ended.
     pub fn delay_after(&self, attempts_made: u16) -> Option<Duration> {
         let index = usize::from(attempts_made).checked_sub(1)?;
-        self.0.get(index).copied()
+        self.delays.get(index).copied()
     }
 }
 
@@ -49,7 +59,8 @@ impl FromStr for RetrySchedule {
     type Err = InvalidSchedule;
 
     fn from_str(text: &str) -> Result<Self, InvalidSchedule> {
-        let list = if text.trim() == "standard" { STANDARD } else { text };
+        let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        let list = NAMED.iter().find(|(name, _)| *name == text).map_or(text.as_str(), |(_, list)| list);
         let entries = list.split(',').filter(|entry| !entry.trim().is_empty());
         let delays = entries.map(parse_duration).collect::<Result<Vec<_>, _>>()?;
         if delays.len() > MAX_RETRIES {
@@ -58,7 +69,14 @@ impl FromStr for RetrySchedule {
         if delays.iter().any(|delay| *delay > MAX_DELAY) {
             return Err(InvalidSchedule::TooLong);
         }
-        Ok(Self(delays))
+        Ok(Self { text, delays })
+    }
+}
+
+/// As it was written.
+impl fmt::Display for RetrySchedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 

@@ -20,6 +20,7 @@ pub mod keyring;
 pub mod next_step;
 pub mod outcome;
 pub mod payload;
+pub mod policy;
 pub mod retry_after;
 pub mod rotation;
 pub mod secret;

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use super::event_type::{EventType, EventTypeFilter};
 use super::id::{SubscriptionId, TenantId};
+use super::policy::Policy;
 use super::rotation::Secrets;
 use super::target::Target;
 
@@ -33,6 +34,8 @@ pub struct Subscription {
     pub disabled_reason: Option<String>,
     /// Whether ingest asks for a signature.
     pub verify_ingest: bool,
+    /// How it wants to be served.
+    pub policy: Policy,
     /// When it was made.
     pub created_at: OffsetDateTime,
     /// When it was last written.

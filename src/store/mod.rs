@@ -17,6 +17,7 @@ mod holds;
 mod listen;
 mod logs;
 mod migrate;
+mod policy;
 mod record;
 mod retention;
 mod sealed;

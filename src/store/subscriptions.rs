@@ -5,9 +5,11 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::policy::{self, PolicyColumns};
 use super::sealed::{self, SealedOlder, SealedSecrets};
 use super::{Store, StoreError, sql};
 use crate::domain::id::{SubscriptionId, TenantId};
+use crate::domain::policy::Policy;
 use crate::domain::rotation::{MAX_OLDER, Overlap};
 
 /// A row as it stands, its secrets sealed.
@@ -33,6 +35,8 @@ pub struct StoredSubscription {
     pub disabled_reason: Option<String>,
     /// Whether ingest asks for a signature.
     pub verify_ingest: bool,
+    /// How it wants to be served.
+    pub policy: Policy,
     /// When it was made.
     pub created_at: OffsetDateTime,
     /// When it was last written.
@@ -75,7 +79,8 @@ impl Store {
     /// [`StoreError`] from the database.
     pub async fn create_subscription(&self, row: &StoredSubscription) -> Result<NewVersion, StoreError> {
         let (tenant, id) = (row.tenant.uuid(), row.id.uuid());
-        let params: [super::connection::Param<'_>; 8] = [
+        let policy = PolicyColumns::of(&row.policy);
+        let own: [super::connection::Param<'_>; 8] = [
             (&tenant, Type::UUID),
             (&id, Type::UUID),
             (&row.target_url, Type::TEXT),
@@ -85,6 +90,7 @@ impl Store {
             (&row.is_active, Type::BOOL),
             (&row.verify_ingest, Type::BOOL),
         ];
+        let params: Vec<_> = own.into_iter().chain(policy.params()).collect();
         let rows = self.desk().await?.query(&sql::CREATE_SUBSCRIPTION, &params).await?;
         let row = rows.first().ok_or_else(|| StoreError::Unreadable("an insert returned no row".to_owned()))?;
         new_version(row)
@@ -139,7 +145,8 @@ impl Store {
     /// [`StoreError`] from the database.
     pub async fn replace_subscription(&self, row: &StoredSubscription) -> Result<Option<NewVersion>, StoreError> {
         let (tenant, id) = (row.tenant.uuid(), row.id.uuid());
-        let params: [super::connection::Param<'_>; 9] = [
+        let policy = PolicyColumns::of(&row.policy);
+        let own: [super::connection::Param<'_>; 9] = [
             (&tenant, Type::UUID),
             (&id, Type::UUID),
             (&row.version, Type::INT8),
@@ -150,6 +157,7 @@ impl Store {
             (&row.is_active, Type::BOOL),
             (&row.verify_ingest, Type::BOOL),
         ];
+        let params: Vec<_> = own.into_iter().chain(policy.params()).collect();
         let rows = self.desk().await?.query(&sql::REPLACE_SUBSCRIPTION, &params).await?;
         rows.first().map(new_version).transpose()
     }
@@ -226,6 +234,7 @@ fn stored(row: &Row) -> Result<StoredSubscription, StoreError> {
         is_active: row.try_get("is_active")?,
         disabled_reason: row.try_get("disabled_reason")?,
         verify_ingest: row.try_get("verify_ingest")?,
+        policy: policy::policy(row)?,
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,
     })

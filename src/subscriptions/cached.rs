@@ -4,6 +4,8 @@
 //! id it is for. Whoever writes into Redis can therefore lose copies or bring old ones
 //! back, and old ones are found out by their version; they cannot make one.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::{Deserialize, Serialize};
@@ -12,10 +14,11 @@ use time::OffsetDateTime;
 use crate::domain::envelope::SALT_BYTES;
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::keyring::Keyring;
+use crate::domain::policy::Policy;
 use crate::store::{SealedOlder, SealedSecrets, StoredSubscription};
 
 /// Says what is in the envelope, before the id of whom it is for.
-const LABEL: &[u8] = b"subscription 2 ";
+const LABEL: &[u8] = b"subscription 3 ";
 const NANOS_PER_MICRO: i128 = 1_000;
 
 /// The row as it travels: every field, none unknown.
@@ -33,8 +36,47 @@ struct Copy {
     is_active: bool,
     disabled_reason: Option<String>,
     verify_ingest: bool,
+    policy: PolicyCopy,
     created_at_micros: i64,
     updated_at_micros: i64,
+}
+
+/// A policy as it travels.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PolicyCopy {
+    retry_schedule: Option<String>,
+    request_timeout_ms: Option<u64>,
+    rate_limit: Option<u32>,
+    max_in_flight: Option<u32>,
+    is_ordered: bool,
+    skip_after_attempts: Option<u32>,
+}
+
+impl PolicyCopy {
+    fn of(policy: &Policy) -> Self {
+        Self {
+            retry_schedule: policy.retry_schedule.as_ref().map(ToString::to_string),
+            request_timeout_ms: policy
+                .request_timeout
+                .map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
+            rate_limit: policy.rate_limit,
+            max_in_flight: policy.max_in_flight,
+            is_ordered: policy.is_ordered,
+            skip_after_attempts: policy.skip_after_attempts,
+        }
+    }
+
+    fn back(self) -> Option<Policy> {
+        Some(Policy {
+            retry_schedule: self.retry_schedule.map(|text| text.parse()).transpose().ok()?,
+            request_timeout: self.request_timeout_ms.map(Duration::from_millis),
+            rate_limit: self.rate_limit,
+            max_in_flight: self.max_in_flight,
+            is_ordered: self.is_ordered,
+            skip_after_attempts: self.skip_after_attempts,
+        })
+    }
 }
 
 /// A secret that was replaced, and its end.
@@ -69,6 +111,7 @@ pub(super) fn encode(keyring: &Keyring, row: &StoredSubscription, salt: [u8; SAL
         is_active: row.is_active,
         disabled_reason: row.disabled_reason.clone(),
         verify_ingest: row.verify_ingest,
+        policy: PolicyCopy::of(&row.policy),
         created_at_micros: micros(row.created_at),
         updated_at_micros: micros(row.updated_at),
     };
@@ -94,6 +137,7 @@ pub(super) fn decode(keyring: &Keyring, id: SubscriptionId, bytes: &[u8]) -> Opt
         is_active: copy.is_active,
         disabled_reason: copy.disabled_reason,
         verify_ingest: copy.verify_ingest,
+        policy: copy.policy.back()?,
         created_at: moment(copy.created_at_micros)?,
         updated_at: moment(copy.updated_at_micros)?,
     })
@@ -139,6 +183,14 @@ mod tests {
             is_active: false,
             disabled_reason: Some("gone".to_owned()),
             verify_ingest: true,
+            policy: Policy {
+                retry_schedule: "5s,1m".parse().ok(),
+                request_timeout: Some(Duration::from_secs(20)),
+                rate_limit: Some(10),
+                max_in_flight: Some(5),
+                is_ordered: true,
+                skip_after_attempts: Some(3),
+            },
             created_at: at,
             updated_at: at,
         }

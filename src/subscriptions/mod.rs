@@ -20,6 +20,7 @@ use time::OffsetDateTime;
 use crate::domain::event_type::{EventTypeFilter, EventTypePattern};
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::keyring::{Keyring, NONCE_BYTES, Place};
+use crate::domain::policy::Policy;
 use crate::domain::secret::{GENERATED_BYTES, Secret};
 use crate::domain::subscription::{Destination, Subscription};
 use crate::domain::target::Target;
@@ -51,6 +52,8 @@ pub struct Choices {
     pub is_active: bool,
     /// Whether ingest asks for a signature.
     pub verify_ingest: bool,
+    /// How it wants to be served.
+    pub policy: Policy,
 }
 
 impl Choices {
@@ -68,6 +71,7 @@ impl Choices {
             is_active: self.is_active,
             disabled_reason: None,
             verify_ingest: self.verify_ingest,
+            policy: self.policy,
             created_at: OffsetDateTime::UNIX_EPOCH,
             updated_at: OffsetDateTime::UNIX_EPOCH,
         }
@@ -263,6 +267,7 @@ impl Subscriptions {
             is_active: row.is_active,
             disabled_reason: row.disabled_reason,
             verify_ingest: row.verify_ingest,
+            policy: row.policy,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })

@@ -14,6 +14,12 @@ select
     is_active,
     disabled_reason,
     verify_ingest,
+    retry_schedule,
+    request_timeout_ms,
+    rate_limit,
+    max_in_flight,
+    is_ordered,
+    skip_after_attempts,
     created_at,
     updated_at,
     now() as looked_at

@@ -1,5 +1,7 @@
 -- subscriptions/replace($1 tenant, $2 id, $3 version expected, $4 target URL,
---     $5 sealed secret, $6 event types, $7 description, $8 is active, $9 verify ingest)
+--     $5 sealed secret, $6 event types, $7 description, $8 is active, $9 verify ingest,
+--     $10 retry schedule, $11 request timeout in ms, $12 rate limit, $13 most in flight,
+--     $14 is ordered, $15 skip after attempts)
 -- Writes all that its owner decides and raises the version; enabling clears the reason of a
 -- disabling, and a secret sealed anew ends all older ones. No row when it was written or deleted in between: read again, try again.
 update subscriptions
@@ -14,6 +16,12 @@ set
     is_active = $8,
     disabled_reason = case when not $8 then disabled_reason end,
     verify_ingest = $9,
+    retry_schedule = $10,
+    request_timeout_ms = $11,
+    rate_limit = $12,
+    max_in_flight = $13,
+    is_ordered = $14,
+    skip_after_attempts = $15,
     updated_at = clock_timestamp()
 where tenant_id = $1
     and id = $2

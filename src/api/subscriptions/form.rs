@@ -2,6 +2,7 @@
 
 use poem_openapi::Object;
 
+use super::policy::{PolicyChanges, PolicyFields};
 use crate::api::problem::Problem;
 use crate::api::strict::{Field, Fields};
 use crate::domain::event_type::{EventTypeFilter, MAX_EVENT_TYPES};
@@ -31,6 +32,8 @@ pub(super) struct SubscriptionForm {
     /// Whether `/ingest` asks for a signature; when left out at creation, true where a
     /// `secret_key` is given.
     verify_ingest: Option<bool>,
+    #[oai(flatten)]
+    policy: PolicyFields,
 }
 
 /// What changes in a subscription. It documents; [`Changes`] reads.
@@ -51,6 +54,8 @@ pub(super) struct SubscriptionPatch {
     is_active: Option<bool>,
     /// Whether `/ingest` asks for a signature.
     verify_ingest: Option<bool>,
+    #[oai(flatten)]
+    policy: PolicyFields,
 }
 
 /// What a body decides; `None` where it says nothing.
@@ -62,6 +67,7 @@ pub(super) struct Changes {
     pub(super) description: Option<Option<String>>,
     pub(super) is_active: Option<bool>,
     pub(super) verify_ingest: Option<bool>,
+    pub(super) policy: PolicyChanges,
 }
 
 impl Changes {
@@ -77,6 +83,7 @@ impl Changes {
             description: read_description(&mut fields),
             is_active: fields.boolean("is_active").given(),
             verify_ingest: fields.boolean("verify_ingest").given(),
+            policy: PolicyChanges::read(&mut fields),
         };
         fields.finish().map(|()| changes)
     }
@@ -92,6 +99,7 @@ impl Changes {
             description: self.description.clone().unwrap_or_else(|| current.description.clone()),
             is_active: self.is_active.unwrap_or(current.is_active),
             verify_ingest: self.verify_ingest.unwrap_or(current.verify_ingest),
+            policy: self.policy.over(&current.policy),
         })
     }
 }

@@ -23,6 +23,7 @@ use crate::domain::id::{AttemptId, EventId, LeaseToken, SubscriptionId, TenantId
 use crate::domain::next_step::NextStep;
 use crate::domain::outcome::Outcome;
 use crate::domain::payload::Payload;
+use crate::domain::policy::Policy;
 use crate::store::{AcceptItem, Clock, SchemaPolicy, Store, StoreConfig, StoredSubscription};
 
 const LEASE: Duration = Duration::from_secs(25);
@@ -137,6 +138,7 @@ impl Driver {
             is_active: true,
             disabled_reason: None,
             verify_ingest: false,
+            policy: Policy::default(),
             created_at: clock.now(),
             updated_at: clock.now(),
         };

@@ -1,0 +1,65 @@
+//! The columns of a subscription's policy.
+
+use std::time::Duration;
+
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use super::StoreError;
+use super::connection::Param;
+use crate::domain::policy::Policy;
+
+/// A policy, a column each.
+pub(super) struct PolicyColumns {
+    retry_schedule: Option<String>,
+    request_timeout_ms: Option<i32>,
+    rate_limit: Option<i32>,
+    max_in_flight: Option<i32>,
+    is_ordered: bool,
+    skip_after_attempts: Option<i32>,
+}
+
+impl PolicyColumns {
+    /// The columns of this policy.
+    pub(super) fn of(policy: &Policy) -> Self {
+        let whole = |number: Option<u32>| number.map(|number| i32::try_from(number).unwrap_or(i32::MAX));
+        let millis = |limit: Duration| i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
+        Self {
+            retry_schedule: policy.retry_schedule.as_ref().map(ToString::to_string),
+            request_timeout_ms: policy.request_timeout.map(millis),
+            rate_limit: whole(policy.rate_limit),
+            max_in_flight: whole(policy.max_in_flight),
+            is_ordered: policy.is_ordered,
+            skip_after_attempts: whole(policy.skip_after_attempts),
+        }
+    }
+
+    /// As parameters, in the order in which all statements take them.
+    pub(super) fn params(&self) -> [Param<'_>; 6] {
+        [
+            (&self.retry_schedule, Type::TEXT),
+            (&self.request_timeout_ms, Type::INT4),
+            (&self.rate_limit, Type::INT4),
+            (&self.max_in_flight, Type::INT4),
+            (&self.is_ordered, Type::BOOL),
+            (&self.skip_after_attempts, Type::INT4),
+        ]
+    }
+}
+
+/// The policy in a row.
+pub(super) fn policy(row: &Row) -> Result<Policy, StoreError> {
+    let whole = |name: &str| -> Result<Option<u32>, StoreError> {
+        Ok(row.try_get::<_, Option<i32>>(name)?.and_then(|number| u32::try_from(number).ok()))
+    };
+    let schedule: Option<&str> = row.try_get("retry_schedule")?;
+    let unreadable = |reason| StoreError::Unreadable(format!("a retry schedule: {reason}"));
+    Ok(Policy {
+        retry_schedule: schedule.map(|text| text.parse().map_err(unreadable)).transpose()?,
+        request_timeout: whole("request_timeout_ms")?.map(|millis| Duration::from_millis(millis.into())),
+        rate_limit: whole("rate_limit")?,
+        max_in_flight: whole("max_in_flight")?,
+        is_ordered: row.try_get("is_ordered")?,
+        skip_after_attempts: whole("skip_after_attempts")?,
+    })
+}
