@@ -1,0 +1,358 @@
+//! One connection: what it may do, what it did, and where that may bring a delivery.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use postrider::domain::attempt::{Answer, Attempt};
+use postrider::domain::delivery::{DeliveryKey, Report};
+use postrider::domain::event::Event;
+use postrider::domain::id::{AttemptId, EventId, LeaseToken, SubscriptionId, TenantId};
+use postrider::domain::next_step::{EndReason, NextStep};
+use postrider::domain::outcome::Outcome;
+use postrider::domain::payload::Payload;
+use postrider::store::{AcceptItem, AcceptVerdict, ClaimRequest, Store, StoreError};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::dice::Dice;
+use super::state::{State, Whereabouts};
+use super::{LEASE, MAX_ATTEMPTS, Model, Standing, store_of};
+use crate::support::rig::Rig;
+
+const TENANT: &str = "00000000-0000-7000-8000-000000000000";
+/// Five days: past every retention the model asks for.
+const OLD: Duration = Duration::from_secs(5 * 86_400);
+const RETENTION: Duration = Duration::from_secs(3 * 86_400);
+
+/// A delivery in an actor's hands.
+#[derive(Clone)]
+struct Parcel {
+    key: DeliveryKey,
+    token: LeaseToken,
+    attempts: u16,
+}
+
+/// What an actor is about to do.
+pub(super) enum Plan {
+    Accept(Vec<AcceptItem>, LeaseToken),
+    Claim(Box<ClaimRequest>),
+    Record(Vec<Report>),
+    Crash,
+    Release(Vec<(SubscriptionId, usize)>),
+    ReleaseOwnerless,
+    Switch(SubscriptionId, bool),
+    Cancel(SubscriptionId),
+    Retain,
+}
+
+/// What an actor did.
+#[derive(Debug)]
+pub(super) enum Done {
+    Accepted { keys: Vec<DeliveryKey>, leased: BTreeMap<DeliveryKey, Uuid> },
+    Claimed { claimed: BTreeMap<DeliveryKey, (Uuid, u16)>, full: Vec<SubscriptionId> },
+    Recorded(Vec<(DeliveryKey, LeaseToken, NextStep, i64)>),
+    Released(Vec<SubscriptionId>),
+    ReleasedOwnerless,
+    Retained,
+    Nothing,
+}
+
+/// One connection to the queue.
+pub(super) struct Actor {
+    store: Store,
+    tenant: TenantId,
+    hands: Vec<Parcel>,
+}
+
+impl Actor {
+    pub(super) fn new(rig: &Rig) -> Self {
+        Self { store: store_of(rig), tenant: TENANT.parse().unwrap(), hands: Vec::new() }
+    }
+
+    /// What it held is lost: the leases lapse.
+    pub(super) fn forget(&mut self) {
+        self.hands.clear();
+    }
+
+    pub(super) fn choose(&mut self, model: &Model, dice: &mut Dice) -> Plan {
+        let ids: Vec<SubscriptionId> = model.subscriptions.keys().copied().collect();
+        let any = ids[dice.below(ids.len())];
+        match dice.below(24) {
+            0..=4 => self.plan_accept(model, &ids, dice),
+            5..=10 => Plan::Claim(Box::new(request(1 + dice.below(6), dice.some(&ids, 2)))),
+            11..=17 => {
+                let parcels = dice.some(&self.hands, 6);
+                let reports = parcels.iter().map(|parcel| report(parcel, dice)).collect();
+                // Some are kept and reported a second time, late.
+                let kept = |parcel: &Parcel| parcels.iter().all(|sent| sent.token != parcel.token);
+                if !dice.one_in(4) {
+                    self.hands.retain(kept);
+                }
+                Plan::Record(reports)
+            }
+            18 => Plan::Crash,
+            19 => Plan::Release(dice.some(&ids, 5).into_iter().map(|id| (id, 1 + dice.below(4))).collect()),
+            20 => Plan::ReleaseOwnerless,
+            21 => Plan::Switch(any, dice.one_in(2)),
+            22 if dice.one_in(12) => Plan::Cancel(any),
+            _ if dice.one_in(4) => Plan::Retain,
+            _ => Plan::ReleaseOwnerless,
+        }
+    }
+
+    fn plan_accept(&self, model: &Model, ids: &[SubscriptionId], dice: &mut Dice) -> Plan {
+        let token = LeaseToken::from(Uuid::new_v4());
+        let items = (0..1 + dice.below(4)).map(|_| {
+            let subscription = ids[dice.below(ids.len())];
+            let age = if dice.one_in(4) { OLD } else { Duration::ZERO };
+            AcceptItem {
+                event: Event {
+                    id: EventId::at(OffsetDateTime::now_utc() - age),
+                    tenant: self.tenant,
+                    event_type: None,
+                    payload: Payload::parse(Bytes::from_static(b"{}")).unwrap(),
+                },
+                key: None,
+                subscription,
+                version: model.subscriptions[&subscription].version,
+                leased: dice.one_in(2),
+            }
+        });
+        Plan::Accept(items.collect(), token)
+    }
+
+    pub(super) async fn perform(&mut self, plan: Plan) -> Done {
+        match plan {
+            Plan::Accept(items, token) => self.accept(&items, token).await,
+            Plan::Claim(request) => self.claim(&request).await,
+            Plan::Record(reports) => self.record(reports).await,
+            Plan::Crash => {
+                self.forget();
+                Done::Nothing
+            }
+            Plan::Release(room) => {
+                self.store.release(&room).await.unwrap();
+                Done::Released(room.into_iter().map(|(subscription, _)| subscription).collect())
+            }
+            Plan::ReleaseOwnerless => self.release_ownerless().await,
+            Plan::Switch(subscription, is_active) => self.switch(subscription, is_active).await,
+            Plan::Cancel(subscription) => {
+                self.store.delete_subscription(self.tenant, subscription).await.unwrap();
+                Done::Nothing
+            }
+            Plan::Retain => {
+                self.store.retain(RETENTION, RETENTION).await.unwrap();
+                Done::Retained
+            }
+        }
+    }
+
+    async fn accept(&mut self, items: &[AcceptItem], token: LeaseToken) -> Done {
+        let verdicts = match self.store.accept(items, token, LEASE).await {
+            // An event of a day that retention has taken.
+            Err(StoreError::NoPartition) => return Done::Nothing,
+            verdicts => verdicts.unwrap(),
+        };
+        let (mut keys, mut leased) = (Vec::new(), BTreeMap::new());
+        for item in items.iter().filter(|item| verdicts.contains(&(item.event.id, AcceptVerdict::Accepted))) {
+            let key = DeliveryKey { tenant: self.tenant, event: item.event.id, subscription: item.subscription };
+            keys.push(key);
+            if item.leased {
+                leased.insert(key, token.uuid());
+                self.hands.push(Parcel { key, token, attempts: 1 });
+            }
+        }
+        Done::Accepted { keys, leased }
+    }
+
+    async fn claim(&mut self, request: &ClaimRequest) -> Done {
+        let claim = self.store.claim(request).await.unwrap();
+        let mut claimed = BTreeMap::new();
+        for taken in claim.claimed {
+            claimed.insert(taken.key, (request.token.uuid(), taken.attempts));
+            self.hands.push(Parcel { key: taken.key, token: request.token, attempts: taken.attempts });
+        }
+        Done::Claimed { claimed, full: request.busy.iter().map(|(subscription, _)| *subscription).collect() }
+    }
+
+    async fn record(&mut self, reports: Vec<Report>) -> Done {
+        self.store.record(&reports).await.unwrap();
+        let logged = |report: &Report| i64::try_from(report.attempts.len()).unwrap();
+        Done::Recorded(reports.iter().map(|report| (report.key, report.token, report.step, logged(report))).collect())
+    }
+
+    /// Everything that can be had, for the end of a run.
+    pub(super) async fn claim_all(&mut self) -> Done {
+        self.claim(&request(1_000, Vec::new())).await
+    }
+
+    /// Everything in hand arrived.
+    pub(super) async fn succeed(&mut self) -> Done {
+        let reports = self.hands.iter().map(|parcel| report_of(parcel, NextStep::Done)).collect();
+        self.hands.clear();
+        self.record(reports).await
+    }
+
+    pub(super) async fn release_ownerless(&mut self) -> Done {
+        self.store.release_ownerless(1_000).await.unwrap();
+        Done::ReleasedOwnerless
+    }
+
+    async fn switch(&mut self, subscription: SubscriptionId, is_active: bool) -> Done {
+        let row = self.store.read_subscription(self.tenant, subscription).await.unwrap();
+        if let Some(row) = row {
+            self.store.replace_subscription(&postrider::store::StoredSubscription { is_active, ..row }).await.unwrap();
+        }
+        Done::Nothing
+    }
+}
+
+fn request(most: usize, full: Vec<SubscriptionId>) -> ClaimRequest {
+    ClaimRequest {
+        most,
+        reach: most,
+        token: LeaseToken::from(Uuid::new_v4()),
+        lease: LEASE,
+        floor: OffsetDateTime::UNIX_EPOCH,
+        take_lapsed: true,
+        max_attempts: MAX_ATTEMPTS,
+        expired_before: EventId::floor(OffsetDateTime::now_utc() - 10 * OLD),
+        busy: full.into_iter().map(|subscription| (subscription, 0)).collect(),
+        room: 1_000,
+    }
+}
+
+fn report(parcel: &Parcel, dice: &mut Dice) -> Report {
+    let step = match dice.below(10) {
+        0..=3 => NextStep::Done,
+        4 | 5 => NextStep::RetryIn(Duration::from_secs(3_600)),
+        6 => NextStep::GiveUp(EndReason::Exhausted),
+        7 | 8 => NextStep::HandBack,
+        _ => NextStep::Park,
+    };
+    report_of(parcel, step)
+}
+
+fn report_of(parcel: &Parcel, step: NextStep) -> Report {
+    let outcome = match step {
+        NextStep::Done => Some(Outcome::Delivered),
+        NextStep::RetryIn(_) | NextStep::GiveUp(_) => Some(Outcome::Http5xx),
+        NextStep::HandBack | NextStep::Park => None,
+    };
+    let began = Instant::now();
+    let attempt = |outcome| Attempt {
+        id: AttemptId::at(OffsetDateTime::now_utc()),
+        number: parcel.attempts,
+        started_at: OffsetDateTime::now_utc(),
+        answer: Answer {
+            outcome,
+            status: None,
+            body: Bytes::new(),
+            retry_after: None,
+            remote: None,
+            duration: began.elapsed(),
+            stale_connection: false,
+        },
+    };
+    Report {
+        key: parcel.key,
+        token: parcel.token,
+        subscription_version: 1,
+        event_type: None,
+        attempts: outcome.map(attempt).into_iter().collect(),
+        free_attempts: 0,
+        step,
+    }
+}
+
+impl Done {
+    /// Deliveries that came into the world.
+    pub(super) fn accepted(&self) -> &[DeliveryKey] {
+        match self {
+            Self::Accepted { keys, .. } => keys,
+            _ => &[],
+        }
+    }
+
+    /// Where this may bring a delivery that was in `state`, its subscription standing in one
+    /// of these ways meanwhile; nothing where the two cannot be.
+    pub(super) fn outcomes(&self, key: &DeliveryKey, state: &State, standings: [Standing; 2]) -> Vec<State> {
+        match self {
+            Self::Accepted { keys, leased } if keys.contains(key) => vec![born(key, state, leased.get(key))],
+            Self::Claimed { claimed, full } => match claimed.get(key) {
+                Some((token, attempts)) => taken(state, *token, *attempts).into_iter().collect(),
+                None => left(state, full.contains(&key.subscription), standings),
+            },
+            Self::Recorded(reports) => {
+                let ours = reports.iter().find(|(of, token, ..)| of == key && state.is_leased_to(*token));
+                vec![ours.map_or_else(|| state.clone(), |(_, _, step, logged)| reported(state, *step, *logged))]
+            }
+            Self::Released(subscriptions) if subscriptions.contains(&key.subscription) => {
+                maybe(state, state.at == Whereabouts::Held("in_flight"), Whereabouts::Queued { is_due: true })
+            }
+            Self::ReleasedOwnerless => {
+                let is_free = standings.iter().any(|standing| standing.is_active || standing.is_deleted);
+                let ownerless = state.at == Whereabouts::Held("in_flight")
+                    || (state.at == Whereabouts::Held("disabled") && is_free);
+                maybe(state, ownerless, Whereabouts::Queued { is_due: true })
+            }
+            _ => vec![state.clone()],
+        }
+    }
+}
+
+fn born(key: &DeliveryKey, state: &State, token: Option<&Uuid>) -> State {
+    let is_old = key.event.accepted_at().is_some_and(|at| OffsetDateTime::now_utc() - at > RETENTION);
+    let state = State { is_old, ..state.clone() };
+    match token {
+        Some(token) => state.moved(Whereabouts::Leased { token: *token, is_lapsed: false }, 1, 0),
+        None => state.moved(Whereabouts::Queued { is_due: true }, 0, 0),
+    }
+}
+
+/// A claim took it: only what is due, or whose lease has lapsed.
+fn taken(state: &State, token: Uuid, attempts: u16) -> Option<State> {
+    let next = state.moved(Whereabouts::Leased { token, is_lapsed: false }, 1, i64::from(state.is_lapsed()));
+    (state.is_claimable() && next.counted == i64::from(attempts)).then_some(next)
+}
+
+/// A claim did not take it: it may have parked or ended it on the way.
+fn left(state: &State, is_full: bool, standings: [Standing; 2]) -> Vec<State> {
+    let mut states = vec![state.clone()];
+    if state.is_claimable() {
+        let cut_off = i64::from(state.is_lapsed());
+        let mut add = |at| states.push(state.moved(at, 0, cut_off));
+        if is_full {
+            add(Whereabouts::Held("in_flight"));
+        }
+        for standing in standings {
+            match standing {
+                Standing { is_deleted: true, .. } => add(Whereabouts::Ended("cancelled")),
+                Standing { is_active: false, .. } => add(Whereabouts::Held("disabled")),
+                _ => {}
+            }
+        }
+    }
+    states
+}
+
+/// A report of the lease that it has.
+fn reported(state: &State, step: NextStep, logged: i64) -> State {
+    let made = logged - 1;
+    match step {
+        NextStep::Done => state.moved(Whereabouts::Ended("succeeded"), made, logged),
+        NextStep::GiveUp(_) => state.moved(Whereabouts::Ended("failed"), made, logged),
+        NextStep::RetryIn(_) => state.moved(Whereabouts::Queued { is_due: false }, made, logged),
+        NextStep::HandBack => state.moved(Whereabouts::Queued { is_due: true }, made, logged),
+        NextStep::Park => state.moved(Whereabouts::Held("in_flight"), made, logged),
+    }
+}
+
+fn maybe(state: &State, can: bool, at: Whereabouts) -> Vec<State> {
+    let mut states = vec![state.clone()];
+    if can {
+        states.push(state.moved(at, 0, 0));
+    }
+    states
+}
