@@ -17,6 +17,7 @@ mod doctor;
 mod errors;
 mod keys;
 mod listen;
+mod ordering;
 mod outage;
 mod processes;
 mod queue;
