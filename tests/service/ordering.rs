@@ -1,6 +1,8 @@
 //! Order: deliveries of an ordered subscription that share a key go one after the other,
 //! whatever becomes of each; other keys do not wait for them.
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,13 +11,15 @@ use postrider::domain::id::EventId;
 use postrider::domain::payload::Payload;
 use postrider::domain::policy::Policy;
 use postrider::domain::subscription::Subscription;
-use postrider::intake::{Intake, Submission};
+use postrider::intake::{Intake, Refusal, Submission};
 use postrider::upkeep::Lines;
 use serde_json::json;
+use time::OffsetDateTime;
 
 use crate::support::api::TestApi;
 use crate::support::receiver::Reply;
 use crate::support::rig::{Rig, submit};
+use crate::support::wait::until;
 
 /// Makes every delivery that waits for its time due.
 const DUE_NOW: &str =
@@ -49,7 +53,15 @@ async fn line(rig: &Rig, subscription: &Arc<Subscription>, key: &str, numbers: &
     for number in numbers {
         publish(&intake, subscription, key, number).await;
     }
+    has_let_go_on(&intake, subscription).await;
     at_most_one_of_a_line_is_under_way(rig).await;
+}
+
+/// An intake lets lines go on after it has answered and before it writes the next event: when
+/// that one is refused, the line has gone on.
+async fn has_let_go_on(intake: &Intake, subscription: &Arc<Subscription>) {
+    let stale = Arc::new(Subscription { version: 0, ..Subscription::clone(subscription) });
+    assert_eq!(submit(intake, &stale, b"{}", None).await, Err(Refusal::SubscriptionChanged));
 }
 
 /// Rounds of a worker, until nothing is due.
@@ -254,65 +266,79 @@ async fn upkeep_lets_lines_go_on_that_a_lost_process_left_standing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_key_accepted_over_two_connections_at_once_one_is_under_way_and_places_are_in_order() {
+async fn many_producers_of_one_key_over_two_connections_keep_each_its_order() {
     let rig = Rig::new().await;
     let subscription = ordered(&rig).await;
     let intakes = [rig.intake(false).0, rig.intake(false).0];
     let publishing = join_all((0..16).map(|producer| {
-        let (intake, key) = (&intakes[producer % 2], if producer < 12 { "a" } else { "b" });
-        let (rig, subscription) = (&rig, &subscription);
+        let (rig, subscription, intake) = (&rig, &subscription, &intakes[producer % 2]);
         async move {
-            for _ in 0..20 {
-                publish(intake, subscription, key, "7").await;
+            for n in 0..10 {
+                publish(intake, subscription, "a", &(producer * 100 + n).to_string()).await;
                 at_most_one_of_a_line_is_under_way(rig).await;
             }
         }
     }));
-    publishing.await;
-    let places = "select event_id from deliveries where ordering_key = 'a' order by position";
-    let rows = rig.client.query(places, &[]).await.unwrap();
-    let places: Vec<_> = rows.iter().map(|row| EventId::from(row.get::<_, uuid::Uuid>(0)).to_string()).collect();
-    assert_eq!(places.len(), 240);
-    let next = "select count(*) from deliveries where held_for is null and next_attempt_at <= now()";
-    while rig.count("deliveries").await > 0 {
-        assert!(rig.client.query_one(next, &[]).await.unwrap().get::<_, i64>(0) <= 2);
-        rig.worker().run_once().await.unwrap();
+    let working = async {
+        while rig.receiver.requests().len() < 160 {
+            work(&rig).await;
+        }
+    };
+    tokio::join!(publishing, working);
+    let arrived: Vec<usize> = numbers(&rig).iter().map(|number| number.parse().unwrap()).collect();
+    for producer in 0..16 {
+        let own: Vec<_> = arrived.iter().copied().filter(|number| number / 100 == producer).collect();
+        assert_eq!(own, (0..10).map(|n| producer * 100 + n).collect::<Vec<_>>());
     }
-    let arrived = rig.receiver.requests();
-    let arrived = arrived.iter().map(|request| request.header("webhook-id").to_owned());
-    let of_a: Vec<_> = arrived.filter(|id| places.contains(id)).collect();
-    assert_eq!(of_a, places);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_that_waits_for_a_line_holds_up_nobody_with_another_key() {
+async fn whoever_accepts_a_key_while_another_commits_it_waits_and_comes_second_and_other_keys_pass() {
     let rig = Rig::new().await;
     let subscription = ordered(&rig).await;
-    let all_buckets_but_one = "begin; \
-        select pg_advisory_xact_lock(hashtext('postrider.order'), n) from generate_series(0, 255) as n \
-        where n <> hashtext((select id::text from subscriptions) || 'free') & 255";
-    rig.client.batch_execute(all_buckets_but_one).await.unwrap();
-    publish(&rig.intake(false).0, &subscription, "free", "1").await;
-    let taken = (0..).map(|n| format!("taken-{n}"));
-    let other = "select hashtext($1::text || $2::text) & 255 <> hashtext($1::text || 'free') & 255";
-    let mut waiting = None;
-    for key in taken.take(9) {
-        let row = rig.client.query_one(other, &[&subscription.id.to_string(), &key]).await.unwrap();
-        waiting = waiting.or(row.get::<_, bool>(0).then_some(key));
-    }
-    let (intake, key) = (rig.intake(false).0, waiting.unwrap());
-    let accepting = publish(&intake, &subscription, &key, "2");
-    tokio::pin!(accepting);
-    let blocked = "select count(*) from pg_locks where locktype = 'advisory' and not granted \
-                   and database = (select oid from pg_database where datname = current_database())";
+    let intake = rig.intake(false).0;
+    accept_without_committing(&rig, &subscription, "a", "[1]").await;
+    publish(&intake, &subscription, &key_beside(&rig, &subscription, "a").await, "2").await;
+
+    let second = publish(&intake, &subscription, "a", "3");
+    tokio::pin!(second);
+    let watching = rig.database.client().await;
+    let waits = "select 1 from pg_locks where locktype = 'advisory' and not granted \
+                 and database = (select oid from pg_database where datname = current_database())";
     tokio::select! {
-        _ = &mut accepting => panic!("accepted while its line was locked"),
-        () = async { while rig.client.query_one(blocked, &[]).await.unwrap().get::<_, i64>(0) == 0 {} } => {}
+        _ = &mut second => panic!("accepted before the one that was first is committed"),
+        () = until("it waits", async || watching.query_opt(waits, &[]).await.unwrap().map(drop)) => {}
     }
     rig.client.batch_execute("commit").await.unwrap();
-    accepting.await;
+    second.await;
+    has_let_go_on(&intake, &subscription).await;
+    at_most_one_of_a_line_is_under_way(&rig).await;
     work(&rig).await;
-    assert_eq!(rig.receiver.requests().len(), 2);
+    let arrived = numbers(&rig);
+    let of_a: Vec<_> = arrived.iter().map(String::as_str).filter(|number| *number != "2").collect();
+    assert_eq!((arrived.len(), of_a), (3, vec!["1", "3"]));
+}
+
+/// The accepting statement, in a transaction of the rig's client that stays open.
+async fn accept_without_committing(rig: &Rig, subscription: &Subscription, key: &str, payload: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/queries/events/accept.sql");
+    let text = fs::read_to_string(file).unwrap();
+    let (event, tenant) = (EventId::at(OffsetDateTime::now_utc()), subscription.tenant);
+    let accept = format!(
+        "prepare accept as {text}; begin; execute accept(
+            array['{event}'::uuid], array['{tenant}'::uuid], array[null], array['{payload}'::bytea], array[null],
+            array[null::bytea], array['{event}'::uuid], array['{tenant}'::uuid], array['{}'::uuid], array[1],
+            array[false], null, 25, array['{key}'])",
+        subscription.id
+    );
+    rig.client.batch_execute(&accept).await.unwrap();
+}
+
+/// A key that shares no lock with this one.
+async fn key_beside(rig: &Rig, subscription: &Subscription, key: &str) -> String {
+    let apart = "select n::text from generate_series(1, 99) as n \
+                 where hashtext($1::text || n) & 255 <> hashtext($1::text || $2::text) & 255 limit 1";
+    rig.client.query_one(apart, &[&subscription.id.to_string(), &key]).await.unwrap().get(0)
 }
 
 #[tokio::test(flavor = "multi_thread")]
