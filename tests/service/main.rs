@@ -18,6 +18,7 @@ mod errors;
 mod keys;
 mod listen;
 mod ordering;
+mod ordering_crashes;
 mod outage;
 mod processes;
 mod queue;
