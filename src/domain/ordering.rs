@@ -13,7 +13,7 @@ pub const MAX_KEY_LENGTH: usize = 255;
 pub struct InvalidOrderingKey;
 
 /// A valid key: events that share it keep their order, where the subscription is ordered.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OrderingKey(String);
 
 impl OrderingKey {
@@ -40,7 +40,7 @@ impl FromStr for OrderingKey {
 
 /// The deliveries of a subscription that share an ordering key. The one accepted first is the
 /// head; the others wait until it has ended.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Line {
     /// Whose deliveries they are.
     pub subscription: SubscriptionId,

@@ -1,11 +1,45 @@
 //! Lines: letting the next delivery of an ordering key have its turn.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::connection::Param;
 use super::{Store, StoreError, sql};
 use crate::domain::ordering::{Line, OrderingKey};
+
+/// Most lines whose floor is remembered; beyond, remembering starts afresh.
+const MAX_FLOORS: usize = 10_000;
+
+/// Places of heads, as they were last seen: nothing of the line is left below. They only spare
+/// a walk over finished rows. Where the database was brought back to an earlier state they hide
+/// rows; upkeep, which looks without them, lets those lines go on and forgets the floors.
+#[derive(Clone, Default)]
+pub(super) struct Floors(Arc<Mutex<HashMap<Line, i64>>>);
+
+impl Floors {
+    fn of(&self, lines: &[Line]) -> Vec<i64> {
+        let floors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().map(|line| floors.get(line).copied().unwrap_or(0)).collect()
+    }
+
+    fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn learn(&self, heads: impl Iterator<Item = (Line, i64)>) {
+        let mut floors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (line, place) in heads {
+            if floors.len() >= MAX_FLOORS && !floors.contains_key(&line) {
+                floors.clear();
+            }
+            // Of two looks under way at once the later one may be learned from first.
+            floors.entry(line).and_modify(|floor| *floor = place.max(*floor)).or_insert(place);
+        }
+    }
+}
 
 /// What a look along the lines found.
 #[derive(Debug, Default)]
@@ -29,10 +63,17 @@ impl Store {
         let mut connection = self.queue().await?;
         let subscriptions: Vec<Uuid> = lines.iter().map(|line| line.subscription.uuid()).collect();
         let keys: Vec<&str> = lines.iter().map(|line| line.key.as_str()).collect();
-        let params: [Param<'_>; 2] = [(&subscriptions, Type::UUID_ARRAY), (&keys, Type::TEXT_ARRAY)];
+        let floors = self.floors.of(lines);
+        let params: [Param<'_>; 3] =
+            [(&subscriptions, Type::UUID_ARRAY), (&keys, Type::TEXT_ARRAY), (&floors, Type::INT8_ARRAY)];
         let rows = connection.query(&sql::ADVANCE, &params).await?;
-        let released: i64 = rows.first().map(|row| row.try_get("released")).transpose()?.unwrap_or(0);
-        Ok(usize::try_from(released).unwrap_or(0))
+        let (mut heads, mut released) = (Vec::with_capacity(rows.len()), 0);
+        for row in &rows {
+            heads.push((line(row.try_get("subscription_id")?, row.try_get("ordering_key")?), row.try_get("position")?));
+            released += usize::from(row.try_get::<_, bool>("is_released")?);
+        }
+        self.floors.learn(heads.into_iter());
+        Ok(released)
     }
 
     /// The same for up to `most` lines, whichever come after this one, or the first of all.
@@ -50,9 +91,13 @@ impl Store {
         let count = |name: &str| Ok::<_, StoreError>(usize::try_from(row.try_get::<_, i64>(name)?).unwrap_or(0));
         let last: Option<(Uuid, String)> =
             row.try_get::<_, Option<Uuid>>("subscription_id")?.zip(row.try_get("ordering_key")?);
+        let released = count("released")?;
+        if released > 0 {
+            self.floors.forget();
+        }
         Ok(Sweep {
             examined: count("examined")?,
-            released: count("released")?,
+            released,
             last: last.map(|(subscription, key)| line(subscription, key)),
         })
     }

@@ -90,6 +90,7 @@ pub struct Store {
     yard: Pool,
     prepare: bool,
     direct: tokio_postgres::Config,
+    floors: lines::Floors,
 }
 
 impl Store {
@@ -109,6 +110,7 @@ impl Store {
             yard: pool(&parse_url(&config.url)?, &yard_options, 1)?,
             prepare: config.prepare,
             direct: parse_url(&config.direct_url)?,
+            floors: lines::Floors::default(),
         })
     }
 

@@ -26,7 +26,11 @@ const HOT: [(&str, &str, &str); 7] = [
     ),
     ("deliveries/release", "array[gen_random_uuid()], array[10], 'in_flight'", "deliveries_held"),
     ("upkeep/release_ownerless", "1", "deliveries_held"),
-    ("deliveries/advance", "array[gen_random_uuid()], array['a']", "deliveries_ordered"),
+    (
+        "deliveries/advance",
+        "array['00000000-0000-7000-8001-000000000001'::uuid], array['long'], array[0]",
+        "deliveries_ordered",
+    ),
     ("upkeep/advance_lines", "gen_random_uuid(), '', 100", "deliveries_ordered"),
     (
         "deliveries/record",
@@ -92,6 +96,26 @@ async fn a_plan_made_while_the_tables_were_empty_stays_cheap_when_they_are_full(
         let pages = touched_pages(&plan);
         assert!(pages < FEW_PAGES, "{name} touches {pages} pages:\n{plan}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_line_beside_an_old_transaction_is_entered_at_its_floor() {
+    let database = Database::new().await;
+    let (client, old) = (database.client().await, database.client().await);
+    client.batch_execute(PINNED).await.unwrap();
+    fill(&client).await;
+    old.batch_execute("begin isolation level repeatable read; select 1 from deliveries limit 1").await.unwrap();
+    let finished = "delete from deliveries where ordering_key = 'long' and position < 49990";
+    client.batch_execute(finished).await.unwrap();
+    let text = fs::read_to_string(queries().join("deliveries/advance.sql")).unwrap();
+    client.batch_execute(&format!("prepare advance as {text}")).await.unwrap();
+    let mut pages = Vec::new();
+    for floor in [0, 49_990] {
+        let line = "array['00000000-0000-7000-8001-000000000001'::uuid], array['long']";
+        let plan = explain(&client, &format!("(analyze, buffers) execute advance({line}, array[{floor}])")).await;
+        pages.push(touched_pages(&plan));
+    }
+    assert!(pages[0] > 500 && pages[1] < 50, "{pages:?} pages without a floor and with it");
 }
 
 /// 200,000 deliveries of 1,000 subscriptions: some due, most in the future, some parked;
