@@ -389,9 +389,12 @@ CREATE TABLE public.deliveries (
     free_attempts smallint DEFAULT 0 NOT NULL,
     held_for text,
     ordering_key text,
+    "position" bigint,
     CONSTRAINT deliveries_attempts_counted CHECK (((free_attempts >= 0) AND (free_attempts <= attempts))),
     CONSTRAINT deliveries_held_is_not_leased CHECK (((held_for IS NULL) OR (lease IS NULL))),
-    CONSTRAINT deliveries_held_is_parked CHECK (((held_for IS NOT NULL) = (next_attempt_at = 'infinity'::timestamp with time zone)))
+    CONSTRAINT deliveries_held_is_parked CHECK (((held_for IS NOT NULL) = (next_attempt_at = 'infinity'::timestamp with time zone))),
+    CONSTRAINT deliveries_line_has_position CHECK (((ordering_key IS NULL) = ("position" IS NULL))),
+    CONSTRAINT deliveries_ordered_is_in_line CHECK (((held_for IS DISTINCT FROM 'ordered'::text) OR (ordering_key IS NOT NULL)))
 )
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='10000', autovacuum_vacuum_cost_delay='0', vacuum_truncate=off);
 CREATE TABLE public.subscriptions (
@@ -499,6 +502,12 @@ CREATE TABLE public.api_keys (
     CONSTRAINT api_keys_hash_length CHECK ((octet_length(secret_hash) = 32)),
     CONSTRAINT api_keys_scope_known CHECK ((scope = ANY (ARRAY['admin'::text, 'publish'::text, 'read'::text])))
 );
+CREATE SEQUENCE public.deliveries_position
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
 CREATE VIEW public.delivery_logs AS
  SELECT a.id,
     a.subscription_id,
@@ -594,7 +603,7 @@ CREATE INDEX api_keys_tenant ON public.api_keys USING btree (tenant_id, id);
 CREATE INDEX attempts_event ON ONLY public.attempts USING btree (event_id, subscription_id);
 CREATE INDEX deliveries_due ON public.deliveries USING btree (next_attempt_at) WHERE (next_attempt_at < 'infinity'::timestamp with time zone);
 CREATE INDEX deliveries_held ON public.deliveries USING btree (subscription_id, held_for, event_id) WHERE (next_attempt_at = 'infinity'::timestamp with time zone);
-CREATE INDEX deliveries_ordered ON public.deliveries USING btree (subscription_id, ordering_key, event_id) WHERE (ordering_key IS NOT NULL);
+CREATE INDEX deliveries_ordered ON public.deliveries USING btree (subscription_id, ordering_key, "position") WHERE (ordering_key IS NOT NULL);
 CREATE INDEX idempotency_keys_event ON public.idempotency_keys USING btree (event_id);
 CREATE INDEX subscriptions_deleted ON public.subscriptions USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
 CREATE UNIQUE INDEX subscriptions_external_id ON public.subscriptions USING btree (tenant_id, external_id) WHERE ((external_id IS NOT NULL) AND (deleted_at IS NULL));

@@ -25,6 +25,7 @@ use super::text::IdText;
 use crate::domain::event_type::EventType;
 use crate::domain::id::SubscriptionId;
 use crate::domain::idempotency::IdempotencyKey;
+use crate::domain::ordering::OrderingKey;
 use crate::domain::payload::Payload;
 use crate::domain::signature::InvalidSignature;
 use crate::domain::subscription::{NotWanted, Subscription};
@@ -70,6 +71,12 @@ impl IngestApi {
             name = "Idempotency-Key",
             ty = "Option<String>",
             description = "1 to 255 visible characters; a repeated request with it is the same one."
+        ),
+        request_header(
+            name = "X-Ordering-Key",
+            ty = "Option<String>",
+            description = "1 to 255 visible characters; where the subscription is `ordered`, events with the same key \
+                           are delivered one after the other."
         ),
         request_header(
             name = "X-Hub-Signature-256",
@@ -162,6 +169,7 @@ impl IngestApi {
                 event_type: judged.event_type,
                 payload: judged.payload,
                 idempotency_key: judged.idempotency_key,
+                ordering_key: judged.ordering_key,
             };
             match self.0.intake.accept(submission).await {
                 Ok(accepted) => return Ok(accepted),
@@ -210,6 +218,7 @@ struct Judged {
     event_type: Option<EventType>,
     payload: Payload,
     idempotency_key: Option<IdempotencyKey>,
+    ordering_key: Option<OrderingKey>,
 }
 
 /// All checks, in their order.
@@ -225,11 +234,12 @@ fn judge(subscription: &Subscription, arrived: &Arrived<'_>) -> Result<Judged, P
     let payload = arrived.payload.clone()?;
     let event_type = arrived.headers.event_type()?;
     let idempotency_key = arrived.headers.idempotency_key()?;
+    let ordering_key = arrived.headers.ordering_key()?;
     subscription.check_wanted(event_type.as_ref()).map_err(|reason| match reason {
         NotWanted::TypeMissing => Problem::EventTypeMissing,
         NotWanted::TypeNotWanted => Problem::EventTypeNotWanted,
     })?;
-    Ok(Judged { event_type, payload, idempotency_key })
+    Ok(Judged { event_type, payload, idempotency_key, ordering_key })
 }
 
 fn verify(subscription: &Subscription, arrived: &Arrived<'_>) -> Result<(), Problem> {

@@ -10,6 +10,7 @@ use super::attempt::Attempt;
 use super::event_type::EventType;
 use super::id::{EventId, LeaseToken, SubscriptionId, TenantId};
 use super::next_step::NextStep;
+use super::ordering::{Line, OrderingKey};
 use super::subscription::Destination;
 
 /// What names a delivery: the key of the queue's row.
@@ -59,6 +60,10 @@ pub struct Parcel {
     pub subscription_version: i64,
     /// Where to, and what signs it.
     pub destination: Arc<Destination>,
+    /// The line it is the head of, where it is in one.
+    pub ordering_key: Option<OrderingKey>,
+    /// Attempts after which the head of a line makes room for the next.
+    pub skip_after: Option<u16>,
 }
 
 /// What a worker reports of a parcel.
@@ -76,6 +81,17 @@ pub struct Report {
     pub attempts: Vec<Attempt>,
     /// Of these, how many used up no step of the schedule.
     pub free_attempts: u16,
+    /// The line it is the head of, where it is in one.
+    pub ordering_key: Option<OrderingKey>,
     /// What follows.
     pub step: NextStep,
+}
+
+impl Report {
+    /// The line whose next delivery has its turn when this is recorded, if there is one.
+    pub fn ended_line(&self) -> Option<Line> {
+        let ended = matches!(self.step, NextStep::Done | NextStep::GiveUp(_));
+        let key = self.ordering_key.as_ref().filter(|_| ended)?;
+        Some(Line { subscription: self.key.subscription, key: key.clone() })
+    }
 }

@@ -6,6 +6,7 @@ use ring::digest::{Context, SHA256};
 
 use super::event_type::EventType;
 use super::id::SubscriptionId;
+use super::ordering::OrderingKey;
 
 /// Longest key, in characters.
 pub const MAX_KEY_LENGTH: usize = 255;
@@ -41,8 +42,14 @@ impl FromStr for IdempotencyKey {
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// The fingerprint of an ingest request: route, subscription, event type and body.
-    pub fn of_ingest(subscription: SubscriptionId, event_type: Option<&EventType>, body: &[u8]) -> Self {
+    /// The fingerprint of an ingest request: route, subscription, event type, body, and the
+    /// ordering key where it has one. Without one it is the same as before there were any.
+    pub fn of_ingest(
+        subscription: SubscriptionId,
+        event_type: Option<&EventType>,
+        body: &[u8],
+        ordering_key: Option<&OrderingKey>,
+    ) -> Self {
         let mut context = Context::new(&SHA256);
         // Each part is preceded by its length, so no two different requests read alike.
         for part in [
@@ -50,7 +57,10 @@ impl Fingerprint {
             subscription.uuid().as_bytes(),
             event_type.map_or(b"", |name| name.as_str().as_bytes()),
             body,
-        ] {
+        ]
+        .into_iter()
+        .chain(ordering_key.map(|key| key.as_str().as_bytes()))
+        {
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part);
         }
@@ -82,10 +92,14 @@ mod tests {
     fn each_part_of_the_request_counts() {
         let [one, two] = [1, 2].map(|n| SubscriptionId::from(Uuid::from_u128(n)));
         let name: EventType = "a.b".parse().unwrap();
-        let base = Fingerprint::of_ingest(one, Some(&name), b"{}");
-        assert_eq!(base, Fingerprint::of_ingest(one, Some(&name), b"{}"));
-        assert_ne!(base, Fingerprint::of_ingest(two, Some(&name), b"{}"));
-        assert_ne!(base, Fingerprint::of_ingest(one, None, b"{}"));
-        assert_ne!(base, Fingerprint::of_ingest(one, Some(&name), b"{ }"));
+        let base = Fingerprint::of_ingest(one, Some(&name), b"{}", None);
+        let [key, other] = ["k", "l"].map(|key| key.parse::<OrderingKey>().unwrap());
+        let keyed = Fingerprint::of_ingest(one, Some(&name), b"{}", Some(&key));
+        assert_eq!(base, Fingerprint::of_ingest(one, Some(&name), b"{}", None));
+        assert_ne!(base, Fingerprint::of_ingest(two, Some(&name), b"{}", None));
+        assert_ne!(base, Fingerprint::of_ingest(one, None, b"{}", None));
+        assert_ne!(base, Fingerprint::of_ingest(one, Some(&name), b"{ }", None));
+        assert_ne!(base, keyed);
+        assert_ne!(keyed, Fingerprint::of_ingest(one, Some(&name), b"{}", Some(&other)));
     }
 }

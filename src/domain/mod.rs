@@ -18,6 +18,7 @@ pub mod id;
 pub mod idempotency;
 pub mod keyring;
 pub mod next_step;
+pub mod ordering;
 pub mod outcome;
 pub mod payload;
 pub mod policy;

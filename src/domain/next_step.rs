@@ -14,6 +14,8 @@ pub enum EndReason {
     Gone,
     /// The target must not be dialled; trying again would not change that.
     BlockedAddress,
+    /// The head of a line failed as often as its subscription bears, and makes room.
+    SkipAfterAttempts,
 }
 
 impl EndReason {
@@ -23,6 +25,7 @@ impl EndReason {
             Self::Exhausted => "exhausted",
             Self::Gone => "gone",
             Self::BlockedAddress => "blocked_address",
+            Self::SkipAfterAttempts => "skip_after_attempts",
         }
     }
 }
@@ -40,6 +43,17 @@ pub enum NextStep {
     HandBack,
     /// Nothing was sent: parked until the subscription has a free slot here.
     Park,
+}
+
+impl NextStep {
+    /// The rule of lines: a head that would be tried again after as many attempts as its
+    /// subscription bears makes room for the next instead. `counted` as in [`AttemptMade`].
+    pub fn or_skip(self, counted: u16, skip_after: Option<u16>) -> Self {
+        match (self, skip_after) {
+            (Self::RetryIn(_), Some(most)) if counted >= most => Self::GiveUp(EndReason::SkipAfterAttempts),
+            _ => self,
+        }
+    }
 }
 
 /// The rule of retries, the same for every delivery of a worker.
@@ -114,6 +128,17 @@ mod tests {
         assert_eq!(step(Outcome::Http5xx, Some(503), Some(120), 1), NextStep::RetryIn(Duration::from_secs(120)));
         assert_eq!(step(Outcome::Http4xx, Some(429), Some(1), 1), NextStep::RetryIn(Duration::from_secs(10)));
         assert_eq!(step(Outcome::Http5xx, Some(503), Some(u64::MAX), 1), NextStep::RetryIn(MAX_DELAY));
+    }
+
+    #[test]
+    fn the_head_of_a_line_makes_room_after_so_many_attempts_and_no_sooner() {
+        let retry = NextStep::RetryIn(Duration::from_secs(10));
+        assert_eq!(retry.or_skip(1, Some(2)), retry);
+        assert_eq!(retry.or_skip(2, Some(2)), NextStep::GiveUp(EndReason::SkipAfterAttempts));
+        assert_eq!(retry.or_skip(9, None), retry);
+        for end in [NextStep::Done, NextStep::GiveUp(EndReason::Exhausted), NextStep::HandBack] {
+            assert_eq!(end.or_skip(2, Some(2)), end);
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::domain::event_type::EventType;
 use crate::domain::handoff::Handoff;
 use crate::domain::id::EventId;
 use crate::domain::idempotency::IdempotencyKey;
+use crate::domain::ordering::OrderingKey;
 use crate::domain::payload::Payload;
 use crate::domain::subscription::Subscription;
 use crate::store::{Clock, MAX_SKEW, Store};
@@ -45,6 +46,8 @@ pub struct Submission {
     pub payload: Payload,
     /// The producer's promise that a repeated request is the same one.
     pub idempotency_key: Option<IdempotencyKey>,
+    /// What keeps it in order with others, where the subscription is ordered.
+    pub ordering_key: Option<OrderingKey>,
 }
 
 /// The event is committed.

@@ -1,6 +1,6 @@
 //! Group commit: whatever arrived while the last statement ran goes into the next.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -14,6 +14,7 @@ use crate::domain::event::Event;
 use crate::domain::handoff::HandedOver;
 use crate::domain::id::{EventId, LeaseToken};
 use crate::domain::idempotency::Fingerprint;
+use crate::domain::ordering::Line;
 use crate::domain::slots::Slot;
 use crate::store::{AcceptItem, AcceptVerdict, KeyOwner, StoreError};
 
@@ -63,9 +64,13 @@ impl Writer {
     }
 
     fn prepare(&self, pending: Pending) -> Entry {
-        let Submission { subscription, event_type, payload, idempotency_key } = &pending.submission;
-        let print = || Fingerprint::of_ingest(subscription.id, event_type.as_ref(), payload.bytes());
-        let slot = self.parts.handoff.as_ref().and_then(|handoff| handoff.reserve(subscription.id));
+        let Submission { subscription, event_type, payload, idempotency_key, ordering_key } = &pending.submission;
+        let print =
+            || Fingerprint::of_ingest(subscription.id, event_type.as_ref(), payload.bytes(), ordering_key.as_ref());
+        let line = ordering_key.clone().filter(|_| subscription.policy.is_ordered);
+        // Whether it is the head of its line only the committed rows can tell.
+        let handoff = self.parts.handoff.as_ref().filter(|_| line.is_none());
+        let slot = handoff.and_then(|handoff| handoff.reserve(subscription.id));
         let item = AcceptItem {
             event: Event {
                 id: EventId::at(self.parts.clock.now()),
@@ -77,6 +82,7 @@ impl Writer {
             subscription: subscription.id,
             version: subscription.version,
             leased: slot.is_some(),
+            ordering_key: line,
         };
         Entry { pending, item, slot }
     }
@@ -136,12 +142,15 @@ impl Writer {
             tracing::info!("events are accepted again");
         }
         let mut taken = Vec::new();
+        let mut lines = BTreeSet::new();
         let (mut accepted, mut left_due) = (0, false);
         for entry in entries {
             match verdicts.get(&entry.item.event.id) {
                 Some(AcceptVerdict::Accepted) => {
                     accepted += 1;
-                    left_due |= entry.slot.is_none();
+                    let line = entry.item.line();
+                    left_due |= entry.slot.is_none() && line.is_none();
+                    lines.extend(line);
                     self.hand_over(entry, lease);
                 }
                 Some(AcceptVerdict::KeyTaken) => taken.push(entry),
@@ -149,12 +158,28 @@ impl Writer {
             }
         }
         self.parts.metrics.accepted.inc_by(accepted);
+        left_due |= self.advance(lines).await;
         if left_due {
             self.parts.bell.ring();
         }
         if !taken.is_empty() {
             self.answer_taken(taken).await;
         }
+    }
+
+    /// Lets the lines go on that got new deliveries; returns whether any is due now.
+    async fn advance(&self, lines: BTreeSet<Line>) -> bool {
+        if lines.is_empty() {
+            return false;
+        }
+        let lines: Vec<_> = lines.into_iter().collect();
+        self.parts.store.advance(&lines).await.map_or_else(
+            |error| {
+                tracing::debug!(%error, "lines did not go on and wait for upkeep");
+                false
+            },
+            |released| released > 0,
+        )
     }
 
     /// Answers a committed entry, and gives it to the worker if it was born leased.
@@ -171,6 +196,8 @@ impl Writer {
                 payload: item.event.payload.bytes().clone(),
                 subscription_version: item.version,
                 destination: Arc::clone(&pending.submission.subscription.destination),
+                ordering_key: None,
+                skip_after: None,
             };
             handoff.give(HandedOver { parcel, slot });
         }

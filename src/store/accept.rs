@@ -9,6 +9,7 @@ use super::{Store, StoreError, sql};
 use crate::domain::event::Event;
 use crate::domain::id::{EventId, LeaseToken, SubscriptionId, TenantId};
 use crate::domain::idempotency::{Fingerprint, IdempotencyKey};
+use crate::domain::ordering::{Line, OrderingKey};
 
 /// Most time an accepting statement may take: its clients wait for it.
 const ACCEPT_LIMIT: Duration = Duration::from_millis(1_200);
@@ -26,6 +27,16 @@ pub struct AcceptItem {
     pub version: i64,
     /// Whether the delivery is born leased to the token.
     pub leased: bool,
+    /// The line that it joins, where the subscription is ordered; it is not born leased then.
+    pub ordering_key: Option<OrderingKey>,
+}
+
+impl AcceptItem {
+    /// The line that its delivery joins, if it does.
+    pub fn line(&self) -> Option<Line> {
+        let key = self.ordering_key.clone()?;
+        Some(Line { subscription: self.subscription, key })
+    }
 }
 
 /// What became of an item.
@@ -75,8 +86,9 @@ impl Store {
         let subscriptions: Vec<_> = items.iter().map(|item| item.subscription.uuid()).collect();
         let versions: Vec<_> = items.iter().map(|item| item.version).collect();
         let leased: Vec<_> = items.iter().map(|item| item.leased).collect();
+        let lines: Vec<_> = items.iter().map(|item| item.ordering_key.as_ref().map(OrderingKey::as_str)).collect();
         let (token, lease) = (token.uuid(), lease.as_secs_f64());
-        let params: [Param<'_>; 13] = [
+        let params: [Param<'_>; 14] = [
             (&ids, Type::UUID_ARRAY),
             (&tenants, Type::UUID_ARRAY),
             (&types, Type::TEXT_ARRAY),
@@ -90,6 +102,7 @@ impl Store {
             (&leased, Type::BOOL_ARRAY),
             (&token, Type::UUID),
             (&lease, Type::FLOAT8),
+            (&lines, Type::TEXT_ARRAY),
         ];
         let rows = connection.query(&sql::ACCEPT, &params).await?;
         rows.iter()

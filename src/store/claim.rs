@@ -9,9 +9,10 @@ use uuid::Uuid;
 
 use super::connection::Param;
 use super::sealed::{self, SealedSecrets};
-use super::{Store, StoreError, sql};
+use super::{Store, StoreError, lines, sql};
 use crate::domain::delivery::DeliveryKey;
 use crate::domain::id::{EventId, LeaseToken, SubscriptionId};
+use crate::domain::ordering::{Line, OrderingKey};
 
 /// What a claimer wants.
 #[derive(Debug, Clone)]
@@ -57,6 +58,10 @@ pub struct Claimed {
     pub secrets: SealedSecrets,
     /// Version of the subscription that these were read from.
     pub subscription_version: i64,
+    /// The line it is the head of, where it is in one.
+    pub ordering_key: Option<OrderingKey>,
+    /// Attempts after which the head of a line makes room for the next.
+    pub skip_after: Option<u16>,
 }
 
 /// What a claim brought.
@@ -74,6 +79,8 @@ pub struct Claim {
     pub cut_off: usize,
     /// Subscriptions of which rows were parked, because they are full here.
     pub parked: Vec<SubscriptionId>,
+    /// Lines whose head was ended.
+    pub lines: Vec<Line>,
 }
 
 impl Store {
@@ -119,6 +126,8 @@ impl Store {
 
 fn summary(row: &Row) -> Result<Claim, StoreError> {
     let parked: Vec<Uuid> = row.try_get("parked")?;
+    let ended: Vec<Uuid> = row.try_get("line_subscriptions")?;
+    let keys: Vec<String> = row.try_get("line_keys")?;
     Ok(Claim {
         claimed: Vec::new(),
         examined: usize::try_from(row.try_get::<_, i64>("examined")?).unwrap_or(0),
@@ -126,6 +135,7 @@ fn summary(row: &Row) -> Result<Claim, StoreError> {
         reached: row.try_get("reached")?,
         cut_off: usize::try_from(row.try_get::<_, i64>("cut_off")?).unwrap_or(0),
         parked: parked.into_iter().map(SubscriptionId::from).collect(),
+        lines: ended.into_iter().zip(keys).map(|(subscription, key)| lines::line(subscription, key)).collect(),
     })
 }
 
@@ -143,6 +153,10 @@ fn claimed(row: &Row, tenant: Uuid, looked_at: OffsetDateTime) -> Result<Claimed
         target_url: row.try_get("target_url")?,
         secrets: sealed::secrets(row, looked_at)?,
         subscription_version: row.try_get("version")?,
+        ordering_key: row.try_get::<_, Option<String>>("ordering_key")?.map(OrderingKey::stored),
+        skip_after: row
+            .try_get::<_, Option<i32>>("skip_after_attempts")?
+            .map(|attempts| u16::try_from(attempts).unwrap_or(u16::MAX)),
     })
 }
 

@@ -14,6 +14,7 @@ mod connection;
 mod error;
 mod examine;
 mod holds;
+mod lines;
 mod listen;
 mod logs;
 mod migrate;
@@ -34,6 +35,7 @@ pub use clock::{Clock, MAX_SKEW};
 pub use connection::Connection;
 pub use error::StoreError;
 pub use examine::{OldSnapshot, QueueSize, SealedWith, ServerFacts};
+pub use lines::Sweep;
 pub use listen::DUE_CHANNEL;
 pub use logs::{LogFilter, LoggedAttempt};
 pub use migrate::{MigrateError, SchemaPolicy};
@@ -88,6 +90,7 @@ pub struct Store {
     yard: Pool,
     prepare: bool,
     direct: tokio_postgres::Config,
+    floors: lines::Floors,
 }
 
 impl Store {
@@ -107,6 +110,7 @@ impl Store {
             yard: pool(&parse_url(&config.url)?, &yard_options, 1)?,
             prepare: config.prepare,
             direct: parse_url(&config.direct_url)?,
+            floors: lines::Floors::default(),
         })
     }
 

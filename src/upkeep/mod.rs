@@ -1,15 +1,17 @@
 //! What keeps the database healthy without anybody asking: partitions ahead of time, the end
 //! of those that are past, parked deliveries that nobody holds any more or whose time is
-//! over, vacuum.
+//! over, lines that came to a standstill, vacuum.
 //!
-//! Every `serve` and `worker` runs it; releasing, expiring, retention and vacuum take an advisory
+//! Every `serve` and `worker` runs it; releasing, expiring, advancing, retention and vacuum take an advisory
 //! try-lock, so one process at a time does the work and none waits. Deliveries of deleted
 //! subscriptions need no sweep: status calls them cancelled at once, and the claim ends
 //! them when they fall due. A failure is logged and
 //! tried again at the next turn; nothing here is needed for correctness within a turn.
 
+mod lines;
 mod retention;
 
+pub use lines::Lines;
 pub use retention::Retention;
 
 use std::time::Duration;
@@ -56,7 +58,7 @@ pub struct Upkeep {
 impl Upkeep {
     /// Works turn by turn until told to stop.
     pub async fn run(self, stop: CancellationToken) {
-        tokio::join!(self.take_turns(&stop), self.vacuum(&stop), self.retain(&stop));
+        tokio::join!(self.take_turns(&stop), self.advance(&stop), self.vacuum(&stop), self.retain(&stop));
     }
 
     /// As [`Upkeep::run`], and then waits: its end is not the end of those beside it.

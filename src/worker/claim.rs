@@ -8,12 +8,14 @@ use uuid::Uuid;
 
 use super::WorkerParts;
 use super::floor::Floor;
+use super::lines;
 use super::outage::Outage;
 use crate::domain::delivery::{DeliveryKey, Lease, Parcel, Report};
 use crate::domain::event_type::EventType;
 use crate::domain::id::{EventId, LeaseToken, SubscriptionId};
 use crate::domain::keyring::Place;
 use crate::domain::next_step::NextStep;
+use crate::domain::ordering::Line;
 use crate::domain::subscription::Destination;
 use crate::domain::target::Target;
 use crate::store::{Claim, ClaimRequest, Claimed, StoreError};
@@ -35,6 +37,8 @@ pub(super) struct Batch {
     pub(super) unreadable: Vec<Report>,
     /// Subscriptions of which rows were parked.
     pub(super) parked: Vec<SubscriptionId>,
+    /// Lines whose head the claim ended.
+    pub(super) lines: Vec<Line>,
     /// Whether more may be due.
     pub(super) more: bool,
 }
@@ -75,7 +79,9 @@ impl Claimer {
                 let whole = claim.examined < request.reach;
                 let reached = if whole { claim.looked_at } else { claim.reached };
                 self.floor.learn(look, reached, started.elapsed());
-                Ok(self.batch(claim, &request, lease))
+                let mut batch = self.batch(claim, &request, lease);
+                batch.more |= lines::advance(&self.parts.store, &batch.lines).await;
+                Ok(batch)
             }
             Err(StoreError::NoPartition) => {
                 self.parts.store.ensure_partitions().await?;
@@ -126,7 +132,7 @@ impl Claimer {
         // Where due rows were mostly not sendable, look further next time.
         let mostly_parked = claim.claimed.len() * 2 < claim.examined;
         self.reach = if more && mostly_parked { request.reach * 4 } else { 0 };
-        let mut batch = Batch { more, parked: claim.parked, ..Batch::default() };
+        let mut batch = Batch { more, parked: claim.parked, lines: claim.lines, ..Batch::default() };
         for claimed in claim.claimed {
             match self.parcel(claimed, lease) {
                 Ok(parcel) => batch.parcels.push(parcel),
@@ -148,8 +154,7 @@ impl Claimer {
     }
 
     fn parcel(&self, claimed: Claimed, lease: Lease) -> Result<Parcel, Box<Report>> {
-        let Claimed { key, attempts, free_attempts, event_type, payload, target_url, secrets, subscription_version } =
-            claimed;
+        let Claimed { key, attempts, free_attempts, event_type, payload, secrets, subscription_version, .. } = claimed;
         let event_type = event_type.as_deref().and_then(|name| name.parse::<EventType>().ok());
         match open_secrets(&self.parts.keyring, &secrets, place(key)) {
             Ok(secrets) => Ok(Parcel {
@@ -160,7 +165,9 @@ impl Claimer {
                 event_type,
                 payload: Bytes::from(payload),
                 subscription_version,
-                destination: Arc::new(Destination { target: Target::stored(target_url), secrets }),
+                destination: Arc::new(Destination { target: Target::stored(claimed.target_url), secrets }),
+                ordering_key: claimed.ordering_key,
+                skip_after: claimed.skip_after,
             }),
             Err(error) => {
                 tracing::error!(%error, subscription = %key.subscription, "a secret cannot be opened; its deliveries wait");
@@ -171,6 +178,7 @@ impl Claimer {
                     event_type,
                     attempts: Vec::new(),
                     free_attempts: 0,
+                    ordering_key: claimed.ordering_key,
                     step: NextStep::RetryIn(UNREADABLE_DELAY),
                 }))
             }

@@ -84,7 +84,8 @@ impl Courier {
                 retry_after: last.answer.retry_after,
                 counted: last.number.saturating_sub(parcel.free_attempts).saturating_sub(free),
             };
-            self.parts.rules.retries.next_step(made, self.roll())
+            let skip_after = parcel.skip_after.filter(|_| parcel.ordering_key.is_some());
+            self.parts.rules.retries.next_step(made, self.roll()).or_skip(made.counted, skip_after)
         });
         if let NextStep::GiveUp(reason) = step {
             tracing::info!(

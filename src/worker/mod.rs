@@ -8,6 +8,7 @@
 mod claim;
 mod deliver;
 mod floor;
+mod lines;
 mod listen;
 mod outage;
 mod parking;
@@ -137,6 +138,7 @@ impl Worker {
             reports.extend(answer.await.ok());
         }
         let recorded = if reports.is_empty() { Default::default() } else { self.parts.store.record(&reports).await? };
+        lines::advance(&self.parts.store, &lines::ended(&reports)).await;
         Ok(Round { claimed, recorded: recorded.recorded, fenced: recorded.fenced })
     }
 
@@ -260,6 +262,7 @@ fn unsent(parcel: &Parcel, step: NextStep) -> Report {
         event_type: parcel.event_type.clone(),
         attempts: Vec::new(),
         free_attempts: 0,
+        ordering_key: parcel.ordering_key.clone(),
         step,
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::lines;
 use super::outage::Outage;
 use super::{Settled, Wake, WorkerParts};
 use crate::domain::delivery::Report;
@@ -84,6 +85,9 @@ impl Recorder {
                     self.parts.metrics.fenced.inc_by(recorded.fenced as u64);
                     for subscription in recorded.disabled {
                         tracing::warn!(%subscription, "disabled: its receiver answered 410");
+                    }
+                    if lines::advance(&self.parts.store, &lines::ended(&reports)).await {
+                        self.wake.ring();
                     }
                     return self.set_alarms(&reports);
                 }

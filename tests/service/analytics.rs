@@ -81,6 +81,7 @@ async fn submit(rig: &Rig, subscription: &Arc<Subscription>, event_type: &str, p
         event_type: Some(event_type.parse().unwrap()),
         payload: Payload::parse(Bytes::from_static(payload)).unwrap(),
         idempotency_key: None,
+        ordering_key: None,
     };
     rig.intake(false).0.accept(submission).await.unwrap().event
 }

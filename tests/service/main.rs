@@ -18,6 +18,8 @@ mod errors;
 mod keys;
 mod listen;
 mod model;
+mod ordering;
+mod ordering_crashes;
 mod outage;
 mod processes;
 mod queue;

@@ -28,6 +28,18 @@ const MAX_ATTEMPTS: u16 = 1_000;
 const NINE_DAYS: &str =
     "select ensure_partitions((now() at time zone 'UTC')::date - 9, (now() at time zone 'UTC')::date)";
 
+/// Deliveries that do anything but wait for their turn while older ones of their line are there.
+const OVERTAKING: &str = "
+    select count(*)
+    from deliveries as d
+    where d.held_for is distinct from 'ordered'
+        and exists (
+            select 1
+            from deliveries as e
+            where (e.subscription_id, e.ordering_key) = (d.subscription_id, d.ordering_key)
+                and e.position < d.position
+        )";
+
 /// A subscription as it stands, and as it stood when the step began.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Standing {
@@ -55,6 +67,8 @@ async fn whatever_two_connections_do_at_once_every_delivery_is_where_the_model_s
         let subscription = rig.subscription().await;
         model.subscriptions.insert(subscription.id, Standing { is_active: true, is_deleted: false, version: 1 });
     }
+    let first = model.subscriptions.keys().next().unwrap();
+    rig.sql(&format!("update subscriptions set is_ordered = true where id = '{first}'")).await;
     let mut actors = [Actor::new(&rig), Actor::new(&rig)];
     for step in 0..STEPS {
         if dice.one_in(5) {
@@ -127,6 +141,12 @@ impl Model {
                 None => self.fail(key, state, seen, &possible.concat()),
             };
         }
+        assert_eq!(
+            rig.client.query_one(OVERTAKING, &[]).await.unwrap().get::<_, i64>(0),
+            0,
+            "{}",
+            self.history.join("\n")
+        );
         let strange = observed.keys().find(|key| !self.deliveries.contains_key(key));
         assert!(strange.is_none(), "nobody accepted {strange:?}: {}", self.history.join("\n"));
         self.deliveries = settled;
@@ -145,16 +165,18 @@ impl Model {
         rig.sql("update subscriptions set is_active = true, disabled_reason = null").await;
         self.learn_standings(rig).await;
         actor.forget();
+        let ordered = *self.subscriptions.keys().next().unwrap();
         let mut rounds = 0;
         while rig.count("deliveries").await > 0 {
             rounds += 1;
-            assert!(rounds < 200, "the queue does not drain");
+            assert!(rounds < 500, "the queue does not drain");
             rig.sql("update deliveries set next_attempt_at = now() - interval '6 seconds' where next_attempt_at < 'infinity'").await;
             self.each(|state| {
                 state.fall_due();
                 state.lapse();
             });
             self.check_alone(rig, actor.release_ownerless().await).await;
+            self.check_alone(rig, actor.advance(ordered).await).await;
             self.check_alone(rig, actor.claim_all().await).await;
             self.check_alone(rig, actor.succeed().await).await;
         }

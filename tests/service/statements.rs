@@ -18,7 +18,7 @@ const LARGE: [&str; 6] = ["deliveries", "subscriptions", "events", "attempts", "
 
 /// The statements of the hot path, with arguments for a handful of rows, and an index that
 /// each has to use.
-const HOT: [(&str, &str, &str); 5] = [
+const HOT: [(&str, &str, &str); 7] = [
     (
         "deliveries/claim",
         "10, 10, gen_random_uuid(), 25, now() - interval '1 minute', true, 6, '00000000-0000-7000-8000-000000000000', '{}', '{}', 32",
@@ -26,6 +26,12 @@ const HOT: [(&str, &str, &str); 5] = [
     ),
     ("deliveries/release", "array[gen_random_uuid()], array[10], 'in_flight'", "deliveries_held"),
     ("upkeep/release_ownerless", "1", "deliveries_held"),
+    (
+        "deliveries/advance",
+        "array['00000000-0000-7000-8001-000000000001'::uuid], array['long'], array[0]",
+        "deliveries_ordered",
+    ),
+    ("upkeep/advance_lines", "gen_random_uuid(), '', 100", "deliveries_ordered"),
     (
         "deliveries/record",
         "array[gen_random_uuid()], array[gen_random_uuid()], array[gen_random_uuid()], array[gen_random_uuid()], array['done'], \
@@ -38,7 +44,7 @@ const HOT: [(&str, &str, &str); 5] = [
         "events/accept",
         "array[gen_random_uuid()], array[gen_random_uuid()], array[null], array[''::bytea], array[null], array[null::bytea], \
          array[gen_random_uuid()], array[gen_random_uuid()], array[gen_random_uuid()], array[1], array[true], \
-         gen_random_uuid(), 25",
+         gen_random_uuid(), 25, array['a']",
         "subscriptions_",
     ),
 ];
@@ -92,18 +98,42 @@ async fn a_plan_made_while_the_tables_were_empty_stays_cheap_when_they_are_full(
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_line_beside_an_old_transaction_is_entered_at_its_floor() {
+    let database = Database::new().await;
+    let (client, old) = (database.client().await, database.client().await);
+    client.batch_execute(PINNED).await.unwrap();
+    fill(&client).await;
+    old.batch_execute("begin isolation level repeatable read; select 1 from deliveries limit 1").await.unwrap();
+    let finished = "delete from deliveries where ordering_key = 'long' and position < 49990";
+    client.batch_execute(finished).await.unwrap();
+    let text = fs::read_to_string(queries().join("deliveries/advance.sql")).unwrap();
+    client.batch_execute(&format!("prepare advance as {text}")).await.unwrap();
+    let mut pages = Vec::new();
+    for floor in [0, 49_990] {
+        let line = "array['00000000-0000-7000-8001-000000000001'::uuid], array['long']";
+        let plan = explain(&client, &format!("(analyze, buffers) execute advance({line}, array[{floor}])")).await;
+        pages.push(touched_pages(&plan));
+    }
+    assert!(pages[0] > 500 && pages[1] < 50, "{pages:?} pages without a floor and with it");
+}
+
 /// 200,000 deliveries of 1,000 subscriptions: some due, most in the future, some parked;
-/// the oldest have their events.
+/// the oldest have their events. Besides 50,000 in 1,001 lines, half of them in one.
 async fn fill(client: &Client) {
     let rows = "
-        insert into subscriptions (tenant_id, id, target_url, secret, verify_ingest)
-        select '00000000-0000-7000-8000-000000000000', ('00000000-0000-7000-8001-' || lpad(n::text, 12, '0'))::uuid, 'x', '', false
+        insert into subscriptions (tenant_id, id, target_url, secret, verify_ingest, is_ordered)
+        select '00000000-0000-7000-8000-000000000000', ('00000000-0000-7000-8001-' || lpad(n::text, 12, '0'))::uuid, 'x', '', false, true
         from generate_series(1, 1000) as n;
         insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at, held_for)
         select '00000000-0000-7000-8000-000000000000', uuid_v7(), ('00000000-0000-7000-8001-' || lpad((n % 1000 + 1)::text, 12, '0'))::uuid,
             case when n % 10 = 0 then 'infinity' else now() + make_interval(secs => n - 5000) end,
             case when n % 10 = 0 then 'in_flight' end
         from generate_series(1, 200000) as n;
+        insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at, held_for, ordering_key, position)
+        select '00000000-0000-7000-8000-000000000000', uuid_v7(), '00000000-0000-7000-8001-000000000001',
+            'infinity', 'ordered', case when n % 2 = 0 then 'long' else 'key-' || n % 2000 end, n
+        from generate_series(1, 50000) as n;
         insert into events (tenant_id, id, payload)
         select d.tenant_id, d.event_id, '{}'
         from deliveries as d

@@ -9,7 +9,8 @@
 -- subscription is deleted, whose time is over, or whose last attempt was cut off. A row
 -- found with a lapsed lease has its cut-off attempt logged as 'unknown'.
 -- Returns one row for each leased delivery with all that sending needs, and the summary of
--- the claim on every row; one row without a delivery when there is none.
+-- the claim on every row; one row without a delivery when there is none. The lines whose
+-- head it ended are part of the summary: the next of each is to be released.
 -- The condition on 'infinity' repeats the index's own, literally: without it the planner
 -- scans and sorts.
 -- "lateral … limit 1" fixes the order of the joins: a plan made while a table was empty would
@@ -104,7 +105,7 @@ leased as (
         lease = $3::uuid,
         attempts = d.attempts + 1
     where d.ctid = any(array(select c.place from chosen as c where c.sendable and c.position <= $1::bigint))
-    returning d.tenant_id, d.event_id, d.subscription_id, d.attempts, d.free_attempts
+    returning d.tenant_id, d.event_id, d.subscription_id, d.attempts, d.free_attempts, d.ordering_key
 ),
 parked as (
     update deliveries as d
@@ -136,7 +137,7 @@ ended as (
         from chosen as c
         where c.verdict in ('cancelled', 'expired', 'exhausted')
     ))
-    returning d.event_id, d.subscription_id
+    returning d.event_id, d.subscription_id, d.ordering_key
 ),
 buried as (
     insert into undelivered (tenant_id, event_id, subscription_id, status, reason, attempts)
@@ -205,7 +206,12 @@ summary as materialized (
             (select max(due.next_attempt_at) from due)
         ) as reached,
         (select count(*) from cut_off) as cut_off,
-        array(select distinct p.subscription_id from parked as p) as parked
+        array(select distinct p.subscription_id from parked as p) as parked,
+        -- Lines whose head has ended.
+        array(select e.subscription_id from ended as e where e.ordering_key is not null order by e.event_id, e.subscription_id)
+            as line_subscriptions,
+        array(select e.ordering_key from ended as e where e.ordering_key is not null order by e.event_id, e.subscription_id)
+            as line_keys
 )
 select
     summary.examined,
@@ -213,18 +219,22 @@ select
     summary.reached,
     summary.cut_off,
     summary.parked,
+    summary.line_subscriptions,
+    summary.line_keys,
     l.tenant_id,
     l.event_id,
     l.subscription_id,
     l.attempts,
     l.free_attempts,
+    l.ordering_key,
     e.event_type,
     e.payload,
     s.target_url,
     s.secret,
     s.older_secrets,
     s.older_until,
-    s.version
+    s.version,
+    s.skip_after_attempts
 from summary
 left join (
     leased as l
@@ -236,7 +246,7 @@ left join (
         limit 1
     ) as e
     cross join lateral (
-        select x.target_url, x.secret, x.older_secrets, x.older_until, x.version
+        select x.target_url, x.secret, x.older_secrets, x.older_until, x.version, x.skip_after_attempts
         from subscriptions as x
         where x.tenant_id = l.tenant_id
             and x.id = l.subscription_id

@@ -98,7 +98,13 @@ moved as (
 ),
 buried as (
     insert into undelivered (tenant_id, event_id, subscription_id, status, reason, attempts)
-    select m.tenant_id, m.event_id, m.subscription_id, 'failed', m.reason, m.attempts_made
+    select
+        m.tenant_id,
+        m.event_id,
+        m.subscription_id,
+        case m.reason when 'skip_after_attempts' then 'skipped' else 'failed' end,
+        m.reason,
+        m.attempts_made
     from matched as m
     where m.step = 'give_up'
     on conflict (tenant_id, event_id, subscription_id) do update

@@ -2,13 +2,20 @@
 --   events, one element each: $1 ids, $2 tenants, $3 types or null, $4 payloads,
 --     $5 idempotency keys or null, $6 fingerprints or null;
 --   deliveries, one element each: $7 event ids, $8 tenants, $9 subscriptions,
---     $10 versions of the subscriptions they were checked against, $11 born leased;
+--     $10 versions of the subscriptions they were checked against, $11 born leased,
+--     $14 ordering keys, or null where the subscription is not ordered;
 --   $12 lease token, $13 lease in seconds)
 -- Writes events, their deliveries and their idempotency keys in one commit. An event is
 -- accepted when a subscription it is addressed to is active and still has the version it
 -- was checked against, and its key is new. Answers one row for each event: 'accepted',
--- 'key_taken' or 'changed'; nothing is written for the latter two. Keys are inserted
--- sorted, so two of these never wait for each other in a circle.
+-- 'key_taken' or 'changed'; nothing is written for the latter two.
+-- Deliveries with an ordering key join their line: held, in the order of the batch, until
+-- deliveries/advance releases the head. A lock on the line's bucket, kept until the commit,
+-- makes places of a line visible in their order: whoever draws a smaller one has committed
+-- before a larger one is drawn. The snapshot is older than the lock, and does no harm:
+-- nothing is read under the lock but the sequence, which has no snapshot.
+-- Nobody waits in a circle: all wait for idempotency keys first, sorted, and then for buckets,
+-- sorted; who has a bucket waits for nothing but buckets that come later.
 -- "is true" keeps the planner from turning a hashed lookup into a nested loop.
 -- "lateral … limit 1" fixes the order of the joins: a plan made while a table was empty would
 -- otherwise walk the whole table later.
@@ -18,9 +25,9 @@ with item as materialized (
         as i (event_id, tenant_id, event_type, payload, key, fingerprint)
 ),
 wanted as materialized (
-    select d.event_id, d.tenant_id, d.subscription_id, d.leased
-    from unnest($7::uuid[], $8::uuid[], $9::uuid[], $10::bigint[], $11::boolean[])
-        as d (event_id, tenant_id, subscription_id, version, leased)
+    select d.event_id, d.tenant_id, d.subscription_id, d.leased, d.ordering_key, d.number
+    from unnest($7::uuid[], $8::uuid[], $9::uuid[], $10::bigint[], $11::boolean[], $14::text[])
+        with ordinality as d (event_id, tenant_id, subscription_id, version, leased, ordering_key, number)
     cross join lateral (
         select x.id
         from subscriptions as x
@@ -60,7 +67,41 @@ owed as (
         case when w.leased then $12::uuid end,
         case when w.leased then 1 else 0 end
     from wanted as w
-    where (w.event_id in (select a.id from accepted as a)) is true
+    where w.ordering_key is null
+        and (w.event_id in (select a.id from accepted as a)) is true
+),
+locked as materialized (
+    select count(pg_advisory_xact_lock(hashtext('postrider.order'), b.bucket)) as buckets
+    from (
+        select distinct hashtext(w.subscription_id::text || w.ordering_key) & 255 as bucket
+        from wanted as w
+        where w.ordering_key is not null
+            and (w.event_id in (select a.id from accepted as a)) is true
+        order by bucket
+    ) as b
+),
+lined as (
+    insert into deliveries (
+        tenant_id, event_id, subscription_id, next_attempt_at, held_for, ordering_key, position
+    )
+    select
+        o.tenant_id,
+        o.event_id,
+        o.subscription_id,
+        'infinity',
+        'ordered',
+        o.ordering_key,
+        nextval('deliveries_position')
+    from (
+        select w.tenant_id, w.event_id, w.subscription_id, w.ordering_key
+        from wanted as w
+        where w.ordering_key is not null
+            and (w.event_id in (select a.id from accepted as a)) is true
+        order by w.number
+    ) as o
+    -- The count is there when every lock is; only then are places drawn.
+    cross join locked
+    where locked.buckets > 0
 )
 select
     i.event_id,

@@ -1,7 +1,8 @@
 -- upkeep/release_ownerless($1 most rows of each subscription and reason)
 -- Makes parked rows due whose reason no longer stands: an in-flight hold that nobody
--- renews, a subscription that is active again. One process at a time does it; the others
--- return nothing. Returns how many rows were released.
+-- renews, a subscription that is active again, or one that is not ordered any more, whose
+-- rows leave their lines. One process at a time does it; the others return nothing. Returns how
+-- many rows were released.
 with turn as materialized (
     select pg_try_advisory_xact_lock(hashtext('postrider.release_ownerless')) as mine
 ),
@@ -16,6 +17,13 @@ ownerless as materialized (
                 where s.id = p.subscription_id
                     and (s.is_active or s.deleted_at is not null)
             )
+            when 'ordered' then not exists (
+                select 1
+                from subscriptions as s
+                where s.id = p.subscription_id
+                    and s.is_ordered
+                    and s.deleted_at is null
+            )
             else not exists (
                 select 1
                 from holds as h
@@ -29,6 +37,8 @@ released as (
     update deliveries as d
     set
         next_attempt_at = now(),
+        ordering_key = case when d.held_for is distinct from 'ordered' then d.ordering_key end,
+        position = case when d.held_for is distinct from 'ordered' then d.position end,
         held_for = null
     where d.ctid = any(array(
         select held.place

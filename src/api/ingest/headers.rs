@@ -5,6 +5,7 @@ use poem::http::HeaderMap;
 use crate::api::problem::Problem;
 use crate::domain::event_type::EventType;
 use crate::domain::idempotency::IdempotencyKey;
+use crate::domain::ordering::OrderingKey;
 use crate::domain::signature::SignatureHeaders;
 
 /// The headers that ingest reads. Each may stand once: of two, a proxy and we might read
@@ -12,6 +13,7 @@ use crate::domain::signature::SignatureHeaders;
 pub(in crate::api) struct IngestHeaders<'a> {
     event_type: Option<&'a [u8]>,
     idempotency_key: Option<&'a [u8]>,
+    ordering_key: Option<&'a [u8]>,
     /// Whatever of a signature is there.
     pub(super) signature: SignatureHeaders<'a>,
 }
@@ -38,6 +40,7 @@ impl<'a> IngestHeaders<'a> {
         Ok(Self {
             event_type: single(headers, "x-event-type")?,
             idempotency_key: single(headers, "idempotency-key")?,
+            ordering_key: single(headers, "x-ordering-key")?,
             signature: SignatureHeaders {
                 hub: text(hub)?,
                 id: text(id)?,
@@ -76,6 +79,19 @@ impl<'a> IngestHeaders<'a> {
                 .map_err(|rule| Problem::field("/headers/idempotency-key", "invalid_idempotency_key", rule))
         };
         self.idempotency_key.map(parse).transpose()
+    }
+
+    /// What keeps the event in order with others.
+    ///
+    /// # Errors
+    /// [`Problem::Invalid`] where it is none.
+    pub(super) fn ordering_key(&self) -> Result<Option<OrderingKey>, Problem> {
+        let parse = |value| {
+            let text = std::str::from_utf8(value).unwrap_or_default();
+            text.parse::<OrderingKey>()
+                .map_err(|rule| Problem::field("/headers/x-ordering-key", "invalid_ordering_key", rule))
+        };
+        self.ordering_key.map(parse).transpose()
     }
 }
 

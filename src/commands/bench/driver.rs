@@ -186,8 +186,14 @@ impl Batch {
     fn of(events: &[Event], stand: &Stand) -> Self {
         let token = LeaseToken::from(Uuid::new_v4());
         let subscription = stand.subscription;
-        let item =
-            |event: &Event| AcceptItem { event: event.clone(), key: None, subscription, version: 1, leased: true };
+        let item = |event: &Event| AcceptItem {
+            event: event.clone(),
+            key: None,
+            subscription,
+            version: 1,
+            leased: true,
+            ordering_key: None,
+        };
         let report = |event: &Event| Report {
             key: DeliveryKey { tenant: event.tenant, event: event.id, subscription },
             token,
@@ -195,6 +201,7 @@ impl Batch {
             event_type: event.event_type.clone(),
             attempts: vec![delivered(&stand.clock)],
             free_attempts: 0,
+            ordering_key: None,
             step: NextStep::Done,
         };
         Self { items: events.iter().map(item).collect(), token, reports: events.iter().map(report).collect() }

@@ -59,6 +59,8 @@ fn parcel(url: &str) -> Parcel {
         event_type: None,
         payload: Bytes::from_static(b"{\"order\":1}"),
         destination: Arc::new(Destination { target: Target::parse(url, &policy).unwrap(), secrets: secret(1).into() }),
+        ordering_key: None,
+        skip_after: None,
     }
 }
 

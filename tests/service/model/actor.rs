@@ -9,6 +9,7 @@ use postrider::domain::delivery::{DeliveryKey, Report};
 use postrider::domain::event::Event;
 use postrider::domain::id::{AttemptId, EventId, LeaseToken, SubscriptionId, TenantId};
 use postrider::domain::next_step::{EndReason, NextStep};
+use postrider::domain::ordering::Line;
 use postrider::domain::outcome::Outcome;
 use postrider::domain::payload::Payload;
 use postrider::store::{AcceptItem, AcceptVerdict, ClaimRequest, Store, StoreError};
@@ -21,6 +22,8 @@ use super::{LEASE, MAX_ATTEMPTS, Model, Standing, store_of};
 use crate::support::rig::Rig;
 
 const TENANT: &str = "00000000-0000-7000-8000-000000000000";
+/// The lines of the subscription that is ordered.
+const KEYS: [&str; 2] = ["left", "right"];
 /// Five days: past every retention the model asks for.
 const OLD: Duration = Duration::from_secs(5 * 86_400);
 const RETENTION: Duration = Duration::from_secs(3 * 86_400);
@@ -41,6 +44,7 @@ pub(super) enum Plan {
     Crash,
     Release(Vec<(SubscriptionId, usize)>),
     ReleaseOwnerless,
+    Advance(Vec<Line>),
     Switch(SubscriptionId, bool),
     Cancel(SubscriptionId),
     Retain,
@@ -49,11 +53,12 @@ pub(super) enum Plan {
 /// What an actor did.
 #[derive(Debug)]
 pub(super) enum Done {
-    Accepted { keys: Vec<DeliveryKey>, leased: BTreeMap<DeliveryKey, Uuid> },
+    Accepted { keys: Vec<DeliveryKey>, leased: BTreeMap<DeliveryKey, Uuid>, ordered: Vec<DeliveryKey> },
     Claimed { claimed: BTreeMap<DeliveryKey, (Uuid, u16)>, full: Vec<SubscriptionId> },
     Recorded(Vec<(DeliveryKey, LeaseToken, NextStep, i64)>),
     Released(Vec<SubscriptionId>),
     ReleasedOwnerless,
+    Advanced(Vec<SubscriptionId>),
     Retained,
     Nothing,
 }
@@ -78,7 +83,7 @@ impl Actor {
     pub(super) fn choose(&mut self, model: &Model, dice: &mut Dice) -> Plan {
         let ids: Vec<SubscriptionId> = model.subscriptions.keys().copied().collect();
         let any = ids[dice.below(ids.len())];
-        match dice.below(24) {
+        match dice.below(26) {
             0..=4 => self.plan_accept(model, &ids, dice),
             5..=10 => Plan::Claim(Box::new(request(1 + dice.below(6), dice.some(&ids, 2)))),
             11..=17 => {
@@ -94,6 +99,7 @@ impl Actor {
             18 => Plan::Crash,
             19 => Plan::Release(dice.some(&ids, 5).into_iter().map(|id| (id, 1 + dice.below(4))).collect()),
             20 => Plan::ReleaseOwnerless,
+            24..=25 => Plan::Advance(KEYS.map(|key| Line { subscription: ids[0], key: key.parse().unwrap() }).to_vec()),
             21 => Plan::Switch(any, dice.one_in(2)),
             22 if dice.one_in(12) => Plan::Cancel(any),
             _ if dice.one_in(4) => Plan::Retain,
@@ -105,6 +111,8 @@ impl Actor {
         let token = LeaseToken::from(Uuid::new_v4());
         let items = (0..1 + dice.below(4)).map(|_| {
             let subscription = ids[dice.below(ids.len())];
+            // The first subscription wants every event in its line, as intake would ask for it.
+            let is_ordered = subscription == ids[0];
             let age = if dice.one_in(4) { OLD } else { Duration::ZERO };
             AcceptItem {
                 event: Event {
@@ -116,7 +124,8 @@ impl Actor {
                 key: None,
                 subscription,
                 version: model.subscriptions[&subscription].version,
-                leased: dice.one_in(2),
+                leased: !is_ordered && dice.one_in(2),
+                ordering_key: is_ordered.then(|| KEYS[dice.below(KEYS.len())].parse().unwrap()),
             }
         });
         Plan::Accept(items.collect(), token)
@@ -136,6 +145,10 @@ impl Actor {
                 Done::Released(room.into_iter().map(|(subscription, _)| subscription).collect())
             }
             Plan::ReleaseOwnerless => self.release_ownerless().await,
+            Plan::Advance(lines) => {
+                self.store.advance(&lines).await.unwrap();
+                Done::Advanced(lines.into_iter().map(|line| line.subscription).collect())
+            }
             Plan::Switch(subscription, is_active) => self.switch(subscription, is_active).await,
             Plan::Cancel(subscription) => {
                 self.store.delete_subscription(self.tenant, subscription).await.unwrap();
@@ -154,16 +167,19 @@ impl Actor {
             Err(StoreError::NoPartition) => return Done::Nothing,
             verdicts => verdicts.unwrap(),
         };
-        let (mut keys, mut leased) = (Vec::new(), BTreeMap::new());
+        let (mut keys, mut leased, mut ordered) = (Vec::new(), BTreeMap::new(), Vec::new());
         for item in items.iter().filter(|item| verdicts.contains(&(item.event.id, AcceptVerdict::Accepted))) {
             let key = DeliveryKey { tenant: self.tenant, event: item.event.id, subscription: item.subscription };
             keys.push(key);
+            if item.ordering_key.is_some() {
+                ordered.push(key);
+            }
             if item.leased {
                 leased.insert(key, token.uuid());
                 self.hands.push(Parcel { key, token, attempts: 1 });
             }
         }
-        Done::Accepted { keys, leased }
+        Done::Accepted { keys, leased, ordered }
     }
 
     async fn claim(&mut self, request: &ClaimRequest) -> Done {
@@ -197,6 +213,13 @@ impl Actor {
     pub(super) async fn release_ownerless(&mut self) -> Done {
         self.store.release_ownerless(1_000).await.unwrap();
         Done::ReleasedOwnerless
+    }
+
+    /// The heads of all lines, as upkeep lets them go on.
+    pub(super) async fn advance(&self, subscription: SubscriptionId) -> Done {
+        let lines = KEYS.map(|key| Line { subscription, key: key.parse().unwrap() });
+        self.store.advance(&lines).await.unwrap();
+        Done::Advanced(vec![subscription])
     }
 
     async fn switch(&mut self, subscription: SubscriptionId, is_active: bool) -> Done {
@@ -260,6 +283,7 @@ fn report_of(parcel: &Parcel, step: NextStep) -> Report {
         token: parcel.token,
         subscription_version: 1,
         event_type: None,
+        ordering_key: None,
         attempts: outcome.map(attempt).into_iter().collect(),
         free_attempts: 0,
         step,
@@ -279,7 +303,9 @@ impl Done {
     /// of these ways meanwhile; nothing where the two cannot be.
     pub(super) fn outcomes(&self, key: &DeliveryKey, state: &State, standings: [Standing; 2]) -> Vec<State> {
         match self {
-            Self::Accepted { keys, leased } if keys.contains(key) => vec![born(key, state, leased.get(key))],
+            Self::Accepted { leased, .. } if leased.contains_key(key) => vec![born(key, state, leased.get(key))],
+            Self::Accepted { ordered, .. } if ordered.contains(key) => vec![lined_up(key, state)],
+            Self::Accepted { keys, .. } if keys.contains(key) => vec![born(key, state, None)],
             Self::Claimed { claimed, full } => match claimed.get(key) {
                 Some((token, attempts)) => taken(state, *token, *attempts).into_iter().collect(),
                 None => left(state, full.contains(&key.subscription), standings),
@@ -291,10 +317,15 @@ impl Done {
             Self::Released(subscriptions) if subscriptions.contains(&key.subscription) => {
                 maybe(state, state.at == Whereabouts::Held("in_flight"), Whereabouts::Queued { is_due: true })
             }
+            Self::Advanced(subscriptions) if subscriptions.contains(&key.subscription) => {
+                maybe(state, state.at == Whereabouts::Held("ordered"), Whereabouts::Queued { is_due: true })
+            }
             Self::ReleasedOwnerless => {
+                let is_deleted = standings.iter().any(|standing| standing.is_deleted);
                 let is_free = standings.iter().any(|standing| standing.is_active || standing.is_deleted);
                 let ownerless = state.at == Whereabouts::Held("in_flight")
-                    || (state.at == Whereabouts::Held("disabled") && is_free);
+                    || (state.at == Whereabouts::Held("disabled") && is_free)
+                    || (state.at == Whereabouts::Held("ordered") && is_deleted);
                 maybe(state, ownerless, Whereabouts::Queued { is_due: true })
             }
             _ => vec![state.clone()],
@@ -309,6 +340,10 @@ fn born(key: &DeliveryKey, state: &State, token: Option<&Uuid>) -> State {
         Some(token) => state.moved(Whereabouts::Leased { token: *token, is_lapsed: false }, 1, 0),
         None => state.moved(Whereabouts::Queued { is_due: true }, 0, 0),
     }
+}
+
+fn lined_up(key: &DeliveryKey, state: &State) -> State {
+    born(key, state, None).moved(Whereabouts::Held("ordered"), 0, 0)
 }
 
 /// A claim took it: only what is due, or whose lease has lapsed.

@@ -91,6 +91,11 @@ impl Receiver {
         self.state.lock().unwrap().arrived.clone()
     }
 
+    /// How many requests have arrived so far.
+    pub(crate) fn count(&self) -> usize {
+        self.state.lock().unwrap().arrived.len()
+    }
+
     /// Waits for so many requests.
     pub(crate) async fn arrived(&self, count: usize) -> Vec<Arrived> {
         until(&format!("{count} requests arrived"), async || {

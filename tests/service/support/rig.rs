@@ -166,6 +166,7 @@ pub(crate) async fn submit(
             event_type: None,
             payload: Payload::parse(Bytes::copy_from_slice(payload)).unwrap(),
             idempotency_key: key.map(|key| key.parse().unwrap()),
+            ordering_key: None,
         })
         .await
 }
