@@ -22,12 +22,14 @@ use super::docs::Resource;
 use super::payload::{Answer, AnyDocument, Unread};
 use super::problem::Problem;
 use super::text::IdText;
+use crate::domain::audience::Audience;
 use crate::domain::event_type::EventType;
 use crate::domain::id::SubscriptionId;
-use crate::domain::idempotency::IdempotencyKey;
+use crate::domain::idempotency::{Fingerprint, IdempotencyKey};
 use crate::domain::payload::Payload;
 use crate::domain::signature::InvalidSignature;
-use crate::domain::subscription::{NotWanted, Subscription};
+use crate::domain::subscription::Subscription;
+use crate::domain::timing::Timing;
 use crate::intake::{Accepted, Refusal, Submission};
 
 mod headers;
@@ -93,7 +95,7 @@ impl IngestApi {
         Ok(Answer::Value(IngestAnswer {
             message: "webhook accepted",
             webhook_id: IdText(accepted.event.uuid()),
-            duplicate: accepted.duplicate,
+            duplicate: accepted.is_duplicate(),
         }))
     }
 }
@@ -157,20 +159,19 @@ impl IngestApi {
                 }
                 judged => judged?,
             };
+            let print = || Fingerprint::of_ingest(id, judged.event_type.as_ref(), judged.payload.bytes());
+            let key = judged.idempotency_key.map(|key| (key, print()));
             let submission = Submission {
-                subscription: Arc::clone(&seen.subscription),
+                audience: Audience::one(&seen.subscription),
                 event_type: judged.event_type,
                 payload: judged.payload,
-                idempotency_key: judged.idempotency_key,
+                timing: Timing::default(),
+                key,
             };
             match self.0.intake.accept(submission).await {
                 Ok(accepted) => return Ok(accepted),
-                Err(Refusal::SubscriptionChanged) => seen = self.see_fresh(arrived.caller, id).await?,
-                Err(Refusal::KeyReused) => return Err(Problem::IdempotencyKeyReused),
-                Err(Refusal::Unavailable(reason)) => {
-                    tracing::debug!(reason, "events cannot be accepted now");
-                    return Err(Problem::Unavailable);
-                }
+                Err(Refusal::Changed) => seen = self.see_fresh(arrived.caller, id).await?,
+                Err(refusal) => return Err(refusal.into()),
             }
         }
         Err(Problem::Unavailable)
@@ -225,10 +226,7 @@ fn judge(subscription: &Subscription, arrived: &Arrived<'_>) -> Result<Judged, P
     let payload = arrived.payload.clone()?;
     let event_type = arrived.headers.event_type()?;
     let idempotency_key = arrived.headers.idempotency_key()?;
-    subscription.check_wanted(event_type.as_ref()).map_err(|reason| match reason {
-        NotWanted::TypeMissing => Problem::EventTypeMissing,
-        NotWanted::TypeNotWanted => Problem::EventTypeNotWanted,
-    })?;
+    subscription.check_wanted(event_type.as_ref())?;
     Ok(Judged { event_type, payload, idempotency_key })
 }
 
