@@ -226,7 +226,8 @@ CREATE TABLE public.events (
     id uuid NOT NULL,
     event_type text,
     payload bytea NOT NULL,
-    accepted_at timestamp with time zone DEFAULT now() NOT NULL
+    accepted_at timestamp with time zone DEFAULT now() NOT NULL,
+    fan_out boolean
 )
 PARTITION BY RANGE (id);
 CREATE FUNCTION public.owed_events(from_id uuid, below_id uuid) RETURNS SETOF public.events
@@ -268,6 +269,29 @@ CREATE FUNCTION public.owed_events(from_id uuid, below_id uuid) RETURNS SETOF pu
             and x.id < owed_events.below_id
         limit 1
     ) as e
+$$;
+CREATE FUNCTION public.raise_subscriptions_version() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    if tg_op = 'INSERT' then
+        update tenants as t
+        set subscriptions_version = later_version(t.subscriptions_version)
+        where t.id in (select n.tenant_id from new_rows as n);
+    else
+        update tenants as t
+        set subscriptions_version = later_version(t.subscriptions_version)
+        where t.id in (
+            select n.tenant_id
+            from new_rows as n
+            inner join old_rows as o
+                on o.tenant_id = n.tenant_id
+                and o.id = n.id
+            where n.version <> o.version
+        );
+    end if;
+    return null;
+end
 $$;
 CREATE FUNCTION public.readable(bytes bytea) RETURNS text
     LANGUAGE plpgsql IMMUTABLE STRICT
@@ -389,6 +413,7 @@ CREATE TABLE public.deliveries (
     free_attempts smallint DEFAULT 0 NOT NULL,
     held_for text,
     ordering_key text,
+    expires_at timestamp with time zone,
     "position" bigint,
     CONSTRAINT deliveries_attempts_counted CHECK (((free_attempts >= 0) AND (free_attempts <= attempts))),
     CONSTRAINT deliveries_held_is_not_leased CHECK (((held_for IS NULL) OR (lease IS NULL))),
@@ -575,7 +600,9 @@ CREATE TABLE public.tenants (
     id uuid NOT NULL,
     name text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT tenants_name_length CHECK (((char_length(name) >= 1) AND (char_length(name) <= 100)))
+    subscriptions_version bigint DEFAULT 1 NOT NULL,
+    CONSTRAINT tenants_name_length CHECK (((char_length(name) >= 1) AND (char_length(name) <= 100))),
+    CONSTRAINT tenants_subscriptions_version_positive CHECK ((subscriptions_version > 0))
 );
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
@@ -602,12 +629,15 @@ ALTER TABLE ONLY public.undelivered
 CREATE INDEX api_keys_tenant ON public.api_keys USING btree (tenant_id, id);
 CREATE INDEX attempts_event ON ONLY public.attempts USING btree (event_id, subscription_id);
 CREATE INDEX deliveries_due ON public.deliveries USING btree (next_attempt_at) WHERE (next_attempt_at < 'infinity'::timestamp with time zone);
+CREATE INDEX deliveries_expiring ON public.deliveries USING btree (expires_at) WHERE ((expires_at IS NOT NULL) AND (next_attempt_at = 'infinity'::timestamp with time zone));
 CREATE INDEX deliveries_held ON public.deliveries USING btree (subscription_id, held_for, event_id) WHERE (next_attempt_at = 'infinity'::timestamp with time zone);
 CREATE INDEX deliveries_ordered ON public.deliveries USING btree (subscription_id, ordering_key, "position") WHERE (ordering_key IS NOT NULL);
 CREATE INDEX idempotency_keys_event ON public.idempotency_keys USING btree (event_id);
 CREATE INDEX subscriptions_deleted ON public.subscriptions USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
 CREATE UNIQUE INDEX subscriptions_external_id ON public.subscriptions USING btree (tenant_id, external_id) WHERE ((external_id IS NOT NULL) AND (deleted_at IS NULL));
 CREATE INDEX undelivered_event ON public.undelivered USING btree (event_id);
+CREATE TRIGGER subscriptions_changed AFTER UPDATE ON public.subscriptions REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.raise_subscriptions_version();
+CREATE TRIGGER subscriptions_written AFTER INSERT ON public.subscriptions REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.raise_subscriptions_version();
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_tenant_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 ALTER TABLE ONLY public.subscriptions

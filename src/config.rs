@@ -131,6 +131,9 @@ pub struct Settings {
     /// Largest payload, in bytes [default: 1048576]
     #[arg(long, env = "POSTRIDER_MAX_PAYLOAD_BYTES", value_name = "POSTRIDER_MAX_PAYLOAD_BYTES", global = true)]
     pub max_payload_bytes: Option<usize>,
+    /// Largest body of POST /events/batch, in bytes [default: 8388608]
+    #[arg(long, env = "POSTRIDER_MAX_BATCH_BYTES", value_name = "POSTRIDER_MAX_BATCH_BYTES", global = true)]
+    pub max_batch_bytes: Option<usize>,
     /// Networks that may be dialled though they are not public, as CIDRs [default: none; loopback in dev]
     #[arg(long, env = "POSTRIDER_ALLOW_TARGETS", value_name = "POSTRIDER_ALLOW_TARGETS", global = true)]
     pub allow_targets: Option<Networks>,
@@ -281,6 +284,8 @@ pub struct Config {
     pub log_retention: Duration,
     /// Largest payload, in bytes.
     pub max_payload_bytes: usize,
+    /// Most bytes of a batch of events.
+    pub max_batch_bytes: usize,
     /// What may be a target.
     pub targets: TargetPolicy,
     /// How long a stopping process answers as before.
@@ -337,6 +342,8 @@ impl Settings {
         rule(LIFETIME_RANGE.contains(&delivery_lifetime), "POSTRIDER_DELIVERY_LIFETIME", "must be from 1s to 365d")?;
         let max_payload_bytes = self.max_payload_bytes.unwrap_or(1_048_576);
         rule((2..=64 << 20).contains(&max_payload_bytes), "POSTRIDER_MAX_PAYLOAD_BYTES", "must be from 2 to 67108864")?;
+        let max_batch_bytes = self.max_batch_bytes.unwrap_or(8 << 20);
+        rule((2..=64 << 20).contains(&max_batch_bytes), "POSTRIDER_MAX_BATCH_BYTES", "must be from 2 to 67108864")?;
         Ok(Config {
             database: self.database()?,
             redis_url: self.redis_url()?,
@@ -352,6 +359,7 @@ impl Settings {
             payload_retention: retention("POSTRIDER_PAYLOAD_RETENTION", self.payload_retention)?,
             log_retention: retention("POSTRIDER_LOG_RETENTION", self.log_retention)?,
             max_payload_bytes,
+            max_batch_bytes,
             targets: self.targets(development),
             shutdown_notice,
             shutdown_grace,

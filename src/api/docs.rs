@@ -14,6 +14,7 @@ use poem_openapi::registry::{MetaApi, Registry};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 use serde_json::Value;
 
+use super::events::EventsApi;
 use super::ingest::IngestApi;
 use super::logs::LogsApi;
 use super::signatures::SignaturesApi;
@@ -29,8 +30,10 @@ pub(super) enum Resource {
     Subscriptions,
     /// What a signed request looks like.
     Signatures,
-    /// Where events come in.
+    /// Where events for one subscription come in.
     Ingest,
+    /// Events for all who want them.
+    Events,
     /// What became of an event.
     Status,
     /// Every attempt that was made.
@@ -38,7 +41,7 @@ pub(super) enum Resource {
 }
 
 /// Every resource, in the order of the document.
-pub(super) type Resources = (SubscriptionsApi, SignaturesApi, IngestApi, StatusApi, LogsApi);
+pub(super) type Resources = (SubscriptionsApi, SignaturesApi, IngestApi, EventsApi, StatusApi, LogsApi);
 
 /// Paths of the document and its pages.
 pub(super) const PAGES: [&str; 4] = ["/", "/docs", "/redoc", "/openapi.json"];
@@ -126,6 +129,10 @@ mod tests {
         let document: Value = serde_json::from_str(&openapi_document()).unwrap();
         let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
         let expected = [
+            "/events",
+            "/events/batch",
+            "/events/{webhook_id}",
+            "/events/{webhook_id}/deliveries",
             "/ingest/{subscription_id}",
             "/status/logs/{subscription_id}",
             "/status/{webhook_id}",
@@ -153,7 +160,7 @@ mod tests {
         for operation in operations {
             assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{operation}");
         }
-        assert_eq!(document["tags"].as_array().map(Vec::len), Some(5));
+        assert_eq!(document["tags"].as_array().map(Vec::len), Some(6));
     }
 
     #[test]

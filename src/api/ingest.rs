@@ -22,13 +22,15 @@ use super::docs::Resource;
 use super::payload::{Answer, AnyDocument, Unread};
 use super::problem::Problem;
 use super::text::IdText;
+use crate::domain::audience::Audience;
 use crate::domain::event_type::EventType;
 use crate::domain::id::SubscriptionId;
-use crate::domain::idempotency::IdempotencyKey;
+use crate::domain::idempotency::{Fingerprint, IdempotencyKey};
 use crate::domain::ordering::OrderingKey;
 use crate::domain::payload::Payload;
 use crate::domain::signature::InvalidSignature;
-use crate::domain::subscription::{NotWanted, Subscription};
+use crate::domain::subscription::Subscription;
+use crate::domain::timing::Timing;
 use crate::intake::{Accepted, Refusal, Submission};
 
 mod headers;
@@ -100,7 +102,7 @@ impl IngestApi {
         Ok(Answer::Value(IngestAnswer {
             message: "webhook accepted",
             webhook_id: IdText(accepted.event.uuid()),
-            duplicate: accepted.duplicate,
+            duplicate: accepted.is_duplicate(),
         }))
     }
 }
@@ -164,21 +166,23 @@ impl IngestApi {
                 }
                 judged => judged?,
             };
+            let print = || {
+                let (event_type, ordering_key) = (judged.event_type.as_ref(), judged.ordering_key.as_ref());
+                Fingerprint::of_ingest(id, event_type, judged.payload.bytes(), ordering_key)
+            };
+            let key = judged.idempotency_key.map(|key| (key, print()));
             let submission = Submission {
-                subscription: Arc::clone(&seen.subscription),
+                audience: Audience::one(&seen.subscription),
                 event_type: judged.event_type,
                 payload: judged.payload,
-                idempotency_key: judged.idempotency_key,
+                timing: Timing::default(),
                 ordering_key: judged.ordering_key,
+                key,
             };
             match self.0.intake.accept(submission).await {
                 Ok(accepted) => return Ok(accepted),
-                Err(Refusal::SubscriptionChanged) => seen = self.see_fresh(arrived.caller, id).await?,
-                Err(Refusal::KeyReused) => return Err(Problem::IdempotencyKeyReused),
-                Err(Refusal::Unavailable(reason)) => {
-                    tracing::debug!(reason, "events cannot be accepted now");
-                    return Err(Problem::Unavailable);
-                }
+                Err(Refusal::Changed) => seen = self.see_fresh(arrived.caller, id).await?,
+                Err(refusal) => return Err(refusal.into()),
             }
         }
         Err(Problem::Unavailable)
@@ -235,10 +239,7 @@ fn judge(subscription: &Subscription, arrived: &Arrived<'_>) -> Result<Judged, P
     let event_type = arrived.headers.event_type()?;
     let idempotency_key = arrived.headers.idempotency_key()?;
     let ordering_key = arrived.headers.ordering_key()?;
-    subscription.check_wanted(event_type.as_ref()).map_err(|reason| match reason {
-        NotWanted::TypeMissing => Problem::EventTypeMissing,
-        NotWanted::TypeNotWanted => Problem::EventTypeNotWanted,
-    })?;
+    subscription.check_wanted(event_type.as_ref())?;
     Ok(Judged { event_type, payload, idempotency_key, ordering_key })
 }
 

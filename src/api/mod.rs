@@ -9,6 +9,7 @@ mod auth;
 mod body;
 mod courtesy;
 mod docs;
+mod events;
 mod head_limit;
 mod ingest;
 mod key_uses;
@@ -29,6 +30,7 @@ pub use docs::openapi_document;
 pub use server::{Stopping, serve};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use poem::Response;
 use poem::endpoint::Endpoint;
@@ -50,6 +52,10 @@ pub struct ApiSettings {
     pub auth_required: bool,
     /// Most bytes of an event's payload.
     pub max_payload_bytes: usize,
+    /// Most bytes of a batch of events.
+    pub max_batch_bytes: usize,
+    /// How long a delivery lives, and how far ahead it may be asked for.
+    pub delivery_lifetime: Duration,
     /// What may be a target.
     pub targets: Arc<TargetPolicy>,
     /// Where the service is reached from outside, without slash at the end; for examples.

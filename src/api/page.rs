@@ -19,6 +19,8 @@ pub(super) enum List {
     Subscriptions = 1,
     /// Attempts of a subscription.
     Attempts = 2,
+    /// Deliveries of an event, by the id of their subscription.
+    EventDeliveries = 3,
 }
 
 impl List {
@@ -26,6 +28,7 @@ impl List {
     pub(super) fn cursor_pattern(self) -> &'static str {
         match self {
             Self::Subscriptions => "^A[Q-Za-f][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$",
+            Self::EventDeliveries => "^A[w-z0-9_-][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$",
             Self::Attempts => "^A[g-v][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$",
         }
     }

@@ -10,7 +10,7 @@ use poem::http::StatusCode;
 use poem::{Body, IntoResponse, Request, RequestBody, Response};
 use poem_openapi::error::{ParseParamError, ParsePathError};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaResponse, MetaResponses, MetaSchemaRef, Registry};
-use poem_openapi::types::Type;
+use poem_openapi::types::{ParseFromJSON, ParseResult, ToJSON, Type};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions};
 use serde::Serialize;
 
@@ -200,6 +200,7 @@ impl ApiResponse for Problem {
 }
 
 /// Any JSON object or array, where only the bytes count.
+#[derive(Debug)]
 pub(super) struct AnyDocument;
 
 impl Type for AnyDocument {
@@ -228,5 +229,18 @@ impl Type for AnyDocument {
 
     fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
         Box::new(std::iter::once(self))
+    }
+}
+
+/// The framework asks it of a field of a request; nobody reads one with it.
+impl ParseFromJSON for AnyDocument {
+    fn parse_from_json(_value: Option<serde_json::Value>) -> ParseResult<Self> {
+        Ok(Self)
+    }
+}
+
+impl ToJSON for AnyDocument {
+    fn to_json(&self) -> Option<serde_json::Value> {
+        None
     }
 }

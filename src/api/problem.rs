@@ -6,10 +6,14 @@ use poem::http::{HeaderValue, StatusCode, header};
 use poem::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::domain::audience::MAX_RECIPIENTS;
 use crate::domain::payload::InvalidPayload;
 use crate::domain::signature::InvalidSignature;
-use crate::store::StoreError;
-use crate::subscriptions::RotateError;
+
+mod document;
+mod reasons;
+
+pub(in crate::api) use document::ProblemDocument;
 
 /// Media type of every problem.
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
@@ -76,6 +80,8 @@ pub(super) enum Problem {
     EventTypeMissing,
     /// The subscription's filter does not name this type.
     EventTypeNotWanted,
+    /// More subscriptions want the event than one event may go to.
+    TooManyRecipients,
     /// The id in the path is not an id; the path names it.
     InvalidId,
     /// Fields or parameters break rules.
@@ -124,6 +130,7 @@ impl Problem {
             Self::EventTypeNotWanted => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "event_type_not_wanted", "Event type not wanted")
             }
+            Self::TooManyRecipients => (StatusCode::UNPROCESSABLE_ENTITY, "too_many_recipients", "Too many recipients"),
             Self::InvalidId | Self::Invalid(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", "Validation failed")
             }
@@ -162,6 +169,9 @@ impl Problem {
             Self::PayloadInvalid(reason) => return reason.to_string(),
             Self::EventTypeMissing => "the subscription filters by event type, so X-Event-Type is required",
             Self::EventTypeNotWanted => "the subscription's event_types do not name this event type",
+            Self::TooManyRecipients => {
+                return format!("more than {MAX_RECIPIENTS} subscriptions want this event; nothing was stored");
+            }
             Self::InvalidId | Self::Invalid(_) => "one or more values break a rule; errors names each",
             Self::HeadersTooLarge => "the header fields must be at most 100, and 64 KiB in all",
             Self::Internal => "the failure is logged under this request_id",
@@ -182,20 +192,30 @@ impl Problem {
         }
     }
 
-    /// The answer, with headers that belong to the problem.
-    pub(super) fn render(&self, request_id: &str, path_parameter: &str) -> Response {
+    /// The status that it answers with.
+    pub(super) fn status(&self) -> StatusCode {
+        self.kind().0
+    }
+
+    /// What the answer says.
+    pub(super) fn document(&self, request_id: &str, path_parameter: &str) -> ProblemDocument {
         let (status, code, title) = self.kind();
-        let body = Body {
+        ProblemDocument {
             kind: format!("{TYPE_PREFIX}{}", code.replace('_', "-")),
             title,
             status: status.as_u16(),
             detail: self.detail(),
             code,
-            request_id,
+            request_id: request_id.to_owned(),
             errors: self.errors(path_parameter),
-        };
-        let text = serde_json::to_string(&body).expect("a problem is plain text and numbers");
-        let mut response = Response::builder().status(status).content_type(PROBLEM_JSON).body(text);
+        }
+    }
+
+    /// The answer, with headers that belong to the problem.
+    pub(super) fn render(&self, request_id: &str, path_parameter: &str) -> Response {
+        let text = serde_json::to_string(&self.document(request_id, path_parameter))
+            .expect("a problem is plain text and numbers");
+        let mut response = Response::builder().status(self.status()).content_type(PROBLEM_JSON).body(text);
         let headers = response.headers_mut();
         match self {
             Self::Unauthenticated | Self::SignatureInvalid(_) => {
@@ -214,41 +234,6 @@ impl Problem {
             _ => {}
         }
         response
-    }
-}
-
-#[derive(Serialize)]
-struct Body<'a> {
-    #[serde(rename = "type")]
-    kind: String,
-    title: &'a str,
-    status: u16,
-    detail: String,
-    code: &'a str,
-    request_id: &'a str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<FieldError>,
-}
-
-/// Logged here, once, under the request's span; nothing of it leaves.
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        if error.is_unavailable() {
-            tracing::warn!(%error, "the database is not available to a request");
-            return Self::Unavailable;
-        }
-        tracing::error!(error = &error as &dyn std::error::Error, "a request failed");
-        Self::Internal
-    }
-}
-
-impl From<RotateError> for Problem {
-    fn from(error: RotateError) -> Self {
-        match error {
-            RotateError::Same => Self::SecretUnchanged,
-            RotateError::TooMany => Self::TooManySecrets,
-            RotateError::Store(error) => error.into(),
-        }
     }
 }
 

@@ -7,6 +7,10 @@ use uuid::Uuid;
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_LENGTH: usize = 64;
 
+/// The id of a request, for those who answer it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RequestId(pub(super) String);
+
 /// The caller's own id where it is harmless, else a fresh one. Anything longer or stranger
 /// would let strangers write into the log.
 pub(super) fn request_id(headers: &HeaderMap) -> String {

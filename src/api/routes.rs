@@ -20,10 +20,11 @@ use tracing::Instrument as _;
 use super::auth::{Caller, Keys};
 use super::courtesy::Courteous;
 use super::docs;
+use super::events::EventsApi;
 use super::ingest::{IngestApi, IngestHeaders};
 use super::logs::LogsApi;
 use super::problem::{INVALID_PARAMETER, Problem};
-use super::request_id::{X_REQUEST_ID, request_id};
+use super::request_id::{RequestId, X_REQUEST_ID, request_id};
 use super::signatures::SignaturesApi;
 use super::status::StatusApi;
 use super::subscriptions::SubscriptionsApi;
@@ -67,6 +68,7 @@ impl Routes {
             SubscriptionsApi(Arc::clone(&api)),
             SignaturesApi(Arc::clone(&api)),
             IngestApi(Arc::clone(&api)),
+            EventsApi(Arc::clone(&api)),
             StatusApi(Arc::clone(&api)),
             LogsApi(Arc::clone(&api)),
         );
@@ -88,9 +90,10 @@ impl Routes {
         self.keys.write_uses(shutdown).await;
     }
 
-    async fn answer(&self, request: Request) -> Response {
+    async fn answer(&self, mut request: Request) -> Response {
         let began = Instant::now();
         let request_id = request_id(request.headers());
+        request.extensions_mut().insert(RequestId(request_id.clone()));
         let path = request.uri().path();
         let span = tracing::info_span!(
             "request",

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
-use poem_openapi::types::{ParseError, ParseFromParameter, ParseResult, ToJSON, Type};
+use poem_openapi::types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type};
 use serde::{Serialize, Serializer};
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
@@ -69,6 +69,14 @@ macro_rules! travels_as_text {
 
             fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
                 Box::new(std::iter::once(self))
+            }
+        }
+
+        /// The framework asks it of every field of a request.
+        impl ParseFromJSON for $type {
+            fn parse_from_json(value: Option<serde_json::Value>) -> ParseResult<Self> {
+                let text = value.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
+                Self::parse_from_parameter(text)
             }
         }
 

@@ -11,6 +11,7 @@ pub mod listen;
 pub mod migrate;
 mod ops;
 mod replica;
+mod sockets;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -7,11 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
 use super::ops::Ops;
+use super::sockets::{listen, raise_descriptor_limit};
 use crate::api::{self, Api, ApiSettings, Stopping as ApiStopping};
 use crate::config::{AuthMode, Config};
 use crate::domain::handoff::{Handoff, HandoffReceiver};
@@ -29,10 +30,6 @@ const API_DRAIN: Duration = Duration::from_secs(5);
 /// How long a start waits for a database that is not there yet.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 const START_PAUSE: Duration = Duration::from_millis(500);
-/// Connections that the system keeps until they are accepted, or as many as it allows
-/// (`net.core.somaxconn`). Those beyond wait, or are reset without an answer.
-const BACKLOG: u32 = 4_096;
-
 /// Which halves a process has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Halves {
@@ -223,6 +220,8 @@ impl Base {
             settings: ApiSettings {
                 auth_required: config.auth == AuthMode::Keys,
                 max_payload_bytes: config.max_payload_bytes,
+                max_batch_bytes: config.max_batch_bytes,
+                delivery_lifetime: config.delivery_lifetime,
                 targets: Arc::new(config.targets.clone()),
                 public_url: format!("http://localhost:{}", config.listen.port()),
             },
@@ -274,26 +273,5 @@ async fn migrate_patiently(store: &Store, policy: SchemaPolicy) -> Result<(), Fa
             }
             Err(error) => return Err(error.into()),
         }
-    }
-}
-
-fn listen(address: std::net::SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
-    let bound = socket.and_then(|socket| {
-        // As the usual bind does, so that a restart need not wait for old connections.
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    });
-    bound.map_err(|error| Failure::new(format!("{setting}: cannot listen on {address}: {error}")))
-}
-
-/// Connections to many receivers need many descriptors; the soft limit is often 1,024.
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if setrlimit(Resource::Nofile, limit).is_err() {
-        tracing::debug!("the limit of open descriptors stays as it is");
     }
 }

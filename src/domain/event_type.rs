@@ -82,6 +82,15 @@ impl FromStr for EventTypePattern {
     }
 }
 
+/// Why a filter does not take an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotWanted {
+    /// It names types, and the event has none.
+    TypeMissing,
+    /// It does not name this type.
+    TypeNotWanted,
+}
+
 /// The choice of a subscription; empty means all, with a type or without.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EventTypeFilter(Vec<EventTypePattern>);
@@ -106,6 +115,19 @@ impl EventTypeFilter {
     /// Whether an event of this type is wanted.
     pub fn wants(&self, event_type: &EventType) -> bool {
         self.wants_all() || self.0.iter().any(|pattern| pattern.matches(event_type))
+    }
+
+    /// Whether an event of this type, or of none, is wanted.
+    ///
+    /// # Errors
+    /// [`NotWanted`] says why not.
+    pub fn check(&self, event_type: Option<&EventType>) -> Result<(), NotWanted> {
+        match event_type {
+            None if self.wants_all() => Ok(()),
+            None => Err(NotWanted::TypeMissing),
+            Some(name) if self.wants(name) => Ok(()),
+            Some(_) => Err(NotWanted::TypeNotWanted),
+        }
     }
 
     /// The patterns in the order given.

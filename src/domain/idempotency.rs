@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use ring::digest::{Context, SHA256};
 
+use time::OffsetDateTime;
+
 use super::event_type::EventType;
 use super::id::SubscriptionId;
 use super::ordering::OrderingKey;
@@ -50,17 +52,38 @@ impl Fingerprint {
         body: &[u8],
         ordering_key: Option<&OrderingKey>,
     ) -> Self {
+        let id = subscription.uuid();
+        let parts = [b"ingest".as_slice(), id.as_bytes(), text_of(event_type), body];
+        Self::of(parts.into_iter().chain(ordering_key.map(|key| key.as_str().as_bytes())))
+    }
+
+    /// The fingerprint of an event that is published: the subscription it is addressed to, if
+    /// it is, its type, its times as they were asked for, its payload, and its ordering key.
+    pub fn of_publish(
+        address: Option<SubscriptionId>,
+        event_type: Option<&EventType>,
+        [deliver_at, expires_at]: [Option<OffsetDateTime>; 2],
+        payload: &[u8],
+        ordering_key: Option<&OrderingKey>,
+    ) -> Self {
+        let address = address.map(SubscriptionId::uuid);
+        let nanos = |at: Option<OffsetDateTime>| at.map(|at| at.unix_timestamp_nanos().to_be_bytes());
+        let (deliver_at, expires_at) = (nanos(deliver_at), nanos(expires_at));
+        let parts = [
+            b"publish".as_slice(),
+            address.as_ref().map_or(b"", |id| id.as_bytes()),
+            text_of(event_type),
+            deliver_at.as_ref().map_or(b"", |at| at),
+            expires_at.as_ref().map_or(b"", |at| at),
+            payload,
+        ];
+        Self::of(parts.into_iter().chain(ordering_key.map(|key| key.as_str().as_bytes())))
+    }
+
+    /// Each part is preceded by its length, so no two different requests read alike.
+    fn of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut context = Context::new(&SHA256);
-        // Each part is preceded by its length, so no two different requests read alike.
-        for part in [
-            b"ingest".as_slice(),
-            subscription.uuid().as_bytes(),
-            event_type.map_or(b"", |name| name.as_str().as_bytes()),
-            body,
-        ]
-        .into_iter()
-        .chain(ordering_key.map(|key| key.as_str().as_bytes()))
-        {
+        for part in parts {
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part);
         }
@@ -73,6 +96,10 @@ impl Fingerprint {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+}
+
+fn text_of(event_type: Option<&EventType>) -> &[u8] {
+    event_type.map_or(b"", |name| name.as_str().as_bytes())
 }
 
 #[cfg(test)]
@@ -101,5 +128,23 @@ mod tests {
         assert_ne!(base, Fingerprint::of_ingest(one, Some(&name), b"{ }", None));
         assert_ne!(base, keyed);
         assert_ne!(keyed, Fingerprint::of_ingest(one, Some(&name), b"{}", Some(&other)));
+    }
+    #[test]
+    fn each_part_of_a_publication_counts() {
+        let one = SubscriptionId::from(Uuid::from_u128(1));
+        let name: EventType = "a.b".parse().unwrap();
+        let at = Some(OffsetDateTime::UNIX_EPOCH);
+        let all = [
+            Fingerprint::of_publish(None, None, [None, None], b"{}", None),
+            Fingerprint::of_publish(Some(one), None, [None, None], b"{}", None),
+            Fingerprint::of_publish(None, Some(&name), [None, None], b"{}", None),
+            Fingerprint::of_publish(None, None, [at, None], b"{}", None),
+            Fingerprint::of_publish(None, None, [None, at], b"{}", None),
+            Fingerprint::of_publish(None, None, [None, None], b"{ }", None),
+            Fingerprint::of_ingest(one, None, b"{}", None),
+        ];
+        for (index, print) in all.iter().enumerate() {
+            assert!(all.iter().skip(index + 1).all(|other| other != print), "{index}");
+        }
     }
 }

@@ -7,6 +7,7 @@
 pub mod address;
 pub mod api_key;
 pub mod attempt;
+pub mod audience;
 pub mod backoff;
 pub mod delivery;
 pub mod duration;
@@ -29,3 +30,4 @@ pub mod signature;
 pub mod slots;
 pub mod subscription;
 pub mod target;
+pub mod timing;

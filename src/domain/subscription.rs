@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use super::event_type::{EventType, EventTypeFilter};
+use super::event_type::{EventType, EventTypeFilter, NotWanted};
 use super::id::{SubscriptionId, TenantId};
 use super::policy::Policy;
 use super::rotation::Secrets;
@@ -51,26 +51,12 @@ pub struct Destination {
     pub secrets: Secrets,
 }
 
-/// Why a subscription does not take an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotWanted {
-    /// It filters by type, and the event has none.
-    TypeMissing,
-    /// Its filter does not name this type.
-    TypeNotWanted,
-}
-
 impl Subscription {
     /// Whether an event of this type, or of none, is wanted.
     ///
     /// # Errors
     /// [`NotWanted`] says why not.
     pub fn check_wanted(&self, event_type: Option<&EventType>) -> Result<(), NotWanted> {
-        match event_type {
-            None if self.event_types.wants_all() => Ok(()),
-            None => Err(NotWanted::TypeMissing),
-            Some(name) if self.event_types.wants(name) => Ok(()),
-            Some(_) => Err(NotWanted::TypeNotWanted),
-        }
+        self.event_types.check(event_type)
     }
 }

@@ -1,7 +1,7 @@
 //! Accepting events: who wants them, write them down, wake the workers.
 //!
-//! Knows nothing of HTTP. A caller has already checked the payload, the signature and the
-//! filter on a copy of the subscription; the accepting statement joins the row itself and
+//! Knows nothing of HTTP. A caller has already checked payload and signature, and chosen the
+//! audience on copies of subscriptions; the accepting statement joins the rows themselves and
 //! has the last word, so a copy that is out of date is found out and never acted on.
 //! Requests that arrive while a statement runs share the next one (group commit), and each
 //! is answered only after its own commit.
@@ -15,14 +15,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 
+use crate::domain::audience::Audience;
 use crate::domain::event_type::EventType;
 use crate::domain::handoff::Handoff;
 use crate::domain::id::EventId;
-use crate::domain::idempotency::IdempotencyKey;
+use crate::domain::idempotency::{Fingerprint, IdempotencyKey};
 use crate::domain::ordering::OrderingKey;
 use crate::domain::payload::Payload;
-use crate::domain::subscription::Subscription;
+use crate::domain::timing::Timing;
 use crate::store::{Clock, MAX_SKEW, Store};
 use crate::telemetry::Metrics;
 use writer::{Pending, Writer};
@@ -35,19 +37,21 @@ const ANSWER_LIMIT: Duration = Duration::from_millis(1_800);
 /// cost of an event is the cost of its statement divided by its batch.
 const WRITERS: usize = 1;
 
-/// An event on its way in, addressed to one subscription.
+/// An event on its way in, with those it is for.
 #[derive(Debug, Clone)]
 pub struct Submission {
-    /// The subscription it was checked against; its tenant owns the event.
-    pub subscription: Arc<Subscription>,
+    /// Whom it is for, as checked on copies; their tenant owns the event.
+    pub audience: Audience,
     /// What kind it is.
     pub event_type: Option<EventType>,
     /// The bytes.
     pub payload: Payload,
-    /// The producer's promise that a repeated request is the same one.
-    pub idempotency_key: Option<IdempotencyKey>,
-    /// What keeps it in order with others, where the subscription is ordered.
+    /// When it is delivered, at the earliest and at the latest.
+    pub timing: Timing,
+    /// What keeps it in order with others, where a subscription is ordered.
     pub ordering_key: Option<OrderingKey>,
+    /// The producer's promise that a repeated request is the same one, and what the request is.
+    pub key: Option<(IdempotencyKey, Fingerprint)>,
 }
 
 /// The event is committed.
@@ -55,16 +59,24 @@ pub struct Submission {
 pub struct Accepted {
     /// Its id.
     pub event: EventId,
+    /// How many deliveries it made; `None` where an earlier request with the same idempotency
+    /// key had committed it.
+    pub deliveries: Option<usize>,
+}
+
+impl Accepted {
     /// Whether an earlier request with the same idempotency key had committed it.
-    pub duplicate: bool,
+    pub fn is_duplicate(&self) -> bool {
+        self.deliveries.is_none()
+    }
 }
 
 /// Why an event is not accepted; nothing of it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The copy of the subscription is out of date: read it again, check again, try again.
-    #[error("the subscription has changed")]
-    SubscriptionChanged,
+    /// What the audience was decided on is out of date: read it again, decide again, try again.
+    #[error("a subscription has changed")]
+    Changed,
     /// The key was used before for another request.
     #[error("the idempotency key was used for another request")]
     KeyReused,
@@ -116,17 +128,53 @@ impl Intake {
     /// [`Refusal`] says why not. After `Unavailable` the commit may have happened all the
     /// same; an idempotency key makes the repetition safe.
     pub async fn accept(&self, submission: Submission) -> Result<Accepted, Refusal> {
-        if self.clock.skew() > MAX_SKEW {
-            return Err(Refusal::Unavailable("this machine's clock is too far from the database's".to_owned()));
-        }
+        self.check_clock()?;
         let (answer, answered) = oneshot::channel();
         self.queue
             .try_send(Pending { submission, answer })
             .map_err(|_| Refusal::Unavailable("too many events wait already".to_owned()))?;
-        match tokio::time::timeout(ANSWER_LIMIT, answered).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(Refusal::Unavailable("this process is stopping".to_owned())),
-            Err(_) => Err(Refusal::Unavailable("the database did not answer in time".to_owned())),
+        answer_of(answered, Instant::now() + ANSWER_LIMIT).await
+    }
+
+    /// The same for many events, which wait for room in the queue until `deadline` instead of
+    /// being refused: a crowd that comes in one request is no sign of overload. Answers each in
+    /// its place.
+    pub async fn accept_many(&self, submissions: Vec<Submission>, deadline: Instant) -> Vec<Result<Accepted, Refusal>> {
+        let mut answers = Vec::with_capacity(submissions.len());
+        for submission in submissions {
+            let (answer, answered) = oneshot::channel();
+            let sending = self.queue.send(Pending { submission, answer });
+            answers.push(match (self.check_clock(), timeout_at(deadline, sending).await) {
+                (Err(refusal), _) => Err(refusal),
+                (Ok(()), Ok(Ok(()))) => Ok(answered),
+                (Ok(()), _) => Err(Refusal::Unavailable("too many events wait already".to_owned())),
+            });
         }
+        let mut settled = Vec::with_capacity(answers.len());
+        for answered in answers {
+            settled.push(match answered {
+                Ok(answered) => answer_of(answered, deadline).await,
+                Err(refusal) => Err(refusal),
+            });
+        }
+        settled
+    }
+
+    fn check_clock(&self) -> Result<(), Refusal> {
+        if self.clock.skew() > MAX_SKEW {
+            return Err(Refusal::Unavailable("this machine's clock is too far from the database's".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+async fn answer_of(
+    answered: oneshot::Receiver<Result<Accepted, Refusal>>,
+    deadline: Instant,
+) -> Result<Accepted, Refusal> {
+    match timeout_at(deadline, answered).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(Refusal::Unavailable("this process is stopping".to_owned())),
+        Err(_) => Err(Refusal::Unavailable("the database did not answer in time".to_owned())),
     }
 }

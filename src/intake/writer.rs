@@ -9,19 +9,24 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use uuid::Uuid;
 
 use super::{Accepted, IntakeParts, Refusal, Submission};
+use crate::domain::audience::Recipient;
 use crate::domain::delivery::{DeliveryKey, Lease, Parcel};
 use crate::domain::event::Event;
 use crate::domain::handoff::HandedOver;
 use crate::domain::id::{EventId, LeaseToken};
-use crate::domain::idempotency::Fingerprint;
 use crate::domain::ordering::Line;
 use crate::domain::slots::Slot;
-use crate::store::{AcceptItem, AcceptVerdict, KeyOwner, StoreError};
+use crate::domain::subscription::Subscription;
+use crate::domain::timing::Timing;
+use crate::store::{AcceptItem, AcceptVerdict, KeyOwner, NewDelivery, StoreError};
 
 /// Most events in one statement.
 const MAX_BATCH: usize = 256;
 /// Payload bytes after which no further event joins a statement.
 const MAX_BATCH_BYTES: usize = 8 << 20;
+/// Deliveries after which no further event joins a statement: so many take about a tenth of a
+/// second, for which the events behind them wait.
+const MAX_BATCH_DELIVERIES: usize = 2_048;
 /// Times a statement is repeated after a deadlock or a missing partition.
 const REPEATS: usize = 3;
 
@@ -31,11 +36,12 @@ pub(super) struct Pending {
     pub(super) answer: oneshot::Sender<Result<Accepted, Refusal>>,
 }
 
-/// A request that has its event and, where the worker had one to spare, its slot.
+/// A request that has its event and, for each of its deliveries for which the worker had one
+/// to spare, a slot.
 struct Entry {
     pending: Pending,
     item: AcceptItem,
-    slot: Option<Slot>,
+    slots: Vec<Option<Slot>>,
 }
 
 pub(super) struct Writer {
@@ -64,27 +70,38 @@ impl Writer {
     }
 
     fn prepare(&self, pending: Pending) -> Entry {
-        let Submission { subscription, event_type, payload, idempotency_key, ordering_key } = &pending.submission;
-        let print =
-            || Fingerprint::of_ingest(subscription.id, event_type.as_ref(), payload.bytes(), ordering_key.as_ref());
-        let line = ordering_key.clone().filter(|_| subscription.policy.is_ordered);
+        let Submission { audience, event_type, payload, timing, ordering_key, key } = &pending.submission;
         // Whether it is the head of its line only the committed rows can tell.
-        let handoff = self.parts.handoff.as_ref().filter(|_| line.is_none());
-        let slot = handoff.and_then(|handoff| handoff.reserve(subscription.id));
+        let joins_line = |recipient: &Recipient| recipient.is_ordered && ordering_key.is_some();
+        let reserve = |recipient: &Recipient| self.reserve(recipient, timing).filter(|_| !joins_line(recipient));
+        let slots: Vec<Option<Slot>> = audience.recipients.iter().map(reserve).collect();
+        let delivery = |(recipient, slot): (&Recipient, &Option<Slot>)| NewDelivery {
+            subscription: recipient.id,
+            version: recipient.version,
+            leased: slot.is_some(),
+            is_ordered: recipient.is_ordered,
+        };
         let item = AcceptItem {
             event: Event {
                 id: EventId::at(self.parts.clock.now()),
-                tenant: subscription.tenant,
+                tenant: audience.tenant,
                 event_type: event_type.clone(),
                 payload: payload.clone(),
             },
-            key: idempotency_key.clone().map(|key| (key, print())),
-            subscription: subscription.id,
-            version: subscription.version,
-            leased: slot.is_some(),
-            ordering_key: line,
+            key: key.clone(),
+            list_version: audience.list_version,
+            timing: *timing,
+            ordering_key: ordering_key.clone(),
+            deliveries: audience.recipients.iter().zip(&slots).map(delivery).collect(),
         };
-        Entry { pending, item, slot }
+        Entry { pending, item, slots }
+    }
+
+    /// A slot for a delivery that can be sent from here at once.
+    fn reserve(&self, recipient: &Recipient, timing: &Timing) -> Option<Slot> {
+        let is_sendable = recipient.subscription.as_ref().is_some_and(|subscription| subscription.is_active);
+        let handoff = self.parts.handoff.as_ref().filter(|_| is_sendable && timing.deliver_at().is_none())?;
+        handoff.reserve(recipient.id)
     }
 
     /// Writes the entries, apart where one of them spoils the statement of all.
@@ -148,13 +165,12 @@ impl Writer {
             match verdicts.get(&entry.item.event.id) {
                 Some(AcceptVerdict::Accepted) => {
                     accepted += 1;
-                    let line = entry.item.line();
-                    left_due |= entry.slot.is_none() && line.is_none();
-                    lines.extend(line);
+                    lines.extend(entry.item.lines());
+                    left_due |= entry.slots.iter().any(Option::is_none) && entry.item.timing.deliver_at().is_none();
                     self.hand_over(entry, lease);
                 }
                 Some(AcceptVerdict::KeyTaken) => taken.push(entry),
-                Some(AcceptVerdict::Changed) | None => settle(entry.pending, Err(Refusal::SubscriptionChanged)),
+                Some(AcceptVerdict::Changed) | None => settle(entry.pending, Err(Refusal::Changed)),
             }
         }
         self.parts.metrics.accepted.inc_by(accepted);
@@ -182,26 +198,21 @@ impl Writer {
         )
     }
 
-    /// Answers a committed entry, and gives it to the worker if it was born leased.
+    /// Answers a committed entry, and gives those of its deliveries to the worker that were
+    /// born leased.
     fn hand_over(&self, entry: Entry, lease: Lease) {
-        let Entry { pending, item, slot } = entry;
-        let key = DeliveryKey { tenant: item.event.tenant, event: item.event.id, subscription: item.subscription };
-        if let (Some(slot), Some(handoff)) = (slot, &self.parts.handoff) {
-            let parcel = Parcel {
-                key,
-                lease,
-                attempt_number: 1,
-                free_attempts: 0,
-                event_type: item.event.event_type,
-                payload: item.event.payload.bytes().clone(),
-                subscription_version: item.version,
-                destination: Arc::clone(&pending.submission.subscription.destination),
-                ordering_key: None,
-                skip_after: None,
-            };
-            handoff.give(HandedOver { parcel, slot });
+        let Entry { pending, item, slots } = entry;
+        let recipients = &pending.submission.audience.recipients;
+        for (recipient, slot) in recipients.iter().zip(slots) {
+            if let (Some(slot), Some(handoff), Some(subscription)) =
+                (slot, &self.parts.handoff, &recipient.subscription)
+            {
+                let parcel = parcel(&item, subscription, lease);
+                handoff.give(HandedOver { parcel, slot });
+            }
         }
-        settle(pending, Ok(Accepted { event: key.event, duplicate: false }));
+        let deliveries = Some(recipients.len());
+        settle(pending, Ok(Accepted { event: item.event.id, deliveries }));
     }
 
     /// Answers entries whose key was taken: the same request gets the first one's event.
@@ -215,7 +226,7 @@ impl Writer {
         };
         for entry in entries {
             let answer = match owner_of(&entry.item, &owners) {
-                Some((owner, true)) => Ok(Accepted { event: owner.event, duplicate: true }),
+                Some((owner, true)) => Ok(Accepted { event: owner.event, deliveries: None }),
                 Some((_, false)) => Err(Refusal::KeyReused),
                 // Its event went out of retention in this very moment: the repetition is a first.
                 None => Err(Refusal::Unavailable("the idempotency key has just expired".to_owned())),
@@ -230,13 +241,32 @@ impl Writer {
 async fn gather(waiting: &mut mpsc::Receiver<Pending>) -> Vec<Pending> {
     let Some(first) = waiting.recv().await else { return Vec::new() };
     let mut bytes = first.submission.payload.bytes().len();
+    let mut deliveries = first.submission.audience.recipients.len();
     let mut batch = vec![first];
-    while batch.len() < MAX_BATCH && bytes < MAX_BATCH_BYTES {
+    while batch.len() < MAX_BATCH && bytes < MAX_BATCH_BYTES && deliveries < MAX_BATCH_DELIVERIES {
         let Ok(next) = waiting.try_recv() else { break };
         bytes += next.submission.payload.bytes().len();
+        deliveries += next.submission.audience.recipients.len();
         batch.push(next);
     }
     batch
+}
+
+/// The parcel of a delivery that was born leased.
+fn parcel(item: &AcceptItem, subscription: &Subscription, lease: Lease) -> Parcel {
+    let Event { id: event, tenant, event_type, payload } = &item.event;
+    Parcel {
+        key: DeliveryKey { tenant: *tenant, event: *event, subscription: subscription.id },
+        lease,
+        attempt_number: 1,
+        free_attempts: 0,
+        event_type: event_type.clone(),
+        payload: payload.bytes().clone(),
+        subscription_version: subscription.version,
+        destination: Arc::clone(&subscription.destination),
+        ordering_key: None,
+        skip_after: None,
+    }
 }
 
 /// The owner of an item's key, and whether it was accepted for the same request.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use tokio_postgres::types::Type;
+use uuid::Uuid;
 
 use super::connection::Param;
 use super::{Store, StoreError, sql};
@@ -10,32 +12,52 @@ use crate::domain::event::Event;
 use crate::domain::id::{EventId, LeaseToken, SubscriptionId, TenantId};
 use crate::domain::idempotency::{Fingerprint, IdempotencyKey};
 use crate::domain::ordering::{Line, OrderingKey};
+use crate::domain::timing::Timing;
 
 /// Most time an accepting statement may take: its clients wait for it.
 const ACCEPT_LIMIT: Duration = Duration::from_millis(1_200);
 
-/// One event to accept, with the one delivery it is addressed to.
+/// One event to accept, with the deliveries it makes.
 #[derive(Debug, Clone)]
 pub struct AcceptItem {
     /// The event.
     pub event: Event,
     /// Its idempotency key and what the request was, where it has one.
     pub key: Option<(IdempotencyKey, Fingerprint)>,
-    /// The subscription it is addressed to.
+    /// For an event to all who want it, the version of the tenant's list that it was matched
+    /// with; `None` for one that is addressed.
+    pub list_version: Option<i64>,
+    /// When it is delivered, at the earliest and at the latest.
+    pub timing: Timing,
+    /// What keeps it in order with others.
+    pub ordering_key: Option<OrderingKey>,
+    /// Its deliveries; an addressed event has one.
+    pub deliveries: Vec<NewDelivery>,
+}
+
+/// A delivery to be.
+#[derive(Debug, Clone, Copy)]
+pub struct NewDelivery {
+    /// The subscription it is for.
     pub subscription: SubscriptionId,
     /// The version of the subscription that the event was checked against.
     pub version: i64,
-    /// Whether the delivery is born leased to the token.
+    /// Whether it is born leased to the token.
     pub leased: bool,
-    /// The line that it joins, where the subscription is ordered; it is not born leased then.
-    pub ordering_key: Option<OrderingKey>,
+    /// Whether the subscription is ordered: with an ordering key it joins a line, and is not
+    /// born leased.
+    pub is_ordered: bool,
 }
 
 impl AcceptItem {
-    /// The line that its delivery joins, if it does.
-    pub fn line(&self) -> Option<Line> {
-        let key = self.ordering_key.clone()?;
-        Some(Line { subscription: self.subscription, key })
+    /// The lines that its deliveries join.
+    pub fn lines(&self) -> impl Iterator<Item = Line> {
+        let ordered = self.deliveries.iter().filter(|delivery| delivery.is_ordered);
+        let line = |(delivery, key): (&NewDelivery, &OrderingKey)| Line {
+            subscription: delivery.subscription,
+            key: key.clone(),
+        };
+        ordered.filter_map(|delivery| self.ordering_key.as_ref().map(|key| (delivery, key))).map(line)
     }
 }
 
@@ -46,7 +68,8 @@ pub enum AcceptVerdict {
     Accepted,
     /// Not written: the idempotency key stands for another event.
     KeyTaken,
-    /// Not written: the subscription has another version by now, or is not active.
+    /// Not written: a subscription it is for, or the list of all, has another version by now,
+    /// or the one it is addressed to is not active.
     Changed,
 }
 
@@ -83,32 +106,32 @@ impl Store {
         let keys: Vec<_> = items.iter().map(|item| item.key.as_ref().map(|(key, _)| key.as_str())).collect();
         let fingerprints: Vec<_> =
             items.iter().map(|item| item.key.as_ref().map(|(_, print)| print.as_bytes())).collect();
-        let subscriptions: Vec<_> = items.iter().map(|item| item.subscription.uuid()).collect();
-        let versions: Vec<_> = items.iter().map(|item| item.version).collect();
-        let leased: Vec<_> = items.iter().map(|item| item.leased).collect();
-        let lines: Vec<_> = items.iter().map(|item| item.ordering_key.as_ref().map(OrderingKey::as_str)).collect();
+        let list_versions: Vec<_> = items.iter().map(|item| item.list_version).collect();
+        let rows = DeliveryColumns::of(items);
         let (token, lease) = (token.uuid(), lease.as_secs_f64());
-        let params: [Param<'_>; 14] = [
+        let params: [Param<'_>; 18] = [
             (&ids, Type::UUID_ARRAY),
             (&tenants, Type::UUID_ARRAY),
             (&types, Type::TEXT_ARRAY),
             (&payloads, Type::BYTEA_ARRAY),
             (&keys, Type::TEXT_ARRAY),
             (&fingerprints, Type::BYTEA_ARRAY),
-            (&ids, Type::UUID_ARRAY),
-            (&tenants, Type::UUID_ARRAY),
-            (&subscriptions, Type::UUID_ARRAY),
-            (&versions, Type::INT8_ARRAY),
-            (&leased, Type::BOOL_ARRAY),
+            (&rows.events, Type::UUID_ARRAY),
+            (&rows.tenants, Type::UUID_ARRAY),
+            (&rows.subscriptions, Type::UUID_ARRAY),
+            (&rows.versions, Type::INT8_ARRAY),
+            (&rows.leased, Type::BOOL_ARRAY),
             (&token, Type::UUID),
             (&lease, Type::FLOAT8),
-            (&lines, Type::TEXT_ARRAY),
+            (&list_versions, Type::INT8_ARRAY),
+            (&rows.may_be_disabled, Type::BOOL_ARRAY),
+            (&rows.deliver_at, Type::TIMESTAMPTZ_ARRAY),
+            (&rows.expires_at, Type::TIMESTAMPTZ_ARRAY),
+            (&rows.ordering_keys, Type::TEXT_ARRAY),
         ];
         let rows = connection.query(&sql::ACCEPT, &params).await?;
         rows.iter()
-            .map(|row| {
-                Ok((EventId::from(row.try_get::<_, uuid::Uuid>("event_id")?), verdict(row.try_get("verdict")?)?))
-            })
+            .map(|row| Ok((EventId::from(row.try_get::<_, Uuid>("event_id")?), verdict(row.try_get("verdict")?)?)))
             .collect()
     }
 
@@ -124,13 +147,48 @@ impl Store {
         let rows = connection.query(&sql::FIND_KEYS, &params).await?;
         let owner = |row: &tokio_postgres::Row| {
             Ok(KeyOwner {
-                tenant: row.try_get::<_, uuid::Uuid>("tenant_id")?.into(),
+                tenant: row.try_get::<_, Uuid>("tenant_id")?.into(),
                 key: row.try_get("key")?,
-                event: row.try_get::<_, uuid::Uuid>("event_id")?.into(),
+                event: row.try_get::<_, Uuid>("event_id")?.into(),
                 fingerprint: row.try_get("fingerprint")?,
             })
         };
         rows.iter().map(owner).collect()
+    }
+}
+
+/// The deliveries of all items, a column each.
+#[derive(Default)]
+struct DeliveryColumns<'a> {
+    events: Vec<Uuid>,
+    tenants: Vec<Uuid>,
+    subscriptions: Vec<Uuid>,
+    versions: Vec<i64>,
+    leased: Vec<bool>,
+    may_be_disabled: Vec<bool>,
+    deliver_at: Vec<Option<OffsetDateTime>>,
+    expires_at: Vec<Option<OffsetDateTime>>,
+    ordering_keys: Vec<Option<&'a str>>,
+}
+
+impl<'a> DeliveryColumns<'a> {
+    fn of(items: &'a [AcceptItem]) -> Self {
+        let mut columns = Self::default();
+        for item in items {
+            for delivery in &item.deliveries {
+                columns.events.push(item.event.id.uuid());
+                columns.tenants.push(item.event.tenant.uuid());
+                columns.subscriptions.push(delivery.subscription.uuid());
+                columns.versions.push(delivery.version);
+                columns.leased.push(delivery.leased);
+                columns.may_be_disabled.push(item.list_version.is_some());
+                columns.deliver_at.push(item.timing.deliver_at());
+                columns.expires_at.push(item.timing.expires_at());
+                let key = item.ordering_key.as_ref().filter(|_| delivery.is_ordered);
+                columns.ordering_keys.push(key.map(OrderingKey::as_str));
+            }
+        }
+        columns
     }
 }
 

@@ -47,9 +47,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn read_status(&self, tenant: TenantId, event: EventId) -> Result<Option<EventStatus>, StoreError> {
-        let accepted_at = event.accepted_at().unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        let earliest = accepted_at.checked_sub(ID_SLACK).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        let (tenant, id, floor) = (tenant.uuid(), event.uuid(), EventId::floor(earliest).uuid());
+        let (tenant, id, floor) = (tenant.uuid(), event.uuid(), first_attempt(event));
         let params: [super::connection::Param<'_>; 3] =
             [(&tenant, Type::UUID), (&id, Type::UUID), (&floor, Type::UUID)];
         let rows = self.desk().await?.query(&sql::READ_STATUS, &params).await?;
@@ -66,7 +64,15 @@ impl Store {
     }
 }
 
-fn delivery(row: &Row) -> Result<Option<DeliveryStatus>, StoreError> {
+/// The smallest id that an attempt for this event can have.
+pub(super) fn first_attempt(event: EventId) -> Uuid {
+    let accepted_at = event.accepted_at().unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let earliest = accepted_at.checked_sub(ID_SLACK).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    EventId::floor(earliest).uuid()
+}
+
+/// The delivery in a row; `None` where it has none.
+pub(super) fn delivery(row: &Row) -> Result<Option<DeliveryStatus>, StoreError> {
     let Some(subscription) = row.try_get::<_, Option<Uuid>>("subscription_id")? else { return Ok(None) };
     Ok(Some(DeliveryStatus {
         subscription: subscription.into(),

@@ -6,9 +6,11 @@
 
 mod cached;
 mod copies;
+mod lists;
 mod redis;
 mod rotation;
 
+pub use lists::SubscriptionList;
 pub use redis::{Redis, time_redis};
 pub use rotation::{RotateError, open_secrets};
 
@@ -26,6 +28,7 @@ use crate::domain::subscription::{Destination, Subscription};
 use crate::domain::target::Target;
 use crate::store::{NewVersion, SealedSecrets, Store, StoreError, StoredSubscription};
 use copies::Copies;
+use lists::Lists;
 
 /// How often a change is tried again when somebody else wrote in between.
 const CHANGE_TRIES: usize = 5;
@@ -36,6 +39,7 @@ pub struct Subscriptions {
     store: Store,
     keyring: Arc<Keyring>,
     copies: Arc<Copies>,
+    lists: Arc<Lists>,
     redis: Option<Redis>,
 }
 
@@ -82,7 +86,7 @@ impl Subscriptions {
     /// Subscriptions of this store, their secrets sealed with this keyring, with copies in
     /// Redis where there is one.
     pub fn new(store: Store, keyring: Arc<Keyring>, redis: Option<Redis>) -> Self {
-        Self { store, keyring, copies: Arc::default(), redis }
+        Self { store, keyring, copies: Arc::default(), lists: Arc::default(), redis }
     }
 
     /// A copy from near by, this process or Redis; `None` where there is none, or none of

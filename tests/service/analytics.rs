@@ -6,9 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use postrider::domain::audience::Audience;
 use postrider::domain::id::EventId;
 use postrider::domain::payload::Payload;
 use postrider::domain::subscription::Subscription;
+use postrider::domain::timing::Timing;
 use postrider::intake::Submission;
 
 use crate::support::psql::{Row, run_file};
@@ -77,11 +79,12 @@ fn path(name: &str) -> String {
 
 async fn submit(rig: &Rig, subscription: &Arc<Subscription>, event_type: &str, payload: &'static [u8]) -> EventId {
     let submission = Submission {
-        subscription: Arc::clone(subscription),
+        audience: Audience::one(subscription),
         event_type: Some(event_type.parse().unwrap()),
         payload: Payload::parse(Bytes::from_static(payload)).unwrap(),
-        idempotency_key: None,
+        timing: Timing::default(),
         ordering_key: None,
+        key: None,
     };
     rig.intake(false).0.accept(submission).await.unwrap().event
 }

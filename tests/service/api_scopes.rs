@@ -9,7 +9,7 @@ use crate::support::api::{Answer, Ask, TestApi};
 const SCOPES: [Scope; 3] = [Scope::Admin, Scope::Publish, Scope::Read];
 
 /// Which scopes open an operation. One that is missing here fails the tests.
-const OPENED_BY: [(&str, &[Scope]); 11] = [
+const OPENED_BY: [(&str, &[Scope]); 15] = [
     ("POST /subscriptions/", &[Scope::Admin]),
     ("GET /subscriptions/", &[Scope::Admin, Scope::Read]),
     ("GET /subscriptions/{subscription_id}", &[Scope::Admin, Scope::Read]),
@@ -19,6 +19,10 @@ const OPENED_BY: [(&str, &[Scope]); 11] = [
     ("DELETE /subscriptions/{subscription_id}", &[Scope::Admin]),
     ("POST /subscriptions/generate-signature", &[Scope::Admin]),
     ("POST /ingest/{subscription_id}", &[Scope::Admin, Scope::Publish]),
+    ("POST /events", &[Scope::Admin, Scope::Publish]),
+    ("POST /events/batch", &[Scope::Admin, Scope::Publish]),
+    ("GET /events/{webhook_id}", &[Scope::Admin, Scope::Read]),
+    ("GET /events/{webhook_id}/deliveries", &[Scope::Admin, Scope::Read]),
     ("GET /status/{webhook_id}", &[Scope::Admin, Scope::Read]),
     ("GET /status/logs/{subscription_id}", &[Scope::Admin, Scope::Read]),
 ];

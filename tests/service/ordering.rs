@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use postrider::domain::audience::Audience;
 use postrider::domain::id::EventId;
 use postrider::domain::payload::Payload;
 use postrider::domain::policy::Policy;
 use postrider::domain::subscription::Subscription;
+use postrider::domain::timing::Timing;
 use postrider::intake::{Intake, Refusal, Submission};
 use postrider::upkeep::Lines;
 use serde_json::json;
@@ -38,10 +40,11 @@ async fn ordered(rig: &Rig) -> Arc<Subscription> {
 /// Publishes an event with an ordering key; its payload is a list of this number.
 async fn publish(intake: &Intake, subscription: &Arc<Subscription>, key: &str, number: &str) -> EventId {
     let submission = Submission {
-        subscription: Arc::clone(subscription),
+        audience: Audience::one(subscription),
         event_type: None,
         payload: Payload::parse(Bytes::from(format!("[{number}]"))).unwrap(),
-        idempotency_key: None,
+        timing: Timing::default(),
+        key: None,
         ordering_key: Some(key.parse().unwrap()),
     };
     intake.accept(submission).await.unwrap().event
@@ -61,7 +64,7 @@ async fn line(rig: &Rig, subscription: &Arc<Subscription>, key: &str, numbers: &
 /// that one is refused, the line has gone on.
 async fn has_let_go_on(intake: &Intake, subscription: &Arc<Subscription>) {
     let stale = Arc::new(Subscription { version: 0, ..Subscription::clone(subscription) });
-    assert_eq!(submit(intake, &stale, b"{}", None).await, Err(Refusal::SubscriptionChanged));
+    assert_eq!(submit(intake, &stale, b"{}", None).await, Err(Refusal::Changed));
 }
 
 /// Rounds of a worker, until nothing is due.
@@ -328,7 +331,8 @@ async fn accept_without_committing(rig: &Rig, subscription: &Subscription, key: 
         "prepare accept as {text}; begin; execute accept(
             array['{event}'::uuid], array['{tenant}'::uuid], array[null], array['{payload}'::bytea], array[null],
             array[null::bytea], array['{event}'::uuid], array['{tenant}'::uuid], array['{}'::uuid], array[1],
-            array[false], null, 25, array['{key}'])",
+            array[false], null, 25, array[null::bigint], array[false], array[null::timestamptz],
+            array[null::timestamptz], array['{key}'])",
         subscription.id
     );
     rig.client.batch_execute(&accept).await.unwrap();

@@ -101,7 +101,7 @@ async fn a_410_ends_its_delivery_disables_the_subscription_and_holds_the_others(
     assert_eq!((row.get(0), row.get(1), row.get(2)), (false, Some("gone"), true));
     assert_eq!(rig.client.query_one("select reason from undelivered", &[]).await.unwrap().get::<_, &str>(0), "gone");
     let refused = submit(&rig.intake(false).0, &subscription, b"{}", None).await;
-    assert_eq!(refused, Err(Refusal::SubscriptionChanged));
+    assert_eq!(refused, Err(Refusal::Changed));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -313,7 +313,7 @@ async fn a_repeated_key_gets_the_first_event_and_another_request_is_refused() {
     let (intake, _) = rig.intake(false);
     let together = join_all((0..20).map(|_| submit(&intake, &subscription, b"{}", Some("order-1")))).await;
     let together: Vec<_> = together.into_iter().map(Result::unwrap).collect();
-    assert_eq!(together.iter().filter(|accepted| !accepted.duplicate).count(), 1);
+    assert_eq!(together.iter().filter(|accepted| !accepted.is_duplicate()).count(), 1);
     assert!(together.iter().all(|accepted| accepted.event == together[0].event));
     assert_eq!((rig.count("events").await, rig.count("deliveries").await), (1, 1));
     assert_eq!(submit(&intake, &subscription, b"[]", Some("order-1")).await, Err(Refusal::KeyReused));
@@ -326,7 +326,7 @@ async fn a_copy_that_is_out_of_date_is_never_accepted_on() {
     let subscription = rig.subscription().await;
     rig.sql("update subscriptions set version = version + 1").await;
     let (intake, _) = rig.intake(true);
-    assert_eq!(submit(&intake, &subscription, b"{}", Some("k")).await, Err(Refusal::SubscriptionChanged));
+    assert_eq!(submit(&intake, &subscription, b"{}", Some("k")).await, Err(Refusal::Changed));
     assert_eq!((rig.count("events").await, rig.count("idempotency_keys").await), (0, 0));
     assert_eq!(rig.parts.slots.in_flight(), 0);
 }
@@ -339,7 +339,7 @@ async fn everything_works_without_prepared_statements() {
     rig.receiver.script([Reply::Status(500)]);
     let (intake, _) = rig.intake(false);
     submit(&intake, &subscription, b"{}", Some("k")).await.unwrap();
-    assert!(submit(&intake, &subscription, b"{}", Some("k")).await.unwrap().duplicate);
+    assert!(submit(&intake, &subscription, b"{}", Some("k")).await.unwrap().is_duplicate());
     rig.worker().run_once().await.unwrap();
     rig.sql(DUE_NOW).await;
     rig.worker().run_once().await.unwrap();

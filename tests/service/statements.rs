@@ -44,7 +44,7 @@ const HOT: [(&str, &str, &str); 7] = [
         "events/accept",
         "array[gen_random_uuid()], array[gen_random_uuid()], array[null], array[''::bytea], array[null], array[null::bytea], \
          array[gen_random_uuid()], array[gen_random_uuid()], array[gen_random_uuid()], array[1], array[true], \
-         gen_random_uuid(), 25, array['a']",
+         gen_random_uuid(), 25, array[1], array[true], array[null::timestamptz], array[null::timestamptz], array['a']",
         "subscriptions_",
     ),
 ];

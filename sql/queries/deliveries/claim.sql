@@ -1,7 +1,8 @@
 -- deliveries/claim(
 --   $1 most rows to lease, $2 most rows to examine, $3 lease token, $4 lease in seconds,
 --   $5 floor: nothing due before it is looked at, $6 whether to take lapsed leases,
---   $7 attempts the schedule allows, $8 events with a smaller id have expired,
+--   $7 attempts the schedule allows, $8 events with a smaller id have expired, where their
+--     deliveries have no end of their own,
 --   busy subscriptions, one element each: $9 ids, $10 rows that there is room for;
 --   $11 most rows of any other subscription)
 -- Takes due deliveries, oldest first, whatever other claimers hold: leases up to $1 of them
@@ -24,7 +25,8 @@ with due as materialized (
         d.next_attempt_at,
         d.lease,
         d.attempts,
-        d.free_attempts
+        d.free_attempts,
+        d.expires_at
     from deliveries as d
     where d.next_attempt_at <= now()
         and d.next_attempt_at < 'infinity'
@@ -44,9 +46,10 @@ judged as materialized (
         due.lease,
         due.attempts,
         due.free_attempts,
+        due.expires_at,
         case
             when s.id is null or s.deleted_at is not null then 'cancelled'
-            when due.event_id < $8::uuid then 'expired'
+            when coalesce(due.expires_at <= now(), due.event_id < $8::uuid) then 'expired'
             when due.lease is not null and due.attempts - due.free_attempts >= $7::smallint then 'exhausted'
             when not s.is_active then 'disabled'
             else 'ready'
@@ -77,6 +80,7 @@ ranked as materialized (
         judged.lease,
         judged.attempts,
         judged.free_attempts,
+        judged.expires_at,
         judged.verdict,
         judged.room,
         row_number() over (partition by judged.verdict, judged.subscription_id order by judged.next_attempt_at) as rank
@@ -92,6 +96,7 @@ chosen as materialized (
         ranked.lease,
         ranked.attempts,
         ranked.free_attempts,
+        ranked.expires_at,
         ranked.verdict,
         ranked.verdict = 'ready' and ranked.rank <= ranked.room as sendable,
         sum(case when ranked.verdict = 'ready' and ranked.rank <= ranked.room then 1 else 0 end)
@@ -146,7 +151,12 @@ buried as (
         c.event_id,
         c.subscription_id,
         case c.verdict when 'exhausted' then 'failed' else c.verdict end,
-        case c.verdict when 'cancelled' then 'subscription_deleted' when 'expired' then 'lifetime' else c.verdict end,
+        case
+            when c.verdict = 'cancelled' then 'subscription_deleted'
+            when c.verdict = 'expired' and c.expires_at is not null then 'expires_at'
+            when c.verdict = 'expired' then 'lifetime'
+            else c.verdict
+        end,
         c.attempts
     from chosen as c
     where ((c.event_id, c.subscription_id) in (select e.event_id, e.subscription_id from ended as e)) is true

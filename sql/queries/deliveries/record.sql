@@ -86,7 +86,8 @@ moved as (
     set
         next_attempt_at = case m.step
             when 'park' then 'infinity'
-            else now() + make_interval(secs => m.delay)
+            -- What is over before its next attempt is looked at when it is over.
+            else greatest(now(), least(now() + make_interval(secs => m.delay), d.expires_at))
         end,
         lease = null,
         held_for = case when m.step = 'park' then 'in_flight' end,

@@ -7,7 +7,13 @@ use crate::api::page::List;
 use crate::api::problem::PROBLEM_JSON;
 
 /// Fields that are left out of an answer rather than null.
-const OMITTED: [(&str, &str); 1] = [("LogAnswer", "payload")];
+const OMITTED: [(&str, &str); 5] = [
+    ("LogAnswer", "payload"),
+    ("BatchResult", "webhook_id"),
+    ("BatchResult", "duplicate"),
+    ("BatchResult", "matched"),
+    ("BatchResult", "problem"),
+];
 /// Fields of a request that may be left out and may not be null.
 const NOT_NULL: [(&str, &str); 1] = [("SubscriptionPatch", "target_url")];
 /// Header names as people write them; the framework shouts.
@@ -78,6 +84,14 @@ fn finish_schema(name: &str, schema: &mut Value) {
             "secret_key" if !is_answer => {
                 object.extend(rules(json!({ "minLength": 8, "maxLength": 256, "pattern": SECRET })));
             }
+            "problem" => {
+                object.remove("type");
+                object.insert("allOf".to_owned(), json!([{ "$ref": "#/components/schemas/Problem" }]));
+            }
+            "event_type" if !is_answer => {
+                object.extend(rules(json!({ "minLength": 1, "maxLength": 128, "pattern": EVENT_TYPE })));
+            }
+            "idempotency_key" if !is_answer => object.extend(rules(idempotency_key())),
             "description" if !is_answer => object.extend(rules(json!({ "pattern": DESCRIPTION }))),
             _ => {}
         }
@@ -104,6 +118,18 @@ fn example(schema: &str) -> Option<Value> {
             "description": "orders",
         })),
         "SubscriptionPatch" => Some(json!({ "is_active": false })),
+        "BatchForm" => Some(json!({
+            "events": [
+                { "event_type": "order.created", "payload": { "order": 7 }, "idempotency_key": "order-7" },
+                { "event_type": "invoice.due", "payload": { "invoice": 12 } },
+            ],
+        })),
+        "PublishAnswer" => Some(json!({
+            "message": "event accepted",
+            "webhook_id": "0199c5f0-0000-7000-8000-000000000001",
+            "duplicate": false,
+            "matched": 3,
+        })),
         "RotationForm" => Some(json!({ "overlap_seconds": 86_400 })),
         "SignatureRequest" => Some(json!({
             "payload": { "x": 1 },
@@ -123,7 +149,7 @@ fn finish_operation(path: &str, operation: &mut Value, auth_required: bool) {
         operation.remove("security");
     }
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
-    if let (true, Some(accepted)) = (path.starts_with("/ingest"), responses.get_mut("202")) {
+    if let Some(accepted) = responses.get_mut("202") {
         let followed =
             json!({ "operationId": "read_status", "parameters": { "webhook_id": "$response.body#/webhook_id" } });
         accepted.as_object_mut().map(|accepted| accepted.insert("links".to_owned(), json!({ "status": followed })));
@@ -157,7 +183,7 @@ fn problems(path: &str, takes_body: bool, auth_required: bool) -> Vec<(u16, &'st
     } else if is_ingest {
         problems.push((401, "The signature is not accepted."));
     }
-    if path.contains('{') {
+    if path.contains('{') || path == "/events" {
         problems.push((404, "Unknown, gone, or another tenant's."));
     }
     if takes_body {
@@ -165,7 +191,7 @@ fn problems(path: &str, takes_body: bool, auth_required: bool) -> Vec<(u16, &'st
         problems.push((413, "The body is too large."));
         problems.push((415, "The body is not plain JSON."));
     }
-    if is_ingest {
+    if is_ingest || path == "/events" {
         problems.push((409, "The subscription is disabled, or the idempotency key was used for another request."));
     }
     if path.ends_with("/rotate-secret") {
@@ -180,8 +206,11 @@ fn finish_parameter(path: &str, parameter: &mut Value) {
         HEADER_NAMES.iter().find(|name| name.eq_ignore_ascii_case(shouted)).map_or(shouted, |name| *name).to_owned();
     let rule = match (name.as_str(), path) {
         ("X-Event-Type" | "event_type", _) => json!({ "minLength": 1, "maxLength": 128, "pattern": EVENT_TYPE }),
-        ("Idempotency-Key", _) => json!({ "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" }),
+        ("Idempotency-Key", _) => idempotency_key(),
         ("cursor", "/subscriptions/") => json!({ "pattern": List::Subscriptions.cursor_pattern() }),
+        ("cursor", "/events/{webhook_id}/deliveries") => {
+            json!({ "pattern": List::EventDeliveries.cursor_pattern() })
+        }
         ("cursor", _) => json!({ "pattern": List::Attempts.cursor_pattern() }),
         _ => Value::Null,
     };
@@ -189,6 +218,11 @@ fn finish_parameter(path: &str, parameter: &mut Value) {
         schema.extend(rules(rule));
     }
     parameter.as_object_mut().map(|parameter| parameter.insert("name".to_owned(), name.into()));
+}
+
+/// What an idempotency key looks like.
+fn idempotency_key() -> Value {
+    json!({ "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" })
 }
 
 fn rules(rules: Value) -> Map<String, Value> {

@@ -31,7 +31,7 @@ impl<'a> IngestHeaders<'a> {
     ///
     /// # Errors
     /// [`Problem::MalformedRequest`] where one of them stands twice.
-    pub(super) fn read(headers: &'a HeaderMap) -> Result<Self, Problem> {
+    pub(in crate::api) fn read(headers: &'a HeaderMap) -> Result<Self, Problem> {
         // What is no text can fit no signature, so it is as good as an empty one.
         let text = |name| -> Result<Option<&'a str>, Problem> {
             Ok(single(headers, name)?.map(|value| std::str::from_utf8(value).unwrap_or_default()))
@@ -59,7 +59,7 @@ impl<'a> IngestHeaders<'a> {
     ///
     /// # Errors
     /// [`Problem::Invalid`] where it is none.
-    pub(super) fn event_type(&self) -> Result<Option<EventType>, Problem> {
+    pub(in crate::api) fn event_type(&self) -> Result<Option<EventType>, Problem> {
         let parse = |value| {
             let text = std::str::from_utf8(value).unwrap_or_default();
             text.parse::<EventType>()
@@ -72,7 +72,7 @@ impl<'a> IngestHeaders<'a> {
     ///
     /// # Errors
     /// [`Problem::Invalid`] where it is none.
-    pub(super) fn idempotency_key(&self) -> Result<Option<IdempotencyKey>, Problem> {
+    pub(in crate::api) fn idempotency_key(&self) -> Result<Option<IdempotencyKey>, Problem> {
         let parse = |value| {
             let text = std::str::from_utf8(value).unwrap_or_default();
             text.parse::<IdempotencyKey>()
@@ -85,7 +85,7 @@ impl<'a> IngestHeaders<'a> {
     ///
     /// # Errors
     /// [`Problem::Invalid`] where it is none.
-    pub(super) fn ordering_key(&self) -> Result<Option<OrderingKey>, Problem> {
+    pub(in crate::api) fn ordering_key(&self) -> Result<Option<OrderingKey>, Problem> {
         let parse = |value| {
             let text = std::str::from_utf8(value).unwrap_or_default();
             text.parse::<OrderingKey>()

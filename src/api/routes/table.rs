@@ -171,6 +171,7 @@ impl Operation {
         let access = match method {
             Method::GET => Access::Key(Scope::Read),
             _ if path.starts_with("/ingest/") => Access::KeyOrSignature(Scope::Publish),
+            _ if path.starts_with("/events") => Access::Key(Scope::Publish),
             _ => Access::Key(Scope::Admin),
         };
         let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -228,6 +229,9 @@ fn rule_of(schema: &Value) -> Option<String> {
     }
     if schema.get("format").and_then(Value::as_str) == Some("date-time") {
         return Some("must be an RFC 3339 time, as in 2026-11-23T18:00:00Z".to_owned());
+    }
+    if schema.get("format").and_then(Value::as_str) == Some("uuid") {
+        return Some("must be a UUID in its hyphenated form".to_owned());
     }
     let limit = |name| schema.get(name).and_then(Value::as_f64);
     Some(format!("must be a whole number from {} to {}", limit("minimum")?, limit("maximum")?))

@@ -24,7 +24,8 @@ use crate::domain::next_step::NextStep;
 use crate::domain::outcome::Outcome;
 use crate::domain::payload::Payload;
 use crate::domain::policy::Policy;
-use crate::store::{AcceptItem, Clock, SchemaPolicy, Store, StoreConfig, StoredSubscription};
+use crate::domain::timing::Timing;
+use crate::store::{AcceptItem, Clock, NewDelivery, SchemaPolicy, Store, StoreConfig, StoredSubscription};
 
 const LEASE: Duration = Duration::from_secs(25);
 /// Batches that may wait between accepting and recording.
@@ -189,10 +190,10 @@ impl Batch {
         let item = |event: &Event| AcceptItem {
             event: event.clone(),
             key: None,
-            subscription,
-            version: 1,
-            leased: true,
+            list_version: None,
+            timing: Timing::default(),
             ordering_key: None,
+            deliveries: vec![NewDelivery { subscription, version: 1, leased: true, is_ordered: false }],
         };
         let report = |event: &Event| Report {
             key: DeliveryKey { tenant: event.tenant, event: event.id, subscription },

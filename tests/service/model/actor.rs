@@ -12,7 +12,8 @@ use postrider::domain::next_step::{EndReason, NextStep};
 use postrider::domain::ordering::Line;
 use postrider::domain::outcome::Outcome;
 use postrider::domain::payload::Payload;
-use postrider::store::{AcceptItem, AcceptVerdict, ClaimRequest, Store, StoreError};
+use postrider::domain::timing::Timing;
+use postrider::store::{AcceptItem, AcceptVerdict, ClaimRequest, NewDelivery, Store, StoreError};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -110,10 +111,11 @@ impl Actor {
     fn plan_accept(&self, model: &Model, ids: &[SubscriptionId], dice: &mut Dice) -> Plan {
         let token = LeaseToken::from(Uuid::new_v4());
         let items = (0..1 + dice.below(4)).map(|_| {
-            let subscription = ids[dice.below(ids.len())];
-            // The first subscription wants every event in its line, as intake would ask for it.
-            let is_ordered = subscription == ids[0];
             let age = if dice.one_in(4) { OLD } else { Duration::ZERO };
+            let mut to = dice.some(ids, 3);
+            if to.is_empty() {
+                to.push(ids[dice.below(ids.len())]);
+            }
             AcceptItem {
                 event: Event {
                     id: EventId::at(OffsetDateTime::now_utc() - age),
@@ -122,10 +124,10 @@ impl Actor {
                     payload: Payload::parse(Bytes::from_static(b"{}")).unwrap(),
                 },
                 key: None,
-                subscription,
-                version: model.subscriptions[&subscription].version,
-                leased: !is_ordered && dice.one_in(2),
-                ordering_key: is_ordered.then(|| KEYS[dice.below(KEYS.len())].parse().unwrap()),
+                list_version: None,
+                timing: Timing::default(),
+                ordering_key: Some(KEYS[dice.below(KEYS.len())].parse().unwrap()),
+                deliveries: to.into_iter().map(|subscription| delivery(model, ids, subscription, dice)).collect(),
             }
         });
         Plan::Accept(items.collect(), token)
@@ -169,14 +171,17 @@ impl Actor {
         };
         let (mut keys, mut leased, mut ordered) = (Vec::new(), BTreeMap::new(), Vec::new());
         for item in items.iter().filter(|item| verdicts.contains(&(item.event.id, AcceptVerdict::Accepted))) {
-            let key = DeliveryKey { tenant: self.tenant, event: item.event.id, subscription: item.subscription };
-            keys.push(key);
-            if item.ordering_key.is_some() {
-                ordered.push(key);
-            }
-            if item.leased {
-                leased.insert(key, token.uuid());
-                self.hands.push(Parcel { key, token, attempts: 1 });
+            for delivery in &item.deliveries {
+                let key =
+                    DeliveryKey { tenant: self.tenant, event: item.event.id, subscription: delivery.subscription };
+                keys.push(key);
+                if delivery.is_ordered {
+                    ordered.push(key);
+                }
+                if delivery.leased {
+                    leased.insert(key, token.uuid());
+                    self.hands.push(Parcel { key, token, attempts: 1 });
+                }
             }
         }
         Done::Accepted { keys, leased, ordered }
@@ -228,6 +233,17 @@ impl Actor {
             self.store.replace_subscription(&postrider::store::StoredSubscription { is_active, ..row }).await.unwrap();
         }
         Done::Nothing
+    }
+}
+
+/// The first subscription wants every event in its line, as intake would ask for it.
+fn delivery(model: &Model, ids: &[SubscriptionId], subscription: SubscriptionId, dice: &mut Dice) -> NewDelivery {
+    let is_ordered = subscription == ids[0];
+    NewDelivery {
+        subscription,
+        version: model.subscriptions[&subscription].version,
+        leased: !is_ordered && dice.one_in(2),
+        is_ordered,
     }
 }
 

@@ -183,6 +183,8 @@ fn api_over(store: &Store, auth_required: bool) -> Api {
         settings: ApiSettings {
             auth_required,
             max_payload_bytes: 1_048_576,
+            max_batch_bytes: 8 << 20,
+            delivery_lifetime: Duration::from_secs(96 * 3_600),
             targets: Arc::new(TargetPolicy::default()),
             public_url: "http://localhost:8000".to_owned(),
         },

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use postrider::domain::address::AddressPolicy;
+use postrider::domain::audience::Audience;
 use postrider::domain::backoff::Jitter;
 use postrider::domain::event_type::EventTypeFilter;
 use postrider::domain::handoff::{Handoff, HandoffReceiver};
 use postrider::domain::id::{EventId, SubscriptionId, TenantId};
+use postrider::domain::idempotency::Fingerprint;
 use postrider::domain::keyring::{Keyring, Place};
 use postrider::domain::next_step::RetryPolicy;
 use postrider::domain::payload::Payload;
@@ -17,6 +19,7 @@ use postrider::domain::secret::Secret;
 use postrider::domain::slots::{SlotLimits, Slots};
 use postrider::domain::subscription::{Destination, Subscription};
 use postrider::domain::target::Target;
+use postrider::domain::timing::Timing;
 use postrider::intake::{Accepted, Bell, Intake, IntakeParts, Refusal, Submission};
 use postrider::sender::{Sender, SenderConfig};
 use postrider::store::{Clock, Store};
@@ -160,13 +163,15 @@ pub(crate) async fn submit(
     payload: &[u8],
     key: Option<&str>,
 ) -> Result<Accepted, Refusal> {
+    let print = Fingerprint::of_ingest(subscription.id, None, payload, None);
     intake
         .accept(Submission {
-            subscription: Arc::clone(subscription),
+            audience: Audience::one(subscription),
             event_type: None,
             payload: Payload::parse(Bytes::copy_from_slice(payload)).unwrap(),
-            idempotency_key: key.map(|key| key.parse().unwrap()),
+            timing: Timing::default(),
             ordering_key: None,
+            key: key.map(|key| (key.parse().unwrap(), print)),
         })
         .await
 }

@@ -1,0 +1,34 @@
+-- events/deliveries($1 tenant, $2 event, $3 smallest id its attempts can have,
+--     $4 status or null, $5 only subscriptions with an id above this one, or null,
+--     $6 rows at most)
+-- A page of the event's deliveries by subscription, each with its newest attempt.
+select
+    d.subscription_id,
+    d.status,
+    d.reason,
+    d.attempts,
+    d.next_attempt_at,
+    newest.created_at as last_attempt_at,
+    newest.error_message
+from (
+    select a.subscription_id, a.status, a.reason, a.attempts, a.next_attempt_at
+    from all_deliveries as a
+    where a.tenant_id = $1
+        and a.event_id = $2
+        and ($4::text is null or a.status = $4)
+        and ($5::uuid is null or a.subscription_id > $5)
+    order by a.subscription_id
+    limit $6
+) as d
+left join lateral (
+    select a.created_at, a.error_message
+    from attempts as a
+    where a.tenant_id = $1
+        and a.event_id = $2
+        and a.subscription_id = d.subscription_id
+        and a.id >= $3
+    order by a.id desc
+    limit 1
+) as newest
+    on true
+order by d.subscription_id;

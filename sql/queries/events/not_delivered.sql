@@ -1,0 +1,31 @@
+-- events/not_delivered($1 tenant, $2 event, $3 rows at most)
+-- Subscriptions of the tenant that the event makes no delivery to, by id, with what may be
+-- the reason; deleted ones are left out.
+select s.id, s.event_types, s.created_at
+from subscriptions as s
+where s.tenant_id = $1
+    and s.deleted_at is null
+    and not exists (
+        select 1
+        from deliveries as d
+        where d.tenant_id = $1
+            and d.event_id = $2
+            and d.subscription_id = s.id
+    )
+    and not exists (
+        select 1
+        from undelivered as u
+        where u.tenant_id = $1
+            and u.event_id = $2
+            and u.subscription_id = s.id
+    )
+    and not exists (
+        select 1
+        from attempts as a
+        where a.tenant_id = $1
+            and a.event_id = $2
+            and a.subscription_id = s.id
+            and a.outcome = 'delivered'
+    )
+order by s.id
+limit $3;

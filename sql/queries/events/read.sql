@@ -1,0 +1,22 @@
+-- events/read($1 tenant, $2 event)
+-- The event, once for each status that deliveries of it have, with their number; one row
+-- without a status when it has none; no row when it is unknown, expired or another tenant's.
+select
+    e.event_type,
+    e.accepted_at,
+    octet_length(e.payload) as payload_bytes,
+    e.fan_out is not null as fan_out,
+    counted.status,
+    counted.deliveries
+from events as e
+left join (
+    select d.status, count(*) as deliveries
+    from all_deliveries as d
+    where d.tenant_id = $1
+        and d.event_id = $2
+    group by d.status
+) as counted
+    on true
+where e.tenant_id = $1
+    and e.id = $2
+order by counted.status;

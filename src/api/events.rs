@@ -1,0 +1,200 @@
+//! `/events`: an event for all subscriptions of the tenant that want it, many events at once,
+//! and what became of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use poem::Request;
+use poem_openapi::param::{Path, Query};
+use poem_openapi::{Object, OpenApi};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::Api;
+use super::auth::Caller;
+use super::body;
+use super::docs::Resource;
+use super::ingest::IngestHeaders;
+use super::page::{self, DEFAULT_LIMIT, List};
+use super::payload::{Answer, AnyDocument, Unread};
+use super::problem::Problem;
+use super::request_id::RequestId;
+use super::text::{IdText, Moment};
+use crate::domain::payload::Payload;
+use crate::intake::Accepted;
+
+mod batch;
+mod publish;
+mod read;
+
+use batch::{BatchAnswer, BatchForm, BatchResult};
+use publish::{Publication, Publisher, Times};
+use read::{DeliveryPage, DeliveryState, EventAnswer};
+
+/// Most time between the end of a request with one event and its answer.
+const ANSWER_BUDGET: Duration = Duration::from_millis(1_900);
+/// The same for a batch; items that wait for longer are answered 503, each by itself.
+const BATCH_BUDGET: Duration = Duration::from_secs(9);
+
+/// The resource.
+pub(super) struct EventsApi(pub(super) Arc<Api>);
+
+/// The event is committed.
+#[derive(Debug, Object, Serialize)]
+#[oai(read_only_all)]
+pub(super) struct PublishAnswer {
+    /// For people.
+    message: &'static str,
+    /// The event's id; receivers see it as `webhook-id`.
+    webhook_id: IdText,
+    /// Whether an earlier request with the same `Idempotency-Key` had stored it.
+    duplicate: bool,
+    /// How many deliveries it made: one for each subscription that wants it. Null for a duplicate.
+    matched: Option<u64>,
+}
+
+#[OpenApi(prefix_path = "/events", tag = "Resource::Events")]
+impl EventsApi {
+    /// Publish an event to all subscriptions that want it
+    ///
+    /// 202 means: stored durably together with a delivery for each subscription of the tenant
+    /// whose `event_types` want it, and delivered to each until its schedule ends. A disabled
+    /// subscription gets a delivery too, which is held until it is enabled. An event that
+    /// nobody wants is stored all the same. One event may go to 10,000 subscriptions.
+    ///
+    /// With `subscription_id` the event is addressed to that subscription alone, which has to
+    /// be active and to want it, as at `/ingest`, but a signature is never asked for.
+    #[oai(
+        path = "/",
+        method = "post",
+        operation_id = "publish",
+        request_header(
+            name = "X-Event-Type",
+            ty = "Option<String>",
+            description = "What kind of event it is. Without it only subscriptions that want all events get it."
+        ),
+        request_header(
+            name = "Idempotency-Key",
+            ty = "Option<String>",
+            description = "1 to 255 visible characters; a repeated request with it is the same one."
+        ),
+        request_header(
+            name = "X-Ordering-Key",
+            ty = "Option<String>",
+            description = "1 to 255 visible characters; events with the same one are delivered in order to \
+                           subscriptions that are ordered. Not together with deliver_at."
+        )
+    )]
+    #[expect(clippy::too_many_arguments, reason = "each is a documented parameter of the operation")]
+    async fn publish(
+        &self,
+        caller: Caller,
+        request: &Request,
+        /// Addresses the event to this subscription alone.
+        subscription_id: Query<Option<IdText>>,
+        /// Not delivered before; at most POSTRIDER_DELIVERY_LIFETIME ahead. In the past: now.
+        deliver_at: Query<Option<Moment>>,
+        /// Not delivered after; in the future, and after `deliver_at`.
+        expires_at: Query<Option<Moment>>,
+        body: Unread<AnyDocument>,
+    ) -> Result<Answer<PublishAnswer, 202>, Problem> {
+        let headers = IngestHeaders::read(request.headers())?;
+        let bytes = body::read(request.headers(), body.body, self.0.settings.max_payload_bytes).await?;
+        body::check_json(request.headers())?;
+        let asked = [deliver_at.0, expires_at.0].map(|at| at.map(|at| at.0));
+        let ordering_key = headers.ordering_key()?;
+        let times = Times::new(asked, ordering_key.is_some(), self.0.clock.now(), self.0.settings.delivery_lifetime);
+        let publication = Publication {
+            payload: Payload::parse(bytes).map_err(Problem::PayloadInvalid)?,
+            event_type: headers.event_type()?,
+            key: headers.idempotency_key()?,
+            ordering_key,
+            address: subscription_id.0.map(|id| id.0.into()),
+            times: times.map_err(|error| Problem::Invalid(vec![error.at("/query")]))?,
+        };
+        let publisher = Publisher::new(&self.0, caller.tenant, Instant::now() + ANSWER_BUDGET);
+        publisher.publish(&publication).await.map(|accepted| Answer::Value(PublishAnswer::of(accepted)))
+    }
+
+    /// Publish up to 1,000 events
+    ///
+    /// Each event stands for itself: one that is refused does not spoil its neighbours. The
+    /// answer has one entry for each, in the same order. A payload's bytes are delivered
+    /// exactly as they stand in the request. The whole request has at most
+    /// POSTRIDER_MAX_BATCH_BYTES, 8 MiB unless set otherwise. An entry with status 503 may be
+    /// repeated; with an `idempotency_key` that is safe.
+    #[oai(path = "/batch", method = "post", operation_id = "publish_batch")]
+    async fn publish_batch(
+        &self,
+        caller: Caller,
+        request: &Request,
+        body: Unread<BatchForm>,
+    ) -> Result<Answer<BatchAnswer>, Problem> {
+        body::check_json(request.headers())?;
+        let bytes = body::read(request.headers(), body.body, self.0.settings.max_batch_bytes).await?;
+        let limits = batch::Limits {
+            payload_bytes: self.0.settings.max_payload_bytes,
+            lifetime: self.0.settings.delivery_lifetime,
+            now: self.0.clock.now(),
+        };
+        let deadline = Instant::now() + BATCH_BUDGET;
+        // Megabytes take a while to read, and nobody else should wait for that.
+        let reading = tokio::task::spawn_blocking(move || batch::read(&bytes, limits));
+        let read = reading.await.map_err(|_| Problem::Internal)??;
+        let settled = Publisher::new(&self.0, caller.tenant, deadline).publish_all(read).await;
+        let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_default();
+        let data = settled.into_iter().map(|result| BatchResult::of(result, &request_id.0)).collect();
+        Ok(Answer::Value(BatchAnswer { data }))
+    }
+
+    /// Read what became of a published event
+    ///
+    /// Who got it, who did not, and why. The first 100 of each; `counts` has all.
+    #[oai(path = "/:webhook_id", method = "get", operation_id = "read_event")]
+    async fn read(
+        &self,
+        caller: Caller,
+        /// The event.
+        webhook_id: Path<IdText>,
+    ) -> Result<Answer<EventAnswer>, Problem> {
+        read::event(&self.0, caller.tenant, webhook_id.0).await.map(Answer::Value)
+    }
+
+    /// List the deliveries of an event
+    ///
+    /// By the id of their subscriptions, a page at a time.
+    #[oai(path = "/:webhook_id/deliveries", method = "get", operation_id = "list_event_deliveries")]
+    async fn deliveries(
+        &self,
+        caller: Caller,
+        /// The event.
+        webhook_id: Path<IdText>,
+        /// Only deliveries that have this status.
+        status: Query<Option<DeliveryState>>,
+        /// Rows of a page.
+        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
+        limit: Query<Option<u16>>,
+        /// `next_cursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<Answer<DeliveryPage>, Problem> {
+        let limit = usize::from(limit.0.unwrap_or(DEFAULT_LIMIT));
+        let after = cursor.0.map(|cursor| page::read_cursor(List::EventDeliveries, &cursor)).transpose()?;
+        let asked = read::Asked { status: status.0, after: after.map(Into::into), limit };
+        read::deliveries(&self.0, caller.tenant, webhook_id.0, asked).await.map(Answer::Value)
+    }
+}
+
+impl PublishAnswer {
+    fn of(accepted: Accepted) -> Self {
+        Self {
+            message: "event accepted",
+            webhook_id: IdText(accepted.event.uuid()),
+            duplicate: accepted.is_duplicate(),
+            matched: matched(accepted),
+        }
+    }
+}
+
+fn matched(accepted: Accepted) -> Option<u64> {
+    accepted.deliveries.and_then(|count| u64::try_from(count).ok())
+}

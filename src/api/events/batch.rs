@@ -1,0 +1,281 @@
+//! A batch: read item by item, answered item by item.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use poem_openapi::Object;
+use poem_openapi::types::ParseFromParameter as _;
+use serde::Serialize;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+
+use super::matched;
+use super::publish::{Publication, Times};
+use crate::api::payload::AnyDocument;
+use crate::api::problem::{Problem, ProblemDocument};
+use crate::api::strict::Fields;
+use crate::api::text::{IdText, Moment};
+use crate::domain::payload::Payload;
+use crate::intake::Accepted;
+
+/// Most events in one request.
+const MAX_EVENTS: usize = 1_000;
+
+/// Many events. It documents; [`read`] reads.
+#[derive(Debug, Object)]
+pub(super) struct BatchForm {
+    /// The events, up to 1,000.
+    #[oai(validator(min_items = 1, max_items = 1000))]
+    events: Vec<EventForm>,
+}
+
+/// One event of a batch. It documents; [`read`] reads.
+#[derive(Debug, Object)]
+pub(super) struct EventForm {
+    /// What kind of event it is.
+    event_type: Option<String>,
+    /// What is delivered, byte for byte as it stands here; at most POSTRIDER_MAX_PAYLOAD_BYTES.
+    payload: AnyDocument,
+    /// 1 to 255 visible characters; another event with it is the same one.
+    idempotency_key: Option<String>,
+    /// 1 to 255 visible characters; events with the same one are delivered in order to
+    /// subscriptions that are ordered. Not together with `deliver_at`.
+    ordering_key: Option<String>,
+    /// Addresses the event to this subscription alone.
+    subscription_id: Option<IdText>,
+    /// Not delivered before; at most POSTRIDER_DELIVERY_LIFETIME ahead. In the past: now.
+    deliver_at: Option<Moment>,
+    /// Not delivered after; in the future, and after `deliver_at`.
+    expires_at: Option<Moment>,
+}
+
+/// What became of each event.
+#[derive(Debug, Object, Serialize)]
+#[oai(read_only_all)]
+pub(super) struct BatchAnswer {
+    /// One for each event, in the order of the request.
+    pub(super) data: Vec<BatchResult>,
+}
+
+/// What became of one event: `webhook_id`, `duplicate` and `matched`, or a `problem`.
+#[derive(Debug, Object, Serialize)]
+#[oai(read_only_all)]
+pub(super) struct BatchResult {
+    /// What the answer's status would be if the event had come alone: 202, or the problem's.
+    status: u16,
+    /// The event's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook_id: Option<IdText>,
+    /// Whether an earlier event with the same idempotency key had been stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicate: Option<bool>,
+    /// How many deliveries it made; null for a duplicate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    matched: Option<Option<u64>>,
+    /// Why it is not stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<ProblemDocument>,
+}
+
+impl BatchResult {
+    /// The entry of an event of the request with this id.
+    pub(super) fn of(result: Result<Accepted, Problem>, request_id: &str) -> Self {
+        match result {
+            Ok(accepted) => Self {
+                status: 202,
+                webhook_id: Some(IdText(accepted.event.uuid())),
+                duplicate: Some(accepted.is_duplicate()),
+                matched: Some(matched(accepted)),
+                problem: None,
+            },
+            Err(problem) => Self {
+                status: problem.status().as_u16(),
+                webhook_id: None,
+                duplicate: None,
+                matched: None,
+                problem: Some(problem.document(request_id, "")),
+            },
+        }
+    }
+}
+
+/// What bounds an event of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) payload_bytes: usize,
+    pub(super) lifetime: Duration,
+    pub(super) now: OffsetDateTime,
+}
+
+/// Reads a batch: each event, or what is wrong with it.
+///
+/// # Errors
+/// [`Problem`] where there is no list of 1 to 1,000 events.
+pub(super) fn read(body: &[u8], limits: Limits) -> Result<Vec<Result<Publication, Problem>>, Problem> {
+    let mut fields = Fields::of(body)?;
+    let items = fields.raw("events").map(|list| serde_json::from_str::<Items<'_>>(list.get()));
+    match &items {
+        None => fields.refuse("/events", "required", "must be given"),
+        Some(Err(_)) => fields.refuse("/events", "wrong_type", "must be an array of events"),
+        Some(Ok(Items(items))) if !(1..=MAX_EVENTS).contains(&items.len()) => {
+            fields.refuse("/events", "out_of_range", format!("must have 1 to {MAX_EVENTS} entries"));
+        }
+        Some(Ok(_)) => {}
+    }
+    fields.finish()?;
+    let Some(Ok(Items(items))) = items else { return Err(Problem::Internal) };
+    let event = |(place, item): (usize, &RawValue)| event(item, limits).map_err(|problem| within(problem, place));
+    Ok(items.into_iter().enumerate().map(event).collect())
+}
+
+fn event(item: &RawValue, limits: Limits) -> Result<Publication, Problem> {
+    let mut fields = Fields::of(item.get().as_bytes())?;
+    let event_type = parsed(&mut fields, "event_type", "invalid_event_type");
+    let key = parsed(&mut fields, "idempotency_key", "invalid_idempotency_key");
+    let ordering_key = parsed(&mut fields, "ordering_key", "invalid_ordering_key");
+    let address = parsed(&mut fields, "subscription_id", "invalid_id");
+    let asked = ["deliver_at", "expires_at"].map(|name| moment(&mut fields, name));
+    let times = Times::new(asked, ordering_key.is_some(), limits.now, limits.lifetime);
+    if let Err(error) = times {
+        let error = error.at("");
+        fields.refuse(error.pointer, error.code, error.detail);
+    }
+    let payload = fields.raw("payload");
+    if payload.is_none() {
+        fields.refuse("/payload", "required", "must be given");
+    }
+    fields.finish()?;
+    let (Ok(times), Some(payload)) = (times, payload) else { return Err(Problem::Internal) };
+    let payload = payload.get().as_bytes();
+    if payload.len() > limits.payload_bytes {
+        return Err(Problem::BodyTooLarge(limits.payload_bytes));
+    }
+    // A copy, so that the last event of a batch does not keep the bytes of all.
+    let payload = Payload::parse(Bytes::copy_from_slice(payload)).map_err(Problem::PayloadInvalid)?;
+    Ok(Publication { event_type, payload, address, times, key, ordering_key })
+}
+
+/// A text of a form of its own.
+fn parsed<T>(fields: &mut Fields<'_>, name: &str, code: &'static str) -> Option<T>
+where
+    T: FromStr,
+    T::Err: fmt::Display,
+{
+    let text = fields.text(name).given()?;
+    text.parse().map_err(|rule: T::Err| fields.refuse(format!("/{name}"), code, rule)).ok()
+}
+
+fn moment(fields: &mut Fields<'_>, name: &str) -> Option<OffsetDateTime> {
+    let text = fields.text(name).given()?;
+    let Ok(Moment(at)) = Moment::parse_from_parameter(&text) else {
+        fields.refuse(format!("/{name}"), "invalid_time", "must be an RFC 3339 time, as in 2026-11-23T18:00:00Z");
+        return None;
+    };
+    Some(at)
+}
+
+/// The problem of the event at this place.
+fn within(problem: Problem, place: usize) -> Problem {
+    let Problem::Invalid(mut errors) = problem else { return problem };
+    for error in &mut errors {
+        error.pointer.insert_str(0, &format!("/events/{place}"));
+    }
+    Problem::Invalid(errors)
+}
+
+/// The entries of an array, one more than there may be at most.
+struct Items<'a>(Vec<&'a RawValue>);
+
+impl<'a> Deserialize<'a> for Items<'a> {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ItemsVisitor)
+    }
+}
+
+struct ItemsVisitor;
+
+impl<'a> Visitor<'a> for ItemsVisitor {
+    type Value = Items<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut list: A) -> Result<Items<'a>, A::Error> {
+        let mut items = Vec::new();
+        while items.len() <= MAX_EVENTS {
+            match list.next_element()? {
+                Some(item) => items.push(item),
+                None => return Ok(Items(items)),
+            }
+        }
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Items(items))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    const LIMITS: Limits =
+        Limits { payload_bytes: 64, lifetime: Duration::from_secs(3_600), now: datetime!(2026-11-23 12:00 UTC) };
+
+    fn codes(problem: &Problem) -> Vec<(String, &'static str)> {
+        let Problem::Invalid(errors) = problem else { panic!("{problem:?}") };
+        errors.iter().map(|error| (error.pointer.clone(), error.code)).collect()
+    }
+
+    #[test]
+    fn a_payload_keeps_the_bytes_that_stand_in_the_request() {
+        let body = "{\"events\": [ {\"payload\": {\"b\" : 1.10,\n\t\"a\":\"\\ud800\"} } ,{\"payload\":[ ]}]}";
+        let read = read(body.as_bytes(), LIMITS).unwrap();
+        let payloads: Vec<&[u8]> = read.iter().map(|event| event.as_ref().unwrap().payload.bytes().as_ref()).collect();
+        assert_eq!(payloads, [b"{\"b\" : 1.10,\n\t\"a\":\"\\ud800\"}".as_slice(), b"[ ]"]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_event_is_named_at_its_place() {
+        let long = format!("{{\"payload\":[\"{}\"]}}", "x".repeat(64));
+        let body = format!(
+            r#"{{"events":[7,{{}},{{"payload":1}},{long},
+            {{"payload":{{}},"event_type":"a..b","idempotency_key":"","subscription_id":"1","deliver_at":"soon","x":1}},
+            {{"payload":{{}},"expires_at":"2026-11-23T11:00:00Z"}},{{"payload":{{}}}}]}}"#
+        );
+        let read = read(body.as_bytes(), LIMITS).unwrap();
+        let problem = |place: usize| read[place].as_ref().unwrap_err();
+        assert_eq!(codes(problem(0)), [("/events/0".to_owned(), "wrong_type")]);
+        assert_eq!(codes(problem(1)), [("/events/1/payload".to_owned(), "required")]);
+        assert_eq!(problem(2).status(), 422);
+        assert_eq!(problem(3), &Problem::BodyTooLarge(64));
+        let expected = [
+            ("event_type", "invalid_event_type"),
+            ("idempotency_key", "invalid_idempotency_key"),
+            ("subscription_id", "invalid_id"),
+            ("deliver_at", "invalid_time"),
+            ("x", "unknown_field"),
+        ];
+        assert_eq!(codes(problem(4)), expected.map(|(name, code)| (format!("/events/4/{name}"), code)));
+        assert_eq!(codes(problem(5)), [("/events/5/expires_at".to_owned(), "in_the_past")]);
+        assert!(read[6].is_ok());
+    }
+
+    #[test]
+    fn a_batch_has_from_1_to_1000_events() {
+        let of = |count: usize| {
+            let items = vec!["{\"payload\":{}}"; count].join(",");
+            read(format!("{{\"events\":[{items}]}}").as_bytes(), LIMITS).map(|read| read.len())
+        };
+        assert_eq!((of(1), of(1_000)), (Ok(1), Ok(1_000)));
+        for count in [0, 1_001, 5_000] {
+            assert_eq!(codes(&of(count).unwrap_err()), [("/events".to_owned(), "out_of_range")]);
+        }
+        for body in ["{}", "{\"events\":{}}", "{\"events\":null}", "{\"events\":[{}],\"more\":1}"] {
+            assert!(read(body.as_bytes(), LIMITS).is_err(), "{body}");
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! From requests to submissions: whom each event is for, decided on copies, and decided again
+//! where a copy turns out to be out of date.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::time::{Instant, timeout_at};
+
+use crate::api::Api;
+use crate::api::problem::{FieldError, Problem};
+use crate::domain::audience::{Audience, MAX_RECIPIENTS};
+use crate::domain::event_type::EventType;
+use crate::domain::id::{SubscriptionId, TenantId};
+use crate::domain::idempotency::{Fingerprint, IdempotencyKey};
+use crate::domain::ordering::OrderingKey;
+use crate::domain::payload::Payload;
+use crate::domain::subscription::Subscription;
+use crate::domain::timing::{InvalidTiming, Timing};
+use crate::intake::{Accepted, Refusal, Submission};
+use crate::subscriptions::SubscriptionList;
+
+/// How often an event is decided anew before it is given up.
+const TRIES: usize = 5;
+/// Most events, and deliveries, of one request that wait for their commit at once: between
+/// them the events of others have their turn.
+const MAX_GROUP: usize = 256;
+const MAX_GROUP_DELIVERIES: usize = 2_048;
+
+/// An event as a request asks for it, each part valid by itself.
+#[derive(Debug, Clone)]
+pub(super) struct Publication {
+    pub(super) event_type: Option<EventType>,
+    pub(super) payload: Payload,
+    /// The one subscription it is for; `None` for all who want it.
+    pub(super) address: Option<SubscriptionId>,
+    pub(super) times: Times,
+    pub(super) key: Option<IdempotencyKey>,
+    pub(super) ordering_key: Option<OrderingKey>,
+}
+
+/// When an event is to be delivered: as it was asked for, and what follows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    asked: [Option<OffsetDateTime>; 2],
+    timing: Timing,
+}
+
+/// Which of the times breaks which rule.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum TimesError {
+    /// A time by itself.
+    Timing(InvalidTiming),
+    /// A line has no times.
+    Ordered,
+}
+
+impl Times {
+    /// `deliver_at` and `expires_at`, asked for now; what joins a line is delivered when its
+    /// turn has come.
+    ///
+    /// # Errors
+    /// [`TimesError`] names the one and its rule.
+    pub(super) fn new(
+        asked: [Option<OffsetDateTime>; 2],
+        is_ordered: bool,
+        now: OffsetDateTime,
+        lifetime: Duration,
+    ) -> Result<Self, TimesError> {
+        let [deliver_at, expires_at] = asked;
+        if is_ordered && deliver_at.is_some() {
+            return Err(TimesError::Ordered);
+        }
+        let timing = Timing::new(deliver_at, expires_at, now, lifetime).map_err(TimesError::Timing)?;
+        Ok(Self { asked, timing })
+    }
+}
+
+impl TimesError {
+    /// The error of a field below this pointer.
+    pub(super) fn at(self, pointer: &str) -> FieldError {
+        let (name, code, detail) = match self {
+            Self::Timing(rule @ InvalidTiming::TooFarAhead(_)) => ("deliver_at", "too_far_ahead", rule.to_string()),
+            Self::Timing(rule @ InvalidTiming::Over) => ("expires_at", "in_the_past", rule.to_string()),
+            Self::Timing(rule @ InvalidTiming::BeforeDelivery) => ("expires_at", "before_delivery", rule.to_string()),
+            Self::Ordered => ("deliver_at", "ordered", "must not be given together with an ordering key".to_owned()),
+        };
+        FieldError { pointer: format!("{pointer}/{name}"), code, detail }
+    }
+}
+
+/// An event that is not settled yet.
+#[derive(Clone, Copy)]
+struct Open {
+    place: usize,
+    tries: usize,
+}
+
+/// Publishes the events of one request.
+pub(super) struct Publisher<'a> {
+    api: &'a Api,
+    tenant: TenantId,
+    deadline: Instant,
+    /// The list in use.
+    list: Option<Arc<SubscriptionList>>,
+    /// The version of a list that was found out of date.
+    stale: Option<i64>,
+    /// Subscriptions whose copies were found out of date.
+    distrusted: HashSet<SubscriptionId>,
+    /// Subscriptions that were read for this request.
+    seen: HashMap<SubscriptionId, Option<Arc<Subscription>>>,
+}
+
+impl<'a> Publisher<'a> {
+    /// For a request of this tenant that is answered by then.
+    pub(super) fn new(api: &'a Api, tenant: TenantId, deadline: Instant) -> Self {
+        Self { api, tenant, deadline, list: None, stale: None, distrusted: HashSet::new(), seen: HashMap::new() }
+    }
+
+    /// Publishes one event; a queue that is full refuses it at once.
+    ///
+    /// # Errors
+    /// [`Problem`] says why it is not accepted.
+    pub(super) async fn publish(mut self, publication: &Publication) -> Result<Accepted, Problem> {
+        let deadline = self.deadline;
+        let publishing = async {
+            for _ in 0..TRIES {
+                let submission = self.submission(publication).await?;
+                let list_version = submission.audience.list_version;
+                match self.api.intake.accept(submission).await {
+                    Err(Refusal::Changed) => self.distrust(publication, list_version),
+                    settled => return settled.map_err(Problem::from),
+                }
+            }
+            Err(Problem::Unavailable)
+        };
+        timeout_at(deadline, publishing).await.unwrap_or(Err(Problem::Unavailable))
+    }
+
+    /// Publishes many; each is settled in its place.
+    pub(super) async fn publish_all(
+        mut self,
+        events: Vec<Result<Publication, Problem>>,
+    ) -> Vec<Result<Accepted, Problem>> {
+        let mut settled: Vec<Result<Accepted, Problem>> = Vec::with_capacity(events.len());
+        let mut open = VecDeque::new();
+        for (place, event) in events.iter().enumerate() {
+            // What is valid is open, and not accepted before it is.
+            settled.push(Err(event.as_ref().err().cloned().unwrap_or(Problem::Unavailable)));
+            if event.is_ok() {
+                open.push_back(Open { place, tries: TRIES });
+            }
+        }
+        while !open.is_empty() && Instant::now() < self.deadline {
+            for (place, result) in self.publish_group(&events, &mut open).await {
+                if let Some(slot) = settled.get_mut(place) {
+                    *slot = result;
+                }
+            }
+        }
+        settled
+    }
+
+    /// Submits as many of the open ones as may wait at once, and returns what is settled;
+    /// those that are to be decided anew stay open.
+    async fn publish_group(
+        &mut self,
+        events: &[Result<Publication, Problem>],
+        open: &mut VecDeque<Open>,
+    ) -> Vec<(usize, Result<Accepted, Problem>)> {
+        let (mut group, mut submissions, mut deliveries) = (Vec::new(), Vec::new(), 0);
+        let mut settled = Vec::new();
+        while group.len() < MAX_GROUP && deliveries < MAX_GROUP_DELIVERIES {
+            let Some(next) = open.pop_front() else { break };
+            let Some(Ok(publication)) = events.get(next.place) else { continue };
+            match timeout_at(self.deadline, self.submission(publication)).await {
+                Ok(Ok(submission)) => {
+                    deliveries += submission.audience.recipients.len();
+                    group.push((next, publication, submission.audience.list_version));
+                    submissions.push(submission);
+                }
+                Ok(Err(problem)) => settled.push((next.place, Err(problem))),
+                Err(_) => settled.push((next.place, Err(Problem::Unavailable))),
+            }
+        }
+        let answers = self.api.intake.accept_many(submissions, self.deadline).await;
+        for ((of, publication, list_version), answer) in group.into_iter().zip(answers) {
+            match answer {
+                Err(Refusal::Changed) if of.tries > 1 => {
+                    self.distrust(publication, list_version);
+                    open.push_front(Open { tries: of.tries - 1, ..of });
+                }
+                answer => settled.push((of.place, answer.map_err(Problem::from))),
+            }
+        }
+        settled
+    }
+
+    async fn submission(&mut self, publication: &Publication) -> Result<Submission, Problem> {
+        let Publication { event_type, payload, address, times, key, ordering_key } = publication;
+        let line = ordering_key.as_ref();
+        let print = || Fingerprint::of_publish(*address, event_type.as_ref(), times.asked, payload.bytes(), line);
+        Ok(Submission {
+            audience: self.audience(publication).await?,
+            event_type: event_type.clone(),
+            payload: payload.clone(),
+            timing: times.timing,
+            ordering_key: ordering_key.clone(),
+            key: key.clone().map(|key| (key, print())),
+        })
+    }
+
+    /// Whom it is for, by what is near; a refusal is judged on what was read for this request.
+    async fn audience(&mut self, publication: &Publication) -> Result<Audience, Problem> {
+        let event_type = publication.event_type.as_ref();
+        let Some(id) = publication.address else {
+            let audience = self.list().await?.audience(event_type);
+            let is_bounded = audience.recipients.len() <= MAX_RECIPIENTS;
+            return if is_bounded { Ok(audience) } else { Err(Problem::TooManyRecipients) };
+        };
+        if !self.seen.contains_key(&id) {
+            let copy = match self.distrusted.contains(&id) {
+                true => None,
+                false => self.api.subscriptions.copy(Some(self.tenant), id).await,
+            };
+            if let Some(copy) = copy.filter(|copy| check(copy, event_type).is_ok()) {
+                return Ok(Audience::one(&copy));
+            }
+            self.seen.insert(id, self.api.subscriptions.read(Some(self.tenant), id).await?);
+        }
+        let subscription = self.seen.get(&id).and_then(Option::as_ref).ok_or(Problem::SubscriptionNotFound)?;
+        check(subscription, event_type)?;
+        Ok(Audience::one(subscription))
+    }
+
+    async fn list(&mut self) -> Result<Arc<SubscriptionList>, Problem> {
+        if let Some(list) = &self.list {
+            return Ok(Arc::clone(list));
+        }
+        let list = self.api.subscriptions.all(self.tenant, self.stale).await?;
+        Ok(Arc::clone(self.list.insert(list)))
+    }
+
+    /// What the event was decided on is out of date.
+    fn distrust(&mut self, publication: &Publication, list_version: Option<i64>) {
+        if let Some(id) = publication.address {
+            self.distrusted.insert(id);
+            self.seen.remove(&id);
+        } else if self.list.as_ref().map(|list| list.version()) == list_version {
+            self.list = None;
+            self.stale = list_version;
+        }
+    }
+}
+
+/// Whether an event of this type may be addressed to it.
+fn check(subscription: &Subscription, event_type: Option<&EventType>) -> Result<(), Problem> {
+    if !subscription.is_active {
+        return Err(Problem::SubscriptionDisabled);
+    }
+    Ok(subscription.check_wanted(event_type)?)
+}

@@ -1,0 +1,234 @@
+//! What became of an event: who gets it, who does not, and why.
+
+use poem_openapi::{Enum, Object};
+use serde::Serialize;
+
+use crate::api::Api;
+use crate::api::page::{self, List, MAX_LIMIT};
+use crate::api::problem::Problem;
+use crate::api::status::{DeliveryAnswer, delivery_answer, overall};
+use crate::api::text::{IdText, Moment};
+use crate::domain::event_type::{EventType, EventTypeFilter};
+use crate::domain::id::{SubscriptionId, TenantId};
+use crate::store::{EventFacts, NotDelivered};
+
+/// What a delivery can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub(super) enum DeliveryState {
+    /// Due, or due later.
+    Pending,
+    /// Under way.
+    Sending,
+    /// Waiting for what its reason names.
+    Held,
+    /// A receiver answered 2xx.
+    Succeeded,
+    /// Ended without success.
+    Failed,
+    /// Its subscription was deleted.
+    Cancelled,
+    /// Its time was over.
+    Expired,
+    /// Passed over.
+    Skipped,
+}
+
+impl DeliveryState {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Sending => "sending",
+            Self::Held => "held",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// An event and its deliveries.
+#[derive(Debug, Object, Serialize)]
+#[oai(read_only_all)]
+pub(super) struct EventAnswer {
+    /// The event.
+    webhook_id: IdText,
+    /// What kind it is.
+    event_type: Option<String>,
+    /// `pending` while any delivery is, then `succeeded` if all did, else `failed`;
+    /// `no_match` if nobody wanted it.
+    status: &'static str,
+    /// When it was accepted.
+    accepted_at: Moment,
+    /// Size of its payload.
+    payload_bytes: i32,
+    /// Whether it was published to all who want it, and not addressed to one subscription.
+    fan_out: bool,
+    /// How many of its deliveries have each status.
+    counts: DeliveryCounts,
+    /// The first 100 deliveries by the id of their subscription; `/deliveries` has all.
+    deliveries: Vec<DeliveryAnswer>,
+    /// The first 100 subscriptions, by id, that it makes no delivery to.
+    not_delivered: Vec<NotDeliveredAnswer>,
+}
+
+/// Deliveries by status.
+#[derive(Debug, Default, Object, Serialize)]
+#[oai(read_only_all)]
+pub(super) struct DeliveryCounts {
+    /// Due, or due later.
+    pending: i64,
+    /// Under way.
+    sending: i64,
+    /// Waiting for what their reason names.
+    held: i64,
+    /// A receiver answered 2xx.
+    succeeded: i64,
+    /// Ended without success.
+    failed: i64,
+    /// Their subscription was deleted.
+    cancelled: i64,
+    /// Their time was over.
+    expired: i64,
+    /// Passed over.
+    skipped: i64,
+}
+
+impl DeliveryCounts {
+    fn of(counted: &[(String, i64)]) -> Self {
+        let count = |word: &str| counted.iter().find(|(status, _)| status == word).map_or(0, |(_, count)| *count);
+        Self {
+            pending: count("pending"),
+            sending: count("sending"),
+            held: count("held"),
+            succeeded: count("succeeded"),
+            failed: count("failed"),
+            cancelled: count("cancelled"),
+            expired: count("expired"),
+            skipped: count("skipped"),
+        }
+    }
+}
+
+/// A subscription that an event makes no delivery to.
+#[derive(Debug, Default, Object, Serialize)]
+#[oai(read_only_all)]
+pub(super) struct NotDeliveredAnswer {
+    /// Which one.
+    subscription_id: IdText,
+    /// `event_type`: its `event_types` do not name the type. `created_later`: than the event.
+    /// `addressed_to_another`: the event was for one subscription. `not_matched_then`: its
+    /// `event_types` would name the type now.
+    reason: &'static str,
+}
+
+/// A page of deliveries.
+#[derive(Debug, Object, Serialize)]
+#[oai(read_only_all)]
+pub(super) struct DeliveryPage {
+    /// The rows.
+    data: Vec<DeliveryAnswer>,
+    /// Asks for the next page; null on the last.
+    next_cursor: Option<String>,
+}
+
+/// Which deliveries are wanted.
+pub(super) struct Asked {
+    pub(super) status: Option<DeliveryState>,
+    pub(super) after: Option<SubscriptionId>,
+    pub(super) limit: usize,
+}
+
+/// An event with the first of its deliveries.
+///
+/// # Errors
+/// [`Problem`]; `EventNotFound` for one that is unknown, gone or another tenant's.
+pub(super) async fn event(api: &Api, tenant: TenantId, webhook_id: IdText) -> Result<EventAnswer, Problem> {
+    let id = webhook_id.0.into();
+    let event = api.store.read_event(tenant, id).await?.ok_or(Problem::EventNotFound)?;
+    let most = i64::from(MAX_LIMIT);
+    let deliveries = api.store.list_deliveries(tenant, id, None, None, most).await?;
+    let not_delivered = api.store.not_delivered(tenant, id, most).await?;
+    Ok(EventAnswer {
+        webhook_id,
+        status: overall(event.deliveries.iter().map(|(status, _)| status.as_str())),
+        accepted_at: Moment(event.accepted_at),
+        payload_bytes: event.payload_bytes,
+        fan_out: event.fan_out,
+        counts: DeliveryCounts::of(&event.deliveries),
+        deliveries: deliveries.into_iter().map(delivery_answer).collect(),
+        not_delivered: not_delivered.iter().map(|not| not_delivered_answer(not, &event)).collect(),
+        event_type: event.event_type,
+    })
+}
+
+/// A page of an event's deliveries.
+///
+/// # Errors
+/// As [`event`].
+pub(super) async fn deliveries(
+    api: &Api,
+    tenant: TenantId,
+    webhook_id: IdText,
+    Asked { status, after, limit }: Asked,
+) -> Result<DeliveryPage, Problem> {
+    let id = webhook_id.0.into();
+    let status = status.map(DeliveryState::word);
+    let one_more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    let rows = api.store.list_deliveries(tenant, id, status, after, one_more).await?;
+    // An event without such deliveries may still be one.
+    if rows.is_empty() && api.store.read_event(tenant, id).await?.is_none() {
+        return Err(Problem::EventNotFound);
+    }
+    let (rows, next_cursor) = page::cut(rows, limit, List::EventDeliveries, |row| row.subscription.uuid());
+    Ok(DeliveryPage { data: rows.into_iter().map(delivery_answer).collect(), next_cursor })
+}
+
+fn not_delivered_answer(not: &NotDelivered, event: &EventFacts) -> NotDeliveredAnswer {
+    NotDeliveredAnswer { subscription_id: IdText(not.subscription.uuid()), reason: reason(not, event) }
+}
+
+/// What stands in the tables now is all that is known, so a filter that was changed since
+/// shows as what it is now.
+fn reason(not: &NotDelivered, event: &EventFacts) -> &'static str {
+    let event_type: Option<EventType> = event.event_type.as_deref().and_then(|name| name.parse().ok());
+    let patterns = not.event_types.iter().filter_map(|text| text.parse().ok()).collect();
+    let wants_now = EventTypeFilter::new(patterns).check(event_type.as_ref()).is_ok();
+    match () {
+        () if !event.fan_out => "addressed_to_another",
+        () if not.created_at > event.accepted_at => "created_later",
+        () if wants_now => "not_matched_then",
+        () => "event_type",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    #[test]
+    fn the_reason_is_what_the_tables_tell() {
+        let event = |fan_out, event_type: Option<&str>| EventFacts {
+            event_type: event_type.map(str::to_owned),
+            accepted_at: datetime!(2026-11-23 12:00 UTC),
+            payload_bytes: 2,
+            fan_out,
+            deliveries: Vec::new(),
+        };
+        let not = |created_at, event_types: &[&str]| NotDelivered {
+            subscription: SubscriptionId::at(created_at),
+            event_types: event_types.iter().map(|text| (*text).to_owned()).collect(),
+            created_at,
+        };
+        let (before, after) = (datetime!(2026-11-23 11:00 UTC), datetime!(2026-11-23 13:00 UTC));
+        let typed = event(true, Some("order.created"));
+        assert_eq!(reason(&not(before, &["invoice.*"]), &typed), "event_type");
+        assert_eq!(reason(&not(before, &["order.*"]), &typed), "not_matched_then");
+        assert_eq!(reason(&not(after, &["order.*"]), &typed), "created_later");
+        assert_eq!(reason(&not(before, &["*"]), &event(true, None)), "event_type");
+        assert_eq!(reason(&not(before, &[]), &event(false, None)), "addressed_to_another");
+    }
+}
