@@ -33,6 +33,7 @@ examples: setup ## the scripts of examples/ do what they say
 	@cargo build
 	@examples/rotate-secret $(BIN)
 	@examples/ordering $(BIN)
+	@examples/fan-out $(BIN)
 
 test: setup ## all tests, beside a PostgreSQL of their own
 	@tests/with-postgres cargo test

@@ -241,7 +241,8 @@ async fn events_with_one_key_wait_for_each_other_only_where_the_subscription_is_
         ask.header("x-ordering-key", "customer-7").send()
     };
     let refused = keyed(&format!("?deliver_at={}", in_seconds(60))).await;
-    assert_eq!((refused.status, refused.json()["errors"][0]["pointer"].clone()), (422, json!("/query/deliver_at")));
+    assert_eq!(refused.status, 422);
+    assert_eq!(refused.json()["errors"][0]["pointer"], "/query/deliver_at");
     keyed("").await;
     let second = keyed("").await;
     let read = event(&api, &second).await;

@@ -185,7 +185,8 @@ impl<'a> Publisher<'a> {
             }
         }
         let answers = self.api.intake.accept_many(submissions, self.deadline).await;
-        for ((of, publication, list_version), answer) in group.into_iter().zip(answers) {
+        // From the back, so that those that stay open keep their order.
+        for ((of, publication, list_version), answer) in group.into_iter().zip(answers).rev() {
             match answer {
                 Err(Refusal::Changed) if of.tries > 1 => {
                     self.distrust(publication, list_version);
