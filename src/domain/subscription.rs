@@ -1,9 +1,11 @@
 //! A subscription: where a receiver wants which events, and its secrets.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use super::backoff::RetrySchedule;
 use super::event_type::{EventType, EventTypeFilter};
 use super::id::{SubscriptionId, TenantId};
 use super::policy::Policy;
@@ -49,6 +51,17 @@ pub struct Destination {
     pub target: Target,
     /// What signs.
     pub secrets: Secrets,
+    /// When failed deliveries are tried again, if not as the instance does.
+    pub retry_schedule: Option<RetrySchedule>,
+    /// Time limit of one attempt, if not the instance's.
+    pub request_timeout: Option<Duration>,
+}
+
+impl Destination {
+    /// A destination that is served as the instance's settings say.
+    pub fn new(target: Target, secrets: Secrets) -> Self {
+        Self { target, secrets, retry_schedule: None, request_timeout: None }
+    }
 }
 
 /// Why a subscription does not take an event.

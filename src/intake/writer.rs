@@ -14,6 +14,7 @@ use crate::domain::event::Event;
 use crate::domain::handoff::HandedOver;
 use crate::domain::id::{EventId, LeaseToken};
 use crate::domain::idempotency::Fingerprint;
+use crate::domain::policy;
 use crate::domain::slots::Slot;
 use crate::store::{AcceptItem, AcceptVerdict, KeyOwner, StoreError};
 
@@ -35,6 +36,13 @@ struct Entry {
     pending: Pending,
     item: AcceptItem,
     slot: Option<Slot>,
+}
+
+/// What an accepting statement leases: to whom, and from when on at the earliest.
+#[derive(Clone, Copy)]
+struct Grant {
+    token: LeaseToken,
+    asked: Instant,
 }
 
 pub(super) struct Writer {
@@ -91,7 +99,7 @@ impl Writer {
         let items: Vec<AcceptItem> = entries.iter().map(|entry| entry.item.clone()).collect();
         self.parts.metrics.accept_batch.observe(items.len() as f64);
         match self.accept(&items, token).await {
-            Ok(verdicts) => self.answer(entries, &verdicts, Lease { token, ends: started + self.parts.lease }).await,
+            Ok(verdicts) => self.answer(entries, &verdicts, Grant { token, asked: started }).await,
             Err(error) if error.is_unavailable() || matches!(error, StoreError::NoPartition) => {
                 if !self.away.swap(true, Ordering::Relaxed) {
                     tracing::warn!(%error, "events are refused until the database is available");
@@ -131,7 +139,7 @@ impl Writer {
         }
     }
 
-    async fn answer(&self, entries: Vec<Entry>, verdicts: &HashMap<EventId, AcceptVerdict>, lease: Lease) {
+    async fn answer(&self, entries: Vec<Entry>, verdicts: &HashMap<EventId, AcceptVerdict>, grant: Grant) {
         if self.away.swap(false, Ordering::Relaxed) {
             tracing::info!("events are accepted again");
         }
@@ -142,7 +150,7 @@ impl Writer {
                 Some(AcceptVerdict::Accepted) => {
                     accepted += 1;
                     left_due |= entry.slot.is_none();
-                    self.hand_over(entry, lease);
+                    self.hand_over(entry, grant);
                 }
                 Some(AcceptVerdict::KeyTaken) => taken.push(entry),
                 Some(AcceptVerdict::Changed) | None => settle(entry.pending, Err(Refusal::SubscriptionChanged)),
@@ -158,19 +166,21 @@ impl Writer {
     }
 
     /// Answers a committed entry, and gives it to the worker if it was born leased.
-    fn hand_over(&self, entry: Entry, lease: Lease) {
+    fn hand_over(&self, entry: Entry, grant: Grant) {
         let Entry { pending, item, slot } = entry;
         let key = DeliveryKey { tenant: item.event.tenant, event: item.event.id, subscription: item.subscription };
         if let (Some(slot), Some(handoff)) = (slot, &self.parts.handoff) {
+            let destination = Arc::clone(&pending.submission.subscription.destination);
+            let lasts = policy::lease(self.parts.lease, destination.request_timeout);
             let parcel = Parcel {
                 key,
-                lease,
+                lease: Lease { token: grant.token, ends: grant.asked + lasts },
                 attempt_number: 1,
                 free_attempts: 0,
                 event_type: item.event.event_type,
                 payload: item.event.payload.bytes().clone(),
                 subscription_version: item.version,
-                destination: Arc::clone(&pending.submission.subscription.destination),
+                destination,
             };
             handoff.give(HandedOver { parcel, slot });
         }

@@ -1,6 +1,7 @@
 //! Rotation: a new secret becomes current, and the one before lives on for a while.
 
-use super::{CHANGE_TRIES, Subscriptions, random};
+use super::write::CHANGE_TRIES;
+use super::{Subscriptions, random};
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::keyring::{CannotOpen, Keyring, NONCE_BYTES, Place};
 use crate::domain::rotation::{MAX_OLDER, OlderSecret, Overlap, Secrets};

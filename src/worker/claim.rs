@@ -14,6 +14,7 @@ use crate::domain::event_type::EventType;
 use crate::domain::id::{EventId, LeaseToken, SubscriptionId};
 use crate::domain::keyring::Place;
 use crate::domain::next_step::NextStep;
+use crate::domain::policy;
 use crate::domain::subscription::Destination;
 use crate::domain::target::Target;
 use crate::store::{Claim, ClaimRequest, Claimed, StoreError};
@@ -68,14 +69,13 @@ impl Claimer {
         let started = Instant::now();
         let look = self.floor.next(self.parts.clock.now(), started);
         let request = self.request(most, look.floor);
-        let lease = Lease { token: request.token, ends: started + self.parts.rules.lease };
         match self.parts.store.claim(&request).await {
             Ok(claim) => {
                 // A look that was not cut short saw everything that was due at its time.
                 let whole = claim.examined < request.reach;
                 let reached = if whole { claim.looked_at } else { claim.reached };
                 self.floor.learn(look, reached, started.elapsed());
-                Ok(self.batch(claim, &request, lease))
+                Ok(self.batch(claim, &request, started))
             }
             Err(StoreError::NoPartition) => {
                 self.parts.store.ensure_partitions().await?;
@@ -113,7 +113,7 @@ impl Claimer {
         }
     }
 
-    fn batch(&mut self, claim: Claim, request: &ClaimRequest, lease: Lease) -> Batch {
+    fn batch(&mut self, claim: Claim, request: &ClaimRequest, started: Instant) -> Batch {
         if std::mem::take(&mut self.away) {
             tracing::info!("claiming works again");
         }
@@ -128,7 +128,8 @@ impl Claimer {
         self.reach = if more && mostly_parked { request.reach * 4 } else { 0 };
         let mut batch = Batch { more, parked: claim.parked, ..Batch::default() };
         for claimed in claim.claimed {
-            match self.parcel(claimed, lease) {
+            let lasts = policy::lease(request.lease, claimed.request_timeout);
+            match self.parcel(claimed, Lease { token: request.token, ends: started + lasts }) {
                 Ok(parcel) => batch.parcels.push(parcel),
                 Err(report) => batch.unreadable.push(*report),
             }
@@ -148,10 +149,9 @@ impl Claimer {
     }
 
     fn parcel(&self, claimed: Claimed, lease: Lease) -> Result<Parcel, Box<Report>> {
-        let Claimed { key, attempts, free_attempts, event_type, payload, target_url, secrets, subscription_version } =
-            claimed;
+        let Claimed { key, attempts, free_attempts, event_type, payload, subscription_version, .. } = claimed;
         let event_type = event_type.as_deref().and_then(|name| name.parse::<EventType>().ok());
-        match open_secrets(&self.parts.keyring, &secrets, place(key)) {
+        match open_secrets(&self.parts.keyring, &claimed.secrets, place(key)) {
             Ok(secrets) => Ok(Parcel {
                 key,
                 lease,
@@ -160,7 +160,12 @@ impl Claimer {
                 event_type,
                 payload: Bytes::from(payload),
                 subscription_version,
-                destination: Arc::new(Destination { target: Target::stored(target_url), secrets }),
+                destination: Arc::new(Destination {
+                    target: Target::stored(claimed.target_url),
+                    secrets,
+                    retry_schedule: claimed.retry_schedule,
+                    request_timeout: claimed.request_timeout,
+                }),
             }),
             Err(error) => {
                 tracing::error!(%error, subscription = %key.subscription, "a secret cannot be opened; its deliveries wait");

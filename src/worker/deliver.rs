@@ -47,7 +47,8 @@ impl Courier {
     }
 
     fn has_time(&self, parcel: &Parcel) -> bool {
-        parcel.lease.has(self.parts.rules.request_timeout + SEND_MARGIN, Instant::now())
+        let limit = parcel.destination.request_timeout.unwrap_or(self.parts.rules.request_timeout);
+        parcel.lease.has(limit + SEND_MARGIN, Instant::now())
     }
 
     async fn attempt(&self, parcel: &Parcel) -> Attempt {
@@ -84,7 +85,7 @@ impl Courier {
                 retry_after: last.answer.retry_after,
                 counted: last.number.saturating_sub(parcel.free_attempts).saturating_sub(free),
             };
-            self.parts.rules.retries.next_step(made, self.roll())
+            self.parts.rules.retries.next_step(parcel.destination.retry_schedule.as_ref(), made, self.roll())
         });
         if let NextStep::GiveUp(reason) = step {
             tracing::info!(

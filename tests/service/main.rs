@@ -18,6 +18,7 @@ mod errors;
 mod keys;
 mod listen;
 mod outage;
+mod policy;
 mod processes;
 mod queue;
 mod redis_cache;

@@ -3,7 +3,7 @@
 --     $5 idempotency keys or null, $6 fingerprints or null;
 --   deliveries, one element each: $7 event ids, $8 tenants, $9 subscriptions,
 --     $10 versions of the subscriptions they were checked against, $11 born leased;
---   $12 lease token, $13 lease in seconds)
+--   $12 lease token, $13 lease in seconds, where the subscription asks for no longer one)
 -- Writes events, their deliveries and their idempotency keys in one commit. An event is
 -- accepted when a subscription it is addressed to is active and still has the version it
 -- was checked against, and its key is new. Answers one row for each event: 'accepted',
@@ -18,11 +18,11 @@ with item as materialized (
         as i (event_id, tenant_id, event_type, payload, key, fingerprint)
 ),
 wanted as materialized (
-    select d.event_id, d.tenant_id, d.subscription_id, d.leased
+    select d.event_id, d.tenant_id, d.subscription_id, d.leased, s.least_lease_seconds
     from unnest($7::uuid[], $8::uuid[], $9::uuid[], $10::bigint[], $11::boolean[])
         as d (event_id, tenant_id, subscription_id, version, leased)
     cross join lateral (
-        select x.id
+        select x.least_lease_seconds
         from subscriptions as x
         where x.tenant_id = d.tenant_id
             and x.id = d.subscription_id
@@ -56,7 +56,10 @@ owed as (
         w.tenant_id,
         w.event_id,
         w.subscription_id,
-        case when w.leased then now() + make_interval(secs => $13::double precision) else now() end,
+        case
+            when w.leased then now() + make_interval(secs => greatest($13::double precision, w.least_lease_seconds))
+            else now()
+        end,
         case when w.leased then $12::uuid end,
         case when w.leased then 1 else 0 end
     from wanted as w

@@ -114,7 +114,7 @@ impl Rig {
             id,
             tenant,
             version: 1,
-            destination: Arc::new(Destination { target: Target::stored(target.to_owned()), secrets: secret.into() }),
+            destination: Arc::new(Destination::new(Target::stored(target.to_owned()), secret.into())),
             event_types: EventTypeFilter::default(),
             description: None,
             is_active: true,
