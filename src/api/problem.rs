@@ -62,6 +62,8 @@ pub(super) enum Problem {
     SubscriptionDisabled,
     /// The secret that is to become the current one is that already.
     SecretUnchanged,
+    /// Another subscription of the tenant has this external id.
+    ExternalIdTaken,
     /// As many secrets are live as there may be.
     TooManySecrets,
     /// The idempotency key stands for another request.
@@ -110,6 +112,7 @@ impl Problem {
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout", "Request too slow"),
             Self::SubscriptionDisabled => (StatusCode::CONFLICT, "subscription_disabled", "Subscription disabled"),
             Self::SecretUnchanged => (StatusCode::CONFLICT, "secret_unchanged", "Secret unchanged"),
+            Self::ExternalIdTaken => (StatusCode::CONFLICT, "external_id_taken", "External id taken"),
             Self::TooManySecrets => (StatusCode::CONFLICT, "too_many_secrets", "Too many live secrets"),
             Self::IdempotencyKeyReused => (StatusCode::CONFLICT, "idempotency_key_reused", "Idempotency key reused"),
             Self::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large"),
@@ -151,6 +154,7 @@ impl Problem {
             Self::RequestTimeout => "the body did not arrive within 30 seconds",
             Self::SubscriptionDisabled => "the subscription is disabled; nothing was stored",
             Self::SecretUnchanged => "this is the current secret already; nothing was changed",
+            Self::ExternalIdTaken => "another subscription has this external_id; nothing was changed",
             Self::TooManySecrets => {
                 "5 secrets are live; wait until one ends, or end the older ones by changing secret_key with PATCH"
             }
@@ -175,7 +179,10 @@ impl Problem {
             Self::InvalidId => vec![FieldError {
                 pointer: format!("/path/{path_parameter}"),
                 code: "invalid_id",
-                detail: crate::domain::id::NotAnId.to_string(),
+                detail: match path_parameter {
+                    "subscription_id" => NOT_A_SUBSCRIPTION.to_owned(),
+                    _ => crate::domain::id::NotAnId.to_string(),
+                },
             }],
             Self::Invalid(errors) => errors.iter().take(MAX_ERRORS).cloned().collect(),
             _ => Vec::new(),
@@ -230,9 +237,15 @@ struct Body<'a> {
     errors: Vec<FieldError>,
 }
 
+/// What a path may say of a subscription.
+const NOT_A_SUBSCRIPTION: &str = "must be the UUID of a subscription in its hyphenated form, or an external id";
+
 /// Logged here, once, under the request's span; nothing of it leaves.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        if matches!(&error, StoreError::Constraint(name) if name == "subscriptions_external_id") {
+            return Self::ExternalIdTaken;
+        }
         if error.is_unavailable() {
             tracing::warn!(%error, "the database is not available to a request");
             return Self::Unavailable;

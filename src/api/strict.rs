@@ -3,6 +3,7 @@
 //! Two parsers may read a duplicate field differently, so it is an error; an unknown field
 //! is a misspelt one. Values are never repeated in what is said about them.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -171,6 +172,22 @@ impl<'a> Fields<'a> {
             }
         }
         Field::Given(texts)
+    }
+
+    /// The entries of an object, in their order; a name that stands twice is refused.
+    pub(super) fn object(&mut self, name: &str) -> Field<Vec<(String, &'a RawValue)>> {
+        let entries = match self.typed::<Entries<'a>>(name, "must be an object") {
+            Field::Absent => return Field::Absent,
+            Field::Null => return Field::Null,
+            Field::Given(Entries(entries)) => entries,
+        };
+        let mut seen = HashSet::new();
+        for (entry, _) in &entries {
+            if !seen.insert(entry) {
+                self.refuse(format!("/{name}{}", pointer_to(entry)), "duplicate_field", "must stand only once");
+            }
+        }
+        Field::Given(entries)
     }
 
     fn typed<T: Deserialize<'a>>(&mut self, name: &str, rule: &str) -> Field<T> {

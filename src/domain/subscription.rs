@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 
 use super::backoff::RetrySchedule;
 use super::event_type::{EventType, EventTypeFilter};
+use super::external_id::ExternalId;
 use super::id::{SubscriptionId, TenantId};
 use super::policy::Policy;
 use super::rotation::Secrets;
@@ -36,6 +37,8 @@ pub struct Subscription {
     pub disabled_reason: Option<String>,
     /// Whether ingest asks for a signature.
     pub verify_ingest: bool,
+    /// Its owner's own name for it.
+    pub external_id: Option<ExternalId>,
     /// How it wants to be served.
     pub policy: Policy,
     /// When it was made.

@@ -4,6 +4,7 @@
 //! id it is for. Whoever writes into Redis can therefore lose copies or bring old ones
 //! back, and old ones are found out by their version; they cannot make one.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -12,8 +13,10 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::domain::envelope::SALT_BYTES;
+use crate::domain::external_id::ExternalId;
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::keyring::Keyring;
+use crate::domain::metadata::Metadata;
 use crate::domain::policy::Policy;
 use crate::store::{SealedOlder, SealedSecrets, StoredSubscription};
 
@@ -36,6 +39,8 @@ struct Copy {
     is_active: bool,
     disabled_reason: Option<String>,
     verify_ingest: bool,
+    external_id: Option<String>,
+    metadata: BTreeMap<String, String>,
     policy: PolicyCopy,
     created_at_micros: i64,
     updated_at_micros: i64,
@@ -111,6 +116,8 @@ pub(super) fn encode(keyring: &Keyring, row: &StoredSubscription, salt: [u8; SAL
         is_active: row.is_active,
         disabled_reason: row.disabled_reason.clone(),
         verify_ingest: row.verify_ingest,
+        external_id: row.external_id.as_ref().map(ToString::to_string),
+        metadata: row.metadata.entries().clone(),
         policy: PolicyCopy::of(&row.policy),
         created_at_micros: micros(row.created_at),
         updated_at_micros: micros(row.updated_at),
@@ -137,6 +144,8 @@ pub(super) fn decode(keyring: &Keyring, id: SubscriptionId, bytes: &[u8]) -> Opt
         is_active: copy.is_active,
         disabled_reason: copy.disabled_reason,
         verify_ingest: copy.verify_ingest,
+        external_id: copy.external_id.map(ExternalId::stored),
+        metadata: Metadata::stored(copy.metadata),
         policy: copy.policy.back()?,
         created_at: moment(copy.created_at_micros)?,
         updated_at: moment(copy.updated_at_micros)?,
@@ -183,6 +192,8 @@ mod tests {
             is_active: false,
             disabled_reason: Some("gone".to_owned()),
             verify_ingest: true,
+            external_id: "shop-7".parse().ok(),
+            metadata: Metadata::stored(BTreeMap::from([("team".to_owned(), "orders".to_owned())])),
             policy: Policy {
                 retry_schedule: "5s,1m".parse().ok(),
                 request_timeout: Some(Duration::from_secs(20)),

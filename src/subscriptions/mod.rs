@@ -6,6 +6,7 @@
 
 mod cached;
 mod copies;
+mod named;
 mod redis;
 mod rotation;
 mod write;
@@ -151,6 +152,7 @@ impl Subscriptions {
             is_active: row.is_active,
             disabled_reason: row.disabled_reason,
             verify_ingest: row.verify_ingest,
+            external_id: row.external_id,
             policy: row.policy,
             created_at: row.created_at,
             updated_at: row.updated_at,

@@ -7,8 +7,10 @@ use time::OffsetDateTime;
 
 use super::{Subscriptions, random};
 use crate::domain::event_type::EventTypeFilter;
+use crate::domain::external_id::ExternalId;
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::keyring::{NONCE_BYTES, Place};
+use crate::domain::metadata::Metadata;
 use crate::domain::policy::Policy;
 use crate::domain::secret::{GENERATED_BYTES, Secret};
 use crate::domain::target::Target;
@@ -30,6 +32,10 @@ pub struct Choices {
     pub is_active: bool,
     /// Whether ingest asks for a signature.
     pub verify_ingest: bool,
+    /// Its owner's own name for it.
+    pub external_id: Option<ExternalId>,
+    /// What its owner remembers beside it.
+    pub metadata: Metadata,
     /// How it wants to be served.
     pub policy: Policy,
 }
@@ -49,6 +55,8 @@ impl Choices {
             is_active: self.is_active,
             disabled_reason: None,
             verify_ingest: self.verify_ingest,
+            external_id: self.external_id,
+            metadata: self.metadata,
             policy: self.policy,
             created_at: OffsetDateTime::UNIX_EPOCH,
             updated_at: OffsetDateTime::UNIX_EPOCH,

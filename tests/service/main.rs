@@ -15,6 +15,7 @@ mod corpus;
 mod dev;
 mod doctor;
 mod errors;
+mod external_ids;
 mod keys;
 mod listen;
 mod outage;

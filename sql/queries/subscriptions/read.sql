@@ -13,6 +13,8 @@ select
     is_active,
     disabled_reason,
     verify_ingest,
+    external_id,
+    metadata::text as metadata,
     retry_schedule,
     request_timeout_ms,
     rate_limit,

@@ -20,6 +20,7 @@ use crate::domain::delivery::{DeliveryKey, Report};
 use crate::domain::event::Event;
 use crate::domain::event_type::EventType;
 use crate::domain::id::{AttemptId, EventId, LeaseToken, SubscriptionId, TenantId};
+use crate::domain::metadata::Metadata;
 use crate::domain::next_step::NextStep;
 use crate::domain::outcome::Outcome;
 use crate::domain::payload::Payload;
@@ -138,6 +139,8 @@ impl Driver {
             is_active: true,
             disabled_reason: None,
             verify_ingest: false,
+            external_id: None,
+            metadata: Metadata::default(),
             policy: Policy::default(),
             created_at: clock.now(),
             updated_at: clock.now(),

@@ -120,6 +120,7 @@ impl Rig {
             is_active: true,
             disabled_reason: None,
             verify_ingest: false,
+            external_id: None,
             policy: Default::default(),
             created_at: OffsetDateTime::now_utc(),
             updated_at: OffsetDateTime::now_utc(),
