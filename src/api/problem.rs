@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::domain::payload::InvalidPayload;
 use crate::domain::signature::InvalidSignature;
-use crate::store::StoreError;
-use crate::subscriptions::RotateError;
+
+mod causes;
 
 /// Media type of every problem.
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
@@ -64,6 +64,8 @@ pub(super) enum Problem {
     SecretUnchanged,
     /// Another subscription of the tenant has this external id.
     ExternalIdTaken,
+    /// Stored headers are to be kept, and they do not open.
+    HeadersUnreadable,
     /// As many secrets are live as there may be.
     TooManySecrets,
     /// The idempotency key stands for another request.
@@ -113,6 +115,7 @@ impl Problem {
             Self::SubscriptionDisabled => (StatusCode::CONFLICT, "subscription_disabled", "Subscription disabled"),
             Self::SecretUnchanged => (StatusCode::CONFLICT, "secret_unchanged", "Secret unchanged"),
             Self::ExternalIdTaken => (StatusCode::CONFLICT, "external_id_taken", "External id taken"),
+            Self::HeadersUnreadable => (StatusCode::CONFLICT, "headers_unreadable", "Headers unreadable"),
             Self::TooManySecrets => (StatusCode::CONFLICT, "too_many_secrets", "Too many live secrets"),
             Self::IdempotencyKeyReused => (StatusCode::CONFLICT, "idempotency_key_reused", "Idempotency key reused"),
             Self::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large"),
@@ -155,6 +158,9 @@ impl Problem {
             Self::SubscriptionDisabled => "the subscription is disabled; nothing was stored",
             Self::SecretUnchanged => "this is the current secret already; nothing was changed",
             Self::ExternalIdTaken => "another subscription has this external_id; nothing was changed",
+            Self::HeadersUnreadable => {
+                "the stored headers or auth cannot be opened to be kept; give all values of both anew, or null"
+            }
             Self::TooManySecrets => {
                 "5 secrets are live; wait until one ends, or end the older ones by changing secret_key with PATCH"
             }
@@ -239,31 +245,6 @@ struct Body<'a> {
 
 /// What a path may say of a subscription.
 const NOT_A_SUBSCRIPTION: &str = "must be the UUID of a subscription in its hyphenated form, or an external id";
-
-/// Logged here, once, under the request's span; nothing of it leaves.
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        if matches!(&error, StoreError::Constraint(name) if name == "subscriptions_external_id") {
-            return Self::ExternalIdTaken;
-        }
-        if error.is_unavailable() {
-            tracing::warn!(%error, "the database is not available to a request");
-            return Self::Unavailable;
-        }
-        tracing::error!(error = &error as &dyn std::error::Error, "a request failed");
-        Self::Internal
-    }
-}
-
-impl From<RotateError> for Problem {
-    fn from(error: RotateError) -> Self {
-        match error {
-            RotateError::Same => Self::SecretUnchanged,
-            RotateError::TooMany => Self::TooManySecrets,
-            RotateError::Store(error) => error.into(),
-        }
-    }
-}
 
 /// The router sees a bare status; the outermost layer finds the problem and renders it.
 impl From<Problem> for poem::Error {

@@ -190,6 +190,23 @@ impl<'a> Fields<'a> {
         Field::Given(entries)
     }
 
+    /// The fields of an object, to be given back to [`Fields::absorb`].
+    pub(super) fn nested(&mut self, name: &str) -> Field<Self> {
+        match self.typed::<Entries<'a>>(name, "must be an object") {
+            Field::Absent => Field::Absent,
+            Field::Null => Field::Null,
+            Field::Given(Entries(entries)) => Field::Given(Self { entries, errors: Vec::new() }),
+        }
+    }
+
+    /// Takes over which rules were broken in an object, what is left in it among them.
+    pub(super) fn absorb(&mut self, name: &str, inner: Self) {
+        if let Err(Problem::Invalid(errors)) = inner.finish() {
+            let at = |error: FieldError| FieldError { pointer: format!("/{name}{}", error.pointer), ..error };
+            self.errors.extend(errors.into_iter().map(at));
+        }
+    }
+
     fn typed<T: Deserialize<'a>>(&mut self, name: &str, rule: &str) -> Field<T> {
         match self.raw(name) {
             None => Field::Absent,

@@ -23,6 +23,7 @@ use crate::subscriptions::{Choices, generate_secret};
 
 mod answer;
 mod form;
+mod headers;
 mod metadata;
 mod policy;
 mod rotation;
@@ -54,6 +55,7 @@ impl SubscriptionsApi {
             description: given.description.flatten(),
             is_active: given.is_active.unwrap_or(true),
             external_id: given.external_id.over(None),
+            headers: given.headers,
             metadata: given.metadata.over(&Metadata::default())?,
             policy: given.policy.over(&Policy::default()),
         };
@@ -119,6 +121,8 @@ impl SubscriptionsApi {
         let mut given = Changes::read(Fields::of(&body.bytes)?, &self.0.settings.targets, true)?;
         given.event_types.get_or_insert_default();
         given.description.get_or_insert_default();
+        given.headers.headers.get_or_insert_default();
+        given.headers.auth.get_or_insert_default();
         given.metadata = given.metadata.instead();
         given.policy = given.policy.or_default();
         let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;

@@ -7,6 +7,7 @@
 pub mod address;
 pub mod api_key;
 pub mod attempt;
+pub mod auth;
 pub mod backoff;
 pub mod delivery;
 pub mod duration;
@@ -23,6 +24,7 @@ pub mod next_step;
 pub mod outcome;
 pub mod payload;
 pub mod policy;
+pub mod request_headers;
 pub mod retry_after;
 pub mod rotation;
 pub mod secret;

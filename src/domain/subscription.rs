@@ -10,6 +10,7 @@ use super::event_type::{EventType, EventTypeFilter};
 use super::external_id::ExternalId;
 use super::id::{SubscriptionId, TenantId};
 use super::policy::Policy;
+use super::request_headers::RequestHeaders;
 use super::rotation::Secrets;
 use super::target::Target;
 
@@ -54,6 +55,8 @@ pub struct Destination {
     pub target: Target,
     /// What signs.
     pub secrets: Secrets,
+    /// What requests carry beside our own headers.
+    pub headers: RequestHeaders,
     /// When failed deliveries are tried again, if not as the instance does.
     pub retry_schedule: Option<RetrySchedule>,
     /// Time limit of one attempt, if not the instance's.
@@ -61,9 +64,9 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// A destination that is served as the instance's settings say.
+    /// A destination without headers of its own, served as the instance's settings say.
     pub fn new(target: Target, secrets: Secrets) -> Self {
-        Self { target, secrets, retry_schedule: None, request_timeout: None }
+        Self { target, secrets, headers: RequestHeaders::default(), retry_schedule: None, request_timeout: None }
     }
 }
 

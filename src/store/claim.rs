@@ -56,6 +56,8 @@ pub struct Claimed {
     pub target_url: String,
     /// What signs it, sealed.
     pub secrets: SealedSecrets,
+    /// What the request carries beside our own headers, sealed.
+    pub headers: Option<Vec<u8>>,
     /// When it is tried again, if the subscription says so.
     pub retry_schedule: Option<RetrySchedule>,
     /// Time limit of the attempt, if the subscription has one.
@@ -147,6 +149,7 @@ fn claimed(row: &Row, tenant: Uuid, looked_at: OffsetDateTime) -> Result<Claimed
         payload: row.try_get("payload")?,
         target_url: row.try_get("target_url")?,
         secrets: sealed::secrets(row, looked_at)?,
+        headers: row.try_get("sealed_headers")?,
         retry_schedule: policy::schedule(row)?,
         request_timeout: policy::request_timeout(row)?,
         subscription_version: row.try_get("version")?,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::connection::Param;
 use super::policy::{self, PolicyColumns};
-use super::sealed::{self, SealedOlder, SealedSecrets};
+use super::sealed::{self, SealedHeaders, SealedOlder, SealedSecrets};
 use super::{Store, StoreError, sql};
 use crate::domain::external_id::ExternalId;
 use crate::domain::id::{SubscriptionId, TenantId};
@@ -40,6 +40,8 @@ pub struct StoredSubscription {
     pub verify_ingest: bool,
     /// Its owner's own name for it.
     pub external_id: Option<ExternalId>,
+    /// What its requests carry, sealed.
+    pub headers: SealedHeaders,
     /// What its owner remembers beside it.
     pub metadata: Metadata,
     /// How it wants to be served.
@@ -241,7 +243,13 @@ impl Decided {
             (&row.is_active, Type::BOOL),
             (&row.verify_ingest, Type::BOOL),
         ];
-        let last: [Param<'a>; 2] = [(&self.external_id, Type::TEXT), (&self.metadata, Type::TEXT)];
+        let last: [Param<'a>; 5] = [
+            (&self.external_id, Type::TEXT),
+            (&self.metadata, Type::TEXT),
+            (&row.headers.names, Type::TEXT_ARRAY),
+            (&row.headers.auth_type, Type::TEXT),
+            (&row.headers.sealed, Type::BYTEA),
+        ];
         first.into_iter().chain(self.policy.params()).chain(last).collect()
     }
 }
@@ -268,6 +276,7 @@ fn stored(row: &Row) -> Result<StoredSubscription, StoreError> {
         disabled_reason: row.try_get("disabled_reason")?,
         verify_ingest: row.try_get("verify_ingest")?,
         external_id: row.try_get::<_, Option<String>>("external_id")?.map(ExternalId::stored),
+        headers: sealed::headers(row)?,
         metadata: metadata(row)?,
         policy: policy::policy(row)?,
         created_at: row.try_get("created_at")?,

@@ -18,7 +18,7 @@ use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::keyring::Keyring;
 use crate::domain::metadata::Metadata;
 use crate::domain::policy::Policy;
-use crate::store::{SealedOlder, SealedSecrets, StoredSubscription};
+use crate::store::{SealedHeaders, SealedOlder, SealedSecrets, StoredSubscription};
 
 /// Says what is in the envelope, before the id of whom it is for.
 const LABEL: &[u8] = b"subscription 3 ";
@@ -40,6 +40,9 @@ struct Copy {
     disabled_reason: Option<String>,
     verify_ingest: bool,
     external_id: Option<String>,
+    header_names: Vec<String>,
+    auth_type: Option<String>,
+    sealed_headers: Option<String>,
     metadata: BTreeMap<String, String>,
     policy: PolicyCopy,
     created_at_micros: i64,
@@ -117,6 +120,9 @@ pub(super) fn encode(keyring: &Keyring, row: &StoredSubscription, salt: [u8; SAL
         disabled_reason: row.disabled_reason.clone(),
         verify_ingest: row.verify_ingest,
         external_id: row.external_id.as_ref().map(ToString::to_string),
+        header_names: row.headers.names.clone(),
+        auth_type: row.headers.auth_type.clone(),
+        sealed_headers: row.headers.sealed.as_ref().map(|sealed| STANDARD_NO_PAD.encode(sealed)),
         metadata: row.metadata.entries().clone(),
         policy: PolicyCopy::of(&row.policy),
         created_at_micros: micros(row.created_at),
@@ -145,6 +151,11 @@ pub(super) fn decode(keyring: &Keyring, id: SubscriptionId, bytes: &[u8]) -> Opt
         disabled_reason: copy.disabled_reason,
         verify_ingest: copy.verify_ingest,
         external_id: copy.external_id.map(ExternalId::stored),
+        headers: SealedHeaders {
+            names: copy.header_names,
+            auth_type: copy.auth_type,
+            sealed: copy.sealed_headers.map(|sealed| STANDARD_NO_PAD.decode(sealed)).transpose().ok()?,
+        },
         metadata: Metadata::stored(copy.metadata),
         policy: copy.policy.back()?,
         created_at: moment(copy.created_at_micros)?,
@@ -193,6 +204,11 @@ mod tests {
             disabled_reason: Some("gone".to_owned()),
             verify_ingest: true,
             external_id: "shop-7".parse().ok(),
+            headers: SealedHeaders {
+                names: vec!["x-api-key".to_owned()],
+                auth_type: Some("basic".to_owned()),
+                sealed: Some(vec![4, 5, 255]),
+            },
             metadata: Metadata::stored(BTreeMap::from([("team".to_owned(), "orders".to_owned())])),
             policy: Policy {
                 retry_schedule: "5s,1m".parse().ok(),

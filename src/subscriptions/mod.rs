@@ -9,11 +9,13 @@ mod copies;
 mod named;
 mod redis;
 mod rotation;
+mod sealed;
 mod write;
 
 pub use redis::{Redis, time_redis};
-pub use rotation::{RotateError, open_secrets};
-pub use write::{Choices, generate_secret};
+pub use rotation::RotateError;
+pub use sealed::open_sealed;
+pub use write::{Choices, WriteError, generate_secret};
 
 use std::sync::Arc;
 
@@ -135,8 +137,8 @@ impl Subscriptions {
     fn open(&self, row: StoredSubscription) -> Result<Subscription, StoreError> {
         let place = Place { tenant: row.tenant, subscription: row.id };
         let event_types = filter(&row)?;
-        let secrets = open_secrets(&self.keyring, &row.secrets, place)
-            .map_err(|reason| StoreError::Unreadable(format!("the secret of subscription {}: {reason}", row.id)))?;
+        let (secrets, headers) = open_sealed(&self.keyring, &row.secrets, row.headers.sealed.as_deref(), place)
+            .map_err(|reason| StoreError::Unreadable(format!("what is sealed of subscription {}: {reason}", row.id)))?;
         Ok(Subscription {
             id: row.id,
             tenant: row.tenant,
@@ -144,6 +146,7 @@ impl Subscriptions {
             destination: Arc::new(Destination {
                 target: Target::stored(row.target_url),
                 secrets,
+                headers,
                 retry_schedule: row.policy.retry_schedule.clone(),
                 request_timeout: row.policy.request_timeout,
             }),

@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
+use super::sealed::change_headers;
 use super::{Subscriptions, random};
 use crate::domain::event_type::EventTypeFilter;
 use crate::domain::external_id::ExternalId;
 use crate::domain::id::{SubscriptionId, TenantId};
-use crate::domain::keyring::{NONCE_BYTES, Place};
+use crate::domain::keyring::{CannotOpen, NONCE_BYTES, Place};
 use crate::domain::metadata::Metadata;
 use crate::domain::policy::Policy;
+use crate::domain::request_headers::{HeaderChanges, InvalidHeader};
 use crate::domain::secret::{GENERATED_BYTES, Secret};
 use crate::domain::target::Target;
-use crate::store::{NewVersion, SealedSecrets, StoreError, StoredSubscription};
+use crate::store::{NewVersion, SealedHeaders, SealedSecrets, StoreError, StoredSubscription};
 
 /// How often a change is tried again when somebody else wrote in between.
 pub(super) const CHANGE_TRIES: usize = 5;
@@ -34,22 +36,50 @@ pub struct Choices {
     pub verify_ingest: bool,
     /// Its owner's own name for it.
     pub external_id: Option<ExternalId>,
+    /// What becomes of the headers of its requests.
+    pub headers: HeaderChanges,
     /// What its owner remembers beside it.
     pub metadata: Metadata,
     /// How it wants to be served.
     pub policy: Policy,
 }
 
+/// Why a subscription is not written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The headers break a rule.
+    #[error("a header {rule}")]
+    Header {
+        /// Which one, where it is about one.
+        name: Option<String>,
+        /// The rule.
+        rule: InvalidHeader,
+    },
+    /// Some of the headers that stand are kept, and they do not open.
+    #[error("the stored headers do not open: {0}")]
+    HeadersDoNotOpen(CannotOpen),
+    /// The database, or others who wrote in between all the time.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What is sealed of a row.
+struct Sealed {
+    secrets: SealedSecrets,
+    headers: SealedHeaders,
+}
+
 impl Choices {
     /// The row they make; what the database decides is filled in when it is written.
-    fn over(self, tenant: TenantId, id: SubscriptionId, version: i64, secrets: SealedSecrets) -> StoredSubscription {
+    fn over(self, tenant: TenantId, id: SubscriptionId, version: i64, sealed: Sealed) -> StoredSubscription {
         let patterns = self.event_types.patterns().iter();
         StoredSubscription {
             tenant,
             id,
             version,
             target_url: self.target.as_str().to_owned(),
-            secrets,
+            secrets: sealed.secrets,
+            headers: sealed.headers,
             event_types: patterns.map(|pattern| pattern.as_str().to_owned()).collect(),
             description: self.description,
             is_active: self.is_active,
@@ -68,16 +98,20 @@ impl Subscriptions {
     /// Writes a new subscription.
     ///
     /// # Errors
-    /// [`StoreError`] from the database.
+    /// [`WriteError`].
     pub async fn create(
         &self,
         tenant: TenantId,
         secret: &Secret,
         choices: Choices,
-    ) -> Result<StoredSubscription, StoreError> {
+    ) -> Result<StoredSubscription, WriteError> {
         let id = SubscriptionId::at(OffsetDateTime::now_utc());
-        let sealed = self.keyring.seal(secret, Place { tenant, subscription: id }, random::<NONCE_BYTES>());
-        let row = choices.over(tenant, id, 0, sealed.into());
+        let place = Place { tenant, subscription: id };
+        let sealed = Sealed {
+            secrets: self.keyring.seal(secret, place, random::<NONCE_BYTES>()).into(),
+            headers: change_headers(&self.keyring, &SealedHeaders::default(), &choices.headers, place)?,
+        };
+        let row = choices.over(tenant, id, 0, sealed);
         let written = self.store.create_subscription(&row).await?;
         Ok(self.written(row, written))
     }
@@ -87,9 +121,9 @@ impl Subscriptions {
     /// stays is not opened: a missing master key is mended by giving a new secret.
     ///
     /// # Errors
-    /// The error of `change`, or a [`StoreError`]; `Unavailable` when others wrote in
+    /// The error of `change`, or a [`WriteError`]; `Unavailable` when others wrote in
     /// between all the time.
-    pub async fn change<E: From<StoreError>>(
+    pub async fn change<E: From<StoreError> + From<WriteError>>(
         &self,
         tenant: TenantId,
         id: SubscriptionId,
@@ -102,7 +136,8 @@ impl Subscriptions {
             let choices = change(&current)?;
             let sealed = secret.map(|secret| self.keyring.seal(secret, place, random::<NONCE_BYTES>()));
             let secrets = sealed.map_or(current.secrets, SealedSecrets::from);
-            let row = choices.over(tenant, id, current.version, secrets);
+            let headers = change_headers(&self.keyring, &current.headers, &choices.headers, place)?;
+            let row = choices.over(tenant, id, current.version, Sealed { secrets, headers });
             if let Some(written) = self.store.replace_subscription(&row).await? {
                 self.forget_in_redis(id).await;
                 return Ok(Some(self.written(row, written)));

@@ -18,7 +18,7 @@ use crate::domain::policy;
 use crate::domain::subscription::Destination;
 use crate::domain::target::Target;
 use crate::store::{Claim, ClaimRequest, Claimed, StoreError};
-use crate::subscriptions::open_secrets;
+use crate::subscriptions::open_sealed;
 
 /// Due rows one claim may park or end beyond those it leases, so that a million rows of a
 /// sick receiver pass in seconds.
@@ -151,8 +151,8 @@ impl Claimer {
     fn parcel(&self, claimed: Claimed, lease: Lease) -> Result<Parcel, Box<Report>> {
         let Claimed { key, attempts, free_attempts, event_type, payload, subscription_version, .. } = claimed;
         let event_type = event_type.as_deref().and_then(|name| name.parse::<EventType>().ok());
-        match open_secrets(&self.parts.keyring, &claimed.secrets, place(key)) {
-            Ok(secrets) => Ok(Parcel {
+        match open_sealed(&self.parts.keyring, &claimed.secrets, claimed.headers.as_deref(), place(key)) {
+            Ok((secrets, headers)) => Ok(Parcel {
                 key,
                 lease,
                 attempt_number: attempts,
@@ -163,12 +163,13 @@ impl Claimer {
                 destination: Arc::new(Destination {
                     target: Target::stored(claimed.target_url),
                     secrets,
+                    headers,
                     retry_schedule: claimed.retry_schedule,
                     request_timeout: claimed.request_timeout,
                 }),
             }),
             Err(error) => {
-                tracing::error!(%error, subscription = %key.subscription, "a secret cannot be opened; its deliveries wait");
+                tracing::error!(%error, subscription = %key.subscription, "a secret or the headers cannot be opened; its deliveries wait");
                 Err(Box::new(Report {
                     key,
                     token: lease.token,
@@ -183,7 +184,7 @@ impl Claimer {
     }
 }
 
-/// How long a delivery waits whose secret does not open: an operator has to act.
+/// How long a delivery waits whose secret or headers do not open: an operator has to act.
 const UNREADABLE_DELAY: Duration = Duration::from_secs(60);
 
 fn place(key: DeliveryKey) -> Place {

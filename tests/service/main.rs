@@ -23,6 +23,7 @@ mod policy;
 mod processes;
 mod queue;
 mod redis_cache;
+mod request_headers;
 mod retention;
 mod rotation;
 mod schema;

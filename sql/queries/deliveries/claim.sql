@@ -231,6 +231,7 @@ select
     s.secret,
     s.older_secrets,
     s.older_until,
+    s.sealed_headers,
     s.retry_schedule,
     s.request_timeout_ms,
     s.version
@@ -245,7 +246,15 @@ left join (
         limit 1
     ) as e
     cross join lateral (
-        select x.target_url, x.secret, x.older_secrets, x.older_until, x.retry_schedule, x.request_timeout_ms, x.version
+        select
+            x.target_url,
+            x.secret,
+            x.older_secrets,
+            x.older_until,
+            x.sealed_headers,
+            x.retry_schedule,
+            x.request_timeout_ms,
+            x.version
         from subscriptions as x
         where x.tenant_id = l.tenant_id
             and x.id = l.subscription_id

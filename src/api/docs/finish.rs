@@ -31,6 +31,8 @@ const EXTERNAL_ID: &str = concat!(
 );
 /// What a path may say of a subscription: its id, or its external id.
 const SUBSCRIPTION: &str = r"^(?!\.{1,2}$)[A-Za-z0-9_.:-]{1,255}$";
+/// What a header's value looks like: visible ASCII, blanks and tabs only in between.
+const HEADER_VALUE: &str = r"^([!-~]([\t -~]*[!-~])?)?$";
 /// A text of lines, without other control characters.
 const DESCRIPTION: &str = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$";
 
@@ -87,6 +89,10 @@ fn finish_schema(name: &str, schema: &mut Value) {
             }
             "description" if !is_answer => object.extend(rules(json!({ "pattern": DESCRIPTION }))),
             "external_id" if !is_answer => object.extend(rules(json!({ "minLength": 1, "pattern": EXTERNAL_ID }))),
+            "headers" => {
+                let value = json!({ "type": "string", "maxLength": 4_096, "pattern": HEADER_VALUE });
+                object.insert("additionalProperties".to_owned(), value);
+            }
             "metadata" => {
                 let value = json!({ "type": "string", "maxLength": 500, "pattern": DESCRIPTION });
                 object.insert("additionalProperties".to_owned(), value);
@@ -187,7 +193,8 @@ fn problems(path: &str, takes_body: bool, auth_required: bool) -> Vec<(u16, &'st
         problems.push((409, "The subscription is disabled, or the idempotency key was used for another request."));
     }
     if takes_body && matches!(path, "/subscriptions/" | "/subscriptions/{subscription_id}") {
-        problems.push((409, "Another subscription has this external_id."));
+        problems
+            .push((409, "Another subscription has this external_id, or headers that are to be kept cannot be opened."));
     }
     if path.ends_with("/rotate-secret") {
         problems.push((409, "The secret is the current one already, or as many are live as there may be."));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use poem_openapi::Object;
 use serde::Serialize;
 
+use super::headers::{AuthAnswer, masked};
 use super::policy::PolicyFields;
 use crate::api::text::{IdText, Moment};
 use crate::domain::secret::{MASK, Secret};
@@ -34,6 +35,10 @@ pub(super) struct SubscriptionAnswer {
     verify_ingest: bool,
     /// Its owner's own name for it, which stands in paths wherever its id may.
     external_id: Option<String>,
+    /// Headers that every request carries, with a mask for each value.
+    headers: BTreeMap<String, String>,
+    /// What authorises at the target.
+    auth: Option<AuthAnswer>,
     /// What its owner remembers beside it.
     metadata: BTreeMap<String, String>,
     #[oai(flatten)]
@@ -81,6 +86,8 @@ impl SubscriptionAnswer {
             disabled_reason: row.disabled_reason,
             verify_ingest: row.verify_ingest,
             external_id: row.external_id.map(|name| name.to_string()),
+            headers: masked(row.headers.names),
+            auth: row.headers.auth_type.map(|kind| AuthAnswer { kind }),
             metadata: row.metadata.entries().clone(),
             policy: PolicyFields::of(&row.policy),
             created_at: Moment(row.created_at),

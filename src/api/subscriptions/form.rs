@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use poem_openapi::Object;
 
+use super::headers::{self, AuthForm};
 use super::metadata::MetadataChanges;
 use super::policy::{PolicyChanges, PolicyFields};
 use crate::api::problem::Problem;
 use crate::api::strict::{Field, Fields};
 use crate::domain::event_type::{EventTypeFilter, MAX_EVENT_TYPES};
 use crate::domain::external_id::ExternalId;
+use crate::domain::request_headers::HeaderChanges;
 use crate::domain::secret::Secret;
 use crate::domain::subscription::MAX_DESCRIPTION_LENGTH;
 use crate::domain::target::{Target, TargetPolicy};
@@ -40,6 +42,12 @@ pub(super) struct SubscriptionForm {
     /// subscriptions, and no UUID.
     #[oai(validator(max_length = 255))]
     external_id: Option<String>,
+    /// Headers that every request carries after ours; names in any case, at most 16 KiB in all.
+    /// Values are never shown again: answers have a mask, and a mask keeps what is stored.
+    #[oai(validator(max_properties = 20))]
+    headers: Option<BTreeMap<String, String>>,
+    /// What authorises at the target.
+    auth: Option<AuthForm>,
     /// What you want to remember beside it: at most 50 keys of 1 to 40 characters, values of
     /// at most 500.
     #[oai(validator(max_properties = 50))]
@@ -69,6 +77,13 @@ pub(super) struct SubscriptionPatch {
     /// Your own name for it; null removes it.
     #[oai(validator(max_length = 255))]
     external_id: Option<String>,
+    /// All headers that every request carries after ours; names in any case, at most 16 KiB in all.
+    /// Values are never shown again: answers have a mask, and a mask keeps what is stored;
+    /// null removes all.
+    #[oai(validator(max_properties = 20))]
+    headers: Option<BTreeMap<String, String>>,
+    /// What authorises at the target; null removes it.
+    auth: Option<AuthForm>,
     /// Keys to write; one with null is removed, and null for all of it removes every key.
     #[oai(validator(max_properties = 50))]
     metadata: Option<BTreeMap<String, String>>,
@@ -86,6 +101,7 @@ pub(super) struct Changes {
     pub(super) is_active: Option<bool>,
     pub(super) verify_ingest: Option<bool>,
     pub(super) external_id: Field<ExternalId>,
+    pub(super) headers: HeaderChanges,
     pub(super) metadata: MetadataChanges,
     pub(super) policy: PolicyChanges,
 }
@@ -104,6 +120,7 @@ impl Changes {
             is_active: fields.boolean("is_active").given(),
             verify_ingest: fields.boolean("verify_ingest").given(),
             external_id: read_external_id(&mut fields),
+            headers: headers::read(&mut fields),
             metadata: MetadataChanges::read(&mut fields, !needs_target),
             policy: PolicyChanges::read(&mut fields),
         };
@@ -123,6 +140,7 @@ impl Changes {
             is_active: self.is_active.unwrap_or(current.is_active),
             verify_ingest: self.verify_ingest.unwrap_or(current.verify_ingest),
             external_id: self.external_id.clone().over(current.external_id.clone()),
+            headers: self.headers.clone(),
             metadata: self.metadata.over(&current.metadata)?,
             policy: self.policy.over(&current.policy),
         })

@@ -25,7 +25,7 @@ use crate::domain::next_step::NextStep;
 use crate::domain::outcome::Outcome;
 use crate::domain::payload::Payload;
 use crate::domain::policy::Policy;
-use crate::store::{AcceptItem, Clock, SchemaPolicy, Store, StoreConfig, StoredSubscription};
+use crate::store::{AcceptItem, Clock, SchemaPolicy, SealedHeaders, Store, StoreConfig, StoredSubscription};
 
 const LEASE: Duration = Duration::from_secs(25);
 /// Batches that may wait between accepting and recording.
@@ -140,6 +140,7 @@ impl Driver {
             disabled_reason: None,
             verify_ingest: false,
             external_id: None,
+            headers: SealedHeaders::default(),
             metadata: Metadata::default(),
             policy: Policy::default(),
             created_at: clock.now(),
