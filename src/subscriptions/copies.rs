@@ -10,7 +10,7 @@ use crate::domain::external_id::ExternalId;
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::subscription::Subscription;
 
-/// Most copies kept; about 1 KiB each.
+/// Most copies kept; about 1 KiB each, and up to 24 KiB with headers of their own.
 const MAX_COPIES: usize = 10_000;
 
 /// The copies of this process.

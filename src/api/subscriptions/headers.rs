@@ -12,7 +12,7 @@ use crate::domain::auth::{Auth, AuthType};
 use crate::domain::request_headers::{AuthChange, HeaderChanges, check_value, header_name};
 use crate::domain::secret::MASK;
 
-/// What authorises deliveries at the target. It documents; [`read`] reads.
+/// What authorises deliveries at the target.
 #[derive(Debug, Object)]
 pub(super) struct AuthForm {
     /// `basic` or `bearer`. The type alone keeps what is stored.
