@@ -34,6 +34,7 @@ examples: setup ## the scripts of examples/ do what they say
 	@examples/rotate-secret $(BIN)
 	@examples/ordering $(BIN)
 	@examples/fan-out $(BIN)
+	@examples/policy $(BIN)
 
 test: setup ## all tests, beside a PostgreSQL of their own
 	@tests/with-postgres cargo test

@@ -10,9 +10,12 @@ add column metadata jsonb not null default '{}',
 add column header_names text[] not null default '{}',
 add column auth_type text,
 add column sealed_headers bytea,
--- A name, or delays separated by commas.
+-- A name, or delays separated by commas; and how many attempts that makes.
 add column retry_schedule text,
+add column max_attempts smallint,
 add column request_timeout_ms integer,
+-- A lease outlasts an attempt by 15 s: what follows the answer is recorded in that time.
+add column least_lease_seconds double precision generated always as (request_timeout_ms / 1000.0 + 15) stored,
 -- Requests a second, and requests at a time, over all replicas.
 add column rate_limit integer,
 add column max_in_flight integer,
@@ -21,6 +24,8 @@ add column max_in_flight integer,
 add column is_ordered boolean not null default false,
 add column skip_after_attempts integer,
 add constraint subscriptions_request_timeout_range check (request_timeout_ms between 1000 and 60000),
+add constraint subscriptions_attempts_counted
+    check ((max_attempts is not null) = (retry_schedule is not null) and max_attempts > 0),
 add constraint subscriptions_rate_limit_positive check (rate_limit > 0),
 add constraint subscriptions_max_in_flight_positive check (max_in_flight > 0),
 add constraint subscriptions_skip_after_positive check (skip_after_attempts > 0),

@@ -21,10 +21,11 @@ use super::body;
 use super::docs::Resource;
 use super::payload::{Answer, AnyDocument, Unread};
 use super::problem::Problem;
+use super::subscription_path::SubscriptionPath;
 use super::text::IdText;
 use crate::domain::audience::Audience;
 use crate::domain::event_type::EventType;
-use crate::domain::id::SubscriptionId;
+use crate::domain::external_id::SubscriptionName;
 use crate::domain::idempotency::{Fingerprint, IdempotencyKey};
 use crate::domain::ordering::OrderingKey;
 use crate::domain::payload::Payload;
@@ -94,11 +95,11 @@ impl IngestApi {
         caller: MaybeCaller,
         request: &Request,
         /// The subscription.
-        subscription_id: Path<IdText>,
+        subscription_id: Path<SubscriptionPath>,
         body: Unread<AnyDocument>,
     ) -> Result<Answer<IngestAnswer, 202>, Problem> {
-        let id = SubscriptionId::from(subscription_id.0.0);
-        let accepted = self.accept(caller.0, request.headers(), id, body.body).await?;
+        let SubscriptionPath(name) = subscription_id.0;
+        let accepted = self.accept(caller.0, request.headers(), &name, body.body).await?;
         Ok(Answer::Value(IngestAnswer {
             message: "webhook accepted",
             webhook_id: IdText(accepted.event.uuid()),
@@ -128,7 +129,7 @@ impl IngestApi {
         &self,
         caller: Option<Caller>,
         headers: &HeaderMap,
-        id: SubscriptionId,
+        name: &SubscriptionName,
         body: poem::Body,
     ) -> Result<Accepted, Problem> {
         if caller.is_none() && !IngestHeaders::has_signature(headers) {
@@ -136,10 +137,10 @@ impl IngestApi {
         }
         let ingest_headers = IngestHeaders::read(headers)?;
         let began = Instant::now();
-        let mut seen = self.see(caller, id).await?;
+        let mut seen = self.see(caller, name).await?;
         let signed = ingest_headers.is_signed();
         if !seen.is_fresh && check_open(&seen.subscription, caller, signed).is_err() {
-            seen = self.see_fresh(caller, id).await?;
+            seen = self.see_fresh(caller, name).await?;
         }
         check_open(&seen.subscription, caller, signed)?;
         // The body takes the producer's time, the rest takes ours.
@@ -154,18 +155,24 @@ impl IngestApi {
             body::check_json(headers).and_then(|()| Payload::parse(body.clone()).map_err(Problem::PayloadInvalid));
         let now = self.0.clock.now();
         let arrived = Arrived { caller, headers: ingest_headers, body, payload, now };
-        tokio::time::timeout(left, self.submit(seen, id, &arrived)).await.unwrap_or(Err(Problem::Unavailable))
+        tokio::time::timeout(left, self.submit(seen, name, &arrived)).await.unwrap_or(Err(Problem::Unavailable))
     }
 
-    async fn submit(&self, mut seen: Seen, id: SubscriptionId, arrived: &Arrived<'_>) -> Result<Accepted, Problem> {
+    async fn submit(
+        &self,
+        mut seen: Seen,
+        name: &SubscriptionName,
+        arrived: &Arrived<'_>,
+    ) -> Result<Accepted, Problem> {
         for _ in 0..TRIES {
             let judged = match judge(&seen.subscription, arrived) {
                 Err(_) if !seen.is_fresh => {
-                    seen = self.see_fresh(arrived.caller, id).await?;
+                    seen = self.see_fresh(arrived.caller, name).await?;
                     judge(&seen.subscription, arrived)?
                 }
                 judged => judged?,
             };
+            let id = seen.subscription.id;
             let print = || {
                 let (event_type, ordering_key) = (judged.event_type.as_ref(), judged.ordering_key.as_ref());
                 Fingerprint::of_ingest(id, event_type, judged.payload.bytes(), ordering_key)
@@ -181,23 +188,35 @@ impl IngestApi {
             };
             match self.0.intake.accept(submission).await {
                 Ok(accepted) => return Ok(accepted),
-                Err(Refusal::Changed) => seen = self.see_fresh(arrived.caller, id).await?,
+                Err(Refusal::Changed) => seen = self.see_fresh(arrived.caller, name).await?,
                 Err(refusal) => return Err(refusal.into()),
             }
         }
         Err(Problem::Unavailable)
     }
 
-    async fn see(&self, caller: Option<Caller>, id: SubscriptionId) -> Result<Seen, Problem> {
-        match self.0.subscriptions.copy(caller.map(|caller| caller.tenant), id).await {
+    async fn see(&self, caller: Option<Caller>, name: &SubscriptionName) -> Result<Seen, Problem> {
+        let tenant = caller.map(|caller| caller.tenant);
+        let copy = match (name, tenant) {
+            (SubscriptionName::Id(id), _) => self.0.subscriptions.copy(tenant, *id).await,
+            (SubscriptionName::External(name), Some(tenant)) => self.0.subscriptions.copy_named(tenant, name).await,
+            (SubscriptionName::External(_), None) => None,
+        };
+        match copy {
             Some(subscription) => Ok(Seen { subscription, is_fresh: false }),
-            None => self.see_fresh(caller, id).await,
+            None => self.see_fresh(caller, name).await,
         }
     }
 
-    async fn see_fresh(&self, caller: Option<Caller>, id: SubscriptionId) -> Result<Seen, Problem> {
+    async fn see_fresh(&self, caller: Option<Caller>, name: &SubscriptionName) -> Result<Seen, Problem> {
         let tenant = caller.map(|caller| caller.tenant);
-        match self.0.subscriptions.read(tenant, id).await? {
+        let found = match (name, tenant) {
+            (SubscriptionName::Id(id), _) => self.0.subscriptions.read(tenant, *id).await?,
+            (SubscriptionName::External(name), Some(tenant)) => self.0.subscriptions.read_named(tenant, name).await?,
+            // Without a key nobody knows whose external id it is.
+            (SubscriptionName::External(_), None) => None,
+        };
+        match found {
             Some(subscription) => Ok(Seen { subscription, is_fresh: true }),
             // Whether an id exists is nothing for strangers.
             None if caller.is_none() => Err(Problem::Unauthenticated),

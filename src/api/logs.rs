@@ -13,6 +13,7 @@ use super::docs::Resource;
 use super::page::{self, DEFAULT_LIMIT, List};
 use super::payload::Answer;
 use super::problem::Problem;
+use super::subscription_path::SubscriptionPath;
 use super::text::{IdText, Moment};
 use crate::domain::attempt::MAX_RESPONSE_BODY_BYTES;
 use crate::domain::event_type::EventType;
@@ -100,7 +101,7 @@ impl LogsApi {
         &self,
         caller: Caller,
         /// The subscription.
-        subscription_id: Path<IdText>,
+        subscription_id: Path<SubscriptionPath>,
         /// How far back; 7 when neither this nor `since` is given, and not together with it.
         #[oai(validator(minimum(value = "1"), maximum(value = "365")))]
         days: Query<Option<u16>>,
@@ -140,7 +141,8 @@ impl LogsApi {
             with_payload,
             limit: i64::from(limit) + 1,
         };
-        self.page(caller, subscription_id.0, &filter, usize::from(limit)).await
+        let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
+        self.page(caller, IdText(id.uuid()), &filter, usize::from(limit)).await
     }
 }
 

@@ -23,6 +23,7 @@ mod server;
 mod signatures;
 mod status;
 mod strict;
+mod subscription_path;
 mod subscriptions;
 mod text;
 

@@ -10,8 +10,8 @@ use crate::domain::audience::MAX_RECIPIENTS;
 use crate::domain::payload::InvalidPayload;
 use crate::domain::signature::InvalidSignature;
 
+mod causes;
 mod document;
-mod reasons;
 
 pub(in crate::api) use document::ProblemDocument;
 
@@ -66,6 +66,10 @@ pub(super) enum Problem {
     SubscriptionDisabled,
     /// The secret that is to become the current one is that already.
     SecretUnchanged,
+    /// Another subscription of the tenant has this external id.
+    ExternalIdTaken,
+    /// Stored headers are to be kept, and they do not open.
+    HeadersUnreadable,
     /// As many secrets are live as there may be.
     TooManySecrets,
     /// The idempotency key stands for another request.
@@ -116,6 +120,8 @@ impl Problem {
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout", "Request too slow"),
             Self::SubscriptionDisabled => (StatusCode::CONFLICT, "subscription_disabled", "Subscription disabled"),
             Self::SecretUnchanged => (StatusCode::CONFLICT, "secret_unchanged", "Secret unchanged"),
+            Self::ExternalIdTaken => (StatusCode::CONFLICT, "external_id_taken", "External id taken"),
+            Self::HeadersUnreadable => (StatusCode::CONFLICT, "headers_unreadable", "Headers unreadable"),
             Self::TooManySecrets => (StatusCode::CONFLICT, "too_many_secrets", "Too many live secrets"),
             Self::IdempotencyKeyReused => (StatusCode::CONFLICT, "idempotency_key_reused", "Idempotency key reused"),
             Self::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large"),
@@ -158,6 +164,10 @@ impl Problem {
             Self::RequestTimeout => "the body did not arrive within 30 seconds",
             Self::SubscriptionDisabled => "the subscription is disabled; nothing was stored",
             Self::SecretUnchanged => "this is the current secret already; nothing was changed",
+            Self::ExternalIdTaken => "another subscription has this external_id; nothing was changed",
+            Self::HeadersUnreadable => {
+                "the stored headers or auth cannot be opened to be kept; give all values of both anew, or null"
+            }
             Self::TooManySecrets => {
                 "5 secrets are live; wait until one ends, or end the older ones by changing secret_key with PATCH"
             }
@@ -185,7 +195,10 @@ impl Problem {
             Self::InvalidId => vec![FieldError {
                 pointer: format!("/path/{path_parameter}"),
                 code: "invalid_id",
-                detail: crate::domain::id::NotAnId.to_string(),
+                detail: match path_parameter {
+                    "subscription_id" => NOT_A_SUBSCRIPTION.to_owned(),
+                    _ => crate::domain::id::NotAnId.to_string(),
+                },
             }],
             Self::Invalid(errors) => errors.iter().take(MAX_ERRORS).cloned().collect(),
             _ => Vec::new(),
@@ -236,6 +249,9 @@ impl Problem {
         response
     }
 }
+
+/// What a path may say of a subscription.
+const NOT_A_SUBSCRIPTION: &str = "must be the UUID of a subscription in its hyphenated form, or an external id";
 
 /// The router sees a bare status; the outermost layer finds the problem and renders it.
 impl From<Problem> for poem::Error {

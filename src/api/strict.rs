@@ -3,6 +3,7 @@
 //! Two parsers may read a duplicate field differently, so it is an error; an unknown field
 //! is a misspelt one. Values are never repeated in what is said about them.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -171,6 +172,39 @@ impl<'a> Fields<'a> {
             }
         }
         Field::Given(texts)
+    }
+
+    /// The entries of an object, in their order; a name that stands twice is refused.
+    pub(super) fn object(&mut self, name: &str) -> Field<Vec<(String, &'a RawValue)>> {
+        let entries = match self.typed::<Entries<'a>>(name, "must be an object") {
+            Field::Absent => return Field::Absent,
+            Field::Null => return Field::Null,
+            Field::Given(Entries(entries)) => entries,
+        };
+        let mut seen = HashSet::new();
+        for (entry, _) in &entries {
+            if !seen.insert(entry) {
+                self.refuse(format!("/{name}{}", pointer_to(entry)), "duplicate_field", "must stand only once");
+            }
+        }
+        Field::Given(entries)
+    }
+
+    /// The fields of an object, to be given back to [`Fields::absorb`].
+    pub(super) fn nested(&mut self, name: &str) -> Field<Self> {
+        match self.typed::<Entries<'a>>(name, "must be an object") {
+            Field::Absent => Field::Absent,
+            Field::Null => Field::Null,
+            Field::Given(Entries(entries)) => Field::Given(Self { entries, errors: Vec::new() }),
+        }
+    }
+
+    /// Takes over which rules were broken in an object, what is left in it among them.
+    pub(super) fn absorb(&mut self, name: &str, inner: Self) {
+        if let Err(Problem::Invalid(errors)) = inner.finish() {
+            let at = |error: FieldError| FieldError { pointer: format!("/{name}{}", error.pointer), ..error };
+            self.errors.extend(errors.into_iter().map(at));
+        }
     }
 
     fn typed<T: Deserialize<'a>>(&mut self, name: &str, rule: &str) -> Field<T> {

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
+use poem_openapi::OpenApi;
 use poem_openapi::param::{Path, Query};
-use poem_openapi::{Object, OpenApi};
-use serde::Serialize;
 
 use super::Api;
 use super::auth::Caller;
@@ -13,95 +12,28 @@ use super::page::{self, DEFAULT_LIMIT, List};
 use super::payload::{Answer, Document, OptionalDocument};
 use super::problem::Problem;
 use super::strict::Fields;
-use super::text::{IdText, Moment};
+use super::subscription_path::SubscriptionPath;
+use super::text::IdText;
+use crate::domain::external_id::{ExternalId, InvalidExternalId};
+use crate::domain::id::SubscriptionId;
+use crate::domain::metadata::Metadata;
 use crate::domain::policy::Policy;
-use crate::domain::secret::{MASK, Secret};
 use crate::store::StoredSubscription;
 use crate::subscriptions::{Choices, generate_secret};
 
+mod answer;
 mod form;
+mod headers;
+mod metadata;
 mod policy;
 mod rotation;
 
+use answer::{SubscriptionAnswer, SubscriptionDeleted, SubscriptionPage};
 use form::{Changes, SubscriptionForm, SubscriptionPatch};
-use policy::PolicyFields;
 use rotation::{Rotation, RotationForm};
 
 /// The resource.
 pub(super) struct SubscriptionsApi(pub(super) Arc<Api>);
-
-/// A subscription.
-#[derive(Debug, Object, Serialize)]
-#[oai(read_only_all, rename = "Subscription")]
-pub(super) struct SubscriptionAnswer {
-    /// Its id, a UUIDv7.
-    id: IdText,
-    /// Where deliveries go, in canonical form.
-    target_url: String,
-    /// The secret when this very request set or made it, else a mask.
-    secret_key: String,
-    /// When older secrets end that still sign and verify, newest secret first.
-    previous_secrets_until: Vec<Moment>,
-    /// Which events are wanted; empty for all.
-    event_types: Vec<String>,
-    /// Free text.
-    description: Option<String>,
-    /// Whether deliveries are sent.
-    is_active: bool,
-    /// Why postrider disabled it: `gone` after a 410.
-    disabled_reason: Option<String>,
-    /// Whether `/ingest` asks for a signature.
-    verify_ingest: bool,
-    #[oai(flatten)]
-    #[serde(flatten)]
-    policy: PolicyFields,
-    /// When it was made.
-    created_at: Moment,
-    /// When it was last written.
-    updated_at: Moment,
-}
-
-/// A page of subscriptions, newest first.
-#[derive(Debug, Object, Serialize)]
-#[oai(read_only_all)]
-pub(super) struct SubscriptionPage {
-    /// The rows.
-    data: Vec<SubscriptionAnswer>,
-    /// Asks for the next page; null on the last.
-    next_cursor: Option<String>,
-}
-
-/// What a deletion did.
-#[derive(Debug, Object, Serialize)]
-#[oai(read_only_all)]
-pub(super) struct SubscriptionDeleted {
-    /// For people.
-    message: String,
-    /// The subscription's id.
-    id: IdText,
-    /// How many pending deliveries are cancelled by it.
-    cancelled_deliveries: i64,
-}
-
-impl SubscriptionAnswer {
-    /// The row, with the secret that this very request set.
-    fn of(row: StoredSubscription, secret: Option<&Secret>) -> Self {
-        Self {
-            id: IdText(row.id.uuid()),
-            target_url: row.target_url,
-            secret_key: secret.map_or(MASK, |secret| secret.reveal()).to_owned(),
-            previous_secrets_until: row.secrets.older.iter().map(|older| Moment(older.until)).collect(),
-            event_types: row.event_types,
-            description: row.description,
-            is_active: row.is_active,
-            disabled_reason: row.disabled_reason,
-            verify_ingest: row.verify_ingest,
-            policy: PolicyFields::of(&row.policy),
-            created_at: Moment(row.created_at),
-            updated_at: Moment(row.updated_at),
-        }
-    }
-}
 
 #[OpenApi(prefix_path = "/subscriptions/", tag = "Resource::Subscriptions")]
 impl SubscriptionsApi {
@@ -122,6 +54,9 @@ impl SubscriptionsApi {
             event_types: given.event_types.unwrap_or_default(),
             description: given.description.flatten(),
             is_active: given.is_active.unwrap_or(true),
+            external_id: given.external_id.over(None),
+            headers: given.headers,
+            metadata: given.metadata.over(&Metadata::default())?,
             policy: given.policy.over(&Policy::default()),
         };
         let secret = given.secret.unwrap_or_else(generate_secret);
@@ -141,7 +76,13 @@ impl SubscriptionsApi {
         limit: Query<Option<u16>>,
         /// `next_cursor` of the page before.
         cursor: Query<Option<String>>,
+        /// Only the one with this external id; not together with `cursor`.
+        #[oai(validator(max_length = 255))]
+        external_id: Query<Option<String>>,
     ) -> Result<Answer<SubscriptionPage>, Problem> {
+        if let Some(name) = external_id.0 {
+            return self.list_named(caller, &name, cursor.0.is_some()).await;
+        }
         let limit = usize::from(limit.0.unwrap_or(DEFAULT_LIMIT));
         let before = cursor.0.map(|cursor| page::read_cursor(List::Subscriptions, &cursor)).transpose()?;
         let wanted = i64::try_from(limit + 1).unwrap_or(i64::MAX);
@@ -156,47 +97,54 @@ impl SubscriptionsApi {
     async fn read(
         &self,
         caller: Caller,
-        /// The subscription.
-        subscription_id: Path<IdText>,
+        /// The subscription, by its id or its external id.
+        subscription_id: Path<SubscriptionPath>,
     ) -> Result<Answer<SubscriptionAnswer>, Problem> {
-        let found = self.0.subscriptions.look_up(caller.tenant, subscription_id.0.0.into()).await?;
+        let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
+        let found = self.0.subscriptions.look_up(caller.tenant, id).await?;
         let found = found.ok_or(Problem::SubscriptionNotFound)?;
         Ok(Answer::Value(SubscriptionAnswer::of(found, None)))
     }
 
     /// Replace a subscription
     ///
-    /// Fields left out take the defaults of creation, except `secret_key`, `verify_ingest`
-    /// and `is_active`, which stay. A `secret_key` ends all secrets until now at once.
+    /// Fields left out take the defaults of creation, except `secret_key`, `verify_ingest`,
+    /// `is_active` and `external_id`, which stay. A `secret_key` ends all secrets until now at once.
     #[oai(path = "/:subscription_id", method = "put", operation_id = "replace_subscription")]
     async fn replace(
         &self,
         caller: Caller,
-        /// The subscription.
-        subscription_id: Path<IdText>,
+        /// The subscription, by its id or its external id.
+        subscription_id: Path<SubscriptionPath>,
         body: Document<SubscriptionForm>,
     ) -> Result<Answer<SubscriptionAnswer>, Problem> {
         let mut given = Changes::read(Fields::of(&body.bytes)?, &self.0.settings.targets, true)?;
         given.event_types.get_or_insert_default();
         given.description.get_or_insert_default();
+        given.headers.headers.get_or_insert_default();
+        given.headers.auth.get_or_insert_default();
+        given.metadata = given.metadata.instead();
         given.policy = given.policy.or_default();
-        self.write(caller, subscription_id.0, given).await
+        let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
+        self.write(caller, id, given).await
     }
 
     /// Change a subscription
     ///
-    /// Fields left out stay; null clears `event_types` and `description`. A `secret_key` ends
-    /// all secrets until now at once; `rotate-secret` lets them live on for a while.
+    /// Fields left out stay; null clears whatever may be null. Of `metadata` only the keys that are
+    /// given change, and null removes one. A `secret_key` ends all secrets until now at once;
+    /// `rotate-secret` lets them live on for a while.
     #[oai(path = "/:subscription_id", method = "patch", operation_id = "change_subscription")]
     async fn change(
         &self,
         caller: Caller,
-        /// The subscription.
-        subscription_id: Path<IdText>,
+        /// The subscription, by its id or its external id.
+        subscription_id: Path<SubscriptionPath>,
         body: Document<SubscriptionPatch>,
     ) -> Result<Answer<SubscriptionAnswer>, Problem> {
         let given = Changes::read(Fields::of(&body.bytes)?, &self.0.settings.targets, false)?;
-        self.write(caller, subscription_id.0, given).await
+        let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
+        self.write(caller, id, given).await
     }
 
     /// Rotate the secret
@@ -209,13 +157,13 @@ impl SubscriptionsApi {
     async fn rotate_secret(
         &self,
         caller: Caller,
-        /// The subscription.
-        subscription_id: Path<IdText>,
+        /// The subscription, by its id or its external id.
+        subscription_id: Path<SubscriptionPath>,
         body: OptionalDocument<RotationForm>,
     ) -> Result<Answer<SubscriptionAnswer>, Problem> {
         let Rotation { overlap, secret } = Rotation::read(Fields::of(&body.bytes)?)?;
         let secret = secret.unwrap_or_else(generate_secret);
-        let id = subscription_id.0.0.into();
+        let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
         let rotated = self.0.subscriptions.rotate(caller.tenant, id, &secret, overlap).await?;
         let rotated = rotated.ok_or(Problem::SubscriptionNotFound)?;
         Ok(Answer::Value(SubscriptionAnswer::of(rotated, Some(&secret))))
@@ -228,20 +176,47 @@ impl SubscriptionsApi {
     async fn delete(
         &self,
         caller: Caller,
-        /// The subscription.
-        subscription_id: Path<IdText>,
+        /// The subscription, by its id or its external id.
+        subscription_id: Path<SubscriptionPath>,
     ) -> Result<Answer<SubscriptionDeleted>, Problem> {
-        let cancelled = self.0.subscriptions.delete(caller.tenant, subscription_id.0.0.into()).await?;
+        let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
+        let cancelled = self.0.subscriptions.delete(caller.tenant, id).await?;
         let cancelled_deliveries = cancelled.ok_or(Problem::SubscriptionNotFound)?;
         let message = "subscription deleted".to_owned();
-        Ok(Answer::Value(SubscriptionDeleted { message, id: subscription_id.0, cancelled_deliveries }))
+        Ok(Answer::Value(SubscriptionDeleted { message, id: IdText(id.uuid()), cancelled_deliveries }))
     }
 }
 
 impl SubscriptionsApi {
-    async fn write(&self, caller: Caller, id: IdText, given: Changes) -> Result<Answer<SubscriptionAnswer>, Problem> {
+    /// The page that has the subscription with this external id, or nothing.
+    async fn list_named(
+        &self,
+        caller: Caller,
+        name: &str,
+        has_cursor: bool,
+    ) -> Result<Answer<SubscriptionPage>, Problem> {
+        if has_cursor {
+            return Err(Problem::field("/query/cursor", "conflict", "must not stand together with external_id"));
+        }
+        let name: ExternalId = name
+            .parse()
+            .map_err(|rule: InvalidExternalId| Problem::field("/query/external_id", "invalid_external_id", rule))?;
+        let found = match self.0.subscriptions.resolve(caller.tenant, &name).await? {
+            Some(id) => self.0.subscriptions.look_up(caller.tenant, id).await?,
+            None => None,
+        };
+        let data = found.into_iter().map(|row| SubscriptionAnswer::of(row, None)).collect();
+        Ok(Answer::Value(SubscriptionPage { data, next_cursor: None }))
+    }
+
+    async fn write(
+        &self,
+        caller: Caller,
+        id: SubscriptionId,
+        given: Changes,
+    ) -> Result<Answer<SubscriptionAnswer>, Problem> {
         let merge = |current: &StoredSubscription| given.over(current);
-        let change = self.0.subscriptions.change(caller.tenant, id.0.into(), given.secret.as_ref(), merge);
+        let change = self.0.subscriptions.change(caller.tenant, id, given.secret.as_ref(), merge);
         let written = change.await?;
         let written = written.ok_or(Problem::SubscriptionNotFound)?;
         Ok(Answer::Value(SubscriptionAnswer::of(written, given.secret.as_ref())))

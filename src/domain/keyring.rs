@@ -13,6 +13,7 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Prk, Salt};
 
 use super::id::{SubscriptionId, TenantId};
+use super::request_headers::RequestHeaders;
 use super::secret::Secret;
 
 /// Bytes of a nonce; each sealing needs a fresh random one.
@@ -23,6 +24,9 @@ pub const MASTER_KEY_BYTES: usize = 32;
 pub const MAX_KEY_ID_BYTES: usize = 32;
 
 const FORMAT: u8 = 1;
+/// Kinds of what is sealed, bound in after the place. A secret's is empty: it was first.
+const SECRET: &[u8] = b"";
+const HEADERS: &[u8] = b"headers";
 /// Keeps what is derived from a master key apart from the key's own use.
 const ENVELOPE_SALT: &[u8] = b"postrider envelope 1";
 
@@ -67,12 +71,10 @@ pub struct Place {
 }
 
 impl Place {
-    fn associated_data(self) -> [u8; 32] {
-        let mut bytes = [0; 32];
-        let (tenant, subscription) = bytes.split_at_mut(16);
-        tenant.copy_from_slice(self.tenant.uuid().as_bytes());
-        subscription.copy_from_slice(self.subscription.uuid().as_bytes());
-        bytes
+    /// Binds what is sealed to the row and to its kind: a secret moved to where headers stand
+    /// does not open either.
+    fn associated_data(self, kind: &[u8]) -> Vec<u8> {
+        [self.tenant.uuid().as_bytes(), self.subscription.uuid().as_bytes(), kind].concat()
     }
 }
 
@@ -121,17 +123,23 @@ impl Keyring {
 
     /// Seals a secret for its place. The nonce must be random and never used before.
     pub fn seal(&self, secret: &Secret, place: Place, nonce: [u8; NONCE_BYTES]) -> Vec<u8> {
+        self.seal_bytes(secret.reveal().as_bytes(), &place.associated_data(SECRET), nonce)
+    }
+
+    /// Seals headers for their place. The nonce must be random and never used before.
+    pub fn seal_headers(&self, headers: &RequestHeaders, place: Place, nonce: [u8; NONCE_BYTES]) -> Vec<u8> {
+        let text = serde_json::to_vec(headers).expect("texts become JSON");
+        self.seal_bytes(&text, &place.associated_data(HEADERS), nonce)
+    }
+
+    fn seal_bytes(&self, content: &[u8], place: &[u8], nonce: [u8; NONCE_BYTES]) -> Vec<u8> {
         let MasterKey { id, sealing, .. } = self.first();
         let mut sealed = vec![FORMAT, u8::try_from(id.len()).expect("key ids are at most 32 bytes")];
         sealed.extend_from_slice(id.as_bytes());
         sealed.extend_from_slice(&nonce);
-        let mut body = secret.reveal().as_bytes().to_vec();
+        let mut body = content.to_vec();
         sealing
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(place.associated_data()),
-                &mut body,
-            )
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(place), &mut body)
             .expect("AES-GCM seals anything shorter than 64 GiB");
         sealed.extend_from_slice(&body);
         sealed
@@ -142,6 +150,21 @@ impl Keyring {
     /// # Errors
     /// [`CannotOpen`] when the key is missing or the bytes are not what was sealed there.
     pub fn open(&self, sealed: &[u8], place: Place) -> Result<Secret, CannotOpen> {
+        let text = self.open_bytes(sealed, &place.associated_data(SECRET))?;
+        let text = std::str::from_utf8(&text).map_err(|_| CannotOpen::Damaged)?;
+        Secret::parse(text).map_err(|_| CannotOpen::Damaged)
+    }
+
+    /// Opens what [`Keyring::seal_headers`] made for the same place.
+    ///
+    /// # Errors
+    /// [`CannotOpen`] as [`Keyring::open`].
+    pub fn open_headers(&self, sealed: &[u8], place: Place) -> Result<RequestHeaders, CannotOpen> {
+        let text = self.open_bytes(sealed, &place.associated_data(HEADERS))?;
+        serde_json::from_slice(&text).map_err(|_| CannotOpen::Damaged)
+    }
+
+    fn open_bytes(&self, sealed: &[u8], place: &[u8]) -> Result<Vec<u8>, CannotOpen> {
         let (format, rest) = sealed.split_first().ok_or(CannotOpen::Damaged)?;
         let (id_length, rest) = rest.split_first().ok_or(CannotOpen::Damaged)?;
         if *format != FORMAT {
@@ -153,10 +176,9 @@ impl Keyring {
         let mut body = body.to_vec();
         let text = key
             .sealing
-            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(place.associated_data()), &mut body)
+            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(place), &mut body)
             .map_err(|_| CannotOpen::Damaged)?;
-        let text = std::str::from_utf8(text).map_err(|_| CannotOpen::Damaged)?;
-        Secret::parse(text).map_err(|_| CannotOpen::Damaged)
+        Ok(text.to_vec())
     }
 
     /// Ids of the keys: the first seals.

@@ -56,10 +56,10 @@ impl NextStep {
     }
 }
 
-/// The rule of retries, the same for every delivery of a worker.
+/// The rule of retries of a worker.
 #[derive(Debug, Clone)]
 pub struct RetryPolicy {
-    /// The delays between attempts.
+    /// The delays between attempts, where a subscription has no schedule of its own.
     pub schedule: RetrySchedule,
     /// How far delays stray.
     pub jitter: Jitter,
@@ -81,8 +81,9 @@ pub struct AttemptMade {
 const GONE: u16 = 410;
 
 impl RetryPolicy {
-    /// What follows, for this roll of the dice (from 0 up to 1).
-    pub fn next_step(&self, made: AttemptMade, roll: f64) -> NextStep {
+    /// What follows under a subscription's own schedule, or under the worker's, for this roll of
+    /// the dice (from 0 up to 1).
+    pub fn next_step(&self, own: Option<&RetrySchedule>, made: AttemptMade, roll: f64) -> NextStep {
         if made.outcome.is_success() {
             return NextStep::Done;
         }
@@ -92,7 +93,7 @@ impl RetryPolicy {
         if made.outcome == Outcome::BlockedAddress {
             return NextStep::GiveUp(EndReason::BlockedAddress);
         }
-        match self.schedule.delay_after(made.counted) {
+        match own.unwrap_or(&self.schedule).delay_after(made.counted) {
             None => NextStep::GiveUp(EndReason::Exhausted),
             Some(delay) => {
                 let scheduled = self.jitter.apply(delay, roll);
@@ -113,7 +114,7 @@ mod tests {
 
     fn step(outcome: Outcome, status: Option<u16>, retry_after: Option<u64>, counted: u16) -> NextStep {
         let retry_after = retry_after.map(Duration::from_secs);
-        policy().next_step(AttemptMade { outcome, status, retry_after, counted }, 0.5)
+        policy().next_step(None, AttemptMade { outcome, status, retry_after, counted }, 0.5)
     }
 
     #[test]
@@ -139,6 +140,14 @@ mod tests {
         for end in [NextStep::Done, NextStep::GiveUp(EndReason::Exhausted), NextStep::HandBack] {
             assert_eq!(end.or_skip(2, Some(2)), end);
         }
+    }
+
+    #[test]
+    fn a_schedule_of_its_own_stands_for_the_workers() {
+        let own: RetrySchedule = "1m".parse().unwrap();
+        let made = |counted| AttemptMade { outcome: Outcome::Timeout, status: None, retry_after: None, counted };
+        assert_eq!(policy().next_step(Some(&own), made(1), 0.5), NextStep::RetryIn(Duration::from_secs(60)));
+        assert_eq!(policy().next_step(Some(&own), made(2), 0.5), NextStep::GiveUp(EndReason::Exhausted));
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! A subscription: where a receiver wants which events, and its secrets.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use super::backoff::RetrySchedule;
 use super::event_type::{EventType, EventTypeFilter, NotWanted};
+use super::external_id::ExternalId;
 use super::id::{SubscriptionId, TenantId};
 use super::policy::Policy;
+use super::request_headers::RequestHeaders;
 use super::rotation::Secrets;
 use super::target::Target;
 
@@ -34,6 +38,8 @@ pub struct Subscription {
     pub disabled_reason: Option<String>,
     /// Whether ingest asks for a signature.
     pub verify_ingest: bool,
+    /// Its owner's own name for it.
+    pub external_id: Option<ExternalId>,
     /// How it wants to be served.
     pub policy: Policy,
     /// When it was made.
@@ -49,6 +55,19 @@ pub struct Destination {
     pub target: Target,
     /// What signs.
     pub secrets: Secrets,
+    /// What requests carry beside our own headers.
+    pub headers: RequestHeaders,
+    /// When failed deliveries are tried again, if not as the instance does.
+    pub retry_schedule: Option<RetrySchedule>,
+    /// Time limit of one attempt, if not the instance's.
+    pub request_timeout: Option<Duration>,
+}
+
+impl Destination {
+    /// A destination without headers of its own, served as the instance's settings say.
+    pub fn new(target: Target, secrets: Secrets) -> Self {
+        Self { target, secrets, headers: RequestHeaders::default(), retry_schedule: None, request_timeout: None }
+    }
 }
 
 impl Subscription {

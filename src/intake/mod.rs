@@ -95,7 +95,7 @@ pub struct IntakeParts {
     pub handoff: Option<Handoff>,
     /// Wakes workers for what is left due.
     pub bell: Bell,
-    /// Lease of deliveries that are born leased.
+    /// Lease of deliveries that are born leased, where the subscription asks for no longer one.
     pub lease: Duration,
     /// What is counted.
     pub metrics: Metrics,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 use uuid::Uuid;
@@ -15,6 +15,7 @@ use crate::domain::event::Event;
 use crate::domain::handoff::HandedOver;
 use crate::domain::id::{EventId, LeaseToken};
 use crate::domain::ordering::Line;
+use crate::domain::policy;
 use crate::domain::slots::Slot;
 use crate::domain::subscription::Subscription;
 use crate::domain::timing::Timing;
@@ -42,6 +43,13 @@ struct Entry {
     pending: Pending,
     item: AcceptItem,
     slots: Vec<Option<Slot>>,
+}
+
+/// What an accepting statement leases: to whom, and from when on at the earliest.
+#[derive(Clone, Copy)]
+struct Grant {
+    token: LeaseToken,
+    asked: Instant,
 }
 
 pub(super) struct Writer {
@@ -114,7 +122,7 @@ impl Writer {
         let items: Vec<AcceptItem> = entries.iter().map(|entry| entry.item.clone()).collect();
         self.parts.metrics.accept_batch.observe(items.len() as f64);
         match self.accept(&items, token).await {
-            Ok(verdicts) => self.answer(entries, &verdicts, Lease { token, ends: started + self.parts.lease }).await,
+            Ok(verdicts) => self.answer(entries, &verdicts, Grant { token, asked: started }).await,
             Err(error) if error.is_unavailable() || matches!(error, StoreError::NoPartition) => {
                 if !self.away.swap(true, Ordering::Relaxed) {
                     tracing::warn!(%error, "events are refused until the database is available");
@@ -154,7 +162,7 @@ impl Writer {
         }
     }
 
-    async fn answer(&self, entries: Vec<Entry>, verdicts: &HashMap<EventId, AcceptVerdict>, lease: Lease) {
+    async fn answer(&self, entries: Vec<Entry>, verdicts: &HashMap<EventId, AcceptVerdict>, grant: Grant) {
         if self.away.swap(false, Ordering::Relaxed) {
             tracing::info!("events are accepted again");
         }
@@ -167,7 +175,7 @@ impl Writer {
                     accepted += 1;
                     lines.extend(entry.item.lines());
                     left_due |= entry.slots.iter().any(Option::is_none) && entry.item.timing.deliver_at().is_none();
-                    self.hand_over(entry, lease);
+                    self.hand_over(entry, grant);
                 }
                 Some(AcceptVerdict::KeyTaken) => taken.push(entry),
                 Some(AcceptVerdict::Changed) | None => settle(entry.pending, Err(Refusal::Changed)),
@@ -200,14 +208,15 @@ impl Writer {
 
     /// Answers a committed entry, and gives those of its deliveries to the worker that were
     /// born leased.
-    fn hand_over(&self, entry: Entry, lease: Lease) {
+    fn hand_over(&self, entry: Entry, grant: Grant) {
         let Entry { pending, item, slots } = entry;
         let recipients = &pending.submission.audience.recipients;
         for (recipient, slot) in recipients.iter().zip(slots) {
             if let (Some(slot), Some(handoff), Some(subscription)) =
                 (slot, &self.parts.handoff, &recipient.subscription)
             {
-                let parcel = parcel(&item, subscription, lease);
+                let lasts = policy::lease(self.parts.lease, subscription.destination.request_timeout);
+                let parcel = parcel(&item, subscription, lasts, grant);
                 handoff.give(HandedOver { parcel, slot });
             }
         }
@@ -253,11 +262,11 @@ async fn gather(waiting: &mut mpsc::Receiver<Pending>) -> Vec<Pending> {
 }
 
 /// The parcel of a delivery that was born leased.
-fn parcel(item: &AcceptItem, subscription: &Subscription, lease: Lease) -> Parcel {
+fn parcel(item: &AcceptItem, subscription: &Subscription, lasts: Duration, grant: Grant) -> Parcel {
     let Event { id: event, tenant, event_type, payload } = &item.event;
     Parcel {
         key: DeliveryKey { tenant: *tenant, event: *event, subscription: subscription.id },
-        lease,
+        lease: Lease { token: grant.token, ends: grant.asked + lasts },
         attempt_number: 1,
         free_attempts: 0,
         event_type: event_type.clone(),

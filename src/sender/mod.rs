@@ -46,8 +46,8 @@ mod tests;
 /// What a sender needs to know.
 #[derive(Debug, Clone)]
 pub struct SenderConfig {
-    /// Longest time of a whole attempt: lookup, connect, TLS, request, response head.
-    /// The body of a 2xx answer may take 2 s more.
+    /// Longest time of a whole attempt, where the parcel's destination has no limit of its own:
+    /// lookup, connect, TLS, request, response head. The body of a 2xx answer may take 2 s more.
     pub request_timeout: Duration,
     /// Which addresses may be dialled; [`own_addresses`] belong into its `own`.
     pub addresses: Arc<AddressPolicy>,
@@ -90,7 +90,10 @@ impl Sender {
     pub async fn send(&self, parcel: &Parcel, now: OffsetDateTime) -> Answer {
         let started = Instant::now();
         let answer = match request::build(parcel, now) {
-            Some(request) => self.exchange(request, started + self.request_timeout, now).await,
+            Some(request) => {
+                let limit = parcel.destination.request_timeout.unwrap_or(self.request_timeout);
+                self.exchange(request, started + limit, now).await
+            }
             None => no_answer(Outcome::BlockedAddress),
         };
         Answer { duration: started.elapsed(), ..answer }

@@ -63,7 +63,18 @@ fn headers(parcel: &Parcel, now: OffsetDateTime) -> HeaderMap {
     if let Some(event_type) = &parcel.event_type {
         headers.insert(X_EVENT_TYPE, visible(event_type.as_str().to_owned()));
     }
+    add_own(&mut headers, parcel);
     headers
+}
+
+/// The subscription's own headers, after ours: none takes the place of one that is set.
+fn add_own(headers: &mut HeaderMap, parcel: &Parcel) {
+    for (name, value) in parcel.destination.headers.lines() {
+        // What was checked when it was written converts; nothing else is sent.
+        let (Ok(name), Ok(mut value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else { continue };
+        value.set_sensitive(true);
+        headers.entry(name).or_insert(value);
+    }
 }
 
 fn visible(text: String) -> HeaderValue {

@@ -88,7 +88,8 @@ pub struct KeyOwner {
 
 impl Store {
     /// Writes the items in one commit and returns what became of each, in any order.
-    /// Deliveries born leased belong to `token` for `lease` from the database's now.
+    /// Deliveries born leased belong to `token` for `lease` from the database's now, or longer
+    /// where a subscription's own time limit asks for it.
     ///
     /// # Errors
     /// [`StoreError`]; after `Unavailable` the commit may have happened all the same.

@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::connection::Param;
 use super::sealed::{self, SealedSecrets};
-use super::{Store, StoreError, lines, sql};
+use super::{Store, StoreError, lines, policy, sql};
+use crate::domain::backoff::RetrySchedule;
 use crate::domain::delivery::DeliveryKey;
 use crate::domain::id::{EventId, LeaseToken, SubscriptionId};
 use crate::domain::ordering::{Line, OrderingKey};
@@ -23,13 +24,13 @@ pub struct ClaimRequest {
     pub reach: usize,
     /// Proof of the leases.
     pub token: LeaseToken,
-    /// How long they last.
+    /// How long they last, where a subscription's own time limit asks for no longer one.
     pub lease: Duration,
     /// Nothing due before this is looked at.
     pub floor: OffsetDateTime,
     /// Whether lapsed leases are taken.
     pub take_lapsed: bool,
-    /// Attempts the schedule allows.
+    /// Attempts allowed where a subscription has no schedule of its own.
     pub max_attempts: u16,
     /// Deliveries of events with a smaller id have expired.
     pub expired_before: EventId,
@@ -56,6 +57,12 @@ pub struct Claimed {
     pub target_url: String,
     /// What signs it, sealed.
     pub secrets: SealedSecrets,
+    /// What the request carries beside our own headers, sealed.
+    pub headers: Option<Vec<u8>>,
+    /// When it is tried again, if the subscription says so.
+    pub retry_schedule: Option<RetrySchedule>,
+    /// Time limit of the attempt, if the subscription has one.
+    pub request_timeout: Option<Duration>,
     /// Version of the subscription that these were read from.
     pub subscription_version: i64,
     /// The line it is the head of, where it is in one.
@@ -152,6 +159,9 @@ fn claimed(row: &Row, tenant: Uuid, looked_at: OffsetDateTime) -> Result<Claimed
         payload: row.try_get("payload")?,
         target_url: row.try_get("target_url")?,
         secrets: sealed::secrets(row, looked_at)?,
+        headers: row.try_get("sealed_headers")?,
+        retry_schedule: policy::schedule(row)?,
+        request_timeout: policy::request_timeout(row)?,
         subscription_version: row.try_get("version")?,
         ordering_key: row.try_get::<_, Option<String>>("ordering_key")?.map(OrderingKey::stored),
         skip_after: row

@@ -55,10 +55,12 @@ pub struct SealedWith {
     pub key_id: String,
     /// How many subscriptions.
     pub subscriptions: i64,
-    /// Where the secret of the oldest of them stands.
+    /// Where what is sealed of the oldest of them stands.
     pub place: Place,
-    /// That secret, sealed.
-    pub secret: Vec<u8>,
+    /// That, sealed.
+    pub content: Vec<u8>,
+    /// Whether it is headers; a secret otherwise.
+    pub is_headers: bool,
 }
 
 /// How large the queue's table is.
@@ -142,7 +144,8 @@ impl Store {
                 key_id: row.try_get("key_id")?,
                 subscriptions: row.try_get("subscriptions")?,
                 place: Place { tenant: tenant.into(), subscription: subscription.into() },
-                secret: row.try_get("secret")?,
+                content: row.try_get("content")?,
+                is_headers: row.try_get("is_headers")?,
             })
         };
         rows.iter().map(read).collect()

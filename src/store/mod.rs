@@ -43,7 +43,7 @@ pub use logs::{LogFilter, LoggedAttempt};
 pub use migrate::{MigrateError, SchemaPolicy};
 pub use record::Recorded;
 pub use retention::Retained;
-pub use sealed::{SealedOlder, SealedSecrets};
+pub use sealed::{SealedHeaders, SealedOlder, SealedSecrets};
 pub use status::{DeliveryStatus, EventStatus};
 pub use subscriptions::{NewVersion, Rotation, StoredSubscription};
 pub use upkeep::Backlog;

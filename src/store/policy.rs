@@ -7,11 +7,13 @@ use tokio_postgres::types::Type;
 
 use super::StoreError;
 use super::connection::Param;
+use crate::domain::backoff::RetrySchedule;
 use crate::domain::policy::Policy;
 
 /// A policy, a column each.
 pub(super) struct PolicyColumns {
     retry_schedule: Option<String>,
+    max_attempts: Option<i16>,
     request_timeout_ms: Option<i32>,
     rate_limit: Option<i32>,
     max_in_flight: Option<i32>,
@@ -23,9 +25,11 @@ impl PolicyColumns {
     /// The columns of this policy.
     pub(super) fn of(policy: &Policy) -> Self {
         let whole = |number: Option<u32>| number.map(|number| i32::try_from(number).unwrap_or(i32::MAX));
+        let attempts = |schedule: &RetrySchedule| i16::try_from(schedule.max_attempts()).unwrap_or(i16::MAX);
         let millis = |limit: Duration| i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
         Self {
             retry_schedule: policy.retry_schedule.as_ref().map(ToString::to_string),
+            max_attempts: policy.retry_schedule.as_ref().map(attempts),
             request_timeout_ms: policy.request_timeout.map(millis),
             rate_limit: whole(policy.rate_limit),
             max_in_flight: whole(policy.max_in_flight),
@@ -35,9 +39,10 @@ impl PolicyColumns {
     }
 
     /// As parameters, in the order in which all statements take them.
-    pub(super) fn params(&self) -> [Param<'_>; 6] {
+    pub(super) fn params(&self) -> [Param<'_>; 7] {
         [
             (&self.retry_schedule, Type::TEXT),
+            (&self.max_attempts, Type::INT2),
             (&self.request_timeout_ms, Type::INT4),
             (&self.rate_limit, Type::INT4),
             (&self.max_in_flight, Type::INT4),
@@ -52,14 +57,25 @@ pub(super) fn policy(row: &Row) -> Result<Policy, StoreError> {
     let whole = |name: &str| -> Result<Option<u32>, StoreError> {
         Ok(row.try_get::<_, Option<i32>>(name)?.and_then(|number| u32::try_from(number).ok()))
     };
-    let schedule: Option<&str> = row.try_get("retry_schedule")?;
-    let unreadable = |reason| StoreError::Unreadable(format!("a retry schedule: {reason}"));
     Ok(Policy {
-        retry_schedule: schedule.map(|text| text.parse().map_err(unreadable)).transpose()?,
-        request_timeout: whole("request_timeout_ms")?.map(|millis| Duration::from_millis(millis.into())),
+        retry_schedule: schedule(row)?,
+        request_timeout: request_timeout(row)?,
         rate_limit: whole("rate_limit")?,
         max_in_flight: whole("max_in_flight")?,
         is_ordered: row.try_get("is_ordered")?,
         skip_after_attempts: whole("skip_after_attempts")?,
     })
+}
+
+/// The schedule in a row. One that this version cannot read, because a later one wrote it, is
+/// as good as none: deliveries go on by the instance's.
+pub(super) fn schedule(row: &Row) -> Result<Option<RetrySchedule>, StoreError> {
+    let text: Option<&str> = row.try_get("retry_schedule")?;
+    Ok(text.and_then(|text| text.parse().ok()))
+}
+
+/// The time limit of an attempt in a row.
+pub(super) fn request_timeout(row: &Row) -> Result<Option<Duration>, StoreError> {
+    let millis: Option<i32> = row.try_get("request_timeout_ms")?;
+    Ok(millis.and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis))
 }

@@ -1,5 +1,5 @@
-//! The secrets of a subscription as they stand in its row: sealed, the older ones with their
-//! ends.
+//! The secrets and the headers of a subscription as they stand in its row: sealed, the older
+//! secrets with their ends, the headers with their names.
 
 use time::OffsetDateTime;
 use tokio_postgres::Row;
@@ -43,4 +43,24 @@ pub(super) fn older(row: &Row) -> Result<Vec<SealedOlder>, StoreError> {
     let sealed: Vec<Vec<u8>> = row.try_get("older_secrets")?;
     let until: Vec<OffsetDateTime> = row.try_get("older_until")?;
     Ok(sealed.into_iter().zip(until).map(|(sealed, until)| SealedOlder { sealed, until }).collect())
+}
+
+/// The headers of a subscription's requests, sealed for its tenant and id.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SealedHeaders {
+    /// Their names, to be seen.
+    pub names: Vec<String>,
+    /// The type of authorization, to be seen.
+    pub auth_type: Option<String>,
+    /// Names, values and authorization; `None` where there are none.
+    pub sealed: Option<Vec<u8>>,
+}
+
+/// The headers in a row.
+pub(super) fn headers(row: &Row) -> Result<SealedHeaders, StoreError> {
+    Ok(SealedHeaders {
+        names: row.try_get("header_names")?,
+        auth_type: row.try_get("auth_type")?,
+        sealed: row.try_get("sealed_headers")?,
+    })
 }

@@ -5,10 +5,13 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::connection::Param;
 use super::policy::{self, PolicyColumns};
-use super::sealed::{self, SealedOlder, SealedSecrets};
+use super::sealed::{self, SealedHeaders, SealedOlder, SealedSecrets};
 use super::{Store, StoreError, sql};
+use crate::domain::external_id::ExternalId;
 use crate::domain::id::{SubscriptionId, TenantId};
+use crate::domain::metadata::Metadata;
 use crate::domain::policy::Policy;
 use crate::domain::rotation::{MAX_OLDER, Overlap};
 
@@ -35,6 +38,12 @@ pub struct StoredSubscription {
     pub disabled_reason: Option<String>,
     /// Whether ingest asks for a signature.
     pub verify_ingest: bool,
+    /// Its owner's own name for it.
+    pub external_id: Option<ExternalId>,
+    /// What its requests carry, sealed.
+    pub headers: SealedHeaders,
+    /// What its owner remembers beside it.
+    pub metadata: Metadata,
     /// How it wants to be served.
     pub policy: Policy,
     /// When it was made.
@@ -79,18 +88,9 @@ impl Store {
     /// [`StoreError`] from the database.
     pub async fn create_subscription(&self, row: &StoredSubscription) -> Result<NewVersion, StoreError> {
         let (tenant, id) = (row.tenant.uuid(), row.id.uuid());
-        let policy = PolicyColumns::of(&row.policy);
-        let own: [super::connection::Param<'_>; 8] = [
-            (&tenant, Type::UUID),
-            (&id, Type::UUID),
-            (&row.target_url, Type::TEXT),
-            (&row.secrets.current, Type::BYTEA),
-            (&row.event_types, Type::TEXT_ARRAY),
-            (&row.description, Type::TEXT),
-            (&row.is_active, Type::BOOL),
-            (&row.verify_ingest, Type::BOOL),
-        ];
-        let params: Vec<_> = own.into_iter().chain(policy.params()).collect();
+        let decided = Decided::of(row);
+        let key: [Param<'_>; 2] = [(&tenant, Type::UUID), (&id, Type::UUID)];
+        let params: Vec<_> = key.into_iter().chain(decided.params(row)).collect();
         let rows = self.desk().await?.query(&sql::CREATE_SUBSCRIPTION, &params).await?;
         let row = rows.first().ok_or_else(|| StoreError::Unreadable("an insert returned no row".to_owned()))?;
         new_version(row)
@@ -106,7 +106,7 @@ impl Store {
         id: SubscriptionId,
     ) -> Result<Option<StoredSubscription>, StoreError> {
         let (tenant, id) = (tenant.uuid(), id.uuid());
-        let params: [super::connection::Param<'_>; 2] = [(&tenant, Type::UUID), (&id, Type::UUID)];
+        let params: [Param<'_>; 2] = [(&tenant, Type::UUID), (&id, Type::UUID)];
         let rows = self.desk().await?.query(&sql::READ_SUBSCRIPTION, &params).await?;
         rows.first().map(stored).transpose()
     }
@@ -121,6 +121,21 @@ impl Store {
         rows.first().map(stored).transpose()
     }
 
+    /// The id of a tenant's subscription with this external id.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn resolve_subscription(
+        &self,
+        tenant: TenantId,
+        name: &ExternalId,
+    ) -> Result<Option<SubscriptionId>, StoreError> {
+        let (tenant, name) = (tenant.uuid(), name.as_str());
+        let params: [Param<'_>; 2] = [(&tenant, Type::UUID), (&name, Type::TEXT)];
+        let rows = self.desk().await?.query(&sql::RESOLVE_SUBSCRIPTION, &params).await?;
+        Ok(rows.first().map(|row| row.try_get::<_, Uuid>("id")).transpose()?.map(SubscriptionId::from))
+    }
+
     /// A page of a tenant's subscriptions, newest first, below the id `before`.
     ///
     /// # Errors
@@ -132,8 +147,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<StoredSubscription>, StoreError> {
         let (tenant, before): (Uuid, Option<Uuid>) = (tenant.uuid(), before.map(SubscriptionId::uuid));
-        let params: [super::connection::Param<'_>; 3] =
-            [(&tenant, Type::UUID), (&before, Type::UUID), (&limit, Type::INT8)];
+        let params: [Param<'_>; 3] = [(&tenant, Type::UUID), (&before, Type::UUID), (&limit, Type::INT8)];
         let rows = self.desk().await?.query(&sql::LIST_SUBSCRIPTIONS, &params).await?;
         rows.iter().map(stored).collect()
     }
@@ -163,19 +177,9 @@ impl Store {
     /// [`StoreError`] from the database.
     pub async fn replace_subscription(&self, row: &StoredSubscription) -> Result<Option<NewVersion>, StoreError> {
         let (tenant, id) = (row.tenant.uuid(), row.id.uuid());
-        let policy = PolicyColumns::of(&row.policy);
-        let own: [super::connection::Param<'_>; 9] = [
-            (&tenant, Type::UUID),
-            (&id, Type::UUID),
-            (&row.version, Type::INT8),
-            (&row.target_url, Type::TEXT),
-            (&row.secrets.current, Type::BYTEA),
-            (&row.event_types, Type::TEXT_ARRAY),
-            (&row.description, Type::TEXT),
-            (&row.is_active, Type::BOOL),
-            (&row.verify_ingest, Type::BOOL),
-        ];
-        let params: Vec<_> = own.into_iter().chain(policy.params()).collect();
+        let decided = Decided::of(row);
+        let key: [Param<'_>; 3] = [(&tenant, Type::UUID), (&id, Type::UUID), (&row.version, Type::INT8)];
+        let params: Vec<_> = key.into_iter().chain(decided.params(row)).collect();
         let rows = self.desk().await?.query(&sql::REPLACE_SUBSCRIPTION, &params).await?;
         rows.first().map(new_version).transpose()
     }
@@ -192,7 +196,7 @@ impl Store {
         overlap: Overlap,
     ) -> Result<Rotation, StoreError> {
         let (tenant, id, overlap) = (row.tenant.uuid(), row.id.uuid(), overlap.duration().as_secs_f64());
-        let params: [super::connection::Param<'_>; 5] = [
+        let params: [Param<'_>; 5] = [
             (&tenant, Type::UUID),
             (&id, Type::UUID),
             (&row.version, Type::INT8),
@@ -215,7 +219,7 @@ impl Store {
     /// [`StoreError`] from the database.
     pub async fn delete_subscription(&self, tenant: TenantId, id: SubscriptionId) -> Result<Option<i64>, StoreError> {
         let (tenant, id) = (tenant.uuid(), id.uuid());
-        let params: [super::connection::Param<'_>; 2] = [(&tenant, Type::UUID), (&id, Type::UUID)];
+        let params: [Param<'_>; 2] = [(&tenant, Type::UUID), (&id, Type::UUID)];
         let rows = self.desk().await?.query(&sql::DELETE_SUBSCRIPTION, &params).await?;
         Ok(rows.first().map(|row| row.try_get("cancelled")).transpose()?)
     }
@@ -226,8 +230,45 @@ impl Store {
     /// [`StoreError`] from the database.
     pub async fn known_subscription(&self, tenant: TenantId, id: SubscriptionId) -> Result<bool, StoreError> {
         let (tenant, id) = (tenant.uuid(), id.uuid());
-        let params: [super::connection::Param<'_>; 2] = [(&tenant, Type::UUID), (&id, Type::UUID)];
+        let params: [Param<'_>; 2] = [(&tenant, Type::UUID), (&id, Type::UUID)];
         Ok(!self.desk().await?.query(&sql::KNOWN_SUBSCRIPTION, &params).await?.is_empty())
+    }
+}
+
+/// What its owner decides, as columns that no field of the row has as they are.
+struct Decided {
+    policy: PolicyColumns,
+    external_id: Option<String>,
+    metadata: String,
+}
+
+impl Decided {
+    fn of(row: &StoredSubscription) -> Self {
+        Self {
+            policy: PolicyColumns::of(&row.policy),
+            external_id: row.external_id.as_ref().map(ToString::to_string),
+            metadata: serde_json::to_string(row.metadata.entries()).expect("texts become JSON"),
+        }
+    }
+
+    /// As parameters, in the order in which create and replace take them.
+    fn params<'a>(&'a self, row: &'a StoredSubscription) -> Vec<Param<'a>> {
+        let first: [Param<'a>; 6] = [
+            (&row.target_url, Type::TEXT),
+            (&row.secrets.current, Type::BYTEA),
+            (&row.event_types, Type::TEXT_ARRAY),
+            (&row.description, Type::TEXT),
+            (&row.is_active, Type::BOOL),
+            (&row.verify_ingest, Type::BOOL),
+        ];
+        let last: [Param<'a>; 5] = [
+            (&self.external_id, Type::TEXT),
+            (&self.metadata, Type::TEXT),
+            (&row.headers.names, Type::TEXT_ARRAY),
+            (&row.headers.auth_type, Type::TEXT),
+            (&row.headers.sealed, Type::BYTEA),
+        ];
+        first.into_iter().chain(self.policy.params()).chain(last).collect()
     }
 }
 
@@ -252,8 +293,17 @@ fn stored(row: &Row) -> Result<StoredSubscription, StoreError> {
         is_active: row.try_get("is_active")?,
         disabled_reason: row.try_get("disabled_reason")?,
         verify_ingest: row.try_get("verify_ingest")?,
+        external_id: row.try_get::<_, Option<String>>("external_id")?.map(ExternalId::stored),
+        headers: sealed::headers(row)?,
+        metadata: metadata(row)?,
         policy: policy::policy(row)?,
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,
     })
+}
+
+fn metadata(row: &Row) -> Result<Metadata, StoreError> {
+    let text: &str = row.try_get("metadata")?;
+    let unreadable = |_| StoreError::Unreadable("the metadata of a subscription".to_owned());
+    serde_json::from_str(text).map(Metadata::stored).map_err(unreadable)
 }

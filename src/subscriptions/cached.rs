@@ -4,6 +4,7 @@
 //! id it is for. Whoever writes into Redis can therefore lose copies or bring old ones
 //! back, and old ones are found out by their version; they cannot make one.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -12,10 +13,12 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::domain::envelope::SALT_BYTES;
+use crate::domain::external_id::ExternalId;
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::keyring::Keyring;
+use crate::domain::metadata::Metadata;
 use crate::domain::policy::Policy;
-use crate::store::{SealedOlder, SealedSecrets, StoredSubscription};
+use crate::store::{SealedHeaders, SealedOlder, SealedSecrets, StoredSubscription};
 
 /// Says what is in the envelope, before the id of whom it is for.
 const LABEL: &[u8] = b"subscription 3 ";
@@ -36,6 +39,11 @@ struct Copy {
     is_active: bool,
     disabled_reason: Option<String>,
     verify_ingest: bool,
+    external_id: Option<String>,
+    header_names: Vec<String>,
+    auth_type: Option<String>,
+    sealed_headers: Option<String>,
+    metadata: BTreeMap<String, String>,
     policy: PolicyCopy,
     created_at_micros: i64,
     updated_at_micros: i64,
@@ -111,6 +119,11 @@ pub(super) fn encode(keyring: &Keyring, row: &StoredSubscription, salt: [u8; SAL
         is_active: row.is_active,
         disabled_reason: row.disabled_reason.clone(),
         verify_ingest: row.verify_ingest,
+        external_id: row.external_id.as_ref().map(ToString::to_string),
+        header_names: row.headers.names.clone(),
+        auth_type: row.headers.auth_type.clone(),
+        sealed_headers: row.headers.sealed.as_ref().map(|sealed| STANDARD_NO_PAD.encode(sealed)),
+        metadata: row.metadata.entries().clone(),
         policy: PolicyCopy::of(&row.policy),
         created_at_micros: micros(row.created_at),
         updated_at_micros: micros(row.updated_at),
@@ -137,6 +150,13 @@ pub(super) fn decode(keyring: &Keyring, id: SubscriptionId, bytes: &[u8]) -> Opt
         is_active: copy.is_active,
         disabled_reason: copy.disabled_reason,
         verify_ingest: copy.verify_ingest,
+        external_id: copy.external_id.map(ExternalId::stored),
+        headers: SealedHeaders {
+            names: copy.header_names,
+            auth_type: copy.auth_type,
+            sealed: copy.sealed_headers.map(|sealed| STANDARD_NO_PAD.decode(sealed)).transpose().ok()?,
+        },
+        metadata: Metadata::stored(copy.metadata),
         policy: copy.policy.back()?,
         created_at: moment(copy.created_at_micros)?,
         updated_at: moment(copy.updated_at_micros)?,
@@ -183,6 +203,13 @@ mod tests {
             is_active: false,
             disabled_reason: Some("gone".to_owned()),
             verify_ingest: true,
+            external_id: "shop-7".parse().ok(),
+            headers: SealedHeaders {
+                names: vec!["x-api-key".to_owned()],
+                auth_type: Some("basic".to_owned()),
+                sealed: Some(vec![4, 5, 255]),
+            },
+            metadata: Metadata::stored(BTreeMap::from([("team".to_owned(), "orders".to_owned())])),
             policy: Policy {
                 retry_schedule: "5s,1m".parse().ok(),
                 request_timeout: Some(Duration::from_secs(20)),

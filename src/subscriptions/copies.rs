@@ -6,16 +6,19 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::domain::id::SubscriptionId;
+use crate::domain::external_id::ExternalId;
+use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::subscription::Subscription;
 
-/// Most copies kept; about 1 KiB each.
+/// Most copies kept; about 1 KiB each, and up to 24 KiB with headers of their own.
 const MAX_COPIES: usize = 10_000;
 
 /// The copies of this process.
 #[derive(Debug, Default)]
 pub(super) struct Copies {
     by_id: Mutex<HashMap<SubscriptionId, Arc<Subscription>>>,
+    /// Whose an external id was when it was last looked up.
+    by_name: Mutex<HashMap<(TenantId, ExternalId), SubscriptionId>>,
 }
 
 impl Copies {
@@ -40,9 +43,28 @@ impl Copies {
         true
     }
 
+    /// Whose this external id was; the copy of that subscription says whether it still is.
+    pub(super) fn named(&self, name: &(TenantId, ExternalId)) -> Option<SubscriptionId> {
+        self.names().get(name).copied()
+    }
+
+    /// Remembers whose this external id is.
+    pub(super) fn name(&self, name: (TenantId, ExternalId), id: SubscriptionId) {
+        let mut names = self.names();
+        if names.len() >= MAX_COPIES && !names.contains_key(&name) {
+            let victim = names.keys().next().cloned();
+            victim.map(|name| names.remove(&name));
+        }
+        names.insert(name, id);
+    }
+
     /// Forgets the copy.
     pub(super) fn forget(&self, id: SubscriptionId) {
         self.lock().remove(&id);
+    }
+
+    fn names(&self) -> MutexGuard<'_, HashMap<(TenantId, ExternalId), SubscriptionId>> {
+        self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Copies stay whole through a panic elsewhere, so a poisoned lock is taken over.

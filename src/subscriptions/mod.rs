@@ -7,31 +7,30 @@
 mod cached;
 mod copies;
 mod lists;
+mod named;
 mod redis;
 mod rotation;
+mod sealed;
+mod write;
 
 pub use lists::SubscriptionList;
 pub use redis::{Redis, time_redis};
-pub use rotation::{RotateError, open_secrets};
+pub use rotation::RotateError;
+pub use sealed::open_sealed;
+pub use write::{Choices, WriteError, generate_secret};
 
 use std::sync::Arc;
 
 use ring::rand::{SecureRandom, SystemRandom};
-use time::OffsetDateTime;
 
 use crate::domain::event_type::{EventTypeFilter, EventTypePattern};
 use crate::domain::id::{SubscriptionId, TenantId};
-use crate::domain::keyring::{Keyring, NONCE_BYTES, Place};
-use crate::domain::policy::Policy;
-use crate::domain::secret::{GENERATED_BYTES, Secret};
+use crate::domain::keyring::{Keyring, Place};
 use crate::domain::subscription::{Destination, Subscription};
 use crate::domain::target::Target;
-use crate::store::{NewVersion, SealedSecrets, Store, StoreError, StoredSubscription};
+use crate::store::{Store, StoreError, StoredSubscription};
 use copies::Copies;
 use lists::Lists;
-
-/// How often a change is tried again when somebody else wrote in between.
-const CHANGE_TRIES: usize = 5;
 
 /// All subscriptions. Clones share the copies.
 #[derive(Clone)]
@@ -41,45 +40,6 @@ pub struct Subscriptions {
     copies: Arc<Copies>,
     lists: Arc<Lists>,
     redis: Option<Redis>,
-}
-
-/// What the owner of a subscription decides, beside its secret.
-#[derive(Debug, Clone)]
-pub struct Choices {
-    /// Where deliveries go.
-    pub target: Target,
-    /// Which events are wanted.
-    pub event_types: EventTypeFilter,
-    /// Free text.
-    pub description: Option<String>,
-    /// Whether deliveries are sent.
-    pub is_active: bool,
-    /// Whether ingest asks for a signature.
-    pub verify_ingest: bool,
-    /// How it wants to be served.
-    pub policy: Policy,
-}
-
-impl Choices {
-    /// The row they make; what the database decides is filled in when it is written.
-    fn over(self, tenant: TenantId, id: SubscriptionId, version: i64, secrets: SealedSecrets) -> StoredSubscription {
-        let patterns = self.event_types.patterns().iter();
-        StoredSubscription {
-            tenant,
-            id,
-            version,
-            target_url: self.target.as_str().to_owned(),
-            secrets,
-            event_types: patterns.map(|pattern| pattern.as_str().to_owned()).collect(),
-            description: self.description,
-            is_active: self.is_active,
-            disabled_reason: None,
-            verify_ingest: self.verify_ingest,
-            policy: self.policy,
-            created_at: OffsetDateTime::UNIX_EPOCH,
-            updated_at: OffsetDateTime::UNIX_EPOCH,
-        }
-    }
 }
 
 impl Subscriptions {
@@ -178,99 +138,28 @@ impl Subscriptions {
         self.store.list_subscriptions(tenant, before, limit).await
     }
 
-    /// Writes a new subscription.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn create(
-        &self,
-        tenant: TenantId,
-        secret: &Secret,
-        choices: Choices,
-    ) -> Result<StoredSubscription, StoreError> {
-        let id = SubscriptionId::at(OffsetDateTime::now_utc());
-        let sealed = self.keyring.seal(secret, Place { tenant, subscription: id }, random::<NONCE_BYTES>());
-        let row = choices.over(tenant, id, 0, sealed.into());
-        let written = self.store.create_subscription(&row).await?;
-        Ok(self.written(row, written))
-    }
-
-    /// Changes a subscription by what `change` makes of it as it stands, and its secret where
-    /// one is given, which ends all others at once; `None` when there is none. A secret that
-    /// stays is not opened: a missing master key is mended by giving a new secret.
-    ///
-    /// # Errors
-    /// The error of `change`, or a [`StoreError`]; `Unavailable` when others wrote in
-    /// between all the time.
-    pub async fn change<E: From<StoreError>>(
-        &self,
-        tenant: TenantId,
-        id: SubscriptionId,
-        secret: Option<&Secret>,
-        change: impl Fn(&StoredSubscription) -> Result<Choices, E>,
-    ) -> Result<Option<StoredSubscription>, E> {
-        let place = Place { tenant, subscription: id };
-        for _ in 0..CHANGE_TRIES {
-            let Some(current) = self.look_up(tenant, id).await? else { return Ok(None) };
-            let choices = change(&current)?;
-            let sealed = secret.map(|secret| self.keyring.seal(secret, place, random::<NONCE_BYTES>()));
-            let secrets = sealed.map_or(current.secrets, SealedSecrets::from);
-            let row = choices.over(tenant, id, current.version, secrets);
-            if let Some(written) = self.store.replace_subscription(&row).await? {
-                self.forget_in_redis(id).await;
-                return Ok(Some(self.written(row, written)));
-            }
-        }
-        Err(StoreError::Unavailable("the subscription is being written by others".to_owned()).into())
-    }
-
-    /// Deletes a subscription; returns how many pending deliveries that cancels, or `None`
-    /// when there is none.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn delete(&self, tenant: TenantId, id: SubscriptionId) -> Result<Option<i64>, StoreError> {
-        let cancelled = self.store.delete_subscription(tenant, id).await?;
-        if cancelled.is_some() {
-            self.copies.forget(id);
-            self.forget_in_redis(id).await;
-        }
-        Ok(cancelled)
-    }
-
-    /// The row as it was written; a copy of it stays here where its secret opens.
-    fn written(&self, row: StoredSubscription, written: NewVersion) -> StoredSubscription {
-        let row = StoredSubscription {
-            version: written.version,
-            disabled_reason: written.disabled_reason,
-            created_at: written.created_at,
-            updated_at: written.updated_at,
-            ..row
-        };
-        match self.open(row.clone()) {
-            Ok(subscription) => {
-                self.copies.keep(&Arc::new(subscription));
-            }
-            Err(_) => self.copies.forget(row.id),
-        }
-        row
-    }
-
     fn open(&self, row: StoredSubscription) -> Result<Subscription, StoreError> {
         let place = Place { tenant: row.tenant, subscription: row.id };
         let event_types = filter(&row)?;
-        let secrets = open_secrets(&self.keyring, &row.secrets, place)
-            .map_err(|reason| StoreError::Unreadable(format!("the secret of subscription {}: {reason}", row.id)))?;
+        let (secrets, headers) = open_sealed(&self.keyring, &row.secrets, row.headers.sealed.as_deref(), place)
+            .map_err(|reason| StoreError::Unreadable(format!("what is sealed of subscription {}: {reason}", row.id)))?;
         Ok(Subscription {
             id: row.id,
             tenant: row.tenant,
             version: row.version,
-            destination: Arc::new(Destination { target: Target::stored(row.target_url), secrets }),
+            destination: Arc::new(Destination {
+                target: Target::stored(row.target_url),
+                secrets,
+                headers,
+                retry_schedule: row.policy.retry_schedule.clone(),
+                request_timeout: row.policy.request_timeout,
+            }),
             event_types,
             description: row.description,
             is_active: row.is_active,
             disabled_reason: row.disabled_reason,
             verify_ingest: row.verify_ingest,
+            external_id: row.external_id,
             policy: row.policy,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -286,11 +175,6 @@ pub fn filter(row: &StoredSubscription) -> Result<EventTypeFilter, StoreError> {
     let patterns: Result<Vec<EventTypePattern>, _> = row.event_types.iter().map(|text| text.parse()).collect();
     let unreadable = |reason| StoreError::Unreadable(format!("an event type of subscription {}: {reason}", row.id));
     patterns.map(EventTypeFilter::new).map_err(unreadable)
-}
-
-/// A new `whsec_` secret.
-pub fn generate_secret() -> Secret {
-    Secret::from_random(random::<GENERATED_BYTES>())
 }
 
 fn random<const BYTES: usize>() -> [u8; BYTES] {

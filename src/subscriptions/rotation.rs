@@ -1,9 +1,10 @@
 //! Rotation: a new secret becomes current, and the one before lives on for a while.
 
-use super::{CHANGE_TRIES, Subscriptions, random};
+use super::write::CHANGE_TRIES;
+use super::{Subscriptions, random};
 use crate::domain::id::{SubscriptionId, TenantId};
-use crate::domain::keyring::{CannotOpen, Keyring, NONCE_BYTES, Place};
-use crate::domain::rotation::{MAX_OLDER, OlderSecret, Overlap, Secrets};
+use crate::domain::keyring::{NONCE_BYTES, Place};
+use crate::domain::rotation::{MAX_OLDER, Overlap};
 use crate::domain::secret::Secret;
 use crate::store::{Rotation, SealedSecrets, StoreError, StoredSubscription};
 
@@ -54,23 +55,4 @@ impl Subscriptions {
         }
         Err(StoreError::Unavailable("the subscription is being written by others".to_owned()).into())
     }
-}
-
-/// Opens the secrets of a subscription. An older one that does not open is left out with a
-/// warning: the current one decides.
-///
-/// # Errors
-/// [`CannotOpen`] when the current one does not open.
-pub fn open_secrets(keyring: &Keyring, sealed: &SealedSecrets, place: Place) -> Result<Secrets, CannotOpen> {
-    let current = keyring.open(&sealed.current, place)?;
-    let mut older = Vec::with_capacity(sealed.older.len());
-    for sealed in &sealed.older {
-        match keyring.open(&sealed.sealed, place) {
-            Ok(secret) => older.push(OlderSecret { secret, until: sealed.until }),
-            Err(error) => {
-                tracing::warn!(%error, subscription = %place.subscription, "an older secret cannot be opened; it does not sign");
-            }
-        }
-    }
-    Ok(Secrets::new(current, older))
 }

@@ -16,10 +16,11 @@ use crate::domain::id::{EventId, LeaseToken, SubscriptionId};
 use crate::domain::keyring::Place;
 use crate::domain::next_step::NextStep;
 use crate::domain::ordering::Line;
+use crate::domain::policy;
 use crate::domain::subscription::Destination;
 use crate::domain::target::Target;
 use crate::store::{Claim, ClaimRequest, Claimed, StoreError};
-use crate::subscriptions::open_secrets;
+use crate::subscriptions::open_sealed;
 
 /// Due rows one claim may park or end beyond those it leases, so that a million rows of a
 /// sick receiver pass in seconds.
@@ -72,14 +73,13 @@ impl Claimer {
         let started = Instant::now();
         let look = self.floor.next(self.parts.clock.now(), started);
         let request = self.request(most, look.floor);
-        let lease = Lease { token: request.token, ends: started + self.parts.rules.lease };
         match self.parts.store.claim(&request).await {
             Ok(claim) => {
                 // A look that was not cut short saw everything that was due at its time.
                 let whole = claim.examined < request.reach;
                 let reached = if whole { claim.looked_at } else { claim.reached };
                 self.floor.learn(look, reached, started.elapsed());
-                let mut batch = self.batch(claim, &request, lease);
+                let mut batch = self.batch(claim, &request, started);
                 batch.more |= lines::advance(&self.parts.store, &batch.lines).await;
                 Ok(batch)
             }
@@ -119,7 +119,7 @@ impl Claimer {
         }
     }
 
-    fn batch(&mut self, claim: Claim, request: &ClaimRequest, lease: Lease) -> Batch {
+    fn batch(&mut self, claim: Claim, request: &ClaimRequest, started: Instant) -> Batch {
         if std::mem::take(&mut self.away) {
             tracing::info!("claiming works again");
         }
@@ -134,7 +134,8 @@ impl Claimer {
         self.reach = if more && mostly_parked { request.reach * 4 } else { 0 };
         let mut batch = Batch { more, parked: claim.parked, lines: claim.lines, ..Batch::default() };
         for claimed in claim.claimed {
-            match self.parcel(claimed, lease) {
+            let lasts = policy::lease(request.lease, claimed.request_timeout);
+            match self.parcel(claimed, Lease { token: request.token, ends: started + lasts }) {
                 Ok(parcel) => batch.parcels.push(parcel),
                 Err(report) => batch.unreadable.push(*report),
             }
@@ -154,10 +155,10 @@ impl Claimer {
     }
 
     fn parcel(&self, claimed: Claimed, lease: Lease) -> Result<Parcel, Box<Report>> {
-        let Claimed { key, attempts, free_attempts, event_type, payload, secrets, subscription_version, .. } = claimed;
+        let Claimed { key, attempts, free_attempts, event_type, payload, subscription_version, .. } = claimed;
         let event_type = event_type.as_deref().and_then(|name| name.parse::<EventType>().ok());
-        match open_secrets(&self.parts.keyring, &secrets, place(key)) {
-            Ok(secrets) => Ok(Parcel {
+        match open_sealed(&self.parts.keyring, &claimed.secrets, claimed.headers.as_deref(), place(key)) {
+            Ok((secrets, headers)) => Ok(Parcel {
                 key,
                 lease,
                 attempt_number: attempts,
@@ -165,12 +166,18 @@ impl Claimer {
                 event_type,
                 payload: Bytes::from(payload),
                 subscription_version,
-                destination: Arc::new(Destination { target: Target::stored(claimed.target_url), secrets }),
+                destination: Arc::new(Destination {
+                    target: Target::stored(claimed.target_url),
+                    secrets,
+                    headers,
+                    retry_schedule: claimed.retry_schedule,
+                    request_timeout: claimed.request_timeout,
+                }),
                 ordering_key: claimed.ordering_key,
                 skip_after: claimed.skip_after,
             }),
             Err(error) => {
-                tracing::error!(%error, subscription = %key.subscription, "a secret cannot be opened; its deliveries wait");
+                tracing::error!(%error, subscription = %key.subscription, "a secret or the headers cannot be opened; its deliveries wait");
                 Err(Box::new(Report {
                     key,
                     token: lease.token,
@@ -186,7 +193,7 @@ impl Claimer {
     }
 }
 
-/// How long a delivery waits whose secret does not open: an operator has to act.
+/// How long a delivery waits whose secret or headers do not open: an operator has to act.
 const UNREADABLE_DELAY: Duration = Duration::from_secs(60);
 
 fn place(key: DeliveryKey) -> Place {

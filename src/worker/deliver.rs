@@ -47,7 +47,8 @@ impl Courier {
     }
 
     fn has_time(&self, parcel: &Parcel) -> bool {
-        parcel.lease.has(self.parts.rules.request_timeout + SEND_MARGIN, Instant::now())
+        let limit = parcel.destination.request_timeout.unwrap_or(self.parts.rules.request_timeout);
+        parcel.lease.has(limit + SEND_MARGIN, Instant::now())
     }
 
     async fn attempt(&self, parcel: &Parcel) -> Attempt {
@@ -85,7 +86,8 @@ impl Courier {
                 counted: last.number.saturating_sub(parcel.free_attempts).saturating_sub(free),
             };
             let skip_after = parcel.skip_after.filter(|_| parcel.ordering_key.is_some());
-            self.parts.rules.retries.next_step(made, self.roll()).or_skip(made.counted, skip_after)
+            let own = parcel.destination.retry_schedule.as_ref();
+            self.parts.rules.retries.next_step(own, made, self.roll()).or_skip(made.counted, skip_after)
         });
         if let NextStep::GiveUp(reason) = step {
             tracing::info!(

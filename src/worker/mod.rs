@@ -62,11 +62,12 @@ pub struct WorkerParts {
 /// The rules of a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerRules {
-    /// How long a claimed delivery belongs to the worker.
+    /// How long a claimed delivery belongs to the worker, where its subscription asks for no
+    /// longer time limit.
     pub lease: Duration,
-    /// Time limit of one attempt.
+    /// Time limit of one attempt, where the subscription has none of its own.
     pub request_timeout: Duration,
-    /// When failed deliveries are tried again.
+    /// When failed deliveries are tried again, where the subscription does not say it.
     pub retries: RetryPolicy,
     /// Age at which a pending delivery expires.
     pub lifetime: Duration,

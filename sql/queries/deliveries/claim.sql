@@ -1,7 +1,8 @@
 -- deliveries/claim(
---   $1 most rows to lease, $2 most rows to examine, $3 lease token, $4 lease in seconds,
+--   $1 most rows to lease, $2 most rows to examine, $3 lease token, $4 lease in seconds, where
+--     the subscription asks for no longer one,
 --   $5 floor: nothing due before it is looked at, $6 whether to take lapsed leases,
---   $7 attempts the schedule allows, $8 events with a smaller id have expired, where their
+--   $7 attempts allowed, where the subscription has no schedule of its own, $8 events with a smaller id have expired, where their
 --     deliveries have no end of their own,
 --   busy subscriptions, one element each: $9 ids, $10 rows that there is room for;
 --   $11 most rows of any other subscription)
@@ -50,11 +51,12 @@ judged as materialized (
         case
             when s.id is null or s.deleted_at is not null then 'cancelled'
             when coalesce(due.expires_at <= now(), due.event_id < $8::uuid) then 'expired'
-            when due.lease is not null and due.attempts - due.free_attempts >= $7::smallint then 'exhausted'
+            when due.lease is not null and due.attempts - due.free_attempts >= coalesce(s.max_attempts, $7::smallint) then 'exhausted'
             when not s.is_active then 'disabled'
             else 'ready'
         end as verdict,
-        coalesce(busy.room, $11::integer) as room
+        coalesce(busy.room, $11::integer) as room,
+        greatest($4::double precision, s.least_lease_seconds) as lease_seconds
     from due
     left join lateral (
         select b.room
@@ -63,7 +65,7 @@ judged as materialized (
         limit 1
     ) as busy on true
     left join lateral (
-        select x.id, x.is_active, x.deleted_at
+        select x.id, x.is_active, x.deleted_at, x.max_attempts, x.least_lease_seconds
         from subscriptions as x
         where x.tenant_id = due.tenant_id
             and x.id = due.subscription_id
@@ -83,6 +85,7 @@ ranked as materialized (
         judged.expires_at,
         judged.verdict,
         judged.room,
+        judged.lease_seconds,
         row_number() over (partition by judged.verdict, judged.subscription_id order by judged.next_attempt_at) as rank
     from judged
 ),
@@ -98,6 +101,7 @@ chosen as materialized (
         ranked.free_attempts,
         ranked.expires_at,
         ranked.verdict,
+        ranked.lease_seconds,
         ranked.verdict = 'ready' and ranked.rank <= ranked.room as sendable,
         sum(case when ranked.verdict = 'ready' and ranked.rank <= ranked.room then 1 else 0 end)
             over (order by ranked.next_attempt_at, ranked.event_id, ranked.subscription_id) as position
@@ -106,10 +110,13 @@ chosen as materialized (
 leased as (
     update deliveries as d
     set
-        next_attempt_at = now() + make_interval(secs => $4::double precision),
+        next_attempt_at = now() + make_interval(secs => c.lease_seconds),
         lease = $3::uuid,
         attempts = d.attempts + 1
-    where d.ctid = any(array(select c.place from chosen as c where c.sendable and c.position <= $1::bigint))
+    from chosen as c
+    where d.ctid = c.place
+        and c.sendable
+        and c.position <= $1::bigint
     returning d.tenant_id, d.event_id, d.subscription_id, d.attempts, d.free_attempts, d.ordering_key
 ),
 parked as (
@@ -195,12 +202,12 @@ cut_off as (
         'unknown: the worker was lost before the outcome was recorded',
         begun.at
     from chosen as c
-    -- About when it began: its lease was as long as the one that is given now. After a long
-    -- standstill the partition of that day may be gone; yesterday's always stands.
+    -- About when it began: its lease was as long as the one that would be given now. After a
+    -- long standstill the partition of that day may be gone; yesterday's always stands.
     cross join lateral (
         select greatest(
             now() - interval '12 hours',
-            least(now(), c.next_attempt_at - make_interval(secs => $4::double precision))
+            least(now(), c.next_attempt_at - make_interval(secs => c.lease_seconds))
         ) as at
     ) as begun
     where c.lease is not null
@@ -243,6 +250,9 @@ select
     s.secret,
     s.older_secrets,
     s.older_until,
+    s.sealed_headers,
+    s.retry_schedule,
+    s.request_timeout_ms,
     s.version,
     s.skip_after_attempts
 from summary
@@ -256,7 +266,16 @@ left join (
         limit 1
     ) as e
     cross join lateral (
-        select x.target_url, x.secret, x.older_secrets, x.older_until, x.version, x.skip_after_attempts
+        select
+            x.target_url,
+            x.secret,
+            x.older_secrets,
+            x.older_until,
+            x.sealed_headers,
+            x.retry_schedule,
+            x.request_timeout_ms,
+            x.version,
+            x.skip_after_attempts
         from subscriptions as x
         where x.tenant_id = l.tenant_id
             and x.id = l.subscription_id

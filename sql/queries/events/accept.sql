@@ -7,7 +7,7 @@
 --     $15 whether a disabled subscription gets it too, held, $16 not before this time or
 --     null, $17 when it expires or null, $18 ordering keys, or null where the subscription is
 --     not ordered;
---   $12 lease token, $13 lease in seconds)
+--   $12 lease token, $13 lease in seconds, where the subscription asks for no longer one)
 -- Writes events, their deliveries and their idempotency keys in one commit. An event is
 -- accepted when each subscription it is for still has the version it was checked against and
 -- is active where it has to be, when the list it was matched with is the tenant's current
@@ -38,7 +38,8 @@ wanted as materialized (
         d.expires_at,
         d.ordering_key,
         d.number,
-        s.is_active
+        s.is_active,
+        s.least_lease_seconds
     from unnest(
         $7::uuid[], $8::uuid[], $9::uuid[], $10::bigint[], $11::boolean[], $15::boolean[], $16::timestamptz[],
         $17::timestamptz[], $18::text[]
@@ -48,7 +49,7 @@ wanted as materialized (
     )
     -- No row of it: null, and the event is refused.
     left join lateral (
-        select x.is_active
+        select x.is_active, x.least_lease_seconds
         from subscriptions as x
         where x.tenant_id = d.tenant_id
             and x.id = d.subscription_id
@@ -102,7 +103,7 @@ owed as (
         w.event_id,
         w.subscription_id,
         case
-            when w.leased then now() + make_interval(secs => $13::double precision)
+            when w.leased then now() + make_interval(secs => greatest($13::double precision, w.least_lease_seconds))
             when w.deliver_at > now() then w.deliver_at
             when not w.is_active then 'infinity'
             else now()

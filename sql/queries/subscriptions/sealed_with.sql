@@ -1,20 +1,24 @@
 -- subscriptions/sealed_with()
--- How many subscriptions have live secrets, the current one or older ones, sealed with which
--- master key, and one of each with what is sealed, to try the key on. The id of the key
--- stands at the front of what is sealed, after its format and its length.
+-- How many subscriptions have live secrets, the current one or older ones, or headers, sealed
+-- with which master key, and one of each with what is sealed, to try the key on. The id of
+-- the key stands at the front of what is sealed, after its format and its length.
 with live as materialized (
     select
         s.tenant_id,
         s.id,
-        sealed.secret,
-        convert_from(substring(sealed.secret from 3 for get_byte(sealed.secret, 1)), 'UTF8') as key_id
+        sealed.content,
+        sealed.is_headers,
+        convert_from(substring(sealed.content from 3 for get_byte(sealed.content, 1)), 'UTF8') as key_id
     from subscriptions as s
     cross join lateral (
-        select s.secret
+        select s.secret as content, false as is_headers
         union all
-        select o.secret
+        select o.secret, false
         from unnest(s.older_secrets, s.older_until) as o (secret, until)
         where o.until > now()
+        union all
+        select s.sealed_headers, true
+        where s.sealed_headers is not null
     ) as sealed
     where s.deleted_at is null
 ),
@@ -24,11 +28,11 @@ counted as (
     group by l.key_id
 ),
 sample as (
-    select distinct on (l.key_id) l.key_id, l.tenant_id, l.id, l.secret
+    select distinct on (l.key_id) l.key_id, l.tenant_id, l.id, l.content, l.is_headers
     from live as l
     order by l.key_id, l.id
 )
-select c.key_id, c.subscriptions, s.tenant_id, s.id as subscription_id, s.secret
+select c.key_id, c.subscriptions, s.tenant_id, s.id as subscription_id, s.content, s.is_headers
 from counted as c
 inner join sample as s
     on s.key_id = c.key_id

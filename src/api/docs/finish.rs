@@ -30,6 +30,15 @@ const SECRET: &str = concat!(
     r"|([A-Za-z0-9+/]{4}){21}([A-Za-z0-9+/][AQgw]==)?)",
     r"|(?!whsec_|\*{8}$)[^\x00-\x1f\x7f-\x9f]+)$",
 );
+/// What an external id looks like: no UUID, and nothing that a path gives another meaning.
+const EXTERNAL_ID: &str = concat!(
+    r"^(?!\.{1,2}$|generate-signature$|(urn:uuid:)?[0-9A-Fa-f]{8}-?([0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}$)",
+    r"[A-Za-z0-9_.:-]{1,255}$",
+);
+/// What a path may say of a subscription: its id, or its external id.
+const SUBSCRIPTION: &str = r"^(?!\.{1,2}$)[A-Za-z0-9_.:-]{1,255}$";
+/// What a header's value looks like: visible ASCII, blanks and tabs only in between.
+const HEADER_VALUE: &str = r"^([!-~]([\t -~]*[!-~])?)?$";
 /// A text of lines, without other control characters.
 const DESCRIPTION: &str = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$";
 
@@ -93,7 +102,22 @@ fn finish_schema(name: &str, schema: &mut Value) {
             }
             "idempotency_key" if !is_answer => object.extend(rules(idempotency_key())),
             "description" if !is_answer => object.extend(rules(json!({ "pattern": DESCRIPTION }))),
+            "external_id" if !is_answer => object.extend(rules(json!({ "minLength": 1, "pattern": EXTERNAL_ID }))),
+            "headers" => {
+                let value = json!({ "type": "string", "maxLength": 4_096, "pattern": HEADER_VALUE });
+                object.insert("additionalProperties".to_owned(), value);
+            }
+            "metadata" => {
+                let value = json!({ "type": "string", "maxLength": 500, "pattern": DESCRIPTION });
+                object.insert("additionalProperties".to_owned(), value);
+            }
             _ => {}
+        }
+        // One that changes keys removes them with null.
+        if (name, field.as_str()) == ("SubscriptionPatch", "metadata")
+            && let Some(value) = object.get_mut("additionalProperties").and_then(Value::as_object_mut)
+        {
+            value.insert("nullable".to_owned(), true.into());
         }
         if !is_listed(&OMITTED) {
             always_there.push(Value::from(field.as_str()));
@@ -194,6 +218,10 @@ fn problems(path: &str, takes_body: bool, auth_required: bool) -> Vec<(u16, &'st
     if is_ingest || path == "/events" {
         problems.push((409, "The subscription is disabled, or the idempotency key was used for another request."));
     }
+    if takes_body && matches!(path, "/subscriptions/" | "/subscriptions/{subscription_id}") {
+        problems
+            .push((409, "Another subscription has this external_id, or headers that are to be kept cannot be opened."));
+    }
     if path.ends_with("/rotate-secret") {
         problems.push((409, "The secret is the current one already, or as many are live as there may be."));
     }
@@ -207,6 +235,10 @@ fn finish_parameter(path: &str, parameter: &mut Value) {
     let rule = match (name.as_str(), path) {
         ("X-Event-Type" | "event_type", _) => json!({ "minLength": 1, "maxLength": 128, "pattern": EVENT_TYPE }),
         ("Idempotency-Key", _) => idempotency_key(),
+        ("subscription_id", path) if path.contains("{subscription_id}") => {
+            json!({ "minLength": 1, "maxLength": 255, "pattern": SUBSCRIPTION })
+        }
+        ("external_id", _) => json!({ "minLength": 1, "maxLength": 255, "pattern": EXTERNAL_ID }),
         ("cursor", "/subscriptions/") => json!({ "pattern": List::Subscriptions.cursor_pattern() }),
         ("cursor", "/events/{webhook_id}/deliveries") => {
             json!({ "pattern": List::EventDeliveries.cursor_pattern() })

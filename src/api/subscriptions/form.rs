@@ -1,11 +1,17 @@
 //! The body that writes a subscription: documented, read strictly, merged.
 
+use std::collections::BTreeMap;
+
 use poem_openapi::Object;
 
+use super::headers::{self, AuthForm};
+use super::metadata::MetadataChanges;
 use super::policy::{PolicyChanges, PolicyFields};
 use crate::api::problem::Problem;
 use crate::api::strict::{Field, Fields};
 use crate::domain::event_type::{EventTypeFilter, MAX_EVENT_TYPES};
+use crate::domain::external_id::ExternalId;
+use crate::domain::request_headers::HeaderChanges;
 use crate::domain::secret::Secret;
 use crate::domain::subscription::MAX_DESCRIPTION_LENGTH;
 use crate::domain::target::{Target, TargetPolicy};
@@ -32,6 +38,20 @@ pub(super) struct SubscriptionForm {
     /// Whether `/ingest` asks for a signature; when left out at creation, true where a
     /// `secret_key` is given.
     verify_ingest: Option<bool>,
+    /// Your own name for it, usable in paths wherever its id is: unique among your
+    /// subscriptions, and no UUID.
+    #[oai(validator(max_length = 255))]
+    external_id: Option<String>,
+    /// Headers that every request carries after ours; names in any case, at most 16 KiB in all.
+    /// Values are never shown again: answers have a mask, and a mask keeps what is stored.
+    #[oai(validator(max_properties = 20))]
+    headers: Option<BTreeMap<String, String>>,
+    /// What authorises at the target.
+    auth: Option<AuthForm>,
+    /// What you want to remember beside it: at most 50 keys of 1 to 40 characters, values of
+    /// at most 500.
+    #[oai(validator(max_properties = 50))]
+    metadata: Option<BTreeMap<String, String>>,
     #[oai(flatten)]
     policy: PolicyFields,
 }
@@ -54,6 +74,19 @@ pub(super) struct SubscriptionPatch {
     is_active: Option<bool>,
     /// Whether `/ingest` asks for a signature.
     verify_ingest: Option<bool>,
+    /// Your own name for it; null removes it.
+    #[oai(validator(max_length = 255))]
+    external_id: Option<String>,
+    /// All headers that every request carries after ours; names in any case, at most 16 KiB in all.
+    /// Values are never shown again: answers have a mask, and a mask keeps what is stored;
+    /// null removes all.
+    #[oai(validator(max_properties = 20))]
+    headers: Option<BTreeMap<String, String>>,
+    /// What authorises at the target; null removes it.
+    auth: Option<AuthForm>,
+    /// Keys to write; one with null is removed, and null for all of it removes every key.
+    #[oai(validator(max_properties = 50))]
+    metadata: Option<BTreeMap<String, String>>,
     #[oai(flatten)]
     policy: PolicyFields,
 }
@@ -67,6 +100,9 @@ pub(super) struct Changes {
     pub(super) description: Option<Option<String>>,
     pub(super) is_active: Option<bool>,
     pub(super) verify_ingest: Option<bool>,
+    pub(super) external_id: Field<ExternalId>,
+    pub(super) headers: HeaderChanges,
+    pub(super) metadata: MetadataChanges,
     pub(super) policy: PolicyChanges,
 }
 
@@ -83,6 +119,9 @@ impl Changes {
             description: read_description(&mut fields),
             is_active: fields.boolean("is_active").given(),
             verify_ingest: fields.boolean("verify_ingest").given(),
+            external_id: read_external_id(&mut fields),
+            headers: headers::read(&mut fields),
+            metadata: MetadataChanges::read(&mut fields, !needs_target),
             policy: PolicyChanges::read(&mut fields),
         };
         fields.finish().map(|()| changes)
@@ -91,7 +130,8 @@ impl Changes {
     /// The subscription with these changes.
     ///
     /// # Errors
-    /// [`Problem::Internal`] for a row that no version writes.
+    /// [`Problem::Invalid`] where the whole breaks a rule; [`Problem::Internal`] for a row that
+    /// no version writes.
     pub(super) fn over(&self, current: &StoredSubscription) -> Result<Choices, Problem> {
         Ok(Choices {
             target: self.target.clone().unwrap_or_else(|| Target::stored(current.target_url.clone())),
@@ -99,6 +139,9 @@ impl Changes {
             description: self.description.clone().unwrap_or_else(|| current.description.clone()),
             is_active: self.is_active.unwrap_or(current.is_active),
             verify_ingest: self.verify_ingest.unwrap_or(current.verify_ingest),
+            external_id: self.external_id.clone().over(current.external_id.clone()),
+            headers: self.headers.clone(),
+            metadata: self.metadata.over(&current.metadata)?,
             policy: self.policy.over(&current.policy),
         })
     }
@@ -165,4 +208,19 @@ fn read_description(fields: &mut Fields<'_>) -> Option<Option<String>> {
         fields.refuse("/description", "control_character", "must not contain control characters");
     }
     Some(Some(text))
+}
+
+fn read_external_id(fields: &mut Fields<'_>) -> Field<ExternalId> {
+    match fields.text("external_id") {
+        Field::Absent => Field::Absent,
+        Field::Null => Field::Null,
+        Field::Given(text) => match text.parse() {
+            Ok(name) => Field::Given(name),
+            Err(rule) => {
+                let rule: crate::domain::external_id::InvalidExternalId = rule;
+                fields.refuse("/external_id", "invalid_external_id", rule);
+                Field::Absent
+            }
+        },
+    }
 }

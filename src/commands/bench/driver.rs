@@ -20,12 +20,15 @@ use crate::domain::delivery::{DeliveryKey, Report};
 use crate::domain::event::Event;
 use crate::domain::event_type::EventType;
 use crate::domain::id::{AttemptId, EventId, LeaseToken, SubscriptionId, TenantId};
+use crate::domain::metadata::Metadata;
 use crate::domain::next_step::NextStep;
 use crate::domain::outcome::Outcome;
 use crate::domain::payload::Payload;
 use crate::domain::policy::Policy;
 use crate::domain::timing::Timing;
-use crate::store::{AcceptItem, Clock, NewDelivery, SchemaPolicy, Store, StoreConfig, StoredSubscription};
+use crate::store::{
+    AcceptItem, Clock, NewDelivery, SchemaPolicy, SealedHeaders, Store, StoreConfig, StoredSubscription,
+};
 
 const LEASE: Duration = Duration::from_secs(25);
 /// Batches that may wait between accepting and recording.
@@ -139,6 +142,9 @@ impl Driver {
             is_active: true,
             disabled_reason: None,
             verify_ingest: false,
+            external_id: None,
+            headers: SealedHeaders::default(),
+            metadata: Metadata::default(),
             policy: Policy::default(),
             created_at: clock.now(),
             updated_at: clock.now(),

@@ -222,9 +222,17 @@ fn of_backlog(pending: i64, oldest_due_seconds: f64) -> Finding {
     )
 }
 
+fn cannot_open(keyring: &Keyring, sealed: &SealedWith) -> Option<CannotOpen> {
+    if sealed.is_headers {
+        keyring.open_headers(&sealed.content, sealed.place).err()
+    } else {
+        keyring.open(&sealed.content, sealed.place).err()
+    }
+}
+
 fn of_seals(used: &[SealedWith], keyring: &Keyring) -> Finding {
     let refused: Vec<(&SealedWith, CannotOpen)> =
-        used.iter().filter_map(|sealed| Some((sealed, keyring.open(&sealed.secret, sealed.place).err()?))).collect();
+        used.iter().filter_map(|sealed| Some((sealed, cannot_open(keyring, sealed)?))).collect();
     let named = |sealed: &SealedWith| format!("{} with '{}'", sealed.subscriptions, sealed.key_id);
     if refused.is_empty() {
         // A subscription whose older secrets have another key is counted with both.
@@ -302,7 +310,7 @@ mod tests {
         let place = Place { tenant: Uuid::from_u128(1).into(), subscription: Uuid::from_u128(2).into() };
         let keyring = Keyring::parse(&Keyring::entry(key_id, key)).unwrap();
         let secret = keyring.seal(&Secret::from_random([9; 32]), place, [3; 12]);
-        SealedWith { key_id: key_id.to_owned(), subscriptions, place, secret }
+        SealedWith { key_id: key_id.to_owned(), subscriptions, place, content: secret, is_headers: false }
     }
 
     #[test]

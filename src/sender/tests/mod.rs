@@ -58,7 +58,7 @@ fn parcel(url: &str) -> Parcel {
         free_attempts: 0,
         event_type: None,
         payload: Bytes::from_static(b"{\"order\":1}"),
-        destination: Arc::new(Destination { target: Target::parse(url, &policy).unwrap(), secrets: secret(1).into() }),
+        destination: Arc::new(Destination::new(Target::parse(url, &policy).unwrap(), secret(1).into())),
         ordering_key: None,
         skip_after: None,
     }

@@ -57,7 +57,7 @@ async fn the_bytes_arrive_unchanged_and_a_stranger_verifies_every_live_secret() 
         let now = time::OffsetDateTime::now_utc();
         let older = |n, until| OlderSecret { secret: secret(n), until };
         let older = vec![older(2, now + Duration::from_secs(1)), older(3, now)];
-        parcel.destination = Arc::new(Destination { target, secrets: Secrets::new(secret(1), older) });
+        parcel.destination = Arc::new(Destination::new(target, Secrets::new(secret(1), older)));
         assert_eq!(sender.send(&parcel, now).await.outcome, Outcome::Delivered);
 
         let request = receiver.received();

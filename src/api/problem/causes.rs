@@ -1,20 +1,44 @@
-//! Which problem it is when another part says no.
+//! Which problem a failure of the parts below becomes.
 
 use super::Problem;
+use crate::api::strict::pointer_to;
 use crate::domain::event_type::NotWanted;
+use crate::domain::request_headers::InvalidHeader;
 use crate::intake::Refusal;
 use crate::store::StoreError;
-use crate::subscriptions::RotateError;
+use crate::subscriptions::{RotateError, WriteError};
 
 /// Logged here, once, under the request's span; nothing of it leaves.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        if matches!(&error, StoreError::Constraint(name) if name == "subscriptions_external_id") {
+            return Self::ExternalIdTaken;
+        }
         if error.is_unavailable() {
             tracing::warn!(%error, "the database is not available to a request");
             return Self::Unavailable;
         }
         tracing::error!(error = &error as &dyn std::error::Error, "a request failed");
         Self::Internal
+    }
+}
+
+impl From<WriteError> for Problem {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Header { rule: InvalidHeader::NoAuthStored, .. } => {
+                Self::field("/auth", "required", InvalidHeader::NoAuthStored)
+            }
+            WriteError::Header { name, rule } => {
+                let pointer = name.as_deref().map(pointer_to).unwrap_or_default();
+                Self::field(format!("/headers{pointer}"), "invalid_header", rule)
+            }
+            WriteError::HeadersDoNotOpen(reason) => {
+                tracing::error!(%reason, "stored headers cannot be opened");
+                Self::HeadersUnreadable
+            }
+            WriteError::Store(error) => error.into(),
+        }
     }
 }
 

@@ -1,0 +1,97 @@
+//! What is said of subscriptions.
+
+use std::collections::BTreeMap;
+
+use poem_openapi::Object;
+use serde::Serialize;
+
+use super::headers::{AuthAnswer, masked};
+use super::policy::PolicyFields;
+use crate::api::text::{IdText, Moment};
+use crate::domain::secret::{MASK, Secret};
+use crate::store::StoredSubscription;
+
+/// A subscription.
+#[derive(Debug, Object, Serialize)]
+#[oai(read_only_all, rename = "Subscription")]
+pub(super) struct SubscriptionAnswer {
+    /// Its id, a UUIDv7.
+    id: IdText,
+    /// Where deliveries go, in canonical form.
+    target_url: String,
+    /// The secret when this very request set or made it, else a mask.
+    secret_key: String,
+    /// When older secrets end that still sign and verify, newest secret first.
+    previous_secrets_until: Vec<Moment>,
+    /// Which events are wanted; empty for all.
+    event_types: Vec<String>,
+    /// Free text.
+    description: Option<String>,
+    /// Whether deliveries are sent.
+    is_active: bool,
+    /// Why postrider disabled it: `gone` after a 410.
+    disabled_reason: Option<String>,
+    /// Whether `/ingest` asks for a signature.
+    verify_ingest: bool,
+    /// Its owner's own name for it, which stands in paths wherever its id may.
+    external_id: Option<String>,
+    /// Headers that every request carries, with a mask for each value.
+    headers: BTreeMap<String, String>,
+    /// What authorises at the target.
+    auth: Option<AuthAnswer>,
+    /// What its owner remembers beside it.
+    metadata: BTreeMap<String, String>,
+    #[oai(flatten)]
+    #[serde(flatten)]
+    policy: PolicyFields,
+    /// When it was made.
+    created_at: Moment,
+    /// When it was last written.
+    updated_at: Moment,
+}
+
+/// A page of subscriptions, newest first.
+#[derive(Debug, Object, Serialize)]
+#[oai(read_only_all)]
+pub(super) struct SubscriptionPage {
+    /// The rows.
+    pub(super) data: Vec<SubscriptionAnswer>,
+    /// Asks for the next page; null on the last.
+    pub(super) next_cursor: Option<String>,
+}
+
+/// What a deletion did.
+#[derive(Debug, Object, Serialize)]
+#[oai(read_only_all)]
+pub(super) struct SubscriptionDeleted {
+    /// For people.
+    pub(super) message: String,
+    /// The subscription's id.
+    pub(super) id: IdText,
+    /// How many pending deliveries are cancelled by it.
+    pub(super) cancelled_deliveries: i64,
+}
+
+impl SubscriptionAnswer {
+    /// The row, with the secret that this very request set.
+    pub(super) fn of(row: StoredSubscription, secret: Option<&Secret>) -> Self {
+        Self {
+            id: IdText(row.id.uuid()),
+            target_url: row.target_url,
+            secret_key: secret.map_or(MASK, |secret| secret.reveal()).to_owned(),
+            previous_secrets_until: row.secrets.older.iter().map(|older| Moment(older.until)).collect(),
+            event_types: row.event_types,
+            description: row.description,
+            is_active: row.is_active,
+            disabled_reason: row.disabled_reason,
+            verify_ingest: row.verify_ingest,
+            external_id: row.external_id.map(|name| name.to_string()),
+            headers: masked(row.headers.names),
+            auth: row.headers.auth_type.map(|kind| AuthAnswer { kind }),
+            metadata: row.metadata.entries().clone(),
+            policy: PolicyFields::of(&row.policy),
+            created_at: Moment(row.created_at),
+            updated_at: Moment(row.updated_at),
+        }
+    }
+}

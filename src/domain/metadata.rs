@@ -1,0 +1,103 @@
+//! Metadata: what the owner of a subscription wants to remember beside it. Nothing reads it.
+
+use std::collections::BTreeMap;
+
+/// Most keys.
+pub const MAX_KEYS: usize = 50;
+/// Longest key, in characters.
+pub const MAX_KEY_LENGTH: usize = 40;
+/// Longest value, in characters.
+pub const MAX_VALUE_LENGTH: usize = 500;
+
+/// Why a key, a value or the whole is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidMetadata {
+    /// A key too short, too long, or with control characters.
+    #[error("must have keys of 1 to {MAX_KEY_LENGTH} characters, without control characters")]
+    Key,
+    /// A value too long, or with control characters.
+    #[error("must be at most {MAX_VALUE_LENGTH} characters, without control characters but line feed and tab")]
+    Value,
+    /// More than [`MAX_KEYS`].
+    #[error("must have at most {MAX_KEYS} keys")]
+    TooMany,
+}
+
+/// Valid metadata.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Metadata(BTreeMap<String, String>);
+
+impl Metadata {
+    /// What was checked when it was stored.
+    pub fn stored(entries: BTreeMap<String, String>) -> Self {
+        Self(entries)
+    }
+
+    /// The entries.
+    pub fn entries(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+
+    /// This with some keys written and others, those with `None`, removed.
+    ///
+    /// # Errors
+    /// [`InvalidMetadata::TooMany`] for what comes of it.
+    pub fn merged(mut self, changes: &BTreeMap<String, Option<String>>) -> Result<Self, InvalidMetadata> {
+        for (key, value) in changes {
+            match value {
+                Some(value) => self.0.insert(key.clone(), value.clone()),
+                None => self.0.remove(key),
+            };
+        }
+        if self.0.len() > MAX_KEYS { Err(InvalidMetadata::TooMany) } else { Ok(self) }
+    }
+}
+
+/// Whether this can be a key.
+///
+/// # Errors
+/// [`InvalidMetadata::Key`].
+pub fn check_key(key: &str) -> Result<(), InvalidMetadata> {
+    let fits = (1..=MAX_KEY_LENGTH).contains(&key.chars().count()) && !key.chars().any(char::is_control);
+    if fits { Ok(()) } else { Err(InvalidMetadata::Key) }
+}
+
+/// Whether this can be a value.
+///
+/// # Errors
+/// [`InvalidMetadata::Value`].
+pub fn check_value(value: &str) -> Result<(), InvalidMetadata> {
+    let illegal = |c: char| c.is_control() && c != '\n' && c != '\t';
+    let fits = value.chars().count() <= MAX_VALUE_LENGTH && !value.chars().any(illegal);
+    if fits { Ok(()) } else { Err(InvalidMetadata::Value) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_merge_writes_removes_and_leaves_the_rest() {
+        let text = |text: &str| Some(text.to_owned());
+        let all = BTreeMap::from([("a".to_owned(), text("1")), ("b".to_owned(), text("2"))]);
+        let first = Metadata::default().merged(&all).unwrap();
+        let then = BTreeMap::from([("a".to_owned(), None), ("c".to_owned(), text("3")), ("d".to_owned(), None)]);
+        let entries = first.merged(&then).unwrap().0;
+        assert_eq!(entries, BTreeMap::from([("b".to_owned(), "2".to_owned()), ("c".to_owned(), "3".to_owned())]));
+    }
+
+    #[test]
+    fn limits_are_counted_in_characters_and_over_the_whole() {
+        assert_eq!(check_key(&"ä".repeat(40)), Ok(()));
+        for key in ["", "a\0", &"ä".repeat(41)] {
+            assert_eq!(check_key(key), Err(InvalidMetadata::Key));
+        }
+        assert_eq!(check_value("two\nlines"), Ok(()));
+        for value in ["\u{7}", &"ä".repeat(501)] {
+            assert_eq!(check_value(value), Err(InvalidMetadata::Value));
+        }
+        let many = |count: usize| (0..count).map(|n| (n.to_string(), Some(String::new()))).collect();
+        assert!(Metadata::default().merged(&many(50)).is_ok());
+        assert_eq!(Metadata::default().merged(&many(51)), Err(InvalidMetadata::TooMany));
+    }
+}

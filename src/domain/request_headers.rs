@@ -1,0 +1,280 @@
+//! What a subscription's requests carry beside what postrider sets itself: headers that its
+//! owner chose, and what authorises us at the target.
+//!
+//! Values are as secret as secrets: they are sealed at rest, shown to nobody, and repeated in
+//! no error. No line break passes, so a value never becomes a header of its own.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::auth::{Auth, AuthType};
+
+/// Most headers of a subscription.
+pub const MAX_HEADERS: usize = 20;
+/// Longest name, in bytes.
+pub const MAX_NAME_BYTES: usize = 100;
+/// Longest value, in bytes.
+pub const MAX_VALUE_BYTES: usize = 4_096;
+/// Most bytes of all names and values.
+pub const MAX_TOTAL_BYTES: usize = 16 * 1_024;
+
+/// What postrider sets itself, what frames the message, and what says where it comes from.
+const RESERVED: [&str; 19] = [
+    "connection",
+    "cookie2",
+    "date",
+    "expect",
+    "forwarded",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "via",
+    "x-event-type",
+    "x-hub-signature",
+    "x-hub-signature-256",
+    "x-ordering-key",
+    "x-real-ip",
+];
+const RESERVED_PREFIXES: [&str; 6] = ["content-", "proxy-", "webhook-", "x-forwarded-", "x-postrider-", "x-webhook-"];
+
+/// Why headers or an authorization are refused. Values are never repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidHeader {
+    /// Not a token, or too long.
+    #[error("must have a name of 1 to {MAX_NAME_BYTES} letters, digits and !#$%&'*+-.^_`|~")]
+    Name,
+    /// A name that is not free.
+    #[error("must not be given: postrider sets it, or it frames the message")]
+    Reserved,
+    /// `authorization`.
+    #[error("must be given as auth")]
+    Authorization,
+    /// A value with other bytes, or too long.
+    #[error("must be at most {MAX_VALUE_BYTES} bytes of visible ASCII, with blanks and tabs only in between")]
+    Value,
+    /// A mask where nothing is stored.
+    #[error("is the mask of an answer, and no value is stored under this name")]
+    NothingStored,
+    /// More than [`MAX_HEADERS`].
+    #[error("must have at most {MAX_HEADERS} entries")]
+    TooMany,
+    /// More than [`MAX_TOTAL_BYTES`].
+    #[error("must be at most {MAX_TOTAL_BYTES} bytes, names and values together")]
+    TooLarge,
+    /// Only the type, where nothing of that type is stored.
+    #[error("must be whole: nothing of this type is stored")]
+    NoAuthStored,
+}
+
+/// The headers of a subscription. Serialised only to be sealed.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestHeaders {
+    headers: BTreeMap<String, String>,
+    auth: Option<Auth>,
+}
+
+impl RequestHeaders {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.headers.is_empty() && self.auth.is_none()
+    }
+
+    /// The names, in lower case; `authorization` is not among them.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.headers.keys().map(String::as_str)
+    }
+
+    /// What authorises.
+    pub fn auth(&self) -> Option<&Auth> {
+        self.auth.as_ref()
+    }
+
+    /// Each header as it is sent.
+    pub fn lines(&self) -> impl Iterator<Item = (&str, String)> {
+        let own = self.headers.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        own.chain(self.auth.as_ref().map(|auth| ("authorization", auth.header())))
+    }
+}
+
+impl fmt::Debug for RequestHeaders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.names()).entries(&self.auth).finish()
+    }
+}
+
+/// A name as it is kept: in lower case.
+///
+/// # Errors
+/// [`InvalidHeader`] says why it is none, or not free.
+pub fn header_name(text: &str) -> Result<String, InvalidHeader> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if !(1..=MAX_NAME_BYTES).contains(&text.len()) || !text.bytes().all(legal) {
+        return Err(InvalidHeader::Name);
+    }
+    let name = text.to_ascii_lowercase();
+    if name == "authorization" {
+        return Err(InvalidHeader::Authorization);
+    }
+    let reserved = RESERVED.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    if reserved { Err(InvalidHeader::Reserved) } else { Ok(name) }
+}
+
+/// Whether this can be a value.
+///
+/// # Errors
+/// [`InvalidHeader::Value`].
+pub fn check_value(value: &str) -> Result<(), InvalidHeader> {
+    let legal = |byte: u8| byte.is_ascii_graphic() || byte == b' ' || byte == b'\t';
+    let fits = value.len() <= MAX_VALUE_BYTES && value.bytes().all(legal) && value.trim() == value;
+    if fits { Ok(()) } else { Err(InvalidHeader::Value) }
+}
+
+/// What is to become of the headers of a subscription; `None` leaves what stands.
+#[derive(Debug, Clone, Default)]
+pub struct HeaderChanges {
+    /// All headers by their names; one without value keeps the one that is stored.
+    pub headers: Option<BTreeMap<String, Option<String>>>,
+    /// What authorises, or nothing any more.
+    pub auth: Option<Option<AuthChange>>,
+}
+
+/// What is to authorise.
+#[derive(Debug, Clone)]
+pub enum AuthChange {
+    /// This.
+    New(Auth),
+    /// What is stored, which has to be of this type.
+    Stored(AuthType),
+}
+
+impl HeaderChanges {
+    /// Whether all stays as it is.
+    pub fn is_none(&self) -> bool {
+        self.headers.is_none() && self.auth.is_none()
+    }
+
+    /// Whether something of what stands is kept, so that it has to be opened.
+    pub fn keeps(&self, has_headers: bool, has_auth: bool) -> bool {
+        let headers = self.headers.as_ref().map_or(has_headers, |all| all.values().any(Option::is_none));
+        let auth = match &self.auth {
+            None => has_auth,
+            Some(auth) => matches!(auth, Some(AuthChange::Stored(_))),
+        };
+        headers || auth
+    }
+
+    /// The headers with these changes.
+    ///
+    /// # Errors
+    /// [`InvalidHeader`], with the name of the header that it is about.
+    pub fn over(&self, current: &RequestHeaders) -> Result<RequestHeaders, (Option<String>, InvalidHeader)> {
+        let mut headers = BTreeMap::new();
+        match &self.headers {
+            None => headers.clone_from(&current.headers),
+            Some(all) => {
+                for (name, value) in all {
+                    let value = value.as_ref().or_else(|| current.headers.get(name));
+                    let value = value.ok_or_else(|| (Some(name.clone()), InvalidHeader::NothingStored))?;
+                    headers.insert(name.clone(), value.clone());
+                }
+            }
+        }
+        if headers.len() > MAX_HEADERS {
+            return Err((None, InvalidHeader::TooMany));
+        }
+        if headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > MAX_TOTAL_BYTES {
+            return Err((None, InvalidHeader::TooLarge));
+        }
+        let stored = |kind| current.auth.clone().filter(|auth| auth.kind() == kind);
+        let auth = match &self.auth {
+            None => current.auth.clone(),
+            Some(None) => None,
+            Some(Some(AuthChange::New(auth))) => Some(auth.clone()),
+            Some(Some(AuthChange::Stored(kind))) => Some(stored(*kind).ok_or((None, InvalidHeader::NoAuthStored))?),
+        };
+        Ok(RequestHeaders { headers, auth })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(entries: &[(&str, Option<&str>)]) -> HeaderChanges {
+        let entry = |(name, value): &(&str, Option<&str>)| ((*name).to_owned(), value.map(str::to_owned));
+        HeaderChanges { headers: Some(entries.iter().map(entry).collect()), auth: None }
+    }
+
+    fn some() -> RequestHeaders {
+        let auth = Some(Some(AuthChange::New(Auth::bearer("canary-token".to_owned()).unwrap())));
+        let changes = HeaderChanges { auth, ..all(&[("x-a", Some("canary")), ("x-b", Some("2"))]) };
+        changes.over(&RequestHeaders::default()).unwrap()
+    }
+
+    #[test]
+    fn names_are_tokens_in_lower_case_and_some_are_not_free() {
+        assert_eq!(header_name("X-Api-Key"), Ok("x-api-key".to_owned()));
+        for none in ["", "a b", "a:", "ä", "a\r\nb", &"x".repeat(101)] {
+            assert_eq!(header_name(none), Err(InvalidHeader::Name), "{none}");
+        }
+        for reserved in ["Host", "CONTENT-length", "Te", "proxy-x", "Webhook-Id", "x-webhook-attempt", "Forwarded"] {
+            assert_eq!(header_name(reserved), Err(InvalidHeader::Reserved), "{reserved}");
+        }
+        assert_eq!(header_name("Authorization"), Err(InvalidHeader::Authorization));
+    }
+
+    #[test]
+    fn no_value_ends_its_line() {
+        for value in ["", "a b\tc", "~!@", &"x".repeat(4_096)] {
+            assert_eq!(check_value(value), Ok(()), "{value}");
+        }
+        for value in ["a\rb", "a\nb", "a\r\nX-Evil: 1", "\0", "ä", " a", "a\t", &"x".repeat(4_097)] {
+            assert_eq!(check_value(value), Err(InvalidHeader::Value), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_change_names_all_headers_and_may_keep_what_is_stored() {
+        let kept = all(&[("x-a", None), ("x-c", Some("3"))]).over(&some()).unwrap();
+        assert_eq!(kept.names().collect::<Vec<_>>(), ["x-a", "x-c"]);
+        assert_eq!(kept.lines().next(), Some(("x-a", "canary".to_owned())));
+        assert!(kept.auth().is_some());
+        let unknown = all(&[("x-c", None)]).over(&some());
+        assert_eq!(unknown, Err((Some("x-c".to_owned()), InvalidHeader::NothingStored)));
+        let other = HeaderChanges { headers: None, auth: Some(Some(AuthChange::Stored(AuthType::Basic))) };
+        assert_eq!(other.over(&some()), Err((None, InvalidHeader::NoAuthStored)));
+    }
+
+    #[test]
+    fn only_what_is_kept_has_to_be_opened() {
+        let anew = HeaderChanges { auth: Some(None), ..all(&[("x-a", Some("1"))]) };
+        assert!(!anew.keeps(true, true));
+        assert!(all(&[("x-a", Some("1"))]).keeps(true, true), "the authorization is kept");
+        assert!(!all(&[("x-a", Some("1"))]).keeps(true, false));
+        assert!(all(&[("x-a", None)]).keeps(true, false));
+    }
+
+    #[test]
+    fn all_of_it_has_limits() {
+        let names: Vec<String> = (0..21).map(|n| format!("x-{n}")).collect();
+        let entries: Vec<_> = names.iter().map(|name| (name.as_str(), Some("1"))).collect();
+        assert_eq!(all(&entries).over(&RequestHeaders::default()), Err((None, InvalidHeader::TooMany)));
+        let long = "x".repeat(4_096);
+        let entries: Vec<_> = names.iter().take(4).map(|name| (name.as_str(), Some(long.as_str()))).collect();
+        assert_eq!(all(&entries).over(&RequestHeaders::default()), Err((None, InvalidHeader::TooLarge)));
+    }
+
+    #[test]
+    fn debug_output_shows_names_alone() {
+        let shown = format!("{:?}", some());
+        assert!(shown.contains("x-a") && !shown.contains("canary"), "{shown}");
+    }
+}

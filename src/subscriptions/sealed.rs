@@ -1,0 +1,70 @@
+//! Opening what is sealed of a subscription, and sealing its headers anew.
+
+use crate::domain::keyring::{CannotOpen, Keyring, NONCE_BYTES, Place};
+use crate::domain::request_headers::{HeaderChanges, RequestHeaders};
+use crate::domain::rotation::{OlderSecret, Secrets};
+use crate::store::{SealedHeaders, SealedSecrets};
+
+use super::{WriteError, random};
+
+/// Opens the secrets and the headers of a subscription. An older secret that does not open is
+/// left out with a warning: the current one decides.
+///
+/// # Errors
+/// [`CannotOpen`] when the current secret or the headers do not open.
+pub fn open_sealed(
+    keyring: &Keyring,
+    secrets: &SealedSecrets,
+    headers: Option<&[u8]>,
+    place: Place,
+) -> Result<(Secrets, RequestHeaders), CannotOpen> {
+    Ok((open_secrets(keyring, secrets, place)?, open_headers(keyring, headers, place)?))
+}
+
+fn open_headers(keyring: &Keyring, sealed: Option<&[u8]>, place: Place) -> Result<RequestHeaders, CannotOpen> {
+    sealed.map_or_else(|| Ok(RequestHeaders::default()), |sealed| keyring.open_headers(sealed, place))
+}
+
+/// The headers with these changes, sealed; as they are where nothing changes. What stands is
+/// opened only where some of it is kept: a missing master key is mended by giving all anew.
+///
+/// # Errors
+/// [`WriteError`] where the changes break a rule, or what they keep does not open.
+pub(super) fn change_headers(
+    keyring: &Keyring,
+    current: &SealedHeaders,
+    changes: &HeaderChanges,
+    place: Place,
+) -> Result<SealedHeaders, WriteError> {
+    if changes.is_none() {
+        return Ok(current.clone());
+    }
+    let opened = if changes.keeps(!current.names.is_empty(), current.auth_type.is_some()) {
+        open_headers(keyring, current.sealed.as_deref(), place).map_err(WriteError::HeadersDoNotOpen)?
+    } else {
+        RequestHeaders::default()
+    };
+    let headers = changes.over(&opened).map_err(|(name, rule)| WriteError::Header { name, rule })?;
+    if headers.is_empty() {
+        return Ok(SealedHeaders::default());
+    }
+    Ok(SealedHeaders {
+        names: headers.names().map(str::to_owned).collect(),
+        auth_type: headers.auth().map(|auth| auth.kind().as_str().to_owned()),
+        sealed: Some(keyring.seal_headers(&headers, place, random::<NONCE_BYTES>())),
+    })
+}
+
+fn open_secrets(keyring: &Keyring, sealed: &SealedSecrets, place: Place) -> Result<Secrets, CannotOpen> {
+    let current = keyring.open(&sealed.current, place)?;
+    let mut older = Vec::with_capacity(sealed.older.len());
+    for sealed in &sealed.older {
+        match keyring.open(&sealed.sealed, place) {
+            Ok(secret) => older.push(OlderSecret { secret, until: sealed.until }),
+            Err(error) => {
+                tracing::warn!(%error, subscription = %place.subscription, "an older secret cannot be opened; it does not sign");
+            }
+        }
+    }
+    Ok(Secrets::new(current, older))
+}

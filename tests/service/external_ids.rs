@@ -1,0 +1,127 @@
+//! A subscription's owner names it, and the name stands wherever its id may; what the owner
+//! remembers beside it is kept as it was given.
+
+use hyper::Method;
+use serde_json::json;
+
+use crate::support::api::TestApi;
+use crate::support::database::Database;
+use crate::support::process::Start;
+use crate::support::receiver::Receiver;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_external_id_stands_in_every_path_that_takes_an_id() {
+    let api = TestApi::start().await;
+    let id = api.subscribe(json!({ "external_id": "crm:orders.v2" })).await["id"].clone();
+    let named = "/subscriptions/crm:orders.v2";
+    assert_eq!(api.ask("GET", named).send().await.json()["id"], id);
+    let changed = api.ask("PATCH", named).json(&json!({ "description": "by name" })).send().await;
+    assert_eq!(changed.json()["description"], "by name");
+    let replaced = api.ask("PUT", named).json(&json!({ "target_url": "https://hooks.example.com/2" })).send().await;
+    assert_eq!((&replaced.json()["id"], &replaced.json()["external_id"]), (&id, &json!("crm:orders.v2")));
+    let rotated = api.ask("POST", &format!("{named}/rotate-secret")).send().await;
+    assert_eq!((rotated.status.as_u16(), &rotated.json()["id"]), (200, &id));
+    assert_eq!(api.ask("POST", "/ingest/crm:orders.v2").body("{}").send().await.status, 202);
+    let logs = api.ask("GET", "/status/logs/crm:orders.v2").send().await;
+    assert_eq!((logs.status.as_u16(), logs.json()["data"].clone()), (200, json!([])));
+    let found = api.ask("GET", "/subscriptions/?external_id=crm:orders.v2").send().await.json();
+    assert_eq!((&found["data"][0]["id"], &found["next_cursor"]), (&id, &json!(null)));
+    assert_eq!(api.ask("GET", "/subscriptions/?external_id=other").send().await.json()["data"], json!([]));
+    assert_eq!(api.ask("DELETE", named).send().await.json()["id"], id);
+    for (method, path) in [("GET", named), ("POST", "/ingest/crm:orders.v2"), ("GET", "/status/logs/crm:orders.v2")] {
+        assert_eq!(api.ask(method, path).body("{}").send().await.code(), "subscription_not_found", "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_external_id_belongs_to_one_living_subscription_of_a_tenant() {
+    let api = TestApi::start().await;
+    let first = api.subscribe(json!({ "external_id": "shop" })).await;
+    let body = json!({ "target_url": "https://hooks.example.com/in", "external_id": "shop" });
+    assert_eq!(api.ask("POST", "/subscriptions/").json(&body).send().await.code(), "external_id_taken");
+    let second = api.subscribe(json!({})).await;
+    let path = format!("/subscriptions/{}", second["id"].as_str().unwrap());
+    for method in ["PUT", "PATCH"] {
+        assert_eq!(api.ask(method, &path).json(&body).send().await.code(), "external_id_taken", "{method}");
+    }
+
+    let other = api.key("other", postrider::domain::api_key::Scope::Admin).await;
+    assert_eq!(api.ask("POST", "/subscriptions/").key(&other).json(&body).send().await.status, 201);
+    assert_eq!(api.ask("GET", "/subscriptions/shop").send().await.json()["id"], first["id"]);
+
+    api.ask("PATCH", "/subscriptions/shop").json(&json!({ "external_id": null })).send().await;
+    assert_eq!(api.ask("GET", "/subscriptions/shop").send().await.code(), "subscription_not_found");
+    assert_eq!(api.ask("PATCH", &path).json(&json!({ "external_id": "shop" })).send().await.status, 200);
+    assert_eq!(api.ask("DELETE", "/subscriptions/shop").send().await.status, 200);
+    assert_eq!(api.ask("POST", "/subscriptions/").json(&body).send().await.status, 201, "a deleted one has let it go");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signature_alone_opens_no_external_id() {
+    let api = TestApi::start().await;
+    api.subscribe(json!({ "external_id": "shop", "secret_key": "correct horse", "verify_ingest": true })).await;
+    for name in ["shop", "nothing"] {
+        let stranger = api.stranger("POST", &format!("/ingest/{name}"));
+        let answer = stranger.header("x-hub-signature-256", "sha256=00").body("{}").send().await;
+        assert_eq!(answer.code(), "unauthenticated", "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_external_id_that_moved_elsewhere_never_leads_to_where_it_was() {
+    let (database, old, new) = (Database::new().await, Receiver::new().await, Receiver::new().await);
+    let here = Start::new("serve", database.url()).ready().await;
+    let elsewhere = Start::new("api", database.url()).ready().await;
+    let (here, elsewhere) = (here.http(), elsewhere.http());
+    let ingest = async || assert_eq!(here.post("/ingest/shop", "{}").await.status, 202);
+    let patch = async |id: &str, body: &str| {
+        let body = body.to_owned().into();
+        let answer = elsewhere.send(Method::PATCH, &format!("/subscriptions/{id}"), &[], body).await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    let (first, second) = (here.subscribe(&old.url()).await, here.subscribe(&new.url()).await);
+    patch(&first, r#"{"external_id": "shop"}"#).await;
+    ingest().await;
+    ingest().await;
+    old.arrived(2).await;
+
+    patch(&first, r#"{"external_id": null}"#).await;
+    patch(&second, r#"{"external_id": "shop"}"#).await;
+    ingest().await;
+    new.arrived(1).await;
+
+    let deleted = elsewhere.send(Method::DELETE, "/subscriptions/shop", &[], bytes::Bytes::new()).await.unwrap();
+    assert_eq!(deleted.status, 200);
+    patch(&first, r#"{"external_id": "shop"}"#).await;
+    ingest().await;
+    old.arrived(3).await;
+    assert_eq!((old.requests().len(), new.requests().len()), (3, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_is_merged_by_a_patch_and_replaced_by_a_put() {
+    let api = TestApi::start().await;
+    let made = api.subscribe(json!({ "metadata": { "team": "orders", "owner": "ä\n" } })).await;
+    assert_eq!(made["metadata"], json!({ "team": "orders", "owner": "ä\n" }));
+    let path = format!("/subscriptions/{}", made["id"].as_str().unwrap());
+    let metadata_after = async |method: &str, fields: serde_json::Value| {
+        let answer = api.ask(method, &path).json(&fields).send().await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let shown = api.ask("GET", &path).send().await.json()["metadata"].clone();
+        assert_eq!(answer.json()["metadata"], shown);
+        shown
+    };
+    let merged = metadata_after("PATCH", json!({ "metadata": { "team": null, "tier": "gold" } })).await;
+    assert_eq!(merged, json!({ "owner": "ä\n", "tier": "gold" }));
+    assert_eq!(metadata_after("PATCH", json!({ "description": "other" })).await, merged);
+    let put = json!({ "target_url": "https://hooks.example.com/in", "metadata": { "only": "this" } });
+    assert_eq!(metadata_after("PUT", put).await, json!({ "only": "this" }));
+    assert_eq!(metadata_after("PATCH", json!({ "metadata": null })).await, json!({}));
+    let many: serde_json::Map<_, _> = (0..50).map(|n| (n.to_string(), json!(""))).collect();
+    assert_eq!(metadata_after("PATCH", json!({ "metadata": many })).await.as_object().unwrap().len(), 50);
+    let one_more = api.ask("PATCH", &path).json(&json!({ "metadata": { "x": "" } })).send().await;
+    assert_eq!(one_more.json()["errors"][0]["code"], "too_many");
+    let two_rules = json!({ "metadata": { "x": 1, "": "" } });
+    let refused = api.ask("PATCH", &path).json(&two_rules).send().await.json();
+    assert_eq!(refused["errors"].as_array().unwrap().len(), 2, "{refused}");
+}
