@@ -21,6 +21,7 @@ use super::signatures::SignaturesApi;
 use super::status::StatusApi;
 use super::subscriptions::SubscriptionsApi;
 
+mod examples;
 mod finish;
 
 /// What the operations are grouped by.

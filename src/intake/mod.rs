@@ -140,14 +140,16 @@ impl Intake {
     /// being refused: a crowd that comes in one request is no sign of overload. Answers each in
     /// its place.
     pub async fn accept_many(&self, submissions: Vec<Submission>, deadline: Instant) -> Vec<Result<Accepted, Refusal>> {
+        if let Err(refusal) = self.check_clock() {
+            return submissions.iter().map(|_| Err(refusal.clone())).collect();
+        }
         let mut answers = Vec::with_capacity(submissions.len());
         for submission in submissions {
             let (answer, answered) = oneshot::channel();
             let sending = self.queue.send(Pending { submission, answer });
-            answers.push(match (self.check_clock(), timeout_at(deadline, sending).await) {
-                (Err(refusal), _) => Err(refusal),
-                (Ok(()), Ok(Ok(()))) => Ok(answered),
-                (Ok(()), _) => Err(Refusal::Unavailable("too many events wait already".to_owned())),
+            answers.push(match timeout_at(deadline, sending).await {
+                Ok(Ok(())) => Ok(answered),
+                _ => Err(Refusal::Unavailable("too many events wait already".to_owned())),
             });
         }
         let mut settled = Vec::with_capacity(answers.len());

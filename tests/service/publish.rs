@@ -252,3 +252,22 @@ async fn events_with_one_key_wait_for_each_other_only_where_the_subscription_is_
     };
     assert_eq!((reason(&ordered), reason(&free)), (json!("ordered"), json!(null)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_goes_to_ten_thousand_subscriptions_and_not_to_one_more() {
+    let api = TestApi::start().await;
+    let one = id(&api.subscribe(json!({})).await);
+    let client = api.database.client().await;
+    let copies = async |count: i32| {
+        let copy = "insert into subscriptions (tenant_id, id, target_url, secret, verify_ingest)
+            select tenant_id, gen_random_uuid(), target_url, secret, false
+            from subscriptions, generate_series(1, $2::integer) where id = $1::text::uuid";
+        client.execute(copy, &[&one, &count]).await.unwrap();
+    };
+    copies(9_999).await;
+    assert_eq!(matched(&api, None).await, 10_000);
+    copies(1).await;
+    assert_eq!(publish(&api, "", None).await.code(), "too_many_recipients");
+    let stored = client.query_one("select count(*) from events", &[]).await.unwrap();
+    assert_eq!(stored.get::<_, i64>(0), 1);
+}

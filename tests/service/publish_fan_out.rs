@@ -208,3 +208,22 @@ async fn an_api_killed_while_it_publishes_loses_nothing_that_it_answered() {
     let owed = "select count(*) from (select event_id from all_deliveries group by event_id having count(*) <> 3) as x";
     assert_eq!(client.query_one(owed, &[]).await.unwrap().get::<_, i64>(0), 0, "no event is half written");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_replica_has_answered_about_a_subscription_the_next_event_on_another_knows() {
+    let (database, receiver) = (Database::new().await, Receiver::new().await);
+    let (changing, publishing) = (start("api", &database).await, start("api", &database).await);
+    let (changing, publishing) = (changing.http(), publishing.http());
+    let mut made = Vec::new();
+    for count in 1..=20 {
+        made.push(changing.subscribe(&receiver.url()).await);
+        assert_eq!(publish(&publishing, "", "a", "{}").await["matched"], count);
+    }
+    for (left, subscription) in made.iter().enumerate().rev() {
+        let path = format!("/subscriptions/{subscription}");
+        assert_eq!(changing.send(Method::DELETE, &path, &[], Bytes::new()).await.unwrap().status, 200);
+        // Many at once find the list out of date; each is decided anew.
+        let published = join_all((0..8).map(|_| publish(&publishing, "", "a", "{}"))).await;
+        assert!(published.iter().all(|accepted| accepted["matched"] == left), "{published:?}");
+    }
+}

@@ -18,7 +18,7 @@ const LARGE: [&str; 6] = ["deliveries", "subscriptions", "events", "attempts", "
 
 /// The statements of the hot path, with arguments for a handful of rows, and an index that
 /// each has to use.
-const HOT: [(&str, &str, &str); 7] = [
+const HOT: [(&str, &str, &str); 8] = [
     (
         "deliveries/claim",
         "10, 10, gen_random_uuid(), 25, now() - interval '1 minute', true, 6, '00000000-0000-7000-8000-000000000000', '{}', '{}', 32",
@@ -26,6 +26,7 @@ const HOT: [(&str, &str, &str); 7] = [
     ),
     ("deliveries/release", "array[gen_random_uuid()], array[10], 'in_flight'", "deliveries_held"),
     ("upkeep/release_ownerless", "1", "deliveries_held"),
+    ("upkeep/expire_parked", "'00000000-0000-7000-8000-000000000000', 1", "deliveries_expiring"),
     (
         "deliveries/advance",
         "array['00000000-0000-7000-8001-000000000001'::uuid], array['long'], array[0]",

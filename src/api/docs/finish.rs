@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::examples::example;
 use crate::api::page::List;
 use crate::api::problem::PROBLEM_JSON;
 
@@ -131,35 +132,6 @@ fn finish_schema(name: &str, schema: &mut Value) {
     }
     if let Some(example) = example(name) {
         schema.insert("example".to_owned(), example);
-    }
-}
-
-fn example(schema: &str) -> Option<Value> {
-    match schema {
-        "SubscriptionForm" => Some(json!({
-            "target_url": "https://example.com/hook",
-            "event_types": ["order.created", "invoice.*"],
-            "description": "orders",
-        })),
-        "SubscriptionPatch" => Some(json!({ "is_active": false })),
-        "BatchForm" => Some(json!({
-            "events": [
-                { "event_type": "order.created", "payload": { "order": 7 }, "idempotency_key": "order-7" },
-                { "event_type": "invoice.due", "payload": { "invoice": 12 } },
-            ],
-        })),
-        "PublishAnswer" => Some(json!({
-            "message": "event accepted",
-            "webhook_id": "0199c5f0-0000-7000-8000-000000000001",
-            "duplicate": false,
-            "matched": 3,
-        })),
-        "RotationForm" => Some(json!({ "overlap_seconds": 86_400 })),
-        "SignatureRequest" => Some(json!({
-            "payload": { "x": 1 },
-            "secret_key": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
-        })),
-        _ => None,
     }
 }
 

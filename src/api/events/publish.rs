@@ -146,7 +146,7 @@ impl<'a> Publisher<'a> {
         let mut settled: Vec<Result<Accepted, Problem>> = Vec::with_capacity(events.len());
         let mut open = VecDeque::new();
         for (place, event) in events.iter().enumerate() {
-            // What is valid is open, and not accepted before it is.
+            // What is valid is open, and stays unavailable where it is not settled in time.
             settled.push(Err(event.as_ref().err().cloned().unwrap_or(Problem::Unavailable)));
             if event.is_ok() {
                 open.push_back(Open { place, tries: TRIES });
@@ -180,6 +180,8 @@ impl<'a> Publisher<'a> {
                     group.push((next, publication, submission.audience.list_version));
                     submissions.push(submission);
                 }
+                // The database is away: the others would wait for it one after the other.
+                Ok(Err(Problem::Unavailable)) => open.clear(),
                 Ok(Err(problem)) => settled.push((next.place, Err(problem))),
                 Err(_) => settled.push((next.place, Err(Problem::Unavailable))),
             }

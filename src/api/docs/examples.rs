@@ -1,0 +1,32 @@
+//! Examples of the document.
+
+use serde_json::{Value, json};
+
+pub(super) fn example(schema: &str) -> Option<Value> {
+    match schema {
+        "SubscriptionForm" => Some(json!({
+            "target_url": "https://example.com/hook",
+            "event_types": ["order.created", "invoice.*"],
+            "description": "orders",
+        })),
+        "SubscriptionPatch" => Some(json!({ "is_active": false })),
+        "BatchForm" => Some(json!({
+            "events": [
+                { "event_type": "order.created", "payload": { "order": 7 }, "idempotency_key": "order-7" },
+                { "event_type": "invoice.due", "payload": { "invoice": 12 } },
+            ],
+        })),
+        "PublishAnswer" => Some(json!({
+            "message": "event accepted",
+            "webhook_id": "0199c5f0-0000-7000-8000-000000000001",
+            "duplicate": false,
+            "matched": 3,
+        })),
+        "RotationForm" => Some(json!({ "overlap_seconds": 86_400 })),
+        "SignatureRequest" => Some(json!({
+            "payload": { "x": 1 },
+            "secret_key": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+        })),
+        _ => None,
+    }
+}

@@ -1,0 +1,138 @@
+//! A subscription as a row: read, and written as parameters.
+
+use time::OffsetDateTime;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::domain::external_id::ExternalId;
+use crate::domain::id::{SubscriptionId, TenantId};
+use crate::domain::metadata::Metadata;
+use crate::domain::policy::Policy;
+use crate::store::StoreError;
+use crate::store::connection::Param;
+use crate::store::policy::{self, PolicyColumns};
+use crate::store::sealed::{self, SealedHeaders, SealedSecrets};
+
+/// A row as it stands, its secrets sealed.
+#[derive(Debug, Clone)]
+pub struct StoredSubscription {
+    /// Its owner.
+    pub tenant: TenantId,
+    /// Its id.
+    pub id: SubscriptionId,
+    /// Grows by one with every write.
+    pub version: i64,
+    /// Canonical target.
+    pub target_url: String,
+    /// Sealed for this tenant and id.
+    pub secrets: SealedSecrets,
+    /// Patterns; empty for all.
+    pub event_types: Vec<String>,
+    /// Free text.
+    pub description: Option<String>,
+    /// Whether deliveries are sent.
+    pub is_active: bool,
+    /// Why postrider disabled it.
+    pub disabled_reason: Option<String>,
+    /// Whether ingest asks for a signature.
+    pub verify_ingest: bool,
+    /// Its owner's own name for it.
+    pub external_id: Option<ExternalId>,
+    /// What its requests carry, sealed.
+    pub headers: SealedHeaders,
+    /// What its owner remembers beside it.
+    pub metadata: Metadata,
+    /// How it wants to be served.
+    pub policy: Policy,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// When it was last written.
+    pub updated_at: OffsetDateTime,
+}
+
+/// What the database decides when a subscription is written.
+#[derive(Debug, Clone)]
+pub struct NewVersion {
+    /// The version written.
+    pub version: i64,
+    /// Why it is disabled by us, if it still is.
+    pub disabled_reason: Option<String>,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// When this version was written.
+    pub updated_at: OffsetDateTime,
+}
+
+/// What its owner decides, as columns that no field of the row has as they are.
+pub(super) struct Decided {
+    policy: PolicyColumns,
+    external_id: Option<String>,
+    metadata: String,
+}
+
+impl Decided {
+    pub(super) fn of(row: &StoredSubscription) -> Self {
+        Self {
+            policy: PolicyColumns::of(&row.policy),
+            external_id: row.external_id.as_ref().map(ToString::to_string),
+            metadata: serde_json::to_string(row.metadata.entries()).expect("texts become JSON"),
+        }
+    }
+
+    /// As parameters, in the order in which create and replace take them.
+    pub(super) fn params<'a>(&'a self, row: &'a StoredSubscription) -> Vec<Param<'a>> {
+        let first: [Param<'a>; 6] = [
+            (&row.target_url, Type::TEXT),
+            (&row.secrets.current, Type::BYTEA),
+            (&row.event_types, Type::TEXT_ARRAY),
+            (&row.description, Type::TEXT),
+            (&row.is_active, Type::BOOL),
+            (&row.verify_ingest, Type::BOOL),
+        ];
+        let last: [Param<'a>; 5] = [
+            (&self.external_id, Type::TEXT),
+            (&self.metadata, Type::TEXT),
+            (&row.headers.names, Type::TEXT_ARRAY),
+            (&row.headers.auth_type, Type::TEXT),
+            (&row.headers.sealed, Type::BYTEA),
+        ];
+        first.into_iter().chain(self.policy.params()).chain(last).collect()
+    }
+}
+
+pub(super) fn new_version(row: &Row) -> Result<NewVersion, StoreError> {
+    Ok(NewVersion {
+        version: row.try_get("version")?,
+        disabled_reason: row.try_get("disabled_reason")?,
+        created_at: row.try_get("created_at")?,
+        updated_at: row.try_get("updated_at")?,
+    })
+}
+
+pub(super) fn stored(row: &Row) -> Result<StoredSubscription, StoreError> {
+    Ok(StoredSubscription {
+        tenant: row.try_get::<_, Uuid>("tenant_id")?.into(),
+        id: row.try_get::<_, Uuid>("id")?.into(),
+        version: row.try_get("version")?,
+        target_url: row.try_get("target_url")?,
+        secrets: sealed::secrets(row, row.try_get("looked_at")?)?,
+        event_types: row.try_get("event_types")?,
+        description: row.try_get("description")?,
+        is_active: row.try_get("is_active")?,
+        disabled_reason: row.try_get("disabled_reason")?,
+        verify_ingest: row.try_get("verify_ingest")?,
+        external_id: row.try_get::<_, Option<String>>("external_id")?.map(ExternalId::stored),
+        headers: sealed::headers(row)?,
+        metadata: metadata(row)?,
+        policy: policy::policy(row)?,
+        created_at: row.try_get("created_at")?,
+        updated_at: row.try_get("updated_at")?,
+    })
+}
+
+fn metadata(row: &Row) -> Result<Metadata, StoreError> {
+    let text: &str = row.try_get("metadata")?;
+    let unreadable = |_| StoreError::Unreadable("the metadata of a subscription".to_owned());
+    serde_json::from_str(text).map(Metadata::stored).map_err(unreadable)
+}
