@@ -8,6 +8,8 @@ pub mod address;
 pub mod api_key;
 pub mod attempt;
 pub mod backoff;
+pub mod breaker;
+pub mod bucket;
 pub mod delivery;
 pub mod duration;
 pub mod envelope;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::attempt::Wish;
 use super::backoff::{Jitter, MAX_DELAY, RetrySchedule};
 use super::outcome::Outcome;
 
@@ -12,6 +13,8 @@ pub enum EndReason {
     Exhausted,
     /// The receiver answered 410: it wants no more.
     Gone,
+    /// The receiver asked for no further attempt of this delivery.
+    AbortedByReceiver,
     /// The target must not be dialled; trying again would not change that.
     BlockedAddress,
 }
@@ -22,6 +25,7 @@ impl EndReason {
         match self {
             Self::Exhausted => "exhausted",
             Self::Gone => "gone",
+            Self::AbortedByReceiver => "aborted_by_receiver",
             Self::BlockedAddress => "blocked_address",
         }
     }
@@ -40,6 +44,8 @@ pub enum NextStep {
     HandBack,
     /// Nothing was sent: parked until the subscription has a free slot here.
     Park,
+    /// Held until its subscription's pace lets it go.
+    Pace,
 }
 
 /// The rule of retries, the same for every delivery of a worker.
@@ -60,6 +66,8 @@ pub struct AttemptMade {
     pub status: Option<u16>,
     /// How long the receiver asked us to wait.
     pub retry_after: Option<Duration>,
+    /// What else it asked for.
+    pub wish: Option<Wish>,
     /// Attempts made so far that used up a step of the schedule, this one included.
     pub counted: u16,
 }
@@ -74,6 +82,9 @@ impl RetryPolicy {
         }
         if made.status == Some(GONE) {
             return NextStep::GiveUp(EndReason::Gone);
+        }
+        if made.wish == Some(Wish::AbortMessage) {
+            return NextStep::GiveUp(EndReason::AbortedByReceiver);
         }
         if made.outcome == Outcome::BlockedAddress {
             return NextStep::GiveUp(EndReason::BlockedAddress);
@@ -99,7 +110,7 @@ mod tests {
 
     fn step(outcome: Outcome, status: Option<u16>, retry_after: Option<u64>, counted: u16) -> NextStep {
         let retry_after = retry_after.map(Duration::from_secs);
-        policy().next_step(AttemptMade { outcome, status, retry_after, counted }, 0.5)
+        policy().next_step(AttemptMade { outcome, status, retry_after, wish: None, counted }, 0.5)
     }
 
     #[test]
@@ -114,6 +125,15 @@ mod tests {
         assert_eq!(step(Outcome::Http5xx, Some(503), Some(120), 1), NextStep::RetryIn(Duration::from_secs(120)));
         assert_eq!(step(Outcome::Http4xx, Some(429), Some(1), 1), NextStep::RetryIn(Duration::from_secs(10)));
         assert_eq!(step(Outcome::Http5xx, Some(503), Some(u64::MAX), 1), NextStep::RetryIn(MAX_DELAY));
+    }
+
+    #[test]
+    fn a_receiver_can_end_a_delivery_that_it_does_not_take() {
+        let wish = Some(Wish::AbortMessage);
+        let made = |outcome| AttemptMade { outcome, status: None, retry_after: None, wish, counted: 1 };
+        let aborted = NextStep::GiveUp(EndReason::AbortedByReceiver);
+        assert_eq!(policy().next_step(made(Outcome::Http5xx), 0.5), aborted);
+        assert_eq!(policy().next_step(made(Outcome::Delivered), 0.5), NextStep::Done);
     }
 
     #[test]

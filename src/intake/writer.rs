@@ -144,6 +144,12 @@ impl Writer {
                     left_due |= entry.slot.is_none();
                     self.hand_over(entry, lease);
                 }
+                // Whoever owns its pace may be another process.
+                Some(AcceptVerdict::Paced) => {
+                    accepted += 1;
+                    left_due = true;
+                    self.hand_over(Entry { slot: None, ..entry }, lease);
+                }
                 Some(AcceptVerdict::KeyTaken) => taken.push(entry),
                 Some(AcceptVerdict::Changed) | None => settle(entry.pending, Err(Refusal::SubscriptionChanged)),
             }

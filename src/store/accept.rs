@@ -33,6 +33,9 @@ pub struct AcceptItem {
 pub enum AcceptVerdict {
     /// Committed.
     Accepted,
+    /// Committed, and the delivery is held for whoever owns its subscription's pace: it is not
+    /// leased, whatever was asked for.
+    Paced,
     /// Not written: the idempotency key stands for another event.
     KeyTaken,
     /// Not written: the subscription has another version by now, or is not active.
@@ -94,7 +97,10 @@ impl Store {
         let rows = connection.query(&sql::ACCEPT, &params).await?;
         rows.iter()
             .map(|row| {
-                Ok((EventId::from(row.try_get::<_, uuid::Uuid>("event_id")?), verdict(row.try_get("verdict")?)?))
+                Ok((
+                    EventId::from(row.try_get::<_, uuid::Uuid>("event_id")?),
+                    verdict(row.try_get("verdict")?, row.try_get("is_paced")?)?,
+                ))
             })
             .collect()
     }
@@ -121,8 +127,9 @@ impl Store {
     }
 }
 
-fn verdict(word: &str) -> Result<AcceptVerdict, StoreError> {
+fn verdict(word: &str, is_paced: bool) -> Result<AcceptVerdict, StoreError> {
     match word {
+        "accepted" if is_paced => Ok(AcceptVerdict::Paced),
         "accepted" => Ok(AcceptVerdict::Accepted),
         "key_taken" => Ok(AcceptVerdict::KeyTaken),
         "changed" => Ok(AcceptVerdict::Changed),

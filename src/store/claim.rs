@@ -72,6 +72,8 @@ pub struct Claim {
     pub reached: Option<OffsetDateTime>,
     /// Attempts found cut off by a lapsed lease.
     pub cut_off: usize,
+    /// Deliveries held for whoever owns their subscription's pace.
+    pub paced: usize,
     /// Subscriptions of which rows were parked, because they are full here.
     pub parked: Vec<SubscriptionId>,
 }
@@ -125,11 +127,12 @@ fn summary(row: &Row) -> Result<Claim, StoreError> {
         looked_at: Some(row.try_get("looked_at")?),
         reached: row.try_get("reached")?,
         cut_off: usize::try_from(row.try_get::<_, i64>("cut_off")?).unwrap_or(0),
+        paced: usize::try_from(row.try_get::<_, i64>("paced")?).unwrap_or(0),
         parked: parked.into_iter().map(SubscriptionId::from).collect(),
     })
 }
 
-fn claimed(row: &Row, tenant: Uuid, looked_at: OffsetDateTime) -> Result<Claimed, StoreError> {
+pub(super) fn claimed(row: &Row, tenant: Uuid, looked_at: OffsetDateTime) -> Result<Claimed, StoreError> {
     Ok(Claimed {
         key: DeliveryKey {
             tenant: tenant.into(),

@@ -59,7 +59,7 @@ impl Claimer {
 
     /// Leases due deliveries for the free slots.
     pub(super) async fn claim(&mut self) -> Result<Batch, StoreError> {
-        let most = self.parts.slots.free().min(self.batch_limit);
+        let most = self.parts.slots.free_to_claim().min(self.batch_limit);
         if most == 0 {
             return Ok(Batch { more: true, ..Batch::default() });
         }
@@ -128,7 +128,7 @@ impl Claimer {
         self.reach = if more && mostly_parked { request.reach * 4 } else { 0 };
         let mut batch = Batch { more, parked: claim.parked, ..Batch::default() };
         for claimed in claim.claimed {
-            match self.parcel(claimed, lease) {
+            match open_parcel(&self.parts, claimed, lease) {
                 Ok(parcel) => batch.parcels.push(parcel),
                 Err(report) => batch.unreadable.push(*report),
             }
@@ -146,34 +146,35 @@ impl Claimer {
         let fitting = CLAIM_BYTES / average.max(1);
         self.batch_limit = self.batch_limit.saturating_mul(2).min(fitting).max(1);
     }
+}
 
-    fn parcel(&self, claimed: Claimed, lease: Lease) -> Result<Parcel, Box<Report>> {
-        let Claimed { key, attempts, free_attempts, event_type, payload, target_url, secrets, subscription_version } =
-            claimed;
-        let event_type = event_type.as_deref().and_then(|name| name.parse::<EventType>().ok());
-        match open_secrets(&self.parts.keyring, &secrets, place(key)) {
-            Ok(secrets) => Ok(Parcel {
+/// The parcel of a leased delivery, its secrets opened; else the report that puts it off.
+pub(super) fn open_parcel(parts: &WorkerParts, claimed: Claimed, lease: Lease) -> Result<Parcel, Box<Report>> {
+    let Claimed { key, attempts, free_attempts, event_type, payload, target_url, secrets, subscription_version } =
+        claimed;
+    let event_type = event_type.as_deref().and_then(|name| name.parse::<EventType>().ok());
+    match open_secrets(&parts.keyring, &secrets, place(key)) {
+        Ok(secrets) => Ok(Parcel {
+            key,
+            lease,
+            attempt_number: attempts,
+            free_attempts,
+            event_type,
+            payload: Bytes::from(payload),
+            subscription_version,
+            destination: Arc::new(Destination { target: Target::stored(target_url), secrets }),
+        }),
+        Err(error) => {
+            tracing::error!(%error, subscription = %key.subscription, "a secret cannot be opened; its deliveries wait");
+            Err(Box::new(Report {
                 key,
-                lease,
-                attempt_number: attempts,
-                free_attempts,
-                event_type,
-                payload: Bytes::from(payload),
+                token: lease.token,
                 subscription_version,
-                destination: Arc::new(Destination { target: Target::stored(target_url), secrets }),
-            }),
-            Err(error) => {
-                tracing::error!(%error, subscription = %key.subscription, "a secret cannot be opened; its deliveries wait");
-                Err(Box::new(Report {
-                    key,
-                    token: lease.token,
-                    subscription_version,
-                    event_type,
-                    attempts: Vec::new(),
-                    free_attempts: 0,
-                    step: NextStep::RetryIn(UNREADABLE_DELAY),
-                }))
-            }
+                event_type,
+                attempts: Vec::new(),
+                free_attempts: 0,
+                step: NextStep::RetryIn(UNREADABLE_DELAY),
+            }))
         }
     }
 }

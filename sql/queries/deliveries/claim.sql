@@ -5,7 +5,7 @@
 --   busy subscriptions, one element each: $9 ids, $10 rows that there is room for;
 --   $11 most rows of any other subscription)
 -- Takes due deliveries, oldest first, whatever other claimers hold: leases up to $1 of them
--- to the token, parks those whose subscription has no room here or is disabled, ends those whose
+-- to the token, parks those whose subscription has no room here, is disabled or is paced, ends those whose
 -- subscription is deleted, whose time is over, or whose last attempt was cut off. A row
 -- found with a lapsed lease has its cut-off attempt logged as 'unknown'.
 -- Returns one row for each leased delivery with all that sending needs, and the summary of
@@ -48,6 +48,7 @@ judged as materialized (
             when due.event_id < $8::uuid then 'expired'
             when due.lease is not null and due.attempts - due.free_attempts >= $7::smallint then 'exhausted'
             when not s.is_active then 'disabled'
+            when s.is_paced then 'paced'
             else 'ready'
         end as verdict,
         coalesce(busy.room, $11::integer) as room
@@ -59,7 +60,7 @@ judged as materialized (
         limit 1
     ) as busy on true
     left join lateral (
-        select x.id, x.is_active, x.deleted_at
+        select x.id, x.is_active, x.is_paced, x.deleted_at
         from subscriptions as x
         where x.tenant_id = due.tenant_id
             and x.id = due.subscription_id
@@ -129,6 +130,15 @@ stopped as (
     where d.ctid = any(array(select c.place from chosen as c where c.verdict = 'disabled'))
     returning d.event_id, d.subscription_id
 ),
+paced as (
+    update deliveries as d
+    set
+        next_attempt_at = 'infinity',
+        lease = null,
+        held_for = 'paced'
+    where d.ctid = any(array(select c.place from chosen as c where c.verdict = 'paced'))
+    returning d.event_id, d.subscription_id
+),
 ended as (
     delete from deliveries as d
     where d.ctid = any(array(
@@ -165,6 +175,9 @@ touched as materialized (
     union all
     select s.event_id, s.subscription_id
     from stopped as s
+    union all
+    select p.event_id, p.subscription_id
+    from paced as p
     union all
     select e.event_id, e.subscription_id
     from ended as e
@@ -205,6 +218,7 @@ summary as materialized (
             (select max(due.next_attempt_at) from due)
         ) as reached,
         (select count(*) from cut_off) as cut_off,
+        (select count(*) from paced) as paced,
         array(select distinct p.subscription_id from parked as p) as parked
 )
 select
@@ -212,6 +226,7 @@ select
     now() as looked_at,
     summary.reached,
     summary.cut_off,
+    summary.paced,
     summary.parked,
     l.tenant_id,
     l.event_id,

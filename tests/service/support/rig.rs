@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use postrider::domain::address::AddressPolicy;
 use postrider::domain::backoff::Jitter;
+use postrider::domain::breaker::BreakerRules;
 use postrider::domain::event_type::EventTypeFilter;
 use postrider::domain::handoff::{Handoff, HandoffReceiver};
 use postrider::domain::id::{EventId, SubscriptionId, TenantId};
@@ -72,6 +73,12 @@ impl Rig {
                 request_timeout: Duration::from_secs(5),
                 retries: RetryPolicy { schedule: "10s,20s".parse().unwrap(), jitter: Jitter::new(0.0).unwrap() },
                 lifetime: Duration::from_secs(96 * 3_600),
+                breaker: BreakerRules {
+                    failures: 3,
+                    after: Duration::ZERO,
+                    probe: Duration::from_secs(30),
+                    probe_max: Duration::from_secs(600),
+                },
             },
         };
         let client = database.client().await;

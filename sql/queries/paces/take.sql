@@ -1,0 +1,56 @@
+-- paces/take($1 owner, $2 how long, in seconds, $3 most subscriptions, $4 all those owned)
+-- Makes the owner the only one that sends for subscriptions with held deliveries and nobody to
+-- draw them, and prolongs what it owns. Returns all that it owns from now on. An owner whose
+-- time is over has lost what another took meanwhile; until then nobody takes it.
+-- Rows are locked in key order.
+with renewed as (
+    update paces as p
+    set until = now() + make_interval(secs => $2::double precision)
+    where p.subscription_id = any(array(
+        select x.subscription_id
+        from paces as x
+        where x.owner = $1::uuid
+            and x.subscription_id = any($4::uuid[])
+        order by x.subscription_id
+        for update
+    ))
+    returning p.subscription_id
+),
+wanting as materialized (
+    select p.subscription_id, s.tenant_id
+    from parked_subscriptions as p
+    cross join lateral (
+        select x.tenant_id
+        from subscriptions as x
+        where x.id = p.subscription_id
+            and x.is_active
+            and x.deleted_at is null
+        limit 1
+    ) as s
+    where p.held_for = 'paced'
+        and not exists (
+            select 1
+            from paces as o
+            where o.subscription_id = p.subscription_id
+                and o.until >= now()
+        )
+        and p.subscription_id <> all($4::uuid[])
+    order by p.subscription_id
+    limit $3::bigint
+),
+taken as (
+    insert into paces (subscription_id, tenant_id, owner, until)
+    select w.subscription_id, w.tenant_id, $1::uuid, now() + make_interval(secs => $2::double precision)
+    from wanting as w
+    on conflict (subscription_id) do update
+    set
+        owner = excluded.owner,
+        until = excluded.until
+    where paces.until < now()
+    returning paces.subscription_id
+)
+select renewed.subscription_id
+from renewed
+union all
+select taken.subscription_id
+from taken;
