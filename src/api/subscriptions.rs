@@ -1,5 +1,6 @@
 //! `/subscriptions/`: where receivers want which events.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use poem_openapi::param::{Path, Query};
@@ -14,16 +15,19 @@ use super::payload::{Answer, Document, OptionalDocument};
 use super::problem::Problem;
 use super::strict::Fields;
 use super::text::{IdText, Moment};
+use crate::domain::id::TenantId;
 use crate::domain::policy::Policy;
 use crate::domain::secret::{MASK, Secret};
-use crate::store::StoredSubscription;
+use crate::store::{Health, StoredSubscription};
 use crate::subscriptions::{Choices, generate_secret};
 
 mod form;
+mod health;
 mod policy;
 mod rotation;
 
 use form::{Changes, SubscriptionForm, SubscriptionPatch};
+use health::HealthAnswer;
 use policy::PolicyFields;
 use rotation::{Rotation, RotationForm};
 
@@ -48,13 +52,16 @@ pub(super) struct SubscriptionAnswer {
     description: Option<String>,
     /// Whether deliveries are sent.
     is_active: bool,
-    /// Why postrider disabled it: `gone` after a 410.
+    /// Why postrider disabled it: `gone` after a 410, `receiver` where the receiver asked for
+    /// it, `failing` after days without a success.
     disabled_reason: Option<String>,
     /// Whether `/ingest` asks for a signature.
     verify_ingest: bool,
     #[oai(flatten)]
     #[serde(flatten)]
     policy: PolicyFields,
+    /// How its receiver does.
+    health: HealthAnswer,
     /// When it was made.
     created_at: Moment,
     /// When it was last written.
@@ -84,8 +91,9 @@ pub(super) struct SubscriptionDeleted {
 }
 
 impl SubscriptionAnswer {
-    /// The row, with the secret that this very request set.
-    fn of(row: StoredSubscription, secret: Option<&Secret>) -> Self {
+    /// The row, with the secret that this very request set, and how its receiver does where it
+    /// does not do well.
+    fn of(row: StoredSubscription, secret: Option<&Secret>, health: Option<&Health>) -> Self {
         Self {
             id: IdText(row.id.uuid()),
             target_url: row.target_url,
@@ -97,6 +105,7 @@ impl SubscriptionAnswer {
             disabled_reason: row.disabled_reason,
             verify_ingest: row.verify_ingest,
             policy: PolicyFields::of(&row.policy),
+            health: HealthAnswer::of(health),
             created_at: Moment(row.created_at),
             updated_at: Moment(row.updated_at),
         }
@@ -126,7 +135,7 @@ impl SubscriptionsApi {
         };
         let secret = given.secret.unwrap_or_else(generate_secret);
         let created = self.0.subscriptions.create(caller.tenant, &secret, choices).await?;
-        Ok(Answer::Value(SubscriptionAnswer::of(created, Some(&secret))))
+        Ok(Answer::Value(SubscriptionAnswer::of(created, Some(&secret), None)))
     }
 
     /// List subscriptions
@@ -147,7 +156,7 @@ impl SubscriptionsApi {
         let wanted = i64::try_from(limit + 1).unwrap_or(i64::MAX);
         let rows = self.0.subscriptions.list(caller.tenant, before.map(Into::into), wanted).await?;
         let (rows, next_cursor) = page::cut(rows, limit, List::Subscriptions, |row| row.id.uuid());
-        let data = rows.into_iter().map(|row| SubscriptionAnswer::of(row, None)).collect();
+        let data = self.answers(caller.tenant, rows).await?;
         Ok(Answer::Value(SubscriptionPage { data, next_cursor }))
     }
 
@@ -161,7 +170,7 @@ impl SubscriptionsApi {
     ) -> Result<Answer<SubscriptionAnswer>, Problem> {
         let found = self.0.subscriptions.look_up(caller.tenant, subscription_id.0.0.into()).await?;
         let found = found.ok_or(Problem::SubscriptionNotFound)?;
-        Ok(Answer::Value(SubscriptionAnswer::of(found, None)))
+        self.answer(caller.tenant, found, None).await
     }
 
     /// Replace a subscription
@@ -218,7 +227,7 @@ impl SubscriptionsApi {
         let id = subscription_id.0.0.into();
         let rotated = self.0.subscriptions.rotate(caller.tenant, id, &secret, overlap).await?;
         let rotated = rotated.ok_or(Problem::SubscriptionNotFound)?;
-        Ok(Answer::Value(SubscriptionAnswer::of(rotated, Some(&secret))))
+        self.answer(caller.tenant, rotated, Some(&secret)).await
     }
 
     /// Delete a subscription
@@ -244,6 +253,30 @@ impl SubscriptionsApi {
         let change = self.0.subscriptions.change(caller.tenant, id.0.into(), given.secret.as_ref(), merge);
         let written = change.await?;
         let written = written.ok_or(Problem::SubscriptionNotFound)?;
-        Ok(Answer::Value(SubscriptionAnswer::of(written, given.secret.as_ref())))
+        self.answer(caller.tenant, written, given.secret.as_ref()).await
+    }
+
+    async fn answer(
+        &self,
+        tenant: TenantId,
+        row: StoredSubscription,
+        secret: Option<&Secret>,
+    ) -> Result<Answer<SubscriptionAnswer>, Problem> {
+        let health = self.0.store.read_health(tenant, &[row.id]).await?;
+        Ok(Answer::Value(SubscriptionAnswer::of(row, secret, health.first().map(|(_, health)| health))))
+    }
+
+    async fn answers(
+        &self,
+        tenant: TenantId,
+        rows: Vec<StoredSubscription>,
+    ) -> Result<Vec<SubscriptionAnswer>, Problem> {
+        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+        let health: HashMap<_, _> = self.0.store.read_health(tenant, &ids).await?.into_iter().collect();
+        let answer = |row: StoredSubscription| {
+            let health = health.get(&row.id);
+            SubscriptionAnswer::of(row, None, health)
+        };
+        Ok(rows.into_iter().map(answer).collect())
     }
 }

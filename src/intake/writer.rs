@@ -137,7 +137,7 @@ impl Writer {
         }
         let mut taken = Vec::new();
         let (mut accepted, mut left_due) = (0, false);
-        for entry in entries {
+        for mut entry in entries {
             match verdicts.get(&entry.item.event.id) {
                 Some(AcceptVerdict::Accepted) => {
                     accepted += 1;
@@ -148,7 +148,8 @@ impl Writer {
                 Some(AcceptVerdict::Paced) => {
                     accepted += 1;
                     left_due = true;
-                    self.hand_over(Entry { slot: None, ..entry }, lease);
+                    entry.slot = None;
+                    self.hand_over(entry, lease);
                 }
                 Some(AcceptVerdict::KeyTaken) => taken.push(entry),
                 Some(AcceptVerdict::Changed) | None => settle(entry.pending, Err(Refusal::SubscriptionChanged)),

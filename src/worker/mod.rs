@@ -142,6 +142,7 @@ impl Worker {
             reports.extend(answer.await.ok());
         }
         let recorded = if reports.is_empty() { Default::default() } else { self.parts.store.record(&reports).await? };
+        record::note_health(&self.parts, &reports, &recorded.ailing).await;
         Ok(Round { claimed, recorded: recorded.recorded, fenced: recorded.fenced })
     }
 

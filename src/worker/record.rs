@@ -88,7 +88,7 @@ impl Recorder {
                     for subscription in &recorded.disabled {
                         tracing::warn!(%subscription, "disabled: its receiver wants no more");
                     }
-                    self.note_health(&reports, &recorded.ailing).await;
+                    note_health(&self.parts, &reports, &recorded.ailing).await;
                     return self.set_alarms(&reports);
                 }
                 Err(StoreError::Deadlock) => {}
@@ -116,23 +116,6 @@ impl Recorder {
         }
     }
 
-    /// Counts failures, and the successes that end them. A lost count is made good by the next
-    /// attempt.
-    async fn note_health(&self, reports: &[Report], ailing: &[SubscriptionId]) {
-        let notes = health_notes(reports, ailing);
-        if notes.is_empty() {
-            return;
-        }
-        match self.parts.store.note_health(&notes, self.parts.rules.breaker).await {
-            Ok(turned) => {
-                for (subscription, breaker) in turned {
-                    tracing::warn!(%subscription, breaker, "the breaker of a subscription turned");
-                }
-            }
-            Err(error) => tracing::debug!(%error, "the health of subscriptions was not noted"),
-        }
-    }
-
     /// Makes those around today; returns whether that could be done.
     async fn make_partitions(&self) -> bool {
         let made = self.parts.store.ensure_partitions().await;
@@ -151,6 +134,23 @@ impl Recorder {
                 NextStep::Done | NextStep::GiveUp(_) | NextStep::Park | NextStep::Pace => {}
             }
         }
+    }
+}
+
+/// Counts failures, and the successes that end them. A lost count is made good by the next
+/// attempt.
+pub(super) async fn note_health(parts: &WorkerParts, reports: &[Report], ailing: &[SubscriptionId]) {
+    let notes = health_notes(reports, ailing);
+    if notes.is_empty() {
+        return;
+    }
+    match parts.store.note_health(&notes, parts.rules.breaker).await {
+        Ok(turned) => {
+            for (subscription, breaker) in turned {
+                tracing::warn!(%subscription, breaker, "the breaker of a subscription turned");
+            }
+        }
+        Err(error) => tracing::debug!(%error, "the health of subscriptions was not noted"),
     }
 }
 

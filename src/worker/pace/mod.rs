@@ -59,7 +59,7 @@ pub(super) struct Pacer {
     lines: BTreeMap<SubscriptionId, Line>,
     /// Until when the paces are ours at least.
     until: Instant,
-    looked_at: Option<Instant>,
+    looked_at: Instant,
     drew_on_news: Option<Instant>,
     glanced_at: Instant,
     has_news: bool,
@@ -78,7 +78,7 @@ impl Pacer {
             news,
             lines: BTreeMap::new(),
             until: now,
-            looked_at: None,
+            looked_at: now.checked_sub(LOOK_EVERY).unwrap_or(now),
             drew_on_news: None,
             glanced_at: now,
             has_news: false,
@@ -126,7 +126,7 @@ impl Pacer {
 
     /// Takes what nobody sends for, and prolongs what is ours.
     async fn look(&mut self, now: Instant) -> Result<(), StoreError> {
-        self.looked_at = Some(now);
+        self.looked_at = now;
         let owned: Vec<_> = self.lines.keys().copied().collect();
         let lasting = self.parts.rules.lease;
         let taken = self.parts.store.take_paces(self.owner, lasting, MOST_TAKEN, &owned).await?;
@@ -234,11 +234,10 @@ impl Pacer {
 
     /// When to look after the paces next.
     fn look_at(&self) -> Instant {
-        let Some(looked_at) = self.looked_at else { return Instant::now() };
         let rules = &self.parts.rules;
         let spare = rules.lease.saturating_sub(rules.request_timeout + SEND_MARGIN);
         let usual = LOOK_EVERY.min(spare / 3);
-        looked_at + if self.has_news { LOOK_SOON.min(usual) } else { usual }
+        self.looked_at + if self.has_news { LOOK_SOON.min(usual) } else { usual }
     }
 
     fn next_turn(&self) -> Instant {
