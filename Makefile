@@ -32,6 +32,7 @@ demo: setup ## a tour that plays itself: deliver, fail, retry, look
 examples: setup ## the scripts of examples/ do what they say
 	@cargo build
 	@examples/rotate-secret $(BIN)
+	@examples/pace $(BIN)
 
 test: setup ## all tests, beside a PostgreSQL of their own
 	@tests/with-postgres cargo test
