@@ -65,3 +65,25 @@ impl BreakerSettings {
         Ok(BreakerConfig { rules: BreakerRules { failures, after, probe, probe_max }, disable_after })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_the_documents() {
+        let config = BreakerSettings::default().resolve().unwrap();
+        assert_eq!((config.rules.failures, config.rules.after), (10, Duration::from_secs(30)));
+        let probes = (config.rules.probe, config.rules.probe_max);
+        assert_eq!(probes, (Duration::from_secs(30), Duration::from_secs(600)));
+        assert_eq!(config.disable_after, Some(Duration::from_secs(5 * 86_400)));
+    }
+
+    #[test]
+    fn zero_switches_the_disabling_off_and_probes_have_an_order() {
+        let never = BreakerSettings { disable_after: Some(Duration::ZERO), ..BreakerSettings::default() };
+        assert_eq!(never.resolve().unwrap().disable_after, None);
+        let shorter = BreakerSettings { breaker_probe_max: Some(Duration::from_secs(1)), ..BreakerSettings::default() };
+        assert!(shorter.resolve().unwrap_err().to_string().starts_with("POSTRIDER_BREAKER_PROBE_MAX: must be from"));
+    }
+}

@@ -19,6 +19,7 @@ use postrider::domain::slots::SlotLimits;
 /// A rig whose breakers open at the third failure and ask every 100 ms.
 async fn rig() -> Rig {
     let mut rig = Rig::with_slots(SlotLimits { total: 64, per_subscription: 8 }).await;
+    (rig.parts.rules.breaker.failures, rig.parts.rules.breaker.after) = (3, Duration::ZERO);
     rig.parts.rules.breaker.probe = Duration::from_millis(100);
     rig.parts.rules.breaker.probe_max = Duration::from_millis(100);
     rig

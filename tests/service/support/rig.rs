@@ -76,8 +76,8 @@ impl Rig {
                 retries: RetryPolicy { schedule: "10s,20s".parse().unwrap(), jitter: Jitter::new(0.0).unwrap() },
                 lifetime: Duration::from_secs(96 * 3_600),
                 breaker: BreakerRules {
-                    failures: 3,
-                    after: Duration::ZERO,
+                    failures: 10,
+                    after: Duration::from_secs(30),
                     probe: Duration::from_secs(30),
                     probe_max: Duration::from_secs(600),
                 },
