@@ -14,6 +14,8 @@ use super::backoff::{Jitter, MAX_DELAY};
 pub const FIRST_WIDTH: usize = 2;
 const TOO_MANY_REQUESTS: u16 = 429;
 const UNAVAILABLE: u16 = 503;
+/// Deliveries that take turns as probes.
+const PROBED: u32 = 8;
 /// Doublings after which every probe delay is the longest.
 const MOST_DOUBLINGS: u32 = 20;
 
@@ -93,6 +95,16 @@ impl Breaker {
             Self::Open { .. } => Some("open"),
             Self::Throttled => Some("throttled"),
             Self::Recovering { .. } => Some("recovering"),
+        }
+    }
+
+    /// How many older deliveries the next probe passes over. The oldest is asked first; the next
+    /// ones take turns with it, because an event that its receiver will never take would
+    /// otherwise keep the breaker open.
+    pub fn passes_over(self) -> i32 {
+        match self {
+            Self::Open { probes } => i32::try_from(probes % PROBED).unwrap_or(0),
+            Self::Closed | Self::Throttled | Self::Recovering { .. } => 0,
         }
     }
 

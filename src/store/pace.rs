@@ -98,7 +98,8 @@ impl Store {
             request.rooms.iter().map(|(_, most, _)| i32::try_from(*most).unwrap_or(i32::MAX)).collect();
         let breakers: Vec<&str> =
             request.rooms.iter().map(|(_, _, breaker)| breaker.word().unwrap_or_default()).collect();
-        let params: [Param<'_>; 7] = [
+        let passed_over: Vec<i32> = request.rooms.iter().map(|(_, _, breaker)| breaker.passes_over()).collect();
+        let params: [Param<'_>; 8] = [
             (&owner, Type::UUID),
             (&token, Type::UUID),
             (&lease, Type::FLOAT8),
@@ -106,6 +107,7 @@ impl Store {
             (&ids, Type::UUID_ARRAY),
             (&most, Type::INT4_ARRAY),
             (&breakers, Type::TEXT_ARRAY),
+            (&passed_over, Type::INT4_ARRAY),
         ];
         let mut drawn = Drawn::default();
         for row in &connection.query(&sql::DRAW, &params).await? {

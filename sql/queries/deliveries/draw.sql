@@ -1,8 +1,9 @@
 -- deliveries/draw($1 owner, $2 lease token, $3 lease in seconds, $4 events with a smaller id
 --   have expired; subscriptions, one element each: $5 ids, $6 most rows to lease, $7 the
---   breaker as the owner knows it, or '')
+--   breaker as the owner knows it, or '', $8 how many older ones to pass over)
 -- Leases held deliveries of paced subscriptions that the owner alone sends for, those of older
--- events first; none of one whose breaker is not as expected. Returns the state of each
+-- events first; none of one whose breaker is not as expected. Where fewer are held than are
+-- to be passed over, the last of them counts. Returns the state of each
 -- subscription that is owned and active, repeated on each of its leased deliveries with all
 -- that sending needs; one row without a delivery where there is none.
 -- "lateral … limit 1" fixes the order of the joins: a plan made while a table was empty would
@@ -14,8 +15,10 @@ with asked as materialized (
         s.rate_limit,
         s.max_in_flight,
         s.breaker,
-        case when coalesce(s.breaker, '') = a.breaker then a.most else 0 end as most
-    from unnest($5::uuid[], $6::integer[], $7::text[]) as a (subscription_id, most, breaker)
+        case when coalesce(s.breaker, '') = a.breaker then a.most else 0 end as most,
+        a.passed_over
+    from unnest($5::uuid[], $6::integer[], $7::text[], $8::integer[])
+        as a (subscription_id, most, breaker, passed_over)
     cross join lateral (
         select x.tenant_id, x.rate_limit, x.max_in_flight, x.breaker
         from subscriptions as x
@@ -43,15 +46,20 @@ leased as (
         select held.place
         from asked as a
         cross join lateral (
-            select h.ctid as place
-            from deliveries as h
-            where h.subscription_id = a.subscription_id
-                and h.held_for = 'paced'
-                and h.event_id >= $4::uuid
-                and h.next_attempt_at = 'infinity'
-            order by h.event_id
+            select oldest.place
+            from (
+                select h.ctid as place, h.event_id
+                from deliveries as h
+                where h.subscription_id = a.subscription_id
+                    and h.held_for = 'paced'
+                    and h.event_id >= $4::uuid
+                    and h.next_attempt_at = 'infinity'
+                order by h.event_id
+                limit a.most + a.passed_over
+                for update skip locked
+            ) as oldest
+            order by oldest.event_id desc
             limit a.most
-            for update skip locked
         ) as held
     ))
     returning d.tenant_id, d.event_id, d.subscription_id, d.attempts, d.free_attempts

@@ -41,6 +41,8 @@ const LOOK_SOON: Duration = Duration::from_millis(100);
 const NEWS_PAUSE: Duration = Duration::from_millis(20);
 /// Time in which answers gather before the next draw.
 const PAUSE: Duration = Duration::from_millis(5);
+/// Time until the next draw where there was no slot or no database for one.
+const STARVED_PAUSE: Duration = Duration::from_millis(100);
 /// How long after its last delivery a pace is kept.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often owned subscriptions without news are looked at.
@@ -63,6 +65,8 @@ pub(super) struct Pacer {
     drew_on_news: Option<Instant>,
     glanced_at: Instant,
     has_news: bool,
+    /// What was to be drawn could not be: no slot, or no database.
+    is_starved: bool,
     answers: UnboundedReceiver<Answered>,
     answering: UnboundedSender<Answered>,
 }
@@ -82,6 +86,7 @@ impl Pacer {
             drew_on_news: None,
             glanced_at: now,
             has_news: false,
+            is_starved: false,
             answers,
             answering,
         }
@@ -119,6 +124,7 @@ impl Pacer {
         }
         self.spread_news(now);
         if let Err(error) = self.draw().await {
+            self.is_starved = true;
             tracing::debug!(%error, "nothing was drawn");
         }
         self.settle().await;
@@ -178,16 +184,18 @@ impl Pacer {
         let mut free = self.parts.slots.free();
         let mut rooms = Vec::new();
         let mut waits = false;
+        self.is_starved = false;
         for (subscription, line) in &mut self.lines {
             if !line.is_hungry || self.until.saturating_duration_since(now) <= needed {
                 continue;
             }
-            let most = line.room(now).min(MOST_DRAWN).min(self.parts.slots.free_for(*subscription));
+            let wanted = line.room(now).min(MOST_DRAWN);
+            let places = wanted.min(self.parts.slots.free_for(*subscription));
+            let most = places.min(free);
+            waits |= places > free;
+            self.is_starved |= most < wanted;
             // A line that is not known yet is asked how it stands.
-            let is_new = !line.is_known();
-            waits |= most > free;
-            let most = most.min(free);
-            if most > 0 || is_new {
+            if most > 0 || !line.is_known() {
                 free -= most;
                 rooms.push((*subscription, most, line.breaker));
             }
@@ -244,6 +252,7 @@ impl Pacer {
         let now = Instant::now();
         let news = self.has_news.then(|| self.drew_on_news.map_or(now, |at| at + NEWS_PAUSE));
         let lines = self.lines.values().filter_map(|line| line.next(now)).min();
+        let lines = if self.is_starved { lines.map(|at| at.max(now + STARVED_PAUSE)) } else { lines };
         [news, lines].into_iter().flatten().fold(self.look_at(), Instant::min)
     }
 }

@@ -52,6 +52,7 @@ struct State {
     script: VecDeque<Reply>,
     arrived: Vec<Arrived>,
     usual: Option<Reply>,
+    refused: Option<Bytes>,
     takes: Duration,
     at_once: usize,
     most_at_once: usize,
@@ -94,6 +95,11 @@ impl Receiver {
     /// Answers like this from now on, where the script says nothing.
     pub(crate) fn usually(&self, reply: Reply) {
         self.state.lock().unwrap().usual = Some(reply);
+    }
+
+    /// Answers 422 to requests with this body.
+    pub(crate) fn never_takes(&self, body: &'static [u8]) {
+        self.state.lock().unwrap().refused = Some(Bytes::from_static(body));
     }
 
     /// Takes this long to answer.
@@ -148,11 +154,13 @@ impl Receiver {
         let _unanswered = Unanswered(Arc::clone(&self.state));
         let (reply, takes) = {
             let mut state = self.state.lock().unwrap();
+            let refused = state.refused.as_ref() == Some(&body);
             state.arrived.push(Arrived { headers: parts.headers, body, at: Instant::now() });
             state.at_once += 1;
             state.most_at_once = state.most_at_once.max(state.at_once);
             let reply = state.script.pop_front().or_else(|| state.usual.clone());
-            (reply.unwrap_or(Reply::Status(200)), state.takes)
+            let reply = if refused { Reply::Status(422) } else { reply.unwrap_or(Reply::Status(200)) };
+            (reply, state.takes)
         };
         if !takes.is_zero() {
             tokio::time::sleep(takes).await;
