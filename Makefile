@@ -35,6 +35,7 @@ examples: setup ## the scripts of examples/ do what they say
 	@examples/ordering $(BIN)
 	@examples/fan-out $(BIN)
 	@examples/policy $(BIN)
+	@examples/pace $(BIN)
 
 test: setup ## all tests, beside a PostgreSQL of their own
 	@tests/with-postgres cargo test

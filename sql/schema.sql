@@ -103,6 +103,15 @@ begin
     return made;
 end
 $$;
+CREATE FUNCTION public.forget_health() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    delete from subscription_health
+    where subscription_id = new.id;
+    return null;
+end
+$$;
 CREATE FUNCTION public.forget_orphans(orphans text, after_id uuid, below_id uuid, OUT deleted bigint, OUT reached uuid) RETURNS record
     LANGUAGE plpgsql
     SET lock_timeout TO '250ms'
@@ -394,6 +403,20 @@ exception
         return 'failed';
 end
 $$;
+CREATE FUNCTION public.show_breaker() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+declare
+    shown text := case when tg_op <> 'DELETE' then new.state end;
+    whose uuid := case when tg_op = 'DELETE' then old.subscription_id else new.subscription_id end;
+begin
+    update subscriptions
+    set breaker = shown
+    where id = whose
+        and breaker is distinct from shown;
+    return null;
+end
+$$;
 CREATE FUNCTION public.uuid_v7(at timestamp with time zone DEFAULT clock_timestamp()) RETURNS uuid
     LANGUAGE sql PARALLEL SAFE
     RETURN (((lpad(to_hex((floor((EXTRACT(epoch FROM at) * (1000)::numeric)))::bigint), 12, '0'::text) || '7'::text) || substr(replace((gen_random_uuid())::text, '-'::text, ''::text), 14, 19)))::uuid;
@@ -451,9 +474,12 @@ CREATE TABLE public.subscriptions (
     max_in_flight integer,
     is_ordered boolean DEFAULT false NOT NULL,
     skip_after_attempts integer,
+    breaker text,
+    is_paced boolean GENERATED ALWAYS AS (((rate_limit IS NOT NULL) OR (max_in_flight IS NOT NULL) OR (breaker IS NOT NULL))) STORED NOT NULL,
     CONSTRAINT subscriptions_active_has_no_reason CHECK (((disabled_reason IS NULL) OR (NOT is_active))),
     CONSTRAINT subscriptions_attempts_counted CHECK ((((max_attempts IS NOT NULL) = (retry_schedule IS NOT NULL)) AND (max_attempts > 0))),
     CONSTRAINT subscriptions_auth_known CHECK ((auth_type = ANY (ARRAY['basic'::text, 'bearer'::text]))),
+    CONSTRAINT subscriptions_breaker_known CHECK ((breaker = ANY (ARRAY['open'::text, 'throttled'::text, 'recovering'::text]))),
     CONSTRAINT subscriptions_headers_sealed CHECK (((sealed_headers IS NOT NULL) = ((auth_type IS NOT NULL) OR (cardinality(header_names) > 0)))),
     CONSTRAINT subscriptions_max_in_flight_positive CHECK ((max_in_flight > 0)),
     CONSTRAINT subscriptions_older_few CHECK ((cardinality(older_secrets) <= 4)),
@@ -486,6 +512,14 @@ CREATE VIEW public.all_deliveries AS
         CASE
             WHEN (s.deleted_at IS NOT NULL) THEN 'subscription_deleted'::text
             WHEN (NOT s.is_active) THEN 'disabled'::text
+            WHEN (d.held_for = 'paced'::text) THEN
+            CASE
+                WHEN (s.breaker = 'open'::text) THEN 'breaker_open'::text
+                WHEN (s.breaker = 'throttled'::text) THEN 'retry_after'::text
+                WHEN (s.breaker = 'recovering'::text) THEN 'recovering'::text
+                WHEN (s.rate_limit IS NOT NULL) THEN 'rate_limit'::text
+                ELSE 'in_flight'::text
+            END
             ELSE d.held_for
         END AS reason,
     (d.attempts)::integer AS attempts,
@@ -567,6 +601,13 @@ CREATE TABLE public.idempotency_keys (
     fingerprint bytea NOT NULL,
     CONSTRAINT idempotency_keys_fingerprint_length CHECK ((octet_length(fingerprint) = 32))
 );
+CREATE TABLE public.paces (
+    subscription_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    owner uuid NOT NULL,
+    until timestamp with time zone NOT NULL,
+    CONSTRAINT paces_until_finite CHECK ((until < 'infinity'::timestamp with time zone))
+);
 CREATE VIEW public.parked_subscriptions AS
  WITH RECURSIVE parked AS (
         ( SELECT d.subscription_id,
@@ -599,6 +640,22 @@ CREATE VIEW public.partitions AS
      JOIN pg_class child ON ((child.oid = i.inhrelid)))
      CROSS JOIN LATERAL ( SELECT pg_get_expr(child.relpartbound, child.oid) AS text) bound)
   WHERE (i.inhparent = ANY (ARRAY[('public.events'::regclass)::oid, ('public.attempts'::regclass)::oid]));
+CREATE TABLE public.subscription_health (
+    subscription_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    state text,
+    failures integer DEFAULT 0 NOT NULL,
+    failing_since timestamp with time zone,
+    last_failure_at timestamp with time zone,
+    opened_at timestamp with time zone,
+    probe_at timestamp with time zone,
+    probes integer DEFAULT 0 NOT NULL,
+    width integer,
+    CONSTRAINT subscription_health_failures_counted CHECK ((failures >= 0)),
+    CONSTRAINT subscription_health_recovers_by_width CHECK ((((state = 'recovering'::text) IS NOT TRUE) OR (width > 0))),
+    CONSTRAINT subscription_health_state_known CHECK ((state = ANY (ARRAY['open'::text, 'throttled'::text, 'recovering'::text]))),
+    CONSTRAINT subscription_health_waits_for_a_time CHECK (((state IS NULL) OR (state = 'recovering'::text) OR (probe_at IS NOT NULL)))
+);
 CREATE TABLE public.tenants (
     id uuid NOT NULL,
     name text NOT NULL,
@@ -619,6 +676,10 @@ ALTER TABLE ONLY public.holds
     ADD CONSTRAINT holds_pkey PRIMARY KEY (subscription_id, reason, ordering_key, owner);
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant_id, key);
+ALTER TABLE ONLY public.paces
+    ADD CONSTRAINT paces_pkey PRIMARY KEY (subscription_id);
+ALTER TABLE ONLY public.subscription_health
+    ADD CONSTRAINT subscription_health_pkey PRIMARY KEY (subscription_id);
 ALTER TABLE ONLY public.subscriptions
     ADD CONSTRAINT subscriptions_id_unique UNIQUE (id);
 ALTER TABLE ONLY public.subscriptions
@@ -636,9 +697,13 @@ CREATE INDEX deliveries_expiring ON public.deliveries USING btree (expires_at) W
 CREATE INDEX deliveries_held ON public.deliveries USING btree (subscription_id, held_for, event_id) WHERE (next_attempt_at = 'infinity'::timestamp with time zone);
 CREATE INDEX deliveries_ordered ON public.deliveries USING btree (subscription_id, ordering_key, "position") WHERE (ordering_key IS NOT NULL);
 CREATE INDEX idempotency_keys_event ON public.idempotency_keys USING btree (event_id);
+CREATE INDEX paces_owner ON public.paces USING btree (owner);
+CREATE INDEX subscription_health_failing ON public.subscription_health USING btree (failing_since) WHERE (failing_since IS NOT NULL);
 CREATE INDEX subscriptions_deleted ON public.subscriptions USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
 CREATE UNIQUE INDEX subscriptions_external_id ON public.subscriptions USING btree (tenant_id, external_id) WHERE ((external_id IS NOT NULL) AND (deleted_at IS NULL));
 CREATE INDEX undelivered_event ON public.undelivered USING btree (event_id);
+CREATE TRIGGER subscription_health_shown AFTER INSERT OR DELETE OR UPDATE OF state ON public.subscription_health FOR EACH ROW EXECUTE FUNCTION public.show_breaker();
+CREATE TRIGGER subscriptions_begin_anew AFTER UPDATE OF is_active, target_url, deleted_at ON public.subscriptions FOR EACH ROW WHEN (((new.is_active AND (NOT old.is_active)) OR (new.target_url <> old.target_url) OR ((new.deleted_at IS NOT NULL) AND (old.deleted_at IS NULL)))) EXECUTE FUNCTION public.forget_health();
 CREATE TRIGGER subscriptions_changed AFTER UPDATE ON public.subscriptions REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.raise_subscriptions_version();
 CREATE TRIGGER subscriptions_written AFTER INSERT ON public.subscriptions REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.raise_subscriptions_version();
 ALTER TABLE ONLY public.api_keys

@@ -3,9 +3,11 @@
 //! [`Settings`] is what a user writes (flags, environment, `.env`); [`Config`] is what the
 //! program runs on: checked, with defaults filled in.
 
+mod breaker;
 mod dotenv;
 mod unknown;
 
+pub use breaker::{BreakerConfig, BreakerSettings};
 pub use dotenv::{InvalidDotenv, load_dotenv};
 pub use unknown::{UnknownSetting, unknown_settings};
 
@@ -119,6 +121,9 @@ pub struct Settings {
         global = true
     )]
     pub max_in_flight_per_subscription: Option<usize>,
+    /// When failing receivers are left alone.
+    #[command(flatten)]
+    pub breaker: BreakerSettings,
     /// Age at which a pending delivery expires [default: 96h]
     #[arg(long, env = "POSTRIDER_DELIVERY_LIFETIME", value_name = "POSTRIDER_DELIVERY_LIFETIME", value_parser = parse_duration, global = true)]
     pub delivery_lifetime: Option<Duration>,
@@ -276,6 +281,8 @@ pub struct Config {
     pub lease: Duration,
     /// How many deliveries may be in flight.
     pub slots: SlotLimits,
+    /// When failing receivers are left alone.
+    pub breaker: BreakerConfig,
     /// Age at which a pending delivery expires.
     pub delivery_lifetime: Duration,
     /// How long events are kept.
@@ -355,6 +362,7 @@ impl Settings {
             request_timeout,
             lease,
             slots: self.slots()?,
+            breaker: self.breaker.resolve()?,
             delivery_lifetime,
             payload_retention: retention("POSTRIDER_PAYLOAD_RETENTION", self.payload_retention)?,
             log_retention: retention("POSTRIDER_LOG_RETENTION", self.log_retention)?,

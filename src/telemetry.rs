@@ -17,6 +17,8 @@ const LATENCY_SECONDS: [f64; 16] =
 const REQUEST_SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
 /// What came of a question to Redis.
 const CACHE_RESULTS: [&str; 5] = ["hit", "miss", "refused", "failed", "bypassed"];
+/// What a subscription's failures have come to.
+pub const BREAKER_STATES: [&str; 4] = ["failing", "open", "throttled", "recovering"];
 /// Bounds of the batch size histograms, in rows.
 const BATCH_ROWS: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0];
 
@@ -48,6 +50,8 @@ pub struct Metrics {
     pub pending: Gauge,
     /// For how long the oldest due delivery has waited, in seconds.
     pub oldest_due: Gauge,
+    /// Subscriptions that are not well, by what that has come to.
+    pub breakers: GaugeVec,
     /// Partitions that retention dropped.
     pub partitions_dropped: IntCounter,
     /// Days after today for which partitions stand.
@@ -83,6 +87,11 @@ impl Metrics {
         for result in CACHE_RESULTS {
             cache_requests.with_label_values(&[result]);
         }
+        let breakers = Opts::new("postrider_breakers", "Subscriptions that are not well, by state of their breaker.");
+        let breakers = register(&registry, GaugeVec::new(breakers, &["state"]));
+        for state in BREAKER_STATES {
+            breakers.with_label_values(&[state]);
+        }
         let connections = Opts::new("postrider_db_connections", "Connections to PostgreSQL, by state.");
         let counter = |name: &str, help: &str| register(&registry, IntCounter::new(name, help));
         let gauge = |name: &str, help: &str| register(&registry, Gauge::new(name, help));
@@ -113,6 +122,7 @@ impl Metrics {
                 "postrider_oldest_due_seconds",
                 "Age of the oldest due delivery that waits for a worker.",
             ),
+            breakers,
             partitions_dropped: counter(
                 "postrider_retention_partitions_dropped_total",
                 "Partitions dropped because nothing in them was owed or young enough.",

@@ -396,7 +396,9 @@ fn every_ready_query_opens_with_its_question_and_is_in_house_style() {
 
 #[test]
 fn the_example_of_settings_is_complete() {
-    check(settings_agree(&file("src/config.rs").text, &file(".env.example").text));
+    let mut settings = file("src/config.rs").text;
+    files_under("src/config").into_iter().for_each(|source| settings.push_str(&source.text));
+    check(settings_agree(&settings, &file(".env.example").text));
 }
 
 #[test]

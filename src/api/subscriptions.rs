@@ -1,5 +1,6 @@
 //! `/subscriptions/`: where receivers want which events.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use poem_openapi::OpenApi;
@@ -15,15 +16,17 @@ use super::strict::Fields;
 use super::subscription_path::SubscriptionPath;
 use super::text::IdText;
 use crate::domain::external_id::{ExternalId, InvalidExternalId};
-use crate::domain::id::SubscriptionId;
+use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::metadata::Metadata;
 use crate::domain::policy::Policy;
+use crate::domain::secret::Secret;
 use crate::store::StoredSubscription;
 use crate::subscriptions::{Choices, generate_secret};
 
 mod answer;
 mod form;
 mod headers;
+mod health;
 mod metadata;
 mod policy;
 mod rotation;
@@ -61,7 +64,7 @@ impl SubscriptionsApi {
         };
         let secret = given.secret.unwrap_or_else(generate_secret);
         let created = self.0.subscriptions.create(caller.tenant, &secret, choices).await?;
-        Ok(Answer::Value(SubscriptionAnswer::of(created, Some(&secret))))
+        Ok(Answer::Value(SubscriptionAnswer::of(created, Some(&secret), None)))
     }
 
     /// List subscriptions
@@ -88,7 +91,7 @@ impl SubscriptionsApi {
         let wanted = i64::try_from(limit + 1).unwrap_or(i64::MAX);
         let rows = self.0.subscriptions.list(caller.tenant, before.map(Into::into), wanted).await?;
         let (rows, next_cursor) = page::cut(rows, limit, List::Subscriptions, |row| row.id.uuid());
-        let data = rows.into_iter().map(|row| SubscriptionAnswer::of(row, None)).collect();
+        let data = self.answers(caller.tenant, rows).await?;
         Ok(Answer::Value(SubscriptionPage { data, next_cursor }))
     }
 
@@ -103,7 +106,7 @@ impl SubscriptionsApi {
         let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
         let found = self.0.subscriptions.look_up(caller.tenant, id).await?;
         let found = found.ok_or(Problem::SubscriptionNotFound)?;
-        Ok(Answer::Value(SubscriptionAnswer::of(found, None)))
+        self.answer(caller.tenant, found, None).await
     }
 
     /// Replace a subscription
@@ -166,7 +169,7 @@ impl SubscriptionsApi {
         let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
         let rotated = self.0.subscriptions.rotate(caller.tenant, id, &secret, overlap).await?;
         let rotated = rotated.ok_or(Problem::SubscriptionNotFound)?;
-        Ok(Answer::Value(SubscriptionAnswer::of(rotated, Some(&secret))))
+        self.answer(caller.tenant, rotated, Some(&secret)).await
     }
 
     /// Delete a subscription
@@ -205,7 +208,7 @@ impl SubscriptionsApi {
             Some(id) => self.0.subscriptions.look_up(caller.tenant, id).await?,
             None => None,
         };
-        let data = found.into_iter().map(|row| SubscriptionAnswer::of(row, None)).collect();
+        let data = self.answers(caller.tenant, found.into_iter().collect()).await?;
         Ok(Answer::Value(SubscriptionPage { data, next_cursor: None }))
     }
 
@@ -219,6 +222,30 @@ impl SubscriptionsApi {
         let change = self.0.subscriptions.change(caller.tenant, id, given.secret.as_ref(), merge);
         let written = change.await?;
         let written = written.ok_or(Problem::SubscriptionNotFound)?;
-        Ok(Answer::Value(SubscriptionAnswer::of(written, given.secret.as_ref())))
+        self.answer(caller.tenant, written, given.secret.as_ref()).await
+    }
+
+    async fn answer(
+        &self,
+        tenant: TenantId,
+        row: StoredSubscription,
+        secret: Option<&Secret>,
+    ) -> Result<Answer<SubscriptionAnswer>, Problem> {
+        let health = self.0.store.read_health(tenant, &[row.id]).await?;
+        Ok(Answer::Value(SubscriptionAnswer::of(row, secret, health.first().map(|(_, health)| health))))
+    }
+
+    async fn answers(
+        &self,
+        tenant: TenantId,
+        rows: Vec<StoredSubscription>,
+    ) -> Result<Vec<SubscriptionAnswer>, Problem> {
+        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+        let health: HashMap<_, _> = self.0.store.read_health(tenant, &ids).await?.into_iter().collect();
+        let answer = |row: StoredSubscription| {
+            let health = health.get(&row.id);
+            SubscriptionAnswer::of(row, None, health)
+        };
+        Ok(rows.into_iter().map(answer).collect())
     }
 }

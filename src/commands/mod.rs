@@ -133,7 +133,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Api => replicate(&settings, Halves { api: true, worker: false }).await,
         Command::Worker => replicate(&settings, Halves { api: false, worker: true }).await,
         Command::Migrate => migrate::run(&settings).await,
-        Command::Dev => develop(settings).await,
+        Command::Dev => Box::pin(develop(settings)).await,
         Command::Listen(listen) => receive(listen).await,
         Command::Keys(keys) => keys::run(&settings, &keys).await,
         Command::Doctor => doctor::run(&settings).await,

@@ -83,12 +83,8 @@ impl Replica {
     /// Runs until it is stopped and everything is finished.
     pub(super) async fn run(self) -> Result<(), Failure> {
         let Self { base, halves, ops_listener, api_listener } = self;
-        let ops = Ops {
-            store: base.store.clone(),
-            metrics: base.metrics.clone(),
-            slots: base.slots.clone(),
-            stopping: base.stop.clone(),
-        };
+        let (store, metrics, slots) = (base.store.clone(), base.metrics.clone(), base.slots.clone());
+        let ops = Ops { store, metrics, slots, stopping: base.stop.clone() };
         let ops = tokio::spawn(ops.serve(ops_listener));
         let clock = follow_clock(base.clock.clone(), base.store.clone(), base.metrics.clone(), base.stop.clone());
         let clock = tokio::spawn(clock);
@@ -184,6 +180,7 @@ impl Base {
                 request_timeout: config.request_timeout,
                 retries: config.retries.clone(),
                 lifetime: config.delivery_lifetime,
+                breaker: config.breaker.rules,
             },
         });
         let upkeep = Upkeep {
@@ -191,6 +188,7 @@ impl Base {
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
             lifetime: config.delivery_lifetime,
+            disable_after: config.breaker.disable_after,
             retention: Retention { payloads: config.payload_retention, log: config.log_retention },
         };
         let stopping = Stopping { token: self.stop.clone(), grace: config.shutdown_grace };

@@ -12,6 +12,26 @@ use super::outcome::Outcome;
 /// Most bytes of a response body that are read and kept.
 pub const MAX_RESPONSE_BODY_BYTES: usize = 16 * 1_024;
 
+/// What a receiver can ask for in the `webhook-delivery` header of its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// `disable`: nothing more is to be sent to the subscription.
+    Disable,
+    /// `abort-message`: this event is not to be sent again.
+    AbortMessage,
+}
+
+impl Wish {
+    /// The wish in this header value; `None` for any other.
+    pub fn parse(value: &[u8]) -> Option<Self> {
+        match value.trim_ascii() {
+            b"disable" => Some(Self::Disable),
+            b"abort-message" => Some(Self::AbortMessage),
+            _ => None,
+        }
+    }
+}
+
 /// What a receiver did with one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -23,6 +43,8 @@ pub struct Answer {
     pub body: Bytes,
     /// How long the receiver asked us to wait.
     pub retry_after: Option<Duration>,
+    /// What else it asked for.
+    pub wish: Option<Wish>,
     /// The address that was dialled.
     pub remote: Option<IpAddr>,
     /// From the first step (name lookup) to the last byte read.

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, Wish};
 use super::event_type::EventType;
 use super::id::{EventId, LeaseToken, SubscriptionId, TenantId};
-use super::next_step::NextStep;
+use super::next_step::{EndReason, NextStep};
 use super::ordering::{Line, OrderingKey};
 use super::subscription::Destination;
 
@@ -93,5 +93,16 @@ impl Report {
         let ended = matches!(self.step, NextStep::Done | NextStep::GiveUp(_));
         let key = self.ordering_key.as_ref().filter(|_| ended)?;
         Some(Line { subscription: self.key.subscription, key: key.clone() })
+    }
+
+    /// Why the receiver wants nothing more for the subscription, where it said so: a 410, or
+    /// its wish.
+    pub fn unwanted(&self) -> Option<&'static str> {
+        let asked = self.attempts.last().and_then(|last| last.answer.wish) == Some(Wish::Disable);
+        match self.step {
+            NextStep::GiveUp(EndReason::Gone) => Some(EndReason::Gone.as_str()),
+            _ if asked => Some("receiver"),
+            _ => None,
+        }
     }
 }

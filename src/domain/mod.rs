@@ -10,6 +10,8 @@ pub mod attempt;
 pub mod audience;
 pub mod auth;
 pub mod backoff;
+pub mod breaker;
+pub mod bucket;
 pub mod delivery;
 pub mod duration;
 pub mod envelope;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::attempt::Wish;
 use super::backoff::{Jitter, MAX_DELAY, RetrySchedule};
 use super::outcome::Outcome;
 
@@ -12,6 +13,8 @@ pub enum EndReason {
     Exhausted,
     /// The receiver answered 410: it wants no more.
     Gone,
+    /// The receiver asked for no further attempt of this delivery.
+    AbortedByReceiver,
     /// The target must not be dialled; trying again would not change that.
     BlockedAddress,
     /// The head of a line failed as often as its subscription bears, and makes room.
@@ -24,6 +27,7 @@ impl EndReason {
         match self {
             Self::Exhausted => "exhausted",
             Self::Gone => "gone",
+            Self::AbortedByReceiver => "aborted_by_receiver",
             Self::BlockedAddress => "blocked_address",
             Self::SkipAfterAttempts => "skip_after_attempts",
         }
@@ -43,6 +47,8 @@ pub enum NextStep {
     HandBack,
     /// Nothing was sent: parked until the subscription has a free slot here.
     Park,
+    /// Held until its subscription's pace lets it go.
+    Pace,
 }
 
 impl NextStep {
@@ -74,6 +80,8 @@ pub struct AttemptMade {
     pub status: Option<u16>,
     /// How long the receiver asked us to wait.
     pub retry_after: Option<Duration>,
+    /// What else it asked for.
+    pub wish: Option<Wish>,
     /// Attempts made so far that used up a step of the schedule, this one included.
     pub counted: u16,
 }
@@ -89,6 +97,9 @@ impl RetryPolicy {
         }
         if made.status == Some(GONE) {
             return NextStep::GiveUp(EndReason::Gone);
+        }
+        if made.wish == Some(Wish::AbortMessage) {
+            return NextStep::GiveUp(EndReason::AbortedByReceiver);
         }
         if made.outcome == Outcome::BlockedAddress {
             return NextStep::GiveUp(EndReason::BlockedAddress);
@@ -114,7 +125,7 @@ mod tests {
 
     fn step(outcome: Outcome, status: Option<u16>, retry_after: Option<u64>, counted: u16) -> NextStep {
         let retry_after = retry_after.map(Duration::from_secs);
-        policy().next_step(None, AttemptMade { outcome, status, retry_after, counted }, 0.5)
+        policy().next_step(None, AttemptMade { outcome, status, retry_after, wish: None, counted }, 0.5)
     }
 
     #[test]
@@ -145,9 +156,19 @@ mod tests {
     #[test]
     fn a_schedule_of_its_own_stands_for_the_workers() {
         let own: RetrySchedule = "1m".parse().unwrap();
-        let made = |counted| AttemptMade { outcome: Outcome::Timeout, status: None, retry_after: None, counted };
+        let made =
+            |counted| AttemptMade { outcome: Outcome::Timeout, status: None, retry_after: None, wish: None, counted };
         assert_eq!(policy().next_step(Some(&own), made(1), 0.5), NextStep::RetryIn(Duration::from_secs(60)));
         assert_eq!(policy().next_step(Some(&own), made(2), 0.5), NextStep::GiveUp(EndReason::Exhausted));
+    }
+
+    #[test]
+    fn a_receiver_can_end_a_delivery_that_it_does_not_take() {
+        let wish = Some(Wish::AbortMessage);
+        let made = |outcome| AttemptMade { outcome, status: None, retry_after: None, wish, counted: 1 };
+        let aborted = NextStep::GiveUp(EndReason::AbortedByReceiver);
+        assert_eq!(policy().next_step(None, made(Outcome::Http5xx), 0.5), aborted);
+        assert_eq!(policy().next_step(None, made(Outcome::Delivered), 0.5), NextStep::Done);
     }
 
     #[test]

@@ -13,6 +13,9 @@ use super::id::SubscriptionId;
 /// long way through the queue because of a moment's crowd.
 const WAITING_FACTOR: usize = 2;
 
+/// One slot in so many is kept from claims while paced deliveries wait for one.
+const SPARED_DIVISOR: usize = 8;
+
 /// The limits of a worker process.
 #[derive(Debug, Clone, Copy)]
 pub struct SlotLimits {
@@ -34,6 +37,7 @@ struct Taken {
     total: usize,
     by_subscription: HashMap<SubscriptionId, Place>,
     parked: HashSet<SubscriptionId>,
+    is_spared: bool,
 }
 
 #[derive(Debug)]
@@ -99,6 +103,18 @@ impl Slots {
     /// Free places of the process.
     pub fn free(&self) -> usize {
         self.limits.total.saturating_sub(lock(&self.taken).total)
+    }
+
+    /// Free places that a claim may fill.
+    pub fn free_to_claim(&self) -> usize {
+        let spared = if lock(&self.taken).is_spared { self.limits.total / SPARED_DIVISOR } else { 0 };
+        self.free().saturating_sub(spared)
+    }
+
+    /// Notes whether paced deliveries wait for a place, so that a crowd of others does not take
+    /// each one that gets free.
+    pub fn spare(&self, is_spared: bool) {
+        lock(&self.taken).is_spared = is_spared;
     }
 
     /// Places taken in the process.

@@ -34,7 +34,7 @@ pub struct Subscription {
     pub description: Option<String>,
     /// Whether deliveries are sent.
     pub is_active: bool,
-    /// Why it is not active, when postrider decided that: `gone`.
+    /// Why it is not active, when postrider decided that: `gone`, `receiver`, `failing`.
     pub disabled_reason: Option<String>,
     /// Whether ingest asks for a signature.
     pub verify_ingest: bool,

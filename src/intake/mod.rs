@@ -7,6 +7,7 @@
 //! is answered only after its own commit.
 
 mod bell;
+mod entry;
 mod writer;
 
 pub use bell::Bell;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use uuid::Uuid;
 
+use super::entry::Entry;
 use super::{Accepted, IntakeParts, Refusal, Submission};
 use crate::domain::audience::Recipient;
 use crate::domain::delivery::{DeliveryKey, Lease, Parcel};
@@ -19,7 +20,7 @@ use crate::domain::policy;
 use crate::domain::slots::Slot;
 use crate::domain::subscription::Subscription;
 use crate::domain::timing::Timing;
-use crate::store::{AcceptItem, AcceptVerdict, KeyOwner, NewDelivery, StoreError};
+use crate::store::{AcceptAnswer, AcceptItem, AcceptVerdict, NewDelivery, StoreError};
 
 /// Most events in one statement.
 const MAX_BATCH: usize = 256;
@@ -35,14 +36,6 @@ const REPEATS: usize = 3;
 pub(super) struct Pending {
     pub(super) submission: Submission,
     pub(super) answer: oneshot::Sender<Result<Accepted, Refusal>>,
-}
-
-/// A request that has its event and, for each of its deliveries for which the worker had one
-/// to spare, a slot.
-struct Entry {
-    pending: Pending,
-    item: AcceptItem,
-    slots: Vec<Option<Slot>>,
 }
 
 /// What an accepting statement leases: to whom, and from when on at the earliest.
@@ -122,7 +115,7 @@ impl Writer {
         let items: Vec<AcceptItem> = entries.iter().map(|entry| entry.item.clone()).collect();
         self.parts.metrics.accept_batch.observe(items.len() as f64);
         match self.accept(&items, token).await {
-            Ok(verdicts) => self.answer(entries, &verdicts, Grant { token, asked: started }).await,
+            Ok(answer) => self.answer(entries, &answer, Grant { token, asked: started }).await,
             Err(error) if error.is_unavailable() || matches!(error, StoreError::NoPartition) => {
                 if !self.away.swap(true, Ordering::Relaxed) {
                     tracing::warn!(%error, "events are refused until the database is available");
@@ -143,15 +136,11 @@ impl Writer {
 
     /// The statement, repeated after a deadlock, and after making a partition that a replica
     /// without upkeep found missing.
-    async fn accept(
-        &self,
-        items: &[AcceptItem],
-        token: LeaseToken,
-    ) -> Result<HashMap<EventId, AcceptVerdict>, StoreError> {
+    async fn accept(&self, items: &[AcceptItem], token: LeaseToken) -> Result<AcceptAnswer, StoreError> {
         let mut repeats = 0;
         loop {
             match self.parts.store.accept(items, token, self.parts.lease).await {
-                Ok(verdicts) => return Ok(verdicts.into_iter().collect()),
+                Ok(answer) => return Ok(answer),
                 Err(StoreError::Deadlock) if repeats < REPEATS => {}
                 Err(StoreError::NoPartition) if repeats < REPEATS => {
                     self.parts.store.ensure_partitions().await?;
@@ -162,17 +151,19 @@ impl Writer {
         }
     }
 
-    async fn answer(&self, entries: Vec<Entry>, verdicts: &HashMap<EventId, AcceptVerdict>, grant: Grant) {
+    async fn answer(&self, entries: Vec<Entry>, answer: &AcceptAnswer, grant: Grant) {
         if self.away.swap(false, Ordering::Relaxed) {
             tracing::info!("events are accepted again");
         }
+        let verdicts: HashMap<_, _> = answer.verdicts.iter().copied().collect();
         let mut taken = Vec::new();
         let mut lines = BTreeSet::new();
         let (mut accepted, mut left_due) = (0, false);
-        for entry in entries {
+        for mut entry in entries {
             match verdicts.get(&entry.item.event.id) {
                 Some(AcceptVerdict::Accepted) => {
                     accepted += 1;
+                    entry.give_back(&answer.withheld);
                     lines.extend(entry.item.lines());
                     left_due |= entry.slots.iter().any(Option::is_none) && entry.item.timing.deliver_at().is_none();
                     self.hand_over(entry, grant);
@@ -234,7 +225,7 @@ impl Writer {
             Err(error) => return refuse(entries, &error),
         };
         for entry in entries {
-            let answer = match owner_of(&entry.item, &owners) {
+            let answer = match entry.owner(&owners) {
                 Some((owner, true)) => Ok(Accepted { event: owner.event, deliveries: None }),
                 Some((_, false)) => Err(Refusal::KeyReused),
                 // Its event went out of retention in this very moment: the repetition is a first.
@@ -276,13 +267,6 @@ fn parcel(item: &AcceptItem, subscription: &Subscription, lasts: Duration, grant
         ordering_key: None,
         skip_after: None,
     }
-}
-
-/// The owner of an item's key, and whether it was accepted for the same request.
-fn owner_of<'a>(item: &AcceptItem, owners: &'a [KeyOwner]) -> Option<(&'a KeyOwner, bool)> {
-    let (key, print) = item.key.as_ref()?;
-    let owner = owners.iter().find(|owner| owner.tenant == item.event.tenant && owner.key == key.as_str())?;
-    Some((owner, owner.fingerprint == print.as_bytes()))
 }
 
 fn refuse(entries: Vec<Entry>, error: &StoreError) {

@@ -157,6 +157,7 @@ fn no_answer(outcome: Outcome) -> Answer {
         status: None,
         body: Bytes::new(),
         retry_after: None,
+        wish: None,
         remote: None,
         duration: Duration::ZERO,
         stale_connection: false,

@@ -1,8 +1,10 @@
 //! Accepting: many events, their deliveries and their idempotency keys in one commit.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
@@ -73,6 +75,16 @@ pub enum AcceptVerdict {
     Changed,
 }
 
+/// What became of a statement's items.
+#[derive(Debug, Clone, Default)]
+pub struct AcceptAnswer {
+    /// Of each event, in any order.
+    pub verdicts: Vec<(EventId, AcceptVerdict)>,
+    /// Deliveries that were to be born leased and are not: they are held for whoever owns the
+    /// pace of their subscription.
+    pub withheld: HashSet<(EventId, SubscriptionId)>,
+}
+
 /// What an idempotency key stands for.
 #[derive(Debug, Clone)]
 pub struct KeyOwner {
@@ -98,7 +110,7 @@ impl Store {
         items: &[AcceptItem],
         token: LeaseToken,
         lease: Duration,
-    ) -> Result<Vec<(EventId, AcceptVerdict)>, StoreError> {
+    ) -> Result<AcceptAnswer, StoreError> {
         let mut connection = self.queue().await?.within(ACCEPT_LIMIT);
         let ids: Vec<_> = items.iter().map(|item| item.event.id.uuid()).collect();
         let tenants: Vec<_> = items.iter().map(|item| item.event.tenant.uuid()).collect();
@@ -131,9 +143,12 @@ impl Store {
             (&rows.ordering_keys, Type::TEXT_ARRAY),
         ];
         let rows = connection.query(&sql::ACCEPT, &params).await?;
-        rows.iter()
-            .map(|row| Ok((EventId::from(row.try_get::<_, Uuid>("event_id")?), verdict(row.try_get("verdict")?)?)))
-            .collect()
+        let verdict =
+            |row: &Row| Ok((EventId::from(row.try_get::<_, Uuid>("event_id")?), verdict(row.try_get("verdict")?)?));
+        Ok(AcceptAnswer {
+            verdicts: rows.iter().map(verdict).collect::<Result<_, StoreError>>()?,
+            withheld: rows.first().map(withheld).transpose()?.unwrap_or_default(),
+        })
     }
 
     /// What these keys stand for, by now.
@@ -191,6 +206,12 @@ impl<'a> DeliveryColumns<'a> {
         }
         columns
     }
+}
+
+fn withheld(row: &Row) -> Result<HashSet<(EventId, SubscriptionId)>, StoreError> {
+    let events: Vec<Uuid> = row.try_get("withheld_events")?;
+    let subscriptions: Vec<Uuid> = row.try_get("withheld_subscriptions")?;
+    Ok(events.into_iter().map(EventId::from).zip(subscriptions.into_iter().map(SubscriptionId::from)).collect())
 }
 
 fn verdict(word: &str) -> Result<AcceptVerdict, StoreError> {

@@ -84,6 +84,8 @@ pub struct Claim {
     pub reached: Option<OffsetDateTime>,
     /// Attempts found cut off by a lapsed lease.
     pub cut_off: usize,
+    /// Deliveries held for whoever owns their subscription's pace.
+    pub paced: usize,
     /// Subscriptions of which rows were parked, because they are full here.
     pub parked: Vec<SubscriptionId>,
     /// Lines whose head was ended.
@@ -141,12 +143,13 @@ fn summary(row: &Row) -> Result<Claim, StoreError> {
         looked_at: Some(row.try_get("looked_at")?),
         reached: row.try_get("reached")?,
         cut_off: usize::try_from(row.try_get::<_, i64>("cut_off")?).unwrap_or(0),
+        paced: usize::try_from(row.try_get::<_, i64>("paced")?).unwrap_or(0),
         parked: parked.into_iter().map(SubscriptionId::from).collect(),
         lines: ended.into_iter().zip(keys).map(|(subscription, key)| lines::line(subscription, key)).collect(),
     })
 }
 
-fn claimed(row: &Row, tenant: Uuid, looked_at: OffsetDateTime) -> Result<Claimed, StoreError> {
+pub(super) fn claimed(row: &Row, tenant: Uuid, looked_at: OffsetDateTime) -> Result<Claimed, StoreError> {
     Ok(Claimed {
         key: DeliveryKey {
             tenant: tenant.into(),

@@ -18,8 +18,10 @@ pub struct Recorded {
     pub recorded: usize,
     /// Deliveries whose lease had gone to another: their report changed nothing.
     pub fenced: usize,
-    /// Subscriptions that a 410 disabled.
+    /// Subscriptions that their receiver disabled.
     pub disabled: Vec<SubscriptionId>,
+    /// Subscriptions with a success that were failing until now.
+    pub ailing: Vec<SubscriptionId>,
 }
 
 /// The deliveries of a batch, a column each.
@@ -35,6 +37,7 @@ struct Deliveries<'a> {
     free_attempts: Vec<i16>,
     reasons: Vec<Option<&'a str>>,
     versions: Vec<i64>,
+    unwanted: Vec<Option<&'a str>>,
 }
 
 /// The attempts of a batch, a column each.
@@ -71,17 +74,18 @@ impl Store {
             }
         }
         let mut connection = self.queue().await?;
-        let versions: Param<'_> = (&deliveries.versions, Type::INT8_ARRAY);
-        let params: Vec<Param<'_>> =
-            deliveries.params().into_iter().chain(attempts.params()).chain([versions]).collect();
+        let last: [Param<'_>; 2] = [(&deliveries.versions, Type::INT8_ARRAY), (&deliveries.unwanted, Type::TEXT_ARRAY)];
+        let params: Vec<Param<'_>> = deliveries.params().into_iter().chain(attempts.params()).chain(last).collect();
         let rows = connection.query(&sql::RECORD, &params).await?;
         let row = rows.first().ok_or_else(|| StoreError::Unreadable("a recording has no row".to_owned()))?;
         let recorded = usize::try_from(row.try_get::<_, i64>("recorded")?).unwrap_or(0);
         let disabled: Vec<Uuid> = row.try_get("disabled")?;
+        let ailing: Vec<Uuid> = row.try_get("ailing")?;
         Ok(Recorded {
             recorded,
             fenced: reports.len().saturating_sub(recorded),
             disabled: disabled.into_iter().map(SubscriptionId::from).collect(),
+            ailing: ailing.into_iter().map(SubscriptionId::from).collect(),
         })
     }
 }
@@ -96,6 +100,7 @@ impl<'a> Deliveries<'a> {
             NextStep::GiveUp(reason) => ("give_up", 0.0, Some(reason.as_str())),
             NextStep::HandBack => ("hand_back", 0.0, None),
             NextStep::Park => ("park", 0.0, None),
+            NextStep::Pace => ("pace", 0.0, None),
         };
         self.tenants.push(report.key.tenant.uuid());
         self.events.push(report.key.event.uuid());
@@ -107,6 +112,7 @@ impl<'a> Deliveries<'a> {
         self.free_attempts.push(i16::try_from(report.free_attempts).unwrap_or(i16::MAX));
         self.reasons.push(reason);
         self.versions.push(report.subscription_version);
+        self.unwanted.push(report.unwanted());
     }
 
     fn params(&self) -> [Param<'_>; 9] {

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::id::EventId;
 use crate::store::{Clock, Store, StoreError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{BREAKER_STATES, Metrics};
 
 /// Parked rows whose hold ended are released within this time.
 const TURN: Duration = Duration::from_secs(5);
@@ -51,6 +51,9 @@ pub struct Upkeep {
     pub metrics: Metrics,
     /// Age at which a pending delivery expires.
     pub lifetime: Duration,
+    /// How long no attempt has succeeded when a subscription is disabled; never where there is
+    /// none.
+    pub disable_after: Option<Duration>,
     /// How long what is over is kept.
     pub retention: Retention,
 }
@@ -99,12 +102,38 @@ impl Upkeep {
                 break;
             }
         }
+        self.disable_failing().await;
         if turn.is_multiple_of(PARTITION_TURNS) {
             report("partitions", self.store.ensure_partitions().await.map(i64::from));
             self.count_partitions().await;
         }
         if turn.is_multiple_of(BACKLOG_TURNS) {
             self.measure_backlog().await;
+            self.count_breakers().await;
+        }
+    }
+
+    async fn disable_failing(&self) {
+        let Some(after) = self.disable_after else { return };
+        match self.store.disable_failing(after).await {
+            Ok(disabled) => {
+                for subscription in disabled {
+                    tracing::warn!(%subscription, "disabled: its receiver has failed for too long");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "failing subscriptions were not looked for"),
+        }
+    }
+
+    async fn count_breakers(&self) {
+        match self.store.count_breakers().await {
+            Ok(counts) => {
+                for state in BREAKER_STATES {
+                    let count = counts.iter().find(|(known, _)| known == state).map_or(0, |(_, count)| *count);
+                    self.metrics.breakers.with_label_values(&[state]).set(count as f64);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "breakers could not be counted"),
         }
     }
 

@@ -64,7 +64,7 @@ impl Claimer {
 
     /// Leases due deliveries for the free slots.
     pub(super) async fn claim(&mut self) -> Result<Batch, StoreError> {
-        let most = self.parts.slots.free().min(self.batch_limit);
+        let most = self.parts.slots.free_to_claim().min(self.batch_limit);
         if most == 0 {
             return Ok(Batch { more: true, ..Batch::default() });
         }
@@ -135,7 +135,7 @@ impl Claimer {
         let mut batch = Batch { more, parked: claim.parked, lines: claim.lines, ..Batch::default() };
         for claimed in claim.claimed {
             let lasts = policy::lease(request.lease, claimed.request_timeout);
-            match self.parcel(claimed, Lease { token: request.token, ends: started + lasts }) {
+            match open_parcel(&self.parts, claimed, Lease { token: request.token, ends: started + lasts }) {
                 Ok(parcel) => batch.parcels.push(parcel),
                 Err(report) => batch.unreadable.push(*report),
             }
@@ -153,42 +153,43 @@ impl Claimer {
         let fitting = CLAIM_BYTES / average.max(1);
         self.batch_limit = self.batch_limit.saturating_mul(2).min(fitting).max(1);
     }
+}
 
-    fn parcel(&self, claimed: Claimed, lease: Lease) -> Result<Parcel, Box<Report>> {
-        let Claimed { key, attempts, free_attempts, event_type, payload, subscription_version, .. } = claimed;
-        let event_type = event_type.as_deref().and_then(|name| name.parse::<EventType>().ok());
-        match open_sealed(&self.parts.keyring, &claimed.secrets, claimed.headers.as_deref(), place(key)) {
-            Ok((secrets, headers)) => Ok(Parcel {
-                key,
-                lease,
-                attempt_number: attempts,
-                free_attempts,
-                event_type,
-                payload: Bytes::from(payload),
-                subscription_version,
-                destination: Arc::new(Destination {
-                    target: Target::stored(claimed.target_url),
-                    secrets,
-                    headers,
-                    retry_schedule: claimed.retry_schedule,
-                    request_timeout: claimed.request_timeout,
-                }),
-                ordering_key: claimed.ordering_key,
-                skip_after: claimed.skip_after,
+/// The parcel of a leased delivery, its secrets opened; else the report that puts it off.
+pub(super) fn open_parcel(parts: &WorkerParts, claimed: Claimed, lease: Lease) -> Result<Parcel, Box<Report>> {
+    let Claimed { key, attempts, free_attempts, event_type, payload, subscription_version, .. } = claimed;
+    let event_type = event_type.as_deref().and_then(|name| name.parse::<EventType>().ok());
+    match open_sealed(&parts.keyring, &claimed.secrets, claimed.headers.as_deref(), place(key)) {
+        Ok((secrets, headers)) => Ok(Parcel {
+            key,
+            lease,
+            attempt_number: attempts,
+            free_attempts,
+            event_type,
+            payload: Bytes::from(payload),
+            subscription_version,
+            destination: Arc::new(Destination {
+                target: Target::stored(claimed.target_url),
+                secrets,
+                headers,
+                retry_schedule: claimed.retry_schedule,
+                request_timeout: claimed.request_timeout,
             }),
-            Err(error) => {
-                tracing::error!(%error, subscription = %key.subscription, "a secret or the headers cannot be opened; its deliveries wait");
-                Err(Box::new(Report {
-                    key,
-                    token: lease.token,
-                    subscription_version,
-                    event_type,
-                    attempts: Vec::new(),
-                    free_attempts: 0,
-                    ordering_key: claimed.ordering_key,
-                    step: NextStep::RetryIn(UNREADABLE_DELAY),
-                }))
-            }
+            ordering_key: claimed.ordering_key,
+            skip_after: claimed.skip_after,
+        }),
+        Err(error) => {
+            tracing::error!(%error, subscription = %key.subscription, "a secret or the headers cannot be opened; its deliveries wait");
+            Err(Box::new(Report {
+                key,
+                token: lease.token,
+                subscription_version,
+                event_type,
+                attempts: Vec::new(),
+                free_attempts: 0,
+                ordering_key: claimed.ordering_key,
+                step: NextStep::RetryIn(UNREADABLE_DELAY),
+            }))
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::domain::next_step::{AttemptMade, NextStep};
 use crate::domain::slots::Slot;
 
 /// Time that a send needs besides its own limit: the body's allowance and a second to spare.
-const SEND_MARGIN: Duration = Duration::from_secs(3);
+pub(super) const SEND_MARGIN: Duration = Duration::from_secs(3);
 
 /// Brings parcels to receivers.
 pub(super) struct Courier {
@@ -83,6 +83,7 @@ impl Courier {
                 outcome: last.answer.outcome,
                 status: last.answer.status,
                 retry_after: last.answer.retry_after,
+                wish: last.answer.wish,
                 counted: last.number.saturating_sub(parcel.free_attempts).saturating_sub(free),
             };
             let skip_after = parcel.skip_after.filter(|_| parcel.ordering_key.is_some());
@@ -101,7 +102,7 @@ impl Courier {
     }
 
     /// A number from 0 up to 1.
-    fn roll(&self) -> f64 {
+    pub(super) fn roll(&self) -> f64 {
         let mut bytes = [0; 4];
         match self.dice.fill(&mut bytes) {
             Ok(()) => f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0),

@@ -11,6 +11,7 @@ mod floor;
 mod lines;
 mod listen;
 mod outage;
+mod pace;
 mod parking;
 mod record;
 mod wake;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::domain::breaker::BreakerRules;
 use crate::domain::delivery::{Parcel, Report};
 use crate::domain::handoff::HandoffReceiver;
 use crate::domain::id::{SubscriptionId, WorkerId};
@@ -37,6 +39,7 @@ use crate::telemetry::Metrics;
 use claim::Claimer;
 use deliver::Courier;
 use outage::Outage;
+use pace::{Pacer, Ticket};
 use record::Recorder;
 use wake::Appetite;
 
@@ -71,6 +74,8 @@ pub struct WorkerRules {
     pub retries: RetryPolicy,
     /// Age at which a pending delivery expires.
     pub lifetime: Duration,
+    /// When breakers open, and how they ask.
+    pub breaker: BreakerRules,
 }
 
 /// How a worker is told to stop.
@@ -140,6 +145,7 @@ impl Worker {
         }
         let recorded = if reports.is_empty() { Default::default() } else { self.parts.store.record(&reports).await? };
         lines::advance(&self.parts.store, &lines::ended(&reports)).await;
+        record::note_health(&self.parts, &reports, &recorded.ailing).await;
         Ok(Round { claimed, recorded: recorded.recorded, fenced: recorded.fenced })
     }
 
@@ -155,11 +161,14 @@ impl Worker {
         let office = Office { courier: Arc::clone(&self.courier), sending: sending.clone(), settled };
         let receiving = handoff.map(|lane| tokio::spawn(receive(lane, office.clone())));
         let claimer = Claimer::new(self.parts.clone(), outage);
-        tokio::select! {
-            () = self.claim_until_stopped(claimer, &office, &wake, &stopping.token) => {}
+        let news = Arc::new(Notify::new());
+        let pacer = Pacer::new(self.parts.clone(), office.clone(), self.id, Arc::clone(&news));
+        let claiming = self.claim_until_stopped(claimer, &office, &wake, &news, &stopping.token);
+        let owned = tokio::select! {
+            ((), owned) = async { tokio::join!(claiming, pacer.run(stopping.token.clone())) } => owned,
             // Without a recorder every delivery would be sent again: stop at once.
             _ = &mut recording => return tracing::error!("the recorder broke off"),
-        }
+        };
         listening.abort();
         let deadline = tokio::time::Instant::now() + stopping.grace;
         // The lane closes when intake is gone; what was given before is still sent.
@@ -171,6 +180,8 @@ impl Worker {
         sending.close();
         if tokio::time::timeout_at(deadline, sending.wait()).await.is_err() {
             tracing::warn!(unfinished = sending.len(), "grace is over: unfinished attempts are left to their leases");
+        } else if !owned.is_empty() && self.parts.store.drop_paces(self.id, &owned).await.is_err() {
+            tracing::debug!("paces were not given up and will end by themselves");
         }
         drop(office);
         if tokio::time::timeout_at(deadline + record::LAST_RECORDING, recording).await.is_err() {
@@ -178,7 +189,14 @@ impl Worker {
         }
     }
 
-    async fn claim_until_stopped(&self, mut claimer: Claimer, office: &Office, wake: &Wake, stop: &CancellationToken) {
+    async fn claim_until_stopped(
+        &self,
+        mut claimer: Claimer,
+        office: &Office,
+        wake: &Wake,
+        news: &Notify,
+        stop: &CancellationToken,
+    ) {
         let mut parking = parking::Parking::new(self.parts.clone(), self.id);
         while !stop.is_cancelled() {
             let more = match claimer.claim().await {
@@ -200,6 +218,8 @@ impl Worker {
                 () = stop.cancelled() => {}
                 () = wake.next(appetite, &self.parts.slots) => {}
             }
+            // What rang may have been for paced deliveries.
+            news.notify_one();
         }
         parking.leave().await;
     }
@@ -227,7 +247,7 @@ impl Office {
                 _ if stop.is_cancelled() => {
                     self.settled.send(Settled { report: unsent(&parcel, NextStep::HandBack), slot: None })
                 }
-                Some(slot) => self.send(parcel, slot),
+                Some(slot) => self.send(parcel, slot, None),
                 None => {
                     parked.push(parcel.key.subscription);
                     self.settled.send(Settled { report: unsent(&parcel, NextStep::Park), slot: None });
@@ -237,11 +257,16 @@ impl Office {
         parked
     }
 
-    fn send(&self, parcel: Parcel, mut slot: Slot) {
+    /// Sends a parcel; one that was drawn comes with its ticket.
+    fn send(&self, parcel: Parcel, mut slot: Slot, ticket: Option<Ticket>) {
         let office = self.clone();
         self.sending.spawn(async move {
             let report = office.courier.deliver(parcel, &mut slot).await;
             slot.answered();
+            let report = match ticket {
+                Some(mut ticket) => ticket.learn(report),
+                None => report,
+            };
             office.settled.send(Settled { report, slot: Some(slot) });
         });
     }
@@ -250,7 +275,7 @@ impl Office {
 /// Sends what intake hands over, until intake is gone.
 async fn receive(mut lane: HandoffReceiver, office: Office) {
     while let Some(handed_over) = lane.recv().await {
-        office.send(handed_over.parcel, handed_over.slot);
+        office.send(handed_over.parcel, handed_over.slot, None);
     }
 }
 

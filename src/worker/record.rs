@@ -1,5 +1,6 @@
 //! Record: outcomes in batches, kept until they are recorded or their lease is another's.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -7,9 +8,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::lines;
 use super::outage::Outage;
 use super::{Settled, Wake, WorkerParts};
+use crate::domain::breaker::Met;
 use crate::domain::delivery::Report;
+use crate::domain::id::SubscriptionId;
 use crate::domain::next_step::NextStep;
-use crate::store::StoreError;
+use crate::store::{HealthNote, StoreError};
 
 /// Most time after the grace for recording what was sent in it.
 pub(super) const LAST_RECORDING: Duration = Duration::from_secs(5);
@@ -83,12 +86,13 @@ impl Recorder {
             match self.parts.store.record(&reports).await {
                 Ok(recorded) => {
                     self.parts.metrics.fenced.inc_by(recorded.fenced as u64);
-                    for subscription in recorded.disabled {
-                        tracing::warn!(%subscription, "disabled: its receiver answered 410");
+                    for subscription in &recorded.disabled {
+                        tracing::warn!(%subscription, "disabled: its receiver wants no more");
                     }
                     if lines::advance(&self.parts.store, &lines::ended(&reports)).await {
                         self.wake.ring();
                     }
+                    note_health(&self.parts, &reports, &recorded.ailing).await;
                     return self.set_alarms(&reports);
                 }
                 Err(StoreError::Deadlock) => {}
@@ -131,8 +135,47 @@ impl Recorder {
             match report.step {
                 NextStep::RetryIn(delay) => self.wake.alarm(delay),
                 NextStep::HandBack => self.wake.ring(),
-                NextStep::Done | NextStep::GiveUp(_) | NextStep::Park => {}
+                NextStep::Done | NextStep::GiveUp(_) | NextStep::Park | NextStep::Pace => {}
             }
         }
     }
+}
+
+/// Counts failures, and the successes that end them. A lost count is made good by the next
+/// attempt.
+pub(super) async fn note_health(parts: &WorkerParts, reports: &[Report], ailing: &[SubscriptionId]) {
+    let notes = health_notes(reports, ailing);
+    if notes.is_empty() {
+        return;
+    }
+    match parts.store.note_health(&notes, parts.rules.breaker).await {
+        Ok(turned) => {
+            for (subscription, breaker) in turned {
+                tracing::warn!(%subscription, breaker, "the breaker of a subscription turned");
+            }
+        }
+        Err(error) => tracing::debug!(%error, "the health of subscriptions was not noted"),
+    }
+}
+
+/// What the attempts say of their subscriptions, in the order in which they were answered.
+/// Successes count only for those that were failing.
+fn health_notes(reports: &[Report], ailing: &[SubscriptionId]) -> Vec<HealthNote> {
+    let mut notes = BTreeMap::new();
+    for report in reports {
+        let subscription = report.key.subscription;
+        let Some(last) = report.attempts.last() else { continue };
+        let met = Met::of(&last.answer);
+        if met == Met::Success && !ailing.contains(&subscription) && !notes.contains_key(&subscription) {
+            continue;
+        }
+        let nothing = HealthNote { subscription, succeeded: false, failed: 0, wait: None };
+        let note = notes.entry(subscription).or_insert(nothing);
+        match met {
+            Met::Success => (note.succeeded, note.failed) = (true, 0),
+            Met::Failure => note.failed += 1,
+            Met::Wait(wait) => (note.failed, note.wait) = (note.failed + 1, note.wait.max(Some(wait))),
+        }
+    }
+    notes.into_values().collect()
 }

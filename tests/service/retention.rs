@@ -68,7 +68,7 @@ async fn note(rig: &Rig, what: &str, event: Uuid, subscription: &Subscription) {
 
 fn upkeep(rig: &Rig, retention: Retention) -> Upkeep {
     let (store, clock, metrics) = (rig.parts.store.clone(), rig.parts.clock.clone(), rig.parts.metrics.clone());
-    Upkeep { store, clock, metrics, lifetime: 30 * DAY, retention }
+    Upkeep { store, clock, metrics, lifetime: 30 * DAY, disable_after: None, retention }
 }
 
 async fn retain(rig: &Rig) -> Retained {

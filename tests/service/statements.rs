@@ -14,17 +14,42 @@ const PINNED: &str = "set plan_cache_mode = force_generic_plan; set enable_seqsc
                       set enable_mergejoin = off; set jit = off";
 
 /// Tables that grow with the traffic.
-const LARGE: [&str; 6] = ["deliveries", "subscriptions", "events", "attempts", "undelivered", "idempotency_keys"];
+const LARGE: [&str; 8] = [
+    "deliveries",
+    "subscriptions",
+    "subscription_health",
+    "paces",
+    "events",
+    "attempts",
+    "undelivered",
+    "idempotency_keys",
+];
 
 /// The statements of the hot path, with arguments for a handful of rows, and an index that
 /// each has to use.
-const HOT: [(&str, &str, &str); 8] = [
+const HOT: [(&str, &str, &str); 11] = [
     (
         "deliveries/claim",
         "10, 10, gen_random_uuid(), 25, now() - interval '1 minute', true, 6, '00000000-0000-7000-8000-000000000000', '{}', '{}', 32",
         "deliveries_due",
     ),
     ("deliveries/release", "array[gen_random_uuid()], array[10], 'in_flight'", "deliveries_held"),
+    (
+        "deliveries/draw",
+        "'00000000-0000-7000-8002-000000000000', gen_random_uuid(), 25, '00000000-0000-7000-8000-000000000000', \
+         array['00000000-0000-7000-8001-000000000001'::uuid], array[10], array[''], array[0]",
+        "deliveries_held",
+    ),
+    (
+        "paces/take",
+        "'00000000-0000-7000-8002-000000000000', 25, 10, array['00000000-0000-7000-8001-000000000001'::uuid]",
+        "deliveries_held",
+    ),
+    (
+        "health/note",
+        "array['00000000-0000-7000-8001-000000000001'::uuid], array[false], array[1], array[null::float8], 10, 30, 30",
+        "subscription_health_pkey",
+    ),
     ("upkeep/release_ownerless", "1", "deliveries_held"),
     ("upkeep/expire_parked", "'00000000-0000-7000-8000-000000000000', 1", "deliveries_expiring"),
     (
@@ -38,7 +63,7 @@ const HOT: [(&str, &str, &str); 8] = [
         "array[gen_random_uuid()], array[gen_random_uuid()], array[gen_random_uuid()], array[gen_random_uuid()], array['done'], \
          array[0], array[0], array[0], array[null], array[gen_random_uuid()], array[gen_random_uuid()], array[gen_random_uuid()], \
          array[gen_random_uuid()], array[null], array[1], array['delivered'], array[200], array[null], array[null::bytea], \
-         array[null], array[1], array[now()], array[gen_random_uuid()], array[1]",
+         array[null], array[1], array[now()], array[gen_random_uuid()], array[1], array[null]",
         "deliveries_pkey",
     ),
     (
@@ -129,12 +154,23 @@ async fn fill(client: &Client) {
         insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at, held_for)
         select '00000000-0000-7000-8000-000000000000', uuid_v7(), ('00000000-0000-7000-8001-' || lpad((n % 1000 + 1)::text, 12, '0'))::uuid,
             case when n % 10 = 0 then 'infinity' else now() + make_interval(secs => n - 5000) end,
-            case when n % 10 = 0 then 'in_flight' end
+            case when n % 20 = 0 then 'paced' when n % 10 = 0 then 'in_flight' end
         from generate_series(1, 200000) as n;
         insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at, held_for, ordering_key, position)
         select '00000000-0000-7000-8000-000000000000', uuid_v7(), '00000000-0000-7000-8001-000000000001',
             'infinity', 'ordered', case when n % 2 = 0 then 'long' else 'key-' || n % 2000 end, n
         from generate_series(1, 50000) as n;
+        update subscriptions
+        set rate_limit = 5
+        where id in (select d.subscription_id from deliveries as d where d.held_for = 'paced');
+        insert into paces (tenant_id, subscription_id, owner, until)
+        select s.tenant_id, s.id, '00000000-0000-7000-8002-000000000000', now() + interval '1 hour'
+        from subscriptions as s
+        where s.is_paced
+            and s.id < '00000000-0000-7000-8001-000000000500';
+        insert into subscription_health (tenant_id, subscription_id, failures, failing_since)
+        select s.tenant_id, s.id, 1, now()
+        from subscriptions as s;
         insert into events (tenant_id, id, payload)
         select d.tenant_id, d.event_id, '{}'
         from deliveries as d

@@ -7,8 +7,8 @@
 --   busy subscriptions, one element each: $9 ids, $10 rows that there is room for;
 --   $11 most rows of any other subscription)
 -- Takes due deliveries, oldest first, whatever other claimers hold: leases up to $1 of them
--- to the token, parks those whose subscription has no room here or is disabled, ends those whose
--- subscription is deleted, whose time is over, or whose last attempt was cut off. A row
+-- to the token, parks those whose subscription has no room here, is disabled or is paced, ends
+-- those whose subscription is deleted, whose time is over, or whose last attempt was cut off. A row
 -- found with a lapsed lease has its cut-off attempt logged as 'unknown'.
 -- Returns one row for each leased delivery with all that sending needs, and the summary of
 -- the claim on every row; one row without a delivery when there is none. The lines whose
@@ -53,6 +53,7 @@ judged as materialized (
             when coalesce(due.expires_at <= now(), due.event_id < $8::uuid) then 'expired'
             when due.lease is not null and due.attempts - due.free_attempts >= coalesce(s.max_attempts, $7::smallint) then 'exhausted'
             when not s.is_active then 'disabled'
+            when s.is_paced then 'paced'
             else 'ready'
         end as verdict,
         coalesce(busy.room, $11::integer) as room,
@@ -65,7 +66,7 @@ judged as materialized (
         limit 1
     ) as busy on true
     left join lateral (
-        select x.id, x.is_active, x.deleted_at, x.max_attempts, x.least_lease_seconds
+        select x.id, x.is_active, x.is_paced, x.deleted_at, x.max_attempts, x.least_lease_seconds
         from subscriptions as x
         where x.tenant_id = due.tenant_id
             and x.id = due.subscription_id
@@ -142,6 +143,15 @@ stopped as (
     where d.ctid = any(array(select c.place from chosen as c where c.verdict = 'disabled'))
     returning d.event_id, d.subscription_id
 ),
+paced as (
+    update deliveries as d
+    set
+        next_attempt_at = 'infinity',
+        lease = null,
+        held_for = 'paced'
+    where d.ctid = any(array(select c.place from chosen as c where c.verdict = 'paced'))
+    returning d.event_id, d.subscription_id
+),
 ended as (
     delete from deliveries as d
     where d.ctid = any(array(
@@ -184,6 +194,9 @@ touched as materialized (
     select s.event_id, s.subscription_id
     from stopped as s
     union all
+    select p.event_id, p.subscription_id
+    from paced as p
+    union all
     select e.event_id, e.subscription_id
     from ended as e
 ),
@@ -223,6 +236,7 @@ summary as materialized (
             (select max(due.next_attempt_at) from due)
         ) as reached,
         (select count(*) from cut_off) as cut_off,
+        (select count(*) from paced) as paced,
         array(select distinct p.subscription_id from parked as p) as parked,
         -- Lines whose head has ended.
         array(select e.subscription_id from ended as e where e.ordering_key is not null order by e.event_id, e.subscription_id)
@@ -235,6 +249,7 @@ select
     now() as looked_at,
     summary.reached,
     summary.cut_off,
+    summary.paced,
     summary.parked,
     summary.line_subscriptions,
     summary.line_keys,

@@ -1,25 +1,28 @@
 -- deliveries/record(
 --   deliveries, one element each: $1 tenants, $2 event ids, $3 subscriptions, $4 lease
---     tokens, $5 steps ('done', 'retry', 'give_up', 'hand_back', 'park'), $6 delays in
---     seconds, $7 changes of attempts, $8 changes of free attempts, $9 reasons or null,
---     $24 versions of the subscriptions they were sent to;
+--     tokens, $5 steps ('done', 'retry', 'give_up', 'hand_back', 'park', 'pace'), $6 delays
+--     in seconds, $7 changes of attempts, $8 changes of free attempts, $9 reasons or null,
+--     $24 versions of the subscriptions they were sent to, $25 why the receiver wants no
+--     more ('gone', 'receiver') or null;
 --   attempts, one element each: $10 tenants, $11 event ids, $12 subscriptions,
 --     $13 ids, $14 event types or null, $15 numbers, $16 outcomes, $17 status codes or null,
 --     $18 messages or null, $19 bodies or null, $20 remote addresses or null,
 --     $21 durations in ms, $22 times, $23 lease tokens)
 -- Records a batch of outcomes in one commit. A row whose lease is no longer the token's
 -- changes nothing: its worker came late. Rows are locked in key order. Returns how many
--- deliveries were recorded, and the subscriptions that a 410 disabled: those that still are
--- what the request was sent to.
+-- deliveries were recorded, the subscriptions that their receiver disabled (those that still
+-- are what the request was sent to), and those with a success that were failing until now.
 -- "lateral" fixes the order of the joins: a plan made while the queue was empty would
 -- otherwise walk all of it later.
 with input as materialized (
     select i.tenant_id, i.event_id, i.subscription_id, i.lease, i.step, i.delay, i.attempts, i.free_attempts, i.reason,
-        i.version
+        i.version, i.unwanted
     from unnest(
         $1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::double precision[], $7::smallint[], $8::smallint[],
-        $9::text[], $24::bigint[]
-    ) as i (tenant_id, event_id, subscription_id, lease, step, delay, attempts, free_attempts, reason, version)
+        $9::text[], $24::bigint[], $25::text[]
+    ) as i (
+        tenant_id, event_id, subscription_id, lease, step, delay, attempts, free_attempts, reason, version, unwanted
+    )
     order by i.tenant_id, i.event_id, i.subscription_id
 ),
 matched as materialized (
@@ -35,6 +38,7 @@ matched as materialized (
         i.free_attempts,
         i.reason,
         i.version,
+        i.unwanted,
         d.attempts + i.attempts as attempts_made
     from input as i
     cross join lateral (
@@ -86,16 +90,17 @@ moved as (
     set
         next_attempt_at = case m.step
             when 'park' then 'infinity'
+            when 'pace' then 'infinity'
             -- What is over before its next attempt is looked at when it is over.
             else greatest(now(), least(now() + make_interval(secs => m.delay), d.expires_at))
         end,
         lease = null,
-        held_for = case when m.step = 'park' then 'in_flight' end,
+        held_for = case m.step when 'park' then 'in_flight' when 'pace' then 'paced' end,
         attempts = d.attempts + m.attempts,
         free_attempts = d.free_attempts + m.free_attempts
     from matched as m
     where d.ctid = m.place
-        and m.step in ('retry', 'hand_back', 'park')
+        and m.step in ('retry', 'hand_back', 'park', 'pace')
 ),
 buried as (
     insert into undelivered (tenant_id, event_id, subscription_id, status, reason, attempts)
@@ -115,19 +120,30 @@ buried as (
         attempts = excluded.attempts,
         ended_at = now()
 ),
+unwanted as materialized (
+    select m.subscription_id, m.version, min(m.unwanted) as reason
+    from matched as m
+    where m.unwanted is not null
+    group by m.subscription_id, m.version
+),
 disabled as (
     update subscriptions as s
     set
         is_active = false,
-        disabled_reason = 'gone',
+        disabled_reason = (select u.reason from unwanted as u where u.subscription_id = s.id and u.version = s.version),
         version = later_version(s.version),
         updated_at = now()
-    where s.id = any(array(select m.subscription_id from matched as m where m.reason = 'gone'))
-        and ((s.id, s.version) in (select m.subscription_id, m.version from matched as m where m.reason = 'gone')) is true
+    where s.id = any(array(select u.subscription_id from unwanted as u))
+        and ((s.id, s.version) in (select u.subscription_id, u.version from unwanted as u)) is true
         and s.is_active
         and s.deleted_at is null
     returning s.id
 )
 select
     (select count(*) from matched) as recorded,
-    array(select disabled.id from disabled) as disabled;
+    array(select disabled.id from disabled) as disabled,
+    array(
+        select h.subscription_id
+        from subscription_health as h
+        where h.subscription_id = any(array(select m.subscription_id from matched as m where m.step = 'done'))
+    ) as ailing;

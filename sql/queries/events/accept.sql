@@ -13,6 +13,8 @@
 -- is active where it has to be, when the list it was matched with is the tenant's current
 -- one, and when its key is new. Answers one row for each event: 'accepted', 'key_taken' or
 -- 'changed'; nothing is written for the latter two.
+-- Deliveries of a paced subscription are held for whoever owns its pace; those of them that
+-- were to be born leased are named on every row, by their events and their subscriptions.
 -- Deliveries with an ordering key join their line: held, in the order of the batch, until
 -- deliveries/advance releases the head. A lock on the line's bucket, kept until the commit,
 -- makes places of a line visible in their order: whoever draws a smaller one has committed
@@ -33,7 +35,9 @@ wanted as materialized (
         d.event_id,
         d.tenant_id,
         d.subscription_id,
-        d.leased,
+        d.leased and not s.is_paced as leased,
+        d.leased and s.is_paced as withheld,
+        s.is_paced,
         d.deliver_at,
         d.expires_at,
         d.ordering_key,
@@ -49,7 +53,7 @@ wanted as materialized (
     )
     -- No row of it: null, and the event is refused.
     left join lateral (
-        select x.is_active, x.least_lease_seconds
+        select x.is_active, x.is_paced, x.least_lease_seconds
         from subscriptions as x
         where x.tenant_id = d.tenant_id
             and x.id = d.subscription_id
@@ -105,12 +109,16 @@ owed as (
         case
             when w.leased then now() + make_interval(secs => greatest($13::double precision, w.least_lease_seconds))
             when w.deliver_at > now() then w.deliver_at
-            when not w.is_active then 'infinity'
+            when not w.is_active or w.is_paced then 'infinity'
             else now()
         end,
         case when w.leased then $12::uuid end,
         case when w.leased then 1 else 0 end,
-        case when not w.leased and not w.is_active and (w.deliver_at > now()) is not true then 'disabled' end,
+        case
+            when w.leased or w.deliver_at > now() then null
+            when not w.is_active then 'disabled'
+            when w.is_paced then 'paced'
+        end,
         w.expires_at
     from wanted as w
     where w.ordering_key is null
@@ -156,5 +164,7 @@ select
         when (i.event_id in (select a.id from accepted as a)) is true then 'accepted'
         when (i.event_id in (select c.event_id from changed as c)) is true then 'changed'
         else 'key_taken'
-    end as verdict
+    end as verdict,
+    array(select w.event_id from wanted as w where w.withheld order by w.number) as withheld_events,
+    array(select w.subscription_id from wanted as w where w.withheld order by w.number) as withheld_subscriptions
 from item as i;

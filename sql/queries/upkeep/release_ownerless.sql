@@ -1,8 +1,9 @@
 -- upkeep/release_ownerless($1 most rows of each subscription and reason)
 -- Makes parked rows due whose reason no longer stands: an in-flight hold that nobody
--- renews, a subscription that is active again, or one that is not ordered any more, whose
--- rows leave their lines. One process at a time does it; the others return nothing. Returns how
--- many rows were released.
+-- renews, a subscription that is active again, one that is no longer paced, active or there
+-- (the claim says what becomes of those), or one that is not ordered any more, whose rows leave
+-- their lines. One process at a time does it; the others return nothing. Returns how many rows
+-- were released.
 with turn as materialized (
     select pg_try_advisory_xact_lock(hashtext('postrider.release_ownerless')) as mine
 ),
@@ -22,6 +23,14 @@ ownerless as materialized (
                 from subscriptions as s
                 where s.id = p.subscription_id
                     and s.is_ordered
+                    and s.deleted_at is null
+            )
+            when 'paced' then not exists (
+                select 1
+                from subscriptions as s
+                where s.id = p.subscription_id
+                    and s.is_paced
+                    and s.is_active
                     and s.deleted_at is null
             )
             else not exists (

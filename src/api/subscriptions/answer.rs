@@ -6,10 +6,11 @@ use poem_openapi::Object;
 use serde::Serialize;
 
 use super::headers::{AuthAnswer, masked};
+use super::health::HealthAnswer;
 use super::policy::PolicyFields;
 use crate::api::text::{IdText, Moment};
 use crate::domain::secret::{MASK, Secret};
-use crate::store::StoredSubscription;
+use crate::store::{Health, StoredSubscription};
 
 /// A subscription.
 #[derive(Debug, Object, Serialize)]
@@ -29,7 +30,8 @@ pub(super) struct SubscriptionAnswer {
     description: Option<String>,
     /// Whether deliveries are sent.
     is_active: bool,
-    /// Why postrider disabled it: `gone` after a 410.
+    /// Why postrider disabled it: `gone` after a 410, `receiver` where the receiver asked for
+    /// it, `failing` after days without a success.
     disabled_reason: Option<String>,
     /// Whether `/ingest` asks for a signature.
     verify_ingest: bool,
@@ -44,6 +46,8 @@ pub(super) struct SubscriptionAnswer {
     #[oai(flatten)]
     #[serde(flatten)]
     policy: PolicyFields,
+    /// How its receiver does.
+    health: HealthAnswer,
     /// When it was made.
     created_at: Moment,
     /// When it was last written.
@@ -73,8 +77,9 @@ pub(super) struct SubscriptionDeleted {
 }
 
 impl SubscriptionAnswer {
-    /// The row, with the secret that this very request set.
-    pub(super) fn of(row: StoredSubscription, secret: Option<&Secret>) -> Self {
+    /// The row, with the secret that this very request set, and how its receiver does where it
+    /// does not do well.
+    pub(super) fn of(row: StoredSubscription, secret: Option<&Secret>, health: Option<&Health>) -> Self {
         Self {
             id: IdText(row.id.uuid()),
             target_url: row.target_url,
@@ -90,6 +95,7 @@ impl SubscriptionAnswer {
             auth: row.headers.auth_type.map(|kind| AuthAnswer { kind }),
             metadata: row.metadata.entries().clone(),
             policy: PolicyFields::of(&row.policy),
+            health: HealthAnswer::of(health),
             created_at: Moment(row.created_at),
             updated_at: Moment(row.updated_at),
         }

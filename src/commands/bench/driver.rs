@@ -222,6 +222,7 @@ fn delivered(clock: &Clock) -> Attempt {
         status: Some(200),
         body: bytes::Bytes::new(),
         retry_after: None,
+        wish: None,
         remote: Some(std::net::Ipv4Addr::LOCALHOST.into()),
         duration: Duration::from_millis(1),
         stale_connection: false,

@@ -170,7 +170,7 @@ impl Actor {
             verdicts => verdicts.unwrap(),
         };
         let (mut keys, mut leased, mut ordered) = (Vec::new(), BTreeMap::new(), Vec::new());
-        for item in items.iter().filter(|item| verdicts.contains(&(item.event.id, AcceptVerdict::Accepted))) {
+        for item in items.iter().filter(|item| verdicts.verdicts.contains(&(item.event.id, AcceptVerdict::Accepted))) {
             for delivery in &item.deliveries {
                 let key =
                     DeliveryKey { tenant: self.tenant, event: item.event.id, subscription: delivery.subscription };
@@ -277,7 +277,7 @@ fn report_of(parcel: &Parcel, step: NextStep) -> Report {
     let outcome = match step {
         NextStep::Done => Some(Outcome::Delivered),
         NextStep::RetryIn(_) | NextStep::GiveUp(_) => Some(Outcome::Http5xx),
-        NextStep::HandBack | NextStep::Park => None,
+        NextStep::HandBack | NextStep::Park | NextStep::Pace => None,
     };
     let began = Instant::now();
     let attempt = |outcome| Attempt {
@@ -292,6 +292,7 @@ fn report_of(parcel: &Parcel, step: NextStep) -> Report {
             remote: None,
             duration: began.elapsed(),
             stale_connection: false,
+            wish: None,
         },
     };
     Report {
@@ -397,6 +398,7 @@ fn reported(state: &State, step: NextStep, logged: i64) -> State {
         NextStep::RetryIn(_) => state.moved(Whereabouts::Queued { is_due: false }, made, logged),
         NextStep::HandBack => state.moved(Whereabouts::Queued { is_due: true }, made, logged),
         NextStep::Park => state.moved(Whereabouts::Held("in_flight"), made, logged),
+        NextStep::Pace => state.moved(Whereabouts::Held("paced"), made, logged),
     }
 }
 

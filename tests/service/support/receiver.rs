@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -21,6 +22,7 @@ use super::wait::until;
 pub(crate) struct Arrived {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    pub(crate) at: Instant,
 }
 
 impl Arrived {
@@ -49,6 +51,20 @@ pub(crate) struct Receiver {
 struct State {
     script: VecDeque<Reply>,
     arrived: Vec<Arrived>,
+    usual: Option<Reply>,
+    refused: Option<Bytes>,
+    takes: Duration,
+    at_once: usize,
+    most_at_once: usize,
+}
+
+/// A request that is there; whoever sent it may be gone before it is answered.
+struct Unanswered(Arc<Mutex<State>>);
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().at_once -= 1;
+    }
 }
 
 impl Receiver {
@@ -74,6 +90,26 @@ impl Receiver {
     /// Answers the next requests like this, and later ones with 200 again.
     pub(crate) fn script(&self, replies: impl IntoIterator<Item = Reply>) {
         self.state.lock().unwrap().script.extend(replies);
+    }
+
+    /// Answers like this from now on, where the script says nothing.
+    pub(crate) fn usually(&self, reply: Reply) {
+        self.state.lock().unwrap().usual = Some(reply);
+    }
+
+    /// Answers 422 to requests with this body.
+    pub(crate) fn never_takes(&self, body: &'static [u8]) {
+        self.state.lock().unwrap().refused = Some(Bytes::from_static(body));
+    }
+
+    /// Takes this long to answer.
+    pub(crate) fn takes(&self, time: Duration) {
+        self.state.lock().unwrap().takes = time;
+    }
+
+    /// Most requests that were there unanswered at one time.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.state.lock().unwrap().most_at_once
     }
 
     /// Takes requests and answers none until [`Receiver::let_go`].
@@ -120,11 +156,20 @@ impl Receiver {
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map(|whole| whole.to_bytes()).unwrap_or_default();
-        let reply = {
+        let _unanswered = Unanswered(Arc::clone(&self.state));
+        let (reply, takes) = {
             let mut state = self.state.lock().unwrap();
-            state.arrived.push(Arrived { headers: parts.headers, body });
-            state.script.pop_front().unwrap_or(Reply::Status(200))
+            let refused = state.refused.as_ref() == Some(&body);
+            state.arrived.push(Arrived { headers: parts.headers, body, at: Instant::now() });
+            state.at_once += 1;
+            state.most_at_once = state.most_at_once.max(state.at_once);
+            let reply = state.script.pop_front().or_else(|| state.usual.clone());
+            let reply = if refused { Reply::Status(422) } else { reply.unwrap_or(Reply::Status(200)) };
+            (reply, state.takes)
         };
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
         let _ = self.open.subscribe().wait_for(|open| *open).await;
         let response = Response::builder();
         let response = match reply {

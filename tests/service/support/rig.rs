@@ -8,6 +8,7 @@ use bytes::Bytes;
 use postrider::domain::address::AddressPolicy;
 use postrider::domain::audience::Audience;
 use postrider::domain::backoff::Jitter;
+use postrider::domain::breaker::BreakerRules;
 use postrider::domain::event_type::EventTypeFilter;
 use postrider::domain::handoff::{Handoff, HandoffReceiver};
 use postrider::domain::id::{EventId, SubscriptionId, TenantId};
@@ -24,9 +25,11 @@ use postrider::intake::{Accepted, Bell, Intake, IntakeParts, Refusal, Submission
 use postrider::sender::{Sender, SenderConfig};
 use postrider::store::{Clock, Store};
 use postrider::telemetry::Metrics;
-use postrider::worker::{Worker, WorkerParts, WorkerRules};
+use postrider::worker::{Stopping, Worker, WorkerParts, WorkerRules};
 use time::OffsetDateTime;
+use tokio::task::JoinHandle;
 use tokio_postgres::Client;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 use super::database::Database;
@@ -75,6 +78,12 @@ impl Rig {
                 request_timeout: Duration::from_secs(5),
                 retries: RetryPolicy { schedule: "10s,20s".parse().unwrap(), jitter: Jitter::new(0.0).unwrap() },
                 lifetime: Duration::from_secs(96 * 3_600),
+                breaker: BreakerRules {
+                    failures: 10,
+                    after: Duration::from_secs(30),
+                    probe: Duration::from_secs(30),
+                    probe_max: Duration::from_secs(600),
+                },
             },
         };
         let client = database.client().await;
@@ -84,6 +93,14 @@ impl Rig {
     /// A worker over the rig's parts.
     pub(crate) fn worker(&self) -> Worker {
         Worker::new(self.parts.clone())
+    }
+
+    /// A worker that works until the value goes or the story stops it.
+    pub(crate) fn working(&self) -> Working {
+        let token = CancellationToken::new();
+        let stopping = Stopping { token: token.clone(), grace: Duration::from_secs(5) };
+        let running = tokio::spawn(self.worker().run(None, self.bell.here(), stopping));
+        Working { stop: token.drop_guard(), running }
     }
 
     /// An intake, with the handoff's other half where it has one.
@@ -154,6 +171,20 @@ impl Rig {
     /// Store of the rig.
     pub(crate) fn store(&self) -> &Store {
         &self.parts.store
+    }
+}
+
+/// A worker at work.
+pub(crate) struct Working {
+    stop: DropGuard,
+    running: JoinHandle<()>,
+}
+
+impl Working {
+    /// Stops it in order.
+    pub(crate) async fn stop(self) {
+        drop(self.stop);
+        self.running.await.unwrap();
     }
 }
 

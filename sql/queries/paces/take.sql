@@ -1,0 +1,64 @@
+-- paces/take($1 owner, $2 how long, in seconds, where the subscription asks for no
+--   longer lease, $3 most subscriptions, $4 all those owned)
+-- Makes the owner the only one that sends for subscriptions with held deliveries and nobody to
+-- draw them, and prolongs what it owns. Returns all that it owns from now on. An owner whose
+-- time is over has lost what another took meanwhile; until then nobody takes it. Of each the
+-- seconds it lasts.
+-- Rows are locked in key order.
+with renewed as (
+    update paces as p
+    set until = now() + make_interval(secs => greatest(
+        $2::double precision,
+        (select s.least_lease_seconds from subscriptions as s where s.id = p.subscription_id)
+    ))
+    where p.subscription_id = any(array(
+        select x.subscription_id
+        from paces as x
+        where x.owner = $1::uuid
+            and x.subscription_id = any($4::uuid[])
+        order by x.subscription_id
+        for update
+    ))
+    returning p.subscription_id, p.until
+),
+wanting as materialized (
+    select
+        p.subscription_id,
+        s.tenant_id,
+        now() + make_interval(secs => greatest($2::double precision, s.least_lease_seconds)) as until
+    from parked_subscriptions as p
+    cross join lateral (
+        select x.tenant_id, x.least_lease_seconds
+        from subscriptions as x
+        where x.id = p.subscription_id
+            and x.is_active
+            and x.deleted_at is null
+        limit 1
+    ) as s
+    where p.held_for = 'paced'
+        and not exists (
+            select 1
+            from paces as o
+            where o.subscription_id = p.subscription_id
+                and o.until >= now()
+        )
+        and p.subscription_id <> all($4::uuid[])
+    order by p.subscription_id
+    limit $3::bigint
+),
+taken as (
+    insert into paces (subscription_id, tenant_id, owner, until)
+    select w.subscription_id, w.tenant_id, $1::uuid, w.until
+    from wanting as w
+    on conflict (subscription_id) do update
+    set
+        owner = excluded.owner,
+        until = excluded.until
+    where paces.until < now()
+    returning paces.subscription_id, paces.until
+)
+select renewed.subscription_id, extract(epoch from renewed.until - now())::double precision as lasts
+from renewed
+union all
+select taken.subscription_id, extract(epoch from taken.until - now())::double precision
+from taken;

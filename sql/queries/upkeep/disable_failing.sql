@@ -1,0 +1,18 @@
+-- upkeep/disable_failing($1 how long no attempt has succeeded, in seconds)
+-- Disables subscriptions that have failed for so long and whose last failure is at most a
+-- day ago: one that nothing is sent to proves nothing. Returns which.
+update subscriptions as s
+set
+    is_active = false,
+    disabled_reason = 'failing',
+    version = later_version(s.version),
+    updated_at = now()
+where s.id = any(array(
+    select h.subscription_id
+    from subscription_health as h
+    where h.failing_since <= now() - make_interval(secs => $1::double precision)
+        and h.last_failure_at > now() - interval '1 day'
+))
+    and s.is_active
+    and s.deleted_at is null
+returning s.id;

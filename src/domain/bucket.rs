@@ -1,0 +1,84 @@
+//! A token bucket: so many requests a second, evenly spaced.
+
+use std::time::Instant;
+
+/// How much of a second the bucket holds: what a worker that wakes up late catches up.
+const HELD_SECONDS: f64 = 0.05;
+
+/// How much of a second is worth a draw.
+const DRAWN_SECONDS: f64 = 0.02;
+
+/// Tokens for the requests of one subscription.
+#[derive(Debug, Clone, Copy)]
+pub struct Bucket {
+    rate: f64,
+    tokens: f64,
+    filled: Instant,
+}
+
+impl Bucket {
+    /// An empty bucket that fills by this many tokens a second.
+    pub fn new(rate: u32, now: Instant) -> Self {
+        Self { rate: f64::from(rate), tokens: 0.0, filled: now }
+    }
+
+    /// Its rate, in tokens a second.
+    pub fn rate(&self) -> u32 {
+        self.rate as u32
+    }
+
+    /// Whole tokens in it.
+    pub fn tokens(&mut self, now: Instant) -> usize {
+        let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
+        self.filled = self.filled.max(now);
+        self.tokens = (self.tokens + elapsed * self.rate).min((self.rate * HELD_SECONDS).max(1.0));
+        self.tokens as usize
+    }
+
+    /// Takes this many, which must be there.
+    pub fn take(&mut self, count: usize) {
+        self.tokens -= count as f64;
+    }
+
+    /// When it has a token, or as many as are worth a draw, if nothing is taken.
+    pub fn next(&self) -> Instant {
+        let missing = ((self.rate * DRAWN_SECONDS).max(1.0) - self.tokens).max(0.0);
+        self.filled + std::time::Duration::from_secs_f64(missing / self.rate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_new_bucket_is_empty_and_fills_evenly() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(20, start);
+        assert_eq!(bucket.tokens(start), 0);
+        assert_eq!(bucket.next(), start + Duration::from_millis(50));
+        assert_eq!(bucket.tokens(start + Duration::from_millis(51)), 1);
+        assert_eq!(bucket.tokens(start + Duration::from_secs(60)), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn no_second_has_more_than_the_rate_and_what_the_bucket_holds(
+            rate in 1_u32..2_000,
+            pauses in proptest::collection::vec(0_u64..200, 1..200),
+        ) {
+            let start = Instant::now();
+            let (mut bucket, mut now, mut taken) = (Bucket::new(rate, start), start, 0);
+            for pause in pauses {
+                now += Duration::from_millis(pause);
+                let tokens = bucket.tokens(now);
+                bucket.take(tokens);
+                taken += tokens;
+            }
+            let most = (now - start).as_secs_f64() * f64::from(rate);
+            prop_assert!(taken as f64 <= most + 0.001);
+        }
+    }
+}
