@@ -29,6 +29,7 @@ queries! {
     DROP_HOLDS = "holds/drop",
     RELEASE_OWNERLESS = "upkeep/release_ownerless",
     EXPIRE_PARKED = "upkeep/expire_parked",
+    ANNOUNCE = "upkeep/announce",
     RETAIN = "upkeep/retain",
     DEAD_ROWS = "upkeep/dead_rows",
     CREATE_SUBSCRIPTION = "subscriptions/create",

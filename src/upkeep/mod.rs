@@ -8,8 +8,10 @@
 //! them when they fall due. A failure is logged and
 //! tried again at the next turn; nothing here is needed for correctness within a turn.
 
+mod announce;
 mod retention;
 
+pub use announce::Announcements;
 pub use retention::Retention;
 
 use std::time::Duration;
@@ -51,6 +53,8 @@ pub struct Upkeep {
     pub lifetime: Duration,
     /// How long what is over is kept.
     pub retention: Retention,
+    /// When tenants are told how their subscriptions fare.
+    pub announcements: Announcements,
 }
 
 impl Upkeep {
@@ -97,6 +101,7 @@ impl Upkeep {
                 break;
             }
         }
+        self.announce().await;
         if turn.is_multiple_of(PARTITION_TURNS) {
             report("partitions", self.store.ensure_partitions().await.map(i64::from));
             self.count_partitions().await;
