@@ -1,3 +1,103 @@
+CREATE FUNCTION public.announce(warn_after double precision[], pause double precision) RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+declare
+    news record;
+    written integer := 0;
+begin
+    if not pg_try_advisory_xact_lock(hashtext('postrider.announce')) then
+        return 0;
+    end if;
+    for news in
+        select h.subscription_id, h.tenant_id, h.failing_since, h.failures, passed.warnings
+        from subscription_health as h
+        inner join subscriptions as s
+            on s.tenant_id = h.tenant_id
+            and s.id = h.subscription_id
+        cross join lateral (
+            select count(*)::integer as warnings
+            from unnest(warn_after) as w (seconds)
+            where h.failing_since <= now() - make_interval(secs => w.seconds)
+        ) as passed
+        where h.failing_since <= now() - make_interval(secs => (select min(w.seconds) from unnest(warn_after) as w (seconds)))
+            and passed.warnings > h.warnings
+            and s.is_active
+            and s.deleted_at is null
+        limit 1000
+    loop
+        written := written + raise_event(
+            news.tenant_id,
+            news.subscription_id,
+            'subscription.failing',
+            jsonb_build_object('failing_since', news.failing_since, 'failures', news.failures, 'warning', news.warnings)
+        )::integer;
+        update subscription_health
+        set warnings = news.warnings
+        where subscription_id = news.subscription_id;
+        update subscriptions
+        set told = 'failing'
+        where id = news.subscription_id;
+    end loop;
+    for news in
+        select s.id, s.tenant_id, s.disabled_reason
+        from subscriptions as s
+        where s.disabled_reason is not null
+            and s.told is distinct from 'disabled'
+            and s.deleted_at is null
+        limit 1000
+    loop
+        written := written + raise_event(
+            news.tenant_id, news.id, 'subscription.disabled', jsonb_build_object('reason', news.disabled_reason)
+        )::integer;
+        update subscriptions
+        set told = 'disabled'
+        where id = news.id;
+    end loop;
+    for news in
+        select s.id, s.tenant_id, s.told
+        from subscriptions as s
+        where s.told is not null
+            and s.is_active
+            and s.deleted_at is null
+            and not exists (
+                select 1
+                from subscription_health as h
+                where h.subscription_id = s.id
+            )
+        limit 1000
+    loop
+        written := written + raise_event(
+            news.tenant_id, news.id, 'subscription.recovered', jsonb_build_object('was', news.told)
+        )::integer;
+        update subscriptions
+        set told = null
+        where id = news.id;
+    end loop;
+    for news in
+        select u.subscription_id, u.tenant_id, u.failed, u.last_event_id, u.last_reason
+        from untold_failures as u
+        where u.failed > 0
+            and (u.told_at is null or u.told_at <= now() - make_interval(secs => pause))
+        limit 1000
+        for update skip locked
+    loop
+        written := written + raise_event(
+            news.tenant_id,
+            news.subscription_id,
+            'delivery.failed',
+            jsonb_build_object(
+                'failed', news.failed, 'last_webhook_id', news.last_event_id, 'last_reason', news.last_reason
+            )
+        )::integer;
+        update untold_failures
+        set
+            failed = 0,
+            told_at = now()
+        where subscription_id = news.subscription_id;
+    end loop;
+    return written;
+end
+$$;
 CREATE PROCEDURE public.apply_retention(IN payload_retention interval, IN log_retention interval, INOUT dropped text[] DEFAULT '{}'::text[], INOUT replaced text[] DEFAULT '{}'::text[], INOUT postponed text[] DEFAULT '{}'::text[], INOUT failed text[] DEFAULT '{}'::text[], INOUT forgotten bigint DEFAULT 0)
     LANGUAGE plpgsql
     AS $$
@@ -196,6 +296,27 @@ $$;
 CREATE FUNCTION public.later_version(version bigint) RETURNS bigint
     LANGUAGE sql
     RETURN GREATEST((version + 1), ((EXTRACT(epoch FROM clock_timestamp()) * (1000000)::numeric))::bigint);
+CREATE FUNCTION public.note_failure() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    insert into untold_failures as u (subscription_id, tenant_id, failed, last_event_id, last_reason)
+    select new.subscription_id, new.tenant_id, 1, new.event_id, new.reason
+    where not exists (
+        select 1
+        from events as e
+        where e.tenant_id = new.tenant_id
+            and e.id = new.event_id
+            and e.about is not null
+    )
+    on conflict (subscription_id) do update
+    set
+        failed = u.failed + 1,
+        last_event_id = excluded.last_event_id,
+        last_reason = excluded.last_reason;
+    return null;
+end
+$$;
 CREATE TABLE public.attempts (
     tenant_id uuid NOT NULL,
     subscription_id uuid NOT NULL,
@@ -236,7 +357,8 @@ CREATE TABLE public.events (
     event_type text,
     payload bytea NOT NULL,
     accepted_at timestamp with time zone DEFAULT now() NOT NULL,
-    fan_out boolean
+    fan_out boolean,
+    about uuid
 )
 PARTITION BY RANGE (id);
 CREATE FUNCTION public.owed_events(from_id uuid, below_id uuid) RETURNS SETOF public.events
@@ -278,6 +400,59 @@ CREATE FUNCTION public.owed_events(from_id uuid, below_id uuid) RETURNS SETOF pu
             and x.id < owed_events.below_id
         limit 1
     ) as e
+$$;
+CREATE FUNCTION public.raise_event(tenant uuid, subject uuid, kind text, details jsonb) RETURNS boolean
+    LANGUAGE plpgsql
+    AS $$
+declare
+    raised uuid := uuid_v7();
+    named text[] := array[kind, split_part(kind, '.', 1) || '.*'];
+    who text;
+begin
+    if not exists (
+        select 1
+        from subscriptions as s
+        where s.tenant_id = tenant
+            and s.id <> subject
+            and s.event_types && named
+            and s.deleted_at is null
+    ) then
+        return false;
+    end if;
+    select s.external_id into who
+    from subscriptions as s
+    where s.tenant_id = tenant
+        and s.id = subject;
+    insert into events (tenant_id, id, event_type, payload, fan_out, about)
+    values (
+        tenant,
+        raised,
+        kind,
+        convert_to(
+            jsonb_build_object(
+                'type', kind,
+                'timestamp', to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+                'data', jsonb_build_object('subscription_id', subject, 'external_id', who) || details
+            )::text,
+            'UTF8'
+        ),
+        true,
+        subject
+    );
+    insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at, held_for)
+    select
+        tenant,
+        raised,
+        s.id,
+        case when s.is_active and not s.is_paced then now() else 'infinity' end,
+        case when not s.is_active then 'disabled' when s.is_paced then 'paced' end
+    from subscriptions as s
+    where s.tenant_id = tenant
+        and s.id <> subject
+        and s.event_types && named
+        and s.deleted_at is null;
+    return true;
+end
 $$;
 CREATE FUNCTION public.raise_subscriptions_version() RETURNS trigger
     LANGUAGE plpgsql
@@ -476,6 +651,7 @@ CREATE TABLE public.subscriptions (
     skip_after_attempts integer,
     breaker text,
     is_paced boolean GENERATED ALWAYS AS (((rate_limit IS NOT NULL) OR (max_in_flight IS NOT NULL) OR (breaker IS NOT NULL))) STORED NOT NULL,
+    told text,
     CONSTRAINT subscriptions_active_has_no_reason CHECK (((disabled_reason IS NULL) OR (NOT is_active))),
     CONSTRAINT subscriptions_attempts_counted CHECK ((((max_attempts IS NOT NULL) = (retry_schedule IS NOT NULL)) AND (max_attempts > 0))),
     CONSTRAINT subscriptions_auth_known CHECK ((auth_type = ANY (ARRAY['basic'::text, 'bearer'::text]))),
@@ -487,6 +663,7 @@ CREATE TABLE public.subscriptions (
     CONSTRAINT subscriptions_rate_limit_positive CHECK ((rate_limit > 0)),
     CONSTRAINT subscriptions_request_timeout_range CHECK (((request_timeout_ms >= 1000) AND (request_timeout_ms <= 60000))),
     CONSTRAINT subscriptions_skip_after_positive CHECK ((skip_after_attempts > 0)),
+    CONSTRAINT subscriptions_told_known CHECK ((told = ANY (ARRAY['failing'::text, 'disabled'::text]))),
     CONSTRAINT subscriptions_version_positive CHECK ((version > 0))
 );
 CREATE TABLE public.undelivered (
@@ -651,6 +828,7 @@ CREATE TABLE public.subscription_health (
     probe_at timestamp with time zone,
     probes integer DEFAULT 0 NOT NULL,
     width integer,
+    warnings integer DEFAULT 0 NOT NULL,
     CONSTRAINT subscription_health_failures_counted CHECK ((failures >= 0)),
     CONSTRAINT subscription_health_recovers_by_width CHECK ((((state = 'recovering'::text) IS NOT TRUE) OR (width > 0))),
     CONSTRAINT subscription_health_state_known CHECK ((state = ANY (ARRAY['open'::text, 'throttled'::text, 'recovering'::text]))),
@@ -663,6 +841,14 @@ CREATE TABLE public.tenants (
     subscriptions_version bigint DEFAULT 1 NOT NULL,
     CONSTRAINT tenants_name_length CHECK (((char_length(name) >= 1) AND (char_length(name) <= 100))),
     CONSTRAINT tenants_subscriptions_version_positive CHECK ((subscriptions_version > 0))
+);
+CREATE TABLE public.untold_failures (
+    subscription_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    failed bigint NOT NULL,
+    last_event_id uuid NOT NULL,
+    last_reason text NOT NULL,
+    told_at timestamp with time zone
 );
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
@@ -690,6 +876,8 @@ ALTER TABLE ONLY public.tenants
     ADD CONSTRAINT tenants_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.undelivered
     ADD CONSTRAINT undelivered_pkey PRIMARY KEY (tenant_id, event_id, subscription_id);
+ALTER TABLE ONLY public.untold_failures
+    ADD CONSTRAINT untold_failures_pkey PRIMARY KEY (subscription_id);
 CREATE INDEX api_keys_tenant ON public.api_keys USING btree (tenant_id, id);
 CREATE INDEX attempts_event ON ONLY public.attempts USING btree (event_id, subscription_id);
 CREATE INDEX deliveries_due ON public.deliveries USING btree (next_attempt_at) WHERE (next_attempt_at < 'infinity'::timestamp with time zone);
@@ -701,11 +889,14 @@ CREATE INDEX paces_owner ON public.paces USING btree (owner);
 CREATE INDEX subscription_health_failing ON public.subscription_health USING btree (failing_since) WHERE (failing_since IS NOT NULL);
 CREATE INDEX subscriptions_deleted ON public.subscriptions USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
 CREATE UNIQUE INDEX subscriptions_external_id ON public.subscriptions USING btree (tenant_id, external_id) WHERE ((external_id IS NOT NULL) AND (deleted_at IS NULL));
+CREATE INDEX subscriptions_to_tell ON public.subscriptions USING btree (id) WHERE ((told IS NOT NULL) OR (disabled_reason IS NOT NULL));
 CREATE INDEX undelivered_event ON public.undelivered USING btree (event_id);
+CREATE INDEX untold_failures_waiting ON public.untold_failures USING btree (told_at) WHERE (failed > 0);
 CREATE TRIGGER subscription_health_shown AFTER INSERT OR DELETE OR UPDATE OF state ON public.subscription_health FOR EACH ROW EXECUTE FUNCTION public.show_breaker();
 CREATE TRIGGER subscriptions_begin_anew AFTER UPDATE OF is_active, target_url, deleted_at ON public.subscriptions FOR EACH ROW WHEN (((new.is_active AND (NOT old.is_active)) OR (new.target_url <> old.target_url) OR ((new.deleted_at IS NOT NULL) AND (old.deleted_at IS NULL)))) EXECUTE FUNCTION public.forget_health();
 CREATE TRIGGER subscriptions_changed AFTER UPDATE ON public.subscriptions REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.raise_subscriptions_version();
 CREATE TRIGGER subscriptions_written AFTER INSERT ON public.subscriptions REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.raise_subscriptions_version();
+CREATE TRIGGER undelivered_noted AFTER INSERT ON public.undelivered FOR EACH ROW WHEN ((new.status = 'failed'::text)) EXECUTE FUNCTION public.note_failure();
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_tenant_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 ALTER TABLE ONLY public.subscriptions

@@ -3,10 +3,12 @@
 //! [`Settings`] is what a user writes (flags, environment, `.env`); [`Config`] is what the
 //! program runs on: checked, with defaults filled in.
 
+mod announcements;
 mod breaker;
 mod dotenv;
 mod unknown;
 
+pub use announcements::{AnnouncementConfig, AnnouncementSettings};
 pub use breaker::{BreakerConfig, BreakerSettings};
 pub use dotenv::{InvalidDotenv, load_dotenv};
 pub use unknown::{UnknownSetting, unknown_settings};
@@ -124,6 +126,9 @@ pub struct Settings {
     /// When failing receivers are left alone.
     #[command(flatten)]
     pub breaker: BreakerSettings,
+    /// When tenants are told how their subscriptions fare.
+    #[command(flatten)]
+    pub announcements: AnnouncementSettings,
     /// Age at which a pending delivery expires [default: 96h]
     #[arg(long, env = "POSTRIDER_DELIVERY_LIFETIME", value_name = "POSTRIDER_DELIVERY_LIFETIME", value_parser = parse_duration, global = true)]
     pub delivery_lifetime: Option<Duration>,
@@ -283,6 +288,8 @@ pub struct Config {
     pub slots: SlotLimits,
     /// When failing receivers are left alone.
     pub breaker: BreakerConfig,
+    /// When tenants are told how their subscriptions fare.
+    pub announcements: AnnouncementConfig,
     /// Age at which a pending delivery expires.
     pub delivery_lifetime: Duration,
     /// How long events are kept.
@@ -363,6 +370,7 @@ impl Settings {
             lease,
             slots: self.slots()?,
             breaker: self.breaker.resolve()?,
+            announcements: self.announcements.resolve()?,
             delivery_lifetime,
             payload_retention: retention("POSTRIDER_PAYLOAD_RETENTION", self.payload_retention)?,
             log_retention: retention("POSTRIDER_LOG_RETENTION", self.log_retention)?,

@@ -22,7 +22,7 @@ use crate::sender::{Sender, SenderConfig, own_addresses};
 use crate::store::{Clock, SchemaPolicy, Store, StoreConfig};
 use crate::subscriptions::{Redis, Subscriptions};
 use crate::telemetry::Metrics;
-use crate::upkeep::{Retention, Upkeep, follow_clock};
+use crate::upkeep::{Announcements, Retention, Upkeep, follow_clock};
 use crate::worker::{Stopping, Worker, WorkerParts, WorkerRules};
 
 /// Longest time the API takes to finish its requests when stopping.
@@ -189,6 +189,10 @@ impl Base {
             metrics: self.metrics.clone(),
             lifetime: config.delivery_lifetime,
             disable_after: config.breaker.disable_after,
+            announcements: Announcements {
+                warn_after: config.announcements.warn_after.clone(),
+                pause: config.announcements.pause,
+            },
             retention: Retention { payloads: config.payload_retention, log: config.log_retention },
         };
         let stopping = Stopping { token: self.stop.clone(), grace: config.shutdown_grace };

@@ -1,5 +1,6 @@
 //! Durations as people write them in settings: `250ms`, `10s`, `5m`, `72h`, `5d`.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Why a text is not a duration.
@@ -25,6 +26,19 @@ pub fn parse_duration(text: &str) -> Result<Duration, NotADuration> {
         _ => return Err(NotADuration),
     };
     number.checked_mul(millis_per_unit).map(Duration::from_millis).ok_or(NotADuration)
+}
+
+/// Several durations, separated by commas; none where the text is empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Durations(pub Vec<Duration>);
+
+impl FromStr for Durations {
+    type Err = NotADuration;
+
+    fn from_str(text: &str) -> Result<Self, NotADuration> {
+        let entries = text.split(',').filter(|entry| !entry.trim().is_empty());
+        entries.map(parse_duration).collect::<Result<_, _>>().map(Self)
+    }
 }
 
 #[cfg(test)]

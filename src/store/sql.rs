@@ -43,6 +43,7 @@ queries! {
     ADVANCE_LINES = "upkeep/advance_lines",
     EXPIRE_PARKED = "upkeep/expire_parked",
     DISABLE_FAILING = "upkeep/disable_failing",
+    ANNOUNCE = "upkeep/announce",
     RETAIN = "upkeep/retain",
     DEAD_ROWS = "upkeep/dead_rows",
     CREATE_SUBSCRIPTION = "subscriptions/create",

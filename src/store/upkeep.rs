@@ -1,5 +1,7 @@
 //! What keeps the queue healthy: releasing what nobody holds, ending what is over, vacuum.
 
+use std::time::Duration;
+
 use tokio_postgres::types::Type;
 
 use super::connection::Param;
@@ -46,6 +48,18 @@ impl Store {
         let params: [Param<'_>; 2] = [(&expired_before, Type::UUID), (&most, Type::INT8)];
         let rows = self.yard().await?.query(&sql::EXPIRE_PARKED, &params).await?;
         Ok(rows.first().map(|row| row.try_get("ended")).transpose()?.unwrap_or(0))
+    }
+
+    /// Writes the events that tell tenants how their subscriptions fare. Returns how many.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn announce(&self, warn_after: &[Duration], pause: Duration) -> Result<i64, StoreError> {
+        let warn_after: Vec<f64> = warn_after.iter().map(Duration::as_secs_f64).collect();
+        let pause = pause.as_secs_f64();
+        let params: [Param<'_>; 2] = [(&warn_after, Type::FLOAT8_ARRAY), (&pause, Type::FLOAT8)];
+        let rows = self.yard().await?.query(&sql::ANNOUNCE, &params).await?;
+        Ok(rows.first().map(|row| row.try_get("announced")).transpose()?.unwrap_or(0))
     }
 
     /// Vacuums the queue when at least this many finished rows wait for it. Returns

@@ -8,9 +8,11 @@
 //! them when they fall due. A failure is logged and
 //! tried again at the next turn; nothing here is needed for correctness within a turn.
 
+mod announce;
 mod lines;
 mod retention;
 
+pub use announce::Announcements;
 pub use lines::Lines;
 pub use retention::Retention;
 
@@ -56,6 +58,8 @@ pub struct Upkeep {
     pub disable_after: Option<Duration>,
     /// How long what is over is kept.
     pub retention: Retention,
+    /// When tenants are told how their subscriptions fare.
+    pub announcements: Announcements,
 }
 
 impl Upkeep {
@@ -103,6 +107,7 @@ impl Upkeep {
             }
         }
         self.disable_failing().await;
+        self.announce().await;
         if turn.is_multiple_of(PARTITION_TURNS) {
             report("partitions", self.store.ensure_partitions().await.map(i64::from));
             self.count_partitions().await;

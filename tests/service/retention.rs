@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use postrider::domain::subscription::Subscription;
 use postrider::store::Retained;
-use postrider::upkeep::{Retention, Upkeep};
+use postrider::upkeep::{Announcements, Retention, Upkeep};
 use postrider::worker::Stopping;
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
@@ -67,8 +67,9 @@ async fn note(rig: &Rig, what: &str, event: Uuid, subscription: &Subscription) {
 }
 
 fn upkeep(rig: &Rig, retention: Retention) -> Upkeep {
+    let announcements = Announcements { warn_after: Vec::new(), pause: Duration::from_secs(600) };
     let (store, clock, metrics) = (rig.parts.store.clone(), rig.parts.clock.clone(), rig.parts.metrics.clone());
-    Upkeep { store, clock, metrics, lifetime: 30 * DAY, disable_after: None, retention }
+    Upkeep { store, clock, metrics, lifetime: 30 * DAY, disable_after: None, announcements, retention }
 }
 
 async fn retain(rig: &Rig) -> Retained {

@@ -1,0 +1,27 @@
+//! Telling tenants how their subscriptions fare, by events of our own. What is news is decided
+//! in the database (`announce`), in the transaction that writes it down as told.
+
+use std::time::Duration;
+
+use super::{Upkeep, report};
+
+/// When tenants are told.
+#[derive(Debug, Clone)]
+pub struct Announcements {
+    /// Times without a success after which a warning is given, one for each.
+    pub warn_after: Vec<Duration>,
+    /// Least time between two reports of a subscription's failed deliveries.
+    pub pause: Duration,
+}
+
+impl Upkeep {
+    /// Announces what is new; workers are woken for it.
+    pub(super) async fn announce(&self) {
+        let announced = self.store.announce(&self.announcements.warn_after, self.announcements.pause).await;
+        let any = announced.as_ref().is_ok_and(|count| *count > 0);
+        report("announce", announced);
+        if any && let Err(error) = self.store.notify_due().await {
+            tracing::debug!(%error, "workers were not woken and will find the announcements by polling");
+        }
+    }
+}

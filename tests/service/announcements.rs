@@ -1,0 +1,159 @@
+//! Announcements: tenants are told how their subscriptions fare, once for each change, through
+//! the queue itself. Stories move rows, never clocks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use postrider::domain::subscription::Subscription;
+use serde_json::Value;
+
+use crate::support::receiver::Reply;
+use crate::support::rig::Rig;
+
+const WARN_AFTER: [Duration; 2] = [Duration::from_secs(3_600), Duration::from_secs(86_400)];
+const PAUSE: Duration = Duration::from_secs(600);
+
+/// A rig, a subscription that is talked about, and one that asks for announcements.
+async fn watched() -> (Rig, Arc<Subscription>, Arc<Subscription>) {
+    let rig = Rig::new().await;
+    let subject = rig.subscription().await;
+    let watcher = rig.subscription().await;
+    rig.sql(&format!(
+        "update subscriptions set event_types = '{{subscription.*,delivery.failed}}' where id = '{}'",
+        watcher.id
+    ))
+    .await;
+    (rig, subject, watcher)
+}
+
+async fn announce(rig: &Rig) -> i64 {
+    rig.store().announce(&WARN_AFTER, PAUSE).await.unwrap()
+}
+
+/// What was announced, oldest first: type and data of each.
+async fn announced(rig: &Rig) -> Vec<(String, Value)> {
+    let all = "select event_type, payload from events where about is not null order by id";
+    let rows = rig.client.query(all, &[]).await.unwrap();
+    let told = rows.iter().map(|row| {
+        let payload: Value = serde_json::from_slice(row.get(1)).unwrap();
+        assert_eq!(payload["type"], row.get::<_, &str>(0));
+        (row.get(0), payload["data"].clone())
+    });
+    told.collect()
+}
+
+async fn types(rig: &Rig) -> Vec<String> {
+    announced(rig).await.into_iter().map(|(kind, _)| kind).collect()
+}
+
+async fn has_failed_for(rig: &Rig, subscription: &Subscription, hours: i32) {
+    let failing = "
+        insert into subscription_health (subscription_id, tenant_id, failures, failing_since, last_failure_at)
+        values ($1, $2, 12, now() - make_interval(hours => $3), now())
+        on conflict (subscription_id) do update set failing_since = excluded.failing_since";
+    rig.client.execute(failing, &[&subscription.id.uuid(), &subscription.tenant.uuid(), &hours]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_that_fails_is_announced_once_for_each_of_the_times_and_again_when_it_is_well() {
+    let (rig, subject, _watcher) = watched().await;
+    has_failed_for(&rig, &subject, 0).await;
+    assert_eq!(announce(&rig).await, 0);
+    has_failed_for(&rig, &subject, 2).await;
+    assert_eq!((announce(&rig).await, announce(&rig).await), (1, 0));
+    has_failed_for(&rig, &subject, 30).await;
+    assert_eq!((announce(&rig).await, announce(&rig).await), (1, 0));
+    rig.sql("delete from subscription_health").await;
+    assert_eq!((announce(&rig).await, announce(&rig).await), (1, 0));
+
+    let told = announced(&rig).await;
+    let kinds: Vec<_> = told.iter().map(|(kind, _)| kind.as_str()).collect();
+    assert_eq!(kinds, ["subscription.failing", "subscription.failing", "subscription.recovered"]);
+    assert!(told.iter().all(|(_, data)| data["subscription_id"] == subject.id.to_string()));
+    assert_eq!(
+        (&told[0].1["warning"], &told[1].1["warning"], &told[0].1["failures"]),
+        (&1.into(), &2.into(), &12.into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_410_is_announced_to_others_and_delivered_like_any_event() {
+    let (rig, subject, watcher) = watched().await;
+    rig.receiver.script([Reply::Status(410)]);
+    rig.accept(&subject, b"{}").await;
+    rig.worker().run_once().await.unwrap();
+    // The delivery that the 410 ended has failed, and its subscription is disabled.
+    assert_eq!(announce(&rig).await, 2);
+    assert_eq!(types(&rig).await, ["subscription.disabled", "delivery.failed"]);
+    assert_eq!(announced(&rig).await[0].1["reason"], "gone");
+    assert_eq!(rig.worker().run_once().await.unwrap().recorded, 2);
+    let arrived = rig.receiver.requests();
+    let told: Vec<_> = arrived.iter().skip(1).map(|request| request.header("x-event-type").to_owned()).collect();
+    assert_eq!(told.len(), 2);
+    assert!(told.contains(&"subscription.disabled".to_owned()) && told.contains(&"delivery.failed".to_owned()));
+    let to = "select distinct subscription_id from attempts where event_type <> 'x'";
+    let rows = rig.client.query(to, &[]).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.get::<_, uuid::Uuid>(0)).collect::<Vec<_>>(), [watcher.id.uuid()]);
+
+    rig.sql(&format!("update subscriptions set is_active = true, disabled_reason = null where id = '{}'", subject.id))
+        .await;
+    assert_eq!((announce(&rig).await, announce(&rig).await), (1, 0));
+    assert_eq!(types(&rig).await[2], "subscription.recovered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_deliveries_are_reported_together_and_not_more_often_than_asked() {
+    let (rig, subject, _watcher) = watched().await;
+    let fail = async |count: i32| {
+        let failed = "insert into undelivered (tenant_id, event_id, subscription_id, status, reason, attempts)
+            select $1, uuid_v7(), $2, 'failed', 'exhausted', 6 from generate_series(1, $3)";
+        rig.client.execute(failed, &[&subject.tenant.uuid(), &subject.id.uuid(), &count]).await.unwrap();
+    };
+    fail(3).await;
+    assert_eq!(announce(&rig).await, 1);
+    fail(4).await;
+    assert_eq!(announce(&rig).await, 0);
+    rig.sql("update untold_failures set told_at = now() - interval '11 minutes'").await;
+    assert_eq!((announce(&rig).await, announce(&rig).await), (1, 0));
+    let told = announced(&rig).await;
+    assert_eq!((&told[0].1["failed"], &told[1].1["failed"]), (&3.into(), &4.into()));
+    assert_eq!(told[1].1["last_reason"], "exhausted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_announcement_that_cannot_be_delivered_is_not_announced() {
+    let (rig, subject, watcher) = watched().await;
+    // Both ask for announcements: without the rule they would report each other for ever.
+    rig.sql(&format!("update subscriptions set event_types = '{{delivery.failed}}' where id = '{}'", subject.id)).await;
+    rig.sql(&format!(
+        "insert into undelivered (tenant_id, event_id, subscription_id, status, reason, attempts)
+         values ('{}', uuid_v7(), '{}', 'failed', 'exhausted', 6)",
+        subject.tenant, subject.id
+    ))
+    .await;
+    assert_eq!(announce(&rig).await, 1);
+    rig.receiver.script([Reply::With(500, "webhook-delivery", "abort-message".to_owned())]);
+    rig.worker().run_once().await.unwrap();
+    let failed = format!("select count(*) from undelivered where subscription_id = '{}'", watcher.id);
+    assert_eq!(rig.client.query_one(&failed, &[]).await.unwrap().get::<_, i64>(0), 1);
+    rig.sql("update untold_failures set told_at = null").await;
+    assert_eq!(announce(&rig).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_those_get_announcements_that_name_them_and_are_not_what_they_are_about() {
+    let (rig, subject, watcher) = watched().await;
+    for asks in ["{}", "{*}", "{subscription}", "{delivery.*}", "{subscription.recovered}"] {
+        let other = rig.subscription().await;
+        rig.sql(&format!("update subscriptions set event_types = '{asks}' where id = '{}'", other.id)).await;
+    }
+    rig.sql(&format!("update subscriptions set event_types = '{{subscription.failing}}' where id = '{}'", subject.id))
+        .await;
+    has_failed_for(&rig, &subject, 2).await;
+    assert_eq!(announce(&rig).await, 1);
+    let rows = rig.client.query("select subscription_id from deliveries", &[]).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.get::<_, uuid::Uuid>(0)).collect::<Vec<_>>(), [watcher.id.uuid()]);
+    rig.sql("update subscriptions set deleted_at = now()").await;
+    rig.sql("update subscription_health set warnings = 0").await;
+    assert_eq!(announce(&rig).await, 0);
+}
