@@ -37,3 +37,4 @@ mod retention;
 mod rotation;
 mod schema;
 mod statements;
+mod states;
