@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
 
-use super::load::Producer;
+use super::load::{PLAIN, Producer};
 use super::service::Service;
 use super::sink::Sink;
 use super::{drain, ledger, meter};
@@ -101,10 +101,11 @@ pub(super) async fn run(database_url: &str) -> Result<(), Failure> {
     let sink = Arc::new(Sink::new(WARM_UP + 2 * EVENTS));
     let receiver = Arc::clone(&sink).serve().await?;
     let service = Service::start("serve", database_url, Some(PER_SUBSCRIPTION)).await?;
-    let path = service.subscribe(receiver).await?;
-    let mut producer = Producer { api: service.api, path, payload_bytes: PAYLOAD_BYTES, sink: Arc::clone(&sink) };
+    let path = service.subscribe_plainly(receiver).await?;
+    let (api, sink_too) = (service.api, Arc::clone(&sink));
+    let mut producer = Producer { api, path, event_type: PLAIN, payload_bytes: PAYLOAD_BYTES, sink: sink_too };
     producer.closed_loop(0..WARM_UP, CONCURRENCY).await?;
-    drain(&sink, 0..WARM_UP).await;
+    drain(&sink, &(0..WARM_UP)).await;
     service.stop().await?;
 
     let before = read(&counter).await?;
@@ -112,7 +113,7 @@ pub(super) async fn run(database_url: &str) -> Result<(), Failure> {
     let service = Service::start("serve", database_url, Some(PER_SUBSCRIPTION)).await?;
     producer.api = service.api;
     producer.closed_loop(range.clone(), CONCURRENCY).await?;
-    drain(&sink, range).await;
+    drain(&sink, &range).await;
     service.stop().await?;
     let between = read(&counter).await?;
 
@@ -122,11 +123,11 @@ pub(super) async fn run(database_url: &str) -> Result<(), Failure> {
     producer.closed_loop(range.clone(), CONCURRENCY).await?;
     api.stop().await?;
     let worker = Service::start("worker", database_url, Some(PER_SUBSCRIPTION)).await?;
-    drain(&sink, range).await;
+    drain(&sink, &range).await;
     worker.stop().await?;
     let after = read(&counter).await?;
 
-    ledger(&sink, WARM_UP + 2 * EVENTS)?;
+    ledger([&*sink])?;
     println!("each of {EVENTS} events, {PAYLOAD_BYTES} bytes, concurrency {CONCURRENCY}:");
     let exceeded =
         compare("born leased", &BORN_LEASED, &before, &between) + compare("claimed", &CLAIMED, &between, &after);
