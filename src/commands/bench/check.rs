@@ -2,7 +2,8 @@
 //!
 //! Counted are statements, WAL, rows and buffers of a fixed number of events at a fixed
 //! concurrency, on both ways an event can take: born leased to the replica that accepted
-//! it, and left due for a worker to claim. A slow or busy machine counts the same, so this
+//! it, and left due for a worker to claim; and of as many deliveries of events that go to a
+//! hundred subscriptions each, all of them claimed. A slow or busy machine counts the same, so this
 //! also runs beside other work and with a debug build; times are for `postrider bench`.
 //!
 //! What would come and go between runs is kept out. Full page images depend on when the
@@ -11,12 +12,15 @@
 //! taken when the service has stopped. Its starting is in the figures, some dozen
 //! statements among thousands.
 
+use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tokio_postgres::Client;
 
-use super::load::Producer;
+use super::load::{PLAIN, Producer};
 use super::service::Service;
 use super::sink::Sink;
 use super::{drain, ledger, meter};
@@ -26,6 +30,9 @@ use crate::commands::Failure;
 const WARM_UP: usize = 500;
 const EVENTS: usize = 6_000;
 const PAYLOAD_BYTES: usize = 760;
+/// Subscriptions that want an event that is fanned out, and the type of such events.
+const WIDTH: usize = 100;
+const FANNED: &str = "bench.to_100";
 /// Connections of the producers, and so the most events in an accepting statement.
 const CONCURRENCY: usize = 64;
 /// Room for every event under way, so that none that should be born leased is left due.
@@ -52,7 +59,7 @@ const COUNTED: &str = "
         )";
 const COUNTS: usize = 7;
 
-/// One count for one event: what it is usual, and the most that is allowed.
+/// One count for one delivery: what it is usual, and the most that is allowed.
 struct Bound {
     name: &'static str,
     usual: f64,
@@ -87,6 +94,18 @@ const CLAIMED: [Bound; COUNTS] = [
     bound("buffers touched", 41.0, 48.0),
 ];
 
+/// What each delivery of an event may cost that goes to [`WIDTH`] subscriptions and was left
+/// due: the event is written once for all of them.
+const FANNED_OUT: [Bound; COUNTS] = [
+    bound("statements", 0.03, 0.06),
+    bound("bytes of WAL", 1_315.0, 1_520.0),
+    bound("rows inserted", 2.01, 2.1),
+    bound("rows updated", 1.0, 1.2),
+    bound("rows deleted", 1.0, 1.1),
+    bound("rows read", 7.1, 8.5),
+    bound("buffers touched", 39.8, 46.0),
+];
+
 /// Counts and compares.
 ///
 /// # Errors
@@ -100,37 +119,57 @@ pub(super) async fn run(database_url: &str) -> Result<(), Failure> {
     counter.batch_execute("select pg_reload_conf()").await?;
     let sink = Arc::new(Sink::new(WARM_UP + 2 * EVENTS));
     let receiver = Arc::clone(&sink).serve().await?;
+    let fanned = Arc::new(Sink::wide(EVENTS / WIDTH, WIDTH));
+    let target = Arc::clone(&fanned).serve().await?;
     let service = Service::start("serve", database_url, Some(PER_SUBSCRIPTION)).await?;
-    let path = service.subscribe(receiver).await?;
-    let mut producer = Producer { api: service.api, path, payload_bytes: PAYLOAD_BYTES, sink: Arc::clone(&sink) };
-    producer.closed_loop(0..WARM_UP, CONCURRENCY).await?;
-    drain(&sink, 0..WARM_UP).await;
-    service.stop().await?;
+    let path = service.subscribe_plainly(receiver).await?;
+    for number in 0..WIDTH {
+        service.subscribe(target, number, FANNED, Value::Null).await?;
+    }
+    let mut plain = producer(path, PLAIN, &sink);
+    let mut wide = producer("/events".to_owned(), FANNED, &fanned);
+    serve(service, &mut plain, 0..WARM_UP).await?;
 
-    let before = read(&counter).await?;
-    let range = WARM_UP..WARM_UP + EVENTS;
+    let start = read(&counter).await?;
     let service = Service::start("serve", database_url, Some(PER_SUBSCRIPTION)).await?;
+    serve(service, &mut plain, WARM_UP..WARM_UP + EVENTS).await?;
+    let served = read(&counter).await?;
+    by_halves(database_url, &mut plain, WARM_UP + EVENTS..WARM_UP + 2 * EVENTS).await?;
+    let claimed = read(&counter).await?;
+    by_halves(database_url, &mut wide, 0..EVENTS / WIDTH).await?;
+    let fanned_out = read(&counter).await?;
+
+    ledger([&*sink, &*fanned])?;
+    println!("each of {EVENTS} deliveries, {PAYLOAD_BYTES} bytes, concurrency {CONCURRENCY}:");
+    let exceeded = compare("born leased", &BORN_LEASED, &start, &served)
+        + compare("claimed", &CLAIMED, &served, &claimed)
+        + compare("fanned out, claimed", &FANNED_OUT, &claimed, &fanned_out);
+    if exceeded == 0 { Ok(()) } else { Err(Failure::new(format!("{exceeded} bounds are exceeded"))) }
+}
+
+fn producer(path: String, event_type: &'static str, sink: &Arc<Sink>) -> Producer {
+    // Each way has services of its own; their address is set then.
+    let api = SocketAddr::from(([127, 0, 0, 1], 0));
+    Producer { api, path, event_type, payload_bytes: PAYLOAD_BYTES, sink: Arc::clone(sink) }
+}
+
+/// Events that the replica that accepts them also sends.
+async fn serve(service: Service, producer: &mut Producer, events: Range<usize>) -> Result<(), Failure> {
     producer.api = service.api;
-    producer.closed_loop(range.clone(), CONCURRENCY).await?;
-    drain(&sink, range).await;
-    service.stop().await?;
-    let between = read(&counter).await?;
+    producer.closed_loop(events.clone(), CONCURRENCY).await?;
+    drain(&producer.sink, &events).await;
+    service.stop().await
+}
 
-    let range = WARM_UP + EVENTS..WARM_UP + 2 * EVENTS;
+/// Events of which one half accepts all before the other half sends the first.
+async fn by_halves(database_url: &str, producer: &mut Producer, events: Range<usize>) -> Result<(), Failure> {
     let api = Service::start("api", database_url, None).await?;
     producer.api = api.api;
-    producer.closed_loop(range.clone(), CONCURRENCY).await?;
+    producer.closed_loop(events.clone(), CONCURRENCY).await?;
     api.stop().await?;
     let worker = Service::start("worker", database_url, Some(PER_SUBSCRIPTION)).await?;
-    drain(&sink, range).await;
-    worker.stop().await?;
-    let after = read(&counter).await?;
-
-    ledger(&sink, WARM_UP + 2 * EVENTS)?;
-    println!("each of {EVENTS} events, {PAYLOAD_BYTES} bytes, concurrency {CONCURRENCY}:");
-    let exceeded =
-        compare("born leased", &BORN_LEASED, &before, &between) + compare("claimed", &CLAIMED, &between, &after);
-    if exceeded == 0 { Ok(()) } else { Err(Failure::new(format!("{exceeded} bounds are exceeded"))) }
+    drain(&producer.sink, &events).await;
+    worker.stop().await
 }
 
 /// The counts now, when every connection of the service has ended and so was counted.
@@ -149,7 +188,7 @@ async fn read(counter: &Client) -> Result<[i64; COUNTS], Failure> {
 
 /// Prints one way an event can take; returns how many bounds were exceeded.
 fn compare(way: &str, bounds: &[Bound; COUNTS], before: &[i64; COUNTS], after: &[i64; COUNTS]) -> usize {
-    println!("{way:<18}  measured     usual     bound");
+    println!("{way:<19} measured     usual     bound");
     let mut exceeded = 0;
     for (bound, (before, after)) in bounds.iter().zip(before.iter().zip(after)) {
         let measured = (after - before) as f64 / EVENTS as f64;
@@ -175,6 +214,6 @@ mod tests {
 
     #[test]
     fn what_is_usual_is_within_its_bound() {
-        assert!(BORN_LEASED.iter().chain(&CLAIMED).all(|bound| bound.usual < bound.limit));
+        assert!(BORN_LEASED.iter().chain(&CLAIMED).chain(&FANNED_OUT).all(|bound| bound.usual < bound.limit));
     }
 }

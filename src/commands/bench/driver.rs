@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::drain;
-use super::load::Producer;
+use super::load::{PLAIN, Producer};
 use super::meter::{Meter, connect};
 use super::sink::Sink;
 use crate::commands::Failure;
@@ -153,14 +153,15 @@ impl Driver {
         let meter = Meter { database, service: std::process::id(), postmaster: self.postmaster };
         let inlet = Arc::new(Sink::new(self.events));
         let (path, sink) = ("/".to_owned(), Arc::clone(&inlet));
-        let producer = Producer { api: self.receiver, path, payload_bytes: self.payload_bytes, sink };
+        let producer =
+            Producer { api: self.receiver, path, event_type: PLAIN, payload_bytes: self.payload_bytes, sink };
         Ok(Stand { store, clock, meter, tenant, subscription, producer, inlet })
     }
 
     /// The parameters of a slice's statements, made before anything is measured.
     fn batches(&self, stand: &Stand, slice: &Slice) -> Result<Vec<Batch>, Failure> {
         let failed = |error: String| Failure::new(format!("the floor has no event: {error}"));
-        let event_type = EventType::from_str("bench.event").map_err(|error| failed(error.to_string()))?;
+        let event_type = EventType::from_str(PLAIN).map_err(|error| failed(error.to_string()))?;
         let event = |number| {
             let payload = Payload::parse(Sink::payload(number, self.payload_bytes));
             Ok(Event {
@@ -179,7 +180,7 @@ impl Driver {
         let began = Instant::now();
         let coming_in = async {
             if slice.posts_in {
-                drain(&stand.inlet, slice.range.clone()).await;
+                drain(&stand.inlet, &slice.range).await;
             }
             Ok(())
         };

@@ -23,8 +23,9 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::driver::{Driver, Slice};
-use super::load::Producer;
-use super::meter::{Spent, connect};
+use super::load::{PLAIN, Producer};
+use super::meter::Spent;
+use super::service;
 use super::sink::Sink;
 use crate::commands::Failure;
 
@@ -51,7 +52,7 @@ impl Floor {
     ) -> Result<Self, Failure> {
         let receiver = Arc::new(Sink::new(events));
         let driver = Driver {
-            database: make_database(database_url).await?,
+            database: service::make_database(database_url, "floor").await?,
             postmaster,
             receiver: Arc::clone(&receiver).serve().await?,
             events,
@@ -65,7 +66,7 @@ impl Floor {
             return Err(not_measured());
         };
         let (path, sink) = ("/".to_owned(), Arc::clone(&receiver));
-        let producer = Producer { api, path, payload_bytes: bench.payload_bytes, sink };
+        let producer = Producer { api, path, event_type: PLAIN, payload_bytes: bench.payload_bytes, sink };
         Ok(Self { process, commands, said, producer, connections: bench.concurrency, receiver, next: 0 })
     }
 
@@ -80,7 +81,7 @@ impl Floor {
             self.producer.closed_loop(range.clone(), self.connections).await?;
         }
         let line = self.line().await?;
-        if self.receiver.arrived(range) < events {
+        if self.receiver.arrived(&range) < events {
             return Err(Failure::new("not every POST of the floor arrived".to_owned()));
         }
         let figures: Vec<f64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
@@ -133,12 +134,4 @@ pub(super) fn print(name: &str, floor: &Spent, loaded: &Spent) {
 
 fn not_measured() -> Failure {
     Failure::new("the floor was not measured".to_owned())
-}
-
-/// A database beside the service's, on the same server; returns its URL.
-async fn make_database(beside: &str) -> Result<String, Failure> {
-    const NAME: &str = "floor";
-    connect(beside).await?.batch_execute(&format!("create database {NAME}")).await?;
-    let server = beside.rsplit_once('/').map_or(beside, |(server, _)| server);
-    Ok(format!("{server}/{NAME}"))
 }

@@ -16,11 +16,15 @@ use tokio::net::TcpStream;
 use super::sink::Sink;
 use crate::commands::Failure;
 
+/// The type of events that go to one subscription alone.
+pub(super) const PLAIN: &str = "bench.event";
+
 /// Where and what producers send: to the API, or for the floor straight to the receiver.
 #[derive(Debug, Clone)]
 pub(super) struct Producer {
     pub(super) api: SocketAddr,
     pub(super) path: String,
+    pub(super) event_type: &'static str,
     pub(super) payload_bytes: usize,
     pub(super) sink: Arc<Sink>,
 }
@@ -98,7 +102,7 @@ impl Producer {
         let request = Request::post(&self.path)
             .header("host", "localhost")
             .header("content-type", "application/json")
-            .header("x-event-type", "bench.event")
+            .header("x-event-type", self.event_type)
             .body(Full::new(Sink::payload(number, self.payload_bytes)))
             .map_err(|error| Failure::new(error.to_string()))?;
         self.sink.note_sent(number);

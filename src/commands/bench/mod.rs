@@ -3,15 +3,19 @@
 //! Starts a private, durable PostgreSQL and a `serve` process in a temporary folder, loads
 //! it over loopback with real requests to a real receiver, and prints latencies, rates, the
 //! cost of each event, the ledger (what was accepted must have arrived, once), and how far
-//! all that is from the floor.
+//! all that is from the floor. Then, on databases of their own, what a delivery costs when
+//! an event goes to many, and what features cost an event that uses none of them.
 
+mod beside;
 mod check;
 mod driver;
+mod fan_out;
 mod floor;
 mod load;
 mod meter;
 mod service;
 mod sink;
+mod way;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,7 +26,7 @@ use clap::{Args, Subcommand};
 
 use self::driver::Driver;
 use self::floor::Floor;
-use self::load::{Produced, Producer};
+use self::load::{PLAIN, Produced, Producer};
 use self::meter::{Meter, Spent, resident_mib};
 use self::service::Service;
 use self::sink::Sink;
@@ -69,10 +73,12 @@ struct Sizes {
     paced: (usize, u32),
     /// Events of the main phase.
     main: usize,
+    /// Slices of each way in which features are compared.
+    rounds: usize,
 }
 
-const WHOLE: Sizes = Sizes { warm_up: 2_000, idle: (200, 20), paced: (5_000, 1_000), main: 20_000 };
-const QUICK: Sizes = Sizes { warm_up: 1_000, idle: (60, 20), paced: (2_000, 1_000), main: 10_000 };
+const WHOLE: Sizes = Sizes { warm_up: 2_000, idle: (200, 20), paced: (5_000, 1_000), main: 20_000, rounds: 3 };
+const QUICK: Sizes = Sizes { warm_up: 1_000, idle: (60, 20), paced: (2_000, 1_000), main: 10_000, rounds: 1 };
 
 /// Longest wait for the last deliveries of a phase.
 const DRAIN_LIMIT: Duration = Duration::from_secs(60);
@@ -135,10 +141,16 @@ impl Bench {
         Sizes { main: self.events.unwrap_or(sizes.main), ..sizes }
     }
 
+    fn producer(&self, service: &Service, path: String, event_type: &'static str, sink: Arc<Sink>) -> Producer {
+        Producer { api: service.api, path, event_type, payload_bytes: self.payload_bytes, sink }
+    }
+
     async fn measure(&self, cluster: &Cluster) -> Result<(), Failure> {
         let service = Service::start("serve", &cluster.url(), None).await?;
         self.load(cluster, &service).await?;
-        service.stop().await
+        service.stop().await?;
+        fan_out::run(self, cluster).await?;
+        beside::run(self, cluster).await
     }
 
     /// All phases over the service, and their ledger.
@@ -147,8 +159,8 @@ impl Bench {
         let total = sizes.warm_up + sizes.idle.0 + sizes.paced.0 + 2 * sizes.main;
         let sink = Arc::new(Sink::new(total));
         let receiver = Arc::clone(&sink).serve().await?;
-        let path = service.subscribe(receiver).await?;
-        let producer = Producer { api: service.api, path, payload_bytes: self.payload_bytes, sink: Arc::clone(&sink) };
+        let path = service.subscribe_plainly(receiver).await?;
+        let producer = self.producer(service, path, PLAIN, Arc::clone(&sink));
         let database = meter::connect(&cluster.url()).await?;
         let meter = Meter { database, service: service.pid(), postmaster: postmaster(cluster)? };
         let rig = Rig { service, producer, meter };
@@ -164,12 +176,12 @@ impl Bench {
 
         let range = phase(sizes.idle.0);
         rig.producer.paced(range.clone(), sizes.idle.1).await?;
-        drain(&sink, range.clone()).await;
+        drain(&sink, &range).await;
         println!("at {}/s           {} to the receiver", sizes.idle.1, spread(&sink.latencies(range)));
 
         let range = phase(sizes.paced.0);
         let paced = rig.producer.paced(range.clone(), sizes.paced.1).await?;
-        drain(&sink, range.clone()).await;
+        drain(&sink, &range).await;
         println!("at {}/s         {} to the 202", sizes.paced.1, spread(&paced.latencies));
         println!("                 {} to the receiver", spread(&sink.latencies(range)));
 
@@ -184,7 +196,7 @@ impl Bench {
         println!("beside {SCHEDULED} scheduled deliveries:");
         println!("  end to end     {beside:>9.0} /s   ratio {:.2}", beside / loaded.rate());
         println!("loaded memory    {:>9.1} MiB", resident_mib(service.pid()));
-        ledger(&sink, total)
+        ledger([&*sink])
     }
 
     /// Slices of the loaded service and of the floor in turn.
@@ -222,7 +234,7 @@ impl Bench {
     async fn flood(&self, producer: &Producer, range: Range<usize>) -> Result<(Produced, Duration), Failure> {
         let began = Instant::now();
         let produced = producer.closed_loop(range.clone(), self.concurrency).await?;
-        drain(&producer.sink, range).await;
+        drain(&producer.sink, &range).await;
         Ok((produced, began.elapsed()))
     }
 }
@@ -242,9 +254,15 @@ fn print_main(produced: &Produced, latencies: &[u64], loaded: &Spent, statements
 }
 
 /// Closes the books: everything accepted arrived, nothing twice, nothing from nowhere.
-fn ledger(sink: &Sink, accepted: usize) -> Result<(), Failure> {
-    let delivered = sink.arrived(0..accepted);
-    let (duplicated, strangers) = (sink.duplicates.load(Ordering::Relaxed), sink.strangers.load(Ordering::Relaxed));
+fn ledger<'a>(sinks: impl IntoIterator<Item = &'a Sink>) -> Result<(), Failure> {
+    let (mut accepted, mut delivered, mut duplicated, mut strangers) = (0, 0, 0, 0);
+    for sink in sinks {
+        let (owed, arrived) = sink.books();
+        accepted += owed;
+        delivered += arrived;
+        duplicated += sink.duplicates.load(Ordering::Relaxed);
+        strangers += sink.strangers.load(Ordering::Relaxed);
+    }
     let lost = accepted - delivered;
     println!(
         "ledger           accepted {accepted} = delivered {delivered} + lost {lost}; duplicated {duplicated}, unexpected {strangers}"
@@ -261,9 +279,9 @@ fn spread(micros: &[u64]) -> String {
     format!("p50 {:>7.2} ms   p99 {:>7.2} ms", at(0.50), at(0.99))
 }
 
-async fn drain(sink: &Sink, range: Range<usize>) {
+async fn drain(sink: &Sink, events: &Range<usize>) {
     let deadline = Instant::now() + DRAIN_LIMIT;
-    while sink.arrived(range.clone()) < range.len() && Instant::now() < deadline {
+    while sink.arrived(events) < sink.owed(events) && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -5,9 +5,11 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use super::load;
+use super::load::{self, PLAIN};
+use super::meter::connect;
 use crate::commands::Failure;
 use crate::domain::keyring::Keyring;
 
@@ -67,13 +69,32 @@ impl Service {
         self.child.id().unwrap_or(0)
     }
 
-    /// Makes a subscription to the receiver and returns its ingest path.
-    pub(super) async fn subscribe(&self, receiver: SocketAddr) -> Result<String, Failure> {
-        let document = format!("{{\"target_url\":\"http://{receiver}/\"}}");
-        let answer = load::post(self.api, "/subscriptions/", document).await?;
-        let document: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
-        let id = document.get("id").and_then(serde_json::Value::as_str);
-        id.map(|id| format!("/ingest/{id}")).ok_or_else(|| Failure::new(format!("no subscription was made: {answer}")))
+    /// Makes a subscription to a target of the receiver, for events of this type, with these
+    /// further fields; returns its id.
+    pub(super) async fn subscribe(
+        &self,
+        receiver: SocketAddr,
+        target: usize,
+        event_type: &str,
+        further: Value,
+    ) -> Result<String, Failure> {
+        let mut document = serde_json::json!({
+            "target_url": format!("http://{receiver}/{target}"),
+            "event_types": [event_type],
+        });
+        if let (Some(fields), Value::Object(further)) = (document.as_object_mut(), further) {
+            fields.extend(further);
+        }
+        let answer = load::post(self.api, "/subscriptions/", document.to_string()).await?;
+        let document: Value = serde_json::from_str(&answer).unwrap_or_default();
+        let id = document.get("id").and_then(Value::as_str).map(str::to_owned);
+        id.ok_or_else(|| Failure::new(format!("no subscription was made: {answer}")))
+    }
+
+    /// Makes an ordinary subscription to the receiver and returns its ingest path.
+    pub(super) async fn subscribe_plainly(&self, receiver: SocketAddr) -> Result<String, Failure> {
+        let id = self.subscribe(receiver, 0, PLAIN, Value::Null).await?;
+        Ok(format!("/ingest/{id}"))
     }
 
     /// Accepting and recording statements so far, by its own metrics.
@@ -101,4 +122,11 @@ impl Service {
 
 fn free_address() -> Result<SocketAddr, Failure> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// A database of its own, on the same server as another; returns its URL.
+pub(super) async fn make_database(beside: &str, name: &str) -> Result<String, Failure> {
+    connect(beside).await?.batch_execute(&format!("create database {name}")).await?;
+    let server = beside.rsplit_once('/').map_or(beside, |(server, _)| server);
+    Ok(format!("{server}/{name}"))
 }

@@ -1,7 +1,9 @@
-//! The receiver of the benchmark: answers 200 at once and notes when each event arrived.
+//! The receiver of the benchmark: answers 200 at once and notes when each event arrived at
+//! each of its targets.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -16,13 +18,16 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 /// Where the sequence number stands in a payload: `{"n":"0000000000",`.
-const NUMBER: std::ops::Range<usize> = 6..16;
+const NUMBER: Range<usize> = 6..16;
 
 /// What arrived, by sequence number. Times are microseconds since `began`, 0 for never.
 #[derive(Debug)]
 pub(super) struct Sink {
     began: Instant,
+    /// Targets that each event goes to: the paths `/0`, `/1` and so on; `/` is the first.
+    targets: usize,
     sent: Vec<AtomicU64>,
+    /// For each event one after the other its targets.
     arrived: Vec<AtomicU64>,
     pub(super) requests: AtomicUsize,
     pub(super) duplicates: AtomicUsize,
@@ -30,13 +35,19 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    /// Room for so many events.
+    /// Room for so many events, each of which goes to one target.
     pub(super) fn new(events: usize) -> Self {
-        let zeros = || (0..events).map(|_| AtomicU64::new(0)).collect();
+        Self::wide(events, 1)
+    }
+
+    /// Room for so many events, each of which goes to so many targets.
+    pub(super) fn wide(events: usize, targets: usize) -> Self {
+        let zeros = |count: usize| (0..count).map(|_| AtomicU64::new(0)).collect();
         Self {
             began: Instant::now(),
-            sent: zeros(),
-            arrived: zeros(),
+            targets,
+            sent: zeros(events),
+            arrived: zeros(events * targets),
             requests: AtomicUsize::new(0),
             duplicates: AtomicUsize::new(0),
             strangers: AtomicUsize::new(0),
@@ -57,13 +68,26 @@ impl Sink {
         }
     }
 
-    /// Events of a range that arrived.
-    pub(super) fn arrived(&self, range: std::ops::Range<usize>) -> usize {
-        self.arrived.get(range).map_or(0, |times| times.iter().filter(|time| time.load(Ordering::Relaxed) > 0).count())
+    /// Deliveries that are owed for a range of events.
+    pub(super) fn owed(&self, events: &Range<usize>) -> usize {
+        events.len() * self.targets
     }
 
-    /// From the beginning of the request to the API until arrival, in microseconds, sorted.
-    pub(super) fn latencies(&self, range: std::ops::Range<usize>) -> Vec<u64> {
+    /// Of these, how many arrived.
+    pub(super) fn arrived(&self, events: &Range<usize>) -> usize {
+        let slots = events.start * self.targets..events.end * self.targets;
+        self.arrived.get(slots).map_or(0, |times| times.iter().filter(|time| time.load(Ordering::Relaxed) > 0).count())
+    }
+
+    /// All that is owed, and all that arrived.
+    pub(super) fn books(&self) -> (usize, usize) {
+        let events = 0..self.sent.len();
+        (self.owed(&events), self.arrived(&events))
+    }
+
+    /// From the beginning of the request to the API until arrival, in microseconds, sorted;
+    /// for events that go to one target.
+    pub(super) fn latencies(&self, range: Range<usize>) -> Vec<u64> {
         let pairs = self.sent.iter().zip(&self.arrived).skip(range.start).take(range.len());
         let times = pairs.map(|(sent, arrived)| (sent.load(Ordering::Relaxed), arrived.load(Ordering::Relaxed)));
         let mut latencies: Vec<u64> =
@@ -91,10 +115,18 @@ impl Sink {
     }
 
     async fn take(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, Infallible> {
+        let target = request.uri().path().trim_start_matches('/').parse::<usize>().unwrap_or(0);
         let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         self.requests.fetch_add(1, Ordering::Relaxed);
         let number = body.get(NUMBER).and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<usize>().ok());
-        match number.and_then(|number| self.arrived.get(number)) {
+        self.note_arrived(number, target);
+        Ok(Response::new(Empty::new()))
+    }
+
+    /// An event, if it bears a number, is at one of the targets.
+    fn note_arrived(&self, number: Option<usize>, target: usize) {
+        let slot = number.filter(|_| target < self.targets).map(|number| number * self.targets + target);
+        match slot.and_then(|slot| self.arrived.get(slot)) {
             Some(time) => {
                 if time.swap(self.now(), Ordering::Relaxed) > 0 {
                     self.duplicates.fetch_add(1, Ordering::Relaxed);
@@ -104,10 +136,34 @@ impl Sink {
                 self.strangers.fetch_add(1, Ordering::Relaxed);
             }
         }
-        Ok(Response::new(Empty::new()))
     }
 
     fn now(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_owed_once_at_each_target() {
+        let sink = Sink::wide(2, 3);
+        for target in 0..3 {
+            sink.note_arrived(Some(1), target);
+        }
+        assert_eq!((sink.arrived(&(0..1)), sink.arrived(&(1..2)), sink.books()), (0, 3, (6, 3)));
+        sink.note_arrived(Some(1), 2);
+        assert_eq!((sink.arrived(&(1..2)), sink.duplicates.load(Ordering::Relaxed)), (3, 1));
+    }
+
+    #[test]
+    fn what_nobody_sent_is_a_stranger() {
+        let sink = Sink::wide(2, 3);
+        for (number, target) in [(None, 0), (Some(2), 0), (Some(0), 3)] {
+            sink.note_arrived(number, target);
+        }
+        assert_eq!((sink.books(), sink.strangers.load(Ordering::Relaxed)), ((6, 0), 3));
     }
 }
