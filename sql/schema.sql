@@ -23,7 +23,9 @@ begin
             and passed.warnings > h.warnings
             and s.is_active
             and s.deleted_at is null
-        limit 1000
+        order by h.subscription_id
+        limit 20
+        for no key update of s skip locked
     loop
         written := written + raise_event(
             news.tenant_id,
@@ -44,7 +46,9 @@ begin
         where s.disabled_reason is not null
             and s.told is distinct from 'disabled'
             and s.deleted_at is null
-        limit 1000
+        order by s.id
+        limit 20
+        for no key update of s skip locked
     loop
         written := written + raise_event(
             news.tenant_id, news.id, 'subscription.disabled', jsonb_build_object('reason', news.disabled_reason)
@@ -64,7 +68,9 @@ begin
                 from subscription_health as h
                 where h.subscription_id = s.id
             )
-        limit 1000
+        order by s.id
+        limit 20
+        for no key update of s skip locked
     loop
         written := written + raise_event(
             news.tenant_id, news.id, 'subscription.recovered', jsonb_build_object('was', news.told)
@@ -78,7 +84,8 @@ begin
         from untold_failures as u
         where u.failed > 0
             and (u.told_at is null or u.told_at <= now() - make_interval(secs => pause))
-        limit 1000
+        order by u.subscription_id
+        limit 20
         for update skip locked
     loop
         written := written + raise_event(
@@ -296,24 +303,35 @@ $$;
 CREATE FUNCTION public.later_version(version bigint) RETURNS bigint
     LANGUAGE sql
     RETURN GREATEST((version + 1), ((EXTRACT(epoch FROM clock_timestamp()) * (1000000)::numeric))::bigint);
-CREATE FUNCTION public.note_failure() RETURNS trigger
+CREATE FUNCTION public.note_failures() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 begin
-    insert into untold_failures as u (subscription_id, tenant_id, failed, last_event_id, last_reason)
-    select new.subscription_id, new.tenant_id, 1, new.event_id, new.reason
-    where not exists (
-        select 1
-        from events as e
-        where e.tenant_id = new.tenant_id
-            and e.id = new.event_id
-            and e.about is not null
-    )
-    on conflict (subscription_id) do update
-    set
-        failed = u.failed + 1,
-        last_event_id = excluded.last_event_id,
-        last_reason = excluded.last_reason;
+    if exists (select 1 from new_rows as n where n.status = 'failed') then
+        insert into untold_failures as u (subscription_id, tenant_id, failed, last_event_id, last_reason)
+        select
+            n.subscription_id,
+            n.tenant_id,
+            count(*),
+            (array_agg(n.event_id order by n.event_id desc))[1],
+            (array_agg(n.reason order by n.event_id desc))[1]
+        from new_rows as n
+        where n.status = 'failed'
+            and not exists (
+                select 1
+                from events as e
+                where e.tenant_id = n.tenant_id
+                    and e.id = n.event_id
+                    and e.about is not null
+            )
+        group by n.subscription_id, n.tenant_id
+        order by n.subscription_id
+        on conflict (subscription_id) do update
+        set
+            failed = u.failed + excluded.failed,
+            last_event_id = excluded.last_event_id,
+            last_reason = excluded.last_reason;
+    end if;
     return null;
 end
 $$;
@@ -450,7 +468,9 @@ begin
     where s.tenant_id = tenant
         and s.id <> subject
         and s.event_types && named
-        and s.deleted_at is null;
+        and s.deleted_at is null
+    order by s.id
+    limit 100;
     return true;
 end
 $$;
@@ -896,7 +916,7 @@ CREATE TRIGGER subscription_health_shown AFTER INSERT OR DELETE OR UPDATE OF sta
 CREATE TRIGGER subscriptions_begin_anew AFTER UPDATE OF is_active, target_url, deleted_at ON public.subscriptions FOR EACH ROW WHEN (((new.is_active AND (NOT old.is_active)) OR (new.target_url <> old.target_url) OR ((new.deleted_at IS NOT NULL) AND (old.deleted_at IS NULL)))) EXECUTE FUNCTION public.forget_health();
 CREATE TRIGGER subscriptions_changed AFTER UPDATE ON public.subscriptions REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.raise_subscriptions_version();
 CREATE TRIGGER subscriptions_written AFTER INSERT ON public.subscriptions REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.raise_subscriptions_version();
-CREATE TRIGGER undelivered_noted AFTER INSERT ON public.undelivered FOR EACH ROW WHEN ((new.status = 'failed'::text)) EXECUTE FUNCTION public.note_failure();
+CREATE TRIGGER undelivered_noted AFTER INSERT ON public.undelivered REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.note_failures();
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_tenant_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 ALTER TABLE ONLY public.subscriptions

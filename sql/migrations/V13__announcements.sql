@@ -32,36 +32,48 @@ create table untold_failures (
 create index untold_failures_waiting on untold_failures (told_at)
 where failed > 0;
 
--- Counts a delivery that failed, unless an announcement is what could not be delivered.
-create function note_failure() returns trigger
+-- Counts deliveries that failed, unless an announcement is what could not be delivered. Rows
+-- are locked in the order of subscriptions, so two recordings never wait in a circle.
+create function note_failures() returns trigger
 language plpgsql as $$
 begin
-    insert into untold_failures as u (subscription_id, tenant_id, failed, last_event_id, last_reason)
-    select new.subscription_id, new.tenant_id, 1, new.event_id, new.reason
-    where not exists (
-        select 1
-        from events as e
-        where e.tenant_id = new.tenant_id
-            and e.id = new.event_id
-            and e.about is not null
-    )
-    on conflict (subscription_id) do update
-    set
-        failed = u.failed + 1,
-        last_event_id = excluded.last_event_id,
-        last_reason = excluded.last_reason;
+    if exists (select 1 from new_rows as n where n.status = 'failed') then
+        insert into untold_failures as u (subscription_id, tenant_id, failed, last_event_id, last_reason)
+        select
+            n.subscription_id,
+            n.tenant_id,
+            count(*),
+            (array_agg(n.event_id order by n.event_id desc))[1],
+            (array_agg(n.reason order by n.event_id desc))[1]
+        from new_rows as n
+        where n.status = 'failed'
+            and not exists (
+                select 1
+                from events as e
+                where e.tenant_id = n.tenant_id
+                    and e.id = n.event_id
+                    and e.about is not null
+            )
+        group by n.subscription_id, n.tenant_id
+        order by n.subscription_id
+        on conflict (subscription_id) do update
+        set
+            failed = u.failed + excluded.failed,
+            last_event_id = excluded.last_event_id,
+            last_reason = excluded.last_reason;
+    end if;
     return null;
 end
 $$;
 
 create trigger undelivered_noted
 after insert on undelivered
-for each row
-when (new.status = 'failed')
-execute function note_failure();
+referencing new table as new_rows
+for each statement
+execute function note_failures();
 
 -- Publishes an event about a subscription to the tenant's others that name its type, or all
--- types with its first word; '*' and no types at all do not ask for it. Returns whether
+-- types with its first word, 100 at most; '*' and no types at all do not ask for it. Returns whether
 -- anybody does: an event that nobody asks for is not written.
 create function raise_event(tenant uuid, subject uuid, kind text, details jsonb) returns boolean
 language plpgsql as $$
@@ -111,15 +123,17 @@ begin
     where s.tenant_id = tenant
         and s.id <> subject
         and s.event_types && named
-        and s.deleted_at is null;
+        and s.deleted_at is null
+    order by s.id
+    limit 100;
     return true;
 end
 $$;
 
 -- Tells what is new: that a subscription has failed for so long (a warning for each of the
 -- times in seconds), is disabled, is well again, and that deliveries of it failed (once in so
--- many seconds). At most 1,000 of each kind a call; one process at a time does it. Returns how
--- many events were written.
+-- many seconds). At most 20 of each kind a call, so that nobody waits for its locks; one process at a time does it. Returns how
+-- many changes were told, be anybody asking or not.
 create function announce(warn_after double precision[], pause double precision) returns integer
 language plpgsql as $$
 declare
@@ -144,7 +158,9 @@ begin
             and passed.warnings > h.warnings
             and s.is_active
             and s.deleted_at is null
-        limit 1000
+        order by h.subscription_id
+        limit 20
+        for no key update of s skip locked
     loop
         written := written + raise_event(
             news.tenant_id,
@@ -165,7 +181,9 @@ begin
         where s.disabled_reason is not null
             and s.told is distinct from 'disabled'
             and s.deleted_at is null
-        limit 1000
+        order by s.id
+        limit 20
+        for no key update of s skip locked
     loop
         written := written + raise_event(
             news.tenant_id, news.id, 'subscription.disabled', jsonb_build_object('reason', news.disabled_reason)
@@ -185,7 +203,9 @@ begin
                 from subscription_health as h
                 where h.subscription_id = s.id
             )
-        limit 1000
+        order by s.id
+        limit 20
+        for no key update of s skip locked
     loop
         written := written + raise_event(
             news.tenant_id, news.id, 'subscription.recovered', jsonb_build_object('was', news.told)
@@ -199,7 +219,8 @@ begin
         from untold_failures as u
         where u.failed > 0
             and (u.told_at is null or u.told_at <= now() - make_interval(secs => pause))
-        limit 1000
+        order by u.subscription_id
+        limit 20
         for update skip locked
     loop
         written := written + raise_event(

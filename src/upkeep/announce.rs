@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Upkeep, report};
+use super::{REPEATS, Upkeep, report};
 
 /// When tenants are told.
 #[derive(Debug, Clone)]
@@ -17,9 +17,17 @@ pub struct Announcements {
 impl Upkeep {
     /// Announces what is new; workers are woken for it.
     pub(super) async fn announce(&self) {
-        let announced = self.store.announce(&self.announcements.warn_after, self.announcements.pause).await;
-        let any = announced.as_ref().is_ok_and(|count| *count > 0);
-        report("announce", announced);
+        let mut any = false;
+        // A call tells a few changes only, so that its locks are short.
+        for _ in 0..REPEATS {
+            let announced = self.store.announce(&self.announcements.warn_after, self.announcements.pause).await;
+            let more = announced.as_ref().is_ok_and(|count| *count > 0);
+            report("announce", announced);
+            any |= more;
+            if !more {
+                break;
+            }
+        }
         if any && let Err(error) = self.store.notify_due().await {
             tracing::debug!(%error, "workers were not woken and will find the announcements by polling");
         }

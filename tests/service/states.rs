@@ -52,10 +52,7 @@ const DEEDS: [(Deed, &[(&str, &str)]); 15] = [
     (Deed::Release, &[("in_flight", "due")]),
     (Deed::Draw, &[("paced", "sending")]),
     (Deed::Advance, &[("ordered", "due")]),
-    (
-        Deed::Expire,
-        &[("in_flight", "expired"), ("disabled", "expired"), ("ordered", "expired"), ("paced", "expired")],
-    ),
+    (Deed::Expire, &[("in_flight", "expired"), ("disabled", "expired"), ("ordered", "expired"), ("paced", "expired")]),
 ];
 
 /// What upkeep lets go of, by what has become of the subscription.
