@@ -147,7 +147,7 @@ impl Store {
             |row: &Row| Ok((EventId::from(row.try_get::<_, Uuid>("event_id")?), verdict(row.try_get("verdict")?)?));
         Ok(AcceptAnswer {
             verdicts: rows.iter().map(verdict).collect::<Result<_, StoreError>>()?,
-            withheld: rows.first().map(withheld).transpose()?.unwrap_or_default(),
+            withheld: rows.iter().map(withheld).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect(),
         })
     }
 
@@ -208,10 +208,12 @@ impl<'a> DeliveryColumns<'a> {
     }
 }
 
-fn withheld(row: &Row) -> Result<HashSet<(EventId, SubscriptionId)>, StoreError> {
-    let events: Vec<Uuid> = row.try_get("withheld_events")?;
-    let subscriptions: Vec<Uuid> = row.try_get("withheld_subscriptions")?;
-    Ok(events.into_iter().map(EventId::from).zip(subscriptions.into_iter().map(SubscriptionId::from)).collect())
+/// One row has them, the others nothing.
+fn withheld(row: &Row) -> Result<Vec<(EventId, SubscriptionId)>, StoreError> {
+    let events: Option<Vec<Uuid>> = row.try_get("withheld_events")?;
+    let subscriptions: Option<Vec<Uuid>> = row.try_get("withheld_subscriptions")?;
+    let events = events.into_iter().flatten().map(EventId::from);
+    Ok(events.zip(subscriptions.into_iter().flatten().map(SubscriptionId::from)).collect())
 }
 
 fn verdict(word: &str) -> Result<AcceptVerdict, StoreError> {

@@ -14,7 +14,7 @@
 -- one, and when its key is new. Answers one row for each event: 'accepted', 'key_taken' or
 -- 'changed'; nothing is written for the latter two.
 -- Deliveries of a paced subscription are held for whoever owns its pace; those of them that
--- were to be born leased are named on every row, by their events and their subscriptions.
+-- were to be born leased are named on the row of the first event, by their events and their subscriptions.
 -- Deliveries with an ordering key join their line: held, in the order of the batch, until
 -- deliveries/advance releases the head. A lock on the line's bucket, kept until the commit,
 -- makes places of a line visible in their order: whoever draws a smaller one has committed
@@ -26,9 +26,9 @@
 -- "lateral … limit 1" fixes the order of the joins: a plan made while a table was empty would
 -- otherwise walk the whole table later.
 with item as materialized (
-    select i.event_id, i.tenant_id, i.event_type, i.payload, i.key, i.fingerprint, i.list_version
+    select i.event_id, i.tenant_id, i.event_type, i.payload, i.key, i.fingerprint, i.list_version, i.number
     from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::bytea[], $14::bigint[])
-        as i (event_id, tenant_id, event_type, payload, key, fingerprint, list_version)
+        with ordinality as i (event_id, tenant_id, event_type, payload, key, fingerprint, list_version, number)
 ),
 wanted as materialized (
     select
@@ -165,6 +165,8 @@ select
         when (i.event_id in (select c.event_id from changed as c)) is true then 'changed'
         else 'key_taken'
     end as verdict,
-    array(select w.event_id from wanted as w where w.withheld order by w.number) as withheld_events,
-    array(select w.subscription_id from wanted as w where w.withheld order by w.number) as withheld_subscriptions
+    case when i.number = 1 then array(select w.event_id from wanted as w where w.withheld order by w.number) end
+        as withheld_events,
+    case when i.number = 1 then array(select w.subscription_id from wanted as w where w.withheld order by w.number) end
+        as withheld_subscriptions
 from item as i;
