@@ -17,6 +17,8 @@ use crate::domain::id::{SubscriptionId, TenantId, WorkerId};
 pub struct HealthNote {
     /// Which.
     pub subscription: SubscriptionId,
+    /// The version that they were made for.
+    pub version: i64,
     /// Whether an attempt succeeded.
     pub succeeded: bool,
     /// Attempts that failed since.
@@ -70,7 +72,8 @@ impl Store {
         let waits: Vec<Option<f64>> = notes.iter().map(|note| note.wait.map(|wait| wait.as_secs_f64())).collect();
         let failures = i32::try_from(rules.failures).unwrap_or(i32::MAX);
         let (after, probe) = (rules.after.as_secs_f64(), rules.probe.as_secs_f64());
-        let params: [Param<'_>; 7] = [
+        let versions: Vec<i64> = notes.iter().map(|note| note.version).collect();
+        let params: [Param<'_>; 8] = [
             (&ids, Type::UUID_ARRAY),
             (&succeeded, Type::BOOL_ARRAY),
             (&failed, Type::INT4_ARRAY),
@@ -78,6 +81,7 @@ impl Store {
             (&failures, Type::INT4),
             (&after, Type::FLOAT8),
             (&probe, Type::FLOAT8),
+            (&versions, Type::INT8_ARRAY),
         ];
         let rows = connection.query(&sql::NOTE_HEALTH, &params).await?;
         let turned = |row: &tokio_postgres::Row| {

@@ -169,8 +169,16 @@ fn health_notes(reports: &[Report], ailing: &[SubscriptionId]) -> Vec<HealthNote
         if met == Met::Success && !ailing.contains(&subscription) && !notes.contains_key(&subscription) {
             continue;
         }
-        let nothing = HealthNote { subscription, succeeded: false, failed: 0, wait: None };
+        let version = report.subscription_version;
+        let nothing = HealthNote { subscription, version, succeeded: false, failed: 0, wait: None };
         let note = notes.entry(subscription).or_insert(nothing);
+        // Of two versions the later one counts.
+        if note.version < version {
+            *note = nothing;
+        }
+        if note.version > version {
+            continue;
+        }
         match met {
             Met::Success => (note.succeeded, note.failed) = (true, 0),
             Met::Failure => note.failed += 1,

@@ -163,6 +163,45 @@ async fn a_receiver_that_asks_for_time_gets_it_for_the_whole_subscription() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_that_is_sent_elsewhere_waits_for_nobody_there() {
+    let rig = rig().await;
+    let (subscription, elsewhere) = (rig.subscription().await, Receiver::new().await);
+    // A rate keeps it paced when nothing else does.
+    rig.sql("update subscriptions set rate_limit = 1000").await;
+    let _worker = rig.working();
+    rig.receiver.usually(Reply::With(429, "retry-after", "3600".to_owned()));
+    rig.accept(&subscription, b"{}").await;
+    turned(&rig, subscription.id, "throttled").await;
+    rig.sql(&format!("update subscriptions set target_url = '{}'", elsewhere.url())).await;
+    let (intake, _) = rig.intake(false);
+    submit(&intake, &subscription, b"{}", None).await.unwrap();
+    elsewhere.arrived(1).await;
+    assert_eq!(breaker(&rig, subscription.id).await, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_old_target_answers_says_nothing_of_the_new_one() {
+    let rig = rig().await;
+    let subscription = rig.subscription().await;
+    rig.receiver.script([Reply::With(429, "retry-after", "3600".to_owned())]);
+    rig.accept(&subscription, b"{}").await;
+    // Written between the claim and the answer.
+    rig.sql(
+        "create function meanwhile() returns trigger language plpgsql as
+        $$ begin update subscriptions set version = version + 1 where id = new.subscription_id; return new; end $$",
+    )
+    .await;
+    rig.sql(
+        "create trigger meanwhile after update on deliveries for each row
+        when (new.lease is not null and old.lease is null) execute function meanwhile()",
+    )
+    .await;
+    rig.worker().run_once().await.unwrap();
+    assert_eq!(breaker(&rig, subscription.id).await, "");
+    assert_eq!(rig.count("subscription_health").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_can_disable_its_subscription_and_keep_what_it_took() {
     let rig = rig().await;
     let subscription = rig.subscription().await;

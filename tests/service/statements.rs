@@ -47,7 +47,7 @@ const HOT: [(&str, &str, &str); 11] = [
     ),
     (
         "health/note",
-        "array['00000000-0000-7000-8001-000000000001'::uuid], array[false], array[1], array[null::float8], 10, 30, 30",
+        "array['00000000-0000-7000-8001-000000000001'::uuid], array[false], array[1], array[null::float8], 10, 30, 30, array[1]",
         "subscription_health_pkey",
     ),
     ("upkeep/release_ownerless", "1", "deliveries_held"),

@@ -2,14 +2,16 @@
 --   subscriptions, one element each: $1 ids, $2 whether an attempt succeeded, $3 attempts
 --     that failed since, $4 for how many seconds the receiver wants nothing, or null;
 --   $5 failures in a row that open a breaker, or 0 for never, $6 how long ago the first of
---     them is at least, in seconds, unless there are ten times as many, $7 seconds from there to the first probe)
+--     them is at least, in seconds, unless there are ten times as many, $7 seconds from there to the first probe; $8 versions of the
+--     subscriptions that the attempts were made for)
 -- Counts what attempts met: failures add up over all replicas, a success ends them, and a wish
 -- to wait throttles. An open breaker stays open, and one that recovers recovers: whoever
--- owns its pace decides. Rows are locked in key order. Returns whose breaker changed.
+-- owns its pace decides. What another version met, maybe elsewhere, does not count. Rows are
+-- locked in key order, a subscription before its health, as whoever changes one does it. Returns whose breaker changed.
 with input as materialized (
-    select i.subscription_id, i.succeeded, i.failed, i.wait
-    from unnest($1::uuid[], $2::boolean[], $3::integer[], $4::double precision[])
-        as i (subscription_id, succeeded, failed, wait)
+    select i.subscription_id, i.succeeded, i.failed, i.wait, i.version
+    from unnest($1::uuid[], $2::boolean[], $3::integer[], $4::double precision[], $8::bigint[])
+        as i (subscription_id, succeeded, failed, wait, version)
     order by i.subscription_id
 ),
 counted as materialized (
@@ -37,9 +39,11 @@ counted as materialized (
         select x.tenant_id
         from subscriptions as x
         where x.id = i.subscription_id
+            and x.version = i.version
             and x.is_active
             and x.deleted_at is null
         limit 1
+        for no key update
     ) as s
     left join lateral (
         select x.state, x.failures, x.failing_since, x.last_failure_at, x.opened_at, x.probe_at, x.probes, x.width
@@ -117,6 +121,9 @@ written as (
         state = coalesce(excluded.state, subscription_health.state),
         failures = excluded.failures,
         failing_since = excluded.failing_since,
+        warnings = case
+            when excluded.failing_since = subscription_health.failing_since then subscription_health.warnings else 0
+        end,
         last_failure_at = excluded.last_failure_at,
         opened_at = excluded.opened_at,
         probe_at = greatest(excluded.probe_at, subscription_health.probe_at),

@@ -2,15 +2,20 @@
 --   longer lease, $3 most subscriptions, $4 all those owned)
 -- Makes the owner the only one that sends for subscriptions with held deliveries and nobody to
 -- draw them, and prolongs what it owns. Returns all that it owns from now on. An owner whose
--- time is over has lost what another took meanwhile; until then nobody takes it. Of each the
+-- time is over has lost what another took meanwhile; nobody takes it before that and the
+-- seconds after which a claim takes its lapsed leases, which hold older events. Of each the
 -- seconds it lasts.
 -- Rows are locked in key order.
 with renewed as (
     update paces as p
-    set until = now() + make_interval(secs => greatest(
-        $2::double precision,
-        (select s.least_lease_seconds from subscriptions as s where s.id = p.subscription_id)
-    ))
+    -- Never sooner than before: what is under way was begun in that time.
+    set until = greatest(
+        p.until,
+        now() + make_interval(secs => greatest(
+            $2::double precision,
+            (select s.least_lease_seconds from subscriptions as s where s.id = p.subscription_id)
+        ))
+    )
     where p.subscription_id = any(array(
         select x.subscription_id
         from paces as x
@@ -40,7 +45,7 @@ wanting as materialized (
             select 1
             from paces as o
             where o.subscription_id = p.subscription_id
-                and o.until >= now()
+                and o.until >= now() - interval '6 seconds'
         )
         and p.subscription_id <> all($4::uuid[])
     order by p.subscription_id
@@ -54,7 +59,7 @@ taken as (
     set
         owner = excluded.owner,
         until = excluded.until
-    where paces.until < now()
+    where paces.until < now() - interval '6 seconds'
     returning paces.subscription_id, paces.until
 )
 select renewed.subscription_id, extract(epoch from renewed.until - now())::double precision as lasts

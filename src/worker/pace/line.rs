@@ -6,6 +6,11 @@ use crate::domain::breaker::{Breaker, Met};
 use crate::domain::bucket::Bucket;
 use crate::store::Standing;
 
+/// Time between two tries to close a breaker.
+const CLOSE_PAUSE: Duration = Duration::from_secs(1);
+/// Longest time from an answer until the database knows it, as a rule.
+const RECORDING: Duration = Duration::from_secs(5);
+
 /// A subscription that this worker alone sends for.
 #[derive(Debug)]
 pub(super) struct Line {
@@ -22,6 +27,10 @@ pub(super) struct Line {
     pub(super) busy_at: Instant,
     /// When an attempt last failed.
     failed_at: Instant,
+    /// When the receiver last asked to wait: the database knows it a little later.
+    told_to_wait_at: Instant,
+    /// Before this it is not asked whether the breaker may close.
+    asks_at: Instant,
     /// Most requests at a time when it is well.
     limit: usize,
     bucket: Option<Bucket>,
@@ -38,6 +47,8 @@ impl Line {
             is_hungry: true,
             busy_at: now,
             failed_at: now,
+            told_to_wait_at: now.checked_sub(RECORDING).unwrap_or(now),
+            asks_at: now,
             limit: 0,
             bucket: None,
         }
@@ -51,13 +62,25 @@ impl Line {
         if self.bucket.map(|bucket| bucket.rate()) != standing.rate_limit {
             self.bucket = standing.rate_limit.map(|rate| Bucket::new(rate, now));
         }
-        if self.breaker.word() != standing.breaker.word() {
+        let is_other = self.breaker.word() != standing.breaker.word();
+        if is_other {
             self.breaker = standing.breaker;
             self.failed_at = now;
+        }
+        // What was waited for may have been forgotten, with the target or the disabling.
+        let is_told = now.saturating_duration_since(self.told_to_wait_at) < RECORDING;
+        let waits = matches!(standing.breaker, Breaker::Open { .. } | Breaker::Throttled);
+        if is_other || (!waits && !is_told) {
+            self.not_before = self.not_before.min(now);
         }
         if !matches!(self.breaker, Breaker::Closed | Breaker::Recovering { .. }) {
             self.not_before = self.not_before.max(now + standing.wait);
         }
+    }
+
+    /// Whether nothing may be sent yet.
+    pub(super) fn waits(&self, now: Instant) -> bool {
+        now < self.not_before
     }
 
     /// Whether a draw has told how it stands.
@@ -117,6 +140,7 @@ impl Line {
         }
         if let Met::Wait(wait) = met {
             self.not_before = self.not_before.max(now + wait);
+            self.told_to_wait_at = now;
         }
         self.breaker.after(met, self.limit)
     }
@@ -138,7 +162,13 @@ impl Line {
     pub(super) fn is_well(&self, quiet: Duration, now: Instant) -> bool {
         let Breaker::Recovering { width, .. } = self.breaker else { return false };
         let proven = width >= self.limit || now.saturating_duration_since(self.failed_at) >= quiet;
-        !self.is_hungry && self.in_flight == 0 && proven
+        !self.is_hungry && self.in_flight == 0 && proven && now >= self.asks_at
+    }
+
+    /// It could not be called well: not asked again for a second.
+    pub(super) fn not_well(&mut self, now: Instant) {
+        self.asks_at = now + CLOSE_PAUSE;
+        self.doubt();
     }
 
     /// Whether nothing has been to do for this long.

@@ -14,6 +14,7 @@ mod turns;
 pub(super) use ticket::Ticket;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -46,7 +47,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 const STARVED_PAUSE: Duration = Duration::from_millis(100);
 /// How long after its last delivery a pace is kept.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often owned subscriptions without news are looked at.
+/// How often owned subscriptions are looked at whatever the news.
 const GLANCE_EVERY: Duration = Duration::from_secs(1);
 /// Most subscriptions taken in one look, so that replicas share them.
 const MOST_TAKEN: usize = 64;
@@ -66,6 +67,8 @@ pub(super) struct Pacer {
     has_news: bool,
     /// What was to be drawn could not be: no slot, or no database.
     is_starved: bool,
+    /// The last subscription that was given slots.
+    served: SubscriptionId,
     answers: UnboundedReceiver<Answered>,
     answering: UnboundedSender<Answered>,
 }
@@ -85,6 +88,7 @@ impl Pacer {
             glanced_at: now,
             has_news: false,
             is_starved: false,
+            served: SubscriptionId::from(Uuid::nil()),
             answers,
             answering,
         }
@@ -142,7 +146,7 @@ impl Pacer {
         Ok(())
     }
 
-    /// News may be of any subscription; without news each is looked at now and then.
+    /// News may be of any subscription; each is looked at now and then whatever the news.
     fn spread_news(&mut self, now: Instant) {
         let by_news = self.has_news && self.drew_on_news.is_none_or(|at| now >= at + NEWS_PAUSE);
         let by_time = now >= self.glanced_at + GLANCE_EVERY;
@@ -151,8 +155,12 @@ impl Pacer {
             self.drew_on_news = Some(now);
         }
         if by_news || by_time {
-            self.glanced_at = now;
             self.lines.values_mut().for_each(|line| line.is_hungry = true);
+        }
+        if by_time {
+            self.glanced_at = now;
+            // Its owner may have sent it elsewhere, or enabled it anew: then nothing is waited for.
+            self.lines.values_mut().filter(|line| line.waits(now)).for_each(Line::doubt);
         }
     }
 
@@ -182,19 +190,28 @@ impl Pacer {
         let mut rooms = Vec::new();
         let mut waits = false;
         self.is_starved = false;
-        for (subscription, line) in &mut self.lines {
+        // Those that come after the last one that was served are first: where slots are scarce,
+        // each has its turn.
+        let after = self.lines.range((Bound::Excluded(self.served), Bound::Unbounded)).map(|(id, _)| *id);
+        let until = self.lines.range(..=self.served).map(|(id, _)| *id);
+        let turns: Vec<SubscriptionId> = after.chain(until).collect();
+        for subscription in turns {
+            let Some(line) = self.lines.get_mut(&subscription) else { continue };
             if !line.is_hungry || line.until.saturating_duration_since(now) <= needed {
                 continue;
             }
             let wanted = line.room(now).min(MOST_DRAWN);
-            let places = wanted.min(self.parts.slots.free_for(*subscription));
+            let places = wanted.min(self.parts.slots.free_for(subscription));
             let most = places.min(free);
             waits |= places > free;
             self.is_starved |= most < wanted;
             // A line that is not known yet is asked how it stands.
             if most > 0 || !line.is_known() {
                 free -= most;
-                rooms.push((*subscription, most, line.breaker));
+                if most > 0 {
+                    self.served = subscription;
+                }
+                rooms.push((subscription, most, line.breaker));
             }
         }
         self.parts.slots.spare(waits);

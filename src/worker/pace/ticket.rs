@@ -26,7 +26,11 @@ impl Ticket {
     pub(in crate::worker) fn learn(&mut self, mut report: Report) -> Report {
         let Some(answered) = &mut self.answered else { return report };
         answered.met = report.attempts.last().map(|last| Met::of(&last.answer));
-        let goes_on = matches!(report.step, NextStep::RetryIn(_) | NextStep::GiveUp(EndReason::Exhausted));
+        let goes_on = match report.step {
+            NextStep::RetryIn(_) => true,
+            NextStep::GiveUp(reason) => matches!(reason, EndReason::Exhausted | EndReason::SkipAfterAttempts),
+            _ => false,
+        };
         if answered.is_probe && goes_on {
             report.step = NextStep::Pace;
             report.free_attempts = u16::try_from(report.attempts.len()).unwrap_or(u16::MAX);

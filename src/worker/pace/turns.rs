@@ -80,12 +80,14 @@ impl Pacer {
         for subscription in well {
             match self.parts.store.close_breaker(self.owner, subscription).await {
                 Ok(closed) => {
+                    let Some(line) = self.lines.get_mut(&subscription) else { continue };
                     if closed {
                         tracing::info!(%subscription, "the receiver of a subscription has recovered");
-                    }
-                    // Deliveries accepted as this happened are held and still ours to draw.
-                    if let Some(line) = self.lines.get_mut(&subscription) {
+                        // Deliveries accepted as this happened are held and still ours to draw.
                         (line.breaker, line.is_hungry, line.busy_at) = (Breaker::Closed, true, now);
+                    } else {
+                        // Somebody else's parked rows are still to come, or it stands otherwise.
+                        line.not_well(now);
                     }
                 }
                 Err(error) => tracing::debug!(%error, "a breaker could not be closed"),
