@@ -1,17 +1,16 @@
 //! The breaker of a subscription: what follows from its receiver's failures in a row.
 //!
 //! While it is closed nothing is held back. *Open*, one probe at a time asks whether the
-//! receiver is back; *throttled*, the receiver has said when; *recovering*, a few requests at
-//! a time, and twice as many after each round of successes. The database counts failures
-//! and opens; whoever owns the subscription's pace makes the other turns.
+//! receiver is back; *throttled*, the receiver has said when; *recovering*, it starts slowly.
+//! The database counts failures and opens; whoever owns the subscription's pace makes the
+//! other turns.
 
 use std::time::Duration;
 
 use super::attempt::Answer;
 use super::backoff::{Jitter, MAX_DELAY};
+use super::recovery::Recovery;
 
-/// Requests at a time with which a recovery begins.
-pub const FIRST_WIDTH: usize = 2;
 const TOO_MANY_REQUESTS: u16 = 429;
 const UNAVAILABLE: u16 = 503;
 /// Deliveries that take turns as probes.
@@ -45,6 +44,8 @@ impl BreakerRules {
 pub enum Met {
     /// It has the event.
     Success,
+    /// It does not, and says that the event is at fault: a 4xx.
+    Refusal,
     /// It does not.
     Failure,
     /// It does not, and wants nothing more for so long: 429 or 503 with `Retry-After`.
@@ -58,9 +59,16 @@ impl Met {
         match answer.retry_after {
             _ if answer.outcome.is_success() => Self::Success,
             Some(wait) if asks && !wait.is_zero() => Self::Wait(wait.min(MAX_DELAY)),
+            _ if answer.status.is_some_and(is_refusal) => Self::Refusal,
             _ => Self::Failure,
         }
     }
+}
+
+/// Whether the status says that the event itself is not wanted as it is. Too slow (408), too early
+/// (425) and too many (429) say nothing of it.
+fn is_refusal(status: u16) -> bool {
+    (400..500).contains(&status) && !matches!(status, 408 | 425 | TOO_MANY_REQUESTS)
 }
 
 /// The state of a breaker.
@@ -76,17 +84,12 @@ pub enum Breaker {
     /// Nothing is sent until the receiver's own time.
     Throttled,
     /// A few requests at a time.
-    Recovering {
-        /// Most requests at a time.
-        width: usize,
-        /// Successes since the width changed.
-        successes: usize,
-    },
+    Recovering(Recovery),
 }
 
 impl Breaker {
     /// The beginning of a recovery.
-    pub const RECOVERY: Self = Self::Recovering { width: FIRST_WIDTH, successes: 0 };
+    pub const RECOVERY: Self = Self::Recovering(Recovery::START);
 
     /// The word, as it stands in the database; `None` while it is closed.
     pub fn word(self) -> Option<&'static str> {
@@ -94,7 +97,7 @@ impl Breaker {
             Self::Closed => None,
             Self::Open { .. } => Some("open"),
             Self::Throttled => Some("throttled"),
-            Self::Recovering { .. } => Some("recovering"),
+            Self::Recovering(_) => Some("recovering"),
         }
     }
 
@@ -104,7 +107,7 @@ impl Breaker {
     pub fn passes_over(self) -> i32 {
         match self {
             Self::Open { probes } => i32::try_from(probes % PROBED).unwrap_or(0),
-            Self::Closed | Self::Throttled | Self::Recovering { .. } => 0,
+            Self::Closed | Self::Throttled | Self::Recovering(_) => 0,
         }
     }
 
@@ -112,18 +115,14 @@ impl Breaker {
     /// requests at a time when it is well.
     pub fn after(self, met: Met, limit: usize) -> Self {
         match (self, met) {
-            (Self::Closed | Self::Throttled | Self::Recovering { .. }, Met::Wait(_)) => Self::Throttled,
+            (Self::Closed | Self::Throttled | Self::Recovering(_), Met::Wait(_)) => Self::Throttled,
             (Self::Closed | Self::Throttled, _) => self,
             (Self::Open { .. }, Met::Success) => Self::RECOVERY,
             (Self::Open { probes }, _) => Self::Open { probes: probes.saturating_add(1) },
-            (Self::Recovering { width, successes }, Met::Success) if successes + 1 < width => {
-                Self::Recovering { width, successes: successes + 1 }
+            (Self::Recovering(recovery), met) => {
+                let next = recovery.after(met == Met::Success, limit);
+                next.map_or(Self::Open { probes: 0 }, Self::Recovering)
             }
-            (Self::Recovering { width, .. }, Met::Success) => {
-                Self::Recovering { width: width.saturating_mul(2).min(limit).max(1), successes: 0 }
-            }
-            (Self::Recovering { width: ..=1, .. }, Met::Failure) => Self::Open { probes: 0 },
-            (Self::Recovering { width, .. }, Met::Failure) => Self::Recovering { width: width / 2, successes: 0 },
         }
     }
 }
@@ -131,7 +130,7 @@ impl Breaker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use crate::domain::recovery::RELAPSE;
 
     fn rules() -> BreakerRules {
         let (after, probe, probe_max) = (Duration::ZERO, Duration::from_secs(30), Duration::from_secs(600));
@@ -147,38 +146,12 @@ mod tests {
     }
 
     #[test]
-    fn a_recovery_doubles_with_each_round_of_successes() {
-        let mut breaker = Breaker::Open { probes: 3 }.after(Met::Success, 10);
-        let mut widths = Vec::new();
-        for _ in 0..30 {
-            let Breaker::Recovering { width, .. } = breaker else { unreachable!() };
-            widths.push(width);
-            breaker = breaker.after(Met::Success, 10);
-        }
-        widths.dedup();
-        assert_eq!(widths, [2, 4, 8, 10]);
-    }
-
-    #[test]
-    fn a_recovery_halves_with_each_failure_and_opens_again_at_one() {
-        let first = Breaker::Recovering { width: 4, successes: 3 };
-        let second = first.after(Met::Failure, 10).after(Met::Failure, 10);
-        assert_eq!(second, Breaker::Recovering { width: 1, successes: 0 });
-        assert_eq!(second.after(Met::Failure, 10), Breaker::Open { probes: 0 });
-        assert_eq!(first.after(Met::Wait(Duration::from_secs(1)), 10), Breaker::Throttled);
-    }
-
-    proptest! {
-        #[test]
-        fn no_width_is_zero_or_above_the_limit(met in proptest::collection::vec(0_usize..3, 0..100), limit in 1_usize..100) {
-            let mut breaker = Breaker::Open { probes: 0 };
-            for met in met {
-                let met = [Met::Success, Met::Failure, Met::Wait(Duration::from_secs(1))][met];
-                breaker = breaker.after(met, limit);
-                if let Breaker::Recovering { width, .. } = breaker {
-                    prop_assert!(width >= 1 && width <= limit.max(FIRST_WIDTH));
-                }
-            }
-        }
+    fn a_breaker_opens_again_when_its_receiver_is_gone_again_and_waits_when_it_is_asked_to() {
+        let recovering = Breaker::Open { probes: 3 }.after(Met::Success, 10);
+        assert_eq!(recovering, Breaker::RECOVERY);
+        let relapsed = (0..RELAPSE).fold(recovering, |breaker, _| breaker.after(Met::Failure, 10));
+        assert_eq!(relapsed, Breaker::Open { probes: 0 });
+        assert_eq!(recovering.after(Met::Wait(Duration::from_secs(1)), 10), Breaker::Throttled);
+        assert_eq!(relapsed.after(Met::Failure, 10), Breaker::Open { probes: 1 });
     }
 }

@@ -28,6 +28,7 @@ pub mod ordering;
 pub mod outcome;
 pub mod payload;
 pub mod policy;
+pub mod recovery;
 pub mod request_headers;
 pub mod retry_after;
 pub mod rotation;

@@ -99,7 +99,7 @@ impl Store {
         let mut connection = self.queue().await?;
         let (owner, subscription) = (turn.owner.uuid(), turn.subscription.uuid());
         let (width, probes) = match turn.to {
-            Breaker::Recovering { width, .. } => (Some(i32::try_from(width).unwrap_or(i32::MAX)), 0),
+            Breaker::Recovering(recovery) => (Some(i32::try_from(recovery.width).unwrap_or(i32::MAX)), 0),
             Breaker::Open { probes } => (None, i32::try_from(probes).unwrap_or(i32::MAX)),
             Breaker::Closed | Breaker::Throttled => (None, 0),
         };

@@ -9,8 +9,9 @@ use uuid::Uuid;
 use super::claim::{Claimed, claimed};
 use super::connection::Param;
 use super::{Store, StoreError, sql};
-use crate::domain::breaker::{Breaker, FIRST_WIDTH};
+use crate::domain::breaker::Breaker;
 use crate::domain::id::{EventId, LeaseToken, SubscriptionId, WorkerId};
+use crate::domain::recovery::Recovery;
 
 /// What an owner wants to draw.
 #[derive(Debug, Clone)]
@@ -137,8 +138,8 @@ fn standing(row: &Row) -> Result<Standing, StoreError> {
         Some("open") => Breaker::Open { probes: whole("probes")?.unwrap_or(0) },
         Some("throttled") => Breaker::Throttled,
         Some("recovering") => {
-            let width = whole("width")?.and_then(|width| usize::try_from(width).ok()).unwrap_or(FIRST_WIDTH);
-            Breaker::Recovering { width, successes: 0 }
+            let width = whole("width")?.and_then(|width| usize::try_from(width).ok());
+            Breaker::Recovering(width.map_or(Recovery::START, Recovery::at))
         }
         Some(other) => return Err(StoreError::Unreadable(format!("the breaker '{other}'"))),
     };

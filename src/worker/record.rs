@@ -181,7 +181,7 @@ fn health_notes(reports: &[Report], ailing: &[SubscriptionId]) -> Vec<HealthNote
         }
         match met {
             Met::Success => (note.succeeded, note.failed) = (true, 0),
-            Met::Failure => note.failed += 1,
+            Met::Refusal | Met::Failure => note.failed += 1,
             Met::Wait(wait) => (note.failed, note.wait) = (note.failed + 1, note.wait.max(Some(wait))),
         }
     }

@@ -1,11 +1,14 @@
 //! Failing receivers: the breaker, the wait that a receiver asks for, the slow start, and
 //! what disables a subscription.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use hyper::Method;
 use postrider::domain::id::SubscriptionId;
+use postrider::domain::slots::SlotLimits;
+use postrider::domain::subscription::Subscription;
 use serde_json::json;
 
 use crate::support::api::TestApi;
@@ -14,7 +17,6 @@ use crate::support::process::{Postrider, Start};
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::rig::{Rig, submit};
 use crate::support::wait::until;
-use postrider::domain::slots::SlotLimits;
 
 /// A rig whose breakers open at the third failure and ask every 100 ms.
 async fn rig() -> Rig {
@@ -124,6 +126,37 @@ async fn a_failure_while_recovering_opens_the_breaker_again() {
     turned(&rig, subscription.id, "open").await;
     rig.receiver.usually(Reply::Status(200));
     turned(&rig, subscription.id, "").await;
+}
+
+/// Sends one event after the other, the next when the receiver has seen the last, for ever.
+async fn keep_busy(rig: &Rig, subscription: &Arc<Subscription>) {
+    let (intake, _) = rig.intake(false);
+    loop {
+        let event = submit(&intake, subscription, b"{}", None).await.unwrap().event.to_string();
+        until("it arrives", async || {
+            rig.receiver.requests().iter().any(|request| request.header("webhook-id") == event).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_is_back_is_well_again_under_a_steady_load() {
+    let rig = rig().await;
+    let subscription = rig.subscription().await;
+    let _working = rig.working();
+    rig.receiver.usually(Reply::Status(500));
+    let (intake, _) = rig.intake(false);
+    join_all((0..3).map(|_| submit(&intake, &subscription, b"{}", None))).await;
+    turned(&rig, subscription.id, "open").await;
+    rig.receiver.usually(Reply::Status(200));
+    // The next event is there before the last one is answered: something is always under way.
+    rig.receiver.takes(Duration::from_millis(200));
+    tokio::select! {
+        _ = join_all((0..3).map(|_| keep_busy(&rig, &subscription))) => {}
+        () = turned(&rig, subscription.id, "") => {}
+    }
+    assert_eq!(rig.count("subscription_health").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,10 +4,12 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 use postrider::domain::audience::Audience;
+use postrider::domain::breaker::BreakerRules;
 use postrider::domain::id::EventId;
 use postrider::domain::payload::Payload;
 use postrider::domain::policy::Policy;
@@ -168,6 +170,28 @@ async fn a_head_whose_schedule_ends_has_failed_and_its_key_goes_on() {
     }
     assert_eq!(numbers(&rig), ["1", "1", "1", "2"]);
     assert_eq!(states(&rig).await[0], ("failed".to_owned(), Some("exhausted".to_owned())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_its_receiver_refuses_is_skipped_even_where_its_attempts_are_probes() {
+    let mut rig = Rig::new().await;
+    let breaker = BreakerRules {
+        failures: 3,
+        after: Duration::ZERO,
+        probe: Duration::from_millis(50),
+        probe_max: Duration::from_millis(50),
+    };
+    rig.parts.rules.breaker = breaker;
+    let subscription = ordered(&rig).await;
+    rig.sql("update subscriptions set skip_after_attempts = 5, max_attempts = 7, retry_schedule = '10ms,10ms,10ms,10ms,10ms,10ms'")
+        .await;
+    rig.receiver.never_takes(b"[1]");
+    line(&rig, &subscription, "k", &["1", "2"]).await;
+    let _working = rig.working();
+    // The breaker opens at the third failure: the fourth and the fifth attempt are probes.
+    until("the second is delivered", async || (rig.outcomes().await.last()? == "delivered").then_some(())).await;
+    let row = rig.client.query_one("select status, attempts from undelivered", &[]).await.unwrap();
+    assert_eq!((row.get::<_, &str>(0), row.get::<_, i16>(1)), ("skipped", 5));
 }
 
 #[tokio::test(flavor = "multi_thread")]

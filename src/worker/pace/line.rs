@@ -73,7 +73,7 @@ impl Line {
         if is_other || (!waits && !is_told) {
             self.not_before = self.not_before.min(now);
         }
-        if !matches!(self.breaker, Breaker::Closed | Breaker::Recovering { .. }) {
+        if !matches!(self.breaker, Breaker::Closed | Breaker::Recovering(_)) {
             self.not_before = self.not_before.max(now + standing.wait);
         }
     }
@@ -100,7 +100,7 @@ impl Line {
             Breaker::Closed => self.limit,
             Breaker::Open { .. } => 1,
             Breaker::Throttled => 0,
-            Breaker::Recovering { width, .. } => width.min(self.limit),
+            Breaker::Recovering(recovery) => recovery.width.min(self.limit),
         }
     }
 
@@ -158,11 +158,12 @@ impl Line {
     }
 
     /// Whether it has recovered: nothing waits, and it takes as much as ever or has not failed
-    /// for this long.
+    /// for this long. What is under way need not be answered: under a steady load something
+    /// always is.
     pub(super) fn is_well(&self, quiet: Duration, now: Instant) -> bool {
-        let Breaker::Recovering { width, .. } = self.breaker else { return false };
-        let proven = width >= self.limit || now.saturating_duration_since(self.failed_at) >= quiet;
-        !self.is_hungry && self.in_flight == 0 && proven && now >= self.asks_at
+        let Breaker::Recovering(recovery) = self.breaker else { return false };
+        let proven = recovery.width >= self.limit || now.saturating_duration_since(self.failed_at) >= quiet;
+        !self.is_hungry && proven && now >= self.asks_at
     }
 
     /// It could not be called well: not asked again for a second.
@@ -173,7 +174,7 @@ impl Line {
 
     /// Whether nothing has been to do for this long.
     pub(super) fn is_idle(&self, patience: Duration, now: Instant) -> bool {
-        let is_over = !matches!(self.breaker, Breaker::Recovering { .. });
+        let is_over = !matches!(self.breaker, Breaker::Recovering(_));
         is_over && !self.is_hungry && self.in_flight == 0 && now.saturating_duration_since(self.busy_at) >= patience
     }
 }

@@ -22,7 +22,8 @@ pub(in crate::worker) struct Ticket {
 
 impl Ticket {
     /// Learns from the report what the receiver said. A probe that failed uses up no step of
-    /// the schedule and goes back to where it was, unless the receiver ended it.
+    /// the schedule and goes back to where it was, unless the receiver ended or refused it: an
+    /// event that it answers with a 4xx is told from a receiver that is away.
     pub(in crate::worker) fn learn(&mut self, mut report: Report) -> Report {
         let Some(answered) = &mut self.answered else { return report };
         answered.met = report.attempts.last().map(|last| Met::of(&last.answer));
@@ -31,7 +32,7 @@ impl Ticket {
             NextStep::GiveUp(reason) => matches!(reason, EndReason::Exhausted | EndReason::SkipAfterAttempts),
             _ => false,
         };
-        if answered.is_probe && goes_on {
+        if answered.is_probe && goes_on && answered.met != Some(Met::Refusal) {
             report.step = NextStep::Pace;
             report.free_attempts = u16::try_from(report.attempts.len()).unwrap_or(u16::MAX);
         }

@@ -17,10 +17,10 @@ impl Pacer {
         let (before, next) = (line.breaker, line.answered(answered.met, now));
         match (before, next) {
             // The recording of the attempt throttles; until it has, the line waits by itself.
-            (Breaker::Closed, _) | (Breaker::Throttled, _) | (Breaker::Recovering { .. }, Breaker::Throttled) => {}
+            (Breaker::Closed, _) | (Breaker::Throttled, _) | (Breaker::Recovering(_), Breaker::Throttled) => {}
             // Sent before it opened.
             (Breaker::Open { .. }, _) if !answered.is_probe => {}
-            (Breaker::Recovering { width, .. }, Breaker::Recovering { width: same, .. }) if width == same => {
+            (Breaker::Recovering(before), Breaker::Recovering(after)) if before.width == after.width => {
                 line.breaker = next;
             }
             (before, next) if before != next => {

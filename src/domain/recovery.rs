@@ -1,0 +1,99 @@
+//! The slow start of a receiver that is back: a few requests at a time, and more after each
+//! round of answers of which at most half were failures.
+//!
+//! A round has as many answers as requests are allowed at a time. A receiver that refuses some
+//! events now and then is as well as it ever is, so single failures hold nothing back; only
+//! failures in a row say that it is gone again.
+
+/// Requests at a time with which a recovery begins.
+const FIRST_WIDTH: usize = 2;
+/// Failures in a row, whatever the round, with which it is over.
+pub const RELAPSE: usize = 5;
+
+/// How far a recovery has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recovery {
+    /// Most requests at a time.
+    pub width: usize,
+    /// Answers in this round.
+    answers: usize,
+    /// Of these, failures.
+    failures: usize,
+    /// Failures since the last success.
+    in_a_row: usize,
+}
+
+impl Recovery {
+    /// The beginning.
+    pub const START: Self = Self::at(FIRST_WIDTH);
+
+    /// One that has come to this width, at the beginning of a round.
+    pub const fn at(width: usize) -> Self {
+        Self { width, answers: 0, failures: 0, in_a_row: 0 }
+    }
+
+    /// What it is after an answer, for a subscription that takes `limit` requests at a time when
+    /// it is well; `None` when the receiver is gone again.
+    pub fn after(self, succeeded: bool, limit: usize) -> Option<Self> {
+        let failed = usize::from(!succeeded);
+        let next = Self {
+            answers: self.answers + 1,
+            failures: self.failures + failed,
+            in_a_row: if succeeded { 0 } else { self.in_a_row + 1 },
+            ..self
+        };
+        if next.in_a_row >= RELAPSE {
+            return None;
+        }
+        if next.answers < next.width {
+            return Some(next);
+        }
+        let is_well = next.failures * 2 <= next.answers;
+        let width = if is_well { next.width.saturating_mul(2).min(limit) } else { next.width / 2 };
+        Some(Self { in_a_row: next.in_a_row, ..Self::at(width.max(1)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn it_doubles_with_each_round_of_successes_up_to_the_limit() {
+        let mut recovery = Recovery::START;
+        let mut widths = vec![recovery.width];
+        for _ in 0..30 {
+            recovery = recovery.after(true, 10).unwrap();
+            widths.push(recovery.width);
+        }
+        widths.dedup();
+        assert_eq!(widths, [2, 4, 8, 10]);
+    }
+
+    #[test]
+    fn it_halves_after_a_round_that_mostly_failed_and_ends_with_failures_in_a_row() {
+        let first = Recovery::at(4);
+        let round = [true, false, false, false].into_iter().try_fold(first, |at, met| at.after(met, 10)).unwrap();
+        assert_eq!((round.width, round.in_a_row), (2, 3));
+        assert_eq!(round.after(false, 10).and_then(|next| next.after(false, 10)), None);
+    }
+
+    #[test]
+    fn a_receiver_that_refuses_every_fourth_event_comes_back_all_the_same() {
+        let answers = (0..200).map(|number| number % 4 != 0);
+        let recovered = answers.into_iter().try_fold(Recovery::START, |at, met| at.after(met, 64)).unwrap();
+        assert_eq!(recovered.width, 64);
+    }
+
+    proptest! {
+        #[test]
+        fn no_width_is_zero_or_above_the_limit(met in proptest::collection::vec(any::<bool>(), 0..100), limit in 1_usize..100) {
+            let mut recovery = Recovery::START;
+            for met in met {
+                recovery = recovery.after(met, limit).unwrap_or(Recovery::START);
+                prop_assert!(recovery.width >= 1 && recovery.width <= limit.max(FIRST_WIDTH));
+            }
+        }
+    }
+}
