@@ -36,6 +36,7 @@ examples: setup ## the scripts of examples/ do what they say
 	@examples/fan-out $(BIN)
 	@examples/policy $(BIN)
 	@examples/pace $(BIN)
+	@examples/replay $(BIN)
 	@examples/announcements $(BIN)
 
 test: setup ## all tests, beside a PostgreSQL of their own

@@ -213,9 +213,25 @@ $$;
 CREATE FUNCTION public.forget_health() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
+declare
+    is_awaited boolean;
 begin
     delete from subscription_health
     where subscription_id = new.id;
+    if not new.is_active or new.deleted_at is not null then
+        return null;
+    end if;
+    is_awaited := exists (
+        select 1
+        from deliveries as d
+        where d.subscription_id = new.id
+            and d.next_attempt_at = 'infinity'
+            and d.held_for in ('disabled', 'paced')
+    );
+    if is_awaited or new.told is not null then
+        insert into subscription_health (subscription_id, tenant_id, state, width)
+        values (new.id, new.tenant_id, case when is_awaited then 'recovering' end, case when is_awaited then 2 end);
+    end if;
     return null;
 end
 $$;
@@ -300,6 +316,9 @@ CREATE FUNCTION public.forget_subscriptions(deleted_before timestamp with time z
     select count(*)
     from gone
 $$;
+CREATE FUNCTION public.is_wanted(event_type text, patterns text[]) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((cardinality(patterns) = 0) OR (EXISTS (SELECT 1 FROM unnest(is_wanted.patterns) p(pattern) WHERE ((p.pattern = is_wanted.event_type) OR (("right"(p.pattern, 1) = '*'::text) AND starts_with(is_wanted.event_type, "left"(p.pattern, '-1'::integer)))))));
 CREATE FUNCTION public.later_version(version bigint) RETURNS bigint
     LANGUAGE sql
     RETURN GREATEST((version + 1), ((EXTRACT(epoch FROM clock_timestamp()) * (1000000)::numeric))::bigint);
@@ -334,6 +353,73 @@ begin
     end if;
     return null;
 end
+$$;
+CREATE FUNCTION public.owe_again(tenant uuid, event_ids uuid[], subscription_ids uuid[], lifetime interval) RETURNS bigint
+    LANGUAGE sql
+    AS $$
+    with ready as materialized (
+        select
+            a.event_id,
+            a.subscription_id,
+            s.is_active,
+            s.is_paced,
+            ended.place,
+            coalesce(greatest(ended.attempts, made.attempts), 0) as attempts
+        from unnest(event_ids, subscription_ids) as a (event_id, subscription_id)
+        cross join lateral (
+            select 1
+            from events as x
+            where x.tenant_id = tenant
+                and x.id = a.event_id
+            limit 1
+        ) as e
+        cross join lateral (
+            select x.is_active, x.is_paced
+            from subscriptions as x
+            where x.tenant_id = tenant
+                and x.id = a.subscription_id
+                and x.deleted_at is null
+            limit 1
+        ) as s
+        left join lateral (
+            select x.ctid as place, x.attempts
+            from undelivered as x
+            where x.tenant_id = tenant
+                and x.event_id = a.event_id
+                and x.subscription_id = a.subscription_id
+            limit 1
+        ) as ended on true
+        cross join lateral (
+            select max(x.attempt_number) as attempts
+            from attempts as x
+            where x.event_id = a.event_id
+                and x.subscription_id = a.subscription_id
+        ) as made
+    ),
+    revived as (
+        delete from undelivered as u
+        where u.ctid = any(array(select r.place from ready as r where r.place is not null))
+    ),
+    owed as (
+        insert into deliveries (
+            tenant_id, event_id, subscription_id, next_attempt_at, held_for, attempts, free_attempts, expires_at
+        )
+        select
+            tenant,
+            r.event_id,
+            r.subscription_id,
+            case when r.is_active and not r.is_paced then now() else 'infinity' end,
+            case when not r.is_active then 'disabled' when r.is_paced then 'paced' end,
+            r.attempts,
+            r.attempts,
+            now() + lifetime
+        from ready as r
+        order by r.event_id, r.subscription_id
+        on conflict (tenant_id, event_id, subscription_id) do nothing
+        returning 1
+    )
+    select count(*)
+    from owed
 $$;
 CREATE TABLE public.attempts (
     tenant_id uuid NOT NULL,
@@ -837,6 +923,26 @@ CREATE VIEW public.partitions AS
      JOIN pg_class child ON ((child.oid = i.inhrelid)))
      CROSS JOIN LATERAL ( SELECT pg_get_expr(child.relpartbound, child.oid) AS text) bound)
   WHERE (i.inhparent = ANY (ARRAY[('public.events'::regclass)::oid, ('public.attempts'::regclass)::oid]));
+CREATE TABLE public.replays (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    subscription_id uuid NOT NULL,
+    statuses text[] NOT NULL,
+    event_types text[] DEFAULT '{}'::text[] NOT NULL,
+    after_id uuid NOT NULL,
+    below_id uuid NOT NULL,
+    rate integer NOT NULL,
+    status text DEFAULT 'running'::text NOT NULL,
+    reached uuid NOT NULL,
+    replayed bigint DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    stepped_at timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone,
+    CONSTRAINT replays_ended_when_not_running CHECK (((status = 'running'::text) = (ended_at IS NULL))),
+    CONSTRAINT replays_rate_range CHECK (((rate >= 1) AND (rate <= 10000))),
+    CONSTRAINT replays_status_known CHECK ((status = ANY (ARRAY['running'::text, 'finished'::text, 'cancelled'::text]))),
+    CONSTRAINT replays_statuses_known CHECK (((statuses <@ ARRAY['failed'::text, 'expired'::text, 'skipped'::text, 'cancelled'::text, 'succeeded'::text, 'missed'::text]) AND (cardinality(statuses) > 0)))
+);
 CREATE TABLE public.subscription_health (
     subscription_id uuid NOT NULL,
     tenant_id uuid NOT NULL,
@@ -884,6 +990,8 @@ ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant_id, key);
 ALTER TABLE ONLY public.paces
     ADD CONSTRAINT paces_pkey PRIMARY KEY (subscription_id);
+ALTER TABLE ONLY public.replays
+    ADD CONSTRAINT replays_pkey PRIMARY KEY (tenant_id, id);
 ALTER TABLE ONLY public.subscription_health
     ADD CONSTRAINT subscription_health_pkey PRIMARY KEY (subscription_id);
 ALTER TABLE ONLY public.subscriptions
@@ -906,11 +1014,13 @@ CREATE INDEX deliveries_held ON public.deliveries USING btree (subscription_id, 
 CREATE INDEX deliveries_ordered ON public.deliveries USING btree (subscription_id, ordering_key, "position") WHERE (ordering_key IS NOT NULL);
 CREATE INDEX idempotency_keys_event ON public.idempotency_keys USING btree (event_id);
 CREATE INDEX paces_owner ON public.paces USING btree (owner);
+CREATE INDEX replays_running ON public.replays USING btree (stepped_at) WHERE (status = 'running'::text);
 CREATE INDEX subscription_health_failing ON public.subscription_health USING btree (failing_since) WHERE (failing_since IS NOT NULL);
 CREATE INDEX subscriptions_deleted ON public.subscriptions USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
 CREATE UNIQUE INDEX subscriptions_external_id ON public.subscriptions USING btree (tenant_id, external_id) WHERE ((external_id IS NOT NULL) AND (deleted_at IS NULL));
 CREATE INDEX subscriptions_to_tell ON public.subscriptions USING btree (id) WHERE ((told IS NOT NULL) OR (disabled_reason IS NOT NULL));
 CREATE INDEX undelivered_event ON public.undelivered USING btree (event_id);
+CREATE INDEX undelivered_subscription ON public.undelivered USING btree (subscription_id, event_id);
 CREATE INDEX untold_failures_waiting ON public.untold_failures USING btree (told_at) WHERE (failed > 0);
 CREATE TRIGGER subscription_health_shown AFTER INSERT OR DELETE OR UPDATE OF state ON public.subscription_health FOR EACH ROW EXECUTE FUNCTION public.show_breaker();
 CREATE TRIGGER subscriptions_begin_anew AFTER UPDATE OF is_active, target_url, deleted_at ON public.subscriptions FOR EACH ROW WHEN (((new.is_active AND (NOT old.is_active)) OR (new.target_url <> old.target_url) OR ((new.deleted_at IS NOT NULL) AND (old.deleted_at IS NULL)))) EXECUTE FUNCTION public.forget_health();

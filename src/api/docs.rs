@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::events::EventsApi;
 use super::ingest::IngestApi;
 use super::logs::LogsApi;
+use super::replays::ReplaysApi;
 use super::signatures::SignaturesApi;
 use super::status::StatusApi;
 use super::subscriptions::SubscriptionsApi;
@@ -35,6 +36,8 @@ pub(super) enum Resource {
     Ingest,
     /// Events for all who want them.
     Events,
+    /// Deliveries that are made again.
+    Replays,
     /// What became of an event.
     Status,
     /// Every attempt that was made.
@@ -42,7 +45,7 @@ pub(super) enum Resource {
 }
 
 /// Every resource, in the order of the document.
-pub(super) type Resources = (SubscriptionsApi, SignaturesApi, IngestApi, EventsApi, StatusApi, LogsApi);
+pub(super) type Resources = (SubscriptionsApi, SignaturesApi, IngestApi, EventsApi, ReplaysApi, StatusApi, LogsApi);
 
 /// Paths of the document and its pages.
 pub(super) const PAGES: [&str; 4] = ["/", "/docs", "/redoc", "/openapi.json"];
@@ -133,13 +136,19 @@ mod tests {
             "/events",
             "/events/batch",
             "/events/{webhook_id}",
+            "/events/{webhook_id}/cancel",
             "/events/{webhook_id}/deliveries",
+            "/events/{webhook_id}/retry",
             "/ingest/{subscription_id}",
+            "/replays",
+            "/replays/{replay_id}",
+            "/replays/{replay_id}/cancel",
             "/status/logs/{subscription_id}",
             "/status/{webhook_id}",
             "/subscriptions/",
             "/subscriptions/generate-signature",
             "/subscriptions/{subscription_id}",
+            "/subscriptions/{subscription_id}/cancel-held",
             "/subscriptions/{subscription_id}/rotate-secret",
         ];
         assert_eq!(paths, expected);
@@ -161,7 +170,7 @@ mod tests {
         for operation in operations {
             assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{operation}");
         }
-        assert_eq!(document["tags"].as_array().map(Vec::len), Some(6));
+        assert_eq!(document["tags"].as_array().map(Vec::len), Some(7));
     }
 
     #[test]

@@ -23,10 +23,12 @@ use super::text::{IdText, Moment};
 use crate::domain::payload::Payload;
 use crate::intake::Accepted;
 
+mod again;
 mod batch;
 mod publish;
 mod read;
 
+use again::{CancelAnswer, RetryAnswer};
 use batch::{BatchAnswer, BatchForm, BatchResult};
 use publish::{Publication, Publisher, Times};
 use read::{DeliveryPage, DeliveryState, EventAnswer};
@@ -158,6 +160,40 @@ impl EventsApi {
         webhook_id: Path<IdText>,
     ) -> Result<Answer<EventAnswer>, Problem> {
         read::event(&self.0, caller.tenant, webhook_id.0).await.map(Answer::Value)
+    }
+
+    /// Deliver an event again
+    ///
+    /// Its deliveries that ended as `failed`, `expired` or `skipped` are made again, with their
+    /// whole schedule, and those that wait for their time are made now. With `subscription_id`
+    /// that one alone, even if it succeeded or was cancelled. What is under way, due or held stays
+    /// as it is, and for a disabled subscription it is held.
+    #[oai(path = "/:webhook_id/retry", method = "post", operation_id = "retry_event")]
+    async fn retry(
+        &self,
+        caller: Caller,
+        /// The event.
+        webhook_id: Path<IdText>,
+        /// Only its delivery to this subscription.
+        subscription_id: Query<Option<IdText>>,
+    ) -> Result<Answer<RetryAnswer>, Problem> {
+        again::retry(&self.0, caller.tenant, webhook_id.0, subscription_id.0).await.map(Answer::Value)
+    }
+
+    /// Cancel what is owed of an event
+    ///
+    /// Its deliveries that have not ended end as `cancelled`. Those under way end so when their
+    /// attempt has failed; if it succeeds, they have succeeded. With `subscription_id` only that one.
+    #[oai(path = "/:webhook_id/cancel", method = "post", operation_id = "cancel_event")]
+    async fn cancel(
+        &self,
+        caller: Caller,
+        /// The event.
+        webhook_id: Path<IdText>,
+        /// Only its delivery to this subscription.
+        subscription_id: Query<Option<IdText>>,
+    ) -> Result<Answer<CancelAnswer>, Problem> {
+        again::cancel(&self.0, caller.tenant, webhook_id.0, subscription_id.0).await.map(Answer::Value)
     }
 
     /// List the deliveries of an event

@@ -17,6 +17,7 @@ mod logs;
 mod page;
 mod payload;
 mod problem;
+mod replays;
 mod request_id;
 mod routes;
 mod server;

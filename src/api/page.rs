@@ -21,6 +21,8 @@ pub(super) enum List {
     Attempts = 2,
     /// Deliveries of an event, by the id of their subscription.
     EventDeliveries = 3,
+    /// Replays of a tenant.
+    Replays = 4,
 }
 
 impl List {
@@ -28,6 +30,7 @@ impl List {
     pub(super) fn cursor_pattern(self) -> &'static str {
         match self {
             Self::Subscriptions => "^A[Q-Za-f][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$",
+            Self::Replays => "^B[A-P][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$",
             Self::EventDeliveries => "^A[w-z0-9_-][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$",
             Self::Attempts => "^A[g-v][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$",
         }

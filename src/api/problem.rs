@@ -58,6 +58,12 @@ pub(super) enum Problem {
     SubscriptionNotFound,
     /// Unknown, expired, or another tenant's.
     EventNotFound,
+    /// The event makes no delivery to this subscription.
+    DeliveryNotFound,
+    /// Unknown, forgotten, or another tenant's.
+    ReplayNotFound,
+    /// As many replays run as may.
+    TooManyReplays,
     /// The path knows other methods.
     MethodNotAllowed(String),
     /// The request took too long to arrive.
@@ -116,6 +122,9 @@ impl Problem {
             Self::RouteNotFound => (StatusCode::NOT_FOUND, "route_not_found", "No such route"),
             Self::SubscriptionNotFound => (StatusCode::NOT_FOUND, "subscription_not_found", "No such subscription"),
             Self::EventNotFound => (StatusCode::NOT_FOUND, "webhook_not_found", "No such webhook"),
+            Self::DeliveryNotFound => (StatusCode::NOT_FOUND, "delivery_not_found", "No such delivery"),
+            Self::ReplayNotFound => (StatusCode::NOT_FOUND, "replay_not_found", "No such replay"),
+            Self::TooManyReplays => (StatusCode::CONFLICT, "too_many_replays", "Too many replays"),
             Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed"),
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout", "Request too slow"),
             Self::SubscriptionDisabled => (StatusCode::CONFLICT, "subscription_disabled", "Subscription disabled"),
@@ -160,6 +169,9 @@ impl Problem {
             Self::RouteNotFound => "there is nothing at this path; /docs lists what there is",
             Self::SubscriptionNotFound => "there is no subscription with this id",
             Self::EventNotFound => "there is no webhook with this id, or its retention has ended",
+            Self::DeliveryNotFound => "the webhook makes no delivery to this subscription",
+            Self::ReplayNotFound => "there is no replay with this id, or it ended more than 30 days ago",
+            Self::TooManyReplays => "10 replays run; wait until one has finished, or cancel one",
             Self::MethodNotAllowed(_) => "this path does not know this method; see the Allow header",
             Self::RequestTimeout => "the body did not arrive within 30 seconds",
             Self::SubscriptionDisabled => "the subscription is disabled; nothing was stored",

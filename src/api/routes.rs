@@ -24,6 +24,7 @@ use super::events::EventsApi;
 use super::ingest::{IngestApi, IngestHeaders};
 use super::logs::LogsApi;
 use super::problem::{INVALID_PARAMETER, Problem};
+use super::replays::ReplaysApi;
 use super::request_id::{RequestId, X_REQUEST_ID, request_id};
 use super::signatures::SignaturesApi;
 use super::status::StatusApi;
@@ -69,6 +70,7 @@ impl Routes {
             SignaturesApi(Arc::clone(&api)),
             IngestApi(Arc::clone(&api)),
             EventsApi(Arc::clone(&api)),
+            ReplaysApi(Arc::clone(&api)),
             StatusApi(Arc::clone(&api)),
             LogsApi(Arc::clone(&api)),
         );

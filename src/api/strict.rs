@@ -7,10 +7,13 @@ use std::collections::HashSet;
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use poem_openapi::types::ParseFromParameter as _;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use time::OffsetDateTime;
 
 use super::problem::{FieldError, Problem};
+use super::text::Moment;
 
 /// What a field holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +137,19 @@ impl<'a> Fields<'a> {
     /// A whole number.
     pub(super) fn integer(&mut self, name: &str) -> Field<i64> {
         self.typed(name, "must be a whole number")
+    }
+
+    /// A moment.
+    pub(super) fn moment(&mut self, name: &str) -> Option<OffsetDateTime> {
+        let text = self.text(name).given()?;
+        match Moment::parse_from_parameter(&text) {
+            Ok(moment) => Some(moment.0),
+            Err(_) => {
+                let rule = "must be an RFC 3339 time, as in 2026-11-23T18:00:00Z";
+                self.refuse(format!("/{name}"), "invalid_time", rule);
+                None
+            }
+        }
     }
 
     /// A whole number in this range.

@@ -1,4 +1,4 @@
-//! Subscriptions in paths: by their id, or by the external id that their owner gave them.
+//! Subscriptions where a request names one: by their id, or by the external id that their owner gave them.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use super::problem::Problem;
 use crate::domain::external_id::SubscriptionName;
 use crate::domain::id::{SubscriptionId, TenantId};
 
-/// What a path says of a subscription: a UUID in its hyphenated form, or an external id.
+/// What a path or a body says of a subscription: a UUID in its hyphenated form, or an external id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SubscriptionPath(pub(super) SubscriptionName);
 

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use poem_openapi::OpenApi;
 use poem_openapi::param::{Path, Query};
+use tokio::time::Instant;
 
 use super::Api;
 use super::auth::Caller;
@@ -31,9 +33,16 @@ mod metadata;
 mod policy;
 mod rotation;
 
-use answer::{SubscriptionAnswer, SubscriptionDeleted, SubscriptionPage};
+use answer::{HeldCancelled, SubscriptionAnswer, SubscriptionDeleted, SubscriptionPage};
 use form::{Changes, SubscriptionForm, SubscriptionPatch};
 use rotation::{Rotation, RotationForm};
+
+pub(super) use form::read_event_types;
+
+/// Most held deliveries that one statement ends.
+const CANCEL_ROWS: i64 = 2_000;
+/// Most time in which a request begins such statements.
+const CANCEL_BUDGET: Duration = Duration::from_millis(1_000);
 
 /// The resource.
 pub(super) struct SubscriptionsApi(pub(super) Arc<Api>);
@@ -170,6 +179,32 @@ impl SubscriptionsApi {
         let rotated = self.0.subscriptions.rotate(caller.tenant, id, &secret, overlap).await?;
         let rotated = rotated.ok_or(Problem::SubscriptionNotFound)?;
         self.answer(caller.tenant, rotated, Some(&secret)).await
+    }
+
+    /// Cancel what is held
+    ///
+    /// Ends the deliveries that are held for the subscription, whatever for, as `cancelled`; a
+    /// replay can make them again. Where `more` is true some are still held: ask again.
+    /// Without this they go out when the reason ends, as when a disabled subscription is enabled.
+    #[oai(path = "/:subscription_id/cancel-held", method = "post", operation_id = "cancel_held")]
+    async fn cancel_held(
+        &self,
+        caller: Caller,
+        /// The subscription, by its id or its external id.
+        subscription_id: Path<SubscriptionPath>,
+    ) -> Result<Answer<HeldCancelled>, Problem> {
+        let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
+        let found = self.0.subscriptions.look_up(caller.tenant, id).await?;
+        found.ok_or(Problem::SubscriptionNotFound)?;
+        let (began, mut cancelled) = (Instant::now(), 0);
+        loop {
+            let ended = self.0.store.cancel_held(caller.tenant, id, CANCEL_ROWS).await?;
+            cancelled += ended;
+            let more = ended >= CANCEL_ROWS;
+            if !more || began.elapsed() > CANCEL_BUDGET {
+                return Ok(Answer::Value(HeldCancelled { subscription_id: IdText(id.uuid()), cancelled, more }));
+            }
+        }
     }
 
     /// Delete a subscription

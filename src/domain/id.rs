@@ -75,6 +75,10 @@ id! {
     AttemptId
 }
 id! {
+    /// A run through deliveries that are made again.
+    ReplayId
+}
+id! {
     /// The public half of an API key.
     ApiKeyId
 }
@@ -104,6 +108,12 @@ impl EventId {
         let millis = at.unix_timestamp_nanos().max(0) / 1_000_000;
         let bits = u64::try_from(millis).unwrap_or(u64::MAX) << 16;
         Self(Uuid::from_u64_pair(bits, 0))
+    }
+
+    /// The moment of which this is the [`EventId::floor`]; `None` for the smallest id of all.
+    pub fn floor_of(self) -> Option<OffsetDateTime> {
+        let millis = i64::try_from(self.0.as_u64_pair().0 >> 16).ok().filter(|millis| *millis > 0)?;
+        OffsetDateTime::UNIX_EPOCH.checked_add(time::Duration::milliseconds(millis))
     }
 }
 
@@ -139,6 +149,8 @@ mod tests {
         assert_eq!(id.accepted_at(), Some(datetime!(2026-11-23 18:00:00.123 UTC)));
         assert!(EventId::floor(at) <= id);
         assert!(EventId::floor(at + Duration::from_millis(1)) > id);
+        assert_eq!(EventId::floor(at).floor_of(), Some(datetime!(2026-11-23 18:00:00.123 UTC)));
+        assert_eq!(EventId::floor(OffsetDateTime::UNIX_EPOCH).floor_of(), None);
     }
 
     #[test]

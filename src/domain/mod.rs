@@ -29,6 +29,7 @@ pub mod outcome;
 pub mod payload;
 pub mod policy;
 pub mod recovery;
+pub mod replay;
 pub mod request_headers;
 pub mod retry_after;
 pub mod rotation;

@@ -135,8 +135,6 @@ impl Store {
 
 fn summary(row: &Row) -> Result<Claim, StoreError> {
     let parked: Vec<Uuid> = row.try_get("parked")?;
-    let ended: Vec<Uuid> = row.try_get("line_subscriptions")?;
-    let keys: Vec<String> = row.try_get("line_keys")?;
     Ok(Claim {
         claimed: Vec::new(),
         examined: usize::try_from(row.try_get::<_, i64>("examined")?).unwrap_or(0),
@@ -145,7 +143,7 @@ fn summary(row: &Row) -> Result<Claim, StoreError> {
         cut_off: usize::try_from(row.try_get::<_, i64>("cut_off")?).unwrap_or(0),
         paced: usize::try_from(row.try_get::<_, i64>("paced")?).unwrap_or(0),
         parked: parked.into_iter().map(SubscriptionId::from).collect(),
-        lines: ended.into_iter().zip(keys).map(|(subscription, key)| lines::line(subscription, key)).collect(),
+        lines: lines::ended(row)?,
     })
 }
 

@@ -1,5 +1,5 @@
-//! The health of subscriptions: failures in a row and what they have come to. A row stands
-//! only while something is wrong.
+//! The health of subscriptions: failures in a row and what they have come to, of which a row
+//! stands only while something is wrong, and what is held.
 
 use std::time::Duration;
 
@@ -27,17 +27,22 @@ pub struct HealthNote {
     pub wait: Option<Duration>,
 }
 
-/// How the receiver of a subscription does that does not do well.
-#[derive(Debug, Clone)]
+/// Most held deliveries that are counted of a subscription.
+const MAX_HELD_COUNTED: i64 = 1_000;
+
+/// How the receiver of a subscription does, and what waits for it.
+#[derive(Debug, Clone, Default)]
 pub struct Health {
-    /// `failing`, `open`, `throttled` or `recovering`.
-    pub state: String,
+    /// `failing`, `open`, `throttled` or `recovering`; `None` while it does well.
+    pub state: Option<String>,
     /// Attempts that failed since the last success.
     pub failures: i32,
     /// When the first of them failed.
     pub failing_since: Option<OffsetDateTime>,
     /// Nothing is sent before.
     pub next_probe_at: Option<OffsetDateTime>,
+    /// Deliveries that are held; 1,000 stands for that many or more.
+    pub held: i64,
 }
 
 /// A turn of a breaker by the owner of its subscription's pace.
@@ -128,7 +133,7 @@ impl Store {
         Ok(!rows.is_empty())
     }
 
-    /// How those of a tenant's subscriptions do that do not do well.
+    /// How these subscriptions of a tenant do.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
@@ -139,7 +144,8 @@ impl Store {
     ) -> Result<Vec<(SubscriptionId, Health)>, StoreError> {
         let tenant = tenant.uuid();
         let subscriptions: Vec<Uuid> = subscriptions.iter().map(|subscription| subscription.uuid()).collect();
-        let params: [Param<'_>; 2] = [(&tenant, Type::UUID), (&subscriptions, Type::UUID_ARRAY)];
+        let params: [Param<'_>; 3] =
+            [(&tenant, Type::UUID), (&subscriptions, Type::UUID_ARRAY), (&MAX_HELD_COUNTED, Type::INT8)];
         let rows = self.desk().await?.query(&sql::READ_HEALTH, &params).await?;
         let health = |row: &tokio_postgres::Row| {
             let health = Health {
@@ -147,6 +153,7 @@ impl Store {
                 failures: row.try_get("failures")?,
                 failing_since: row.try_get("failing_since")?,
                 next_probe_at: row.try_get("next_probe_at")?,
+                held: row.try_get("held")?,
             };
             Ok((SubscriptionId::from(row.try_get::<_, Uuid>("subscription_id")?), health))
         };

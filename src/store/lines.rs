@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
@@ -103,7 +104,14 @@ impl Store {
     }
 }
 
+/// The lines of a row that has subscriptions and keys of those whose head ended.
+pub(super) fn ended(row: &Row) -> Result<Vec<Line>, StoreError> {
+    let subscriptions: Vec<Uuid> = row.try_get("line_subscriptions")?;
+    let keys: Vec<String> = row.try_get("line_keys")?;
+    Ok(subscriptions.into_iter().zip(keys).map(|(subscription, key)| line(subscription, key)).collect())
+}
+
 /// The line of these columns.
-pub(super) fn line(subscription: Uuid, key: String) -> Line {
+fn line(subscription: Uuid, key: String) -> Line {
     Line { subscription: subscription.into(), key: OrderingKey::stored(key) }
 }

@@ -1,6 +1,6 @@
 //! What keeps the database healthy without anybody asking: partitions ahead of time, the end
 //! of those that are past, parked deliveries that nobody holds any more or whose time is
-//! over, lines that came to a standstill, vacuum.
+//! over, lines that came to a standstill, replays, vacuum.
 //!
 //! Every `serve` and `worker` runs it; releasing, expiring, advancing, retention and vacuum take an advisory
 //! try-lock, so one process at a time does the work and none waits. Deliveries of deleted
@@ -10,6 +10,7 @@
 
 mod announce;
 mod lines;
+mod replays;
 mod retention;
 
 pub use announce::Announcements;
@@ -65,7 +66,13 @@ pub struct Upkeep {
 impl Upkeep {
     /// Works turn by turn until told to stop.
     pub async fn run(self, stop: CancellationToken) {
-        tokio::join!(self.take_turns(&stop), self.advance(&stop), self.vacuum(&stop), self.retain(&stop));
+        tokio::join!(
+            self.take_turns(&stop),
+            self.advance(&stop),
+            self.replay(&stop),
+            self.vacuum(&stop),
+            self.retain(&stop)
+        );
     }
 
     /// As [`Upkeep::run`], and then waits: its end is not the end of those beside it.

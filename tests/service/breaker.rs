@@ -209,7 +209,7 @@ async fn a_subscription_that_is_sent_elsewhere_waits_for_nobody_there() {
     let (intake, _) = rig.intake(false);
     submit(&intake, &subscription, b"{}", None).await.unwrap();
     elsewhere.arrived(1).await;
-    assert_eq!(breaker(&rig, subscription.id).await, "");
+    turned(&rig, subscription.id, "").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -357,7 +357,7 @@ async fn the_answer_of_a_subscription_says_how_its_receiver_does() {
     let made = api.subscribe(json!({})).await;
     assert_eq!(
         made["health"],
-        json!({ "state": "healthy", "failing_since": null, "failures": 0, "next_probe_at": null })
+        json!({ "state": "healthy", "failing_since": null, "failures": 0, "next_probe_at": null, "held": 0 })
     );
     let client = api.database.client().await;
     let open = "insert into subscription_health (tenant_id, subscription_id, state, failures, failing_since, probe_at)

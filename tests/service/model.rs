@@ -5,6 +5,7 @@
 //! at the same time; the model tries both orders and accepts what either of them explains.
 
 mod actor;
+mod deed;
 mod dice;
 mod state;
 
@@ -16,7 +17,8 @@ use postrider::domain::id::SubscriptionId;
 use postrider::store::Store;
 
 use crate::support::rig::Rig;
-use actor::{Actor, Done};
+use actor::Actor;
+use deed::Done;
 use dice::Dice;
 use state::{Observed, State, observe};
 
@@ -45,6 +47,7 @@ const OVERTAKING: &str = "
 struct Standing {
     is_active: bool,
     is_deleted: bool,
+    is_paced: bool,
     version: i64,
 }
 
@@ -65,7 +68,9 @@ async fn whatever_two_connections_do_at_once_every_delivery_is_where_the_model_s
     let mut model = Model { deliveries: BTreeMap::new(), subscriptions: BTreeMap::new(), history: Vec::new() };
     for _ in 0..SUBSCRIPTIONS {
         let subscription = rig.subscription().await;
-        model.subscriptions.insert(subscription.id, Standing { is_active: true, is_deleted: false, version: 1 });
+        model
+            .subscriptions
+            .insert(subscription.id, Standing { is_active: true, is_deleted: false, is_paced: false, version: 1 });
     }
     let first = model.subscriptions.keys().next().unwrap();
     rig.sql(&format!("update subscriptions set is_ordered = true where id = '{first}'")).await;
@@ -89,6 +94,11 @@ async fn whatever_two_connections_do_at_once_every_delivery_is_where_the_model_s
 impl Model {
     /// Time passes: retries fall due, or leases lapse. Nothing runs beside it.
     async fn pass_time(&mut self, rig: &Rig, dice: &mut Dice) {
+        // What recovers has recovered, and whoever sent for it alone is gone.
+        if dice.one_in(3) {
+            rig.client.batch_execute("delete from subscription_health; delete from paces").await.unwrap();
+            self.learn_standings(rig).await;
+        }
         if dice.one_in(2) {
             rig.sql(
                 "update deliveries set next_attempt_at = now() where next_attempt_at < 'infinity' and lease is null",
@@ -109,11 +119,12 @@ impl Model {
     async fn learn_standings(&mut self, rig: &Rig) {
         let rows = rig
             .client
-            .query("select id, is_active, deleted_at is not null, version from subscriptions", &[])
+            .query("select id, is_active, deleted_at is not null, is_paced, version from subscriptions", &[])
             .await
             .unwrap();
         for row in rows {
-            let standing = Standing { is_active: row.get(1), is_deleted: row.get(2), version: row.get(3) };
+            let standing =
+                Standing { is_active: row.get(1), is_deleted: row.get(2), is_paced: row.get(3), version: row.get(4) };
             self.subscriptions.insert(row.get::<_, uuid::Uuid>(0).into(), standing);
         }
     }
@@ -163,6 +174,7 @@ impl Model {
     /// When everybody is enabled and everything is sent, each delivery has ended once.
     async fn drain(mut self, rig: &Rig, actor: &mut Actor) {
         rig.sql("update subscriptions set is_active = true, disabled_reason = null").await;
+        rig.client.batch_execute("delete from subscription_health; delete from paces").await.unwrap();
         self.learn_standings(rig).await;
         actor.forget();
         let ordered = *self.subscriptions.keys().next().unwrap();

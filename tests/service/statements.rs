@@ -27,7 +27,7 @@ const LARGE: [&str; 8] = [
 
 /// The statements of the hot path, with arguments for a handful of rows, and an index that
 /// each has to use.
-const HOT: [(&str, &str, &str); 11] = [
+const HOT: [(&str, &str, &str); 12] = [
     (
         "deliveries/claim",
         "10, 10, gen_random_uuid(), 25, now() - interval '1 minute', true, 6, '00000000-0000-7000-8000-000000000000', '{}', '{}', 32",
@@ -51,6 +51,11 @@ const HOT: [(&str, &str, &str); 11] = [
         "subscription_health_pkey",
     ),
     ("upkeep/release_ownerless", "1", "deliveries_held"),
+    (
+        "replays/step",
+        "'00000000-0000-7000-8000-000000000000', '00000000-0000-7000-8003-000000000000', 3600, 10",
+        "undelivered_subscription",
+    ),
     ("upkeep/expire_parked", "'00000000-0000-7000-8000-000000000000', 1", "deliveries_expiring"),
     (
         "deliveries/advance",
@@ -168,6 +173,15 @@ async fn fill(client: &Client) {
         from subscriptions as s
         where s.is_paced
             and s.id < '00000000-0000-7000-8001-000000000500';
+        insert into undelivered (tenant_id, event_id, subscription_id, status, reason, attempts)
+        select d.tenant_id, d.event_id, '00000000-0000-7000-8001-000000000002', 'failed', 'exhausted', 6
+        from deliveries as d
+        limit 50000;
+        insert into replays (tenant_id, id, subscription_id, statuses, after_id, below_id, rate, reached)
+        select s.tenant_id, '00000000-0000-7000-8003-000000000000', s.id, '{failed}', uuid_nil.id, uuid_v7(), 100, uuid_nil.id
+        from subscriptions as s
+        cross join (select '00000000-0000-0000-0000-000000000000'::uuid as id) as uuid_nil
+        where s.id = '00000000-0000-7000-8001-000000000002';
         insert into subscription_health (tenant_id, subscription_id, failures, failing_since)
         select s.tenant_id, s.id, 1, now()
         from subscriptions as s;

@@ -8,7 +8,8 @@
 --   $11 most rows of any other subscription)
 -- Takes due deliveries, oldest first, whatever other claimers hold: leases up to $1 of them
 -- to the token, parks those whose subscription has no room here, is disabled or is paced, ends
--- those whose subscription is deleted, whose time is over, or whose last attempt was cut off. A row
+-- those whose subscription is deleted, that somebody cancelled while they were under way
+-- (deliveries/cancel), whose time is over, or whose last attempt was cut off. A row
 -- found with a lapsed lease has its cut-off attempt logged as 'unknown'.
 -- Returns one row for each leased delivery with all that sending needs, and the summary of
 -- the claim on every row; one row without a delivery when there is none. The lines whose
@@ -49,7 +50,7 @@ judged as materialized (
         due.free_attempts,
         due.expires_at,
         case
-            when s.id is null or s.deleted_at is not null then 'cancelled'
+            when s.id is null or s.deleted_at is not null or due.expires_at = '-infinity' then 'cancelled'
             when coalesce(due.expires_at <= now(), due.event_id < $8::uuid) then 'expired'
             when due.lease is not null and due.attempts - due.free_attempts >= coalesce(s.max_attempts, $7::smallint) then 'exhausted'
             when not s.is_active then 'disabled'
@@ -169,6 +170,7 @@ buried as (
         c.subscription_id,
         case c.verdict when 'exhausted' then 'failed' else c.verdict end,
         case
+            when c.verdict = 'cancelled' and c.expires_at = '-infinity' then 'requested'
             when c.verdict = 'cancelled' then 'subscription_deleted'
             when c.verdict = 'expired' and c.expires_at is not null then 'expires_at'
             when c.verdict = 'expired' then 'lifetime'

@@ -1,7 +1,8 @@
 -- upkeep/expire_parked($1 events with a smaller id have expired, $2 most rows of each
 --   subscription and reason)
 -- Ends parked deliveries whose time is over, which is their own or by the age of their event;
--- those that are due are ended by the claim. At most $2 that have a time of their own. One
+-- those that are due are ended by the claim, and those that somebody cancelled while they
+-- were under way (deliveries/cancel). At most $2 that have a time of their own. One
 -- process at a time does it. Returns how many deliveries ended.
 with turn as materialized (
     select pg_try_advisory_xact_lock(hashtext('postrider.expire_parked')) as mine
@@ -44,8 +45,12 @@ buried as (
         e.tenant_id,
         e.event_id,
         e.subscription_id,
-        'expired',
-        case when e.expires_at is null then 'lifetime' else 'expires_at' end,
+        case when e.expires_at = '-infinity' then 'cancelled' else 'expired' end,
+        case
+            when e.expires_at = '-infinity' then 'requested'
+            when e.expires_at is null then 'lifetime'
+            else 'expires_at'
+        end,
         e.attempts
     from ended as e
     on conflict (tenant_id, event_id, subscription_id) do nothing

@@ -2,13 +2,23 @@
 -- Makes parked rows due whose reason no longer stands: an in-flight hold that nobody
 -- renews, a subscription that is active again, one that is no longer paced, active or there
 -- (the claim says what becomes of those), or one that is not ordered any more, whose rows leave
--- their lines. One process at a time does it; the others return nothing. Returns how many rows
+-- their lines. Rows of one that is active again and paced, as one that comes back slowly, are held
+-- for its pace at once. One process at a time does it; the others return nothing. Returns how many rows
 -- were released.
 with turn as materialized (
     select pg_try_advisory_xact_lock(hashtext('postrider.release_ownerless')) as mine
 ),
 ownerless as materialized (
-    select p.subscription_id, p.held_for
+    select
+        p.subscription_id,
+        p.held_for,
+        p.held_for = 'disabled' and exists (
+            select 1
+            from subscriptions as s
+            where s.id = p.subscription_id
+                and s.is_paced
+                and s.deleted_at is null
+        ) as is_paced
     from parked_subscriptions as p
     where (select turn.mine from turn)
         and case p.held_for
@@ -42,27 +52,29 @@ ownerless as materialized (
             )
         end
 ),
+let_go as materialized (
+    select held.place, o.is_paced
+    from ownerless as o
+    cross join lateral (
+        select h.ctid as place
+        from deliveries as h
+        where h.subscription_id = o.subscription_id
+            and h.held_for = o.held_for
+            and h.next_attempt_at = 'infinity'
+        order by h.event_id
+        limit $1::bigint
+        for update skip locked
+    ) as held
+),
 released as (
     update deliveries as d
     set
-        next_attempt_at = now(),
+        next_attempt_at = case when l.is_paced then 'infinity' else now() end,
         ordering_key = case when d.held_for is distinct from 'ordered' then d.ordering_key end,
         position = case when d.held_for is distinct from 'ordered' then d.position end,
-        held_for = null
-    where d.ctid = any(array(
-        select held.place
-        from ownerless as o
-        cross join lateral (
-            select h.ctid as place
-            from deliveries as h
-            where h.subscription_id = o.subscription_id
-                and h.held_for = o.held_for
-                and h.next_attempt_at = 'infinity'
-            order by h.event_id
-            limit $1::bigint
-            for update skip locked
-        ) as held
-    ))
+        held_for = case when l.is_paced then 'paced' end
+    from let_go as l
+    where d.ctid = l.place
     returning 1
 ),
 forgotten as (

@@ -22,6 +22,12 @@ pub(super) fn example(schema: &str) -> Option<Value> {
             "duplicate": false,
             "matched": 3,
         })),
+        "ReplayForm" => Some(json!({
+            "subscription_id": "0199c5f0-0000-7000-8000-000000000001",
+            "statuses": ["failed", "expired"],
+            "since": "2026-11-23T18:00:00Z",
+            "rate": 50,
+        })),
         "RotationForm" => Some(json!({ "overlap_seconds": 86_400 })),
         "SignatureRequest" => Some(json!({
             "payload": { "x": 1 },

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::examples::example;
 use crate::api::page::List;
 use crate::api::problem::PROBLEM_JSON;
+use crate::domain::replay::Ending;
 
 /// Fields that are left out of an answer rather than null.
 const OMITTED: [(&str, &str); 5] = [
@@ -101,6 +102,12 @@ fn finish_schema(name: &str, schema: &mut Value) {
             "event_type" if !is_answer => {
                 object.extend(rules(json!({ "minLength": 1, "maxLength": 128, "pattern": EVENT_TYPE })));
             }
+            "statuses" if !is_answer => {
+                let words = Ending::ALL.map(Ending::as_str);
+                object.insert("items".to_owned(), json!({ "type": "string", "enum": words }));
+            }
+            // A subscription by either name.
+            "subscription_id" if name == "ReplayForm" => object.extend(rules(json!({ "pattern": SUBSCRIPTION }))),
             "idempotency_key" if !is_answer => object.extend(rules(idempotency_key())),
             "description" if !is_answer => object.extend(rules(json!({ "pattern": DESCRIPTION }))),
             "external_id" if !is_answer => object.extend(rules(json!({ "minLength": 1, "pattern": EXTERNAL_ID }))),
@@ -179,7 +186,7 @@ fn problems(path: &str, takes_body: bool, auth_required: bool) -> Vec<(u16, &'st
     } else if is_ingest {
         problems.push((401, "The signature is not accepted."));
     }
-    if path.contains('{') || path == "/events" {
+    if path.contains('{') || matches!(path, "/events" | "/replays") {
         problems.push((404, "Unknown, gone, or another tenant's."));
     }
     if takes_body {
@@ -193,6 +200,9 @@ fn problems(path: &str, takes_body: bool, auth_required: bool) -> Vec<(u16, &'st
     if takes_body && matches!(path, "/subscriptions/" | "/subscriptions/{subscription_id}") {
         problems
             .push((409, "Another subscription has this external_id, or headers that are to be kept cannot be opened."));
+    }
+    if takes_body && path == "/replays" {
+        problems.push((409, "As many replays run as may."));
     }
     if path.ends_with("/rotate-secret") {
         problems.push((409, "The secret is the current one already, or as many are live as there may be."));
@@ -215,6 +225,7 @@ fn finish_parameter(path: &str, parameter: &mut Value) {
         ("cursor", "/events/{webhook_id}/deliveries") => {
             json!({ "pattern": List::EventDeliveries.cursor_pattern() })
         }
+        ("cursor", "/replays") => json!({ "pattern": List::Replays.cursor_pattern() }),
         ("cursor", _) => json!({ "pattern": List::Attempts.cursor_pattern() }),
         _ => Value::Null,
     };

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use poem_openapi::Object;
-use poem_openapi::types::ParseFromParameter as _;
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -137,7 +136,7 @@ fn event(item: &RawValue, limits: Limits) -> Result<Publication, Problem> {
     let key = parsed(&mut fields, "idempotency_key", "invalid_idempotency_key");
     let ordering_key = parsed(&mut fields, "ordering_key", "invalid_ordering_key");
     let address = parsed(&mut fields, "subscription_id", "invalid_id");
-    let asked = ["deliver_at", "expires_at"].map(|name| moment(&mut fields, name));
+    let asked = ["deliver_at", "expires_at"].map(|name| fields.moment(name));
     let times = Times::new(asked, ordering_key.is_some(), limits.now, limits.lifetime);
     if let Err(error) = times {
         let error = error.at("");
@@ -166,15 +165,6 @@ where
 {
     let text = fields.text(name).given()?;
     text.parse().map_err(|rule: T::Err| fields.refuse(format!("/{name}"), code, rule)).ok()
-}
-
-fn moment(fields: &mut Fields<'_>, name: &str) -> Option<OffsetDateTime> {
-    let text = fields.text(name).given()?;
-    let Ok(Moment(at)) = Moment::parse_from_parameter(&text) else {
-        fields.refuse(format!("/{name}"), "invalid_time", "must be an RFC 3339 time, as in 2026-11-23T18:00:00Z");
-        return None;
-    };
-    Some(at)
 }
 
 /// The problem of the event at this place.

@@ -76,9 +76,20 @@ pub(super) struct SubscriptionDeleted {
     pub(super) cancelled_deliveries: i64,
 }
 
+/// What was held and is cancelled.
+#[derive(Debug, Object, Serialize)]
+#[oai(read_only_all)]
+pub(super) struct HeldCancelled {
+    /// The subscription.
+    pub(super) subscription_id: IdText,
+    /// Deliveries that ended.
+    pub(super) cancelled: i64,
+    /// Whether some may still be held.
+    pub(super) more: bool,
+}
+
 impl SubscriptionAnswer {
-    /// The row, with the secret that this very request set, and how its receiver does where it
-    /// does not do well.
+    /// The row, with the secret that this very request set, and how its receiver does.
     pub(super) fn of(row: StoredSubscription, secret: Option<&Secret>, health: Option<&Health>) -> Self {
         Self {
             id: IdText(row.id.uuid()),

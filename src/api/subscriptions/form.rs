@@ -168,7 +168,8 @@ pub(super) fn read_secret(fields: &mut Fields<'_>) -> Option<Secret> {
     Secret::parse(&text).map_err(|rule| fields.refuse("/secret_key", "invalid_secret", rule)).ok()
 }
 
-fn read_event_types(fields: &mut Fields<'_>) -> Option<EventTypeFilter> {
+/// The patterns of `event_types`; `None` where it says nothing, or breaks a rule.
+pub(in crate::api) fn read_event_types(fields: &mut Fields<'_>) -> Option<EventTypeFilter> {
     let texts = match fields.texts("event_types") {
         Field::Absent => return None,
         Field::Null => return Some(EventTypeFilter::default()),

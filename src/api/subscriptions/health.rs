@@ -37,12 +37,15 @@ pub(super) struct HealthAnswer {
     failures: i32,
     /// Nothing is sent before, while it is `open` or `throttled`.
     next_probe_at: Option<Moment>,
+    /// Deliveries that are held for it, for whatever reason; 1000 stands for that many or more.
+    /// They go out when the reason ends; `cancel-held` ends them instead.
+    held: i64,
 }
 
 impl HealthAnswer {
-    /// The row; healthy where there is none.
+    /// What was read of it; of a subscription that was made just now there is nothing.
     pub(super) fn of(health: Option<&Health>) -> Self {
-        let state = match health.map(|health| health.state.as_str()) {
+        let state = match health.and_then(|health| health.state.as_deref()) {
             None => HealthState::Healthy,
             Some("open") => HealthState::Open,
             Some("throttled") => HealthState::Throttled,
@@ -54,6 +57,7 @@ impl HealthAnswer {
             failing_since: health.and_then(|health| health.failing_since).map(Moment),
             failures: health.map_or(0, |health| health.failures),
             next_probe_at: health.and_then(|health| health.next_probe_at).map(Moment),
+            held: health.map_or(0, |health| health.held),
         }
     }
 }

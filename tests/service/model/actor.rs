@@ -5,21 +5,25 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use postrider::domain::attempt::{Answer, Attempt};
+use postrider::domain::breaker::Breaker;
 use postrider::domain::delivery::{DeliveryKey, Report};
 use postrider::domain::event::Event;
-use postrider::domain::id::{AttemptId, EventId, LeaseToken, SubscriptionId, TenantId};
+use postrider::domain::id::{AttemptId, EventId, LeaseToken, ReplayId, SubscriptionId, TenantId, WorkerId};
 use postrider::domain::next_step::{EndReason, NextStep};
 use postrider::domain::ordering::Line;
 use postrider::domain::outcome::Outcome;
 use postrider::domain::payload::Payload;
+use postrider::domain::replay::{Ending, Selection};
 use postrider::domain::timing::Timing;
-use postrider::store::{AcceptItem, AcceptVerdict, ClaimRequest, NewDelivery, Store, StoreError};
+use postrider::store::{
+    AcceptItem, AcceptVerdict, ClaimRequest, DrawRequest, NewDelivery, NewReplay, Store, StoreError,
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::deed::Done;
 use super::dice::Dice;
-use super::state::{State, Whereabouts};
-use super::{LEASE, MAX_ATTEMPTS, Model, Standing, store_of};
+use super::{LEASE, MAX_ATTEMPTS, Model, store_of};
 use crate::support::rig::Rig;
 
 const TENANT: &str = "00000000-0000-7000-8000-000000000000";
@@ -27,7 +31,7 @@ const TENANT: &str = "00000000-0000-7000-8000-000000000000";
 const KEYS: [&str; 2] = ["left", "right"];
 /// Five days: past every retention the model asks for.
 const OLD: Duration = Duration::from_secs(5 * 86_400);
-const RETENTION: Duration = Duration::from_secs(3 * 86_400);
+pub(super) const RETENTION: Duration = Duration::from_secs(3 * 86_400);
 
 /// A delivery in an actor's hands.
 #[derive(Clone)]
@@ -46,34 +50,33 @@ pub(super) enum Plan {
     Release(Vec<(SubscriptionId, usize)>),
     ReleaseOwnerless,
     Advance(Vec<Line>),
+    Draw(Vec<(SubscriptionId, usize)>),
+    Cancel(DeliveryKey),
+    CancelHeld(SubscriptionId, i64),
+    Retry(DeliveryKey),
+    Replay(SubscriptionId, Vec<Ending>),
     Switch(SubscriptionId, bool),
-    Cancel(SubscriptionId),
+    Delete(SubscriptionId),
     Retain,
-}
-
-/// What an actor did.
-#[derive(Debug)]
-pub(super) enum Done {
-    Accepted { keys: Vec<DeliveryKey>, leased: BTreeMap<DeliveryKey, Uuid>, ordered: Vec<DeliveryKey> },
-    Claimed { claimed: BTreeMap<DeliveryKey, (Uuid, u16)>, full: Vec<SubscriptionId> },
-    Recorded(Vec<(DeliveryKey, LeaseToken, NextStep, i64)>),
-    Released(Vec<SubscriptionId>),
-    ReleasedOwnerless,
-    Advanced(Vec<SubscriptionId>),
-    Retained,
-    Nothing,
 }
 
 /// One connection to the queue.
 pub(super) struct Actor {
     store: Store,
     tenant: TenantId,
+    /// The worker that it is, where a pace has one owner.
+    id: WorkerId,
     hands: Vec<Parcel>,
 }
 
 impl Actor {
     pub(super) fn new(rig: &Rig) -> Self {
-        Self { store: store_of(rig), tenant: TENANT.parse().unwrap(), hands: Vec::new() }
+        Self {
+            store: store_of(rig),
+            tenant: TENANT.parse().unwrap(),
+            id: WorkerId::from(Uuid::new_v4()),
+            hands: Vec::new(),
+        }
     }
 
     /// What it held is lost: the leases lapse.
@@ -84,7 +87,15 @@ impl Actor {
     pub(super) fn choose(&mut self, model: &Model, dice: &mut Dice) -> Plan {
         let ids: Vec<SubscriptionId> = model.subscriptions.keys().copied().collect();
         let any = ids[dice.below(ids.len())];
-        match dice.below(26) {
+        match dice.below(36) {
+            26..=28 => Plan::Draw(dice.some(&ids, 7).into_iter().map(|id| (id, 1 + dice.below(4))).collect()),
+            29..=30 => self.of_one(model, dice, Plan::Cancel),
+            31 => Plan::CancelHeld(any, 1 + i64::try_from(dice.below(3)).unwrap()),
+            32..=33 => self.of_one(model, dice, Plan::Retry),
+            34..=35 => Plan::Replay(
+                any,
+                [vec![Ending::Succeeded], vec![Ending::Failed, Ending::Cancelled]][dice.below(2)].clone(),
+            ),
             0..=4 => self.plan_accept(model, &ids, dice),
             5..=10 => Plan::Claim(Box::new(request(1 + dice.below(6), dice.some(&ids, 2)))),
             11..=17 => {
@@ -102,10 +113,18 @@ impl Actor {
             20 => Plan::ReleaseOwnerless,
             24..=25 => Plan::Advance(KEYS.map(|key| Line { subscription: ids[0], key: key.parse().unwrap() }).to_vec()),
             21 => Plan::Switch(any, dice.one_in(2)),
-            22 if dice.one_in(12) => Plan::Cancel(any),
+            22 if dice.one_in(12) => Plan::Delete(any),
             _ if dice.one_in(4) => Plan::Retain,
             _ => Plan::ReleaseOwnerless,
         }
+    }
+
+    /// Something to do with one delivery, whatever has become of it.
+    fn of_one(&self, model: &Model, dice: &mut Dice, plan: impl Fn(DeliveryKey) -> Plan) -> Plan {
+        let keys: Vec<_> = model.deliveries.keys().copied().collect();
+        // Mostly a young one: of the old ones nothing is left.
+        let young = keys.len().saturating_sub(if dice.one_in(3) { keys.len() } else { 12 });
+        keys.get(young + dice.below(keys.len() - young)).copied().map_or(Plan::ReleaseOwnerless, plan)
     }
 
     fn plan_accept(&self, model: &Model, ids: &[SubscriptionId], dice: &mut Dice) -> Plan {
@@ -152,7 +171,21 @@ impl Actor {
                 Done::Advanced(lines.into_iter().map(|line| line.subscription).collect())
             }
             Plan::Switch(subscription, is_active) => self.switch(subscription, is_active).await,
-            Plan::Cancel(subscription) => {
+            Plan::Draw(rooms) => self.draw(rooms).await,
+            Plan::Cancel(key) => {
+                let cancelled = self.store.cancel(self.tenant, key.event, Some(key.subscription)).await.unwrap();
+                cancelled.map_or(Done::Nothing, |_| Done::Cancelled(key))
+            }
+            Plan::CancelHeld(subscription, most) => {
+                self.store.cancel_held(self.tenant, subscription, most).await.unwrap();
+                Done::CancelledHeld(subscription)
+            }
+            Plan::Retry(key) => {
+                self.store.retry(self.tenant, key.event, Some(key.subscription), LEASE).await.unwrap();
+                Done::Retried(key)
+            }
+            Plan::Replay(subscription, statuses) => self.replay(subscription, statuses).await,
+            Plan::Delete(subscription) => {
                 self.store.delete_subscription(self.tenant, subscription).await.unwrap();
                 Done::Nothing
             }
@@ -178,7 +211,7 @@ impl Actor {
                 if delivery.is_ordered {
                     ordered.push(key);
                 }
-                if delivery.leased {
+                if delivery.leased && !verdicts.withheld.contains(&(item.event.id, delivery.subscription)) {
                     leased.insert(key, token.uuid());
                     self.hands.push(Parcel { key, token, attempts: 1 });
                 }
@@ -195,6 +228,39 @@ impl Actor {
             self.hands.push(Parcel { key: taken.key, token: request.token, attempts: taken.attempts });
         }
         Done::Claimed { claimed, full: request.busy.iter().map(|(subscription, _)| *subscription).collect() }
+    }
+
+    async fn draw(&mut self, rooms: Vec<(SubscriptionId, usize)>) -> Done {
+        self.store.take_paces(self.id, LEASE, 64, &[]).await.unwrap();
+        let token = LeaseToken::from(Uuid::new_v4());
+        let request = DrawRequest {
+            owner: self.id,
+            token,
+            lease: LEASE,
+            expired_before: request(0, Vec::new()).expired_before,
+            rooms: rooms.into_iter().map(|(subscription, most)| (subscription, most, Breaker::RECOVERY)).collect(),
+        };
+        let mut claimed = BTreeMap::new();
+        for taken in self.store.draw(&request).await.unwrap().claimed {
+            claimed.insert(taken.key, (token.uuid(), taken.attempts));
+            self.hands.push(Parcel { key: taken.key, token, attempts: taken.attempts });
+        }
+        Done::Drawn(claimed)
+    }
+
+    /// The first step of a replay, which is large enough for all of it.
+    async fn replay(&mut self, subscription: SubscriptionId, statuses: Vec<Ending>) -> Done {
+        let now = OffsetDateTime::now_utc();
+        let selection = Selection {
+            statuses: statuses.clone(),
+            event_types: Default::default(),
+            after: EventId::floor(OffsetDateTime::UNIX_EPOCH),
+            below: EventId::floor(now + OLD),
+        };
+        let new = NewReplay { tenant: self.tenant, id: ReplayId::at(now), subscription, selection, rate: 10_000 };
+        let replay = self.store.create_replay(&new, i64::MAX).await.unwrap().unwrap();
+        self.store.step_replay((self.tenant, replay.id), LEASE, 10_000).await.unwrap();
+        Done::Replayed(subscription, statuses.into_iter().map(Ending::as_str).collect())
     }
 
     async fn record(&mut self, reports: Vec<Report>) -> Done {
@@ -263,11 +329,12 @@ fn request(most: usize, full: Vec<SubscriptionId>) -> ClaimRequest {
 }
 
 fn report(parcel: &Parcel, dice: &mut Dice) -> Report {
-    let step = match dice.below(10) {
+    let step = match dice.below(11) {
         0..=3 => NextStep::Done,
         4 | 5 => NextStep::RetryIn(Duration::from_secs(3_600)),
         6 => NextStep::GiveUp(EndReason::Exhausted),
         7 | 8 => NextStep::HandBack,
+        9 => NextStep::Pace,
         _ => NextStep::Park,
     };
     report_of(parcel, step)
@@ -305,107 +372,4 @@ fn report_of(parcel: &Parcel, step: NextStep) -> Report {
         free_attempts: 0,
         step,
     }
-}
-
-impl Done {
-    /// Deliveries that came into the world.
-    pub(super) fn accepted(&self) -> &[DeliveryKey] {
-        match self {
-            Self::Accepted { keys, .. } => keys,
-            _ => &[],
-        }
-    }
-
-    /// Where this may bring a delivery that was in `state`, its subscription standing in one
-    /// of these ways meanwhile; nothing where the two cannot be.
-    pub(super) fn outcomes(&self, key: &DeliveryKey, state: &State, standings: [Standing; 2]) -> Vec<State> {
-        match self {
-            Self::Accepted { leased, .. } if leased.contains_key(key) => vec![born(key, state, leased.get(key))],
-            Self::Accepted { ordered, .. } if ordered.contains(key) => vec![lined_up(key, state)],
-            Self::Accepted { keys, .. } if keys.contains(key) => vec![born(key, state, None)],
-            Self::Claimed { claimed, full } => match claimed.get(key) {
-                Some((token, attempts)) => taken(state, *token, *attempts).into_iter().collect(),
-                None => left(state, full.contains(&key.subscription), standings),
-            },
-            Self::Recorded(reports) => {
-                let ours = reports.iter().find(|(of, token, ..)| of == key && state.is_leased_to(*token));
-                vec![ours.map_or_else(|| state.clone(), |(_, _, step, logged)| reported(state, *step, *logged))]
-            }
-            Self::Released(subscriptions) if subscriptions.contains(&key.subscription) => {
-                maybe(state, state.at == Whereabouts::Held("in_flight"), Whereabouts::Queued { is_due: true })
-            }
-            Self::Advanced(subscriptions) if subscriptions.contains(&key.subscription) => {
-                maybe(state, state.at == Whereabouts::Held("ordered"), Whereabouts::Queued { is_due: true })
-            }
-            Self::ReleasedOwnerless => {
-                let is_deleted = standings.iter().any(|standing| standing.is_deleted);
-                let is_free = standings.iter().any(|standing| standing.is_active || standing.is_deleted);
-                let ownerless = state.at == Whereabouts::Held("in_flight")
-                    || (state.at == Whereabouts::Held("disabled") && is_free)
-                    || (state.at == Whereabouts::Held("ordered") && is_deleted);
-                maybe(state, ownerless, Whereabouts::Queued { is_due: true })
-            }
-            _ => vec![state.clone()],
-        }
-    }
-}
-
-fn born(key: &DeliveryKey, state: &State, token: Option<&Uuid>) -> State {
-    let is_old = key.event.accepted_at().is_some_and(|at| OffsetDateTime::now_utc() - at > RETENTION);
-    let state = State { is_old, ..state.clone() };
-    match token {
-        Some(token) => state.moved(Whereabouts::Leased { token: *token, is_lapsed: false }, 1, 0),
-        None => state.moved(Whereabouts::Queued { is_due: true }, 0, 0),
-    }
-}
-
-fn lined_up(key: &DeliveryKey, state: &State) -> State {
-    born(key, state, None).moved(Whereabouts::Held("ordered"), 0, 0)
-}
-
-/// A claim took it: only what is due, or whose lease has lapsed.
-fn taken(state: &State, token: Uuid, attempts: u16) -> Option<State> {
-    let next = state.moved(Whereabouts::Leased { token, is_lapsed: false }, 1, i64::from(state.is_lapsed()));
-    (state.is_claimable() && next.counted == i64::from(attempts)).then_some(next)
-}
-
-/// A claim did not take it: it may have parked or ended it on the way.
-fn left(state: &State, is_full: bool, standings: [Standing; 2]) -> Vec<State> {
-    let mut states = vec![state.clone()];
-    if state.is_claimable() {
-        let cut_off = i64::from(state.is_lapsed());
-        let mut add = |at| states.push(state.moved(at, 0, cut_off));
-        if is_full {
-            add(Whereabouts::Held("in_flight"));
-        }
-        for standing in standings {
-            match standing {
-                Standing { is_deleted: true, .. } => add(Whereabouts::Ended("cancelled")),
-                Standing { is_active: false, .. } => add(Whereabouts::Held("disabled")),
-                _ => {}
-            }
-        }
-    }
-    states
-}
-
-/// A report of the lease that it has.
-fn reported(state: &State, step: NextStep, logged: i64) -> State {
-    let made = logged - 1;
-    match step {
-        NextStep::Done => state.moved(Whereabouts::Ended("succeeded"), made, logged),
-        NextStep::GiveUp(_) => state.moved(Whereabouts::Ended("failed"), made, logged),
-        NextStep::RetryIn(_) => state.moved(Whereabouts::Queued { is_due: false }, made, logged),
-        NextStep::HandBack => state.moved(Whereabouts::Queued { is_due: true }, made, logged),
-        NextStep::Park => state.moved(Whereabouts::Held("in_flight"), made, logged),
-        NextStep::Pace => state.moved(Whereabouts::Held("paced"), made, logged),
-    }
-}
-
-fn maybe(state: &State, can: bool, at: Whereabouts) -> Vec<State> {
-    let mut states = vec![state.clone()];
-    if can {
-        states.push(state.moved(at, 0, 0));
-    }
-    states
 }

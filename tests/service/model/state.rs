@@ -36,6 +36,8 @@ pub(super) struct State {
     pub(super) logged: i64,
     /// Whether its event is of a day past retention.
     pub(super) is_old: bool,
+    /// Whether somebody cancelled it while it was under way.
+    pub(super) is_stopped: bool,
 }
 
 /// A delivery as it stands in the tables.
@@ -49,6 +51,7 @@ pub(super) struct Observed {
     logged: i64,
     ended: Option<String>,
     has_event: bool,
+    is_stopped: bool,
 }
 
 const TABLES: &str = "
@@ -69,7 +72,8 @@ const TABLES: &str = "
             where a.event_id = k.event_id and a.subscription_id = k.subscription_id and a.outcome = 'delivered'
             limit 1
         )),
-        exists (select 1 from events as e where e.tenant_id = k.tenant_id and e.id = k.event_id)
+        exists (select 1 from events as e where e.tenant_id = k.tenant_id and e.id = k.event_id),
+        coalesce(d.expires_at = '-infinity', false)
     from known as k
     left join deliveries as d on (d.event_id, d.subscription_id) = (k.event_id, k.subscription_id)
     left join undelivered as u on (u.event_id, u.subscription_id) = (k.event_id, k.subscription_id)";
@@ -89,6 +93,7 @@ pub(super) async fn observe(rig: &Rig) -> BTreeMap<DeliveryKey, Observed> {
             logged: row.get(8),
             ended: row.get(9),
             has_event: row.get(10),
+            is_stopped: row.get(11),
         };
         (key, observed)
     });
@@ -97,12 +102,12 @@ pub(super) async fn observe(rig: &Rig) -> BTreeMap<DeliveryKey, Observed> {
 
 impl State {
     pub(super) fn unborn() -> Self {
-        Self { at: Whereabouts::Unborn, counted: 0, logged: 0, is_old: false }
+        Self { at: Whereabouts::Unborn, counted: 0, logged: 0, is_old: false, is_stopped: false }
     }
 
     /// The same delivery elsewhere, with these changes of what is counted and logged.
     pub(super) fn moved(&self, at: Whereabouts, counted: i64, logged: i64) -> Self {
-        Self { at, counted: self.counted + counted, logged: self.logged + logged, is_old: self.is_old }
+        Self { at, counted: self.counted + counted, logged: self.logged + logged, ..self.clone() }
     }
 
     pub(super) fn fall_due(&mut self) {
@@ -153,7 +158,7 @@ impl State {
         };
         // A success of an old event is its attempt, which may outlive it or go with it.
         let forgotten = self.is_old && self.is_ended() && !seen.is_pending && !seen.has_event;
-        let counted = !seen.is_pending || seen.counted == self.counted;
+        let counted = !seen.is_pending || (seen.counted == self.counted && seen.is_stopped == self.is_stopped);
         let has_event = seen.has_event || !seen.is_pending;
         has_event && (forgotten || (place && counted && seen.logged == self.logged))
     }

@@ -34,6 +34,7 @@ use uuid::Uuid;
 
 use super::database::Database;
 use super::receiver::Receiver;
+use super::wait::until;
 
 /// The secret of every subscription of a rig.
 pub(crate) const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
@@ -58,7 +59,7 @@ impl Rig {
         let database = Database::new().await;
         let store = database.store();
         let clock = Clock::default();
-        clock.measure(&store).await.unwrap();
+        until("the database's clock is known", async || clock.measure(&store).await.ok()).await;
         let parts = WorkerParts {
             store,
             sender: Sender::new(SenderConfig {
@@ -115,6 +116,14 @@ impl Rig {
             metrics: self.parts.metrics.clone(),
         });
         (intake, lane)
+    }
+
+    /// The next step of every replay, as if the last were a second ago.
+    pub(crate) async fn step_replays(&self) {
+        self.sql("update replays set stepped_at = 'epoch'").await;
+        for replay in self.store().running_replays(10).await.unwrap() {
+            self.store().step_replay(replay, self.parts.rules.lifetime, 1_000).await.unwrap();
+        }
     }
 
     /// A subscription of the default tenant that wants everything, to the rig's receiver.

@@ -1,0 +1,8 @@
+-- replays/running($1 rows at most)
+-- Replays whose next step is due, those first that have waited for longest.
+select r.tenant_id, r.id
+from replays as r
+where r.status = 'running'
+    and r.stepped_at <= now() - interval '900 milliseconds'
+order by r.stepped_at
+limit $1;

@@ -1,0 +1,164 @@
+//! `/replays`: deliveries of a subscription that ended, made again, a few at a time.
+
+use std::sync::Arc;
+
+use poem_openapi::param::{Path, Query};
+use poem_openapi::{Object, OpenApi};
+use serde::Serialize;
+
+use super::Api;
+use super::auth::Caller;
+use super::docs::Resource;
+use super::page::{self, DEFAULT_LIMIT, List};
+use super::payload::{Answer, Document};
+use super::problem::Problem;
+use super::strict::Fields;
+use super::text::{IdText, Moment};
+use crate::domain::id::{ReplayId, TenantId};
+use crate::store::{NewReplay, Replay};
+
+mod form;
+
+use form::{ReplayForm, Wanted};
+
+/// Most replays of a tenant that run at a time.
+const MOST_RUNNING: i64 = 10;
+
+/// The resource.
+pub(super) struct ReplaysApi(pub(super) Arc<Api>);
+
+/// A replay as it stands.
+#[derive(Debug, Object, Serialize)]
+#[oai(read_only_all, rename = "Replay")]
+pub(super) struct ReplayAnswer {
+    /// Its id.
+    id: IdText,
+    /// Whom it sends to.
+    subscription_id: IdText,
+    /// How the deliveries ended that it makes again.
+    statuses: Vec<String>,
+    /// Which types their events have; empty for all.
+    event_types: Vec<String>,
+    /// Events accepted from then on; null for all that are kept.
+    since: Option<Moment>,
+    /// Events accepted before.
+    until: Moment,
+    /// Most deliveries a second.
+    rate: i32,
+    /// `running`; `finished`: all that it is for is in the queue again or has ended there;
+    /// `cancelled`: by somebody, or with its subscription.
+    status: String,
+    /// Deliveries made again so far.
+    replayed: i64,
+    /// When it was begun.
+    created_at: Moment,
+    /// When it ended, however it did.
+    ended_at: Option<Moment>,
+}
+
+/// A page of replays.
+#[derive(Debug, Object, Serialize)]
+#[oai(read_only_all)]
+pub(super) struct ReplayPage {
+    /// The rows.
+    data: Vec<ReplayAnswer>,
+    /// Asks for the next page; null on the last.
+    next_cursor: Option<String>,
+}
+
+#[OpenApi(prefix_path = "/replays", tag = "Resource::Replays")]
+impl ReplaysApi {
+    /// Begin a replay
+    ///
+    /// Deliveries of one subscription that ended as `statuses` say are made again, those of
+    /// older events first, `rate` a second at most and never faster than the subscription is
+    /// served: with their whole retry schedule, and with attempt numbers that go on. Events are
+    /// sent as they were accepted, under their own `webhook-id`. It goes on by itself, whatever
+    /// happens to the process that took it; 10 of a tenant run at a time.
+    #[oai(path = "/", method = "post", operation_id = "create_replay")]
+    async fn create(&self, caller: Caller, body: Document<ReplayForm>) -> Result<Answer<ReplayAnswer, 202>, Problem> {
+        let now = self.0.clock.now();
+        let Wanted { subscription, selection, rate } = Wanted::read(Fields::of(&body.bytes)?, now)?;
+        let subscription = self.0.subscription_id(caller.tenant, &subscription).await?;
+        let known = self.0.subscriptions.look_up(caller.tenant, subscription).await?;
+        known.ok_or(Problem::SubscriptionNotFound)?;
+        let new = NewReplay { tenant: caller.tenant, id: ReplayId::at(now), subscription, selection, rate };
+        let created = self.0.store.create_replay(&new, MOST_RUNNING).await?;
+        created.map(|replay| Answer::Value(ReplayAnswer::of(replay))).ok_or(Problem::TooManyReplays)
+    }
+
+    /// List replays
+    ///
+    /// Newest first, a page at a time. They are kept for 30 days after their end.
+    #[oai(path = "/", method = "get", operation_id = "list_replays")]
+    async fn list(
+        &self,
+        caller: Caller,
+        /// Only those of this subscription.
+        subscription_id: Query<Option<IdText>>,
+        /// Rows of a page.
+        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
+        limit: Query<Option<u16>>,
+        /// `next_cursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<Answer<ReplayPage>, Problem> {
+        let limit = usize::from(limit.0.unwrap_or(DEFAULT_LIMIT));
+        let before = cursor.0.map(|cursor| page::read_cursor(List::Replays, &cursor)).transpose()?;
+        let wanted = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+        let subscription = subscription_id.0.map(|id| id.0.into());
+        let rows = self.0.store.list_replays(caller.tenant, subscription, before.map(Into::into), wanted).await?;
+        let (rows, next_cursor) = page::cut(rows, limit, List::Replays, |row| row.id.uuid());
+        Ok(Answer::Value(ReplayPage { data: rows.into_iter().map(ReplayAnswer::of).collect(), next_cursor }))
+    }
+
+    /// Read a replay
+    #[oai(path = "/:replay_id", method = "get", operation_id = "read_replay")]
+    async fn read(
+        &self,
+        caller: Caller,
+        /// The replay.
+        replay_id: Path<IdText>,
+    ) -> Result<Answer<ReplayAnswer>, Problem> {
+        self.answer(caller.tenant, replay_id.0).await
+    }
+
+    /// Cancel a replay
+    ///
+    /// What it has made again stays in the queue; the rest stays as it is. One that has ended
+    /// is answered as it is.
+    #[oai(path = "/:replay_id/cancel", method = "post", operation_id = "cancel_replay")]
+    async fn cancel(
+        &self,
+        caller: Caller,
+        /// The replay.
+        replay_id: Path<IdText>,
+    ) -> Result<Answer<ReplayAnswer>, Problem> {
+        self.0.store.cancel_replay(caller.tenant, replay_id.0.0.into()).await?;
+        self.answer(caller.tenant, replay_id.0).await
+    }
+}
+
+impl ReplaysApi {
+    async fn answer(&self, tenant: TenantId, id: IdText) -> Result<Answer<ReplayAnswer>, Problem> {
+        let found = self.0.store.read_replay(tenant, id.0.into()).await?;
+        found.map(|replay| Answer::Value(ReplayAnswer::of(replay))).ok_or(Problem::ReplayNotFound)
+    }
+}
+
+impl ReplayAnswer {
+    fn of(replay: Replay) -> Self {
+        Self {
+            id: IdText(replay.id.uuid()),
+            subscription_id: IdText(replay.subscription.uuid()),
+            statuses: replay.statuses,
+            event_types: replay.event_types,
+            since: replay.after.floor_of().map(Moment),
+            until: replay.below.floor_of().map(Moment).unwrap_or_default(),
+            rate: replay.rate,
+            status: replay.status,
+            replayed: replay.replayed,
+            created_at: Moment(replay.created_at),
+            ended_at: replay.ended_at.map(Moment),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Replays: deliveries of one subscription that are made again, step by step.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::connection::Param;
+use super::{Store, StoreError, sql};
+use crate::domain::id::{EventId, ReplayId, SubscriptionId, TenantId};
+use crate::domain::replay::Selection;
+
+/// A replay to be.
+#[derive(Debug, Clone)]
+pub struct NewReplay {
+    /// Its owner.
+    pub tenant: TenantId,
+    /// Its id.
+    pub id: ReplayId,
+    /// Whom it sends to.
+    pub subscription: SubscriptionId,
+    /// What it makes again.
+    pub selection: Selection,
+    /// Most deliveries a second.
+    pub rate: u32,
+}
+
+/// A replay as it stands.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    /// Its id.
+    pub id: ReplayId,
+    /// Whom it sends to.
+    pub subscription: SubscriptionId,
+    /// How the deliveries ended that it makes again.
+    pub statuses: Vec<String>,
+    /// Patterns of the event types; empty for all.
+    pub event_types: Vec<String>,
+    /// Events after this id.
+    pub after: EventId,
+    /// And before this one.
+    pub below: EventId,
+    /// Most deliveries a second.
+    pub rate: i32,
+    /// `running`, `finished` or `cancelled`.
+    pub status: String,
+    /// Deliveries made again so far.
+    pub replayed: i64,
+    /// When it was begun.
+    pub created_at: OffsetDateTime,
+    /// When it ended, however it did.
+    pub ended_at: Option<OffsetDateTime>,
+}
+
+/// What a step of a replay did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplayStep {
+    /// Deliveries that are owed again, and an event that announces the end.
+    pub written: i64,
+    /// Whether the next step need not wait.
+    pub may_go_on: bool,
+}
+
+impl Store {
+    /// Begins a replay. `None` where `most_running` of the tenant run already.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn create_replay(&self, new: &NewReplay, most_running: i64) -> Result<Option<Replay>, StoreError> {
+        let (tenant, id, subscription) = (new.tenant.uuid(), new.id.uuid(), new.subscription.uuid());
+        let Selection { statuses, event_types, after, below } = &new.selection;
+        let statuses: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
+        let event_types: Vec<&str> = event_types.patterns().iter().map(|pattern| pattern.as_str()).collect();
+        let (after, below, rate) = (after.uuid(), below.uuid(), i32::try_from(new.rate).unwrap_or(i32::MAX));
+        let params: [Param<'_>; 9] = [
+            (&tenant, Type::UUID),
+            (&id, Type::UUID),
+            (&subscription, Type::UUID),
+            (&statuses, Type::TEXT_ARRAY),
+            (&event_types, Type::TEXT_ARRAY),
+            (&after, Type::UUID),
+            (&below, Type::UUID),
+            (&rate, Type::INT4),
+            (&most_running, Type::INT8),
+        ];
+        let rows = self.desk().await?.query(&sql::CREATE_REPLAY, &params).await?;
+        rows.first().map(replay).transpose()
+    }
+
+    /// A tenant's replay.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn read_replay(&self, tenant: TenantId, id: ReplayId) -> Result<Option<Replay>, StoreError> {
+        Ok(self.replays(tenant, Some(id), None, None, 1).await?.into_iter().next())
+    }
+
+    /// A page of a tenant's replays, newest first, of this subscription or of all, below an id.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn list_replays(
+        &self,
+        tenant: TenantId,
+        subscription: Option<SubscriptionId>,
+        before: Option<ReplayId>,
+        limit: i64,
+    ) -> Result<Vec<Replay>, StoreError> {
+        self.replays(tenant, None, subscription, before, limit).await
+    }
+
+    async fn replays(
+        &self,
+        tenant: TenantId,
+        one: Option<ReplayId>,
+        subscription: Option<SubscriptionId>,
+        before: Option<ReplayId>,
+        limit: i64,
+    ) -> Result<Vec<Replay>, StoreError> {
+        let (tenant, one, before) = (tenant.uuid(), one.map(ReplayId::uuid), before.map(ReplayId::uuid));
+        let subscription = subscription.map(SubscriptionId::uuid);
+        let params: [Param<'_>; 5] = [
+            (&tenant, Type::UUID),
+            (&one, Type::UUID),
+            (&subscription, Type::UUID),
+            (&before, Type::UUID),
+            (&limit, Type::INT8),
+        ];
+        self.desk().await?.query(&sql::LIST_REPLAYS, &params).await?.iter().map(replay).collect()
+    }
+
+    /// Ends a replay where it stands; one that has ended stays as it is.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn cancel_replay(&self, tenant: TenantId, id: ReplayId) -> Result<(), StoreError> {
+        let (tenant, id) = (tenant.uuid(), id.uuid());
+        self.desk().await?.query(&sql::CANCEL_REPLAY, &[(&tenant, Type::UUID), (&id, Type::UUID)]).await.map(drop)
+    }
+
+    /// Replays whose next step is due, at most so many.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn running_replays(&self, most: i64) -> Result<Vec<(TenantId, ReplayId)>, StoreError> {
+        let rows = self.yard().await?.query(&sql::RUNNING_REPLAYS, &[(&most, Type::INT8)]).await?;
+        let named = |row: &Row| {
+            let (tenant, id): (Uuid, Uuid) = (row.try_get("tenant_id")?, row.try_get("id")?);
+            Ok((tenant.into(), id.into()))
+        };
+        rows.iter().map(named).collect()
+    }
+
+    /// The next step of a replay, which looks at `most` events. `None` when it is not its turn.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database; nothing of the step is done then.
+    pub async fn step_replay(
+        &self,
+        (tenant, id): (TenantId, ReplayId),
+        lifetime: Duration,
+        most: i64,
+    ) -> Result<Option<ReplayStep>, StoreError> {
+        let (tenant, id, lifetime) = (tenant.uuid(), id.uuid(), lifetime.as_secs_f64());
+        let params: [Param<'_>; 4] =
+            [(&tenant, Type::UUID), (&id, Type::UUID), (&lifetime, Type::FLOAT8), (&most, Type::INT8)];
+        // A connection of the queue: its plan must not depend on how full the tables were.
+        let rows = self.queue().await?.query(&sql::STEP_REPLAY, &params).await?;
+        let step =
+            |row: &Row| Ok(ReplayStep { written: row.try_get("written")?, may_go_on: row.try_get("may_go_on")? });
+        rows.first().map(step).transpose()
+    }
+
+    /// Deletes replays that ended so long ago. Returns how many.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn forget_replays(&self, ended_before: Duration) -> Result<i64, StoreError> {
+        let ended_before = ended_before.as_secs_f64();
+        let rows = self.yard().await?.query(&sql::FORGET_REPLAYS, &[(&ended_before, Type::FLOAT8)]).await?;
+        Ok(rows.first().map(|row| row.try_get("forgotten")).transpose()?.unwrap_or(0))
+    }
+}
+
+fn replay(row: &Row) -> Result<Replay, StoreError> {
+    Ok(Replay {
+        id: row.try_get::<_, Uuid>("id")?.into(),
+        subscription: row.try_get::<_, Uuid>("subscription_id")?.into(),
+        statuses: row.try_get("statuses")?,
+        event_types: row.try_get("event_types")?,
+        after: row.try_get::<_, Uuid>("after_id")?.into(),
+        below: row.try_get::<_, Uuid>("below_id")?.into(),
+        rate: row.try_get("rate")?,
+        status: row.try_get("status")?,
+        replayed: row.try_get("replayed")?,
+        created_at: row.try_get("created_at")?,
+        ended_at: row.try_get("ended_at")?,
+    })
+}
