@@ -9,13 +9,14 @@ use crate::support::api::{Answer, Ask, TestApi};
 const SCOPES: [Scope; 3] = [Scope::Admin, Scope::Publish, Scope::Read];
 
 /// Which scopes open an operation. One that is missing here fails the tests.
-const OPENED_BY: [(&str, &[Scope]); 15] = [
+const OPENED_BY: [(&str, &[Scope]); 22] = [
     ("POST /subscriptions/", &[Scope::Admin]),
     ("GET /subscriptions/", &[Scope::Admin, Scope::Read]),
     ("GET /subscriptions/{subscription_id}", &[Scope::Admin, Scope::Read]),
     ("PUT /subscriptions/{subscription_id}", &[Scope::Admin]),
     ("PATCH /subscriptions/{subscription_id}", &[Scope::Admin]),
     ("POST /subscriptions/{subscription_id}/rotate-secret", &[Scope::Admin]),
+    ("POST /subscriptions/{subscription_id}/cancel-held", &[Scope::Admin]),
     ("DELETE /subscriptions/{subscription_id}", &[Scope::Admin]),
     ("POST /subscriptions/generate-signature", &[Scope::Admin]),
     ("POST /ingest/{subscription_id}", &[Scope::Admin, Scope::Publish]),
@@ -23,6 +24,12 @@ const OPENED_BY: [(&str, &[Scope]); 15] = [
     ("POST /events/batch", &[Scope::Admin, Scope::Publish]),
     ("GET /events/{webhook_id}", &[Scope::Admin, Scope::Read]),
     ("GET /events/{webhook_id}/deliveries", &[Scope::Admin, Scope::Read]),
+    ("POST /events/{webhook_id}/retry", &[Scope::Admin, Scope::Publish]),
+    ("POST /events/{webhook_id}/cancel", &[Scope::Admin, Scope::Publish]),
+    ("POST /replays", &[Scope::Admin]),
+    ("GET /replays", &[Scope::Admin, Scope::Read]),
+    ("GET /replays/{replay_id}", &[Scope::Admin, Scope::Read]),
+    ("POST /replays/{replay_id}/cancel", &[Scope::Admin]),
     ("GET /status/{webhook_id}", &[Scope::Admin, Scope::Read]),
     ("GET /status/logs/{subscription_id}", &[Scope::Admin, Scope::Read]),
 ];
@@ -38,6 +45,7 @@ struct Operation {
 struct Belongings {
     subscription: String,
     event: String,
+    replay: String,
 }
 
 impl Operation {
@@ -68,9 +76,13 @@ impl Operation {
     /// Asks it of what this tenant has, with this key or none.
     async fn ask(&self, api: &TestApi, of: &Belongings, key: Option<&str>) -> Answer {
         let path = self.path.replace("{subscription_id}", &of.subscription).replace("{webhook_id}", &of.event);
-        let ask = api.stranger(&self.method, &path);
+        let ask = api.stranger(&self.method, &path.replace("{replay_id}", &of.replay));
         let ask = key.into_iter().fold(ask, Ask::key);
-        self.body.iter().fold(ask, Ask::json).send().await
+        let mut body = self.body.clone();
+        if let Some(subscription) = body.as_mut().and_then(|body| body.get_mut("subscription_id")) {
+            *subscription = json!(of.subscription);
+        }
+        body.iter().fold(ask, Ask::json).send().await
     }
 }
 
@@ -82,13 +94,18 @@ fn body(document: &Value, operation: &Value) -> Option<Value> {
     Some(referred.unwrap_or(schema).get("example").cloned().unwrap_or_else(|| json!({})))
 }
 
-/// A subscription and an event, made with this key.
+/// A subscription, an event, and a replay that has ended, made with this key.
 async fn belongings(api: &TestApi, key: &str) -> Belongings {
     let made =
         api.stranger("POST", "/subscriptions/").key(key).json(&json!({ "target_url": "https://hooks.example.com/" }));
     let subscription = made.send().await.json()["id"].as_str().unwrap().to_owned();
     let accepted = api.stranger("POST", &format!("/ingest/{subscription}")).key(key).body("{}").send().await;
-    Belongings { subscription, event: accepted.json()["webhook_id"].as_str().unwrap().to_owned() }
+    let event = accepted.json()["webhook_id"].as_str().unwrap().to_owned();
+    let begun =
+        api.stranger("POST", "/replays").key(key).json(&json!({ "subscription_id": subscription })).send().await;
+    let replay = begun.json()["id"].as_str().unwrap().to_owned();
+    api.stranger("POST", &format!("/replays/{replay}/cancel")).key(key).send().await;
+    Belongings { subscription, event, replay }
 }
 
 #[test]
