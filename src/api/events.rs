@@ -23,15 +23,17 @@ use super::text::{IdText, Moment};
 use crate::domain::payload::Payload;
 use crate::intake::Accepted;
 
-mod again;
 mod batch;
+mod cancel;
 mod publish;
 mod read;
+mod retry;
 
-use again::{CancelAnswer, RetryAnswer};
 use batch::{BatchAnswer, BatchForm, BatchResult};
+use cancel::CancelAnswer;
 use publish::{Publication, Publisher, Times};
 use read::{DeliveryPage, DeliveryState, EventAnswer};
+use retry::RetryAnswer;
 
 /// Most time between the end of a request with one event and its answer.
 const ANSWER_BUDGET: Duration = Duration::from_millis(1_900);
@@ -177,7 +179,7 @@ impl EventsApi {
         /// Only its delivery to this subscription.
         subscription_id: Query<Option<IdText>>,
     ) -> Result<Answer<RetryAnswer>, Problem> {
-        again::retry(&self.0, caller.tenant, webhook_id.0, subscription_id.0).await.map(Answer::Value)
+        retry::retry(&self.0, caller.tenant, webhook_id.0, subscription_id.0).await.map(Answer::Value)
     }
 
     /// Cancel what is owed of an event
@@ -193,7 +195,7 @@ impl EventsApi {
         /// Only its delivery to this subscription.
         subscription_id: Query<Option<IdText>>,
     ) -> Result<Answer<CancelAnswer>, Problem> {
-        again::cancel(&self.0, caller.tenant, webhook_id.0, subscription_id.0).await.map(Answer::Value)
+        cancel::cancel(&self.0, caller.tenant, webhook_id.0, subscription_id.0).await.map(Answer::Value)
     }
 
     /// List the deliveries of an event
@@ -233,4 +235,11 @@ impl PublishAnswer {
 
 fn matched(accepted: Accepted) -> Option<u64> {
     accepted.deliveries.and_then(|count| u64::try_from(count).ok())
+}
+
+/// Workers find by polling what they are not told of.
+async fn wake_workers(api: &Api) {
+    if let Err(error) = api.store.notify_due().await {
+        tracing::debug!(%error, "workers were not woken and will find what is due by polling");
+    }
 }
