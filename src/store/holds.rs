@@ -11,10 +11,14 @@ use crate::domain::id::{SubscriptionId, WorkerId};
 
 /// Reason of rows parked because their subscription is full in one worker.
 const IN_FLIGHT: &str = "in_flight";
+/// Most parked rows of a paced subscription that one statement gives to its owner, where there is
+/// no room for more.
+const MOST_PACED: i32 = 2_000;
 
 impl Store {
-    /// Makes up to so many parked deliveries of each subscription due now. Returns how many
-    /// each had; one that had fewer than asked has no more.
+    /// Makes up to so many parked deliveries of each subscription due now; where it is paced by
+    /// now they become those of its owner instead. Returns how many each had; one that had
+    /// fewer than asked has no more.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
@@ -22,8 +26,12 @@ impl Store {
         let mut connection = self.queue().await?;
         let subscriptions: Vec<Uuid> = room.iter().map(|(subscription, _)| subscription.uuid()).collect();
         let most: Vec<i32> = room.iter().map(|(_, most)| i32::try_from(*most).unwrap_or(i32::MAX)).collect();
-        let params: [Param<'_>; 3] =
-            [(&subscriptions, Type::UUID_ARRAY), (&most, Type::INT4_ARRAY), (&IN_FLIGHT, Type::TEXT)];
+        let params: [Param<'_>; 4] = [
+            (&subscriptions, Type::UUID_ARRAY),
+            (&most, Type::INT4_ARRAY),
+            (&IN_FLIGHT, Type::TEXT),
+            (&MOST_PACED, Type::INT4),
+        ];
         let rows = connection.query(&sql::RELEASE, &params).await?;
         let released = |row: &tokio_postgres::Row| {
             let count: i64 = row.try_get("released")?;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use hyper::Method;
+use postrider::domain::id::WorkerId;
+use uuid::Uuid;
 
 use crate::support::database::Database;
 use crate::support::http::Http;
@@ -137,6 +139,28 @@ async fn an_event_born_leased_is_held_where_its_subscription_turned_out_to_be_pa
     assert_eq!(rig.parts.slots.in_flight(), 0);
     let held = "select count(*) from deliveries where held_for = 'paced' and lease is null and attempts = 0";
     assert_eq!(rig.client.query_one(held, &[]).await.unwrap().get::<_, i64>(0), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_slot_becomes_its_owners_at_once_when_a_pace_begins() {
+    let rig = Rig::new().await;
+    let subscription = rig.subscription().await;
+    for _ in 0..20 {
+        rig.accept(&subscription, b"{}").await;
+    }
+    let wait = "update deliveries set next_attempt_at = 'infinity', held_for = 'in_flight'";
+    let held = "select count(*) from deliveries where held_for = 'paced' and next_attempt_at = 'infinity'";
+    rig.sql(wait).await;
+    assert_eq!(rig.store().release(&[(subscription.id, 3)]).await.unwrap(), [(subscription.id, 3)]);
+    rig.sql("update subscriptions set max_in_flight = 2").await;
+    assert_eq!(rig.store().release(&[(subscription.id, 3)]).await.unwrap(), [(subscription.id, 17)]);
+    assert_eq!(rig.client.query_one(held, &[]).await.unwrap().get::<_, i64>(0), 17);
+    // Upkeep does the same, although somebody holds them: the holder may be lost.
+    rig.sql(wait).await;
+    rig.store().renew_holds(&[subscription.id], WorkerId::from(Uuid::new_v4()), Duration::from_secs(60)).await.unwrap();
+    assert_eq!(rig.store().release_ownerless(100).await.unwrap(), 20);
+    assert_eq!(rig.client.query_one(held, &[]).await.unwrap().get::<_, i64>(0), 20);
+    assert_eq!(rig.store().release_ownerless(100).await.unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,7 +33,7 @@ const HOT: [(&str, &str, &str); 12] = [
         "10, 10, gen_random_uuid(), 25, now() - interval '1 minute', true, 6, '00000000-0000-7000-8000-000000000000', '{}', '{}', 32",
         "deliveries_due",
     ),
-    ("deliveries/release", "array[gen_random_uuid()], array[10], 'in_flight'", "deliveries_held"),
+    ("deliveries/release", "array[gen_random_uuid()], array[10], 'in_flight', 2000", "deliveries_held"),
     (
         "deliveries/draw",
         "'00000000-0000-7000-8002-000000000000', gen_random_uuid(), 25, '00000000-0000-7000-8000-000000000000', \

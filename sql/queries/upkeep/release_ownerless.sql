@@ -2,24 +2,26 @@
 -- Makes parked rows due whose reason no longer stands: an in-flight hold that nobody
 -- renews, a subscription that is active again, one that is no longer paced, active or there
 -- (the claim says what becomes of those), or one that is not ordered any more, whose rows leave
--- their lines. Rows of one that is active again and paced, as one that comes back slowly, are held
--- for its pace at once. One process at a time does it; the others return nothing. Returns how many rows
--- were released.
+-- their lines. What waits for a slot of a subscription that is paced by now becomes its owner's,
+-- whoever held it: the holder may be lost, and these are the oldest; so does what waited for
+-- one that is active again and comes back slowly. One process at a time does it;
+-- the others return nothing. Returns how many rows were released.
 with turn as materialized (
     select pg_try_advisory_xact_lock(hashtext('postrider.release_ownerless')) as mine
 ),
 ownerless as materialized (
-    select
-        p.subscription_id,
-        p.held_for,
-        p.held_for = 'disabled' and exists (
+    select p.subscription_id, p.held_for, p.held_for in ('in_flight', 'disabled') and paced.is_paced as is_paced
+    from parked_subscriptions as p
+    cross join lateral (
+        select exists (
             select 1
             from subscriptions as s
             where s.id = p.subscription_id
                 and s.is_paced
+                and s.is_active
                 and s.deleted_at is null
         ) as is_paced
-    from parked_subscriptions as p
+    ) as paced
     where (select turn.mine from turn)
         and case p.held_for
             when 'disabled' then exists (
@@ -35,15 +37,8 @@ ownerless as materialized (
                     and s.is_ordered
                     and s.deleted_at is null
             )
-            when 'paced' then not exists (
-                select 1
-                from subscriptions as s
-                where s.id = p.subscription_id
-                    and s.is_paced
-                    and s.is_active
-                    and s.deleted_at is null
-            )
-            else not exists (
+            when 'paced' then not paced.is_paced
+            else paced.is_paced or not exists (
                 select 1
                 from holds as h
                 where h.subscription_id = p.subscription_id
@@ -52,8 +47,8 @@ ownerless as materialized (
             )
         end
 ),
-let_go as materialized (
-    select held.place, o.is_paced
+held as materialized (
+    select oldest.place, o.is_paced
     from ownerless as o
     cross join lateral (
         select h.ctid as place
@@ -64,17 +59,17 @@ let_go as materialized (
         order by h.event_id
         limit $1::bigint
         for update skip locked
-    ) as held
+    ) as oldest
 ),
 released as (
     update deliveries as d
     set
-        next_attempt_at = case when l.is_paced then 'infinity' else now() end,
+        next_attempt_at = case when held.is_paced then 'infinity' else now() end,
         ordering_key = case when d.held_for is distinct from 'ordered' then d.ordering_key end,
         position = case when d.held_for is distinct from 'ordered' then d.position end,
-        held_for = case when l.is_paced then 'paced' end
-    from let_go as l
-    where d.ctid = l.place
+        held_for = case when held.is_paced then 'paced' end
+    from held
+    where d.ctid = held.place
     returning 1
 ),
 forgotten as (
