@@ -48,6 +48,7 @@ pub(super) struct Batch {
 pub(super) struct Claimer {
     parts: WorkerParts,
     floor: Floor,
+    /// Rows that the next claim may examine, where the last ones were mostly not to be sent.
     reach: usize,
     /// Most rows of the next claim; shrinks with large payloads and after failures, so that
     /// a claim that is too large to arrive in time is followed by a smaller one.
@@ -71,7 +72,11 @@ impl Claimer {
         // The lease is counted from before the statement is sent, so it never ends here
         // later than in the database.
         let started = Instant::now();
-        let look = self.floor.next(self.parts.clock.now(), started);
+        let look = if self.reach > 0 {
+            self.floor.next_in_crowd(self.parts.clock.now(), started)
+        } else {
+            self.floor.next(self.parts.clock.now(), started)
+        };
         let request = self.request(most, look.floor);
         match self.parts.store.claim(&request).await {
             Ok(claim) => {
@@ -79,7 +84,14 @@ impl Claimer {
                 let whole = claim.examined < request.reach;
                 let reached = if whole { claim.looked_at } else { claim.reached };
                 self.floor.learn(look, reached, started.elapsed());
+                let crowd = self.reach;
                 let mut batch = self.batch(claim, &request, started);
+                if look.is_past_crowd() {
+                    // The crowd is still there.
+                    (self.reach, batch.more) = (crowd.max(self.reach), true);
+                } else if self.reach == 0 {
+                    self.floor.forget_crowd();
+                }
                 batch.more |= lines::advance(&self.parts.store, &batch.lines).await;
                 Ok(batch)
             }

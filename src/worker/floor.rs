@@ -5,6 +5,9 @@
 //! in PostgreSQL slow down. Everything due before the last batch was seen, so a claim
 //! begins there, less a slack for commits that were under way. Now and then it looks back
 //! a minute, and rarely, at a small share of the time, to the very beginning.
+//!
+//! Behind a crowd of rows that cannot be sent, and are only parked, every second look is for what
+//! fell due since: else everybody would wait until the last of the crowd is out of the way.
 
 use std::time::{Duration, Instant};
 
@@ -13,6 +16,8 @@ use time::OffsetDateTime;
 /// How much later than its due time a row may have been committed and still be seen by
 /// every ordinary look.
 const SLACK: Duration = Duration::from_secs(2);
+/// The same for a look past a crowd; what it misses waits with the crowd.
+const FRESH_SLACK: Duration = Duration::from_millis(250);
 const LOOK_BACK: Duration = Duration::from_secs(60);
 const LOOK_BACK_EVERY: Duration = Duration::from_secs(2);
 const FULL_LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -22,6 +27,7 @@ const FULL_LOOK_SHARE: u32 = 50;
 /// How far a look reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reach {
+    Fresh,
     Recent,
     Back,
     Full,
@@ -35,10 +41,20 @@ pub(super) struct Look {
     at: Instant,
 }
 
+impl Look {
+    /// Whether it leaves out what fell due before.
+    pub(super) fn is_past_crowd(&self) -> bool {
+        self.reach == Reach::Fresh
+    }
+}
+
 /// What the looks so far taught.
 #[derive(Debug, Default)]
 pub(super) struct Floor {
     reached: Option<OffsetDateTime>,
+    /// While a crowd is being parked: where the next look past it begins, less its slack.
+    fresh_from: Option<OffsetDateTime>,
+    was_fresh: bool,
     looked_back: Option<Instant>,
     looked_fully: Option<(Instant, Duration)>,
 }
@@ -59,6 +75,21 @@ impl Floor {
         }
     }
 
+    /// The next look while a crowd is being parked: at it and past it in turn.
+    pub(super) fn next_in_crowd(&mut self, database_now: OffsetDateTime, now: Instant) -> Look {
+        self.was_fresh = !self.was_fresh;
+        if !self.was_fresh {
+            return self.next(database_now, now);
+        }
+        let from = self.fresh_from.get_or_insert(database_now);
+        Look { floor: *from - FRESH_SLACK, reach: Reach::Fresh, at: now }
+    }
+
+    /// The crowd is out of the way.
+    pub(super) fn forget_crowd(&mut self) {
+        (self.fresh_from, self.was_fresh) = (None, false);
+    }
+
     /// Learns from a look: before which due time it left nothing, and what it cost.
     pub(super) fn learn(&mut self, look: Look, reached: Option<OffsetDateTime>, cost: Duration) {
         match look.reach {
@@ -68,6 +99,11 @@ impl Floor {
             }
             Reach::Back => self.looked_back = Some(look.at),
             Reach::Recent => {}
+            // It says nothing of what is due before it.
+            Reach::Fresh => {
+                self.fresh_from = reached.or(self.fresh_from);
+                return;
+            }
         }
         self.reached = reached.or(self.reached);
     }
@@ -106,6 +142,19 @@ mod tests {
         let (floor, now) = after_full_look(Duration::from_secs(1));
         assert_ne!(floor.next(DUE, now + Duration::from_secs(49)).reach, Reach::Full);
         assert_eq!(floor.next(DUE, now + Duration::from_secs(50)).reach, Reach::Full);
+    }
+
+    #[test]
+    fn in_a_crowd_every_second_look_is_for_what_fell_due_since() {
+        let (mut floor, now) = after_full_look(Duration::ZERO);
+        let later = DUE + LOOK_BACK;
+        let past = floor.next_in_crowd(later, now);
+        assert_eq!((past.floor, past.is_past_crowd()), (later - FRESH_SLACK, true));
+        floor.learn(past, Some(later + SLACK), Duration::ZERO);
+        assert_eq!(floor.next_in_crowd(later, now).floor, DUE - SLACK);
+        assert_eq!(floor.next_in_crowd(later, now).floor, later + SLACK - FRESH_SLACK);
+        floor.forget_crowd();
+        assert_eq!(floor.next_in_crowd(DUE, now).floor, DUE - FRESH_SLACK);
     }
 
     #[test]
