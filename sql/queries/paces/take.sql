@@ -2,9 +2,10 @@
 --   longer lease, $3 most subscriptions, $4 all those owned)
 -- Makes the owner the only one that sends for subscriptions with held deliveries and nobody to
 -- draw them, and prolongs what it owns. Returns all that it owns from now on. An owner whose
--- time is over has lost what another took meanwhile; nobody takes it before that and the
--- seconds after which a claim takes its lapsed leases, which hold older events. Of each the
--- seconds it lasts.
+-- time is over has lost what another took meanwhile. Nobody takes it before its lapsed leases,
+-- which hold older events, are held again: the last of them began a second after the pace was
+-- prolonged, a claim takes it 5 seconds after its end, and may look back that far only 2 seconds
+-- later, with one to spare. Of each the seconds it lasts.
 -- Rows are locked in key order.
 with renewed as (
     update paces as p
@@ -45,7 +46,7 @@ wanting as materialized (
             select 1
             from paces as o
             where o.subscription_id = p.subscription_id
-                and o.until >= now() - interval '6 seconds'
+                and o.until >= now() - interval '9 seconds'
         )
         and p.subscription_id <> all($4::uuid[])
     order by p.subscription_id
@@ -59,7 +60,7 @@ taken as (
     set
         owner = excluded.owner,
         until = excluded.until
-    where paces.until < now() - interval '6 seconds'
+    where paces.until < now() - interval '9 seconds'
     returning paces.subscription_id, paces.until
 )
 select renewed.subscription_id, extract(epoch from renewed.until - now())::double precision as lasts
