@@ -15,6 +15,7 @@ mod api_wire;
 mod breaker;
 mod cancel;
 mod corpus;
+mod dead_receiver;
 mod dev;
 mod doctor;
 mod errors;

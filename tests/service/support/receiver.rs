@@ -23,6 +23,8 @@ pub(crate) struct Arrived {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) at: Instant,
+    /// Requests that were there unanswered when it came, itself included.
+    pub(crate) at_once: usize,
 }
 
 impl Arrived {
@@ -160,9 +162,10 @@ impl Receiver {
         let (reply, takes) = {
             let mut state = self.state.lock().unwrap();
             let refused = state.refused.as_ref() == Some(&body);
-            state.arrived.push(Arrived { headers: parts.headers, body, at: Instant::now() });
             state.at_once += 1;
             state.most_at_once = state.most_at_once.max(state.at_once);
+            let at_once = state.at_once;
+            state.arrived.push(Arrived { headers: parts.headers, body, at: Instant::now(), at_once });
             let reply = state.script.pop_front().or_else(|| state.usual.clone());
             let reply = if refused { Reply::Status(422) } else { reply.unwrap_or(Reply::Status(200)) };
             (reply, state.takes)
