@@ -97,12 +97,13 @@ pub(super) async fn run(bench: &Bench, cluster: &Cluster) -> Result<(), Failure>
 impl Side {
     async fn start(bench: &Bench, cluster: &Cluster, name: &str, slice: usize) -> Result<Self, Failure> {
         let url = make_database(&cluster.url(), &format!("features_{name}")).await?;
-        let service = Service::start("serve", &url, None).await?;
+        let service = Service::start("serve", &url, &[]).await?;
         let sink = Arc::new(Sink::new((SLICES + 1) * slice));
         let receiver = Arc::clone(&sink).serve().await?;
         let path = service.subscribe_plainly(receiver).await?;
-        let way = Way::new(bench.producer(&service, path, PLAIN, sink), slice);
-        let meter = Meter { database: connect(&url).await?, service: service.pid(), postmaster: postmaster(cluster)? };
+        let way = Way::new(bench.producer(&service, vec![path], PLAIN, sink), slice);
+        let meter =
+            Meter { database: connect(&url).await?, services: vec![service.pid()], postmaster: postmaster(cluster)? };
         Ok(Self { service, meter, way })
     }
 

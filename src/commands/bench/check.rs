@@ -36,7 +36,7 @@ const FANNED: &str = "bench.to_100";
 /// Connections of the producers, and so the most events in an accepting statement.
 const CONCURRENCY: usize = 64;
 /// Room for every event under way, so that none that should be born leased is left due.
-const PER_SUBSCRIPTION: usize = 512;
+const SETTINGS: [(&str, &str); 1] = [("POSTRIDER_MAX_IN_FLIGHT_PER_SUBSCRIPTION", "512")];
 /// Longest wait for the last connection of a stopped service to be counted.
 const COUNTED_LIMIT: Duration = Duration::from_secs(10);
 
@@ -121,7 +121,7 @@ pub(super) async fn run(database_url: &str) -> Result<(), Failure> {
     let receiver = Arc::clone(&sink).serve().await?;
     let fanned = Arc::new(Sink::wide(EVENTS / WIDTH, WIDTH));
     let target = Arc::clone(&fanned).serve().await?;
-    let service = Service::start("serve", database_url, Some(PER_SUBSCRIPTION)).await?;
+    let service = Service::start("serve", database_url, &SETTINGS).await?;
     let path = service.subscribe_plainly(receiver).await?;
     for number in 0..WIDTH {
         service.subscribe(target, number, FANNED, Value::Null).await?;
@@ -131,7 +131,7 @@ pub(super) async fn run(database_url: &str) -> Result<(), Failure> {
     serve(service, &mut plain, 0..WARM_UP).await?;
 
     let start = read(&counter).await?;
-    let service = Service::start("serve", database_url, Some(PER_SUBSCRIPTION)).await?;
+    let service = Service::start("serve", database_url, &SETTINGS).await?;
     serve(service, &mut plain, WARM_UP..WARM_UP + EVENTS).await?;
     let served = read(&counter).await?;
     by_halves(database_url, &mut plain, WARM_UP + EVENTS..WARM_UP + 2 * EVENTS).await?;
@@ -150,7 +150,14 @@ pub(super) async fn run(database_url: &str) -> Result<(), Failure> {
 fn producer(path: String, event_type: &'static str, sink: &Arc<Sink>) -> Producer {
     // Each way has services of its own; their address is set then.
     let api = SocketAddr::from(([127, 0, 0, 1], 0));
-    Producer { api, path, event_type, payload_bytes: PAYLOAD_BYTES, sink: Arc::clone(sink) }
+    Producer {
+        api,
+        paths: vec![path],
+        event_type,
+        payload_bytes: PAYLOAD_BYTES,
+        insists: false,
+        sink: Arc::clone(sink),
+    }
 }
 
 /// Events that the replica that accepts them also sends.
@@ -163,11 +170,11 @@ async fn serve(service: Service, producer: &mut Producer, events: Range<usize>) 
 
 /// Events of which one half accepts all before the other half sends the first.
 async fn by_halves(database_url: &str, producer: &mut Producer, events: Range<usize>) -> Result<(), Failure> {
-    let api = Service::start("api", database_url, None).await?;
+    let api = Service::start("api", database_url, &[]).await?;
     producer.api = api.api;
     producer.closed_loop(events.clone(), CONCURRENCY).await?;
     api.stop().await?;
-    let worker = Service::start("worker", database_url, Some(PER_SUBSCRIPTION)).await?;
+    let worker = Service::start("worker", database_url, &SETTINGS).await?;
     drain(&producer.sink, &events).await;
     worker.stop().await
 }

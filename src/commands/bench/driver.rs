@@ -150,11 +150,17 @@ impl Driver {
             updated_at: clock.now(),
         };
         store.create_subscription(&row).await?;
-        let meter = Meter { database, service: std::process::id(), postmaster: self.postmaster };
+        let meter = Meter { database, services: vec![std::process::id()], postmaster: self.postmaster };
         let inlet = Arc::new(Sink::new(self.events));
-        let (path, sink) = ("/".to_owned(), Arc::clone(&inlet));
-        let producer =
-            Producer { api: self.receiver, path, event_type: PLAIN, payload_bytes: self.payload_bytes, sink };
+        let (paths, sink) = (vec!["/".to_owned()], Arc::clone(&inlet));
+        let producer = Producer {
+            api: self.receiver,
+            paths,
+            event_type: PLAIN,
+            payload_bytes: self.payload_bytes,
+            insists: false,
+            sink,
+        };
         Ok(Stand { store, clock, meter, tenant, subscription, producer, inlet })
     }
 

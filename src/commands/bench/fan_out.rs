@@ -37,8 +37,9 @@ struct Row {
 /// [`Failure`] when something does not start, or the ledger does not close.
 pub(super) async fn run(bench: &Bench, cluster: &Cluster) -> Result<(), Failure> {
     let url = make_database(&cluster.url(), "fan_out").await?;
-    let service = Service::start("serve", &url, None).await?;
-    let meter = Meter { database: connect(&url).await?, service: service.pid(), postmaster: postmaster(cluster)? };
+    let service = Service::start("serve", &url, &[]).await?;
+    let meter =
+        Meter { database: connect(&url).await?, services: vec![service.pid()], postmaster: postmaster(cluster)? };
     let rounds = bench.sizes().rounds;
     let mut rows = vec![plain(bench, &service, rounds).await?];
     for (width, event_type, slice) in WIDTHS {
@@ -65,7 +66,7 @@ async fn plain(bench: &Bench, service: &Service, rounds: usize) -> Result<Row, F
     let sink = Arc::new(Sink::new((rounds + 1) * PLAIN_SLICE));
     let receiver = Arc::clone(&sink).serve().await?;
     let path = service.subscribe_plainly(receiver).await?;
-    let way = Way::new(bench.producer(service, path, PLAIN, sink), PLAIN_SLICE);
+    let way = Way::new(bench.producer(service, vec![path], PLAIN, sink), PLAIN_SLICE);
     Ok(Row { name: "plain ingest".to_owned(), way, statements: 0 })
 }
 
@@ -80,7 +81,7 @@ async fn wide(
     for target in 0..width {
         service.subscribe(receiver, target, event_type, Value::Null).await?;
     }
-    let way = Way::new(bench.producer(service, "/events".to_owned(), event_type, sink), slice);
+    let way = Way::new(bench.producer(service, vec!["/events".to_owned()], event_type, sink), slice);
     Ok(Row { name: format!("event to {width}"), way, statements: 0 })
 }
 

@@ -65,8 +65,9 @@ impl Floor {
             process.kill().await?;
             return Err(not_measured());
         };
-        let (path, sink) = ("/".to_owned(), Arc::clone(&receiver));
-        let producer = Producer { api, path, event_type: PLAIN, payload_bytes: bench.payload_bytes, sink };
+        let (paths, sink) = (vec!["/".to_owned()], Arc::clone(&receiver));
+        let producer =
+            Producer { api, paths, event_type: PLAIN, payload_bytes: bench.payload_bytes, insists: false, sink };
         Ok(Self { process, commands, said, producer, connections: bench.concurrency, receiver, next: 0 })
     }
 

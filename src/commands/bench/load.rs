@@ -19,13 +19,20 @@ use crate::commands::Failure;
 /// The type of events that go to one subscription alone.
 pub(super) const PLAIN: &str = "bench.event";
 
+/// Pause before an event that was refused is sent again.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Where and what producers send: to the API, or for the floor straight to the receiver.
 #[derive(Debug, Clone)]
 pub(super) struct Producer {
     pub(super) api: SocketAddr,
-    pub(super) path: String,
+    /// Each event in turn goes to the next of them.
+    pub(super) paths: Vec<String>,
     pub(super) event_type: &'static str,
     pub(super) payload_bytes: usize,
+    /// Whether an event that is refused is sent again until it is accepted, with the same
+    /// idempotency key, as producers should.
+    pub(super) insists: bool,
     pub(super) sink: Arc<Sink>,
 }
 
@@ -99,17 +106,13 @@ impl Producer {
     }
 
     async fn send(&self, line: &mut Line, number: usize, produced: &mut Produced) -> Result<(), Failure> {
-        let request = Request::post(&self.path)
-            .header("host", "localhost")
-            .header("content-type", "application/json")
-            .header("x-event-type", self.event_type)
-            .body(Full::new(Sink::payload(number, self.payload_bytes)))
-            .map_err(|error| Failure::new(error.to_string()))?;
         self.sink.note_sent(number);
         let began = Instant::now();
-        let response = line.send_request(request).await.map_err(|error| Failure::new(error.to_string()))?;
-        let accepted = response.status().is_success();
-        response.into_body().collect().await.map_err(|error| Failure::new(error.to_string()))?;
+        let mut accepted = self.post(line, number).await?;
+        while self.insists && !accepted {
+            tokio::time::sleep(PAUSE).await;
+            accepted = self.post(line, number).await?;
+        }
         produced.latencies.push(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
         if accepted {
             produced.accepted += 1;
@@ -117,6 +120,25 @@ impl Producer {
             produced.refused += 1;
         }
         Ok(())
+    }
+
+    /// Sends an event once; returns whether it was accepted.
+    async fn post(&self, line: &mut Line, number: usize) -> Result<bool, Failure> {
+        let path = self.paths.get(number % self.paths.len().max(1)).map_or("/", String::as_str);
+        let mut request = Request::post(path);
+        if self.insists {
+            request = request.header("idempotency-key", number.to_string());
+        }
+        let request = request
+            .header("host", "localhost")
+            .header("content-type", "application/json")
+            .header("x-event-type", self.event_type)
+            .body(Full::new(Sink::payload(number, self.payload_bytes)))
+            .map_err(|error| Failure::new(error.to_string()))?;
+        let response = line.send_request(request).await.map_err(|error| Failure::new(error.to_string()))?;
+        let accepted = response.status().is_success();
+        response.into_body().collect().await.map_err(|error| Failure::new(error.to_string()))?;
+        Ok(accepted)
     }
 }
 

@@ -56,10 +56,10 @@ impl std::ops::AddAssign for Spent {
     }
 }
 
-/// Reads counters of one service and one PostgreSQL.
+/// Reads counters of the processes of a service and of one PostgreSQL.
 pub(super) struct Meter {
     pub(super) database: Client,
-    pub(super) service: u32,
+    pub(super) services: Vec<u32>,
     pub(super) postmaster: u32,
 }
 
@@ -71,7 +71,7 @@ impl Meter {
         let row = self.database.query_one(counters, &[]).await?;
         let postgres = std::iter::once(self.postmaster).chain(children_of(self.postmaster));
         Ok(Reading {
-            service_ticks: ticks(self.service),
+            service_ticks: self.services.iter().copied().map(ticks).sum(),
             postgres_ticks: postgres.map(ticks).sum(),
             wal_bytes: row.get(0),
             transactions: row.get(1),

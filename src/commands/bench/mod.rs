@@ -6,8 +6,12 @@
 //! all that is from the floor. Then, on databases of their own, what a delivery costs when
 //! an event goes to many, and what features cost an event that uses none of them.
 
+mod backlog;
 mod beside;
 mod check;
+mod comeback;
+mod crowd;
+mod dead;
 mod driver;
 mod fan_out;
 mod floor;
@@ -15,6 +19,7 @@ mod load;
 mod meter;
 mod service;
 mod sink;
+mod sizes;
 mod way;
 
 use std::ops::Range;
@@ -24,12 +29,14 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 
+use self::dead::Dead;
 use self::driver::Driver;
 use self::floor::Floor;
 use self::load::{PLAIN, Produced, Producer};
 use self::meter::{Meter, Spent, resident_mib};
 use self::service::Service;
 use self::sink::Sink;
+use self::sizes::{QUICK, Sizes, WHOLE};
 use super::Failure;
 use super::dev::Cluster;
 use crate::shutdown;
@@ -58,27 +65,12 @@ pub struct Bench {
 enum Part {
     /// Counts what an event costs the database and compares it with bounds, whatever the clock says
     Check,
+    /// A dead receiver with a backlog beside healthy ones, alone
+    Dead(Dead),
     /// One side of the floor; started by the benchmark itself
     #[command(hide = true)]
     Floor(Driver),
 }
-
-/// How much each phase sends.
-struct Sizes {
-    /// Events sent before anything is measured.
-    warm_up: usize,
-    /// Events of the idle phase, and how many a second.
-    idle: (usize, u32),
-    /// Events of the paced phase, and how many a second.
-    paced: (usize, u32),
-    /// Events of the main phase.
-    main: usize,
-    /// Slices of each way in which features are compared.
-    rounds: usize,
-}
-
-const WHOLE: Sizes = Sizes { warm_up: 2_000, idle: (200, 20), paced: (5_000, 1_000), main: 20_000, rounds: 3 };
-const QUICK: Sizes = Sizes { warm_up: 1_000, idle: (60, 20), paced: (2_000, 1_000), main: 10_000, rounds: 1 };
 
 /// Longest wait for the last deliveries of a phase.
 const DRAIN_LIMIT: Duration = Duration::from_secs(60);
@@ -121,8 +113,9 @@ pub async fn run(bench: &Bench) -> Result<(), Failure> {
     let starting = tokio::task::spawn_blocking(move || Cluster::start(&place));
     let cluster = starting.await.map_err(|error| Failure::new(error.to_string()))??;
     let measuring = async {
-        match bench.part {
+        match &bench.part {
             Some(Part::Check) => check::run(&cluster.url()).await,
+            Some(Part::Dead(dead)) => dead::run(bench, &cluster, dead).await,
             _ => bench.measure(&cluster).await,
         }
     };
@@ -141,16 +134,17 @@ impl Bench {
         Sizes { main: self.events.unwrap_or(sizes.main), ..sizes }
     }
 
-    fn producer(&self, service: &Service, path: String, event_type: &'static str, sink: Arc<Sink>) -> Producer {
-        Producer { api: service.api, path, event_type, payload_bytes: self.payload_bytes, sink }
+    fn producer(&self, service: &Service, paths: Vec<String>, event_type: &'static str, sink: Arc<Sink>) -> Producer {
+        Producer { api: service.api, paths, event_type, payload_bytes: self.payload_bytes, insists: false, sink }
     }
 
     async fn measure(&self, cluster: &Cluster) -> Result<(), Failure> {
-        let service = Service::start("serve", &cluster.url(), None).await?;
+        let service = Service::start("serve", &cluster.url(), &[]).await?;
         self.load(cluster, &service).await?;
         service.stop().await?;
         fan_out::run(self, cluster).await?;
-        beside::run(self, cluster).await
+        beside::run(self, cluster).await?;
+        dead::run(self, cluster, &Dead { quick: self.quick, pending: None }).await
     }
 
     /// All phases over the service, and their ledger.
@@ -160,9 +154,9 @@ impl Bench {
         let sink = Arc::new(Sink::new(total));
         let receiver = Arc::clone(&sink).serve().await?;
         let path = service.subscribe_plainly(receiver).await?;
-        let producer = self.producer(service, path, PLAIN, Arc::clone(&sink));
+        let producer = self.producer(service, vec![path], PLAIN, Arc::clone(&sink));
         let database = meter::connect(&cluster.url()).await?;
-        let meter = Meter { database, service: service.pid(), postmaster: postmaster(cluster)? };
+        let meter = Meter { database, services: vec![service.pid()], postmaster: postmaster(cluster)? };
         let rig = Rig { service, producer, meter };
         println!("idle memory      {:>9.1} MiB", resident_mib(service.pid()));
 

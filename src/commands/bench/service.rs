@@ -26,13 +26,9 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// Starts this half, or both (`serve`), and waits until it is ready. Each subscription may
-    /// have so many deliveries in flight; `None` is the default.
-    pub(super) async fn start(
-        half: &str,
-        database_url: &str,
-        per_subscription: Option<usize>,
-    ) -> Result<Self, Failure> {
+    /// Starts this half, or both (`serve`), with these settings besides those that every
+    /// measurement has, and waits until it is ready.
+    pub(super) async fn start(half: &str, database_url: &str, settings: &[(&str, &str)]) -> Result<Self, Failure> {
         let (api, ops) = (free_address()?, free_address()?);
         let mut command = Command::new(std::env::current_exe()?);
         command
@@ -46,11 +42,9 @@ impl Service {
             .env("POSTRIDER_OPS_LISTEN", ops.to_string())
             // It would say that it is open to everybody, which is meant here.
             .env("POSTRIDER_LOG", "warn,postrider::commands=error")
+            .envs(settings.iter().copied())
             .stdout(Stdio::null())
             .kill_on_drop(true);
-        if let Some(most) = per_subscription {
-            command.env("POSTRIDER_MAX_IN_FLIGHT_PER_SUBSCRIPTION", most.to_string());
-        }
         let service = Self { api, ops, child: command.spawn()? };
         // The listener of operations is bound by every half, after the schema is up.
         let ready = if half == "worker" { ops } else { api };
@@ -99,13 +93,24 @@ impl Service {
 
     /// Accepting and recording statements so far, by its own metrics.
     pub(super) async fn batches(&self) -> Result<f64, Failure> {
+        Ok(self.count("postrider_accept_batch_rows_count").await?
+            + self.count("postrider_record_batch_rows_count").await?)
+    }
+
+    /// Attempts so far with this outcome, by its own metrics.
+    pub(super) async fn attempts(&self, outcome: &str) -> Result<f64, Failure> {
+        self.count(&format!("postrider_attempts_total{{outcome=\"{outcome}\"}}")).await
+    }
+
+    async fn count(&self, name: &str) -> Result<f64, Failure> {
         let metrics = load::get(self.ops, "/metrics").await?;
-        let count = |name: &str| metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
-        let counts = (count("postrider_accept_batch_rows_count "), count("postrider_record_batch_rows_count "));
-        let (Some(accepting), Some(recording)) = counts else {
-            return Err(Failure::new("the metrics do not count statements".to_owned()));
-        };
-        Ok(accepting + recording)
+        let count = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok());
+        count.ok_or_else(|| Failure::new(format!("the metrics do not count {name}")))
+    }
+
+    /// Ends it as a power cut would.
+    pub(super) async fn kill(mut self) -> Result<(), Failure> {
+        Ok(self.child.kill().await?)
     }
 
     /// Ends it in order: what was sent is recorded first.

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
@@ -98,29 +98,12 @@ impl Sink {
 
     /// Serves on loopback until the runtime ends.
     pub(super) async fn serve(self: Arc<Self>) -> std::io::Result<SocketAddr> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let sink = Arc::clone(&self);
-                let _ = stream.set_nodelay(true);
-                tokio::spawn(async move {
-                    let service = service_fn(move |request| Arc::clone(&sink).take(request));
-                    // A connection that the service closes is its business.
-                    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-                });
-            }
-        });
-        Ok(address)
-    }
-
-    async fn take(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, Infallible> {
-        let target = request.uri().path().trim_start_matches('/').parse::<usize>().unwrap_or(0);
-        let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        let number = body.get(NUMBER).and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<usize>().ok());
-        self.note_arrived(number, target);
-        Ok(Response::new(Empty::new()))
+        serve(move |target, number| {
+            self.requests.fetch_add(1, Ordering::Relaxed);
+            self.note_arrived(number, target);
+            std::future::ready(StatusCode::OK)
+        })
+        .await
     }
 
     /// An event, if it bears a number, is at one of the targets.
@@ -141,6 +124,42 @@ impl Sink {
     fn now(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
     }
+}
+
+/// Serves on loopback until the runtime ends. Each request is answered by this function of its
+/// target and of the number that its event bears.
+pub(super) async fn serve<F, A>(answer: F) -> std::io::Result<SocketAddr>
+where
+    F: Fn(usize, Option<usize>) -> A + Clone + Send + 'static,
+    A: Future<Output = StatusCode> + Send,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let answer = answer.clone();
+            let _ = stream.set_nodelay(true);
+            tokio::spawn(async move {
+                let service = service_fn(move |request| take(request, answer.clone()));
+                // A connection that the service closes is its business.
+                let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    });
+    Ok(address)
+}
+
+async fn take<F, A>(request: Request<Incoming>, answer: F) -> Result<Response<Empty<Bytes>>, Infallible>
+where
+    F: Fn(usize, Option<usize>) -> A,
+    A: Future<Output = StatusCode>,
+{
+    let target = request.uri().path().trim_start_matches('/').parse::<usize>().unwrap_or(0);
+    let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let number = body.get(NUMBER).and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<usize>().ok());
+    let mut response = Response::new(Empty::new());
+    *response.status_mut() = answer(target, number).await;
+    Ok(response)
 }
 
 #[cfg(test)]
