@@ -47,7 +47,7 @@ use crate::shutdown;
 pub struct Bench {
     #[command(subcommand)]
     part: Option<Part>,
-    /// Everything, with fewer events: under a minute
+    /// Everything, with fewer events: a minute or two
     #[arg(long)]
     quick: bool,
     /// Events of the main phase; default 20000, with --quick 10000
