@@ -563,22 +563,35 @@ $$;
 CREATE FUNCTION public.raise_subscriptions_version() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
+declare
+    written uuid[];
 begin
     if tg_op = 'INSERT' then
-        update tenants as t
-        set subscriptions_version = later_version(t.subscriptions_version)
-        where t.id in (select n.tenant_id from new_rows as n);
+        written := array(select n.id from new_rows as n);
     else
-        update tenants as t
-        set subscriptions_version = later_version(t.subscriptions_version)
-        where t.id in (
-            select n.tenant_id
+        written := array(
+            select n.id
             from new_rows as n
             inner join old_rows as o
                 on o.tenant_id = n.tenant_id
                 and o.id = n.id
-            where n.version <> o.version
+            where n.event_types <> o.event_types
+                or (n.deleted_at is null) <> (o.deleted_at is null)
         );
+    end if;
+    -- The update below comes back here, and ends here.
+    if cardinality(written) > 0 then
+        with raised as (
+            update tenants as t
+            set subscriptions_version = later_version(t.subscriptions_version)
+            where t.id in (select s.tenant_id from subscriptions as s where s.id = any(written))
+            returning t.id, t.subscriptions_version
+        )
+        update subscriptions as s
+        set listed_version = r.subscriptions_version
+        from raised as r
+        where s.tenant_id = r.id
+            and s.id = any(written);
     end if;
     return null;
 end
@@ -758,6 +771,7 @@ CREATE TABLE public.subscriptions (
     breaker text,
     is_paced boolean GENERATED ALWAYS AS (((rate_limit IS NOT NULL) OR (max_in_flight IS NOT NULL) OR (breaker IS NOT NULL))) STORED NOT NULL,
     told text,
+    listed_version bigint DEFAULT 0 NOT NULL,
     CONSTRAINT subscriptions_active_has_no_reason CHECK (((disabled_reason IS NULL) OR (NOT is_active))),
     CONSTRAINT subscriptions_attempts_counted CHECK ((((max_attempts IS NOT NULL) = (retry_schedule IS NOT NULL)) AND (max_attempts > 0))),
     CONSTRAINT subscriptions_auth_known CHECK ((auth_type = ANY (ARRAY['basic'::text, 'bearer'::text]))),
@@ -1018,6 +1032,7 @@ CREATE INDEX replays_running ON public.replays USING btree (stepped_at) WHERE (s
 CREATE INDEX subscription_health_failing ON public.subscription_health USING btree (failing_since) WHERE (failing_since IS NOT NULL);
 CREATE INDEX subscriptions_deleted ON public.subscriptions USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
 CREATE UNIQUE INDEX subscriptions_external_id ON public.subscriptions USING btree (tenant_id, external_id) WHERE ((external_id IS NOT NULL) AND (deleted_at IS NULL));
+CREATE INDEX subscriptions_listed ON public.subscriptions USING btree (tenant_id, listed_version);
 CREATE INDEX subscriptions_to_tell ON public.subscriptions USING btree (id) WHERE ((told IS NOT NULL) OR (disabled_reason IS NOT NULL));
 CREATE INDEX undelivered_event ON public.undelivered USING btree (event_id);
 CREATE INDEX undelivered_subscription ON public.undelivered USING btree (subscription_id, event_id);

@@ -145,7 +145,7 @@ impl SubscriptionsApi {
     ///
     /// Fields left out stay; null clears whatever may be null. Of `metadata` only the keys that are
     /// given change, and null removes one. A `secret_key` ends all secrets until now at once;
-    /// `rotate-secret` lets them live on for a while.
+    /// `rotate-secret` lets them live on for a while. What changes nothing is not written: `updated_at` stays.
     #[oai(path = "/:subscription_id", method = "patch", operation_id = "change_subscription")]
     async fn change(
         &self,

@@ -145,6 +145,13 @@ impl Keyring {
         sealed
     }
 
+    /// Whether this is sealed with the key that seals now.
+    pub fn is_first_of(&self, sealed: &[u8]) -> bool {
+        let MasterKey { id, .. } = self.first();
+        let front = [FORMAT, u8::try_from(id.len()).expect("key ids are at most 32 bytes")];
+        sealed.strip_prefix(&front).is_some_and(|rest| rest.starts_with(id.as_bytes()))
+    }
+
     /// Opens what [`Keyring::seal`] made for the same place.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::domain::audience::Audience;
 use crate::domain::event_type::EventType;
 use crate::domain::handoff::Handoff;
-use crate::domain::id::EventId;
+use crate::domain::id::{EventId, SubscriptionId};
 use crate::domain::idempotency::{Fingerprint, IdempotencyKey};
 use crate::domain::ordering::OrderingKey;
 use crate::domain::payload::Payload;
@@ -56,16 +56,24 @@ pub struct Submission {
 }
 
 /// The event is committed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
     /// Its id.
     pub event: EventId,
     /// How many deliveries it made; `None` where an earlier request with the same idempotency
     /// key had committed it.
     pub deliveries: Option<usize>,
+    /// Subscriptions that stand otherwise than its audience had them. The event is right all
+    /// the same; the next one is cheaper when they are read again.
+    pub outdated: Vec<SubscriptionId>,
 }
 
 impl Accepted {
+    /// The event that an earlier request with the same idempotency key had committed.
+    pub fn earlier(event: EventId) -> Self {
+        Self { event, deliveries: None, outdated: Vec::new() }
+    }
+
     /// Whether an earlier request with the same idempotency key had committed it.
     pub fn is_duplicate(&self) -> bool {
         self.deliveries.is_none()

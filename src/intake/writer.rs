@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use uuid::Uuid;
 
-use super::entry::Entry;
+use super::entry::{Entry, Written};
 use super::{Accepted, IntakeParts, Refusal, Submission};
 use crate::domain::audience::Recipient;
 use crate::domain::delivery::{DeliveryKey, Lease, Parcel};
@@ -163,10 +163,11 @@ impl Writer {
             match verdicts.get(&entry.item.event.id) {
                 Some(AcceptVerdict::Accepted) => {
                     accepted += 1;
-                    entry.give_back(&answer.withheld);
-                    lines.extend(entry.item.lines());
-                    left_due |= entry.slots.iter().any(Option::is_none) && entry.item.timing.deliver_at().is_none();
-                    self.hand_over(entry, grant);
+                    let written = entry.written(&answer.notes);
+                    let is_now = entry.item.timing.deliver_at().is_none();
+                    left_due |= is_now && (!written.outdated.is_empty() || entry.slots.iter().any(Option::is_none));
+                    lines.extend(written.lines.iter().cloned());
+                    self.hand_over(entry, written, grant);
                 }
                 Some(AcceptVerdict::KeyTaken) => taken.push(entry),
                 Some(AcceptVerdict::Changed) | None => settle(entry.pending, Err(Refusal::Changed)),
@@ -199,7 +200,7 @@ impl Writer {
 
     /// Answers a committed entry, and gives those of its deliveries to the worker that were
     /// born leased.
-    fn hand_over(&self, entry: Entry, grant: Grant) {
+    fn hand_over(&self, entry: Entry, written: Written, grant: Grant) {
         let Entry { pending, item, slots } = entry;
         let recipients = &pending.submission.audience.recipients;
         for (recipient, slot) in recipients.iter().zip(slots) {
@@ -211,8 +212,8 @@ impl Writer {
                 handoff.give(HandedOver { parcel, slot });
             }
         }
-        let deliveries = Some(recipients.len());
-        settle(pending, Ok(Accepted { event: item.event.id, deliveries }));
+        let Written { deliveries, outdated, .. } = written;
+        settle(pending, Ok(Accepted { event: item.event.id, deliveries: Some(deliveries), outdated }));
     }
 
     /// Answers entries whose key was taken: the same request gets the first one's event.
@@ -226,7 +227,7 @@ impl Writer {
         };
         for entry in entries {
             let answer = match entry.owner(&owners) {
-                Some((owner, true)) => Ok(Accepted { event: owner.event, deliveries: None }),
+                Some((owner, true)) => Ok(Accepted::earlier(owner.event)),
                 Some((_, false)) => Err(Refusal::KeyReused),
                 // Its event went out of retention in this very moment: the repetition is a first.
                 None => Err(Refusal::Unavailable("the idempotency key has just expired".to_owned())),

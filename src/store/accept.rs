@@ -1,6 +1,6 @@
 //! Accepting: many events, their deliveries and their idempotency keys in one commit.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -46,8 +46,8 @@ pub struct NewDelivery {
     pub version: i64,
     /// Whether it is born leased to the token.
     pub leased: bool,
-    /// Whether the subscription is ordered: with an ordering key it joins a line, and is not
-    /// born leased.
+    /// Whether the subscription was ordered: with an ordering key the delivery joins a line, and
+    /// is not born leased. The row decides.
     pub is_ordered: bool,
 }
 
@@ -70,19 +70,34 @@ pub enum AcceptVerdict {
     Accepted,
     /// Not written: the idempotency key stands for another event.
     KeyTaken,
-    /// Not written: a subscription it is for, or the list of all, has another version by now,
-    /// or the one it is addressed to is not active.
+    /// Not written: the subscription it is addressed to has another version by now or is not
+    /// active, or too much has changed since the list of all was read.
     Changed,
 }
+
+/// In what a pair of event and subscription differs from what was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Note {
+    /// Not born leased: it is held for whoever owns the pace of the subscription.
+    Withheld,
+    /// Not born leased: the subscription has another version by now, and gets it as it stands.
+    Changed,
+    /// No delivery: the subscription is deleted, or does not want it any more.
+    Gone,
+    /// A delivery more: the subscription wants it by now.
+    Added,
+}
+
+/// The pairs that are not as they were decided.
+pub type Notes = HashMap<(EventId, SubscriptionId), Note>;
 
 /// What became of a statement's items.
 #[derive(Debug, Clone, Default)]
 pub struct AcceptAnswer {
     /// Of each event, in any order.
     pub verdicts: Vec<(EventId, AcceptVerdict)>,
-    /// Deliveries that were to be born leased and are not: they are held for whoever owns the
-    /// pace of their subscription.
-    pub withheld: HashSet<(EventId, SubscriptionId)>,
+    /// Pairs that are not as they were decided.
+    pub notes: Notes,
 }
 
 /// What an idempotency key stands for.
@@ -119,10 +134,10 @@ impl Store {
         let keys: Vec<_> = items.iter().map(|item| item.key.as_ref().map(|(key, _)| key.as_str())).collect();
         let fingerprints: Vec<_> =
             items.iter().map(|item| item.key.as_ref().map(|(_, print)| print.as_bytes())).collect();
-        let list_versions: Vec<_> = items.iter().map(|item| item.list_version).collect();
+        let all = ToAllColumns::of(items);
         let rows = DeliveryColumns::of(items);
         let (token, lease) = (token.uuid(), lease.as_secs_f64());
-        let params: [Param<'_>; 18] = [
+        let params: [Param<'_>; 22] = [
             (&ids, Type::UUID_ARRAY),
             (&tenants, Type::UUID_ARRAY),
             (&types, Type::TEXT_ARRAY),
@@ -136,18 +151,22 @@ impl Store {
             (&rows.leased, Type::BOOL_ARRAY),
             (&token, Type::UUID),
             (&lease, Type::FLOAT8),
-            (&list_versions, Type::INT8_ARRAY),
-            (&rows.may_be_disabled, Type::BOOL_ARRAY),
+            (&all.list_versions, Type::INT8_ARRAY),
+            (&rows.to_all, Type::BOOL_ARRAY),
             (&rows.deliver_at, Type::TIMESTAMPTZ_ARRAY),
             (&rows.expires_at, Type::TIMESTAMPTZ_ARRAY),
             (&rows.ordering_keys, Type::TEXT_ARRAY),
+            (&all.deliver_at, Type::TIMESTAMPTZ_ARRAY),
+            (&all.expires_at, Type::TIMESTAMPTZ_ARRAY),
+            (&all.ordering_keys, Type::TEXT_ARRAY),
+            (&all.last_deliveries, Type::INT8_ARRAY),
         ];
         let rows = connection.query(&sql::ACCEPT, &params).await?;
         let verdict =
             |row: &Row| Ok((EventId::from(row.try_get::<_, Uuid>("event_id")?), verdict(row.try_get("verdict")?)?));
         Ok(AcceptAnswer {
             verdicts: rows.iter().map(verdict).collect::<Result<_, StoreError>>()?,
-            withheld: rows.iter().map(withheld).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect(),
+            notes: rows.iter().map(notes).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect(),
         })
     }
 
@@ -181,7 +200,7 @@ struct DeliveryColumns<'a> {
     subscriptions: Vec<Uuid>,
     versions: Vec<i64>,
     leased: Vec<bool>,
-    may_be_disabled: Vec<bool>,
+    to_all: Vec<bool>,
     deliver_at: Vec<Option<OffsetDateTime>>,
     expires_at: Vec<Option<OffsetDateTime>>,
     ordering_keys: Vec<Option<&'a str>>,
@@ -197,23 +216,64 @@ impl<'a> DeliveryColumns<'a> {
                 columns.subscriptions.push(delivery.subscription.uuid());
                 columns.versions.push(delivery.version);
                 columns.leased.push(delivery.leased);
-                columns.may_be_disabled.push(item.list_version.is_some());
+                columns.to_all.push(item.list_version.is_some());
                 columns.deliver_at.push(item.timing.deliver_at());
                 columns.expires_at.push(item.timing.expires_at());
-                let key = item.ordering_key.as_ref().filter(|_| delivery.is_ordered);
-                columns.ordering_keys.push(key.map(OrderingKey::as_str));
+                columns.ordering_keys.push(item.ordering_key.as_ref().map(OrderingKey::as_str));
             }
         }
         columns
     }
 }
 
+/// What events to all have of their own, for deliveries that only the statement knows of; a
+/// column each. Empty where there are no such events.
+#[derive(Default)]
+struct ToAllColumns<'a> {
+    list_versions: Vec<Option<i64>>,
+    deliver_at: Vec<Option<OffsetDateTime>>,
+    expires_at: Vec<Option<OffsetDateTime>>,
+    ordering_keys: Vec<Option<&'a str>>,
+    last_deliveries: Vec<i64>,
+}
+
+impl<'a> ToAllColumns<'a> {
+    fn of(items: &'a [AcceptItem]) -> Self {
+        let mut columns = Self::default();
+        if items.iter().all(|item| item.list_version.is_none()) {
+            return columns;
+        }
+        let mut last_delivery = 0;
+        for item in items {
+            last_delivery += i64::try_from(item.deliveries.len()).unwrap_or(i64::MAX);
+            columns.list_versions.push(item.list_version);
+            columns.deliver_at.push(item.timing.deliver_at());
+            columns.expires_at.push(item.timing.expires_at());
+            columns.ordering_keys.push(item.ordering_key.as_ref().map(OrderingKey::as_str));
+            columns.last_deliveries.push(last_delivery);
+        }
+        columns
+    }
+}
+
 /// One row has them, the others nothing.
-fn withheld(row: &Row) -> Result<Vec<(EventId, SubscriptionId)>, StoreError> {
-    let events: Option<Vec<Uuid>> = row.try_get("withheld_events")?;
-    let subscriptions: Option<Vec<Uuid>> = row.try_get("withheld_subscriptions")?;
-    let events = events.into_iter().flatten().map(EventId::from);
-    Ok(events.zip(subscriptions.into_iter().flatten().map(SubscriptionId::from)).collect())
+fn notes(row: &Row) -> Result<Notes, StoreError> {
+    let events: Option<Vec<Uuid>> = row.try_get("noted_events")?;
+    let subscriptions: Option<Vec<Uuid>> = row.try_get("noted_subscriptions")?;
+    let words: Option<Vec<&str>> = row.try_get("notes")?;
+    let pairs = events.into_iter().flatten().zip(subscriptions.into_iter().flatten());
+    let noted = pairs.zip(words.into_iter().flatten());
+    noted.map(|((event, subscription), word)| Ok(((event.into(), subscription.into()), note(word)?))).collect()
+}
+
+fn note(word: &str) -> Result<Note, StoreError> {
+    match word {
+        "withheld" => Ok(Note::Withheld),
+        "changed" => Ok(Note::Changed),
+        "gone" => Ok(Note::Gone),
+        "added" => Ok(Note::Added),
+        other => Err(StoreError::Unreadable(format!("the note '{other}' of an accept"))),
+    }
 }
 
 fn verdict(word: &str) -> Result<AcceptVerdict, StoreError> {

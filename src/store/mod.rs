@@ -33,7 +33,7 @@ mod subscriptions;
 mod tls;
 mod upkeep;
 
-pub use accept::{AcceptAnswer, AcceptItem, AcceptVerdict, KeyOwner, NewDelivery};
+pub use accept::{AcceptAnswer, AcceptItem, AcceptVerdict, KeyOwner, NewDelivery, Note, Notes};
 pub use api_keys::{ApiKeyRow, KnownKey, Revocation};
 pub use claim::{Claim, ClaimRequest, Claimed};
 pub use clock::{Clock, MAX_SKEW};
@@ -53,7 +53,7 @@ pub use replays::{NewReplay, Replay, ReplayStep};
 pub use retention::Retained;
 pub use sealed::{SealedHeaders, SealedOlder, SealedSecrets};
 pub use status::{DeliveryStatus, EventStatus};
-pub use subscriptions::{NewVersion, Rotation, StoredSubscription};
+pub use subscriptions::{ListRows, NewVersion, Rotation, StoredSubscription};
 pub use upkeep::Backlog;
 
 use std::time::Duration;

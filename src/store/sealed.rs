@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 use super::StoreError;
 
 /// The secrets of a subscription, sealed for its tenant and id.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedSecrets {
     /// The current one.
     pub current: Vec<u8>,

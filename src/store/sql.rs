@@ -61,6 +61,7 @@ queries! {
     FIND_SUBSCRIPTION = "subscriptions/find",
     LIST_SUBSCRIPTIONS = "subscriptions/list",
     ALL_SUBSCRIPTIONS = "subscriptions/all",
+    CHANGED_SUBSCRIPTIONS = "subscriptions/changed",
     REPLACE_SUBSCRIPTION = "subscriptions/replace",
     ROTATE_SECRET = "subscriptions/rotate",
     DELETE_SUBSCRIPTION = "subscriptions/delete",

@@ -1,7 +1,9 @@
 //! The table `subscriptions`. Secrets pass through sealed; nothing here can open them.
 
+mod list;
 mod row;
 
+pub use list::ListRows;
 pub use row::{NewVersion, StoredSubscription};
 
 use tokio_postgres::types::Type;
@@ -100,24 +102,6 @@ impl Store {
         let params: [Param<'_>; 3] = [(&tenant, Type::UUID), (&before, Type::UUID), (&limit, Type::INT8)];
         let rows = self.desk().await?.query(&sql::LIST_SUBSCRIPTIONS, &params).await?;
         rows.iter().map(stored).collect()
-    }
-
-    /// Every subscription of a tenant that is not deleted, by id, with the version of their list.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database; `Unreadable` for a tenant that there is not.
-    pub async fn all_subscriptions(&self, tenant: TenantId) -> Result<(i64, Vec<StoredSubscription>), StoreError> {
-        let tenant = tenant.uuid();
-        let rows = self.desk().await?.query(&sql::ALL_SUBSCRIPTIONS, &[(&tenant, Type::UUID)]).await?;
-        let first = rows.first().ok_or_else(|| StoreError::Unreadable("a tenant has no row".to_owned()))?;
-        let version = first.try_get("subscriptions_version")?;
-        let mut all = Vec::with_capacity(rows.len());
-        for row in &rows {
-            if row.try_get::<_, Option<Uuid>>("id")?.is_some() {
-                all.push(stored(row)?);
-            }
-        }
-        Ok((version, all))
     }
 
     /// Writes what its owner decides over `row.version`; `None` when that is no longer the

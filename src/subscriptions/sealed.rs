@@ -25,8 +25,9 @@ fn open_headers(keyring: &Keyring, sealed: Option<&[u8]>, place: Place) -> Resul
     sealed.map_or_else(|| Ok(RequestHeaders::default()), |sealed| keyring.open_headers(sealed, place))
 }
 
-/// The headers with these changes, sealed; as they are where nothing changes. What stands is
-/// opened only where some of it is kept: a missing master key is mended by giving all anew.
+/// The headers with these changes, sealed; as they are where nothing changes, unless they are
+/// sealed with an older master key. What stands has to open only where some of it is kept: a
+/// missing master key is mended by giving all anew.
 ///
 /// # Errors
 /// [`WriteError`] where the changes break a rule, or what they keep does not open.
@@ -39,12 +40,18 @@ pub(super) fn change_headers(
     if changes.is_none() {
         return Ok(current.clone());
     }
-    let opened = if changes.keeps(!current.names.is_empty(), current.auth_type.is_some()) {
-        open_headers(keyring, current.sealed.as_deref(), place).map_err(WriteError::HeadersDoNotOpen)?
-    } else {
-        RequestHeaders::default()
+    let opened = open_headers(keyring, current.sealed.as_deref(), place);
+    let stand = match &opened {
+        Err(reason) if changes.keeps(!current.names.is_empty(), current.auth_type.is_some()) => {
+            return Err(WriteError::HeadersDoNotOpen(reason.clone()));
+        }
+        opened => opened.as_ref().cloned().unwrap_or_default(),
     };
-    let headers = changes.over(&opened).map_err(|(name, rule)| WriteError::Header { name, rule })?;
+    let headers = changes.over(&stand).map_err(|(name, rule)| WriteError::Header { name, rule })?;
+    let is_sealed_well = current.sealed.as_ref().is_none_or(|sealed| keyring.is_first_of(sealed));
+    if is_sealed_well && opened.is_ok_and(|opened| opened == headers) {
+        return Ok(current.clone());
+    }
     if headers.is_empty() {
         return Ok(SealedHeaders::default());
     }

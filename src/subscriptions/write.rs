@@ -118,7 +118,8 @@ impl Subscriptions {
 
     /// Changes a subscription by what `change` makes of it as it stands, and its secret where
     /// one is given, which ends all others at once; `None` when there is none. A secret that
-    /// stays is not opened: a missing master key is mended by giving a new secret.
+    /// stays is not opened: a missing master key is mended by giving a new secret. Where nothing
+    /// changes nothing is written.
     ///
     /// # Errors
     /// The error of `change`, or a [`WriteError`]; `Unavailable` when others wrote in
@@ -135,9 +136,12 @@ impl Subscriptions {
             let Some(current) = self.look_up(tenant, id).await? else { return Ok(None) };
             let choices = change(&current)?;
             let sealed = secret.map(|secret| self.keyring.seal(secret, place, random::<NONCE_BYTES>()));
-            let secrets = sealed.map_or(current.secrets, SealedSecrets::from);
+            let secrets = sealed.map_or_else(|| current.secrets.clone(), SealedSecrets::from);
             let headers = change_headers(&self.keyring, &current.headers, &choices.headers, place)?;
             let row = choices.over(tenant, id, current.version, Sealed { secrets, headers });
+            if row.decides_the_same(&current) {
+                return Ok(Some(current));
+            }
             if let Some(written) = self.store.replace_subscription(&row).await? {
                 self.forget_in_redis(id).await;
                 return Ok(Some(self.written(row, written)));

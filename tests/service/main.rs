@@ -32,6 +32,7 @@ mod processes;
 mod publish;
 mod publish_batch;
 mod publish_fan_out;
+mod publish_lists;
 mod queue;
 mod redis_cache;
 mod replay;

@@ -358,7 +358,8 @@ async fn accept_without_committing(rig: &Rig, subscription: &Subscription, key: 
             array['{event}'::uuid], array['{tenant}'::uuid], array[null], array['{payload}'::bytea], array[null],
             array[null::bytea], array['{event}'::uuid], array['{tenant}'::uuid], array['{}'::uuid], array[1],
             array[false], null, 25, array[null::bigint], array[false], array[null::timestamptz],
-            array[null::timestamptz], array['{key}'])",
+            array[null::timestamptz], array['{key}'], array[null::timestamptz], array[null::timestamptz],
+            array[null], array[1])",
         subscription.id
     );
     rig.client.batch_execute(&accept).await.unwrap();

@@ -75,8 +75,9 @@ const HOT: [(&str, &str, &str); 12] = [
         "events/accept",
         "array[gen_random_uuid()], array[gen_random_uuid()], array[null], array[''::bytea], array[null], array[null::bytea], \
          array[gen_random_uuid()], array[gen_random_uuid()], array[gen_random_uuid()], array[1], array[true], \
-         gen_random_uuid(), 25, array[1], array[true], array[null::timestamptz], array[null::timestamptz], array['a']",
-        "subscriptions_",
+         gen_random_uuid(), 25, array[1], array[true], array[null::timestamptz], array[null::timestamptz], array['a'], \
+         array[null::timestamptz], array[null::timestamptz], array['a'], array[1]",
+        "subscriptions_listed",
     ),
 ];
 

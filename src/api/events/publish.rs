@@ -21,8 +21,6 @@ use crate::domain::timing::{InvalidTiming, Timing};
 use crate::intake::{Accepted, Refusal, Submission};
 use crate::subscriptions::SubscriptionList;
 
-/// How often an event is decided anew before it is given up.
-const TRIES: usize = 5;
 /// Most events, and deliveries, of one request that wait for their commit at once: between
 /// them the events of others have their turn.
 const MAX_GROUP: usize = 256;
@@ -90,22 +88,13 @@ impl TimesError {
     }
 }
 
-/// An event that is not settled yet.
-#[derive(Clone, Copy)]
-struct Open {
-    place: usize,
-    tries: usize,
-}
-
 /// Publishes the events of one request.
 pub(super) struct Publisher<'a> {
     api: &'a Api,
     tenant: TenantId,
     deadline: Instant,
-    /// The list in use.
+    /// The list in use, by all that wait for their commit at once.
     list: Option<Arc<SubscriptionList>>,
-    /// The version of a list that was found out of date.
-    stale: Option<i64>,
     /// Subscriptions whose copies were found out of date.
     distrusted: HashSet<SubscriptionId>,
     /// Subscriptions that were read for this request.
@@ -115,7 +104,7 @@ pub(super) struct Publisher<'a> {
 impl<'a> Publisher<'a> {
     /// For a request of this tenant that is answered by then.
     pub(super) fn new(api: &'a Api, tenant: TenantId, deadline: Instant) -> Self {
-        Self { api, tenant, deadline, list: None, stale: None, distrusted: HashSet::new(), seen: HashMap::new() }
+        Self { api, tenant, deadline, list: None, distrusted: HashSet::new(), seen: HashMap::new() }
     }
 
     /// Publishes one event; a queue that is full refuses it at once.
@@ -125,15 +114,15 @@ impl<'a> Publisher<'a> {
     pub(super) async fn publish(mut self, publication: &Publication) -> Result<Accepted, Problem> {
         let deadline = self.deadline;
         let publishing = async {
-            for _ in 0..TRIES {
+            loop {
+                self.list = None;
                 let submission = self.submission(publication).await?;
-                let list_version = submission.audience.list_version;
                 match self.api.intake.accept(submission).await {
-                    Err(Refusal::Changed) => self.distrust(publication, list_version),
-                    settled => return settled.map_err(Problem::from),
+                    Err(Refusal::Changed) => self.distrust(publication),
+                    Err(refusal) => return Err(Problem::from(refusal)),
+                    Ok(accepted) => return Ok(self.learnt(accepted)),
                 }
             }
-            Err(Problem::Unavailable)
         };
         timeout_at(deadline, publishing).await.unwrap_or(Err(Problem::Unavailable))
     }
@@ -149,7 +138,7 @@ impl<'a> Publisher<'a> {
             // What is valid is open, and stays unavailable where it is not settled in time.
             settled.push(Err(event.as_ref().err().cloned().unwrap_or(Problem::Unavailable)));
             if event.is_ok() {
-                open.push_back(Open { place, tries: TRIES });
+                open.push_back(place);
             }
         }
         while !open.is_empty() && Instant::now() < self.deadline {
@@ -167,34 +156,36 @@ impl<'a> Publisher<'a> {
     async fn publish_group(
         &mut self,
         events: &[Result<Publication, Problem>],
-        open: &mut VecDeque<Open>,
+        open: &mut VecDeque<usize>,
     ) -> Vec<(usize, Result<Accepted, Problem>)> {
+        self.list = None;
         let (mut group, mut submissions, mut deliveries) = (Vec::new(), Vec::new(), 0);
         let mut settled = Vec::new();
         while group.len() < MAX_GROUP && deliveries < MAX_GROUP_DELIVERIES {
             let Some(next) = open.pop_front() else { break };
-            let Some(Ok(publication)) = events.get(next.place) else { continue };
+            let Some(Ok(publication)) = events.get(next) else { continue };
             match timeout_at(self.deadline, self.submission(publication)).await {
                 Ok(Ok(submission)) => {
                     deliveries += submission.audience.recipients.len();
-                    group.push((next, publication, submission.audience.list_version));
+                    group.push((next, publication));
                     submissions.push(submission);
                 }
                 // The database is away: the others would wait for it one after the other.
                 Ok(Err(Problem::Unavailable)) => open.clear(),
-                Ok(Err(problem)) => settled.push((next.place, Err(problem))),
-                Err(_) => settled.push((next.place, Err(Problem::Unavailable))),
+                Ok(Err(problem)) => settled.push((next, Err(problem))),
+                Err(_) => settled.push((next, Err(Problem::Unavailable))),
             }
         }
         let answers = self.api.intake.accept_many(submissions, self.deadline).await;
         // From the back, so that those that stay open keep their order.
-        for ((of, publication, list_version), answer) in group.into_iter().zip(answers).rev() {
+        for ((place, publication), answer) in group.into_iter().zip(answers).rev() {
             match answer {
-                Err(Refusal::Changed) if of.tries > 1 => {
-                    self.distrust(publication, list_version);
-                    open.push_front(Open { tries: of.tries - 1, ..of });
+                Err(Refusal::Changed) => {
+                    self.distrust(publication);
+                    open.push_front(place);
                 }
-                answer => settled.push((of.place, answer.map_err(Problem::from))),
+                Err(refusal) => settled.push((place, Err(refusal.into()))),
+                Ok(accepted) => settled.push((place, Ok(self.learnt(accepted)))),
             }
         }
         settled
@@ -241,18 +232,32 @@ impl<'a> Publisher<'a> {
         if let Some(list) = &self.list {
             return Ok(Arc::clone(list));
         }
-        let list = self.api.subscriptions.all(self.tenant, self.stale).await?;
+        let list = self.api.subscriptions.all(self.tenant).await?;
         Ok(Arc::clone(self.list.insert(list)))
     }
 
     /// What the event was decided on is out of date.
-    fn distrust(&mut self, publication: &Publication, list_version: Option<i64>) {
+    fn distrust(&mut self, publication: &Publication) {
         if let Some(id) = publication.address {
             self.distrusted.insert(id);
             self.seen.remove(&id);
-        } else if self.list.as_ref().map(|list| list.version()) == list_version {
-            self.list = None;
-            self.stale = list_version;
+        } else {
+            self.outdate_list(&[]);
+        }
+    }
+
+    /// What was accepted may say that the list is out of date: the next event is decided on a
+    /// better one.
+    fn learnt(&mut self, accepted: Accepted) -> Accepted {
+        if !accepted.outdated.is_empty() {
+            self.outdate_list(&accepted.outdated);
+        }
+        accepted
+    }
+
+    fn outdate_list(&mut self, ids: &[SubscriptionId]) {
+        if let Some(list) = &self.list {
+            self.api.subscriptions.outdate(list, ids);
         }
     }
 }

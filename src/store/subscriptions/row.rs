@@ -15,7 +15,7 @@ use crate::store::policy::{self, PolicyColumns};
 use crate::store::sealed::{self, SealedHeaders, SealedSecrets};
 
 /// A row as it stands, its secrets sealed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredSubscription {
     /// Its owner.
     pub tenant: TenantId,
@@ -49,6 +49,15 @@ pub struct StoredSubscription {
     pub created_at: OffsetDateTime,
     /// When it was last written.
     pub updated_at: OffsetDateTime,
+}
+
+impl StoredSubscription {
+    /// Whether its owner decides the same in both; what the database decides is not looked at.
+    pub fn decides_the_same(&self, other: &Self) -> bool {
+        let (disabled_reason, created_at, updated_at) =
+            (other.disabled_reason.clone(), other.created_at, other.updated_at);
+        *other == Self { version: other.version, disabled_reason, created_at, updated_at, ..self.clone() }
+    }
 }
 
 /// What the database decides when a subscription is written.

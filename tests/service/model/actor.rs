@@ -211,7 +211,7 @@ impl Actor {
                 if delivery.is_ordered {
                     ordered.push(key);
                 }
-                if delivery.leased && !verdicts.withheld.contains(&(item.event.id, delivery.subscription)) {
+                if delivery.leased && !verdicts.notes.contains_key(&(item.event.id, delivery.subscription)) {
                     leased.insert(key, token.uuid());
                     self.hands.push(Parcel { key, token, attempts: 1 });
                 }

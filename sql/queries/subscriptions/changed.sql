@@ -1,0 +1,48 @@
+-- subscriptions/changed($1 tenant, $2 version of a list, $3 ids)
+-- What makes that list of the tenant's subscriptions current: those that were made, deleted
+-- or given other event types since, and those with these ids, as they stand, with the version
+-- of the list as of the same moment; one row without a subscription where there is none.
+-- Ids of subscriptions that nothing is left of have no row.
+select
+    t.subscriptions_version,
+    s.deleted_at is not null as is_deleted,
+    s.tenant_id,
+    s.id,
+    s.version,
+    s.target_url,
+    s.secret,
+    s.older_secrets,
+    s.older_until,
+    s.event_types,
+    s.description,
+    s.is_active,
+    s.disabled_reason,
+    s.verify_ingest,
+    s.external_id,
+    s.metadata::text as metadata,
+    s.header_names,
+    s.auth_type,
+    s.sealed_headers,
+    s.retry_schedule,
+    s.request_timeout_ms,
+    s.rate_limit,
+    s.max_in_flight,
+    s.is_ordered,
+    s.skip_after_attempts,
+    s.created_at,
+    s.updated_at,
+    now() as looked_at
+from tenants as t
+left join lateral (
+    select x.id
+    from subscriptions as x
+    where x.tenant_id = t.id
+        and x.listed_version > $2
+    union
+    select asked.id
+    from unnest($3::uuid[]) as asked (id)
+) as c on true
+left join subscriptions as s
+    on s.tenant_id = t.id
+    and s.id = c.id
+where t.id = $1;
