@@ -123,7 +123,8 @@ impl EventsApi {
     /// Publish up to 1,000 events
     ///
     /// Each event stands for itself: one that is refused does not spoil its neighbours. The
-    /// answer has one entry for each, in the same order. A payload's bytes are delivered
+    /// answer has one entry for each, in the same order. What `/events` takes as headers each
+    /// event has as fields of its own; such a header is refused. A payload's bytes are delivered
     /// exactly as they stand in the request. The whole request has at most
     /// POSTRIDER_MAX_BATCH_BYTES, 8 MiB unless set otherwise. An entry with status 503 may be
     /// repeated; with an `idempotency_key` that is safe.
@@ -135,6 +136,7 @@ impl EventsApi {
         body: Unread<BatchForm>,
     ) -> Result<Answer<BatchAnswer>, Problem> {
         body::check_json(request.headers())?;
+        batch::check_headers(request.headers())?;
         let bytes = body::read(request.headers(), body.body, self.0.settings.max_batch_bytes).await?;
         let limits = batch::Limits {
             payload_bytes: self.0.settings.max_payload_bytes,

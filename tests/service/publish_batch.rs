@@ -111,3 +111,22 @@ async fn what_is_no_batch_is_refused_as_a_whole() {
     let stored = api.database.client().await.query("select 1 from events", &[]).await.unwrap();
     assert!(stored.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_of_a_single_event_are_refused_where_there_are_many() {
+    let api = TestApi::start().await;
+    for (header, field) in
+        [("idempotency-key", "idempotency_key"), ("x-event-type", "event_type"), ("x-ordering-key", "ordering_key")]
+    {
+        let ask = api.ask("POST", "/events/batch").header(header, "one.for.all");
+        let refused = ask.json(&json!({ "events": [{ "payload": {} }] })).send().await;
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (422, "validation_failed"));
+        let error = &refused.json()["errors"][0];
+        assert_eq!(
+            (&error["pointer"], &error["code"]),
+            (&json!(format!("/headers/{header}")), &json!("not_for_a_batch"))
+        );
+        assert!(error["detail"].as_str().unwrap().ends_with(field), "{error}");
+    }
+    assert!(api.database.client().await.query("select 1 from events", &[]).await.unwrap().is_empty());
+}

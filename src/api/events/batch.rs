@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use poem::http::HeaderMap;
 use poem_openapi::Object;
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
@@ -14,7 +15,7 @@ use time::OffsetDateTime;
 use super::matched;
 use super::publish::{Publication, Times};
 use crate::api::payload::AnyDocument;
-use crate::api::problem::{Problem, ProblemDocument};
+use crate::api::problem::{FieldError, Problem, ProblemDocument};
 use crate::api::strict::Fields;
 use crate::api::text::{IdText, Moment};
 use crate::domain::payload::Payload;
@@ -22,6 +23,9 @@ use crate::intake::Accepted;
 
 /// Most events in one request.
 const MAX_EVENTS: usize = 1_000;
+/// Headers of a single event, and what events of a batch have instead.
+const HEADERS: [(&str, &str); 3] =
+    [("x-event-type", "event_type"), ("idempotency-key", "idempotency_key"), ("x-ordering-key", "ordering_key")];
 
 /// Many events. It documents; [`read`] reads.
 #[derive(Debug, Object)]
@@ -107,6 +111,21 @@ pub(super) struct Limits {
     pub(super) payload_bytes: usize,
     pub(super) lifetime: Duration,
     pub(super) now: OffsetDateTime,
+}
+
+/// Refuses what would be the promise of one event, and cannot be that of many.
+///
+/// # Errors
+/// [`Problem::Invalid`] with each such header.
+pub(super) fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
+    let there = HEADERS.iter().filter(|(header, _)| headers.contains_key(*header));
+    let error = |(header, field): &(&str, &str)| FieldError {
+        pointer: format!("/headers/{header}"),
+        code: "not_for_a_batch",
+        detail: format!("each event of a batch has its own {field}"),
+    };
+    let errors: Vec<_> = there.map(error).collect();
+    if errors.is_empty() { Ok(()) } else { Err(Problem::Invalid(errors)) }
 }
 
 /// Reads a batch: each event, or what is wrong with it.
