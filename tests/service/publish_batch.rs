@@ -130,3 +130,22 @@ async fn headers_of_a_single_event_are_refused_where_there_are_many() {
     }
     assert!(api.database.client().await.query("select 1 from events", &[]).await.unwrap().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_decided_anew_is_not_overtaken_by_the_next_of_its_key() {
+    let api = TestApi::start().await;
+    let made = api.subscribe(json!({ "event_types": ["a"], "ordered": true })).await["id"].clone();
+    let event = |event_type: &str, key: Option<&str>| json!({ "event_type": event_type, "subscription_id": made, "ordering_key": key, "payload": {} });
+    post(&api, json!([event("a", None)])).await;
+    // Another replica: the copy that is near does not know of it, and does not want `b`.
+    let client = api.database.client().await;
+    let change = "update subscriptions set event_types = '{a,b}', version = later_version(version)";
+    client.execute(change, &[]).await.unwrap();
+    // The first is decided on the copy; for the second the row is read, which the third finds.
+    let data = post(&api, json!([event("a", Some("k")), event("b", None), event("a", Some("k"))])).await;
+    assert!(data.iter().all(|result| result["status"] == 202), "{data:?}");
+    let line = "select event_id::text from deliveries where ordering_key = 'k' order by position";
+    let rows = client.query(line, &[]).await.unwrap();
+    let line: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(line, [&data[0], &data[2]].map(|result| result["webhook_id"].as_str().unwrap().to_owned()));
+}

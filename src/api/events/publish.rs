@@ -160,11 +160,15 @@ impl<'a> Publisher<'a> {
     ) -> Vec<(usize, Result<Accepted, Problem>)> {
         self.list = None;
         let (mut group, mut submissions, mut deliveries) = (Vec::new(), Vec::new(), 0);
-        let mut settled = Vec::new();
+        let (mut settled, mut lines) = (Vec::new(), HashMap::new());
         while group.len() < MAX_GROUP && deliveries < MAX_GROUP_DELIVERIES {
             let Some(next) = open.pop_front() else { break };
             let Some(Ok(publication)) = events.get(next) else { continue };
             match timeout_at(self.deadline, self.submission(publication)).await {
+                Ok(Ok(submission)) if !joins(&mut lines, &submission) => {
+                    open.push_front(next);
+                    break;
+                }
                 Ok(Ok(submission)) => {
                     deliveries += submission.audience.recipients.len();
                     group.push((next, publication));
@@ -260,6 +264,23 @@ impl<'a> Publisher<'a> {
             self.api.subscriptions.outdate(list, ids);
         }
     }
+}
+
+/// What events were decided on: the subscription they are addressed to or the list of all, and
+/// its version.
+type Basis = (Option<SubscriptionId>, Option<i64>);
+
+/// Whether an event may wait for its commit together with those before it. Of two with one
+/// ordering key the first may turn out to be decided on what is out of date, and the second
+/// would overtake it if it was decided on something else; decided on the same, it stays open too.
+fn joins(lines: &mut HashMap<OrderingKey, Basis>, Submission { audience, ordering_key, .. }: &Submission) -> bool {
+    let Some(key) = ordering_key else { return true };
+    let recipient = || audience.recipients.first().map(|one| (Some(one.id), Some(one.version)));
+    let basis = match audience.list_version {
+        Some(version) => (None, Some(version)),
+        None => recipient().unwrap_or_default(),
+    };
+    *lines.entry(key.clone()).or_insert(basis) == basis
 }
 
 /// Whether an event of this type may be addressed to it.
