@@ -130,6 +130,13 @@ impl EventTypeFilter {
         }
     }
 
+    /// Whether announcements of this type are asked for: by the name of the type, or by all
+    /// types with its first word. Whoever wants everything does not ask for them.
+    pub fn asks_for_announcement(&self, event_type: &EventType) -> bool {
+        let all_of = event_type.0.split('.').next().map(|word| format!("{word}.*"));
+        self.0.iter().any(|pattern| pattern.0 == event_type.0 || Some(&pattern.0) == all_of.as_ref())
+    }
+
     /// The patterns in the order given.
     pub fn patterns(&self) -> &[EventTypePattern] {
         &self.0
@@ -180,6 +187,14 @@ mod tests {
     fn an_empty_filter_wants_all_and_duplicates_are_kept_once() {
         assert!(wants(&[], "a"));
         assert_eq!(filter(&["a.b", "a.b", "c"]).patterns().len(), 2);
+    }
+
+    #[test]
+    fn announcements_are_for_those_who_name_them() {
+        let asks =
+            |patterns: &[&str]| filter(patterns).asks_for_announcement(&"subscription.disabled".parse().unwrap());
+        assert!(asks(&["subscription.disabled"]) && asks(&["a", "subscription.*"]));
+        assert!(!asks(&[]) && !asks(&["*"]) && !asks(&["subscription.failing", "subscription"]));
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct EventFacts {
     pub payload_bytes: i32,
     /// Whether it was published to all who want it.
     pub fan_out: bool,
+    /// The subscription that it is about, where it is an announcement.
+    pub about: Option<SubscriptionId>,
     /// Each status that a delivery of it has, and how many have it.
     pub deliveries: Vec<(String, i64)>,
 }
@@ -56,6 +58,7 @@ impl Store {
             accepted_at: first.try_get("accepted_at")?,
             payload_bytes: first.try_get("payload_bytes")?,
             fan_out: first.try_get("fan_out")?,
+            about: first.try_get::<_, Option<Uuid>>("about")?.map(SubscriptionId::from),
             deliveries,
         }))
     }

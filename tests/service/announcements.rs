@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postrider::domain::subscription::Subscription;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::support::api::TestApi;
 use crate::support::receiver::Reply;
 use crate::support::rig::Rig;
 
@@ -163,4 +164,24 @@ async fn only_those_get_announcements_that_name_them_and_are_not_what_they_are_a
     rig.sql("update subscriptions set deleted_at = now()").await;
     rig.sql("update subscription_health set warnings = 0").await;
     assert_eq!(announce(&rig).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_get_an_announcement_is_told_that_it_did_not_ask_for_it() {
+    let api = TestApi::start().await;
+    let mut made = Vec::new();
+    for types in [json!(["subscription.*"]), json!([]), json!(["*"]), json!(["subscription.failing"])] {
+        made.push(api.subscribe(json!({ "event_types": types })).await["id"].as_str().unwrap().to_owned());
+    }
+    let client = api.database.client().await;
+    let disable = "update subscriptions set is_active = false, disabled_reason = 'gone' where id = $1::text::uuid";
+    client.execute(disable, &[&made[0]]).await.unwrap();
+    let asking = api.subscribe(json!({ "event_types": ["subscription.disabled"] })).await["id"].clone();
+    api.store.announce(&WARN_AFTER, PAUSE).await.unwrap();
+    let event = client.query_one("select id::text from events", &[]).await.unwrap().get::<_, String>(0);
+    let read = api.ask("GET", &format!("/events/{event}")).send().await.json();
+    assert_eq!(read["deliveries"][0]["subscription_id"], asking);
+    let reason = "announcement_not_asked_for";
+    let expected: Vec<_> = made.iter().map(|id| json!({ "subscription_id": id, "reason": reason })).collect();
+    assert_eq!(read["not_delivered"], json!(expected));
 }

@@ -6,6 +6,7 @@ select
     e.accepted_at,
     octet_length(e.payload) as payload_bytes,
     e.fan_out is not null as fan_out,
+    e.about,
     counted.status,
     counted.deliveries
 from events as e

@@ -119,8 +119,9 @@ pub(super) struct NotDeliveredAnswer {
     /// Which one.
     subscription_id: IdText,
     /// `event_type`: its `event_types` do not name the type. `created_later`: than the event.
-    /// `addressed_to_another`: the event was for one subscription. `not_matched_then`: its
-    /// `event_types` would name the type now.
+    /// `addressed_to_another`: the event was for one subscription.
+    /// `announcement_not_asked_for`: the event is an announcement, which goes to others that
+    /// name its type. `not_matched_then`: its `event_types` would name the type now.
     reason: &'static str,
 }
 
@@ -195,9 +196,13 @@ fn not_delivered_answer(not: &NotDelivered, event: &EventFacts) -> NotDeliveredA
 fn reason(not: &NotDelivered, event: &EventFacts) -> &'static str {
     let event_type: Option<EventType> = event.event_type.as_deref().and_then(|name| name.parse().ok());
     let patterns = not.event_types.iter().filter_map(|text| text.parse().ok()).collect();
-    let wants_now = EventTypeFilter::new(patterns).check(event_type.as_ref()).is_ok();
+    let filter = EventTypeFilter::new(patterns);
+    let wants_now = filter.check(event_type.as_ref()).is_ok();
+    let asks_now = || event_type.as_ref().is_some_and(|name| filter.asks_for_announcement(name));
     match () {
         () if !event.fan_out => "addressed_to_another",
+        () if event.about == Some(not.subscription) => "announcement_not_asked_for",
+        () if event.about.is_some() && !asks_now() => "announcement_not_asked_for",
         () if not.created_at > event.accepted_at => "created_later",
         () if wants_now => "not_matched_then",
         () => "event_type",
@@ -216,6 +221,7 @@ mod tests {
             accepted_at: datetime!(2026-11-23 12:00 UTC),
             payload_bytes: 2,
             fan_out,
+            about: None,
             deliveries: Vec::new(),
         };
         let not = |created_at, event_types: &[&str]| NotDelivered {
@@ -230,5 +236,15 @@ mod tests {
         assert_eq!(reason(&not(after, &["order.*"]), &typed), "created_later");
         assert_eq!(reason(&not(before, &["*"]), &event(true, None)), "event_type");
         assert_eq!(reason(&not(before, &[]), &event(false, None)), "addressed_to_another");
+        let subject = not(before, &["subscription.*"]);
+        let announcement =
+            EventFacts { about: Some(subject.subscription), ..event(true, Some("subscription.failing")) };
+        assert_eq!(reason(&subject, &announcement), "announcement_not_asked_for");
+        assert_eq!(reason(&not(before, &["*"]), &announcement), "announcement_not_asked_for");
+        assert_eq!(reason(&not(after, &["subscription.*"]), &announcement), "created_later");
+        assert_eq!(
+            reason(&not(datetime!(2026-11-23 10:00 UTC), &["subscription.failing"]), &announcement),
+            "not_matched_then"
+        );
     }
 }
