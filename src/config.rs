@@ -100,7 +100,7 @@ pub struct Settings {
     /// File to read POSTRIDER_MASTER_KEYS from
     #[arg(long, env = "POSTRIDER_MASTER_KEYS_FILE", value_name = "POSTRIDER_MASTER_KEYS_FILE", global = true)]
     pub master_keys_file: Option<PathBuf>,
-    /// Delays between attempts: n entries make n retries; or "standard" [default: 10s,20s,40s,80s,160s]
+    /// Delays between attempts: n entries make n retries; or "standard", "fast", "day", "none" [default: 10s,20s,40s,80s,160s]
     #[arg(long, env = "POSTRIDER_RETRY_SCHEDULE", value_name = "POSTRIDER_RETRY_SCHEDULE", global = true)]
     pub retry_schedule: Option<RetrySchedule>,
     /// Each delay is multiplied by a factor between 1 - j and 1 + j; from 0 to 0.5 [default: 0.1]

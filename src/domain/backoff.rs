@@ -10,6 +10,8 @@ use super::duration::{NotADuration, parse_duration};
 pub const MAX_RETRIES: usize = 100;
 /// Longest delay between two attempts, whatever a schedule or a receiver asks for.
 pub const MAX_DELAY: Duration = Duration::from_secs(24 * 3_600);
+/// Shortest delay that a subscription may ask for.
+pub const MIN_OWN_DELAY: Duration = Duration::from_secs(1);
 
 /// Schedules with a name. `standard` is the example of the Standard Webhooks specification:
 /// ten attempts in 75 h 35 min. `fast` ends after 43 minutes, `day` after 23 hours.
@@ -17,18 +19,23 @@ const NAMED: [(&str, &str); 4] = [
     ("standard", "5s,5m,30m,2h,5h,10h,14h,20h,24h"),
     ("fast", "5s,30s,2m,10m,30m"),
     ("day", "10s,30s,1m,5m,10m,30m,1h,3h,6h,12h"),
-    ("none", ""),
+    (NO_RETRIES, ""),
 ];
+/// How one says that nothing is tried again.
+const NO_RETRIES: &str = "none";
 
 /// Why a text is not a retry schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSchedule {
     /// An entry is not a duration.
-    #[error("{0}; entries are separated by commas")]
+    #[error("must be standard, fast, day or none, or delays separated by commas; each {0}")]
     Entry(#[from] NotADuration),
     /// An entry is longer than [`MAX_DELAY`].
     #[error("no delay may be longer than 24h")]
     TooLong,
+    /// An entry is shorter than [`MIN_OWN_DELAY`].
+    #[error("no delay may be shorter than 1s")]
+    TooShort,
     /// More than [`MAX_RETRIES`] entries.
     #[error("must have at most {MAX_RETRIES} entries")]
     TooMany,
@@ -37,12 +44,29 @@ pub enum InvalidSchedule {
 /// The delays before the second, third, … attempt: n entries make n + 1 attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetrySchedule {
-    /// As it was written, without blanks.
+    /// As it was written, without blanks around the entries.
     text: String,
     delays: Vec<Duration>,
 }
 
 impl RetrySchedule {
+    /// A schedule that a subscription asks for.
+    ///
+    /// # Errors
+    /// [`InvalidSchedule`]; `TooShort` where its receiver would be tried again at once.
+    pub fn own(text: &str) -> Result<Self, InvalidSchedule> {
+        let schedule: Self = text.parse()?;
+        let is_short = schedule.delays.iter().any(|delay| *delay < MIN_OWN_DELAY);
+        if is_short { Err(InvalidSchedule::TooShort) } else { Ok(schedule) }
+    }
+
+    /// A schedule as it is stored; `None` where this version cannot read it. Earlier ones took
+    /// empty entries, which said nothing.
+    pub fn stored(text: &str) -> Option<Self> {
+        let entries: Vec<_> = text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect();
+        if entries.is_empty() { "none".parse().ok() } else { entries.join(",").parse().ok() }
+    }
+
     /// How many attempts the schedule allows in all.
     pub fn max_attempts(&self) -> u16 {
         u16::try_from(self.delays.len()).map_or(u16::MAX, |retries| retries.saturating_add(1))
@@ -59,9 +83,9 @@ impl FromStr for RetrySchedule {
     type Err = InvalidSchedule;
 
     fn from_str(text: &str) -> Result<Self, InvalidSchedule> {
-        let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        let text = text.split(',').map(str::trim).collect::<Vec<_>>().join(",");
         let list = NAMED.iter().find(|(name, _)| *name == text).map_or(text.as_str(), |(_, list)| list);
-        let entries = list.split(',').filter(|entry| !entry.trim().is_empty());
+        let entries = list.split(',').filter(|_| text != NO_RETRIES);
         let delays = entries.map(parse_duration).collect::<Result<Vec<_>, _>>()?;
         if delays.len() > MAX_RETRIES {
             return Err(InvalidSchedule::TooMany);
@@ -119,8 +143,8 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_schedule_is_one_attempt_and_the_standard_one_is_ten() {
-        assert_eq!("".parse::<RetrySchedule>().unwrap().max_attempts(), 1);
+    fn no_retries_are_one_attempt_and_the_standard_schedule_is_ten() {
+        assert_eq!("none".parse::<RetrySchedule>().unwrap().max_attempts(), 1);
         let standard: RetrySchedule = "standard".parse().unwrap();
         let total: Duration = (1..10).filter_map(|made| standard.delay_after(made)).sum();
         assert_eq!((standard.max_attempts(), total), (10, Duration::from_secs(75 * 3_600 + 35 * 60 + 5)));
@@ -130,7 +154,40 @@ mod tests {
     fn absurd_schedules_are_refused() {
         assert_eq!("10s,x".parse::<RetrySchedule>(), Err(InvalidSchedule::Entry(NotADuration)));
         assert_eq!("25h".parse::<RetrySchedule>(), Err(InvalidSchedule::TooLong));
-        assert_eq!("1s,".repeat(101).parse::<RetrySchedule>(), Err(InvalidSchedule::TooMany));
+        assert_eq!(["1s"; 101].join(",").parse::<RetrySchedule>(), Err(InvalidSchedule::TooMany));
+    }
+
+    #[test]
+    fn what_says_nothing_or_is_torn_apart_is_refused() {
+        for text in ["", " ", ",", "10s,,20s", "10s,", ",10s", "1 0s", "10 s", "stand ard", "none,10s", "10s 20s"] {
+            let refused = text.parse::<RetrySchedule>().unwrap_err();
+            assert_eq!(refused, InvalidSchedule::Entry(NotADuration), "{text:?}");
+            assert!(refused.to_string().contains("standard, fast, day or none"), "{refused}");
+        }
+        for (text, kept) in [(" 10s , 20s ", "10s,20s"), ("\tday ", "day")] {
+            assert_eq!(text.parse::<RetrySchedule>().unwrap().to_string(), kept);
+        }
+    }
+
+    #[test]
+    fn a_subscription_waits_a_second_at_least_and_the_instance_need_not() {
+        for text in ["0s", "10s,999ms", "0s,0s,0s"] {
+            assert_eq!(RetrySchedule::own(text), Err(InvalidSchedule::TooShort), "{text}");
+            assert!(text.parse::<RetrySchedule>().is_ok(), "{text}");
+        }
+        assert!(RetrySchedule::own("1s,none").is_err() && RetrySchedule::own("1s").is_ok());
+        assert_eq!(RetrySchedule::own("none").unwrap().max_attempts(), 1);
+    }
+
+    #[test]
+    fn what_earlier_versions_stored_is_read_as_they_did() {
+        for (text, kept, attempts) in
+            [("", "none", 1), (",", "none", 1), ("10s,,20s,", "10s,20s", 3), ("0s,0s", "0s,0s", 3), ("fast", "fast", 6)]
+        {
+            let stored = RetrySchedule::stored(text).unwrap();
+            assert_eq!((stored.to_string().as_str(), stored.max_attempts()), (kept, attempts), "{text:?}");
+        }
+        assert_eq!(RetrySchedule::stored("a word of later versions"), None);
     }
 
     proptest! {

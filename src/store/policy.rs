@@ -71,7 +71,7 @@ pub(super) fn policy(row: &Row) -> Result<Policy, StoreError> {
 /// as good as none: deliveries go on by the instance's.
 pub(super) fn schedule(row: &Row) -> Result<Option<RetrySchedule>, StoreError> {
     let text: Option<&str> = row.try_get("retry_schedule")?;
-    Ok(text.and_then(|text| text.parse().ok()))
+    Ok(text.and_then(RetrySchedule::stored))
 }
 
 /// The time limit of an attempt in a row.

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::domain::backoff::RetrySchedule;
 use crate::domain::envelope::SALT_BYTES;
 use crate::domain::external_id::ExternalId;
 use crate::domain::id::{SubscriptionId, TenantId};
@@ -77,7 +78,10 @@ impl PolicyCopy {
 
     fn back(self) -> Option<Policy> {
         Some(Policy {
-            retry_schedule: self.retry_schedule.map(|text| text.parse()).transpose().ok()?,
+            retry_schedule: match self.retry_schedule {
+                Some(text) => Some(RetrySchedule::stored(&text)?),
+                None => None,
+            },
             request_timeout: self.request_timeout_ms.map(Duration::from_millis),
             rate_limit: self.rate_limit,
             max_in_flight: self.max_in_flight,

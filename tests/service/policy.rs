@@ -6,6 +6,7 @@ use std::time::Duration;
 use hyper::Method;
 use serde_json::{Value, json};
 
+use crate::support::api::TestApi;
 use crate::support::database::Database;
 use crate::support::http::Http;
 use crate::support::process::Start;
@@ -51,6 +52,25 @@ async fn a_schedule_of_its_own_decides_when_and_how_often_from_the_next_attempt_
     rig.worker().run_once().await.unwrap();
     let ended = rig.client.query_one("select reason, attempts from undelivered", &[]).await.unwrap();
     assert_eq!((ended.get(0), ended.get(1)), ("exhausted", 3_i16));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_that_is_refused_by_now_is_read_as_it_was_meant() {
+    let api = TestApi::start().await;
+    let made = api.subscribe(json!({ "retry_schedule": " 10s , 20s" })).await;
+    assert_eq!(made["retry_schedule"], "10s,20s");
+    let path = format!("/subscriptions/{}", made["id"].as_str().unwrap());
+    let refused = api.ask("PATCH", &path).json(&json!({ "retry_schedule": "10s,,20s" })).send().await;
+    let error = &refused.json()["errors"][0];
+    assert_eq!((refused.status.as_u16(), &error["pointer"]), (422, &json!("/retry_schedule")));
+    assert!(error["detail"].as_str().unwrap().contains("standard, fast, day or none"), "{error}");
+    let client = api.database.client().await;
+    for (stored, attempts, read) in [("", 1_i16, "none"), ("10s,,20s", 3, "10s,20s"), ("0s,0s", 3, "0s,0s")] {
+        let store = "update subscriptions set retry_schedule = $1, max_attempts = $2::smallint, version = later_version(version)";
+        client.execute(store, &[&stored, &attempts]).await.unwrap();
+        let answer = api.ask("GET", &path).send().await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["retry_schedule"]), (200, &json!(read)), "{stored}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,8 @@ use crate::domain::policy::{MAX_IN_FLIGHT, MAX_RATE_LIMIT, MAX_SKIP_AFTER, Polic
 #[derive(Debug, Default, Object, Serialize)]
 pub(super) struct PolicyFields {
     /// When failed deliveries are tried again: `standard`, `fast`, `day`, `none`, or the delays
-    /// between attempts, separated by commas, as in `10s,5m,2h`. Null: as the instance does.
+    /// between attempts, 1 s to 24 h each, separated by commas, as in `10s,5m,2h`. Null: as the
+    /// instance does.
     #[oai(validator(max_length = 1000))]
     retry_schedule: Option<String>,
     /// Time limit of one attempt, in milliseconds. Null: as the instance does.
@@ -110,10 +111,9 @@ fn read_schedule(fields: &mut Fields<'_>) -> Field<RetrySchedule> {
     match fields.text("retry_schedule") {
         Field::Absent => Field::Absent,
         Field::Null => Field::Null,
-        Field::Given(text) => match text.parse() {
+        Field::Given(text) => match RetrySchedule::own(&text) {
             Ok(schedule) => Field::Given(schedule),
             Err(rule) => {
-                let rule: crate::domain::backoff::InvalidSchedule = rule;
                 fields.refuse("/retry_schedule", "invalid_schedule", rule);
                 Field::Absent
             }
