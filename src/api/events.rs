@@ -19,19 +19,22 @@ use super::page::{self, DEFAULT_LIMIT, List};
 use super::payload::{Answer, AnyDocument, Unread};
 use super::problem::Problem;
 use super::request_id::RequestId;
+use super::subscription_path::SubscriptionPath;
 use super::text::{IdText, Moment};
 use crate::domain::payload::Payload;
 use crate::intake::Accepted;
 
 mod batch;
 mod cancel;
+mod publication;
 mod publish;
 mod read;
 mod retry;
 
 use batch::{BatchAnswer, BatchForm, BatchResult};
 use cancel::CancelAnswer;
-use publish::{Publication, Publisher, Times};
+use publication::{Publication, Times, TimesError};
+use publish::Publisher;
 use read::{DeliveryPage, DeliveryState, EventAnswer};
 use retry::RetryAnswer;
 
@@ -94,8 +97,8 @@ impl EventsApi {
         &self,
         caller: Caller,
         request: &Request,
-        /// Addresses the event to this subscription alone.
-        subscription_id: Query<Option<IdText>>,
+        /// Addresses the event to this subscription alone, by its id or its external id.
+        subscription_id: Query<Option<SubscriptionPath>>,
         /// Not delivered before; at most POSTRIDER_DELIVERY_LIFETIME ahead. In the past: now.
         deliver_at: Query<Option<Moment>>,
         /// Not delivered after; in the future, and after `deliver_at`.
@@ -108,13 +111,16 @@ impl EventsApi {
         let asked = [deliver_at.0, expires_at.0].map(|at| at.map(|at| at.0));
         let ordering_key = headers.ordering_key()?;
         let times = Times::new(asked, ordering_key.is_some(), self.0.clock.now(), self.0.settings.delivery_lifetime);
+        let invalid = |error: TimesError| Problem::Invalid(vec![error.at("/query")]);
+        let times = times.map_err(invalid)?;
         let publication = Publication {
             payload: Payload::parse(bytes).map_err(Problem::PayloadInvalid)?,
             event_type: headers.event_type()?,
             key: headers.idempotency_key()?,
             ordering_key,
-            address: subscription_id.0.map(|id| id.0.into()),
-            times: times.map_err(|error| Problem::Invalid(vec![error.at("/query")]))?,
+            address: subscription_id.0.map(|path| path.0),
+            over: times.over().map(invalid),
+            times,
         };
         let publisher = Publisher::new(&self.0, caller.tenant, Instant::now() + ANSWER_BUDGET);
         publisher.publish(&publication).await.map(|accepted| Answer::Value(PublishAnswer::of(accepted)))
@@ -178,8 +184,8 @@ impl EventsApi {
         caller: Caller,
         /// The event.
         webhook_id: Path<IdText>,
-        /// Only its delivery to this subscription.
-        subscription_id: Query<Option<IdText>>,
+        /// Only its delivery to this subscription, by its id or its external id.
+        subscription_id: Query<Option<SubscriptionPath>>,
     ) -> Result<Answer<RetryAnswer>, Problem> {
         retry::retry(&self.0, caller.tenant, webhook_id.0, subscription_id.0).await.map(Answer::Value)
     }
@@ -194,8 +200,8 @@ impl EventsApi {
         caller: Caller,
         /// The event.
         webhook_id: Path<IdText>,
-        /// Only its delivery to this subscription.
-        subscription_id: Query<Option<IdText>>,
+        /// Only its delivery to this subscription, by its id or its external id.
+        subscription_id: Query<Option<SubscriptionPath>>,
     ) -> Result<Answer<CancelAnswer>, Problem> {
         cancel::cancel(&self.0, caller.tenant, webhook_id.0, subscription_id.0).await.map(Answer::Value)
     }

@@ -13,6 +13,7 @@ use super::page::{self, DEFAULT_LIMIT, List};
 use super::payload::{Answer, Document};
 use super::problem::Problem;
 use super::strict::Fields;
+use super::subscription_path::SubscriptionPath;
 use super::text::{IdText, Moment};
 use crate::domain::id::{ReplayId, TenantId};
 use crate::store::{NewReplay, Replay};
@@ -94,8 +95,8 @@ impl ReplaysApi {
     async fn list(
         &self,
         caller: Caller,
-        /// Only those of this subscription.
-        subscription_id: Query<Option<IdText>>,
+        /// Only those of this subscription, by its id or its external id.
+        subscription_id: Query<Option<SubscriptionPath>>,
         /// Rows of a page.
         #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
         limit: Query<Option<u16>>,
@@ -105,7 +106,7 @@ impl ReplaysApi {
         let limit = usize::from(limit.0.unwrap_or(DEFAULT_LIMIT));
         let before = cursor.0.map(|cursor| page::read_cursor(List::Replays, &cursor)).transpose()?;
         let wanted = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-        let subscription = subscription_id.0.map(|id| id.0.into());
+        let subscription = self.0.asked_subscription(caller.tenant, subscription_id.0.as_ref()).await?;
         let rows = self.0.store.list_replays(caller.tenant, subscription, before.map(Into::into), wanted).await?;
         let (rows, next_cursor) = page::cut(rows, limit, List::Replays, |row| row.id.uuid());
         Ok(Answer::Value(ReplayPage { data: rows.into_iter().map(ReplayAnswer::of).collect(), next_cursor }))

@@ -1,4 +1,4 @@
-//! Subscriptions where a request names one: by their id, or by the external id that their owner gave them.
+//! Subscriptions where a request names one, in its path, its query or its body: by their id, or by the external id that their owner gave them.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use super::problem::Problem;
 use crate::domain::external_id::SubscriptionName;
 use crate::domain::id::{SubscriptionId, TenantId};
 
-/// What a path or a body says of a subscription: a UUID in its hyphenated form, or an external id.
+/// What a request says of a subscription: a UUID in its hyphenated form, or an external id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SubscriptionPath(pub(super) SubscriptionName);
 
@@ -31,6 +31,21 @@ impl Api {
                 let found = self.subscriptions.resolve(tenant, name).await?;
                 found.ok_or(Problem::SubscriptionNotFound)
             }
+        }
+    }
+
+    /// The same where a request may name one.
+    ///
+    /// # Errors
+    /// As [`Self::subscription_id`].
+    pub(super) async fn asked_subscription(
+        &self,
+        tenant: TenantId,
+        path: Option<&SubscriptionPath>,
+    ) -> Result<Option<SubscriptionId>, Problem> {
+        match path {
+            Some(path) => self.subscription_id(tenant, path).await.map(Some),
+            None => Ok(None),
         }
     }
 }

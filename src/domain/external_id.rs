@@ -67,8 +67,8 @@ impl fmt::Display for ExternalId {
     }
 }
 
-/// What a path says of a subscription. The two are never taken for each other.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a request says of a subscription. The two are never taken for each other.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum SubscriptionName {
     /// Its id.
     Id(SubscriptionId),

@@ -34,6 +34,65 @@ async fn an_external_id_stands_in_every_path_that_takes_an_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_external_id_stands_in_every_query_and_body_that_takes_an_id() {
+    let api = TestApi::start().await;
+    let id = api.subscribe(json!({ "external_id": "crm:orders", "event_types": ["a"] })).await["id"].clone();
+    api.subscribe(json!({})).await;
+    let publish = async |to: &str| {
+        let ask = api.ask("POST", &format!("/events?subscription_id={to}")).header("idempotency-key", "k");
+        ask.header("x-event-type", "a").body("{}").send().await
+    };
+    let first = publish("crm:orders").await.json();
+    assert_eq!((&first["matched"], &first["duplicate"]), (&json!(1), &json!(false)));
+    let again = publish(id.as_str().unwrap()).await.json();
+    assert_eq!((&again["webhook_id"], &again["duplicate"]), (&first["webhook_id"], &json!(true)), "{again}");
+    let event = |to: &str, key: &str| json!({ "event_type": "a", "subscription_id": to, "idempotency_key": key, "payload": {} });
+    let events = [event("crm:orders", "k"), event("crm:orders", "l"), event("nobody", "m"), event("a b", "n")];
+    let batch = api.ask("POST", "/events/batch").json(&json!({ "events": events })).send().await.json();
+    let statuses: Vec<_> = batch["data"].as_array().unwrap().iter().map(|result| &result["status"]).collect();
+    assert_eq!((json!(statuses), &batch["data"][0]["webhook_id"]), (json!([202, 202, 404, 422]), &first["webhook_id"]));
+    let event = format!("/events/{}", first["webhook_id"].as_str().unwrap());
+    let cancelled = api.ask("POST", &format!("{event}/cancel?subscription_id=crm:orders")).send().await.json();
+    assert_eq!(cancelled["cancelled"], 1, "{cancelled}");
+    let retried = api.ask("POST", &format!("{event}/retry?subscription_id=crm:orders")).send().await.json();
+    assert_eq!(retried["retried"], 1, "{retried}");
+    let body = json!({ "subscription_id": "crm:orders" });
+    let replay = api.ask("POST", "/replays").json(&body).send().await.json();
+    let listed = api.ask("GET", "/replays?subscription_id=crm:orders").send().await.json();
+    assert_eq!((&listed["data"][0]["id"], &listed["data"][0]["subscription_id"]), (&replay["id"], &id));
+    for (method, path) in [
+        ("POST", "/events?subscription_id=nobody".to_owned()),
+        ("POST", format!("{event}/cancel?subscription_id=nobody")),
+        ("POST", format!("{event}/retry?subscription_id=nobody")),
+        ("GET", "/replays?subscription_id=nobody".to_owned()),
+    ] {
+        assert_eq!(api.ask(method, &path).body("{}").send().await.code(), "subscription_not_found", "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_addressed_by_a_name_goes_to_whoever_has_it_now() {
+    let api = TestApi::start().await;
+    let one = api.subscribe(json!({ "external_id": "shop" })).await["id"].as_str().unwrap().to_owned();
+    let two = api.subscribe(json!({})).await["id"].as_str().unwrap().to_owned();
+    let sent_to = async || {
+        let sent = api.ask("POST", "/events?subscription_id=shop").body("{}").send().await.json();
+        let read = api.ask("GET", &format!("/events/{}", sent["webhook_id"].as_str().unwrap())).send().await.json();
+        read["deliveries"][0]["subscription_id"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((sent_to().await, sent_to().await), (one.clone(), one.clone()));
+    // Another replica gives the name to the other one.
+    let client = api.database.client().await;
+    for (name, id) in [("null", &one), ("'shop'", &two)] {
+        let moved = format!(
+            "update subscriptions set external_id = {name}, version = later_version(version) where id = '{id}'"
+        );
+        client.batch_execute(&moved).await.unwrap();
+    }
+    assert_eq!(sent_to().await, two);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_external_id_belongs_to_one_living_subscription_of_a_tenant() {
     let api = TestApi::start().await;
     let first = api.subscribe(json!({ "external_id": "shop" })).await;

@@ -178,7 +178,7 @@ async fn times_are_checked_and_a_delivery_has_its_own_end() {
         (format!("expires_at={past}"), "/query/expires_at", "in_the_past"),
         (format!("deliver_at={later}&expires_at={soon}"), "/query/expires_at", "before_delivery"),
         (format!("deliver_at={bad}"), "/query/deliver_at", "invalid_parameter"),
-        ("subscription_id=7".to_owned(), "/query/subscription_id", "invalid_parameter"),
+        ("subscription_id=7%207".to_owned(), "/query/subscription_id", "invalid_parameter"),
     ] {
         let refused = publish(&api, &format!("?{query}"), None).await;
         assert_eq!(refused.code(), "validation_failed", "{query}");

@@ -19,8 +19,15 @@ const OMITTED: [(&str, &str); 5] = [
 /// Fields of a request that may be left out and may not be null.
 const NOT_NULL: [(&str, &str); 1] = [("SubscriptionPatch", "target_url")];
 /// Header names as people write them; the framework shouts.
-const HEADER_NAMES: [&str; 6] =
-    ["X-Event-Type", "Idempotency-Key", "X-Hub-Signature-256", "webhook-id", "webhook-timestamp", "webhook-signature"];
+const HEADER_NAMES: [&str; 7] = [
+    "X-Event-Type",
+    "Idempotency-Key",
+    "X-Ordering-Key",
+    "X-Hub-Signature-256",
+    "webhook-id",
+    "webhook-timestamp",
+    "webhook-signature",
+];
 /// What an event's type looks like.
 const EVENT_TYPE: &str = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$";
 /// What an entry of `event_types` looks like.
@@ -37,7 +44,7 @@ const EXTERNAL_ID: &str = concat!(
     r"^(?!\.{1,2}$|generate-signature$|(urn:uuid:)?[0-9A-Fa-f]{8}-?([0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}$)",
     r"[A-Za-z0-9_.:-]{1,255}$",
 );
-/// What a path may say of a subscription: its id, or its external id.
+/// What a request may say of a subscription: its id, or its external id.
 const SUBSCRIPTION: &str = r"^(?!\.{1,2}$)[A-Za-z0-9_.:-]{1,255}$";
 /// What a header's value looks like: visible ASCII, blanks and tabs only in between.
 const HEADER_VALUE: &str = r"^([!-~]([\t -~]*[!-~])?)?$";
@@ -107,8 +114,8 @@ fn finish_schema(name: &str, schema: &mut Value) {
                 object.insert("items".to_owned(), json!({ "type": "string", "enum": words }));
             }
             // A subscription by either name.
-            "subscription_id" if name == "ReplayForm" => object.extend(rules(json!({ "pattern": SUBSCRIPTION }))),
-            "idempotency_key" if !is_answer => object.extend(rules(idempotency_key())),
+            "subscription_id" if !is_answer => object.extend(rules(json!({ "pattern": SUBSCRIPTION }))),
+            "idempotency_key" | "ordering_key" if !is_answer => object.extend(rules(idempotency_key())),
             "description" if !is_answer => object.extend(rules(json!({ "pattern": DESCRIPTION }))),
             "external_id" if !is_answer => object.extend(rules(json!({ "minLength": 1, "pattern": EXTERNAL_ID }))),
             "headers" => {
@@ -216,8 +223,8 @@ fn finish_parameter(path: &str, parameter: &mut Value) {
         HEADER_NAMES.iter().find(|name| name.eq_ignore_ascii_case(shouted)).map_or(shouted, |name| *name).to_owned();
     let rule = match (name.as_str(), path) {
         ("X-Event-Type" | "event_type", _) => json!({ "minLength": 1, "maxLength": 128, "pattern": EVENT_TYPE }),
-        ("Idempotency-Key", _) => idempotency_key(),
-        ("subscription_id", path) if path.contains("{subscription_id}") => {
+        ("Idempotency-Key" | "X-Ordering-Key", _) => idempotency_key(),
+        ("subscription_id", _) => {
             json!({ "minLength": 1, "maxLength": 255, "pattern": SUBSCRIPTION })
         }
         ("external_id", _) => json!({ "minLength": 1, "maxLength": 255, "pattern": EXTERNAL_ID }),
@@ -235,7 +242,7 @@ fn finish_parameter(path: &str, parameter: &mut Value) {
     parameter.as_object_mut().map(|parameter| parameter.insert("name".to_owned(), name.into()));
 }
 
-/// What an idempotency key looks like.
+/// What an idempotency key looks like, and an ordering key.
 fn idempotency_key() -> Value {
     json!({ "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" })
 }

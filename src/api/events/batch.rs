@@ -13,11 +13,13 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
 use super::matched;
-use super::publish::{Publication, Times};
+use super::publication::{Publication, Times};
 use crate::api::payload::AnyDocument;
 use crate::api::problem::{FieldError, Problem, ProblemDocument};
 use crate::api::strict::Fields;
 use crate::api::text::{IdText, Moment};
+use crate::domain::external_id::SubscriptionName;
+use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::payload::Payload;
 use crate::intake::Accepted;
 
@@ -47,8 +49,9 @@ pub(super) struct EventForm {
     /// 1 to 255 visible characters; events with the same one are delivered in order to
     /// subscriptions that are ordered. Not together with `deliver_at`.
     ordering_key: Option<String>,
-    /// Addresses the event to this subscription alone.
-    subscription_id: Option<IdText>,
+    /// Addresses the event to this subscription alone, by its id or its external id.
+    #[oai(validator(min_length = 1, max_length = 255))]
+    subscription_id: Option<String>,
     /// Not delivered before; at most POSTRIDER_DELIVERY_LIFETIME ahead. In the past: now.
     deliver_at: Option<Moment>,
     /// Not delivered after; in the future, and after `deliver_at`.
@@ -145,19 +148,27 @@ pub(super) fn read(body: &[u8], limits: Limits) -> Result<Vec<Result<Publication
     }
     fields.finish()?;
     let Some(Ok(Items(items))) = items else { return Err(Problem::Internal) };
-    let event = |(place, item): (usize, &RawValue)| event(item, limits).map_err(|problem| within(problem, place));
+    let event = |(place, item): (usize, &RawValue)| match event(item, limits) {
+        Ok(event) => Ok(Publication { over: event.over.map(|problem| within(problem, place)), ..event }),
+        Err(problem) => Err(within(problem, place)),
+    };
     Ok(items.into_iter().enumerate().map(event).collect())
 }
 
 fn event(item: &RawValue, limits: Limits) -> Result<Publication, Problem> {
     let mut fields = Fields::of(item.get().as_bytes())?;
     let event_type = parsed(&mut fields, "event_type", "invalid_event_type");
-    let key = parsed(&mut fields, "idempotency_key", "invalid_idempotency_key");
+    let key: Option<IdempotencyKey> = parsed(&mut fields, "idempotency_key", "invalid_idempotency_key");
     let ordering_key = parsed(&mut fields, "ordering_key", "invalid_ordering_key");
-    let address = parsed(&mut fields, "subscription_id", "invalid_id");
+    let address: Option<SubscriptionName> = parsed(&mut fields, "subscription_id", "invalid_id");
     let asked = ["deliver_at", "expires_at"].map(|name| fields.moment(name));
     let times = Times::new(asked, ordering_key.is_some(), limits.now, limits.lifetime);
-    if let Err(error) = times {
+    let error = match &times {
+        Err(error) => Some(*error),
+        // With a key it may repeat one that was accepted in time.
+        Ok(times) => times.over().filter(|_| key.is_none()),
+    };
+    if let Some(error) = error {
         let error = error.at("");
         fields.refuse(error.pointer, error.code, error.detail);
     }
@@ -173,7 +184,8 @@ fn event(item: &RawValue, limits: Limits) -> Result<Publication, Problem> {
     }
     // A copy, so that the last event of a batch does not keep the bytes of all.
     let payload = Payload::parse(Bytes::copy_from_slice(payload)).map_err(Problem::PayloadInvalid)?;
-    Ok(Publication { event_type, payload, address, times, key, ordering_key })
+    let over = times.over().map(|error| Problem::Invalid(vec![error.at("")]));
+    Ok(Publication { event_type, payload, address, times, over, key, ordering_key })
 }
 
 /// A text of a form of its own.
@@ -252,7 +264,7 @@ mod tests {
         let long = format!("{{\"payload\":[\"{}\"]}}", "x".repeat(64));
         let body = format!(
             r#"{{"events":[7,{{}},{{"payload":1}},{long},
-            {{"payload":{{}},"event_type":"a..b","idempotency_key":"","subscription_id":"1","deliver_at":"soon","x":1}},
+            {{"payload":{{}},"event_type":"a..b","idempotency_key":"","subscription_id":"1 2","deliver_at":"soon","x":1}},
             {{"payload":{{}},"expires_at":"2026-11-23T11:00:00Z"}},{{"payload":{{}}}}]}}"#
         );
         let read = read(body.as_bytes(), LIMITS).unwrap();

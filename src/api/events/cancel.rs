@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::wake_workers;
 use crate::api::Api;
 use crate::api::problem::Problem;
+use crate::api::subscription_path::SubscriptionPath;
 use crate::api::text::IdText;
 use crate::domain::id::TenantId;
 
@@ -29,9 +30,10 @@ pub(super) async fn cancel(
     api: &Api,
     tenant: TenantId,
     webhook_id: IdText,
-    subscription: Option<IdText>,
+    subscription: Option<SubscriptionPath>,
 ) -> Result<CancelAnswer, Problem> {
-    let (event, subscription) = (webhook_id.0.into(), subscription.map(|id| id.0.into()));
+    let event = webhook_id.0.into();
+    let subscription = api.asked_subscription(tenant, subscription.as_ref()).await?;
     let cancelled = api.store.cancel(tenant, event, subscription).await?.ok_or(Problem::EventNotFound)?;
     if !cancelled.is_known {
         return Err(Problem::DeliveryNotFound);

@@ -3,21 +3,18 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
-use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 
+use super::publication::Publication;
 use crate::api::Api;
-use crate::api::problem::{FieldError, Problem};
+use crate::api::problem::Problem;
 use crate::domain::audience::{Audience, MAX_RECIPIENTS};
 use crate::domain::event_type::EventType;
+use crate::domain::external_id::SubscriptionName;
 use crate::domain::id::{SubscriptionId, TenantId};
-use crate::domain::idempotency::{Fingerprint, IdempotencyKey};
 use crate::domain::ordering::OrderingKey;
-use crate::domain::payload::Payload;
 use crate::domain::subscription::Subscription;
-use crate::domain::timing::{InvalidTiming, Timing};
 use crate::intake::{Accepted, Refusal, Submission};
 use crate::subscriptions::SubscriptionList;
 
@@ -25,68 +22,6 @@ use crate::subscriptions::SubscriptionList;
 /// them the events of others have their turn.
 const MAX_GROUP: usize = 256;
 const MAX_GROUP_DELIVERIES: usize = 2_048;
-
-/// An event as a request asks for it, each part valid by itself.
-#[derive(Debug, Clone)]
-pub(super) struct Publication {
-    pub(super) event_type: Option<EventType>,
-    pub(super) payload: Payload,
-    /// The one subscription it is for; `None` for all who want it.
-    pub(super) address: Option<SubscriptionId>,
-    pub(super) times: Times,
-    pub(super) key: Option<IdempotencyKey>,
-    pub(super) ordering_key: Option<OrderingKey>,
-}
-
-/// When an event is to be delivered: as it was asked for, and what follows.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Times {
-    asked: [Option<OffsetDateTime>; 2],
-    timing: Timing,
-}
-
-/// Which of the times breaks which rule.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum TimesError {
-    /// A time by itself.
-    Timing(InvalidTiming),
-    /// A line has no times.
-    Ordered,
-}
-
-impl Times {
-    /// `deliver_at` and `expires_at`, asked for now; what joins a line is delivered when its
-    /// turn has come.
-    ///
-    /// # Errors
-    /// [`TimesError`] names the one and its rule.
-    pub(super) fn new(
-        asked: [Option<OffsetDateTime>; 2],
-        is_ordered: bool,
-        now: OffsetDateTime,
-        lifetime: Duration,
-    ) -> Result<Self, TimesError> {
-        let [deliver_at, expires_at] = asked;
-        if is_ordered && deliver_at.is_some() {
-            return Err(TimesError::Ordered);
-        }
-        let timing = Timing::new(deliver_at, expires_at, now, lifetime).map_err(TimesError::Timing)?;
-        Ok(Self { asked, timing })
-    }
-}
-
-impl TimesError {
-    /// The error of a field below this pointer.
-    pub(super) fn at(self, pointer: &str) -> FieldError {
-        let (name, code, detail) = match self {
-            Self::Timing(rule @ InvalidTiming::TooFarAhead(_)) => ("deliver_at", "too_far_ahead", rule.to_string()),
-            Self::Timing(rule @ InvalidTiming::Over) => ("expires_at", "in_the_past", rule.to_string()),
-            Self::Timing(rule @ InvalidTiming::BeforeDelivery) => ("expires_at", "before_delivery", rule.to_string()),
-            Self::Ordered => ("deliver_at", "ordered", "must not be given together with an ordering key".to_owned()),
-        };
-        FieldError { pointer: format!("{pointer}/{name}"), code, detail }
-    }
-}
 
 /// Publishes the events of one request.
 pub(super) struct Publisher<'a> {
@@ -96,9 +31,9 @@ pub(super) struct Publisher<'a> {
     /// The list in use, by all that wait for their commit at once.
     list: Option<Arc<SubscriptionList>>,
     /// Subscriptions whose copies were found out of date.
-    distrusted: HashSet<SubscriptionId>,
+    distrusted: HashSet<SubscriptionName>,
     /// Subscriptions that were read for this request.
-    seen: HashMap<SubscriptionId, Option<Arc<Subscription>>>,
+    seen: HashMap<SubscriptionName, Option<Arc<Subscription>>>,
 }
 
 impl<'a> Publisher<'a> {
@@ -196,40 +131,52 @@ impl<'a> Publisher<'a> {
     }
 
     async fn submission(&mut self, publication: &Publication) -> Result<Submission, Problem> {
-        let Publication { event_type, payload, address, times, key, ordering_key } = publication;
-        let line = ordering_key.as_ref();
-        let print = || Fingerprint::of_publish(*address, event_type.as_ref(), times.asked, payload.bytes(), line);
+        if let Some(problem) = &publication.over {
+            return Err(problem.clone());
+        }
+        let audience = self.audience(publication).await?;
+        let address = audience.recipients.first().map(|one| one.id).filter(|_| publication.address.is_some());
+        let Publication { event_type, payload, times, key, ordering_key, .. } = publication;
         Ok(Submission {
-            audience: self.audience(publication).await?,
+            audience,
             event_type: event_type.clone(),
             payload: payload.clone(),
             timing: times.timing,
             ordering_key: ordering_key.clone(),
-            key: key.clone().map(|key| (key, print())),
+            key: key.clone().map(|key| (key, publication.fingerprint(address))),
         })
     }
 
     /// Whom it is for, by what is near; a refusal is judged on what was read for this request.
     async fn audience(&mut self, publication: &Publication) -> Result<Audience, Problem> {
         let event_type = publication.event_type.as_ref();
-        let Some(id) = publication.address else {
+        let Some(name) = &publication.address else {
             let audience = self.list().await?.audience(event_type);
             let is_bounded = audience.recipients.len() <= MAX_RECIPIENTS;
             return if is_bounded { Ok(audience) } else { Err(Problem::TooManyRecipients) };
         };
-        if !self.seen.contains_key(&id) {
-            let copy = match self.distrusted.contains(&id) {
-                true => None,
-                false => self.api.subscriptions.copy(Some(self.tenant), id).await,
-            };
-            if let Some(copy) = copy.filter(|copy| check(copy, event_type).is_ok()) {
+        if !self.seen.contains_key(name) {
+            if let Some(copy) = self.copy(name).await.filter(|copy| check(copy, event_type).is_ok()) {
                 return Ok(Audience::one(&copy));
             }
-            self.seen.insert(id, self.api.subscriptions.read(Some(self.tenant), id).await?);
+            let read = match name {
+                SubscriptionName::Id(id) => self.api.subscriptions.read(Some(self.tenant), *id).await?,
+                SubscriptionName::External(name) => self.api.subscriptions.read_named(self.tenant, name).await?,
+            };
+            self.seen.insert(name.clone(), read);
         }
-        let subscription = self.seen.get(&id).and_then(Option::as_ref).ok_or(Problem::SubscriptionNotFound)?;
+        let subscription = self.seen.get(name).and_then(Option::as_ref).ok_or(Problem::SubscriptionNotFound)?;
         check(subscription, event_type)?;
         Ok(Audience::one(subscription))
+    }
+
+    /// What is near of it, unless that was found out of date.
+    async fn copy(&self, name: &SubscriptionName) -> Option<Arc<Subscription>> {
+        match name {
+            name if self.distrusted.contains(name) => None,
+            SubscriptionName::Id(id) => self.api.subscriptions.copy(Some(self.tenant), *id).await,
+            SubscriptionName::External(name) => self.api.subscriptions.copy_named(self.tenant, name).await,
+        }
     }
 
     async fn list(&mut self) -> Result<Arc<SubscriptionList>, Problem> {
@@ -242,9 +189,9 @@ impl<'a> Publisher<'a> {
 
     /// What the event was decided on is out of date.
     fn distrust(&mut self, publication: &Publication) {
-        if let Some(id) = publication.address {
-            self.distrusted.insert(id);
-            self.seen.remove(&id);
+        if let Some(name) = &publication.address {
+            self.distrusted.insert(name.clone());
+            self.seen.remove(name);
         } else {
             self.outdate_list(&[]);
         }

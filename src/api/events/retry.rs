@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::wake_workers;
 use crate::api::Api;
 use crate::api::problem::Problem;
+use crate::api::subscription_path::SubscriptionPath;
 use crate::api::text::IdText;
 use crate::domain::id::TenantId;
 
@@ -27,9 +28,10 @@ pub(super) async fn retry(
     api: &Api,
     tenant: TenantId,
     webhook_id: IdText,
-    subscription: Option<IdText>,
+    subscription: Option<SubscriptionPath>,
 ) -> Result<RetryAnswer, Problem> {
-    let (event, subscription) = (webhook_id.0.into(), subscription.map(|id| id.0.into()));
+    let event = webhook_id.0.into();
+    let subscription = api.asked_subscription(tenant, subscription.as_ref()).await?;
     let asked = api.store.retry(tenant, event, subscription, api.settings.delivery_lifetime).await?;
     let retried = asked.ok_or(Problem::EventNotFound)?;
     if !retried.is_known {
