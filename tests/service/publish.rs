@@ -1,5 +1,6 @@
 //! Publishing decides by the subscriptions as they stand, and keeps what nobody wants.
 
+use postrider::domain::idempotency::Fingerprint;
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
@@ -165,6 +166,72 @@ async fn a_repeated_key_is_the_same_event_and_another_request_with_it_is_refused
     assert_eq!(ingest.code(), "idempotency_key_reused");
     let stored = api.database.client().await.query("select 1 from events", &[]).await.unwrap();
     assert_eq!(stored.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_request_has_its_first_answer_when_its_subscription_takes_nothing_any_more() {
+    let api = TestApi::start().await;
+    let one = id(&api.subscribe(json!({ "external_id": "one" })).await);
+    let ask = async |to: &str, key: &str, body: &'static str| {
+        let ask = api.ask("POST", &format!("/events?subscription_id={to}")).header("idempotency-key", key);
+        ask.header("x-event-type", "a").body(body).send().await
+    };
+    let first = ask(&one, "k", "{}").await.json();
+    let path = format!("/subscriptions/{one}");
+    for (fields, code) in [
+        (json!({ "event_types": ["b"] }), "event_type_not_wanted"),
+        (json!({ "event_types": [], "is_active": false }), "subscription_disabled"),
+        (json!(null), "subscription_not_found"),
+    ] {
+        let change = if fields.is_null() { api.ask("DELETE", &path) } else { api.ask("PATCH", &path).json(&fields) };
+        assert_eq!(change.send().await.status, 200);
+        let again = ask(&one, "k", "{}").await;
+        assert_eq!((again.status.as_u16(), &again.json()["webhook_id"]), (202, &first["webhook_id"]), "{code}");
+        assert_eq!((&again.json()["duplicate"], &again.json()["matched"]), (&json!(true), &Value::Null));
+        assert_eq!(ask(&one, "k", "{ }").await.code(), code, "another request");
+        assert_eq!(ask(&one, "l", "{}").await.code(), code, "another key");
+        let by_name = if fields.is_null() { "subscription_not_found" } else { "" };
+        assert_eq!(ask("one", "k", "{}").await.json()["code"].as_str().unwrap_or_default(), by_name);
+        let event =
+            |key: &str| json!({ "event_type": "a", "payload": {}, "subscription_id": one, "idempotency_key": key });
+        let batch = json!({ "events": [event("l"), event("k")] });
+        let data = api.ask("POST", "/events/batch").json(&batch).send().await.json()["data"].clone();
+        assert_eq!((&data[0]["problem"]["code"], &data[1]["webhook_id"]), (&json!(code), &first["webhook_id"]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_request_has_its_first_answer_when_its_time_is_over() {
+    let api = TestApi::start().await;
+    api.subscribe(json!({})).await;
+    let first = api.ask("POST", "/events").header("idempotency-key", "k").body("{}").send().await.json();
+    // As if it had been sent while this was in the future.
+    let past = OffsetDateTime::now_utc() - Duration::seconds(60);
+    let print = Fingerprint::of_publish(None, None, [None, Some(past)], b"{}", None);
+    let client = api.database.client().await;
+    client.execute("update idempotency_keys set fingerprint = $1", &[&print.as_bytes()]).await.unwrap();
+    let text = past.format(&Rfc3339).unwrap();
+    let ask = async |key: Option<&str>| {
+        let ask = api.ask("POST", &format!("/events?expires_at={}", text.replace('+', "%2B"))).body("{}");
+        key.into_iter().fold(ask, |ask, key| ask.header("idempotency-key", key)).send().await
+    };
+    let again = ask(Some("k")).await;
+    assert_eq!((again.status.as_u16(), &again.json()["webhook_id"]), (202, &first["webhook_id"]), "{again:?}");
+    for key in [None, Some("l")] {
+        let refused = ask(key).await;
+        assert_eq!(
+            (refused.code().as_str(), &refused.json()["errors"][0]["pointer"]),
+            ("validation_failed", &json!("/query/expires_at"))
+        );
+    }
+    let event = |key: Option<&str>| json!({ "payload": {}, "expires_at": text, "idempotency_key": key });
+    let batch = json!({ "events": [event(None), event(Some("k")), event(Some("l"))] });
+    let data = api.ask("POST", "/events/batch").json(&batch).send().await.json()["data"].clone();
+    assert_eq!((&data[1]["webhook_id"], &data[1]["duplicate"]), (&first["webhook_id"], &json!(true)), "{data}");
+    for place in [0, 2] {
+        let pointer = format!("/events/{place}/expires_at");
+        assert_eq!(data[place]["problem"]["errors"][0]["pointer"], pointer, "{data}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -50,6 +50,20 @@ impl Publication {
         let Self { event_type, payload, times, ordering_key, .. } = self;
         Fingerprint::of_publish(address, event_type.as_ref(), times.asked, payload.bytes(), ordering_key.as_ref())
     }
+
+    /// Whether it has a key, and the problem is one of this moment: time goes on, and
+    /// subscriptions are disabled, deleted, changed and made.
+    pub(super) fn may_have_been_taken(&self, problem: &Problem) -> bool {
+        let is_of_now = matches!(
+            problem,
+            Problem::SubscriptionDisabled
+                | Problem::SubscriptionNotFound
+                | Problem::EventTypeMissing
+                | Problem::EventTypeNotWanted
+                | Problem::TooManyRecipients
+        );
+        self.key.is_some() && (is_of_now || self.over.as_ref() == Some(problem))
+    }
 }
 
 impl Times {

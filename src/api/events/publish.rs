@@ -23,6 +23,14 @@ use crate::subscriptions::SubscriptionList;
 const MAX_GROUP: usize = 256;
 const MAX_GROUP_DELIVERIES: usize = 2_048;
 
+/// What an event is decided to be.
+enum Decided {
+    /// One to be accepted.
+    Now(Submission),
+    /// One that was accepted.
+    Earlier(Accepted),
+}
+
 /// Publishes the events of one request.
 pub(super) struct Publisher<'a> {
     api: &'a Api,
@@ -51,7 +59,10 @@ impl<'a> Publisher<'a> {
         let publishing = async {
             loop {
                 self.list = None;
-                let submission = self.submission(publication).await?;
+                let submission = match self.decide(publication).await? {
+                    Decided::Now(submission) => submission,
+                    Decided::Earlier(accepted) => return Ok(accepted),
+                };
                 match self.api.intake.accept(submission).await {
                     Err(Refusal::Changed) => self.distrust(publication),
                     Err(refusal) => return Err(Problem::from(refusal)),
@@ -99,12 +110,13 @@ impl<'a> Publisher<'a> {
         while group.len() < MAX_GROUP && deliveries < MAX_GROUP_DELIVERIES {
             let Some(next) = open.pop_front() else { break };
             let Some(Ok(publication)) = events.get(next) else { continue };
-            match timeout_at(self.deadline, self.submission(publication)).await {
-                Ok(Ok(submission)) if !joins(&mut lines, &submission) => {
+            match timeout_at(self.deadline, self.decide(publication)).await {
+                Ok(Ok(Decided::Earlier(accepted))) => settled.push((next, Ok(accepted))),
+                Ok(Ok(Decided::Now(submission))) if !joins(&mut lines, &submission) => {
                     open.push_front(next);
                     break;
                 }
-                Ok(Ok(submission)) => {
+                Ok(Ok(Decided::Now(submission))) => {
                     deliveries += submission.audience.recipients.len();
                     group.push((next, publication));
                     submissions.push(submission);
@@ -128,6 +140,35 @@ impl<'a> Publisher<'a> {
             }
         }
         settled
+    }
+
+    /// The event as it stands now; or as it was accepted, where it is refused by now for what
+    /// may have been otherwise when the request was sent first.
+    async fn decide(&mut self, publication: &Publication) -> Result<Decided, Problem> {
+        match self.submission(publication).await {
+            Ok(submission) => Ok(Decided::Now(submission)),
+            Err(problem) if publication.may_have_been_taken(&problem) => {
+                self.earlier(publication).await?.map(Decided::Earlier).ok_or(problem)
+            }
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// What an earlier request with the same key was accepted as, if it was the same.
+    async fn earlier(&self, publication: &Publication) -> Result<Option<Accepted>, Problem> {
+        let Some(key) = &publication.key else { return Ok(None) };
+        let address = match &publication.address {
+            None => None,
+            Some(SubscriptionName::Id(id)) => Some(*id),
+            Some(SubscriptionName::External(name)) => match self.api.subscriptions.resolve(self.tenant, name).await? {
+                Some(id) => Some(id),
+                None => return Ok(None),
+            },
+        };
+        let owners = self.api.store.find_keys(&[(self.tenant, key)]).await?;
+        let print = publication.fingerprint(address);
+        let same = owners.iter().find(|owner| owner.fingerprint == print.as_bytes());
+        Ok(same.map(|owner| Accepted::earlier(owner.event)))
     }
 
     async fn submission(&mut self, publication: &Publication) -> Result<Submission, Problem> {
