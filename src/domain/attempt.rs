@@ -12,23 +12,25 @@ use super::outcome::Outcome;
 /// Most bytes of a response body that are read and kept.
 pub const MAX_RESPONSE_BODY_BYTES: usize = 16 * 1_024;
 
-/// What a receiver can ask for in the `webhook-delivery` header of its answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wish {
+/// What a receiver can ask for in the `webhook-delivery` headers of its answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wishes {
     /// `disable`: nothing more is to be sent to the subscription.
-    Disable,
+    pub disable: bool,
     /// `abort-message`: this event is not to be sent again.
-    AbortMessage,
+    pub abort_message: bool,
 }
 
-impl Wish {
-    /// The wish in this header value; `None` for any other.
-    pub fn parse(value: &[u8]) -> Option<Self> {
-        match value.trim_ascii() {
-            b"disable" => Some(Self::Disable),
-            b"abort-message" => Some(Self::AbortMessage),
-            _ => None,
+impl Wishes {
+    /// The wishes in these header values: each is a list with commas, in upper or lower case.
+    /// Words that mean nothing here are passed over, so that new ones can come beside them.
+    pub fn parse<'a>(values: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut wishes = Self::default();
+        for word in values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii) {
+            wishes.disable |= word.eq_ignore_ascii_case(b"disable");
+            wishes.abort_message |= word.eq_ignore_ascii_case(b"abort-message");
         }
+        wishes
     }
 }
 
@@ -44,7 +46,7 @@ pub struct Answer {
     /// How long the receiver asked us to wait.
     pub retry_after: Option<Duration>,
     /// What else it asked for.
-    pub wish: Option<Wish>,
+    pub wishes: Wishes,
     /// The address that was dialled.
     pub remote: Option<IpAddr>,
     /// From the first step (name lookup) to the last byte read.
@@ -65,4 +67,27 @@ pub struct Attempt {
     pub started_at: OffsetDateTime,
     /// What it met.
     pub answer: Answer,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wishes_are_lists_of_words_in_any_case_over_any_number_of_headers() {
+        let both = Wishes { disable: true, abort_message: true };
+        let cases: [(&[&str], Wishes); 8] = [
+            (&[], Wishes::default()),
+            (&["disable"], Wishes { disable: true, ..Wishes::default() }),
+            (&[" Abort-Message "], Wishes { abort_message: true, ..Wishes::default() }),
+            (&["Disable, abort-message"], both),
+            (&["abort-message", "DISABLE"], both),
+            (&["later,,disable ,"], Wishes { disable: true, ..Wishes::default() }),
+            (&["disabled", "abort message", "disable; now", ""], Wishes::default()),
+            (&["\u{e9}"], Wishes::default()),
+        ];
+        for (values, wishes) in cases {
+            assert_eq!(Wishes::parse(values.iter().map(|value| value.as_bytes())), wishes, "{values:?}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::attempt::{Attempt, Wish};
+use super::attempt::Attempt;
 use super::event_type::EventType;
 use super::id::{EventId, LeaseToken, SubscriptionId, TenantId};
 use super::next_step::{EndReason, NextStep};
@@ -98,7 +98,7 @@ impl Report {
     /// Why the receiver wants nothing more for the subscription, where it said so: a 410, or
     /// its wish.
     pub fn unwanted(&self) -> Option<&'static str> {
-        let asked = self.attempts.last().and_then(|last| last.answer.wish) == Some(Wish::Disable);
+        let asked = self.attempts.last().is_some_and(|last| last.answer.wishes.disable);
         match self.step {
             NextStep::GiveUp(EndReason::Gone) => Some(EndReason::Gone.as_str()),
             _ if asked => Some("receiver"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::attempt::Wish;
+use super::attempt::Wishes;
 use super::backoff::{Jitter, MAX_DELAY, RetrySchedule};
 use super::outcome::Outcome;
 
@@ -81,7 +81,7 @@ pub struct AttemptMade {
     /// How long the receiver asked us to wait.
     pub retry_after: Option<Duration>,
     /// What else it asked for.
-    pub wish: Option<Wish>,
+    pub wishes: Wishes,
     /// Attempts made so far that used up a step of the schedule, this one included.
     pub counted: u16,
 }
@@ -98,7 +98,7 @@ impl RetryPolicy {
         if made.status == Some(GONE) {
             return NextStep::GiveUp(EndReason::Gone);
         }
-        if made.wish == Some(Wish::AbortMessage) {
+        if made.wishes.abort_message {
             return NextStep::GiveUp(EndReason::AbortedByReceiver);
         }
         if made.outcome == Outcome::BlockedAddress {
@@ -125,7 +125,7 @@ mod tests {
 
     fn step(outcome: Outcome, status: Option<u16>, retry_after: Option<u64>, counted: u16) -> NextStep {
         let retry_after = retry_after.map(Duration::from_secs);
-        policy().next_step(None, AttemptMade { outcome, status, retry_after, wish: None, counted }, 0.5)
+        policy().next_step(None, AttemptMade { outcome, status, retry_after, wishes: Wishes::default(), counted }, 0.5)
     }
 
     #[test]
@@ -156,16 +156,21 @@ mod tests {
     #[test]
     fn a_schedule_of_its_own_stands_for_the_workers() {
         let own: RetrySchedule = "1m".parse().unwrap();
-        let made =
-            |counted| AttemptMade { outcome: Outcome::Timeout, status: None, retry_after: None, wish: None, counted };
+        let made = |counted| AttemptMade {
+            outcome: Outcome::Timeout,
+            status: None,
+            retry_after: None,
+            wishes: Wishes::default(),
+            counted,
+        };
         assert_eq!(policy().next_step(Some(&own), made(1), 0.5), NextStep::RetryIn(Duration::from_secs(60)));
         assert_eq!(policy().next_step(Some(&own), made(2), 0.5), NextStep::GiveUp(EndReason::Exhausted));
     }
 
     #[test]
     fn a_receiver_can_end_a_delivery_that_it_does_not_take() {
-        let wish = Some(Wish::AbortMessage);
-        let made = |outcome| AttemptMade { outcome, status: None, retry_after: None, wish, counted: 1 };
+        let wishes = Wishes { abort_message: true, disable: true };
+        let made = |outcome| AttemptMade { outcome, status: None, retry_after: None, wishes, counted: 1 };
         let aborted = NextStep::GiveUp(EndReason::AbortedByReceiver);
         assert_eq!(policy().next_step(None, made(Outcome::Http5xx), 0.5), aborted);
         assert_eq!(policy().next_step(None, made(Outcome::Delivered), 0.5), NextStep::Done);

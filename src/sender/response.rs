@@ -6,16 +6,16 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::Response;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONTENT_LENGTH, RETRY_AFTER, TRANSFER_ENCODING};
+use hyper::header::{CONTENT_LENGTH, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING};
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 
-use crate::domain::attempt::{Answer, MAX_RESPONSE_BODY_BYTES, Wish};
+use crate::domain::attempt::{Answer, MAX_RESPONSE_BODY_BYTES, Wishes};
 use crate::domain::outcome::Outcome;
 use crate::domain::retry_after::parse_retry_after;
 
 /// Header in which a receiver can ask for an end.
-const DELIVERY_WISH: &str = "webhook-delivery";
+const DELIVERY_WISHES: &str = "webhook-delivery";
 /// Longest time that an answer's body gets after its head.
 const BODY_BUDGET: Duration = Duration::from_secs(2);
 
@@ -28,13 +28,13 @@ pub(super) async fn read(response: Response<Incoming>, deadline: Instant, now: O
     let budget_ends = Instant::now() + BODY_BUDGET;
     let until = if outcome.is_success() { budget_ends } else { budget_ends.min(deadline) };
     let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| parse_retry_after(value.as_bytes(), now));
-    let wish = head.headers.get(DELIVERY_WISH).and_then(|value| Wish::parse(value.as_bytes()));
+    let wishes = Wishes::parse(head.headers.get_all(DELIVERY_WISHES).iter().map(HeaderValue::as_bytes));
     Answer {
         outcome,
         status: Some(head.status.as_u16()),
         body: first_bytes(body, until).await,
         retry_after,
-        wish,
+        wishes,
         remote: None,
         duration: Duration::ZERO,
         stale_connection: false,

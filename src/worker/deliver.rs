@@ -83,7 +83,7 @@ impl Courier {
                 outcome: last.answer.outcome,
                 status: last.answer.status,
                 retry_after: last.answer.retry_after,
-                wish: last.answer.wish,
+                wishes: last.answer.wishes,
                 counted: last.number.saturating_sub(parcel.free_attempts).saturating_sub(free),
             };
             let skip_after = parcel.skip_after.filter(|_| parcel.ordering_key.is_some());

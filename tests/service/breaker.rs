@@ -259,6 +259,19 @@ async fn a_receiver_can_end_a_delivery_that_it_will_never_take() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_can_ask_for_both_in_one_header_however_it_is_written() {
+    let rig = rig().await;
+    let subscription = rig.subscription().await;
+    rig.receiver.script([Reply::With(503, "Webhook-Delivery", "Disable, later,ABORT-MESSAGE".to_owned())]);
+    rig.accept(&subscription, b"{}").await;
+    rig.worker().run_once().await.unwrap();
+    let row = rig.client.query_one("select status, reason from undelivered", &[]).await.unwrap();
+    assert_eq!((row.get(0), row.get(1)), ("failed", "aborted_by_receiver"));
+    let row = rig.client.query_one("select is_active, disabled_reason from subscriptions", &[]).await.unwrap();
+    assert_eq!((row.get(0), row.get(1)), (false, Some("receiver")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_without_a_success_for_days_is_disabled_and_begins_anew_when_enabled() {
     let rig = rig().await;
     let (subscription, days) = (rig.subscription().await, |days: u64| Duration::from_secs(days * 86_400));

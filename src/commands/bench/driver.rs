@@ -15,7 +15,7 @@ use super::load::{PLAIN, Producer};
 use super::meter::{Meter, connect};
 use super::sink::Sink;
 use crate::commands::Failure;
-use crate::domain::attempt::{Answer, Attempt};
+use crate::domain::attempt::{Answer, Attempt, Wishes};
 use crate::domain::delivery::{DeliveryKey, Report};
 use crate::domain::event::Event;
 use crate::domain::event_type::EventType;
@@ -229,7 +229,7 @@ fn delivered(clock: &Clock) -> Attempt {
         status: Some(200),
         body: bytes::Bytes::new(),
         retry_after: None,
-        wish: None,
+        wishes: Wishes::default(),
         remote: Some(std::net::Ipv4Addr::LOCALHOST.into()),
         duration: Duration::from_millis(1),
         stale_connection: false,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use postrider::domain::attempt::{Answer, Attempt};
+use postrider::domain::attempt::{Answer, Attempt, Wishes};
 use postrider::domain::breaker::Breaker;
 use postrider::domain::delivery::{DeliveryKey, Report};
 use postrider::domain::event::Event;
@@ -359,7 +359,7 @@ fn report_of(parcel: &Parcel, step: NextStep) -> Report {
             remote: None,
             duration: began.elapsed(),
             stale_connection: false,
-            wish: None,
+            wishes: Wishes::default(),
         },
     };
     Report {
