@@ -105,6 +105,9 @@ begin
     return written;
 end
 $$;
+CREATE FUNCTION public.announcement_types() RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ARRAY['subscription.failing'::text, 'subscription.disabled'::text, 'subscription.recovered'::text, 'delivery.failed'::text, 'replay.finished'::text];
 CREATE PROCEDURE public.apply_retention(IN payload_retention interval, IN log_retention interval, INOUT dropped text[] DEFAULT '{}'::text[], INOUT replaced text[] DEFAULT '{}'::text[], INOUT postponed text[] DEFAULT '{}'::text[], INOUT failed text[] DEFAULT '{}'::text[], INOUT forgotten bigint DEFAULT 0)
     LANGUAGE plpgsql
     AS $$
@@ -510,7 +513,6 @@ CREATE FUNCTION public.raise_event(tenant uuid, subject uuid, kind text, details
     AS $$
 declare
     raised uuid := uuid_v7();
-    named text[] := array[kind, split_part(kind, '.', 1) || '.*'];
     who text;
 begin
     if not exists (
@@ -518,7 +520,8 @@ begin
         from subscriptions as s
         where s.tenant_id = tenant
             and s.id <> subject
-            and s.event_types && named
+            and s.event_types && announcement_types()
+            and kind = any(s.event_types)
             and s.deleted_at is null
     ) then
         return false;
@@ -553,7 +556,8 @@ begin
     from subscriptions as s
     where s.tenant_id = tenant
         and s.id <> subject
-        and s.event_types && named
+        and s.event_types && announcement_types()
+        and kind = any(s.event_types)
         and s.deleted_at is null
     order by s.id
     limit 100;
@@ -1030,6 +1034,7 @@ CREATE INDEX idempotency_keys_event ON public.idempotency_keys USING btree (even
 CREATE INDEX paces_owner ON public.paces USING btree (owner);
 CREATE INDEX replays_running ON public.replays USING btree (stepped_at) WHERE (status = 'running'::text);
 CREATE INDEX subscription_health_failing ON public.subscription_health USING btree (failing_since) WHERE (failing_since IS NOT NULL);
+CREATE INDEX subscriptions_asking ON public.subscriptions USING btree (tenant_id, id) WHERE (event_types && public.announcement_types());
 CREATE INDEX subscriptions_deleted ON public.subscriptions USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
 CREATE UNIQUE INDEX subscriptions_external_id ON public.subscriptions USING btree (tenant_id, external_id) WHERE ((external_id IS NOT NULL) AND (deleted_at IS NULL));
 CREATE INDEX subscriptions_listed ON public.subscriptions USING btree (tenant_id, listed_version);

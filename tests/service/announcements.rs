@@ -20,7 +20,9 @@ async fn watched() -> (Rig, Arc<Subscription>, Arc<Subscription>) {
     let subject = rig.subscription().await;
     let watcher = rig.subscription().await;
     rig.sql(&format!(
-        "update subscriptions set event_types = '{{subscription.*,delivery.failed}}' where id = '{}'",
+        "update subscriptions
+         set event_types = '{{subscription.failing,subscription.disabled,subscription.recovered,delivery.failed}}'
+         where id = '{}'",
         watcher.id
     ))
     .await;
@@ -151,7 +153,7 @@ async fn an_announcement_that_cannot_be_delivered_is_not_announced() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_those_get_announcements_that_name_them_and_are_not_what_they_are_about() {
     let (rig, subject, watcher) = watched().await;
-    for asks in ["{}", "{*}", "{subscription}", "{delivery.*}", "{subscription.recovered}"] {
+    for asks in ["{}", "{*}", "{subscription}", "{subscription.*}", "{subscription.recovered}"] {
         let other = rig.subscription().await;
         rig.sql(&format!("update subscriptions set event_types = '{asks}' where id = '{}'", other.id)).await;
     }

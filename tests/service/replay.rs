@@ -98,8 +98,16 @@ async fn successes_and_events_that_it_never_got_are_replayed_where_that_is_asked
         ))
         .await;
     }
+    rig.sql(&format!(
+        "insert into events (tenant_id, id, event_type, payload, fan_out, about)
+         values ('{}', uuid_v7(), 'subscription.failing', '[]', true, '{}')",
+        old.tenant, old.id
+    ))
+    .await;
     rig.worker().run_once().await.unwrap();
-    rig.sql(&format!("update subscriptions set event_types = '{{order.*}}' where id = '{}'", late.id)).await;
+    // A pattern does not ask for announcements.
+    rig.sql(&format!("update subscriptions set event_types = '{{order.*,subscription.*}}' where id = '{}'", late.id))
+        .await;
     for (subscription, ending, replayed) in [
         (&old, Ending::Failed, 0),
         (&old, Ending::Succeeded, 1),
@@ -207,7 +215,7 @@ async fn an_event_past_the_lifetime_is_replayed_and_lives_once_more() {
 async fn the_end_of_a_replay_is_announced_once_and_its_deliveries_wait_for_a_disabled_subscription() {
     let (rig, subscription, _) = failed(2).await;
     let watcher = rig.subscription().await;
-    rig.sql(&format!("update subscriptions set event_types = '{{replay.*}}' where id = '{}'", watcher.id)).await;
+    rig.sql(&format!("update subscriptions set event_types = '{{replay.finished}}' where id = '{}'", watcher.id)).await;
     rig.sql(&format!("update subscriptions set is_active = false where id = '{}'", subscription.id)).await;
     let id = begin(&rig, &subscription, everything(&[Ending::Failed]), 100).await;
     rig.step_replays().await;

@@ -83,7 +83,7 @@ asked as materialized (
     from replay as r
     cross join looked as l
     cross join lateral (
-        select x.event_type, x.fan_out
+        select x.event_type, x.fan_out, x.about
         from events as x
         where x.tenant_id = r.tenant_id
             and x.id = l.event_id
@@ -117,6 +117,9 @@ asked as materialized (
         and case
             when ended.status is not null then ended.status
             when delivered.is_there then 'succeeded'
+            -- Announcements go only to those that name their type, and are not what they are about.
+            when e.about is not null then
+                case when e.about <> r.subscription_id and e.event_type = any(r.wanted_types) then 'missed' end
             when e.fan_out and is_wanted(e.event_type, r.wanted_types) then 'missed'
         end = any(r.statuses)
         and owed.is_there is null

@@ -235,6 +235,9 @@ mod tests {
         assert_eq!(reason(&not(before, &["order.*"]), &typed), "not_matched_then");
         assert_eq!(reason(&not(after, &["order.*"]), &typed), "created_later");
         assert_eq!(reason(&not(before, &["*"]), &event(true, None)), "event_type");
+        let announcement = EventFacts { is_announcement: true, ..event(true, Some("delivery.failed")) };
+        assert_eq!(reason(&not(before, &["*", "delivery.*"]), &announcement), "event_type");
+        assert_eq!(reason(&not(before, &["delivery.failed"]), &announcement), "not_matched_then");
         assert_eq!(reason(&not(before, &[]), &event(false, None)), "addressed_to_another");
         let subject = not(before, &["subscription.*"]);
         let announcement =
