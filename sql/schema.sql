@@ -1,13 +1,24 @@
 CREATE FUNCTION public.announce(warn_after double precision[], pause double precision) RETURNS integer
+    LANGUAGE sql
+    AS $$
+    select news.told::integer
+    from announce_news(warn_after, pause) as news
+$$;
+CREATE FUNCTION public.announce_news(warn_after double precision[], pause double precision, OUT told bigint, OUT written bigint) RETURNS record
     LANGUAGE plpgsql
     AS $$
 declare
+    most_noted constant integer := 500;
+    most_written constant integer := 20;
     news record;
-    written integer := 0;
+    full_at bigint;
 begin
+    told := 0;
+    written := 0;
     if not pg_try_advisory_xact_lock(hashtext('postrider.announce')) then
-        return 0;
+        return;
     end if;
+    full_at := written + most_written;
     for news in
         select h.subscription_id, h.tenant_id, h.failing_since, h.failures, passed.warnings
         from subscription_health as h
@@ -24,14 +35,18 @@ begin
             and s.is_active
             and s.deleted_at is null
         order by h.subscription_id
-        limit 20
-        for no key update of s skip locked
+        limit most_noted
+        for no key update of h, s skip locked
     loop
+        exit when written = full_at;
+        told := told + 1;
         written := written + raise_event(
             news.tenant_id,
             news.subscription_id,
             'subscription.failing',
-            jsonb_build_object('failing_since', news.failing_since, 'failures', news.failures, 'warning', news.warnings)
+            jsonb_build_object(
+                'failing_since', news.failing_since, 'failures', news.failures, 'warning', news.warnings
+            )
         )::integer;
         update subscription_health
         set warnings = news.warnings
@@ -40,6 +55,7 @@ begin
         set told = 'failing'
         where id = news.subscription_id;
     end loop;
+    full_at := written + most_written;
     for news in
         select s.id, s.tenant_id, s.disabled_reason
         from subscriptions as s
@@ -47,9 +63,11 @@ begin
             and s.told is distinct from 'disabled'
             and s.deleted_at is null
         order by s.id
-        limit 20
+        limit most_noted
         for no key update of s skip locked
     loop
+        exit when written = full_at;
+        told := told + 1;
         written := written + raise_event(
             news.tenant_id, news.id, 'subscription.disabled', jsonb_build_object('reason', news.disabled_reason)
         )::integer;
@@ -57,6 +75,7 @@ begin
         set told = 'disabled'
         where id = news.id;
     end loop;
+    full_at := written + most_written;
     for news in
         select s.id, s.tenant_id, s.told
         from subscriptions as s
@@ -69,9 +88,11 @@ begin
                 where h.subscription_id = s.id
             )
         order by s.id
-        limit 20
+        limit most_noted
         for no key update of s skip locked
     loop
+        exit when written = full_at;
+        told := told + 1;
         written := written + raise_event(
             news.tenant_id, news.id, 'subscription.recovered', jsonb_build_object('was', news.told)
         )::integer;
@@ -79,15 +100,18 @@ begin
         set told = null
         where id = news.id;
     end loop;
+    full_at := written + most_written;
     for news in
         select u.subscription_id, u.tenant_id, u.failed, u.last_event_id, u.last_reason
         from untold_failures as u
         where u.failed > 0
             and (u.told_at is null or u.told_at <= now() - make_interval(secs => pause))
         order by u.subscription_id
-        limit 20
+        limit most_noted
         for update skip locked
     loop
+        exit when written = full_at;
+        told := told + 1;
         written := written + raise_event(
             news.tenant_id,
             news.subscription_id,
@@ -102,7 +126,6 @@ begin
             told_at = now()
         where subscription_id = news.subscription_id;
     end loop;
-    return written;
 end
 $$;
 CREATE FUNCTION public.announcement_types() RETURNS text[]

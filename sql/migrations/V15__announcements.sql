@@ -1,4 +1,5 @@
 -- Announcements, mended.
+-- A replica that does not know this tells the same, and wakes workers for what nobody asked for.
 
 -- The types of announcements. Who asks for one is found by the index below, which has to be
 -- made anew when a type is added.
@@ -68,4 +69,147 @@ begin
     limit 100;
     return true;
 end
+$$;
+
+-- Tells what is new: that a subscription has failed for so long (a warning for each of the
+-- times in seconds), is disabled, is well again, and that deliveries of it failed (once in so
+-- many seconds). One process at a time does it. A call writes 20 events of a kind at most, and
+-- notes 500 changes of it, so that nobody waits for its locks; those that nobody asks for
+-- cost little and hold up nobody's. Says how many changes were noted, be anybody asking
+-- or not, and for how many an event was written.
+-- Rows that somebody else has locked are left for the next call, so it never waits for a lock.
+create function announce_news(
+    warn_after double precision[],
+    pause double precision,
+    out told bigint,
+    out written bigint
+)
+language plpgsql as $$
+declare
+    most_noted constant integer := 500;
+    most_written constant integer := 20;
+    news record;
+    full_at bigint;
+begin
+    told := 0;
+    written := 0;
+    if not pg_try_advisory_xact_lock(hashtext('postrider.announce')) then
+        return;
+    end if;
+    full_at := written + most_written;
+    for news in
+        select h.subscription_id, h.tenant_id, h.failing_since, h.failures, passed.warnings
+        from subscription_health as h
+        inner join subscriptions as s
+            on s.tenant_id = h.tenant_id
+            and s.id = h.subscription_id
+        cross join lateral (
+            select count(*)::integer as warnings
+            from unnest(warn_after) as w (seconds)
+            where h.failing_since <= now() - make_interval(secs => w.seconds)
+        ) as passed
+        where h.failing_since <= now() - make_interval(secs => (select min(w.seconds) from unnest(warn_after) as w (seconds)))
+            and passed.warnings > h.warnings
+            and s.is_active
+            and s.deleted_at is null
+        order by h.subscription_id
+        limit most_noted
+        for no key update of h, s skip locked
+    loop
+        exit when written = full_at;
+        told := told + 1;
+        written := written + raise_event(
+            news.tenant_id,
+            news.subscription_id,
+            'subscription.failing',
+            jsonb_build_object(
+                'failing_since', news.failing_since, 'failures', news.failures, 'warning', news.warnings
+            )
+        )::integer;
+        update subscription_health
+        set warnings = news.warnings
+        where subscription_id = news.subscription_id;
+        update subscriptions
+        set told = 'failing'
+        where id = news.subscription_id;
+    end loop;
+    full_at := written + most_written;
+    for news in
+        select s.id, s.tenant_id, s.disabled_reason
+        from subscriptions as s
+        where s.disabled_reason is not null
+            and s.told is distinct from 'disabled'
+            and s.deleted_at is null
+        order by s.id
+        limit most_noted
+        for no key update of s skip locked
+    loop
+        exit when written = full_at;
+        told := told + 1;
+        written := written + raise_event(
+            news.tenant_id, news.id, 'subscription.disabled', jsonb_build_object('reason', news.disabled_reason)
+        )::integer;
+        update subscriptions
+        set told = 'disabled'
+        where id = news.id;
+    end loop;
+    full_at := written + most_written;
+    for news in
+        select s.id, s.tenant_id, s.told
+        from subscriptions as s
+        where s.told is not null
+            and s.is_active
+            and s.deleted_at is null
+            and not exists (
+                select 1
+                from subscription_health as h
+                where h.subscription_id = s.id
+            )
+        order by s.id
+        limit most_noted
+        for no key update of s skip locked
+    loop
+        exit when written = full_at;
+        told := told + 1;
+        written := written + raise_event(
+            news.tenant_id, news.id, 'subscription.recovered', jsonb_build_object('was', news.told)
+        )::integer;
+        update subscriptions
+        set told = null
+        where id = news.id;
+    end loop;
+    full_at := written + most_written;
+    for news in
+        select u.subscription_id, u.tenant_id, u.failed, u.last_event_id, u.last_reason
+        from untold_failures as u
+        where u.failed > 0
+            and (u.told_at is null or u.told_at <= now() - make_interval(secs => pause))
+        order by u.subscription_id
+        limit most_noted
+        for update skip locked
+    loop
+        exit when written = full_at;
+        told := told + 1;
+        written := written + raise_event(
+            news.tenant_id,
+            news.subscription_id,
+            'delivery.failed',
+            jsonb_build_object(
+                'failed', news.failed, 'last_webhook_id', news.last_event_id, 'last_reason', news.last_reason
+            )
+        )::integer;
+        update untold_failures
+        set
+            failed = 0,
+            told_at = now()
+        where subscription_id = news.subscription_id;
+    end loop;
+end
+$$;
+
+-- As a replica of the version before calls it.
+create or replace function announce(warn_after double precision[], pause double precision) returns integer
+language sql as $$
+    select news.told::integer
+    from announce_news(warn_after, pause) as news
 $$;

@@ -54,7 +54,7 @@ pub use retention::Retained;
 pub use sealed::{SealedHeaders, SealedOlder, SealedSecrets};
 pub use status::{DeliveryStatus, EventStatus};
 pub use subscriptions::{ListRows, NewVersion, Rotation, StoredSubscription};
-pub use upkeep::Backlog;
+pub use upkeep::{Announced, Backlog};
 
 use std::time::Duration;
 

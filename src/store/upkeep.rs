@@ -17,6 +17,15 @@ pub struct Backlog {
     pub oldest_due_seconds: f64,
 }
 
+/// What a call to announce did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Announced {
+    /// Changes that were noted, be anybody asking or not; while there are any, there may be more.
+    pub told: i64,
+    /// Those for which an event was written.
+    pub written: i64,
+}
+
 impl Store {
     /// How much is pending now. Counts the queue's rows, so callers keep it rare.
     ///
@@ -50,16 +59,17 @@ impl Store {
         Ok(rows.first().map(|row| row.try_get("ended")).transpose()?.unwrap_or(0))
     }
 
-    /// Writes the events that tell tenants how their subscriptions fare. Returns how many.
+    /// Writes the events that tell tenants how their subscriptions fare, some of them a call.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
-    pub async fn announce(&self, warn_after: &[Duration], pause: Duration) -> Result<i64, StoreError> {
+    pub async fn announce(&self, warn_after: &[Duration], pause: Duration) -> Result<Announced, StoreError> {
         let warn_after: Vec<f64> = warn_after.iter().map(Duration::as_secs_f64).collect();
         let pause = pause.as_secs_f64();
         let params: [Param<'_>; 2] = [(&warn_after, Type::FLOAT8_ARRAY), (&pause, Type::FLOAT8)];
         let rows = self.yard().await?.query(&sql::ANNOUNCE, &params).await?;
-        Ok(rows.first().map(|row| row.try_get("announced")).transpose()?.unwrap_or(0))
+        let Some(row) = rows.first() else { return Ok(Announced::default()) };
+        Ok(Announced { told: row.try_get("told")?, written: row.try_get("written")? })
     }
 
     /// Vacuums the queue when at least this many finished rows wait for it. Returns

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::{REPEATS, Upkeep, report};
+use crate::store::Announced;
 
 /// When tenants are told.
 #[derive(Debug, Clone)]
@@ -15,20 +16,22 @@ pub struct Announcements {
 }
 
 impl Upkeep {
-    /// Announces what is new; workers are woken for it.
+    /// Announces what is new; workers are woken for what somebody asked for.
     pub(super) async fn announce(&self) {
-        let mut any = false;
+        let mut written = 0;
         // A call tells a few changes only, so that its locks are short.
         for _ in 0..REPEATS {
             let announced = self.store.announce(&self.announcements.warn_after, self.announcements.pause).await;
-            let more = announced.as_ref().is_ok_and(|count| *count > 0);
-            report("announce", announced);
-            any |= more;
-            if !more {
+            let Announced { told, written: now } = announced.as_ref().copied().unwrap_or_default();
+            report("announce", announced.map(|_| told));
+            written += now;
+            if told == 0 {
                 break;
             }
         }
-        if any && let Err(error) = self.store.notify_due().await {
+        if written > 0
+            && let Err(error) = self.store.notify_due().await
+        {
             tracing::debug!(%error, "workers were not woken and will find the announcements by polling");
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postrider::domain::subscription::Subscription;
+use postrider::store::Announced;
 use serde_json::{Value, json};
 
 use crate::support::api::TestApi;
@@ -29,8 +30,9 @@ async fn watched() -> (Rig, Arc<Subscription>, Arc<Subscription>) {
     (rig, subject, watcher)
 }
 
+/// Announces; how many events were written for it.
 async fn announce(rig: &Rig) -> i64 {
-    rig.store().announce(&WARN_AFTER, PAUSE).await.unwrap()
+    rig.store().announce(&WARN_AFTER, PAUSE).await.unwrap().written
 }
 
 /// What was announced, oldest first: type and data of each.
@@ -186,4 +188,28 @@ async fn who_does_not_get_an_announcement_is_told_that_it_did_not_ask_for_it() {
     let reason = "announcement_not_asked_for";
     let expected: Vec<_> = made.iter().map(|id| json!({ "subscription_id": id, "reason": reason })).collect();
     assert_eq!(read["not_delivered"], json!(expected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_asks_for_is_noted_and_keeps_nobody_waiting() {
+    let (rig, _, _) = watched().await;
+    let silent = "
+        insert into tenants (id, name) values ('00000000-0000-7000-8003-000000000000', 'silent');
+        insert into subscriptions (tenant_id, id, target_url, secret, verify_ingest, is_active, disabled_reason)
+        select '00000000-0000-7000-8003-000000000000', ('00000000-0000-0000-0000-' || lpad(n::text, 12, '0'))::uuid, 'x', '',
+            false, false, 'gone'
+        from generate_series(1, 60) as n";
+    rig.client.batch_execute(silent).await.unwrap();
+    for _ in 0..30 {
+        let loud = rig.subscription().await;
+        rig.sql(&format!(
+            "update subscriptions set is_active = false, disabled_reason = 'gone' where id = '{}'",
+            loud.id
+        ))
+        .await;
+    }
+    let call = async || rig.store().announce(&WARN_AFTER, PAUSE).await.unwrap();
+    assert_eq!(call().await, Announced { told: 80, written: 20 });
+    assert_eq!(call().await, Announced { told: 10, written: 10 });
+    assert_eq!(call().await, Announced { told: 0, written: 0 });
 }
