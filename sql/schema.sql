@@ -102,7 +102,8 @@ begin
     end loop;
     full_at := written + most_written;
     for news in
-        select u.subscription_id, u.tenant_id, u.failed, u.last_event_id, u.last_reason
+        select
+            u.subscription_id, u.tenant_id, u.failed, u.expired, u.skipped, u.last_event_id, u.last_reason
         from untold_failures as u
         where u.failed > 0
             and (u.told_at is null or u.told_at <= now() - make_interval(secs => pause))
@@ -117,12 +118,21 @@ begin
             news.subscription_id,
             'delivery.failed',
             jsonb_build_object(
-                'failed', news.failed, 'last_webhook_id', news.last_event_id, 'last_reason', news.last_reason
+                'failed', news.failed,
+                'statuses', jsonb_strip_nulls(jsonb_build_object(
+                    'failed', nullif(news.failed - news.expired - news.skipped, 0),
+                    'expired', nullif(news.expired, 0),
+                    'skipped', nullif(news.skipped, 0)
+                )),
+                'last_webhook_id', news.last_event_id,
+                'last_reason', news.last_reason
             )
         )::integer;
         update untold_failures
         set
             failed = 0,
+            expired = 0,
+            skipped = 0,
             told_at = now()
         where subscription_id = news.subscription_id;
     end loop;
@@ -352,28 +362,35 @@ CREATE FUNCTION public.note_failures() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 begin
-    if exists (select 1 from new_rows as n where n.status = 'failed') then
-        insert into untold_failures as u (subscription_id, tenant_id, failed, last_event_id, last_reason)
+    if exists (select 1 from new_rows as n where n.status in ('failed', 'expired', 'skipped')) then
+        insert into untold_failures as u (
+            subscription_id, tenant_id, failed, expired, skipped, last_event_id, last_reason
+        )
         select
             n.subscription_id,
             n.tenant_id,
             count(*),
+            count(*) filter (where n.status = 'expired'),
+            count(*) filter (where n.status = 'skipped'),
             (array_agg(n.event_id order by n.event_id desc))[1],
             (array_agg(n.reason order by n.event_id desc))[1]
         from new_rows as n
-        where n.status = 'failed'
-            and not exists (
-                select 1
-                from events as e
-                where e.tenant_id = n.tenant_id
-                    and e.id = n.event_id
-                    and e.about is not null
-            )
+        left join lateral (
+            select x.about
+            from events as x
+            where x.tenant_id = n.tenant_id
+                and x.id = n.event_id
+            limit 1
+        ) as e on true
+        where n.status in ('failed', 'expired', 'skipped')
+            and e.about is null
         group by n.subscription_id, n.tenant_id
         order by n.subscription_id
         on conflict (subscription_id) do update
         set
             failed = u.failed + excluded.failed,
+            expired = u.expired + excluded.expired,
+            skipped = u.skipped + excluded.skipped,
             last_event_id = excluded.last_event_id,
             last_reason = excluded.last_reason;
     end if;
@@ -1015,7 +1032,9 @@ CREATE TABLE public.untold_failures (
     failed bigint NOT NULL,
     last_event_id uuid NOT NULL,
     last_reason text NOT NULL,
-    told_at timestamp with time zone
+    told_at timestamp with time zone,
+    expired bigint DEFAULT 0 NOT NULL,
+    skipped bigint DEFAULT 0 NOT NULL
 );
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);

@@ -1,4 +1,4 @@
--- Announcements, mended.
+-- Announcements, mended: who gets them, which deliveries they count, how times are written.
 -- A replica that does not know this tells the same, and wakes workers for what nobody asked for.
 
 -- The types of announcements. Who asks for one is found by the index below, which has to be
@@ -68,6 +68,54 @@ begin
     order by s.id
     limit 100;
     return true;
+end
+$$;
+
+-- Of `failed`, those that ended so; the rest ran out of attempts or were refused for good.
+alter table untold_failures
+add column expired bigint not null default 0,
+add column skipped bigint not null default 0;
+
+-- Counts deliveries that ended without success, unless somebody cancelled them or an
+-- announcement is what could not be delivered. Rows are locked in the order of subscriptions,
+-- after all that is looked up, so two that end deliveries never wait in a circle, and not long.
+-- "lateral … limit 1": an event is a probe, whatever was planned while there were few.
+create or replace function note_failures() returns trigger
+language plpgsql as $$
+begin
+    if exists (select 1 from new_rows as n where n.status in ('failed', 'expired', 'skipped')) then
+        insert into untold_failures as u (
+            subscription_id, tenant_id, failed, expired, skipped, last_event_id, last_reason
+        )
+        select
+            n.subscription_id,
+            n.tenant_id,
+            count(*),
+            count(*) filter (where n.status = 'expired'),
+            count(*) filter (where n.status = 'skipped'),
+            (array_agg(n.event_id order by n.event_id desc))[1],
+            (array_agg(n.reason order by n.event_id desc))[1]
+        from new_rows as n
+        left join lateral (
+            select x.about
+            from events as x
+            where x.tenant_id = n.tenant_id
+                and x.id = n.event_id
+            limit 1
+        ) as e on true
+        where n.status in ('failed', 'expired', 'skipped')
+            and e.about is null
+        group by n.subscription_id, n.tenant_id
+        order by n.subscription_id
+        on conflict (subscription_id) do update
+        set
+            failed = u.failed + excluded.failed,
+            expired = u.expired + excluded.expired,
+            skipped = u.skipped + excluded.skipped,
+            last_event_id = excluded.last_event_id,
+            last_reason = excluded.last_reason;
+    end if;
+    return null;
 end
 $$;
 
@@ -180,7 +228,8 @@ begin
     end loop;
     full_at := written + most_written;
     for news in
-        select u.subscription_id, u.tenant_id, u.failed, u.last_event_id, u.last_reason
+        select
+            u.subscription_id, u.tenant_id, u.failed, u.expired, u.skipped, u.last_event_id, u.last_reason
         from untold_failures as u
         where u.failed > 0
             and (u.told_at is null or u.told_at <= now() - make_interval(secs => pause))
@@ -195,12 +244,21 @@ begin
             news.subscription_id,
             'delivery.failed',
             jsonb_build_object(
-                'failed', news.failed, 'last_webhook_id', news.last_event_id, 'last_reason', news.last_reason
+                'failed', news.failed,
+                'statuses', jsonb_strip_nulls(jsonb_build_object(
+                    'failed', nullif(news.failed - news.expired - news.skipped, 0),
+                    'expired', nullif(news.expired, 0),
+                    'skipped', nullif(news.skipped, 0)
+                )),
+                'last_webhook_id', news.last_event_id,
+                'last_reason', news.last_reason
             )
         )::integer;
         update untold_failures
         set
             failed = 0,
+            expired = 0,
+            skipped = 0,
             told_at = now()
         where subscription_id = news.subscription_id;
     end loop;

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use postrider::domain::id::EventId;
 use postrider::domain::subscription::Subscription;
 use postrider::store::Announced;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 
 use crate::support::api::TestApi;
 use crate::support::receiver::Reply;
@@ -33,6 +35,14 @@ async fn watched() -> (Rig, Arc<Subscription>, Arc<Subscription>) {
 /// Announces; how many events were written for it.
 async fn announce(rig: &Rig) -> i64 {
     rig.store().announce(&WARN_AFTER, PAUSE).await.unwrap().written
+}
+
+/// Deliveries of events that nobody knows, which ended like this.
+async fn ended(rig: &Rig, subscription: &Subscription, status: &str, reason: &str, count: i32) {
+    let ended = "insert into undelivered (tenant_id, event_id, subscription_id, status, reason, attempts)
+        select $1, uuid_v7(), $2, $3, $4, 6 from generate_series(1, $5)";
+    let (tenant, id) = (subscription.tenant.uuid(), subscription.id.uuid());
+    rig.client.execute(ended, &[&tenant, &id, &status, &reason, &count]).await.unwrap();
 }
 
 /// What was announced, oldest first: type and data of each.
@@ -116,14 +126,9 @@ async fn a_410_is_announced_to_others_and_delivered_like_any_event() {
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_deliveries_are_reported_together_and_not_more_often_than_asked() {
     let (rig, subject, _watcher) = watched().await;
-    let fail = async |count: i32| {
-        let failed = "insert into undelivered (tenant_id, event_id, subscription_id, status, reason, attempts)
-            select $1, uuid_v7(), $2, 'failed', 'exhausted', 6 from generate_series(1, $3)";
-        rig.client.execute(failed, &[&subject.tenant.uuid(), &subject.id.uuid(), &count]).await.unwrap();
-    };
-    fail(3).await;
+    ended(&rig, &subject, "failed", "exhausted", 3).await;
     assert_eq!(announce(&rig).await, 1);
-    fail(4).await;
+    ended(&rig, &subject, "failed", "exhausted", 4).await;
     assert_eq!(announce(&rig).await, 0);
     rig.sql("update untold_failures set told_at = now() - interval '11 minutes'").await;
     assert_eq!((announce(&rig).await, announce(&rig).await), (1, 0));
@@ -137,12 +142,7 @@ async fn an_announcement_that_cannot_be_delivered_is_not_announced() {
     let (rig, subject, watcher) = watched().await;
     // Both ask for announcements: without the rule they would report each other for ever.
     rig.sql(&format!("update subscriptions set event_types = '{{delivery.failed}}' where id = '{}'", subject.id)).await;
-    rig.sql(&format!(
-        "insert into undelivered (tenant_id, event_id, subscription_id, status, reason, attempts)
-         values ('{}', uuid_v7(), '{}', 'failed', 'exhausted', 6)",
-        subject.tenant, subject.id
-    ))
-    .await;
+    ended(&rig, &subject, "failed", "exhausted", 1).await;
     assert_eq!(announce(&rig).await, 1);
     rig.receiver.script([Reply::With(500, "webhook-delivery", "abort-message".to_owned())]);
     rig.worker().run_once().await.unwrap();
@@ -188,6 +188,39 @@ async fn who_does_not_get_an_announcement_is_told_that_it_did_not_ask_for_it() {
     let reason = "announcement_not_asked_for";
     let expected: Vec<_> = made.iter().map(|id| json!({ "subscription_id": id, "reason": reason })).collect();
     assert_eq!(read["not_delivered"], json!(expected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_that_expired_or_were_skipped_are_told_and_cancelled_ones_are_not() {
+    let (rig, subject, watcher) = watched().await;
+    ended(&rig, &subject, "failed", "exhausted", 2).await;
+    ended(&rig, &subject, "skipped", "skip_after_attempts", 3).await;
+    ended(&rig, &subject, "cancelled", "requested", 7).await;
+    // The receiver is dead: what waits for it, and what it should be told of others, is over.
+    for _ in 0..4 {
+        rig.accept(&subject, b"{}").await;
+    }
+    let announcement = format!(
+        "insert into events (tenant_id, id, event_type, payload, about)
+         values ('{0}', uuid_v7(), 'delivery.failed', '{{\"type\":\"delivery.failed\"}}', '{1}');
+         insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at)
+         select e.tenant_id, e.id, '{2}', now() from events as e where e.about is not null",
+        watcher.tenant, watcher.id, subject.id
+    );
+    rig.client.batch_execute(&announcement).await.unwrap();
+    rig.sql("update deliveries set next_attempt_at = 'infinity', held_for = 'paced', expires_at = now()").await;
+    let nothing_older = EventId::floor(OffsetDateTime::UNIX_EPOCH);
+    assert_eq!(rig.store().expire_parked(nothing_older, 100).await.unwrap(), 5);
+    assert_eq!(announce(&rig).await, 1);
+    let told = &announced(&rig).await[1].1;
+    assert_eq!(told["failed"], 9);
+    assert_eq!(told["statuses"], json!({"failed": 2, "expired": 4, "skipped": 3}));
+    assert_eq!(told["last_reason"], "expires_at");
+
+    rig.sql("update untold_failures set told_at = null").await;
+    ended(&rig, &subject, "expired", "lifetime", 1).await;
+    assert_eq!(announce(&rig).await, 1);
+    assert_eq!(announced(&rig).await[2].1["statuses"], json!({"expired": 1}));
 }
 
 #[tokio::test(flavor = "multi_thread")]
