@@ -45,7 +45,7 @@ begin
             news.subscription_id,
             'subscription.failing',
             jsonb_build_object(
-                'failing_since', news.failing_since, 'failures', news.failures, 'warning', news.warnings
+                'failing_since', rfc3339(news.failing_since), 'failures', news.failures, 'warning', news.warnings
             )
         )::integer;
         update subscription_health
@@ -578,7 +578,7 @@ begin
         convert_to(
             jsonb_build_object(
                 'type', kind,
-                'timestamp', to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+                'timestamp', rfc3339(now()),
                 'data', jsonb_build_object('subscription_id', subject, 'external_id', who) || details
             )::text,
             'UTF8'
@@ -741,6 +741,9 @@ exception
         return 'failed';
 end
 $$;
+CREATE FUNCTION public.rfc3339(moment timestamp with time zone) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN to_char((moment AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'::text);
 CREATE FUNCTION public.show_breaker() RETURNS trigger
     LANGUAGE plpgsql
     AS $$

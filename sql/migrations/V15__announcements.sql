@@ -12,6 +12,11 @@ return array[
 create index subscriptions_asking on subscriptions (tenant_id, id)
 where event_types && announcement_types();
 
+-- A time as it stands in payloads.
+create function rfc3339(moment timestamptz) returns text
+language sql stable parallel safe
+return to_char(moment at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
+
 -- Publishes an event about a subscription to the tenant's others that name its type in full, 100
 -- at most: patterns ask for what producers publish. Returns whether anybody asks for it: an
 -- event that nobody asks for is not written.
@@ -44,7 +49,7 @@ begin
         convert_to(
             jsonb_build_object(
                 'type', kind,
-                'timestamp', to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+                'timestamp', rfc3339(now()),
                 'data', jsonb_build_object('subscription_id', subject, 'external_id', who) || details
             )::text,
             'UTF8'
@@ -171,7 +176,7 @@ begin
             news.subscription_id,
             'subscription.failing',
             jsonb_build_object(
-                'failing_since', news.failing_since, 'failures', news.failures, 'warning', news.warnings
+                'failing_since', rfc3339(news.failing_since), 'failures', news.failures, 'warning', news.warnings
             )
         )::integer;
         update subscription_health

@@ -246,3 +246,13 @@ async fn what_nobody_asks_for_is_noted_and_keeps_nobody_waiting() {
     assert_eq!(call().await, Announced { told: 10, written: 10 });
     assert_eq!(call().await, Announced { told: 0, written: 0 });
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn times_are_told_in_utc_whatever_the_time_zone_of_the_server() {
+    let (rig, subject, _watcher) = watched().await;
+    has_failed_for(&rig, &subject, 2).await;
+    rig.client.batch_execute("set timezone = 'Asia/Kathmandu'; select announce_news('{3600}', 600)").await.unwrap();
+    let since = "select to_char(failing_since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') from subscription_health";
+    let since: String = rig.client.query_one(since, &[]).await.unwrap().get(0);
+    assert_eq!(announced(&rig).await[0].1["failing_since"], since);
+}
