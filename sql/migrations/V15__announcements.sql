@@ -234,7 +234,14 @@ begin
     full_at := written + most_written;
     for news in
         select
-            u.subscription_id, u.tenant_id, u.failed, u.expired, u.skipped, u.last_event_id, u.last_reason
+            u.subscription_id, u.tenant_id, u.failed, u.expired, u.skipped, u.last_event_id, u.last_reason,
+            exists (
+                select 1
+                from subscriptions as s
+                where s.tenant_id = u.tenant_id
+                    and s.id = u.subscription_id
+                    and s.deleted_at is null
+            ) as is_there
         from untold_failures as u
         where u.failed > 0
             and (u.told_at is null or u.told_at <= now() - make_interval(secs => pause))
@@ -244,6 +251,11 @@ begin
     loop
         exit when written = full_at;
         told := told + 1;
+        if not news.is_there then
+            delete from untold_failures
+            where subscription_id = news.subscription_id;
+            continue;
+        end if;
         written := written + raise_event(
             news.tenant_id,
             news.subscription_id,

@@ -53,6 +53,7 @@ queries! {
     EXPIRE_PARKED = "upkeep/expire_parked",
     DISABLE_FAILING = "upkeep/disable_failing",
     ANNOUNCE = "upkeep/announce",
+    FORGET_STALE = "upkeep/forget_stale",
     RETAIN = "upkeep/retain",
     DEAD_ROWS = "upkeep/dead_rows",
     CREATE_SUBSCRIPTION = "subscriptions/create",

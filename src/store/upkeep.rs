@@ -72,6 +72,15 @@ impl Store {
         Ok(Announced { told: row.try_get("told")?, written: row.try_get("written")? })
     }
 
+    /// Deletes what was told long ago, and paces of owners that are lost. Returns how many rows.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn forget_stale(&self) -> Result<i64, StoreError> {
+        let rows = self.yard().await?.query(&sql::FORGET_STALE, &[]).await?;
+        Ok(rows.first().map(|row| row.try_get("forgotten")).transpose()?.unwrap_or(0))
+    }
+
     /// Vacuums the queue when at least this many finished rows wait for it. Returns
     /// whether it did.
     ///

@@ -32,7 +32,7 @@ const TURN: Duration = Duration::from_secs(5);
 const VACUUM_INTERVAL: Duration = Duration::from_secs(15);
 /// Turns between two looks at the backlog.
 const BACKLOG_TURNS: u64 = 2;
-/// Turns between two looks for missing partitions: they stand a week ahead.
+/// Turns between two looks for missing partitions, which stand a week ahead, and for what is stale.
 const PARTITION_TURNS: u64 = 120;
 /// Finished rows from which a vacuum pays.
 const VACUUM_FROM_ROWS: i64 = 5_000;
@@ -116,6 +116,7 @@ impl Upkeep {
         self.disable_failing().await;
         self.announce().await;
         if turn.is_multiple_of(PARTITION_TURNS) {
+            report("forget", self.store.forget_stale().await);
             report("partitions", self.store.ensure_partitions().await.map(i64::from));
             self.count_partitions().await;
         }

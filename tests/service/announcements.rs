@@ -256,3 +256,25 @@ async fn times_are_told_in_utc_whatever_the_time_zone_of_the_server() {
     let since: String = rig.client.query_one(since, &[]).await.unwrap().get(0);
     assert_eq!(announced(&rig).await[0].1["failing_since"], since);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_told_long_ago_and_the_paces_of_lost_owners_are_forgotten() {
+    let (rig, subject, watcher) = watched().await;
+    for subscription in [&subject, &watcher] {
+        ended(&rig, subscription, "failed", "exhausted", 1).await;
+    }
+    announce(&rig).await;
+    ended(&rig, &watcher, "failed", "exhausted", 1).await;
+    rig.sql("update untold_failures set told_at = now() - interval '25 hours'").await;
+    rig.sql(
+        "insert into paces (tenant_id, subscription_id, owner, until)
+         select s.tenant_id, s.id, gen_random_uuid(), now() - make_interval(mins => case when s.event_types = '{}' then 61 else 59 end)
+         from subscriptions as s",
+    )
+    .await;
+    assert_eq!(rig.store().forget_stale().await.unwrap(), 2);
+    let left = "select subscription_id from untold_failures union all select subscription_id from paces";
+    let left: Vec<uuid::Uuid> = rig.client.query(left, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+    assert_eq!(left, [watcher.id.uuid(); 2]);
+    assert_eq!(rig.store().forget_stale().await.unwrap(), 0);
+}
