@@ -165,9 +165,31 @@ async fn only_those_get_announcements_that_name_them_and_are_not_what_they_are_a
     assert_eq!(announce(&rig).await, 1);
     let rows = rig.client.query("select subscription_id from deliveries", &[]).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.get::<_, uuid::Uuid>(0)).collect::<Vec<_>>(), [watcher.id.uuid()]);
-    rig.sql("update subscriptions set deleted_at = now()").await;
-    rig.sql("update subscription_health set warnings = 0").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_told_of_a_deleted_subscription_and_nobody_deleted_is_told() {
+    let (rig, subject, watcher) = watched().await;
+    let set = async |of: &Subscription, what: &str| {
+        rig.sql(&format!("update subscriptions set {what} where id = '{}'", of.id)).await;
+    };
+    set(&subject, "deleted_at = now()").await;
+    // What was under way fails after that, and whatever was left to tell is told no more.
+    has_failed_for(&rig, &subject, 2).await;
     assert_eq!(announce(&rig).await, 0);
+    rig.sql("delete from subscription_health").await;
+    set(&subject, "told = 'failing'").await;
+    assert_eq!(announce(&rig).await, 0);
+    set(&subject, "told = null, is_active = false, disabled_reason = 'gone'").await;
+    assert_eq!(announce(&rig).await, 0);
+    ended(&rig, &subject, "failed", "gone", 1).await;
+    assert_eq!(announce(&rig).await, 0);
+    assert_eq!(rig.count("untold_failures").await, 0);
+
+    let other = rig.subscription().await;
+    set(&watcher, "deleted_at = now()").await;
+    has_failed_for(&rig, &other, 2).await;
+    assert_eq!((announce(&rig).await, rig.count("events").await), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
