@@ -1087,6 +1087,7 @@ CREATE INDEX deliveries_due ON public.deliveries USING btree (next_attempt_at) W
 CREATE INDEX deliveries_expiring ON public.deliveries USING btree (expires_at) WHERE ((expires_at IS NOT NULL) AND (next_attempt_at = 'infinity'::timestamp with time zone));
 CREATE INDEX deliveries_held ON public.deliveries USING btree (subscription_id, held_for, event_id) WHERE (next_attempt_at = 'infinity'::timestamp with time zone);
 CREATE INDEX deliveries_ordered ON public.deliveries USING btree (subscription_id, ordering_key, "position") WHERE (ordering_key IS NOT NULL);
+CREATE INDEX deliveries_paced ON public.deliveries USING btree (subscription_id, event_id) WHERE ((next_attempt_at = 'infinity'::timestamp with time zone) AND (held_for = 'paced'::text));
 CREATE INDEX idempotency_keys_event ON public.idempotency_keys USING btree (event_id);
 CREATE INDEX paces_owner ON public.paces USING btree (owner);
 CREATE INDEX replays_running ON public.replays USING btree (stepped_at) WHERE (status = 'running'::text);

@@ -1,4 +1,5 @@
 -- Announcements, mended: who gets them, which deliveries they count, how times are written.
+-- And what makes a look for paces without an owner cheap.
 -- A replica that does not know this tells the same, and wakes workers for what nobody asked for.
 
 -- The types of announcements. Who asks for one is found by the index below, which has to be
@@ -288,3 +289,7 @@ language sql as $$
     select news.told::integer
     from announce_news(warn_after, pause) as news
 $$;
+
+-- Whose deliveries wait for their pace; those that wait for anything else cost this nothing.
+create index deliveries_paced on deliveries (subscription_id, event_id)
+where next_attempt_at = 'infinity' and held_for = 'paced';

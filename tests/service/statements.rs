@@ -38,12 +38,12 @@ const HOT: [(&str, &str, &str); 12] = [
         "deliveries/draw",
         "'00000000-0000-7000-8002-000000000000', gen_random_uuid(), 25, '00000000-0000-7000-8000-000000000000', \
          array['00000000-0000-7000-8001-000000000001'::uuid], array[10], array[''], array[0]",
-        "deliveries_held",
+        "deliveries_paced",
     ),
     (
         "paces/take",
         "'00000000-0000-7000-8002-000000000000', 25, 10, array['00000000-0000-7000-8001-000000000001'::uuid]",
-        "deliveries_held",
+        "deliveries_paced",
     ),
     (
         "health/note",
@@ -128,6 +128,27 @@ async fn a_plan_made_while_the_tables_were_empty_stays_cheap_when_they_are_full(
         let pages = touched_pages(&plan);
         assert!(pages < FEW_PAGES, "{name} touches {pages} pages:\n{plan}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_for_paces_costs_nothing_while_none_wants_an_owner() {
+    let database = Database::new().await;
+    let client = database.client().await;
+    client.batch_execute(PINNED).await.unwrap();
+    let rows = "
+        insert into subscriptions (tenant_id, id, target_url, secret, verify_ingest, is_active, rate_limit)
+        select '00000000-0000-7000-8000-000000000000', ('00000000-0000-7000-8001-' || lpad(n::text, 12, '0'))::uuid, 'x', '', false,
+            n <= 2000, 5
+        from generate_series(1, 4000) as n;
+        insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at, held_for)
+        select s.tenant_id, uuid_v7(), s.id, 'infinity', 'disabled'
+        from subscriptions as s
+        where not s.is_active";
+    client.batch_execute(rows).await.unwrap();
+    let text = fs::read_to_string(queries().join("paces/take.sql")).unwrap();
+    client.batch_execute(&format!("prepare take as {text}")).await.unwrap();
+    let plan = explain(&client, "(analyze, buffers) execute take(gen_random_uuid(), 25, 100, '{}')").await;
+    assert!(touched_pages(&plan) < 20, "{plan}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,10 @@
 -- prolonged, a claim takes it 5 seconds after its end, and may look back that far only 2 seconds
 -- later, with one to spare. Of each the seconds it lasts.
 -- Rows are locked in key order.
-with renewed as (
+-- "held" steps from one paced subscription with held deliveries to the next, by an index of those
+-- alone, and ends when enough are found: what is held for another reason, and a paced
+-- subscription of which nothing is held, cost nothing.
+with recursive renewed as (
     update paces as p
     -- Never sooner than before: what is under way was begun in that time.
     set until = greatest(
@@ -27,35 +30,58 @@ with renewed as (
     ))
     returning p.subscription_id, p.until
 ),
+held as (
+    (
+        select d.subscription_id
+        from deliveries as d
+        where d.next_attempt_at = 'infinity'
+            and d.held_for = 'paced'
+        order by d.subscription_id
+        limit 1
+    )
+    union all
+    select next.subscription_id
+    from held as h
+    cross join lateral (
+        select d.subscription_id
+        from deliveries as d
+        where d.next_attempt_at = 'infinity'
+            and d.held_for = 'paced'
+            and d.subscription_id > h.subscription_id
+        order by d.subscription_id
+        limit 1
+    ) as next
+),
 wanting as materialized (
     select
-        p.subscription_id,
+        h.subscription_id,
         s.tenant_id,
         now() + make_interval(secs => greatest($2::double precision, s.least_lease_seconds)) as until
-    from parked_subscriptions as p
+    from held as h
+    left join lateral (
+        select true as is_owned
+        from paces as x
+        where x.subscription_id = h.subscription_id
+            and x.until >= now() - interval '9 seconds'
+        limit 1
+    ) as o on true
     cross join lateral (
         select x.tenant_id, x.least_lease_seconds
         from subscriptions as x
-        where x.id = p.subscription_id
+        where x.id = h.subscription_id
             and x.is_active
             and x.deleted_at is null
+            and o.is_owned is null
         limit 1
     ) as s
-    where p.held_for = 'paced'
-        and not exists (
-            select 1
-            from paces as o
-            where o.subscription_id = p.subscription_id
-                and o.until >= now() - interval '9 seconds'
-        )
-        and p.subscription_id <> all($4::uuid[])
-    order by p.subscription_id
+    where h.subscription_id <> all($4::uuid[])
     limit $3::bigint
 ),
 taken as (
     insert into paces (subscription_id, tenant_id, owner, until)
     select w.subscription_id, w.tenant_id, $1::uuid, w.until
     from wanting as w
+    order by w.subscription_id
     on conflict (subscription_id) do update
     set
         owner = excluded.owner,
