@@ -1,3 +1,7 @@
+-- Three things that come with one version, in one step: a replica follows a schema that is one
+-- step newer than its own. Replays, retries and cancelling; lists of subscriptions that need
+-- not be read anew; announcements, mended.
+
 -- What people ask of deliveries: those that have ended are owed again, one by one or as a
 -- replay; those that are owed end. And a subscription that is enabled begins slowly.
 -- A replica that does not know this ends a delivery that was cancelled under way as expired,
@@ -199,3 +203,299 @@ begin
     return null;
 end
 $$;
+
+-- Announcements, mended: who gets them, which deliveries they count, how times are written.
+-- And what makes a look for paces without an owner cheap.
+-- A replica that does not know this tells the same, and wakes workers for what nobody asked for.
+
+-- The types of announcements. Who asks for one is found by the index below, which has to be
+-- made anew when a type is added.
+create function announcement_types() returns text[]
+language sql immutable parallel safe
+return array[
+    'subscription.failing', 'subscription.disabled', 'subscription.recovered', 'delivery.failed', 'replay.finished'
+];
+
+create index subscriptions_asking on subscriptions (tenant_id, id)
+where event_types && announcement_types();
+
+-- A time as it stands in payloads.
+create function rfc3339(moment timestamptz) returns text
+language sql stable parallel safe
+return to_char(moment at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
+
+-- Publishes an event about a subscription to the tenant's others that name its type in full, 100
+-- at most: patterns ask for what producers publish. Returns whether anybody asks for it: an
+-- event that nobody asks for is not written.
+create or replace function raise_event(tenant uuid, subject uuid, kind text, details jsonb) returns boolean
+language plpgsql as $$
+declare
+    raised uuid := uuid_v7();
+    who text;
+begin
+    if not exists (
+        select 1
+        from subscriptions as s
+        where s.tenant_id = tenant
+            and s.id <> subject
+            and s.event_types && announcement_types()
+            and kind = any(s.event_types)
+            and s.deleted_at is null
+    ) then
+        return false;
+    end if;
+    select s.external_id into who
+    from subscriptions as s
+    where s.tenant_id = tenant
+        and s.id = subject;
+    insert into events (tenant_id, id, event_type, payload, fan_out, about)
+    values (
+        tenant,
+        raised,
+        kind,
+        convert_to(
+            jsonb_build_object(
+                'type', kind,
+                'timestamp', rfc3339(now()),
+                'data', jsonb_build_object('subscription_id', subject, 'external_id', who) || details
+            )::text,
+            'UTF8'
+        ),
+        true,
+        subject
+    );
+    insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at, held_for)
+    select
+        tenant,
+        raised,
+        s.id,
+        case when s.is_active and not s.is_paced then now() else 'infinity' end,
+        case when not s.is_active then 'disabled' when s.is_paced then 'paced' end
+    from subscriptions as s
+    where s.tenant_id = tenant
+        and s.id <> subject
+        and s.event_types && announcement_types()
+        and kind = any(s.event_types)
+        and s.deleted_at is null
+    order by s.id
+    limit 100;
+    return true;
+end
+$$;
+
+-- Of `failed`, those that ended so; the rest ran out of attempts or were refused for good.
+alter table untold_failures
+add column expired bigint not null default 0,
+add column skipped bigint not null default 0;
+
+-- Counts deliveries that ended without success, unless somebody cancelled them or an
+-- announcement is what could not be delivered. Rows are locked in the order of subscriptions,
+-- after all that is looked up, so two that end deliveries never wait in a circle, and not long.
+-- "lateral … limit 1": an event is a probe, whatever was planned while there were few.
+create or replace function note_failures() returns trigger
+language plpgsql as $$
+begin
+    if exists (select 1 from new_rows as n where n.status in ('failed', 'expired', 'skipped')) then
+        insert into untold_failures as u (
+            subscription_id, tenant_id, failed, expired, skipped, last_event_id, last_reason
+        )
+        select
+            n.subscription_id,
+            n.tenant_id,
+            count(*),
+            count(*) filter (where n.status = 'expired'),
+            count(*) filter (where n.status = 'skipped'),
+            (array_agg(n.event_id order by n.event_id desc))[1],
+            (array_agg(n.reason order by n.event_id desc))[1]
+        from new_rows as n
+        left join lateral (
+            select x.about
+            from events as x
+            where x.tenant_id = n.tenant_id
+                and x.id = n.event_id
+            limit 1
+        ) as e on true
+        where n.status in ('failed', 'expired', 'skipped')
+            and e.about is null
+        group by n.subscription_id, n.tenant_id
+        order by n.subscription_id
+        on conflict (subscription_id) do update
+        set
+            failed = u.failed + excluded.failed,
+            expired = u.expired + excluded.expired,
+            skipped = u.skipped + excluded.skipped,
+            last_event_id = excluded.last_event_id,
+            last_reason = excluded.last_reason;
+    end if;
+    return null;
+end
+$$;
+
+-- Tells what is new: that a subscription has failed for so long (a warning for each of the
+-- times in seconds), is disabled, is well again, and that deliveries of it failed (once in so
+-- many seconds). One process at a time does it. A call writes 20 events of a kind at most, and
+-- notes 500 changes of it, so that nobody waits for its locks; those that nobody asks for
+-- cost little and hold up nobody's. Says how many changes were noted, be anybody asking
+-- or not, and for how many an event was written.
+-- Rows that somebody else has locked are left for the next call, so it never waits for a lock.
+create function announce_news(
+    warn_after double precision[],
+    pause double precision,
+    out told bigint,
+    out written bigint
+)
+language plpgsql as $$
+declare
+    most_noted constant integer := 500;
+    most_written constant integer := 20;
+    news record;
+    full_at bigint;
+begin
+    told := 0;
+    written := 0;
+    if not pg_try_advisory_xact_lock(hashtext('postrider.announce')) then
+        return;
+    end if;
+    full_at := written + most_written;
+    for news in
+        select h.subscription_id, h.tenant_id, h.failing_since, h.failures, passed.warnings
+        from subscription_health as h
+        inner join subscriptions as s
+            on s.tenant_id = h.tenant_id
+            and s.id = h.subscription_id
+        cross join lateral (
+            select count(*)::integer as warnings
+            from unnest(warn_after) as w (seconds)
+            where h.failing_since <= now() - make_interval(secs => w.seconds)
+        ) as passed
+        where h.failing_since <= now() - make_interval(secs => (select min(w.seconds) from unnest(warn_after) as w (seconds)))
+            and passed.warnings > h.warnings
+            and s.is_active
+            and s.deleted_at is null
+        order by h.subscription_id
+        limit most_noted
+        for no key update of h, s skip locked
+    loop
+        exit when written = full_at;
+        told := told + 1;
+        written := written + raise_event(
+            news.tenant_id,
+            news.subscription_id,
+            'subscription.failing',
+            jsonb_build_object(
+                'failing_since', rfc3339(news.failing_since), 'failures', news.failures, 'warning', news.warnings
+            )
+        )::integer;
+        update subscription_health
+        set warnings = news.warnings
+        where subscription_id = news.subscription_id;
+        update subscriptions
+        set told = 'failing'
+        where id = news.subscription_id;
+    end loop;
+    full_at := written + most_written;
+    for news in
+        select s.id, s.tenant_id, s.disabled_reason
+        from subscriptions as s
+        where s.disabled_reason is not null
+            and s.told is distinct from 'disabled'
+            and s.deleted_at is null
+        order by s.id
+        limit most_noted
+        for no key update of s skip locked
+    loop
+        exit when written = full_at;
+        told := told + 1;
+        written := written + raise_event(
+            news.tenant_id, news.id, 'subscription.disabled', jsonb_build_object('reason', news.disabled_reason)
+        )::integer;
+        update subscriptions
+        set told = 'disabled'
+        where id = news.id;
+    end loop;
+    full_at := written + most_written;
+    for news in
+        select s.id, s.tenant_id, s.told
+        from subscriptions as s
+        where s.told is not null
+            and s.is_active
+            and s.deleted_at is null
+            and not exists (
+                select 1
+                from subscription_health as h
+                where h.subscription_id = s.id
+            )
+        order by s.id
+        limit most_noted
+        for no key update of s skip locked
+    loop
+        exit when written = full_at;
+        told := told + 1;
+        written := written + raise_event(
+            news.tenant_id, news.id, 'subscription.recovered', jsonb_build_object('was', news.told)
+        )::integer;
+        update subscriptions
+        set told = null
+        where id = news.id;
+    end loop;
+    full_at := written + most_written;
+    for news in
+        select
+            u.subscription_id, u.tenant_id, u.failed, u.expired, u.skipped, u.last_event_id, u.last_reason,
+            exists (
+                select 1
+                from subscriptions as s
+                where s.tenant_id = u.tenant_id
+                    and s.id = u.subscription_id
+                    and s.deleted_at is null
+            ) as is_there
+        from untold_failures as u
+        where u.failed > 0
+            and (u.told_at is null or u.told_at <= now() - make_interval(secs => pause))
+        order by u.subscription_id
+        limit most_noted
+        for update skip locked
+    loop
+        exit when written = full_at;
+        told := told + 1;
+        if not news.is_there then
+            delete from untold_failures
+            where subscription_id = news.subscription_id;
+            continue;
+        end if;
+        written := written + raise_event(
+            news.tenant_id,
+            news.subscription_id,
+            'delivery.failed',
+            jsonb_build_object(
+                'failed', news.failed,
+                'statuses', jsonb_strip_nulls(jsonb_build_object(
+                    'failed', nullif(news.failed - news.expired - news.skipped, 0),
+                    'expired', nullif(news.expired, 0),
+                    'skipped', nullif(news.skipped, 0)
+                )),
+                'last_webhook_id', news.last_event_id,
+                'last_reason', news.last_reason
+            )
+        )::integer;
+        update untold_failures
+        set
+            failed = 0,
+            expired = 0,
+            skipped = 0,
+            told_at = now()
+        where subscription_id = news.subscription_id;
+    end loop;
+end
+$$;
+
+-- As a replica of the version before calls it.
+create or replace function announce(warn_after double precision[], pause double precision) returns integer
+language sql as $$
+    select news.told::integer
+    from announce_news(warn_after, pause) as news
+$$;
+
+-- Whose deliveries wait for their pace; those that wait for anything else cost this nothing.
+create index deliveries_paced on deliveries (subscription_id, event_id)
+where next_attempt_at = 'infinity' and held_for = 'paced';

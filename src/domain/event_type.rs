@@ -193,7 +193,12 @@ mod tests {
         let asks =
             |patterns: &[&str]| filter(patterns).asks_for_announcement(&"subscription.disabled".parse().unwrap());
         assert!(asks(&["subscription.disabled"]) && asks(&["a", "subscription.disabled"]));
-        assert!(!asks(&[]) && !asks(&["*"]) && !asks(&["subscription.*"]) && !asks(&["subscription.failing", "subscription"]));
+        assert!(
+            !asks(&[])
+                && !asks(&["*"])
+                && !asks(&["subscription.*"])
+                && !asks(&["subscription.failing", "subscription"])
+        );
     }
 
     #[test]
