@@ -1095,7 +1095,7 @@ CREATE INDEX subscription_health_failing ON public.subscription_health USING btr
 CREATE INDEX subscriptions_asking ON public.subscriptions USING btree (tenant_id, id) WHERE (event_types && public.announcement_types());
 CREATE INDEX subscriptions_deleted ON public.subscriptions USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
 CREATE UNIQUE INDEX subscriptions_external_id ON public.subscriptions USING btree (tenant_id, external_id) WHERE ((external_id IS NOT NULL) AND (deleted_at IS NULL));
-CREATE INDEX subscriptions_listed ON public.subscriptions USING btree (tenant_id, listed_version);
+CREATE INDEX subscriptions_listed ON public.subscriptions USING btree (listed_version, tenant_id);
 CREATE INDEX subscriptions_to_tell ON public.subscriptions USING btree (id) WHERE ((told IS NOT NULL) OR (disabled_reason IS NOT NULL));
 CREATE INDEX undelivered_event ON public.undelivered USING btree (event_id);
 CREATE INDEX undelivered_subscription ON public.undelivered USING btree (subscription_id, event_id);

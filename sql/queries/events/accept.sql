@@ -87,7 +87,8 @@ newer as materialized (
             x.is_ordered,
             x.least_lease_seconds
         from subscriptions as x
-        where x.tenant_id = i.tenant_id
+        -- Not by the tenant's index, which has all of its subscriptions.
+        where x.tenant_id is not distinct from i.tenant_id
             and x.listed_version > i.list_version
         order by x.listed_version
         limit 65
