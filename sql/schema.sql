@@ -227,6 +227,13 @@ begin
     commit;
 end
 $$;
+CREATE FUNCTION public.changed_meanwhile() RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+begin
+    raise 'a row was changed meanwhile' using errcode = 'serialization_failure';
+end
+$$;
 CREATE FUNCTION public.ensure_partitions(from_day date, through_day date) RETURNS integer
     LANGUAGE plpgsql
     AS $$
@@ -276,6 +283,7 @@ begin
             and d.next_attempt_at = 'infinity'
             and d.held_for in ('disabled', 'paced')
     );
+    -- What a claim is about to hold is not seen: a claim's worth of deliveries may come at once.
     if is_awaited or new.told is not null then
         insert into subscription_health (subscription_id, tenant_id, state, width)
         values (new.id, new.tenant_id, case when is_awaited then 'recovering' end, case when is_awaited then 2 end);
@@ -410,71 +418,81 @@ begin
 end
 $$;
 CREATE FUNCTION public.owe_again(tenant uuid, event_ids uuid[], subscription_ids uuid[], lifetime interval) RETURNS bigint
-    LANGUAGE sql
+    LANGUAGE plpgsql
     AS $$
-    with ready as materialized (
-        select
-            a.event_id,
-            a.subscription_id,
-            s.is_active,
-            s.is_paced,
-            ended.place,
-            coalesce(greatest(ended.attempts, made.attempts), 0) as attempts
+declare
+    owed bigint;
+begin
+    insert into deliveries (
+        tenant_id, event_id, subscription_id, next_attempt_at, held_for, attempts, free_attempts, expires_at
+    )
+    select
+        tenant,
+        a.event_id,
+        a.subscription_id,
+        case when s.is_active and not s.is_paced then now() else 'infinity' end,
+        case when not s.is_active then 'disabled' when s.is_paced then 'paced' end,
+        coalesce(ended.attempts, made.attempts, 0),
+        coalesce(ended.attempts, made.attempts, 0),
+        now() + lifetime
+    from unnest(event_ids, subscription_ids) as a (event_id, subscription_id)
+    cross join lateral (
+        select 1
+        from events as x
+        where x.tenant_id = tenant
+            and x.id = a.event_id
+        limit 1
+    ) as e
+    cross join lateral (
+        select x.is_active, x.is_paced
+        from subscriptions as x
+        where x.tenant_id = tenant
+            and x.id = a.subscription_id
+            and x.deleted_at is null
+        limit 1
+    ) as s
+    left join lateral (
+        select x.attempts
+        from undelivered as x
+        where x.tenant_id = tenant
+            and x.event_id = a.event_id
+            and x.subscription_id = a.subscription_id
+        limit 1
+    ) as ended on true
+    cross join lateral (
+        select max(x.attempt_number) as attempts
+        from attempts as x
+        where x.event_id = a.event_id
+            and x.subscription_id = a.subscription_id
+            and ended.attempts is null
+    ) as made
+    order by a.event_id, a.subscription_id
+    on conflict (tenant_id, event_id, subscription_id) do nothing;
+    get diagnostics owed = row_count;
+    -- What is owed has not ended, whoever owes it: a look of its own, after the insert.
+    delete from undelivered as u
+    where u.ctid = any(array(
+        select ended.place
         from unnest(event_ids, subscription_ids) as a (event_id, subscription_id)
         cross join lateral (
             select 1
-            from events as x
+            from deliveries as x
             where x.tenant_id = tenant
-                and x.id = a.event_id
+                and x.event_id = a.event_id
+                and x.subscription_id = a.subscription_id
             limit 1
-        ) as e
+        ) as d
         cross join lateral (
-            select x.is_active, x.is_paced
-            from subscriptions as x
-            where x.tenant_id = tenant
-                and x.id = a.subscription_id
-                and x.deleted_at is null
-            limit 1
-        ) as s
-        left join lateral (
-            select x.ctid as place, x.attempts
+            select x.ctid as place
             from undelivered as x
             where x.tenant_id = tenant
                 and x.event_id = a.event_id
                 and x.subscription_id = a.subscription_id
             limit 1
-        ) as ended on true
-        cross join lateral (
-            select max(x.attempt_number) as attempts
-            from attempts as x
-            where x.event_id = a.event_id
-                and x.subscription_id = a.subscription_id
-        ) as made
-    ),
-    revived as (
-        delete from undelivered as u
-        where u.ctid = any(array(select r.place from ready as r where r.place is not null))
-    ),
-    owed as (
-        insert into deliveries (
-            tenant_id, event_id, subscription_id, next_attempt_at, held_for, attempts, free_attempts, expires_at
-        )
-        select
-            tenant,
-            r.event_id,
-            r.subscription_id,
-            case when r.is_active and not r.is_paced then now() else 'infinity' end,
-            case when not r.is_active then 'disabled' when r.is_paced then 'paced' end,
-            r.attempts,
-            r.attempts,
-            now() + lifetime
-        from ready as r
-        order by r.event_id, r.subscription_id
-        on conflict (tenant_id, event_id, subscription_id) do nothing
-        returning 1
-    )
-    select count(*)
-    from owed
+        ) as ended
+    ));
+    return owed;
+end
 $$;
 CREATE TABLE public.attempts (
     tenant_id uuid NOT NULL,
@@ -1010,6 +1028,7 @@ CREATE TABLE public.replays (
     replayed bigint DEFAULT 0 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     stepped_at timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
+    stepped integer DEFAULT 0 NOT NULL,
     ended_at timestamp with time zone,
     CONSTRAINT replays_ended_when_not_running CHECK (((status = 'running'::text) = (ended_at IS NULL))),
     CONSTRAINT replays_rate_range CHECK (((rate >= 1) AND (rate <= 10000))),

@@ -2,6 +2,11 @@
 -- step newer than its own. Replays, retries and cancelling; lists of subscriptions that need
 -- not be read anew; announcements, mended.
 
+-- All that is altered or indexed below, at once: whoever works on the queue waits for nobody
+-- who waits for this. Where it cannot be had within the second that a step may wait for a lock,
+-- the step is tried again.
+lock table subscriptions, deliveries, undelivered, untold_failures in access exclusive mode;
+
 -- What people ask of deliveries: those that have ended are owed again, one by one or as a
 -- replay; those that are owed end. And a subscription that is enabled begins slowly.
 -- A replica that does not know this ends a delivery that was cancelled under way as expired,
@@ -24,70 +29,89 @@ return cardinality(patterns) = 0
 -- whose event or subscription is gone, and those that are owed already. Returns how many there are.
 -- "lateral … limit 1" fixes the order of the joins: what ended is never walked as a whole.
 create function owe_again(tenant uuid, event_ids uuid[], subscription_ids uuid[], lifetime interval) returns bigint
-language sql volatile as $$
-    with ready as materialized (
-        select
-            a.event_id,
-            a.subscription_id,
-            s.is_active,
-            s.is_paced,
-            ended.place,
-            coalesce(greatest(ended.attempts, made.attempts), 0) as attempts
+language plpgsql as $$
+declare
+    owed bigint;
+begin
+    insert into deliveries (
+        tenant_id, event_id, subscription_id, next_attempt_at, held_for, attempts, free_attempts, expires_at
+    )
+    select
+        tenant,
+        a.event_id,
+        a.subscription_id,
+        case when s.is_active and not s.is_paced then now() else 'infinity' end,
+        case when not s.is_active then 'disabled' when s.is_paced then 'paced' end,
+        coalesce(ended.attempts, made.attempts, 0),
+        coalesce(ended.attempts, made.attempts, 0),
+        now() + lifetime
+    from unnest(event_ids, subscription_ids) as a (event_id, subscription_id)
+    cross join lateral (
+        select 1
+        from events as x
+        where x.tenant_id = tenant
+            and x.id = a.event_id
+        limit 1
+    ) as e
+    cross join lateral (
+        select x.is_active, x.is_paced
+        from subscriptions as x
+        where x.tenant_id = tenant
+            and x.id = a.subscription_id
+            and x.deleted_at is null
+        limit 1
+    ) as s
+    left join lateral (
+        select x.attempts
+        from undelivered as x
+        where x.tenant_id = tenant
+            and x.event_id = a.event_id
+            and x.subscription_id = a.subscription_id
+        limit 1
+    ) as ended on true
+    cross join lateral (
+        select max(x.attempt_number) as attempts
+        from attempts as x
+        where x.event_id = a.event_id
+            and x.subscription_id = a.subscription_id
+            and ended.attempts is null
+    ) as made
+    order by a.event_id, a.subscription_id
+    on conflict (tenant_id, event_id, subscription_id) do nothing;
+    get diagnostics owed = row_count;
+    -- What is owed has not ended, whoever owes it: a look of its own, after the insert.
+    delete from undelivered as u
+    where u.ctid = any(array(
+        select ended.place
         from unnest(event_ids, subscription_ids) as a (event_id, subscription_id)
         cross join lateral (
             select 1
-            from events as x
+            from deliveries as x
             where x.tenant_id = tenant
-                and x.id = a.event_id
+                and x.event_id = a.event_id
+                and x.subscription_id = a.subscription_id
             limit 1
-        ) as e
+        ) as d
         cross join lateral (
-            select x.is_active, x.is_paced
-            from subscriptions as x
-            where x.tenant_id = tenant
-                and x.id = a.subscription_id
-                and x.deleted_at is null
-            limit 1
-        ) as s
-        left join lateral (
-            select x.ctid as place, x.attempts
+            select x.ctid as place
             from undelivered as x
             where x.tenant_id = tenant
                 and x.event_id = a.event_id
                 and x.subscription_id = a.subscription_id
             limit 1
-        ) as ended on true
-        cross join lateral (
-            select max(x.attempt_number) as attempts
-            from attempts as x
-            where x.event_id = a.event_id
-                and x.subscription_id = a.subscription_id
-        ) as made
-    ),
-    revived as (
-        delete from undelivered as u
-        where u.ctid = any(array(select r.place from ready as r where r.place is not null))
-    ),
-    owed as (
-        insert into deliveries (
-            tenant_id, event_id, subscription_id, next_attempt_at, held_for, attempts, free_attempts, expires_at
-        )
-        select
-            tenant,
-            r.event_id,
-            r.subscription_id,
-            case when r.is_active and not r.is_paced then now() else 'infinity' end,
-            case when not r.is_active then 'disabled' when r.is_paced then 'paced' end,
-            r.attempts,
-            r.attempts,
-            now() + lifetime
-        from ready as r
-        order by r.event_id, r.subscription_id
-        on conflict (tenant_id, event_id, subscription_id) do nothing
-        returning 1
-    )
-    select count(*)
-    from owed
+        ) as ended
+    ));
+    return owed;
+end
+$$;
+
+-- For a statement that found out that it counts on what is no longer so: it is undone, and
+-- whoever sent it repeats it.
+create function changed_meanwhile() returns bigint
+language plpgsql as $$
+begin
+    raise 'a row was changed meanwhile' using errcode = 'serialization_failure';
+end
 $$;
 
 -- Deliveries of one subscription that are made again, a few at a time.
@@ -109,7 +133,9 @@ create table replays (
     reached uuid not null,
     replayed bigint not null default 0,
     created_at timestamptz not null default now(),
+    -- When the second began in which it goes on, and how many it has made again in that.
     stepped_at timestamptz not null default 'epoch',
+    stepped integer not null default 0,
     ended_at timestamptz,
     constraint replays_pkey primary key (tenant_id, id),
     constraint replays_status_known check (status in ('running', 'finished', 'cancelled')),
@@ -146,6 +172,7 @@ begin
             and d.next_attempt_at = 'infinity'
             and d.held_for in ('disabled', 'paced')
     );
+    -- What a claim is about to hold is not seen: a claim's worth of deliveries may come at once.
     if is_awaited or new.told is not null then
         insert into subscription_health (subscription_id, tenant_id, state, width)
         values (new.id, new.tenant_id, case when is_awaited then 'recovering' end, case when is_awaited then 2 end);

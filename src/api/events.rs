@@ -244,10 +244,3 @@ impl PublishAnswer {
 fn matched(accepted: Accepted) -> Option<u64> {
     accepted.deliveries.and_then(|count| u64::try_from(count).ok())
 }
-
-/// Workers find by polling what they are not told of.
-async fn wake_workers(api: &Api) {
-    if let Err(error) = api.store.notify_due().await {
-        tracing::debug!(%error, "workers were not woken and will find what is due by polling");
-    }
-}

@@ -27,6 +27,7 @@ mod strict;
 mod subscription_path;
 mod subscriptions;
 mod text;
+mod wake;
 
 pub use docs::openapi_document;
 pub use server::{Stopping, serve};

@@ -2,11 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use poem_openapi::OpenApi;
 use poem_openapi::param::{Path, Query};
-use tokio::time::Instant;
 
 use super::Api;
 use super::auth::Caller;
@@ -29,6 +27,7 @@ mod answer;
 mod form;
 mod headers;
 mod health;
+mod held;
 mod metadata;
 mod policy;
 mod rotation;
@@ -38,11 +37,6 @@ use form::{Changes, SubscriptionForm, SubscriptionPatch};
 use rotation::{Rotation, RotationForm};
 
 pub(super) use form::read_event_types;
-
-/// Most held deliveries that one statement ends.
-const CANCEL_ROWS: i64 = 2_000;
-/// Most time in which a request begins such statements.
-const CANCEL_BUDGET: Duration = Duration::from_millis(1_000);
 
 /// The resource.
 pub(super) struct SubscriptionsApi(pub(super) Arc<Api>);
@@ -196,15 +190,7 @@ impl SubscriptionsApi {
         let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
         let found = self.0.subscriptions.look_up(caller.tenant, id).await?;
         found.ok_or(Problem::SubscriptionNotFound)?;
-        let (began, mut cancelled) = (Instant::now(), 0);
-        loop {
-            let ended = self.0.store.cancel_held(caller.tenant, id, CANCEL_ROWS).await?;
-            cancelled += ended;
-            let more = ended >= CANCEL_ROWS;
-            if !more || began.elapsed() > CANCEL_BUDGET {
-                return Ok(Answer::Value(HeldCancelled { subscription_id: IdText(id.uuid()), cancelled, more }));
-            }
-        }
+        held::cancel(&self.0, caller.tenant, id).await.map(Answer::Value)
     }
 
     /// Delete a subscription

@@ -34,7 +34,7 @@ pub struct Cancelled {
 impl Store {
     /// Makes deliveries of an event due now, of this subscription or of all: those that wait for
     /// their time or ended without success; of one subscription also one that was cancelled or
-    /// succeeded. What is made again lives for `lifetime`. `None` where there is no such event.
+    /// succeeded. At most so many of both kinds. What is made again lives for `lifetime`. `None` where there is no such event.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
@@ -44,17 +44,23 @@ impl Store {
         event: EventId,
         subscription: Option<SubscriptionId>,
         lifetime: Duration,
+        most: i64,
     ) -> Result<Option<Retried>, StoreError> {
         let (tenant, event, lifetime) = (tenant.uuid(), event.uuid(), lifetime.as_secs_f64());
         let subscription = subscription.map(SubscriptionId::uuid);
-        let params: [Param<'_>; 4] =
-            [(&tenant, Type::UUID), (&event, Type::UUID), (&subscription, Type::UUID), (&lifetime, Type::FLOAT8)];
+        let params: [Param<'_>; 5] = [
+            (&tenant, Type::UUID),
+            (&event, Type::UUID),
+            (&subscription, Type::UUID),
+            (&lifetime, Type::FLOAT8),
+            (&most, Type::INT8),
+        ];
         let rows = self.desk().await?.query(&sql::RETRY, &params).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         Ok(Some(Retried { retried: row.try_get("retried")?, is_known: row.try_get("is_known")? }))
     }
 
-    /// Ends what is still owed of an event, to this subscription or to all. `None` where there
+    /// Ends what is still owed of an event, to this subscription or to all, at most so many. `None` where there
     /// is no such event.
     ///
     /// # Errors
@@ -64,10 +70,12 @@ impl Store {
         tenant: TenantId,
         event: EventId,
         subscription: Option<SubscriptionId>,
+        most: i64,
     ) -> Result<Option<Cancelled>, StoreError> {
         let (tenant, event) = (tenant.uuid(), event.uuid());
         let subscription = subscription.map(SubscriptionId::uuid);
-        let params: [Param<'_>; 3] = [(&tenant, Type::UUID), (&event, Type::UUID), (&subscription, Type::UUID)];
+        let params: [Param<'_>; 4] =
+            [(&tenant, Type::UUID), (&event, Type::UUID), (&subscription, Type::UUID), (&most, Type::INT8)];
         let rows = self.desk().await?.query(&sql::CANCEL, &params).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         Ok(Some(Cancelled {
@@ -78,7 +86,8 @@ impl Store {
         }))
     }
 
-    /// Ends held deliveries of a subscription, at most so many. Returns how many.
+    /// Ends held deliveries of a subscription, at most so many. Returns how many, and the lines
+    /// that may go on.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
@@ -87,10 +96,11 @@ impl Store {
         tenant: TenantId,
         subscription: SubscriptionId,
         most: i64,
-    ) -> Result<i64, StoreError> {
+    ) -> Result<(i64, Vec<Line>), StoreError> {
         let (tenant, subscription) = (tenant.uuid(), subscription.uuid());
         let params: [Param<'_>; 3] = [(&tenant, Type::UUID), (&subscription, Type::UUID), (&most, Type::INT8)];
         let rows = self.desk().await?.query(&sql::CANCEL_HELD, &params).await?;
-        Ok(rows.first().map(|row| row.try_get("cancelled")).transpose()?.unwrap_or(0))
+        let Some(row) = rows.first() else { return Ok((0, Vec::new())) };
+        Ok((row.try_get("cancelled")?, lines::ended(row)?))
     }
 }

@@ -14,8 +14,8 @@ pub enum StoreError {
     /// The database is away, busy, full, or did not answer in time: try again later.
     #[error("the database is not available: {0}")]
     Unavailable(String),
-    /// Two statements waited for each other: try again at once.
-    #[error("the database ended a deadlock")]
+    /// Two statements waited for each other, or met at one row: try again at once.
+    #[error("the database ended a deadlock, or a row was changed meanwhile")]
     Deadlock,
     /// No partition for this time: make it, then try again.
     #[error("a partition is missing")]
@@ -53,7 +53,7 @@ impl From<tokio_postgres::Error> for StoreError {
             };
         };
         let code = db.code();
-        if *code == SqlState::T_R_DEADLOCK_DETECTED {
+        if [SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE].contains(code) {
             return Self::Deadlock;
         }
         if *code == SqlState::CHECK_VIOLATION && db.constraint().is_none() {

@@ -7,8 +7,9 @@
 
 use std::time::Duration;
 
-use refinery::{Report, Target};
+use refinery::Target;
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 use super::error::in_words;
 use super::{Store, StoreError, sql, tls};
@@ -21,6 +22,10 @@ mod embedded {
 const LOCK: i64 = 0x706f_7374_7269_6465;
 const LOCK_POLL: Duration = Duration::from_millis(100);
 const LOCK_LIMIT: Duration = Duration::from_secs(120);
+/// How long a step waits for a lock, with everybody waiting behind it.
+const PATIENCE: &str = "set lock_timeout = '1s'";
+/// How often a step is tried again that met somebody who was at work.
+const TRIES: u32 = 60;
 /// Partitions made at once around today, in days.
 const PARTITION_DAYS_BEHIND: i32 = 1;
 /// How many days ahead partitions stand.
@@ -92,8 +97,7 @@ impl Store {
         // Held until `locking` goes, at the end.
         lock(&locking).await?;
         check(found_version(&client).await?, policy)?;
-        let applied =
-            if policy == SchemaPolicy::CheckOnly { 0 } else { apply(&mut client).await?.applied_migrations().len() };
+        let applied = if policy == SchemaPolicy::CheckOnly { 0 } else { apply(&mut client).await? };
         if policy != SchemaPolicy::CheckOnly {
             self.ensure_partitions().await?;
         }
@@ -179,8 +183,32 @@ fn check(found: i32, policy: SchemaPolicy) -> Result<(), MigrateError> {
     Ok(())
 }
 
-async fn apply(client: &mut Client) -> Result<Report, refinery::Error> {
-    embedded::migrations::runner().set_abort_missing(false).set_target(Target::Latest).run_async(client).await
+/// Applies what is missing, and says how many steps that were. A step waits for a lock for a second
+/// and then lets those pass who came after it, to be tried again: nobody waits longer for it.
+async fn apply(client: &mut Client) -> Result<usize, MigrateError> {
+    let before = found_version(client).await?;
+    client.batch_execute(PATIENCE).await?;
+    let mut tries = 0;
+    loop {
+        let runner = embedded::migrations::runner().set_abort_missing(false).set_target(Target::Latest);
+        match runner.run_async(client).await {
+            Err(error) if is_busy(&error) && tries < TRIES => {
+                tries += 1;
+                tokio::time::sleep(LOCK_POLL).await;
+            }
+            Err(error) => return Err(error.into()),
+            Ok(_) => return Ok(usize::try_from(found_version(client).await? - before).unwrap_or(0)),
+        }
+    }
+}
+
+/// Whether a step met somebody who was at work.
+fn is_busy(error: &refinery::Error) -> bool {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| (*cause).source());
+    let codes =
+        causes.filter_map(|cause| cause.downcast_ref::<tokio_postgres::Error>()).filter_map(|error| error.code());
+    let busy = [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED];
+    codes.into_iter().any(|code| busy.contains(code))
 }
 
 #[cfg(test)]

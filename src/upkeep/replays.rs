@@ -17,8 +17,8 @@ const STEP: Duration = Duration::from_secs(1);
 const MOST_REPLAYS: i64 = 64;
 /// Most events that one step looks at.
 const LOOK_ROWS: i64 = 2_000;
-/// Most steps of one replay in a turn; those that only look do not wait.
-const LOOKS: usize = 50;
+/// Most steps of one replay in a turn, within its rate; so many that the highest rate can be had.
+const LOOKS: usize = 10;
 /// Turns between two looks for replays that ended long ago.
 const FORGET_TURNS: u64 = 3_600;
 /// How long a replay is kept after its end.

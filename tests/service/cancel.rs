@@ -6,10 +6,12 @@ use std::sync::Arc;
 use postrider::domain::id::EventId;
 use postrider::domain::ordering::Line;
 use postrider::domain::subscription::Subscription;
+use postrider::store::StoreError;
 use time::OffsetDateTime;
 
 use crate::support::receiver::Reply;
 use crate::support::rig::Rig;
+use crate::support::wait::until;
 
 async fn ended(rig: &Rig) -> (String, String, i32) {
     let all = "select status, coalesce(reason, ''), attempts from all_deliveries";
@@ -18,7 +20,7 @@ async fn ended(rig: &Rig) -> (String, String, i32) {
 }
 
 async fn cancel(rig: &Rig, subscription: &Arc<Subscription>, event: EventId) -> (i64, i64) {
-    let cancelled = rig.store().cancel(subscription.tenant, event, None).await.unwrap().unwrap();
+    let cancelled = rig.store().cancel(subscription.tenant, event, None, 100).await.unwrap().unwrap();
     (cancelled.cancelled, cancelled.sending)
 }
 
@@ -42,7 +44,7 @@ async fn whatever_a_delivery_waits_for_it_is_cancelled_at_once() {
     }
     assert_eq!(rig.worker().run_once().await.unwrap().claimed, 0);
     let nothing = EventId::at(OffsetDateTime::now_utc());
-    assert!(rig.store().cancel(subscription.tenant, nothing, None).await.unwrap().is_none());
+    assert!(rig.store().cancel(subscription.tenant, nothing, None, 100).await.unwrap().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,6 +96,55 @@ async fn a_delivery_whose_worker_was_lost_is_cancelled_with_its_last_attempt_in_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_that_is_recorded_while_its_delivery_is_cancelled_is_not_lost() {
+    let rig = Rig::new().await;
+    let subscription = rig.subscription().await;
+    let event = rig.accept(&subscription, b"{}").await;
+    let canceller = rig.database.client().await;
+    rig.receiver.hold();
+    let worker = rig.worker();
+    let cancelling = async {
+        rig.receiver.arrived(1).await;
+        canceller.batch_execute("begin; update deliveries set expires_at = '-infinity'").await.unwrap();
+        rig.receiver.let_go();
+        // The recording waits for the row, and sees it at another place when it is let on.
+        until("the recording waits", async || {
+            let waiting = "select count(*) from pg_locks where not granted";
+            (rig.client.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) > 0).then_some(())
+        })
+        .await;
+        canceller.batch_execute("commit").await.unwrap();
+    };
+    let (round, ()) = tokio::join!(worker.run_once(), cancelling);
+    // The recorder repeats it at once; a single round leaves that to the next.
+    assert!(matches!(round, Err(StoreError::Deadlock)), "{round:?}");
+    assert_eq!((rig.count("attempts").await, rig.count("undelivered").await), (0, 0), "nothing is recorded by halves");
+    assert_eq!(rig.store().cancel(subscription.tenant, event, None, 100).await.unwrap().unwrap().sending, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_records_what_was_cancelled_under_its_hands() {
+    let rig = Rig::new().await;
+    let subscription = rig.subscription().await;
+    let canceller = rig.database.client().await;
+    rig.receiver.hold();
+    let _working = rig.working();
+    rig.accept(&subscription, b"{}").await;
+    rig.receiver.arrived(1).await;
+    canceller.batch_execute("begin; update deliveries set expires_at = '-infinity'").await.unwrap();
+    rig.receiver.let_go();
+    until("the recording waits", async || {
+        let waiting = "select count(*) from pg_locks where not granted";
+        (rig.client.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) > 0).then_some(())
+    })
+    .await;
+    canceller.batch_execute("commit").await.unwrap();
+    until("it is recorded", async || (rig.count("deliveries").await == 0).then_some(())).await;
+    assert_eq!(ended(&rig).await, ("succeeded".to_owned(), String::new(), 1));
+    assert_eq!(rig.outcomes().await, ["delivered"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_line_goes_on_without_its_cancelled_head() {
     let rig = Rig::new().await;
     let subscription = rig.subscription().await;
@@ -106,7 +157,7 @@ async fn a_line_goes_on_without_its_cancelled_head() {
         ))
         .await;
     }
-    let cancelled = rig.store().cancel(subscription.tenant, head, Some(subscription.id)).await.unwrap().unwrap();
+    let cancelled = rig.store().cancel(subscription.tenant, head, Some(subscription.id), 100).await.unwrap().unwrap();
     let line = Line { subscription: subscription.id, key: "k".parse().unwrap() };
     assert_eq!((cancelled.cancelled, cancelled.is_known, &cancelled.lines), (1, true, &vec![line]));
     assert_eq!(rig.store().advance(&cancelled.lines).await.unwrap(), 1);
@@ -126,10 +177,10 @@ async fn what_is_held_for_a_subscription_is_cancelled_a_batch_at_a_time_and_noth
     rig.accept(&subscription, b"{}").await;
     let mut cancelled = Vec::new();
     for _ in 0..3 {
-        cancelled.push(rig.store().cancel_held(subscription.tenant, subscription.id, 3).await.unwrap());
+        cancelled.push(rig.store().cancel_held(subscription.tenant, subscription.id, 3).await.unwrap().0);
     }
     assert_eq!(cancelled, [3, 2, 0]);
     assert_eq!((rig.count("undelivered").await, rig.count("deliveries").await), (5, 6));
     let stranger = uuid::Uuid::now_v7().into();
-    assert_eq!(rig.store().cancel_held(stranger, other.id, 10).await.unwrap(), 0);
+    assert_eq!(rig.store().cancel_held(stranger, other.id, 10).await.unwrap().0, 0);
 }

@@ -7,6 +7,7 @@ use postrider::store::{MigrateError, SchemaPolicy};
 use crate::support::database::Database;
 use crate::support::psql::program;
 use crate::support::snapshot::assert_snapshot;
+use crate::support::wait::until;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_replicas_starting_at_once_migrate_once() {
@@ -20,6 +21,46 @@ async fn five_replicas_starting_at_once_migrate_once() {
         applied.push(replica.await.unwrap().unwrap());
     }
     assert_eq!(applied.iter().filter(|count| **count > 0).count(), 1, "{applied:?}");
+}
+
+/// A database as the version before the newest step left it.
+async fn of_the_step_before() -> Database {
+    let (old, new) = (Database::empty().await, Database::new().await);
+    let (client, known) = (old.client().await, new.client().await);
+    let steps = "select version, name, applied_on, checksum from refinery_schema_history order by version";
+    let mut steps = known.query(steps, &[]).await.unwrap();
+    steps.pop();
+    let history = "create table refinery_schema_history (
+        version int4 primary key, name varchar(255), applied_on varchar(255), checksum varchar(255))";
+    client.batch_execute(history).await.unwrap();
+    for step in steps {
+        let (version, name): (i32, &str) = (step.get(0), step.get(1));
+        let file = format!("{}/sql/migrations/V{version}__{name}.sql", env!("CARGO_MANIFEST_DIR"));
+        client.batch_execute(&format!("begin;{};commit", std::fs::read_to_string(file).unwrap())).await.unwrap();
+        let applied = "insert into refinery_schema_history values ($1, $2, $3, $4)";
+        let (on, checksum): (&str, &str) = (step.get(2), step.get(3));
+        client.execute(applied, &[&version, &name, &on, &checksum]).await.unwrap();
+    }
+    old
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_beside_those_who_work_waits_in_short_turns_and_then_goes_through() {
+    let database = of_the_step_before().await;
+    let (worker, other, watcher) = (database.client().await, database.client().await, database.client().await);
+    worker.batch_execute("begin; select count(*) from subscriptions").await.unwrap();
+    let store = database.store();
+    let upgrading = tokio::spawn(async move { store.migrate(SchemaPolicy::Migrate).await });
+    until("the upgrade waits for the worker", async || {
+        let waiting = "select count(*) from pg_locks where not granted and mode = 'AccessExclusiveLock'";
+        (watcher.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) > 0).then_some(())
+    })
+    .await;
+    // Whoever comes now waits behind it, for the length of a turn.
+    other.batch_execute("select count(*) from subscriptions").await.unwrap();
+    assert!(!upgrading.is_finished());
+    worker.batch_execute("commit").await.unwrap();
+    assert_eq!(upgrading.await.unwrap().unwrap(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

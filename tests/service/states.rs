@@ -55,7 +55,7 @@ const DEEDS: [(Deed, &[(&str, &str)]); 21] = [
     (Deed::Claim("deleted_at = now()"), &[("due", "cancelled"), ("lapsed", "cancelled"), ("stopped", "cancelled")]),
     (
         Deed::Record(NextStep::GiveUp(EndReason::Exhausted)),
-        &[("sending", "failed"), ("lapsed", "failed"), ("stopped", "failed")],
+        &[("sending", "failed"), ("lapsed", "failed"), ("stopped", "cancelled")],
     ),
     // Due at once, so that the claim ends it.
     (Deed::Record(NextStep::RetryIn(LEASE)), &[("sending", "scheduled"), ("lapsed", "scheduled"), ("stopped", "due")]),
@@ -238,11 +238,11 @@ async fn perform(rig: &Rig, deed: Deed, key: DeliveryKey) {
             let line = Line { subscription: key.subscription, key: "k".parse().unwrap() };
             store.advance(&[line]).await.map(drop).unwrap();
         }
-        Deed::Cancel => store.cancel(key.tenant, key.event, None).await.map(drop).unwrap(),
+        Deed::Cancel => store.cancel(key.tenant, key.event, None, 100).await.map(drop).unwrap(),
         Deed::CancelHeld => store.cancel_held(key.tenant, key.subscription, 10).await.map(drop).unwrap(),
         Deed::Retry { named } => {
             let subscription = named.then_some(key.subscription);
-            store.retry(key.tenant, key.event, subscription, LEASE).await.map(drop).unwrap();
+            store.retry(key.tenant, key.event, subscription, LEASE, 100).await.map(drop).unwrap();
         }
         Deed::Replay(ending) => replay(rig, key, ending).await,
         Deed::Expire => {

@@ -1,4 +1,5 @@
--- deliveries/cancel($1 tenant, $2 event, $3 subscription, or null for all of the event)
+-- deliveries/cancel($1 tenant, $2 event, $3 subscription, or null for all of the event, $4 most
+--   rows)
 -- Ends what is still owed of an event as cancelled. A delivery that is under way ends so when its attempt
 -- has failed: its time is over since ever. Rows are locked in key order, and then found by their
 -- key: one that changed while its lock was waited for is at another place. Returns how many
@@ -10,7 +11,10 @@ with owed as materialized (
     where x.tenant_id = $1
         and x.event_id = $2
         and ($3::uuid is null or x.subscription_id = $3)
+        -- Not those that are marked already.
+        and x.expires_at is distinct from '-infinity'
     order by x.subscription_id
+    limit $4
     for update
 ),
 stopped as (

@@ -1,6 +1,6 @@
 -- deliveries/cancel_held($1 tenant, $2 subscription, $3 most rows)
 -- Ends held deliveries of a subscription as cancelled, whatever they are held for. Returns
--- how many.
+-- how many, and the lines whose head may have ended.
 with ended as (
     delete from deliveries as d
     where d.ctid = any(array(
@@ -13,7 +13,7 @@ with ended as (
         limit $3
         for update skip locked
     ))
-    returning d.event_id, d.attempts
+    returning d.event_id, d.attempts, d.ordering_key
 ),
 buried as (
     insert into undelivered (tenant_id, event_id, subscription_id, status, reason, attempts)
@@ -27,5 +27,14 @@ buried as (
         attempts = excluded.attempts,
         ended_at = now()
 )
-select count(*) as cancelled
-from ended;
+select
+    (select count(*) from ended) as cancelled,
+    array(select $2::uuid from ended where ended.ordering_key is not null group by ended.ordering_key)
+        as line_subscriptions,
+    array(
+        select ended.ordering_key
+        from ended
+        where ended.ordering_key is not null
+        group by ended.ordering_key
+        order by ended.ordering_key
+    ) as line_keys;

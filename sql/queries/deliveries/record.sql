@@ -12,6 +12,11 @@
 -- changes nothing: its worker came late. Rows are locked in key order. Returns how many
 -- deliveries were recorded, the subscriptions that their receiver disabled (those that still
 -- are what the request was sent to), and those with a success that were failing until now.
+-- One that somebody cancelled while it was under way (deliveries/cancel) ends as cancelled
+-- where it ends without success. Whoever changes a leased row and keeps its lease, as cancel
+-- does, may do it while the lock is waited for here: the row is at another place then, which
+-- the updates below do not see. That is found out by counting, and nothing is recorded: to be
+-- repeated at once.
 -- "lateral" fixes the order of the joins: a plan made while the queue was empty would
 -- otherwise walk all of it later.
 with input as materialized (
@@ -39,10 +44,11 @@ matched as materialized (
         i.reason,
         i.version,
         i.unwanted,
-        d.attempts + i.attempts as attempts_made
+        d.attempts + i.attempts as attempts_made,
+        d.is_stopped
     from input as i
     cross join lateral (
-        select x.ctid as place, x.attempts
+        select x.ctid as place, x.attempts, x.expires_at is not distinct from '-infinity' as is_stopped
         from deliveries as x
         where x.tenant_id = i.tenant_id
             and x.event_id = i.event_id
@@ -84,6 +90,7 @@ logged as (
 ended as (
     delete from deliveries as d
     where d.ctid = any(array(select m.place from matched as m where m.step in ('done', 'give_up')))
+    returning 1
 ),
 moved as (
     update deliveries as d
@@ -101,6 +108,7 @@ moved as (
     from matched as m
     where d.ctid = m.place
         and m.step in ('retry', 'hand_back', 'park', 'pace')
+    returning 1
 ),
 buried as (
     insert into undelivered (tenant_id, event_id, subscription_id, status, reason, attempts)
@@ -108,8 +116,12 @@ buried as (
         m.tenant_id,
         m.event_id,
         m.subscription_id,
-        case m.reason when 'skip_after_attempts' then 'skipped' else 'failed' end,
-        m.reason,
+        case
+            when m.is_stopped then 'cancelled'
+            when m.reason = 'skip_after_attempts' then 'skipped'
+            else 'failed'
+        end,
+        case when m.is_stopped then 'requested' else m.reason end,
         m.attempts_made
     from matched as m
     where m.step = 'give_up'
@@ -140,7 +152,11 @@ disabled as (
     returning s.id
 )
 select
-    (select count(*) from matched) as recorded,
+    case
+        when (select count(*) from matched) = (select count(*) from ended) + (select count(*) from moved)
+            then (select count(*) from matched)
+        else changed_meanwhile()
+    end as recorded,
     array(select disabled.id from disabled) as disabled,
     array(
         select h.subscription_id

@@ -1,5 +1,5 @@
 -- deliveries/retry($1 tenant, $2 event, $3 subscription, or null for all of the event,
---   $4 lifetime of a delivery, in seconds)
+--   $4 lifetime of a delivery, in seconds, $5 most rows to make sooner, and to make again)
 -- Makes deliveries of an event due now: those that wait for their time, and those that ended
 -- without success; of one subscription also one that was cancelled or succeeded. What is under way,
 -- held, or due is left as it is. Returns how many it is, and whether there is
@@ -19,6 +19,7 @@ with hastened as (
                 and x.next_attempt_at > now()
                 and x.next_attempt_at < 'infinity'
             order by x.subscription_id
+            limit $5
             for update
         ))
     returning d.subscription_id
@@ -33,8 +34,18 @@ known as materialized (
 ended as materialized (
     select k.subscription_id
     from known as k
+    cross join lateral (
+        select 1
+        from subscriptions as s
+        where s.tenant_id = $1
+            and s.id = k.subscription_id
+            and s.deleted_at is null
+        limit 1
+    ) as living
     where k.status in ('failed', 'expired', 'skipped')
         or (k.status in ('cancelled', 'succeeded') and $3::uuid is not null)
+    order by k.subscription_id
+    limit $5
 ),
 again as materialized (
     select owe_again(

@@ -6,7 +6,8 @@
 -- which hold older events, are held again: the last of them began a second after the pace was
 -- prolonged, a claim takes it 5 seconds after its end, and may look back that far only 2 seconds
 -- later, with one to spare. Of each the seconds it lasts.
--- Rows are locked in key order.
+-- Rows are locked in key order, first its own and then those of others: two whose time is over
+-- may wait for each other, and the one that is told so tries again with its next look.
 -- "held" steps from one paced subscription with held deliveries to the next, by an index of those
 -- alone, and ends when enough are found: what is held for another reason, and a paced
 -- subscription of which nothing is held, cost nothing.

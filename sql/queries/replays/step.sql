@@ -1,10 +1,10 @@
 -- replays/step($1 tenant, $2 replay, $3 lifetime of a delivery, in seconds, $4 most events to
 --   look at)
 -- The next step of a replay: looks at the events that come next and owes those again that it
--- asks for, as many as it may a second, less what is held of the subscription: so what comes
--- anew waits behind a second's worth at most, and a replay stands still while its subscription does. Its
--- end is announced in the same commit. Returns what it added, and whether
--- it may be called again at once; no row when it is not its turn.
+-- asks for, as many as are left of its rate in this second, less what is held of the subscription:
+-- so what comes anew waits behind a second's worth at most, and a replay stands still, and looks at
+-- nothing, while its subscription does. Its end is announced in the same commit. Returns
+-- what it added, and whether it may be called again at once; no row when it is not its turn.
 -- "lateral … limit 1" fixes the order of the joins: a plan made while a table was empty would
 -- otherwise walk the whole table later.
 with replay as materialized (
@@ -20,7 +20,9 @@ with replay as materialized (
         r.statuses && array['succeeded', 'missed'] as walks_events,
         s.event_types as wanted_types,
         s.id is null as is_orphan,
-        least(r.rate, s.rate_limit) as rate
+        least(r.rate, s.rate_limit) as rate,
+        r.stepped_at <= now() - interval '900 milliseconds' as is_fresh,
+        case when r.stepped_at <= now() - interval '900 milliseconds' then 0 else r.stepped end as stepped
     from replays as r
     left join lateral (
         select x.id, x.event_types, x.rate_limit
@@ -33,11 +35,11 @@ with replay as materialized (
     where r.tenant_id = $1
         and r.id = $2
         and r.status = 'running'
-        and r.stepped_at <= now() - interval '900 milliseconds'
+        and (r.stepped_at <= now() - interval '900 milliseconds' or r.stepped < least(r.rate, s.rate_limit))
     for update of r skip locked
 ),
 room as materialized (
-    select greatest(r.rate - waiting.rows, 0) as rows
+    select greatest(r.rate - r.stepped - waiting.rows, 0) as rows
     from replay as r
     cross join lateral (
         select count(*) as rows
@@ -77,6 +79,7 @@ looked as materialized (
         )
     ) as next
     where not r.is_orphan
+        and (select room.rows from room) > 0
 ),
 asked as materialized (
     select l.event_id, row_number() over (order by l.event_id) as number
@@ -103,6 +106,7 @@ asked as materialized (
         where x.event_id = l.event_id
             and x.subscription_id = r.subscription_id
             and x.outcome = 'delivered'
+            and ended.status is null
         limit 1
     ) as delivered on true
     left join lateral (
@@ -142,8 +146,9 @@ again as materialized (
 progress as materialized (
     select
         again.owed,
-        -- More were asked for than there is room for.
-        (select count(*) from asked) > (select count(*) from chosen) as is_full,
+        -- There is no room for more in this second.
+        (select count(*) from asked) > (select count(*) from chosen)
+            or (select room.rows from room) = 0 as is_full,
         (select count(*) from looked) < $4::bigint as is_last,
         (select l.event_id from looked as l order by l.event_id desc limit 1) as looked_up_to,
         (select c.event_id from chosen as c order by c.event_id desc limit 1) as chosen_up_to
@@ -153,20 +158,20 @@ stepped as (
     update replays as x
     set
         reached = coalesce(case when p.is_full then p.chosen_up_to else p.looked_up_to end, x.reached),
+        stepped_at = case when r.is_fresh then now() else x.stepped_at end,
+        stepped = case when p.is_full then r.rate else r.stepped + p.owed end,
         replayed = x.replayed + p.owed,
         status = case
             when r.is_orphan then 'cancelled'
             when p.is_last and not p.is_full then 'finished'
             else x.status
         end,
-        ended_at = case when r.is_orphan or (p.is_last and not p.is_full) then now() end,
-        -- A step that only looked does not wait.
-        stepped_at = case when p.owed > 0 or p.is_full then now() else x.stepped_at end
+        ended_at = case when r.is_orphan or (p.is_last and not p.is_full) then now() end
     from replay as r
     cross join progress as p
     where x.tenant_id = r.tenant_id
         and x.id = r.id
-    returning x.tenant_id, x.id, x.subscription_id, x.status, x.replayed, p.owed, p.is_full
+    returning x.tenant_id, x.id, x.subscription_id, x.status, x.replayed, p.owed, x.stepped < r.rate as has_room
 ),
 announced as materialized (
     select raise_event(
@@ -180,5 +185,5 @@ announced as materialized (
 )
 select
     s.owed + (select count(*) from announced where announced.is_written) as written,
-    s.status = 'running' and s.owed = 0 and not s.is_full as may_go_on
+    s.status = 'running' and s.has_room as may_go_on
 from stepped as s;

@@ -1,9 +1,11 @@
 //! Calling off what is owed of an event.
 
+use std::time::Duration;
+
 use poem_openapi::Object;
 use serde::Serialize;
+use tokio::time::Instant;
 
-use super::wake_workers;
 use crate::api::Api;
 use crate::api::problem::Problem;
 use crate::api::subscription_path::SubscriptionPath;
@@ -20,7 +22,14 @@ pub(super) struct CancelAnswer {
     cancelled: i64,
     /// Deliveries that are under way and are cancelled unless this attempt succeeds.
     sending: i64,
+    /// Whether some may be left because there are many: ask again.
+    more: bool,
 }
+
+/// Most deliveries that one statement ends.
+const ROWS: i64 = 2_000;
+/// Most time in which a request begins such statements.
+const BUDGET: Duration = Duration::from_millis(1_000);
 
 /// Ends what is owed of an event.
 ///
@@ -34,16 +43,19 @@ pub(super) async fn cancel(
 ) -> Result<CancelAnswer, Problem> {
     let event = webhook_id.0.into();
     let subscription = api.asked_subscription(tenant, subscription.as_ref()).await?;
-    let cancelled = api.store.cancel(tenant, event, subscription).await?.ok_or(Problem::EventNotFound)?;
-    if !cancelled.is_known {
-        return Err(Problem::DeliveryNotFound);
-    }
-    if !cancelled.lines.is_empty() {
-        match api.store.advance(&cancelled.lines).await {
-            Ok(0) => {}
-            Ok(_) => wake_workers(api).await,
-            Err(error) => tracing::debug!(%error, "lines did not go on and wait for upkeep"),
+    let mut answer = CancelAnswer { webhook_id, cancelled: 0, sending: 0, more: false };
+    let began = Instant::now();
+    loop {
+        let part = api.store.cancel(tenant, event, subscription, ROWS).await?.ok_or(Problem::EventNotFound)?;
+        if !part.is_known {
+            return Err(Problem::DeliveryNotFound);
+        }
+        api.let_go_on(&part.lines).await;
+        answer.cancelled += part.cancelled;
+        answer.sending += part.sending;
+        answer.more = part.cancelled + part.sending >= ROWS;
+        if !answer.more || began.elapsed() > BUDGET {
+            return Ok(answer);
         }
     }
-    Ok(CancelAnswer { webhook_id, cancelled: cancelled.cancelled, sending: cancelled.sending })
 }

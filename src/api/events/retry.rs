@@ -1,9 +1,11 @@
 //! Delivering an event again, because somebody asks for it.
 
+use std::time::Duration;
+
 use poem_openapi::Object;
 use serde::Serialize;
+use tokio::time::Instant;
 
-use super::wake_workers;
 use crate::api::Api;
 use crate::api::problem::Problem;
 use crate::api::subscription_path::SubscriptionPath;
@@ -18,7 +20,14 @@ pub(super) struct RetryAnswer {
     webhook_id: IdText,
     /// Deliveries that are made again or sooner.
     retried: i64,
+    /// Whether some may be left because there are many: ask again.
+    more: bool,
 }
+
+/// Most deliveries that one statement makes again, and as many that it makes sooner.
+const ROWS: i64 = 2_000;
+/// Most time in which a request begins such statements.
+const BUDGET: Duration = Duration::from_millis(1_000);
 
 /// Makes deliveries of an event again.
 ///
@@ -32,13 +41,21 @@ pub(super) async fn retry(
 ) -> Result<RetryAnswer, Problem> {
     let event = webhook_id.0.into();
     let subscription = api.asked_subscription(tenant, subscription.as_ref()).await?;
-    let asked = api.store.retry(tenant, event, subscription, api.settings.delivery_lifetime).await?;
-    let retried = asked.ok_or(Problem::EventNotFound)?;
-    if !retried.is_known {
-        return Err(Problem::DeliveryNotFound);
+    let mut answer = RetryAnswer { webhook_id, retried: 0, more: false };
+    let began = Instant::now();
+    loop {
+        let part = api.store.retry(tenant, event, subscription, api.settings.delivery_lifetime, ROWS).await?;
+        let part = part.ok_or(Problem::EventNotFound)?;
+        if !part.is_known {
+            return Err(Problem::DeliveryNotFound);
+        }
+        if part.retried > 0 {
+            api.wake_workers().await;
+        }
+        answer.retried += part.retried;
+        answer.more = part.retried >= ROWS;
+        if !answer.more || began.elapsed() > BUDGET {
+            return Ok(answer);
+        }
     }
-    if retried.retried > 0 {
-        wake_workers(api).await;
-    }
-    Ok(RetryAnswer { webhook_id, retried: retried.retried })
 }

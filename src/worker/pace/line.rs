@@ -157,12 +157,13 @@ impl Line {
         Some(self.bucket.map_or(now, |bucket| bucket.next()))
     }
 
-    /// Whether it has recovered: nothing waits, and it takes as much as ever or has not failed
-    /// for this long. What is under way need not be answered: under a steady load something
-    /// always is.
+    /// Whether it has recovered: nothing waits, and it takes as much as ever, whatever is under way
+    /// then: under a steady load something always is. Or it has not failed for this long and
+    /// has answered all that was sent: one that hangs has not failed yet.
     pub(super) fn is_well(&self, quiet: Duration, now: Instant) -> bool {
         let Breaker::Recovering(recovery) = self.breaker else { return false };
-        let proven = recovery.width >= self.limit || now.saturating_duration_since(self.failed_at) >= quiet;
+        let is_quiet = self.in_flight == 0 && now.saturating_duration_since(self.failed_at) >= quiet;
+        let proven = recovery.width >= self.limit || is_quiet;
         !self.is_hungry && proven && now >= self.asks_at
     }
 

@@ -173,7 +173,7 @@ impl Actor {
             Plan::Switch(subscription, is_active) => self.switch(subscription, is_active).await,
             Plan::Draw(rooms) => self.draw(rooms).await,
             Plan::Cancel(key) => {
-                let cancelled = self.store.cancel(self.tenant, key.event, Some(key.subscription)).await.unwrap();
+                let cancelled = self.store.cancel(self.tenant, key.event, Some(key.subscription), 100).await.unwrap();
                 cancelled.map_or(Done::Nothing, |_| Done::Cancelled(key))
             }
             Plan::CancelHeld(subscription, most) => {
@@ -181,7 +181,7 @@ impl Actor {
                 Done::CancelledHeld(subscription)
             }
             Plan::Retry(key) => {
-                self.store.retry(self.tenant, key.event, Some(key.subscription), LEASE).await.unwrap();
+                self.store.retry(self.tenant, key.event, Some(key.subscription), LEASE, 100).await.unwrap();
                 Done::Retried(key)
             }
             Plan::Replay(subscription, statuses) => self.replay(subscription, statuses).await,
@@ -264,7 +264,10 @@ impl Actor {
     }
 
     async fn record(&mut self, reports: Vec<Report>) -> Done {
-        self.store.record(&reports).await.unwrap();
+        // As the recorder does it, where another changed a row meanwhile.
+        while let Err(error) = self.store.record(&reports).await {
+            assert!(matches!(error, StoreError::Deadlock), "{error}");
+        }
         let logged = |report: &Report| i64::try_from(report.attempts.len()).unwrap();
         Done::Recorded(reports.iter().map(|report| (report.key, report.token, report.step, logged(report))).collect())
     }

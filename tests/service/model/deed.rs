@@ -150,6 +150,7 @@ fn reported(state: &State, step: NextStep, logged: i64) -> State {
     let made = logged - 1;
     match step {
         NextStep::Done => state.moved(Whereabouts::Ended("succeeded"), made, logged),
+        NextStep::GiveUp(_) if state.is_stopped => state.moved(Whereabouts::Ended("cancelled"), made, logged),
         NextStep::GiveUp(_) => state.moved(Whereabouts::Ended("failed"), made, logged),
         // One that somebody cancelled has nothing to wait for.
         NextStep::RetryIn(_) => state.moved(Whereabouts::Queued { is_due: state.is_stopped }, made, logged),
