@@ -24,6 +24,20 @@ async fn cancel(rig: &Rig, subscription: &Arc<Subscription>, event: EventId) -> 
     (cancelled.cancelled, cancelled.sending)
 }
 
+/// Lets the receiver answer while a cancel is under way. The recording waits for the row, and
+/// finds it at another place when it is let on.
+async fn cancel_while_it_is_recorded(rig: &Rig) {
+    let canceller = rig.database.client().await;
+    canceller.batch_execute("begin; update deliveries set expires_at = '-infinity'").await.unwrap();
+    rig.receiver.let_go();
+    until("the recording waits", async || {
+        let waiting = "select count(*) from pg_locks where not granted";
+        (rig.client.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) > 0).then_some(())
+    })
+    .await;
+    canceller.batch_execute("commit").await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_a_delivery_waits_for_it_is_cancelled_at_once() {
     let rig = Rig::new().await;
@@ -100,20 +114,11 @@ async fn an_outcome_that_is_recorded_while_its_delivery_is_cancelled_is_not_lost
     let rig = Rig::new().await;
     let subscription = rig.subscription().await;
     let event = rig.accept(&subscription, b"{}").await;
-    let canceller = rig.database.client().await;
     rig.receiver.hold();
     let worker = rig.worker();
     let cancelling = async {
         rig.receiver.arrived(1).await;
-        canceller.batch_execute("begin; update deliveries set expires_at = '-infinity'").await.unwrap();
-        rig.receiver.let_go();
-        // The recording waits for the row, and sees it at another place when it is let on.
-        until("the recording waits", async || {
-            let waiting = "select count(*) from pg_locks where not granted";
-            (rig.client.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) > 0).then_some(())
-        })
-        .await;
-        canceller.batch_execute("commit").await.unwrap();
+        cancel_while_it_is_recorded(&rig).await;
     };
     let (round, ()) = tokio::join!(worker.run_once(), cancelling);
     // The recorder repeats it at once; a single round leaves that to the next.
@@ -126,19 +131,11 @@ async fn an_outcome_that_is_recorded_while_its_delivery_is_cancelled_is_not_lost
 async fn a_worker_records_what_was_cancelled_under_its_hands() {
     let rig = Rig::new().await;
     let subscription = rig.subscription().await;
-    let canceller = rig.database.client().await;
     rig.receiver.hold();
     let _working = rig.working();
     rig.accept(&subscription, b"{}").await;
     rig.receiver.arrived(1).await;
-    canceller.batch_execute("begin; update deliveries set expires_at = '-infinity'").await.unwrap();
-    rig.receiver.let_go();
-    until("the recording waits", async || {
-        let waiting = "select count(*) from pg_locks where not granted";
-        (rig.client.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) > 0).then_some(())
-    })
-    .await;
-    canceller.batch_execute("commit").await.unwrap();
+    cancel_while_it_is_recorded(&rig).await;
     until("it is recorded", async || (rig.count("deliveries").await == 0).then_some(())).await;
     assert_eq!(ended(&rig).await, ("succeeded".to_owned(), String::new(), 1));
     assert_eq!(rig.outcomes().await, ["delivered"]);
