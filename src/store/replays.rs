@@ -145,7 +145,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn running_replays(&self, most: i64) -> Result<Vec<(TenantId, ReplayId)>, StoreError> {
-        let rows = self.yard().await?.query(&sql::RUNNING_REPLAYS, &[(&most, Type::INT8)]).await?;
+        let rows = self.desk().await?.query(&sql::RUNNING_REPLAYS, &[(&most, Type::INT8)]).await?;
         let named = |row: &Row| {
             let (tenant, id): (Uuid, Uuid) = (row.try_get("tenant_id")?, row.try_get("id")?);
             Ok((tenant.into(), id.into()))
@@ -179,7 +179,7 @@ impl Store {
     /// [`StoreError`] from the database.
     pub async fn forget_replays(&self, ended_before: Duration) -> Result<i64, StoreError> {
         let ended_before = ended_before.as_secs_f64();
-        let rows = self.yard().await?.query(&sql::FORGET_REPLAYS, &[(&ended_before, Type::FLOAT8)]).await?;
+        let rows = self.desk().await?.query(&sql::FORGET_REPLAYS, &[(&ended_before, Type::FLOAT8)]).await?;
         Ok(rows.first().map(|row| row.try_get("forgotten")).transpose()?.unwrap_or(0))
     }
 }

@@ -264,7 +264,9 @@ async fn replace(workers: &mut Vec<Service>, worker: usize, url: &str) -> Result
 
 /// Waits until so many different events have arrived.
 async fn arrived(receiver: &Comeback, events: usize) -> Result<(), Failure> {
-    let deadline = Instant::now() + PATIENCE;
+    // A thousand a second is the least that is waited for.
+    let draining = Duration::from_millis(u64::try_from(events).unwrap_or(u64::MAX));
+    let deadline = Instant::now() + PATIENCE + draining;
     while receiver.books().delivered < events {
         if Instant::now() > deadline {
             let delivered = receiver.books().delivered;
