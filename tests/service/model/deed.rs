@@ -59,7 +59,13 @@ impl Done {
                 vec![ours.map_or_else(|| state.clone(), |(_, _, step, logged)| reported(state, *step, *logged))]
             }
             Self::Released(subscriptions) if subscriptions.contains(&key.subscription) => {
-                maybe(state, state.at == Whereabouts::Held("in_flight"), Whereabouts::Queued { is_due: true })
+                let held = state.at == Whereabouts::Held("in_flight");
+                let mut states = maybe(state, held, Whereabouts::Queued { is_due: true });
+                // Of one that is paced by now they become its owner's.
+                if held && standings.iter().any(|standing| standing.is_paced) {
+                    states.push(state.moved(Whereabouts::Held("paced"), 0, 0));
+                }
+                states
             }
             Self::Advanced(subscriptions) if subscriptions.contains(&key.subscription) => {
                 maybe(state, state.at == Whereabouts::Held("ordered"), Whereabouts::Queued { is_due: true })
@@ -74,7 +80,9 @@ impl Done {
                     || (state.at == Whereabouts::Held("paced")
                         && (is_deleted || any(|standing| !standing.is_paced || !standing.is_active)));
                 let mut states = maybe(state, ownerless, Whereabouts::Queued { is_due: true });
-                if state.at == Whereabouts::Held("disabled") && is_free && any(|standing| standing.is_paced) {
+                let stays_held = state.at == Whereabouts::Held("in_flight")
+                    || (state.at == Whereabouts::Held("disabled") && is_free);
+                if stays_held && any(|standing| standing.is_paced) {
                     states.push(state.moved(Whereabouts::Held("paced"), 0, 0));
                 }
                 states
