@@ -11,8 +11,8 @@ with owed as materialized (
     where x.tenant_id = $1
         and x.event_id = $2
         and ($3::uuid is null or x.subscription_id = $3)
-        -- Not those that are marked already.
-        and x.expires_at is distinct from '-infinity'
+        -- Not those under way that are marked already.
+        and (x.lease is null or x.expires_at is distinct from '-infinity')
     order by x.subscription_id
     limit $4
     for update
