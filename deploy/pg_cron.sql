@@ -5,7 +5,9 @@
 -- Run it in the database that pg_cron lives in (cron.database_name), as a role that owns
 -- postrider's tables:
 --
---     psql -d postgres -v database=postrider -f deploy/pg_cron.sql
+--     psql -d postgres -v database=postrider -v schema=public -f deploy/pg_cron.sql
+--
+-- The schema is the one that POSTRIDER_SCHEMA names, public if nothing does.
 --
 -- PostgreSQL needs shared_preload_libraries = 'pg_cron'. The jobs connect to cron.host as
 -- the role that schedules them, which pg_hba.conf has to admit; with
@@ -18,16 +20,49 @@ create extension if not exists pg_cron;
 select cron.schedule_in_database(
     'postrider-partitions',
     '7 * * * *',
-    $$select ensure_partitions((now() at time zone 'UTC')::date - 1, (now() at time zone 'UTC')::date + 7)$$,
+    format(
+        $$select %I.ensure_partitions((now() at time zone 'UTC')::date - 1, (now() at time zone 'UTC')::date + 7)$$,
+        :'schema'
+    ),
     :'database'
 );
 
 -- What is older than the retention goes: events first, then attempts, which are kept for the
--- longer of both. By itself in its job: it commits as it goes.
+-- longer of both; 72 hours each, to be changed here. One partition a transaction: the block commits as it goes.
 select cron.schedule_in_database(
     'postrider-retention',
     '*/5 * * * *',
-    $$call apply_retention('72 hours', '72 hours')$$,
+    format(
+        $job$
+        do $$
+        declare
+            past record;
+            fate text;
+            busy_parent text := '';
+            more boolean := true;
+        begin
+            for past in
+                select p.parent, p.partition
+                from %1$I.past_partitions('72 hours', '72 hours') as p
+            loop
+                -- While a lock on the parent is waited for, those who write wait: once is enough.
+                continue when past.parent = busy_parent;
+                fate := %1$I.retire_partition(past.parent, past.partition);
+                commit;
+                if fate = 'busy' then
+                    busy_parent := past.parent;
+                end if;
+            end loop;
+            while more loop
+                select f.more into more from %1$I.forget_orphans() as f;
+                commit;
+            end loop;
+            perform %1$I.forget_subscriptions(now() - interval '96 hours');
+        end
+        $$
+        $job$,
+        :'schema'
+    ),
     :'database'
 );
 

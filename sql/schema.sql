@@ -1,389 +1,66 @@
-CREATE FUNCTION public.announce(warn_after double precision[], pause double precision) RETURNS integer
-    LANGUAGE sql
-    AS $$
-    select news.told::integer
-    from announce_news(warn_after, pause) as news
-$$;
-CREATE FUNCTION public.announce_news(warn_after double precision[], pause double precision, OUT told bigint, OUT written bigint) RETURNS record
+CREATE FUNCTION public.attempts_note_lost_1(tenant_ids uuid[], event_ids uuid[], subscription_ids uuid[], numbers integer[], times timestamp with time zone[]) RETURNS void
     LANGUAGE plpgsql
-    AS $$
-declare
-    most_noted constant integer := 500;
-    most_written constant integer := 20;
-    news record;
-    full_at bigint;
-begin
-    told := 0;
-    written := 0;
-    if not pg_try_advisory_xact_lock(hashtext('postrider.announce')) then
-        return;
-    end if;
-    full_at := written + most_written;
-    for news in
-        select h.subscription_id, h.tenant_id, h.failing_since, h.failures, passed.warnings
-        from subscription_health as h
-        inner join subscriptions as s
-            on s.tenant_id = h.tenant_id
-            and s.id = h.subscription_id
-        cross join lateral (
-            select count(*)::integer as warnings
-            from unnest(warn_after) as w (seconds)
-            where h.failing_since <= now() - make_interval(secs => w.seconds)
-        ) as passed
-        where h.failing_since <= now() - make_interval(secs => (select min(w.seconds) from unnest(warn_after) as w (seconds)))
-            and passed.warnings > h.warnings
-            and s.is_active
-            and s.deleted_at is null
-        order by h.subscription_id
-        limit most_noted
-        for no key update of h, s skip locked
-    loop
-        exit when written = full_at;
-        told := told + 1;
-        written := written + raise_event(
-            news.tenant_id,
-            news.subscription_id,
-            'subscription.failing',
-            jsonb_build_object(
-                'failing_since', rfc3339(news.failing_since), 'failures', news.failures, 'warning', news.warnings
-            )
-        )::integer;
-        update subscription_health
-        set warnings = news.warnings
-        where subscription_id = news.subscription_id;
-        update subscriptions
-        set told = 'failing'
-        where id = news.subscription_id;
-    end loop;
-    full_at := written + most_written;
-    for news in
-        select s.id, s.tenant_id, s.disabled_reason
-        from subscriptions as s
-        where s.disabled_reason is not null
-            and s.told is distinct from 'disabled'
-            and s.deleted_at is null
-        order by s.id
-        limit most_noted
-        for no key update of s skip locked
-    loop
-        exit when written = full_at;
-        told := told + 1;
-        written := written + raise_event(
-            news.tenant_id, news.id, 'subscription.disabled', jsonb_build_object('reason', news.disabled_reason)
-        )::integer;
-        update subscriptions
-        set told = 'disabled'
-        where id = news.id;
-    end loop;
-    full_at := written + most_written;
-    for news in
-        select s.id, s.tenant_id, s.told
-        from subscriptions as s
-        where s.told is not null
-            and s.is_active
-            and s.deleted_at is null
-            and not exists (
-                select 1
-                from subscription_health as h
-                where h.subscription_id = s.id
-            )
-        order by s.id
-        limit most_noted
-        for no key update of s skip locked
-    loop
-        exit when written = full_at;
-        told := told + 1;
-        written := written + raise_event(
-            news.tenant_id, news.id, 'subscription.recovered', jsonb_build_object('was', news.told)
-        )::integer;
-        update subscriptions
-        set told = null
-        where id = news.id;
-    end loop;
-    full_at := written + most_written;
-    for news in
-        select
-            u.subscription_id, u.tenant_id, u.failed, u.expired, u.skipped, u.last_event_id, u.last_reason,
-            exists (
-                select 1
-                from subscriptions as s
-                where s.tenant_id = u.tenant_id
-                    and s.id = u.subscription_id
-                    and s.deleted_at is null
-            ) as is_there
-        from untold_failures as u
-        where u.failed > 0
-            and (u.told_at is null or u.told_at <= now() - make_interval(secs => pause))
-        order by u.subscription_id
-        limit most_noted
-        for update skip locked
-    loop
-        exit when written = full_at;
-        told := told + 1;
-        if not news.is_there then
-            delete from untold_failures
-            where subscription_id = news.subscription_id;
-            continue;
-        end if;
-        written := written + raise_event(
-            news.tenant_id,
-            news.subscription_id,
-            'delivery.failed',
-            jsonb_build_object(
-                'failed', news.failed,
-                'statuses', jsonb_strip_nulls(jsonb_build_object(
-                    'failed', nullif(news.failed - news.expired - news.skipped, 0),
-                    'expired', nullif(news.expired, 0),
-                    'skipped', nullif(news.skipped, 0)
-                )),
-                'last_webhook_id', news.last_event_id,
-                'last_reason', news.last_reason
-            )
-        )::integer;
-        update untold_failures
-        set
-            failed = 0,
-            expired = 0,
-            skipped = 0,
-            told_at = now()
-        where subscription_id = news.subscription_id;
-    end loop;
-end
-$$;
-CREATE FUNCTION public.announcement_types() RETURNS text[]
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ARRAY['subscription.failing'::text, 'subscription.disabled'::text, 'subscription.recovered'::text, 'delivery.failed'::text, 'replay.finished'::text];
-CREATE PROCEDURE public.apply_retention(IN payload_retention interval, IN log_retention interval, INOUT dropped text[] DEFAULT '{}'::text[], INOUT replaced text[] DEFAULT '{}'::text[], INOUT postponed text[] DEFAULT '{}'::text[], INOUT failed text[] DEFAULT '{}'::text[], INOUT forgotten bigint DEFAULT 0)
-    LANGUAGE plpgsql
-    AS $$
-declare
-    give_up_at constant timestamptz := clock_timestamp() + interval '30 seconds';
-    -- No UUIDv7 is older than 1970.
-    log_bound constant timestamptz := greatest(now() - greatest(payload_retention, log_retention), 'epoch');
-    payloads_past constant uuid := uuid_v7_floor(greatest(now() - payload_retention, 'epoch'));
-    log_past constant uuid := uuid_v7_floor(log_bound);
-    past record;
-    verdict text;
-    locked_parent text := '';
-    span record;
-    orphans text;
-    step record;
-    reached uuid;
-begin
-    for past in
-        select p.parent, p.partition
-        from partitions as p
-        where p.below_id <= case p.parent when 'events' then payloads_past else log_past end
-        order by
-            p.parent desc,
-            p.from_id
-    loop
-        exit when clock_timestamp() > give_up_at;
-        -- Those who write wait while a lock on the parent is waited for: once a call is enough.
-        if past.parent = locked_parent then
-            verdict := 'busy';
-        else
-            verdict := retire_partition(past.parent, past.partition);
-            commit;
-        end if;
-        case verdict
-            when 'dropped' then dropped := dropped || past.partition;
-            when 'replaced' then replaced := replaced || past.partition;
-            when 'failed' then failed := failed || past.partition;
-            when 'waiting' then postponed := postponed || past.partition;
-            when 'busy' then
-                postponed := postponed || past.partition;
-                locked_parent := past.parent;
-            else null;
-        end case;
-    end loop;
-    -- Where no partition stands, and where one was replaced just now. What an interruption
-    -- leaves behind of the latter goes when that partition is dropped.
-    for span in
-        with standing as (
-            select p.partition, p.from_id, p.below_id
-            from partitions as p
-            where p.parent = 'events'
-        )
-        select lag(s.below_id, 1, uuid_v7_floor('epoch')) over (order by s.from_id) as after_id, s.from_id as below_id
-        from standing as s
-        union all
-        select s.from_id, s.below_id
-        from standing as s
-        where s.partition = any(replaced)
-    loop
-        continue when span.after_id = span.below_id;
-        foreach orphans in array array['idempotency_keys', 'undelivered'] loop
-            reached := span.after_id;
-            while reached is not null and clock_timestamp() <= give_up_at loop
-                step := forget_orphans(orphans, reached, least(span.below_id, payloads_past));
-                commit;
-                forgotten := forgotten + step.deleted;
-                reached := step.reached;
-            end loop;
-        end loop;
-    end loop;
-    forgotten := forgotten + forget_subscriptions(log_bound - interval '1 day');
-    commit;
-end
-$$;
-CREATE FUNCTION public.changed_meanwhile() RETURNS bigint
-    LANGUAGE plpgsql
-    AS $$
-begin
-    raise 'a row was changed meanwhile' using errcode = 'serialization_failure';
-end
-$$;
-CREATE FUNCTION public.ensure_partitions(from_day date, through_day date) RETURNS integer
-    LANGUAGE plpgsql
-    AS $$
-declare
-    parent text;
-    day date;
-    partition text;
-    made integer := 0;
-begin
-    perform pg_advisory_xact_lock(hashtext('postrider.partitions'));
-    foreach parent in array array['events', 'attempts'] loop
-        day := from_day;
-        while day <= through_day loop
-            partition := format('%s_%s', parent, to_char(day, 'YYYYMMDD'));
-            if to_regclass(partition) is null then
-                execute format('create table %I (like %I including all)', partition, parent);
-                execute format(
-                    'alter table %I attach partition %I for values from (%L) to (%L)',
-                    parent,
-                    partition,
-                    uuid_v7_floor(day::timestamp at time zone 'UTC'),
-                    uuid_v7_floor((day + 1)::timestamp at time zone 'UTC')
-                );
-                made := made + 1;
-            end if;
-            day := day + 1;
-        end loop;
-    end loop;
-    return made;
-end
-$$;
-CREATE FUNCTION public.forget_health() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-declare
-    is_awaited boolean;
-begin
-    delete from subscription_health
-    where subscription_id = new.id;
-    if not new.is_active or new.deleted_at is not null then
-        return null;
-    end if;
-    is_awaited := exists (
-        select 1
-        from deliveries as d
-        where d.subscription_id = new.id
-            and d.next_attempt_at = 'infinity'
-            and d.held_for in ('disabled', 'paced')
-    );
-    -- What a claim is about to hold is not seen: a claim's worth of deliveries may come at once.
-    if is_awaited or new.told is not null then
-        insert into subscription_health (subscription_id, tenant_id, state, width)
-        values (new.id, new.tenant_id, case when is_awaited then 'recovering' end, case when is_awaited then 2 end);
-    end if;
-    return null;
-end
-$$;
-CREATE FUNCTION public.forget_orphans(orphans text, after_id uuid, below_id uuid, OUT deleted bigint, OUT reached uuid) RETURNS record
-    LANGUAGE plpgsql
-    SET lock_timeout TO '250ms'
+    SET search_path TO 'public'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
-    SET jit TO 'off'
-    AS $_$
-begin
-    deleted := 0;
-    if not pg_try_advisory_xact_lock(hashtext('postrider.retention')) then
-        return;
-    end if;
-    execute format(
-        'with looked as materialized (
-            select r.ctid as place, r.tenant_id, r.event_id
-            from %1$I as r
-            where r.event_id > $1
-                and r.event_id < $2
-            order by r.event_id
-            fetch first 5000 rows with ties
-        ),
-        deleted as (
-            delete from %1$I as r
-            where r.ctid = any(array(
-                select l.place
-                from looked as l
-                where not exists (
-                    select 1
-                    from events as e
-                    where e.tenant_id = l.tenant_id
-                        and e.id = l.event_id
-                )
-            ))
-            returning 1
-        )
-        select
-            (select count(*) from deleted),
-            (select l.event_id from looked as l order by l.event_id desc limit 1)',
-        orphans
-    ) into deleted, reached using after_id, below_id;
-exception when lock_not_available then
-    deleted := 0;
-end
-$_$;
-CREATE FUNCTION public.forget_subscriptions(deleted_before timestamp with time zone) RETURNS bigint
-    LANGUAGE sql
     AS $$
-    with turn as materialized (
-        select pg_try_advisory_xact_lock(hashtext('postrider.retention')) as mine
-    ),
-    gone as (
-        delete from subscriptions as s
-        where (select turn.mine from turn)
-            and s.deleted_at < deleted_before
-            and s.id in (
-                select x.id
-                from subscriptions as x
-                where x.deleted_at < deleted_before
-                    and not exists (
-                        select 1
-                        from attempts as a
-                        where a.subscription_id = x.id
-                    )
-                    and not exists (
-                        select 1
-                        from deliveries as d
-                        where d.subscription_id = x.id
-                            and d.next_attempt_at = 'infinity'
-                    )
-                limit 5000
-            )
-        returning s.id
-    ),
-    unheld as (
-        delete from holds as h
-        where h.subscription_id in (select g.id from gone as g)
+declare
+    at constant timestamptz := now();
+begin
+    insert into attempts (
+        tenant_id, subscription_id, id, event_id, event_type, attempt_number, outcome, error_message, created_at
     )
-    select count(*)
-    from gone
+    select
+        l.tenant_id,
+        l.subscription_id,
+        uuid_v7(began.at),
+        l.event_id,
+        e.event_type,
+        l.number,
+        'unknown',
+        'unknown: the worker was lost before the outcome was recorded',
+        began.at
+    from unnest(tenant_ids, event_ids, subscription_ids, numbers, times)
+        as l (tenant_id, event_id, subscription_id, number, began_at)
+    -- After a long standstill the partition of that day may be gone; yesterday's always exists.
+    cross join lateral (
+        select greatest(at - interval '12 hours', least(at, l.began_at)) as at
+    ) as began
+    cross join lateral (
+        select x.event_type
+        from events as x
+        where x.tenant_id = l.tenant_id
+            and x.id = l.event_id
+        limit 1
+    ) as e;
+end
 $$;
-CREATE FUNCTION public.is_wanted(event_type text, patterns text[]) RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ((cardinality(patterns) = 0) OR (EXISTS (SELECT 1 FROM unnest(is_wanted.patterns) p(pattern) WHERE ((p.pattern = is_wanted.event_type) OR (("right"(p.pattern, 1) = '*'::text) AND starts_with(is_wanted.event_type, "left"(p.pattern, '-1'::integer)))))));
-CREATE FUNCTION public.later_version(version bigint) RETURNS bigint
-    LANGUAGE sql
-    RETURN GREATEST((version + 1), ((EXTRACT(epoch FROM clock_timestamp()) * (1000000)::numeric))::bigint);
-CREATE FUNCTION public.note_failures() RETURNS trigger
+CREATE FUNCTION public.copy_breaker() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+declare
+    copied constant text := case when tg_op <> 'DELETE' then new.state end;
+    copied_to constant uuid := case when tg_op = 'DELETE' then old.subscription_id else new.subscription_id end;
+begin
+    update subscriptions
+    set breaker = copied
+    where id = copied_to
+        and breaker is distinct from copied;
+    return null;
+end
+$$;
+CREATE FUNCTION public.count_failures() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 begin
     if exists (select 1 from new_rows as n where n.status in ('failed', 'expired', 'skipped')) then
-        insert into untold_failures as u (
+        insert into unreported_failures as u (
             subscription_id, tenant_id, failed, expired, skipped, last_event_id, last_reason
         )
         select
@@ -417,34 +94,502 @@ begin
     return null;
 end
 $$;
-CREATE FUNCTION public.owe_again(tenant uuid, event_ids uuid[], subscription_ids uuid[], lifetime interval) RETURNS bigint
+CREATE FUNCTION public.deliveries_bury_1(tenant_ids uuid[], event_ids uuid[], subscription_ids uuid[], statuses text[], reasons text[], attempts_made integer[]) RETURNS void
     LANGUAGE plpgsql
+    SET search_path TO 'public'
     AS $$
 declare
-    owed bigint;
+    at constant timestamptz := now();
+begin
+    insert into undelivered (tenant_id, event_id, subscription_id, status, reason, attempts, ended_at)
+    select b.tenant_id, b.event_id, b.subscription_id, b.status, b.reason, b.attempts, at
+    from unnest(tenant_ids, event_ids, subscription_ids, statuses, reasons, attempts_made)
+        as b (tenant_id, event_id, subscription_id, status, reason, attempts)
+    order by b.event_id, b.subscription_id
+    on conflict on constraint undelivered_pkey do update
+    set
+        status = excluded.status,
+        reason = excluded.reason,
+        attempts = excluded.attempts,
+        ended_at = excluded.ended_at;
+end
+$$;
+CREATE FUNCTION public.deliveries_cancel_1(tenant uuid, event uuid, subscription uuid, most_rows bigint, OUT cancelled bigint, OUT sending bigint, OUT is_known boolean, OUT group_subscriptions uuid[], OUT group_keys text[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+declare
+    leased uuid[];
+    waiting uuid[];
+    counted integer[];
+    keys text[];
+begin
+    perform 1
+    from events as e
+    where e.tenant_id = tenant
+        and e.id = event;
+    if not found then
+        return;
+    end if;
+    is_known := subscription is null or exists (
+        select 1
+        from all_deliveries as a
+        where a.tenant_id = tenant
+            and a.event_id = event
+            and a.subscription_id = subscription
+    );
+    with pending as materialized (
+        select x.subscription_id, x.attempts, x.ordering_key, x.lease is not null as is_leased
+        from deliveries as x
+        where x.tenant_id = tenant
+            and x.event_id = event
+            and (subscription is null or x.subscription_id = subscription)
+            -- Not the leased ones that are marked already.
+            and (x.lease is null or x.expires_at is distinct from '-infinity')
+        order by x.subscription_id
+        limit most_rows
+        for update
+    )
+    select
+        coalesce(array_agg(p.subscription_id) filter (where p.is_leased), '{}'),
+        coalesce(array_agg(p.subscription_id) filter (where not p.is_leased), '{}'),
+        array_agg(p.attempts) filter (where not p.is_leased),
+        array_agg(p.ordering_key) filter (where not p.is_leased)
+    into leased, waiting, counted, keys
+    from pending as p;
+    update deliveries as d
+    set expires_at = '-infinity'
+    where d.event_id = event
+        and d.subscription_id = any(leased);
+    get diagnostics sending = row_count;
+    delete from deliveries as d
+    where d.event_id = event
+        and d.subscription_id = any(waiting);
+    get diagnostics cancelled = row_count;
+    perform deliveries_bury_1(
+        array_agg(tenant),
+        array_agg(event),
+        array_agg(w.subscription_id),
+        array_agg('cancelled'::text),
+        array_agg('requested'::text),
+        array_agg(w.attempts)
+    )
+    from unnest(waiting, counted) as w (subscription_id, attempts);
+    select
+        coalesce(array_agg(w.subscription_id), '{}'),
+        coalesce(array_agg(w.ordering_key), '{}')
+    into group_subscriptions, group_keys
+    from unnest(waiting, keys) as w (subscription_id, ordering_key)
+    where w.ordering_key is not null;
+end
+$$;
+CREATE FUNCTION public.deliveries_cancel_held_1(tenant uuid, subscription uuid, most_rows bigint, OUT cancelled bigint, OUT group_subscriptions uuid[], OUT group_keys text[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    at constant timestamptz := now();
+    lapsed_at constant timestamptz := at - interval '5 seconds';
+    held_until timestamptz;
+    places tid[];
+    events uuid[];
+    counted integer[];
+    keys text[];
+    due_times timestamptz[];
+    lapsed boolean[];
+begin
+    cancelled := 0;
+    group_subscriptions := '{}';
+    group_keys := '{}';
+    select deliveries_held_until_1(s.is_active, s.breaker, s.rate_limit, s.max_in_flight, at)
+    into held_until
+    from subscriptions as s
+    where s.tenant_id = tenant
+        and s.id = subscription;
+    if not found then
+        return;
+    end if;
+    with waiting as materialized (
+        select
+            d.ctid as place, d.event_id, d.attempts, d.ordering_key, d.next_attempt_at as was_due,
+            d.lease is not null as is_lapsed
+        from deliveries as d
+        where uuid_hash_extended(d.subscription_id, 0) = uuid_hash_extended(subscription, 0)
+            and d.subscription_id = subscription
+            and d.next_attempt_at < 'infinity'
+            and d.next_attempt_at <= held_until
+            and (d.lease is null or d.next_attempt_at <= lapsed_at)
+        order by d.next_attempt_at
+        limit most_rows
+        for update skip locked
+    ),
+    ordered as materialized (
+        select d.ctid as place, d.event_id, d.attempts, d.ordering_key
+        from deliveries as d
+        where d.subscription_id = subscription
+            and d.ordering_key is not null
+            and d.next_attempt_at = 'infinity'
+        limit most_rows
+        for update skip locked
+    )
+    select
+        array_agg(h.place),
+        array_agg(h.event_id),
+        array_agg(h.attempts),
+        array_agg(h.ordering_key),
+        array_agg(h.was_due),
+        array_agg(h.is_lapsed)
+    into places, events, counted, keys, due_times, lapsed
+    from (
+        select w.place, w.event_id, w.attempts, w.ordering_key, w.was_due, w.is_lapsed
+        from waiting as w
+        union all
+        select o.place, o.event_id, o.attempts, o.ordering_key, at, false
+        from ordered as o
+    ) as h;
+    if places is null then
+        return;
+    end if;
+    delete from deliveries as d
+    where d.ctid = any(places);
+    get diagnostics cancelled = row_count;
+    if true = any(lapsed) then
+        perform attempts_note_lost_1(
+            array_agg(tenant),
+            array_agg(l.event_id),
+            array_agg(subscription),
+            array_agg(l.attempts),
+            array_agg(l.was_due)
+        )
+        from unnest(events, counted, due_times, lapsed) as l (event_id, attempts, was_due, is_lapsed)
+        where l.is_lapsed;
+    end if;
+    perform deliveries_bury_1(
+        array_agg(tenant),
+        array_agg(e.event_id),
+        array_agg(subscription),
+        array_agg('cancelled'::text),
+        array_agg('requested'::text),
+        array_agg(e.attempts)
+    )
+    from unnest(events, counted) as e (event_id, attempts);
+    select coalesce(array_agg(subscription), '{}'), coalesce(array_agg(k.ordering_key), '{}')
+    into group_subscriptions, group_keys
+    from (
+        select distinct u.ordering_key
+        from unnest(keys) as u (ordering_key)
+        where u.ordering_key is not null
+    ) as k;
+end
+$$;
+CREATE FUNCTION public.deliveries_expire_1(expired_before uuid, after_id uuid, most_rows bigint, OUT ended bigint, OUT looked_at bigint, OUT reached uuid) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    at constant timestamptz := now();
+    lapsed_at constant timestamptz := at - interval '5 seconds';
+    places tid[];
+    tenants uuid[];
+    events uuid[];
+    subscriptions uuid[];
+    reasons text[];
+    counted integer[];
+    due_times timestamptz[];
+    lapsed boolean[];
+begin
+    ended := 0;
+    looked_at := 0;
+    if not pg_try_advisory_xact_lock(hashtext(current_schema() || '.expire')) then
+        return;
+    end if;
+    with old as materialized (
+        select
+            d.event_id,
+            d.ctid as place,
+            d.expires_at is null and (d.lease is null or d.next_attempt_at <= lapsed_at) as is_over
+        from deliveries as d
+        where d.event_id > after_id
+            and d.event_id < expired_before
+        order by d.event_id
+        limit most_rows
+    ),
+    over as materialized (
+        (
+            select x.ctid as place
+            from deliveries as x
+            where x.expires_at <= at
+                and x.expires_at is not null
+                and (x.lease is null or x.next_attempt_at <= lapsed_at)
+            order by x.expires_at
+            limit most_rows
+        )
+        union all
+        select old.place
+        from old
+        where old.is_over
+    ),
+    locked as materialized (
+        select
+            x.ctid as place, x.tenant_id, x.event_id, x.subscription_id, x.expires_at, x.attempts, x.next_attempt_at,
+            x.lease is not null as is_lapsed
+        from deliveries as x
+        where x.ctid = any(array(select over.place from over))
+            and (x.lease is null or x.next_attempt_at <= lapsed_at)
+        for update skip locked
+    )
+    select
+        array_agg(l.place),
+        array_agg(l.tenant_id),
+        array_agg(l.event_id),
+        array_agg(l.subscription_id),
+        array_agg(case
+            when l.expires_at = '-infinity' then 'requested'
+            when l.expires_at is null then 'lifetime'
+            else 'expires_at'
+        end),
+        array_agg(l.attempts),
+        array_agg(l.next_attempt_at),
+        array_agg(l.is_lapsed),
+        (select count(*) from old),
+        (select o.event_id from old as o order by o.event_id desc limit 1)
+    into places, tenants, events, subscriptions, reasons, counted, due_times, lapsed, looked_at, reached
+    from locked as l;
+    if looked_at < most_rows then
+        reached := null;
+    end if;
+    if places is null then
+        return;
+    end if;
+    delete from deliveries as d
+    where d.ctid = any(places);
+    get diagnostics ended = row_count;
+    if true = any(lapsed) then
+        perform attempts_note_lost_1(
+            array_agg(l.tenant_id),
+            array_agg(l.event_id),
+            array_agg(l.subscription_id),
+            array_agg(l.attempts),
+            array_agg(l.was_due)
+        )
+        from unnest(tenants, events, subscriptions, counted, due_times, lapsed)
+            as l (tenant_id, event_id, subscription_id, attempts, was_due, is_lapsed)
+        where l.is_lapsed;
+    end if;
+    perform deliveries_bury_1(
+        array_agg(o.tenant_id),
+        array_agg(o.event_id),
+        array_agg(o.subscription_id),
+        array_agg(case o.reason when 'requested' then 'cancelled' else 'expired' end),
+        array_agg(o.reason),
+        array_agg(o.attempts)
+    )
+    from unnest(tenants, events, subscriptions, reasons, counted)
+        as o (tenant_id, event_id, subscription_id, reason, attempts);
+end
+$$;
+CREATE FUNCTION public.deliveries_held_until_1(is_active boolean, breaker text, rate_limit integer, max_in_flight integer, at timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'public'
+    RETURN CASE WHEN (NOT is_active) THEN 'infinity'::timestamp with time zone WHEN (breaker IS NOT NULL) THEN at WHEN ((rate_limit IS NOT NULL) OR (max_in_flight IS NOT NULL)) THEN (at - '00:00:01'::interval) ELSE '-infinity'::timestamp with time zone END;
+CREATE FUNCTION public.deliveries_record_1(tenant_ids uuid[], event_ids uuid[], subscription_ids uuid[], tokens uuid[], steps text[], delays double precision[], attempt_changes integer[], free_changes integer[], statuses text[], reasons text[], versions bigint[], disable_reasons text[], delivery_numbers integer[], attempt_ids uuid[], event_types text[], attempt_numbers integer[], outcomes text[], status_codes smallint[], messages text[], bodies bytea[], remotes text[], durations integer[], times timestamp with time zone[], OUT recorded integer, OUT disabled uuid[], OUT failing uuid[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    at constant timestamptz := now();
+    stamp constant bigint := extract(epoch from at) * 1000000;
+    -- Of each delivery: where its row is, null where the lease is another's; what it counts; whether it was cancelled.
+    places tid[];
+    counted integer[];
+    cancelled boolean[];
+    moved integer := 0;
+    ended integer;
+begin
+    disabled := '{}';
+    select
+        array_agg(d.place order by i.number),
+        array_agg(d.attempts order by i.number),
+        array_agg(d.is_cancelled order by i.number),
+        count(d.place)
+    into places, counted, cancelled, recorded
+    from unnest(event_ids, subscription_ids, tokens) with ordinality as i (event_id, subscription_id, token, number)
+    left join lateral (
+        select x.ctid as place, x.attempts, x.expires_at is not distinct from '-infinity' as is_cancelled
+        from deliveries as x
+        where x.event_id = i.event_id
+            and x.subscription_id = i.subscription_id
+            and x.lease = i.token
+        for update
+    ) as d on true;
+    insert into attempts (
+        tenant_id, subscription_id, id, event_id, event_type, attempt_number, outcome, status_code, error_message,
+        response_body, remote_address, duration_ms, created_at
+    )
+    select
+        tenant_ids[a.delivery],
+        subscription_ids[a.delivery],
+        a.id,
+        event_ids[a.delivery],
+        a.event_type,
+        a.number,
+        a.outcome,
+        a.status_code,
+        a.message,
+        a.body,
+        a.remote::inet,
+        a.duration,
+        a.began
+    from unnest(
+        delivery_numbers, attempt_ids, event_types, attempt_numbers, outcomes, status_codes, messages, bodies, remotes,
+        durations, times
+    ) as a (delivery, id, event_type, number, outcome, status_code, message, body, remote, duration, began)
+    where places[a.delivery] is not null;
+    delete from deliveries as d
+    where d.ctid = any(array(
+        select i.place
+        from unnest(places, steps, cancelled) as i (place, step, is_cancelled)
+        where i.place is not null
+            and (i.step in ('done', 'give_up') or i.is_cancelled)
+    ));
+    get diagnostics ended = row_count;
+    if ended < recorded then
+        update deliveries as d
+        set
+            -- What expires before its next attempt is looked at when it expires.
+            next_attempt_at = greatest(at, least(at + make_interval(secs => i.delay), d.expires_at)),
+            lease = null,
+            attempts = d.attempts + i.attempt_change,
+            free_attempts = d.free_attempts + i.free_change
+        from unnest(places, steps, delays, attempt_changes, free_changes, cancelled)
+            as i (place, step, delay, attempt_change, free_change, is_cancelled)
+        where d.ctid = i.place
+            and i.step in ('retry', 'hand_back')
+            and not i.is_cancelled;
+        get diagnostics moved = row_count;
+    end if;
+    if ended + moved <> recorded then
+        raise 'a locked delivery moved' using errcode = 'serialization_failure';
+    end if;
+    if exists (
+        select 1
+        from unnest(places, steps, cancelled) as i (place, step, is_cancelled)
+        where i.step = 'give_up'
+            or i.is_cancelled
+    ) then
+        perform deliveries_bury_1(
+            array_agg(i.tenant_id),
+            array_agg(i.event_id),
+            array_agg(i.subscription_id),
+            array_agg(case when i.is_cancelled then 'cancelled' else i.status end),
+            array_agg(case when i.is_cancelled then 'requested' else i.reason end),
+            array_agg(i.counted + i.attempt_change)
+        )
+        from unnest(
+            tenant_ids, event_ids, subscription_ids, places, steps, statuses, reasons, counted, attempt_changes, cancelled
+        ) as i (
+            tenant_id, event_id, subscription_id, place, step, status, reason, counted, attempt_change, is_cancelled
+        )
+        where i.place is not null
+            and i.step <> 'done'
+            and (i.step = 'give_up' or i.is_cancelled);
+    end if;
+    if cardinality(array_remove(disable_reasons, null)) > 0 then
+        with unwanted as materialized (
+            select s.place, min(i.disable_reason) as reason
+            from unnest(places, tenant_ids, subscription_ids, versions, disable_reasons)
+                as i (place, tenant_id, subscription_id, version, disable_reason)
+            cross join lateral (
+                select x.ctid as place
+                from subscriptions as x
+                where x.tenant_id = i.tenant_id
+                    and x.id = i.subscription_id
+                    and x.version = i.version
+                    and x.is_active
+                    and x.deleted_at is null
+                limit 1
+            ) as s
+            where i.place is not null
+                and i.disable_reason is not null
+            group by s.place
+        ),
+        turned_off as (
+            update subscriptions as s
+            set
+                is_active = false,
+                disabled_reason = u.reason,
+                version = greatest(s.version + 1, stamp),
+                updated_at = at
+            from unwanted as u
+            where s.ctid = u.place
+                and s.is_active
+            returning s.id
+        )
+        select coalesce(array_agg(t.id), '{}')
+        into disabled
+        from turned_off as t;
+    end if;
+    failing := array(
+        select h.subscription_id
+        from subscription_health as h
+        where h.subscription_id = any(array(
+            select i.subscription_id
+            from unnest(places, subscription_ids, steps) as i (place, subscription_id, step)
+            where i.place is not null
+                and i.step = 'done'
+            group by i.subscription_id
+        ))
+    );
+end
+$$;
+CREATE FUNCTION public.deliveries_requeue_1(tenant uuid, event_ids uuid[], subscription_ids uuid[], lifetime interval) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    at constant timestamptz := now();
+    requeued bigint;
 begin
     insert into deliveries (
-        tenant_id, event_id, subscription_id, next_attempt_at, held_for, attempts, free_attempts, expires_at
+        tenant_id, event_id, subscription_id, next_attempt_at, attempts, free_attempts, payload_bytes, expires_at
     )
     select
         tenant,
         a.event_id,
         a.subscription_id,
-        case when s.is_active and not s.is_paced then now() else 'infinity' end,
-        case when not s.is_active then 'disabled' when s.is_paced then 'paced' end,
+        at,
         coalesce(ended.attempts, made.attempts, 0),
         coalesce(ended.attempts, made.attempts, 0),
-        now() + lifetime
+        e.payload_bytes,
+        at + lifetime
     from unnest(event_ids, subscription_ids) as a (event_id, subscription_id)
     cross join lateral (
-        select 1
+        select octet_length(x.payload) as payload_bytes
         from events as x
         where x.tenant_id = tenant
             and x.id = a.event_id
         limit 1
     ) as e
     cross join lateral (
-        select x.is_active, x.is_paced
+        select 1
         from subscriptions as x
         where x.tenant_id = tenant
             and x.id = a.subscription_id
@@ -467,9 +612,9 @@ begin
             and ended.attempts is null
     ) as made
     order by a.event_id, a.subscription_id
-    on conflict (tenant_id, event_id, subscription_id) do nothing;
-    get diagnostics owed = row_count;
-    -- What is owed has not ended, whoever owes it: a look of its own, after the insert.
+    on conflict on constraint deliveries_pkey do nothing;
+    get diagnostics requeued = row_count;
+    -- What is pending has not ended, whoever requeued it: a statement of its own, after the insert.
     delete from undelivered as u
     where u.ctid = any(array(
         select ended.place
@@ -477,8 +622,7 @@ begin
         cross join lateral (
             select 1
             from deliveries as x
-            where x.tenant_id = tenant
-                and x.event_id = a.event_id
+            where x.event_id = a.event_id
                 and x.subscription_id = a.subscription_id
             limit 1
         ) as d
@@ -491,153 +635,874 @@ begin
             limit 1
         ) as ended
     ));
-    return owed;
+    return requeued;
 end
 $$;
-CREATE TABLE public.attempts (
-    tenant_id uuid NOT NULL,
-    subscription_id uuid NOT NULL,
-    id uuid NOT NULL,
-    event_id uuid NOT NULL,
-    event_type text,
-    attempt_number smallint NOT NULL,
-    outcome text NOT NULL,
-    status_code smallint,
-    error_message text,
-    response_body bytea,
-    remote_address inet,
-    duration_ms integer,
-    created_at timestamp with time zone NOT NULL,
-    CONSTRAINT attempts_body_length CHECK ((octet_length(response_body) <= 16384)),
-    CONSTRAINT attempts_success_has_no_error CHECK (((outcome = 'delivered'::text) = (error_message IS NULL)))
-)
-PARTITION BY RANGE (id);
-CREATE FUNCTION public.owed_attempts(from_id uuid, below_id uuid) RETURNS SETOF public.attempts
-    LANGUAGE sql STABLE
-    AS $$
-    select a.*
-    from events as e
-    cross join lateral (
-        select x.*
-        from attempts as x
-        where x.event_id = e.id
-            and x.tenant_id = e.tenant_id
-            and x.id >= owed_attempts.from_id
-            and x.id < owed_attempts.below_id
-    ) as a
-    -- An attempt may seem to begin a moment before its event, by another clock.
-    where e.id < uuid_v7_floor(uuid_v7_time(owed_attempts.below_id) + interval '10 seconds')
-$$;
-CREATE TABLE public.events (
-    tenant_id uuid NOT NULL,
-    id uuid NOT NULL,
-    event_type text,
-    payload bytea NOT NULL,
-    accepted_at timestamp with time zone DEFAULT now() NOT NULL,
-    fan_out boolean,
-    about uuid
-)
-PARTITION BY RANGE (id);
-CREATE FUNCTION public.owed_events(from_id uuid, below_id uuid) RETURNS SETOF public.events
-    LANGUAGE sql STABLE
-    AS $$
-    with recursive waiting as (
-        (
-            select d.tenant_id
-            from deliveries as d
-            order by d.tenant_id
-            limit 1
-        )
-        union all
-        select next.tenant_id
-        from waiting as w
-        cross join lateral (
-            select d.tenant_id
-            from deliveries as d
-            where d.tenant_id > w.tenant_id
-            order by d.tenant_id
-            limit 1
-        ) as next
-    )
-    select e.*
-    from waiting as w
-    cross join lateral (
-        select distinct d.event_id
-        from deliveries as d
-        where d.tenant_id = w.tenant_id
-            and d.event_id >= owed_events.from_id
-            and d.event_id < owed_events.below_id
-    ) as d
-    cross join lateral (
-        select x.*
-        from events as x
-        where x.tenant_id = w.tenant_id
-            and x.id = d.event_id
-            and x.id >= owed_events.from_id
-            and x.id < owed_events.below_id
-        limit 1
-    ) as e
-$$;
-CREATE FUNCTION public.raise_event(tenant uuid, subject uuid, kind text, details jsonb) RETURNS boolean
+CREATE FUNCTION public.deliveries_retry_1(tenant uuid, event uuid, subscription uuid, lifetime_seconds double precision, most_rows bigint, OUT retried bigint, OUT is_known boolean) RETURNS record
     LANGUAGE plpgsql
+    SET search_path TO 'public'
     AS $$
 declare
-    raised uuid := uuid_v7();
-    who text;
+    at constant timestamptz := now();
+    ended uuid[];
 begin
-    if not exists (
+    perform 1
+    from events as e
+    where e.tenant_id = tenant
+        and e.id = event;
+    if not found then
+        return;
+    end if;
+    update deliveries as d
+    set
+        next_attempt_at = at,
+        -- One whose time is over lives on, as if a sweep had ended it already.
+        expires_at = case when d.expires_at <= at then at + make_interval(secs => lifetime_seconds) else d.expires_at end
+    where d.tenant_id = tenant
+        and d.event_id = event
+        and d.subscription_id = any(array(
+            select x.subscription_id
+            from deliveries as x
+            where x.tenant_id = tenant
+                and x.event_id = event
+                and (subscription is null or x.subscription_id = subscription)
+                and x.lease is null
+                and (x.next_attempt_at > at or x.expires_at <= at)
+                and x.next_attempt_at < 'infinity'
+            order by x.subscription_id
+            limit most_rows
+            for update
+        ));
+    get diagnostics retried = row_count;
+    is_known := subscription is null or exists (
         select 1
+        from all_deliveries as a
+        where a.tenant_id = tenant
+            and a.event_id = event
+            and a.subscription_id = subscription
+    );
+    ended := array(
+        select a.subscription_id
+        from all_deliveries as a
+        cross join lateral (
+            select 1
+            from subscriptions as s
+            where s.tenant_id = tenant
+                and s.id = a.subscription_id
+                and s.deleted_at is null
+            limit 1
+        ) as living
+        where a.tenant_id = tenant
+            and a.event_id = event
+            and (subscription is null or a.subscription_id = subscription)
+            and (
+                a.status in ('failed', 'expired', 'skipped')
+                or (a.status in ('cancelled', 'succeeded') and subscription is not null)
+            )
+        order by a.subscription_id
+        limit most_rows
+    );
+    retried := retried + deliveries_requeue_1(
+        tenant,
+        array_fill(event, array[cardinality(ended)]),
+        ended,
+        make_interval(secs => lifetime_seconds)
+    );
+end
+$$;
+CREATE FUNCTION public.deliveries_take_1(token uuid, lease_seconds double precision, worker uuid, takes_lapsed boolean, most_bytes bigint, subscription_ids uuid[], tenant_ids uuid[], rooms integer[], floors timestamp with time zone[], breakers text[]) RETURNS TABLE(tenant_id uuid, event_id uuid, subscription_id uuid, attempts integer, free_attempts integer, ordering_key text, expires_at timestamp with time zone, is_cancelled boolean, was_due timestamp with time zone, is_cut_off boolean, taken_at timestamp with time zone, is_cut_short boolean, event_type text, payload bytea, is_deleted boolean, target_url text, secret bytea, older_secrets bytea[], older_until timestamp with time zone[], sealed_headers bytea, retry_schedule text, request_timeout_ms integer, version bigint, skip_after_attempts integer)
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+declare
+    at constant timestamptz := now();
+    lapsed_at constant timestamptz := at - interval '5 seconds';
+    -- What is leased, a column each.
+    tenants uuid[];
+    events uuid[];
+    subscriptions uuid[];
+    counted integer[];
+    freed integer[];
+    keys text[];
+    ends timestamptz[];
+    due_times timestamptz[];
+    leases double precision[];
+    lapsed boolean[];
+    -- Rows that were due, more than were leased where the bytes did not suffice.
+    found_rows bigint;
+begin
+    with asked as materialized (
+        select a.subscription_id, a.room, a.floor, greatest(lease_seconds, s.least_lease_seconds) as seconds
+        from unnest(subscription_ids, tenant_ids, rooms, floors, breakers) as a (subscription_id, tenant_id, room, floor, breaker)
+        cross join lateral (
+            select x.least_lease_seconds
+            from subscriptions as x
+            where x.tenant_id = a.tenant_id
+                and x.id = a.subscription_id
+                and (
+                    x.deleted_at is not null
+                    or x.is_active and (
+                        not x.is_paced
+                        or coalesce(x.breaker, '') = a.breaker and exists (
+                            select 1
+                            from owners as o
+                            where o.subscription_id = x.id
+                                and o.owner = worker
+                                and o.until > at
+                        )
+                    )
+                )
+            limit 1
+        ) as s
+    ),
+    due as materialized (
+        select d.place, d.is_lapsed, d.was_due, a.seconds, sum(d.payload_bytes) over (rows unbounded preceding) as bytes
+        from asked as a
+        cross join lateral (
+            select x.ctid as place, x.lease is not null as is_lapsed, x.next_attempt_at as was_due, x.payload_bytes
+            from deliveries as x
+            where uuid_hash_extended(x.subscription_id, 0) = uuid_hash_extended(a.subscription_id, 0)
+                and x.subscription_id = a.subscription_id
+                and x.next_attempt_at < 'infinity'
+                and x.next_attempt_at >= a.floor
+                and x.next_attempt_at <= at
+                and (x.lease is null or takes_lapsed and x.next_attempt_at <= lapsed_at)
+            order by x.next_attempt_at
+            limit a.room
+            for update skip locked
+        ) as d
+    ),
+    leased as (
+        update deliveries as d
+        set
+            next_attempt_at = at + make_interval(secs => due.seconds),
+            lease = token,
+            attempts = d.attempts + 1
+        from due
+        where d.ctid = due.place
+            and (due.bytes <= most_bytes or due.place = (select due.place from due limit 1))
+        returning
+            d.tenant_id, d.event_id, d.subscription_id, d.attempts, d.free_attempts, d.ordering_key, d.expires_at,
+            due.was_due, due.seconds, due.is_lapsed
+    )
+    select
+        array_agg(l.tenant_id),
+        array_agg(l.event_id),
+        array_agg(l.subscription_id),
+        array_agg(l.attempts),
+        array_agg(l.free_attempts),
+        array_agg(l.ordering_key),
+        array_agg(l.expires_at),
+        array_agg(l.was_due),
+        array_agg(l.seconds),
+        array_agg(l.is_lapsed),
+        (select count(*) from due)
+    into tenants, events, subscriptions, counted, freed, keys, ends, due_times, leases, lapsed, found_rows
+    from leased as l;
+    if true = any(lapsed) then
+        -- Its lease was about as long as the one given now.
+        perform attempts_note_lost_1(
+            array_agg(l.tenant_id),
+            array_agg(l.event_id),
+            array_agg(l.subscription_id),
+            array_agg(l.attempts - 1),
+            array_agg(l.was_due - make_interval(secs => l.seconds))
+        )
+        from unnest(tenants, events, subscriptions, counted, due_times, leases, lapsed)
+            as l (tenant_id, event_id, subscription_id, attempts, was_due, seconds, is_lapsed)
+        where l.is_lapsed;
+    end if;
+    return query
+    select
+        l.tenant_id,
+        l.event_id,
+        l.subscription_id,
+        l.attempts,
+        l.free_attempts,
+        l.ordering_key,
+        nullif(l.expires_at, '-infinity'),
+        l.expires_at is not distinct from '-infinity',
+        l.was_due,
+        l.is_lapsed,
+        at,
+        cardinality(events) < found_rows,
+        e.event_type,
+        e.payload,
+        s.deleted_at is not null,
+        s.target_url,
+        s.secret,
+        s.older_secrets,
+        s.older_until,
+        s.sealed_headers,
+        s.retry_schedule,
+        s.request_timeout_ms,
+        s.version,
+        s.skip_after_attempts
+    from unnest(tenants, events, subscriptions, counted, freed, keys, ends, due_times, lapsed)
+        as l (
+            tenant_id, event_id, subscription_id, attempts, free_attempts, ordering_key, expires_at, was_due, is_lapsed
+        )
+    cross join lateral (
+        select x.event_type, x.payload
+        from events as x
+        where x.tenant_id = l.tenant_id
+            and x.id = l.event_id
+        limit 1
+    ) as e
+    cross join lateral (
+        select
+            x.deleted_at,
+            x.target_url,
+            x.secret,
+            x.older_secrets,
+            x.older_until,
+            x.sealed_headers,
+            x.retry_schedule,
+            x.request_timeout_ms,
+            x.version,
+            x.skip_after_attempts
+        from subscriptions as x
+        where x.tenant_id = l.tenant_id
+            and x.id = l.subscription_id
+        limit 1
+    ) as s;
+end
+$$;
+CREATE FUNCTION public.ensure_partitions(from_day date, through_day date) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+declare
+    parent text;
+    day date;
+    partition text;
+    made integer := 0;
+begin
+    perform pg_advisory_xact_lock(hashtext(current_schema() || '.partitions'));
+    foreach parent in array array['events', 'attempts'] loop
+        day := from_day;
+        while day <= through_day loop
+            partition := format('%s_%s', parent, to_char(day, 'YYYYMMDD'));
+            if to_regclass(partition) is null then
+                execute format('create table %I (like %I including all)', partition, parent);
+                execute format(
+                    'alter table %I attach partition %I for values from (%L) to (%L)',
+                    parent,
+                    partition,
+                    uuid_v7_floor(day::timestamp at time zone 'UTC'),
+                    uuid_v7_floor((day + 1)::timestamp at time zone 'UTC')
+                );
+                made := made + 1;
+            end if;
+            day := day + 1;
+        end loop;
+    end loop;
+    return made;
+end
+$$;
+CREATE FUNCTION public.events_accept_1(event_ids uuid[], tenant_ids uuid[], event_types text[], payloads bytea[], payload_sizes integer[], idempotency_keys text[], fingerprints bytea[], list_versions bigint[], ordering_keys text[], not_before timestamp with time zone[], expire_at timestamp with time zone[], event_numbers integer[], subscription_ids uuid[], versions bigint[], leased boolean[], token uuid, lease_seconds double precision, OUT changed integer[], OUT taken integer[], OUT taken_by uuid[], OUT taken_by_same boolean[], OUT released integer[], OUT outdated integer[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    at constant timestamptz := now();
+    -- Of each delivery: the lease where it is born leased, and whether it waits in an ordering group.
+    seconds double precision[];
+    grouped boolean[];
+    -- Events of which nothing is written.
+    refused integer[];
+    group_size bigint;
+    last_position bigint;
+begin
+    select
+        array_agg(case when d.is_leasable then greatest(lease_seconds, d.least_lease_seconds) end order by d.number),
+        array_agg(d.is_grouped order by d.number),
+        coalesce(array_agg(d.number) filter (where d.leased and not d.is_leasable), '{}'),
+        coalesce(array_agg(d.number) filter (where d.is_outdated), '{}'),
+        coalesce(array_agg(d.event_number) filter (where d.has_changed), '{}') || array(
+            select i.number
+            from unnest(tenant_ids, list_versions) with ordinality as i (tenant_id, list_version, number)
+            left join tenants as t
+                on t.id = i.tenant_id
+            where i.list_version is not null
+                and t.subscriptions_version is distinct from i.list_version
+        )::integer[]
+    into seconds, grouped, released, outdated, changed
+    from (
+        select
+            d.number,
+            d.event_number,
+            d.leased,
+            d.leased and coalesce(s.version = d.version and not s.is_paced, false) as is_leasable,
+            coalesce(s.is_ordered and ordering_keys[d.event_number] is not null, false) as is_grouped,
+            list_versions[d.event_number] is null and (s.version = d.version and s.is_active) is not true as has_changed,
+            (s.version = d.version) is not true as is_outdated,
+            s.least_lease_seconds
+        from unnest(event_numbers, subscription_ids, versions, leased) with ordinality
+            as d (event_number, subscription_id, version, leased, number)
+        left join lateral (
+            select x.version, x.is_active, x.is_paced, x.is_ordered, x.least_lease_seconds
+            from subscriptions as x
+            where x.tenant_id = tenant_ids[d.event_number]
+                and x.id = d.subscription_id
+                and x.deleted_at is null
+            limit 1
+        ) as s on true
+    ) as d;
+    refused := changed;
+    taken := '{}';
+    taken_by := '{}';
+    taken_by_same := '{}';
+    if cardinality(array_remove(idempotency_keys, null)) > 0 then
+        insert into idempotency_keys (tenant_id, key, event_id, fingerprint)
+        select i.tenant_id, i.key, i.event_id, i.fingerprint
+        from unnest(tenant_ids, idempotency_keys, event_ids, fingerprints) with ordinality
+            as i (tenant_id, key, event_id, fingerprint, number)
+        where i.key is not null
+            and i.number <> all(refused)
+        order by i.tenant_id, i.key
+        on conflict on constraint idempotency_keys_pkey do nothing;
+        -- A snapshot of its own, which sees what the insert waited for.
+        select
+            coalesce(array_agg(i.number order by i.number), '{}'),
+            coalesce(array_agg(k.event_id order by i.number), '{}'),
+            coalesce(array_agg(k.fingerprint = i.fingerprint order by i.number), '{}')
+        into taken, taken_by, taken_by_same
+        from unnest(tenant_ids, idempotency_keys, event_ids, fingerprints) with ordinality
+            as i (tenant_id, key, event_id, fingerprint, number)
+        cross join lateral (
+            select x.event_id, x.fingerprint
+            from idempotency_keys as x
+            where x.tenant_id = i.tenant_id
+                and x.key = i.key
+            limit 1
+        ) as k
+        where k.event_id <> i.event_id;
+        refused := refused || taken;
+    end if;
+    insert into events (tenant_id, id, event_type, payload, accepted_at, fan_out)
+    select i.tenant_id, i.id, i.event_type, i.payload, at, case when i.list_version is not null then true end
+    from unnest(tenant_ids, event_ids, event_types, payloads, list_versions) with ordinality
+        as i (tenant_id, id, event_type, payload, list_version, number)
+    where i.number <> all(refused);
+    insert into deliveries (
+        tenant_id, event_id, subscription_id, next_attempt_at, lease, attempts, payload_bytes, expires_at
+    )
+    select
+        tenant_ids[d.event_number],
+        event_ids[d.event_number],
+        d.subscription_id,
+        case
+            when d.seconds is not null then at + make_interval(secs => d.seconds)
+            else greatest(at, not_before[d.event_number])
+        end,
+        case when d.seconds is not null then token end,
+        case when d.seconds is not null then 1 else 0 end,
+        payload_sizes[d.event_number],
+        expire_at[d.event_number]
+    from unnest(event_numbers, subscription_ids, seconds, grouped) with ordinality
+        as d (event_number, subscription_id, seconds, is_grouped, number)
+    where d.event_number <> all(refused)
+        and not d.is_grouped;
+    if true = any(grouped) then
+        select count(*)
+        into group_size
+        from unnest(event_numbers, grouped) as d (event_number, is_grouped)
+        where d.is_grouped
+            and d.event_number <> all(refused);
+        insert into ordering_counters as c (tenant_id, position)
+        values (tenant_ids[1], group_size)
+        on conflict on constraint ordering_counters_pkey do update
+        set position = c.position + excluded.position
+        returning c.position into last_position;
+        insert into deliveries (
+            tenant_id, event_id, subscription_id, next_attempt_at, payload_bytes, expires_at, ordering_key, position
+        )
+        select
+            tenant_ids[d.event_number],
+            event_ids[d.event_number],
+            d.subscription_id,
+            'infinity',
+            payload_sizes[d.event_number],
+            expire_at[d.event_number],
+            ordering_keys[d.event_number],
+            last_position - group_size + row_number() over (order by d.number)
+        from unnest(event_numbers, subscription_ids, grouped) with ordinality
+            as d (event_number, subscription_id, is_grouped, number)
+        where d.is_grouped
+            and d.event_number <> all(refused);
+    end if;
+end
+$$;
+CREATE FUNCTION public.events_raise_1(tenant uuid, subject uuid, kind text, details jsonb) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+declare
+    at constant timestamptz := now();
+    raised constant uuid := uuid_v7();
+    recipients constant uuid[] := array(
+        select s.id
         from subscriptions as s
         where s.tenant_id = tenant
             and s.id <> subject
-            and s.event_types && announcement_types()
+            and s.event_types && system_event_types()
             and kind = any(s.event_types)
             and s.deleted_at is null
-    ) then
+        order by s.id
+        limit 100
+    );
+    payload bytea;
+begin
+    if cardinality(recipients) = 0 then
         return false;
     end if;
-    select s.external_id into who
-    from subscriptions as s
-    where s.tenant_id = tenant
-        and s.id = subject;
-    insert into events (tenant_id, id, event_type, payload, fan_out, about)
-    values (
-        tenant,
-        raised,
-        kind,
-        convert_to(
-            jsonb_build_object(
-                'type', kind,
-                'timestamp', rfc3339(now()),
-                'data', jsonb_build_object('subscription_id', subject, 'external_id', who) || details
-            )::text,
-            'UTF8'
-        ),
-        true,
-        subject
+    payload := convert_to(
+        jsonb_build_object(
+            'type', kind,
+            'timestamp', rfc3339(at),
+            'data', jsonb_build_object('subscription_id', subject, 'external_id', (
+                select s.external_id
+                from subscriptions as s
+                where s.tenant_id = tenant
+                    and s.id = subject
+            )) || details
+        )::text,
+        'UTF8'
     );
-    insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at, held_for)
-    select
-        tenant,
-        raised,
-        s.id,
-        case when s.is_active and not s.is_paced then now() else 'infinity' end,
-        case when not s.is_active then 'disabled' when s.is_paced then 'paced' end
-    from subscriptions as s
-    where s.tenant_id = tenant
-        and s.id <> subject
-        and s.event_types && announcement_types()
-        and kind = any(s.event_types)
-        and s.deleted_at is null
-    order by s.id
-    limit 100;
+    insert into events (tenant_id, id, event_type, payload, accepted_at, fan_out, about)
+    values (tenant, raised, kind, payload, at, true, subject);
+    insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at, payload_bytes)
+    select tenant, raised, r.id, at, octet_length(payload)
+    from unnest(recipients) as r (id);
     return true;
+end
+$$;
+CREATE FUNCTION public.forget_orphans(OUT deleted bigint, OUT more boolean) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET lock_timeout TO '250ms'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $_$
+declare
+    most_rows constant integer := 5000;
+    span retired_ids;
+    looked bigint;
+    reached uuid;
+begin
+    deleted := 0;
+    select r.of_table, r.after_id, r.below_id
+    into span
+    from retired_ids as r
+    order by r.below_id, r.of_table
+    limit 1
+    for update skip locked;
+    more := found;
+    if not more then
+        return;
+    end if;
+    execute format(
+        'with looked as materialized (
+            select r.ctid as place, r.tenant_id, r.event_id
+            from %1$I as r
+            where r.event_id > $1
+                and r.event_id < $2
+            order by r.event_id
+            fetch first %2$s rows with ties
+        ),
+        deleted as (
+            delete from %1$I as r
+            where r.ctid = any(array(
+                select l.place
+                from looked as l
+                left join lateral (
+                    select true as is_there
+                    from events as x
+                    where x.tenant_id = l.tenant_id
+                        and x.id = l.event_id
+                    limit 1
+                ) as e on true
+                where e.is_there is null
+            ))
+            returning 1
+        )
+        select
+            (select count(*) from deleted),
+            (select l.event_id from looked as l order by l.event_id desc limit 1),
+            (select count(*) from looked)',
+        span.of_table, most_rows
+    ) into deleted, reached, looked using span.after_id, span.below_id;
+    if looked >= most_rows then
+        update retired_ids as r
+        set after_id = reached
+        where r.of_table = span.of_table
+            and r.below_id = span.below_id;
+    else
+        delete from retired_ids as r
+        where r.of_table = span.of_table
+            and r.below_id = span.below_id;
+    end if;
+exception when lock_not_available then
+    deleted := 0;
+    more := false;
+end
+$_$;
+CREATE FUNCTION public.forget_subscriptions(deleted_before timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    gone bigint;
+begin
+    if not pg_try_advisory_xact_lock(hashtext(current_schema() || '.retention')) then
+        return 0;
+    end if;
+    delete from subscriptions as s
+    where s.deleted_at < deleted_before
+        and s.id = any(array(
+            select x.id
+            from subscriptions as x
+            left join lateral (
+                select true as is_there
+                from attempts as a
+                where a.tenant_id = x.tenant_id
+                    and a.subscription_id = x.id
+                limit 1
+            ) as attempt on true
+            left join lateral (
+                select true as is_there
+                from deliveries as d
+                where uuid_hash_extended(d.subscription_id, 0) = uuid_hash_extended(x.id, 0)
+                    and d.subscription_id = x.id
+                    and d.next_attempt_at < 'infinity'
+                limit 1
+            ) as delivery on true
+            left join lateral (
+                select true as is_there
+                from deliveries as d
+                where d.subscription_id = x.id
+                    and d.ordering_key is not null
+                limit 1
+            ) as ordered on true
+            where x.deleted_at < deleted_before
+                and attempt.is_there is null
+                and delivery.is_there is null
+                and ordered.is_there is null
+            limit 1000
+        ));
+    get diagnostics gone = row_count;
+    return gone;
+end
+$$;
+CREATE FUNCTION public.health_note_1(subscription_ids uuid[], succeeded boolean[], failed integer[], waits double precision[], versions bigint[], open_after_failures integer, open_after_seconds double precision, probe_seconds double precision) RETURNS TABLE(subscription_id uuid, tenant_id uuid, state text)
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+declare
+    at constant timestamptz := now();
+    -- What is noted, a column each: a null state is a closed breaker.
+    ids uuid[];
+    tenants uuid[];
+    states_before text[];
+    states text[];
+    counts integer[];
+    since timestamptz[];
+    last_failures timestamptz[];
+    opened timestamptz[];
+    probe_times timestamptz[];
+    probe_counts integer[];
+    widths integer[];
+begin
+    -- Whoever changes the health of a subscription has locked the subscription: what is read next stays so.
+    perform 1
+    from unnest(subscription_ids, versions) as i (subscription_id, version)
+    cross join lateral (
+        select 1
+        from subscriptions as x
+        where x.id = i.subscription_id
+            and x.version = i.version
+            and x.is_active
+            and x.deleted_at is null
+        limit 1
+        for no key update
+    ) as s;
+    with counted as materialized (
+        select
+            i.subscription_id,
+            s.tenant_id,
+            i.failed,
+            i.wait,
+            h.state,
+            h.last_failure_at,
+            h.opened_at,
+            h.probe_at,
+            coalesce(h.probes, 0) as probes,
+            h.width,
+            case when i.succeeded then 0 else coalesce(h.failures, 0) end + i.failed as failures,
+            case
+                when i.failed = 0 and i.succeeded then null
+                when i.succeeded or h.failing_since is null then at
+                else h.failing_since
+            end as failing_since,
+            i.failed > 0 or h.failing_since is not null as is_worth_a_row
+        from unnest(subscription_ids, succeeded, failed, waits, versions)
+            as i (subscription_id, succeeded, failed, wait, version)
+        cross join lateral (
+            select x.tenant_id
+            from subscriptions as x
+            where x.id = i.subscription_id
+                and x.version = i.version
+                and x.is_active
+                and x.deleted_at is null
+            limit 1
+        ) as s
+        left join lateral (
+            select
+                x.state, x.failures, x.failing_since, x.last_failure_at, x.opened_at, x.probe_at, x.probes, x.width
+            from subscription_health as x
+            where x.subscription_id = i.subscription_id
+            limit 1
+        ) as h on true
+    ),
+    decided as materialized (
+        select
+            c.subscription_id,
+            case
+                when c.wait is not null and c.state is distinct from 'open' then 'throttled'
+                when c.state is null
+                    and open_after_failures > 0
+                    and c.failures >= open_after_failures
+                    and (
+                        c.failing_since <= at - make_interval(secs => open_after_seconds)
+                        or c.failures >= 10 * open_after_failures
+                    )
+                    then 'open'
+                else c.state
+            end as state
+        from counted as c
+    )
+    select
+        array_agg(c.subscription_id),
+        array_agg(c.tenant_id),
+        array_agg(c.state),
+        array_agg(d.state),
+        array_agg(c.failures),
+        array_agg(c.failing_since),
+        array_agg(case when c.failed > 0 then at else c.last_failure_at end),
+        array_agg(case when d.state = 'open' and c.state is null then at else c.opened_at end),
+        array_agg(case
+            when c.wait is not null then greatest(c.probe_at, at + make_interval(secs => c.wait))
+            when d.state = 'open' and c.state is null then at + make_interval(secs => probe_seconds)
+            else c.probe_at
+        end),
+        array_agg(case when d.state = 'open' and c.state is null then 0 else c.probes end),
+        array_agg(c.width)
+    into
+        ids, tenants, states_before, states, counts, since, last_failures, opened, probe_times, probe_counts, widths
+    from counted as c
+    inner join decided as d
+        on d.subscription_id = c.subscription_id
+    where c.is_worth_a_row
+        or d.state is null;
+    -- A success of a closed breaker ends its row.
+    delete from subscription_health as h
+    where h.subscription_id = any(array(
+        select n.subscription_id
+        from unnest(ids, states, counts) as n (subscription_id, state, failures)
+        where n.state is null
+            and n.failures = 0
+    ));
+    insert into subscription_health as h (
+        subscription_id, tenant_id, state, failures, failing_since, last_failure_at, opened_at, probe_at, probes, width
+    )
+    select
+        n.subscription_id,
+        n.tenant_id,
+        n.state,
+        n.failures,
+        n.failing_since,
+        n.last_failure_at,
+        n.opened_at,
+        n.probe_at,
+        n.probes,
+        n.width
+    from unnest(ids, tenants, states, counts, since, last_failures, opened, probe_times, probe_counts, widths)
+        as n (
+            subscription_id, tenant_id, state, failures, failing_since, last_failure_at, opened_at, probe_at, probes, width
+        )
+    where n.failures > 0
+        or n.state is not null
+    order by n.subscription_id
+    on conflict on constraint subscription_health_pkey do update
+    set
+        state = excluded.state,
+        failures = excluded.failures,
+        warnings = case when excluded.failing_since = h.failing_since then h.warnings else 0 end,
+        failing_since = excluded.failing_since,
+        last_failure_at = excluded.last_failure_at,
+        opened_at = excluded.opened_at,
+        probe_at = excluded.probe_at,
+        probes = excluded.probes,
+        width = excluded.width;
+    return query
+    select n.subscription_id, n.tenant_id, n.state
+    from unnest(ids, tenants, states_before, states) as n (subscription_id, tenant_id, before, state)
+    where n.state is distinct from n.before;
+end
+$$;
+CREATE FUNCTION public.is_wanted(event_type text, patterns text[]) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'public'
+    RETURN ((cardinality(patterns) = 0) OR (EXISTS (SELECT 1 FROM unnest(is_wanted.patterns) p(pattern) WHERE ((p.pattern = is_wanted.event_type) OR (("right"(p.pattern, 1) = '*'::text) AND starts_with(is_wanted.event_type, "left"(p.pattern, '-1'::integer)))))));
+CREATE FUNCTION public.owners_keep_1(worker uuid, seconds double precision, owned uuid[], wanted uuid[], wanted_tenants uuid[], counted uuid[]) RETURNS TABLE(subscription_id uuid, tenant_id uuid, lasts double precision, is_active boolean, is_paced boolean, rate_limit integer, max_in_flight integer, breaker text, probes integer, width integer, wait_seconds double precision, leased bigint)
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+declare
+    at constant timestamptz := now();
+    -- Leases of a lane that are counted at most, and rows of it that are looked at.
+    most_leases constant integer := 2000;
+begin
+    perform 1
+    from owners as o
+    where o.subscription_id = any(owned)
+        and o.owner = worker
+    order by o.subscription_id
+    for update;
+    update owners as o
+    set until = greatest(o.until, at + make_interval(secs => greatest(seconds, (
+        select s.least_lease_seconds
+        from subscriptions as s
+        where s.id = o.subscription_id
+    ))))
+    where o.subscription_id = any(owned)
+        and o.owner = worker;
+    insert into owners as o (subscription_id, tenant_id, owner, until)
+    select s.id, s.tenant_id, worker, at + make_interval(secs => greatest(seconds, s.least_lease_seconds))
+    from unnest(wanted, wanted_tenants) as w (subscription_id, tenant_id)
+    cross join lateral (
+        select x.id, x.tenant_id, x.least_lease_seconds
+        from subscriptions as x
+        where x.tenant_id = w.tenant_id
+            and x.id = w.subscription_id
+            and x.is_paced
+            and x.is_active
+            and x.deleted_at is null
+        limit 1
+    ) as s
+    order by s.id
+    on conflict on constraint owners_pkey do update
+    set
+        owner = excluded.owner,
+        until = excluded.until
+    where o.until < at;
+    return query
+    select
+        o.subscription_id,
+        o.tenant_id,
+        extract(epoch from o.until - at)::double precision,
+        s.is_active and s.deleted_at is null,
+        s.is_paced,
+        s.rate_limit,
+        s.max_in_flight,
+        s.breaker,
+        h.probes,
+        h.width,
+        extract(epoch from h.probe_at - at)::double precision,
+        l.leased
+    from owners as o
+    cross join lateral (
+        select x.is_active, x.is_paced, x.rate_limit, x.max_in_flight, x.breaker, x.deleted_at
+        from subscriptions as x
+        where x.tenant_id = o.tenant_id
+            and x.id = o.subscription_id
+        limit 1
+    ) as s
+    left join lateral (
+        select x.probes, x.width, x.probe_at
+        from subscription_health as x
+        where x.subscription_id = o.subscription_id
+        limit 1
+    ) as h on true
+    cross join lateral (
+        select count(*) as leased
+        from (
+            select x.lease
+            from deliveries as x
+            where o.subscription_id = any(counted)
+                and uuid_hash_extended(x.subscription_id, 0) = uuid_hash_extended(o.subscription_id, 0)
+                and x.subscription_id = o.subscription_id
+                and x.next_attempt_at < 'infinity'
+                and x.next_attempt_at > at
+            order by x.next_attempt_at
+            limit most_leases
+        ) as x
+        where x.lease is not null
+    ) as l
+    where o.subscription_id = any(owned || wanted)
+        and o.owner = worker
+        and o.until > at;
+end
+$$;
+CREATE FUNCTION public.past_partitions(payload_retention interval, log_retention interval) RETURNS TABLE(parent text, partition text)
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+declare
+    -- No UUIDv7 is older than 1970.
+    payloads_past constant uuid := uuid_v7_floor(greatest(now() - payload_retention, 'epoch'));
+    log_past constant uuid := uuid_v7_floor(
+        greatest(now() - greatest(payload_retention, log_retention), 'epoch')
+    );
+    spared constant uuid := uuid_v7_floor(
+        (date_trunc('day', now() at time zone 'UTC') - interval '1 day') at time zone 'UTC'
+    );
+begin
+    return query
+    select p.parent, p.partition
+    from partitions as p
+    where p.below_id <= least(spared, case p.parent when 'events' then payloads_past else log_past end)
+    order by p.parent desc, p.from_id;
 end
 $$;
 CREATE FUNCTION public.raise_subscriptions_version() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'public'
     AS $$
 declare
+    stamp constant bigint := extract(epoch from now()) * 1000000;
     written uuid[];
 begin
     if tg_op = 'INSERT' then
@@ -653,11 +1518,11 @@ begin
                 or (n.deleted_at is null) <> (o.deleted_at is null)
         );
     end if;
-    -- The update below comes back here, and ends here.
+    -- The update below fires this trigger again, and ends here.
     if cardinality(written) > 0 then
         with raised as (
             update tenants as t
-            set subscriptions_version = later_version(t.subscriptions_version)
+            set subscriptions_version = greatest(t.subscriptions_version + 1, stamp)
             where t.id in (select s.tenant_id from subscriptions as s where s.id = any(written))
             returning t.id, t.subscriptions_version
         )
@@ -672,6 +1537,7 @@ end
 $$;
 CREATE FUNCTION public.readable(bytes bytea) RETURNS text
     LANGUAGE plpgsql IMMUTABLE STRICT
+    SET search_path TO 'public'
     AS $$
 begin
     return convert_from(bytes, 'UTF8');
@@ -679,60 +1545,281 @@ exception when others then
     return encode(bytes, 'escape');
 end
 $$;
-CREATE FUNCTION public.retire_partition(parent text, partition text) RETURNS text
+CREATE FUNCTION public.replays_step_1(tenant uuid, replay uuid, lifetime_seconds double precision, most_events bigint, OUT written bigint, OUT may_go_on boolean) RETURNS record
     LANGUAGE plpgsql
-    SET lock_timeout TO '250ms'
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
     AS $$
 declare
+    at constant timestamptz := now();
+    r record;
+    room bigint;
+    looked uuid[];
+    asked uuid[];
+    is_last boolean;
+    is_full boolean;
+begin
+    select
+        x.subscription_id,
+        x.statuses,
+        x.event_types,
+        x.reached,
+        x.below_id,
+        -- Elsewhere than in the rows of what ended without success.
+        x.statuses && array['succeeded', 'missed'] as walks_events,
+        x.rate,
+        x.stepped_at <= at - interval '900 milliseconds' as is_fresh,
+        case when x.stepped_at <= at - interval '900 milliseconds' then 0 else x.stepped end as stepped,
+        s.id is null as is_orphan,
+        s.event_types as wanted_types,
+        least(x.rate, s.rate_limit) as most
+    into r
+    from replays as x
+    left join lateral (
+        select y.id, y.event_types, y.rate_limit
+        from subscriptions as y
+        where y.tenant_id = tenant
+            and y.id = x.subscription_id
+            and y.deleted_at is null
+        limit 1
+    ) as s on true
+    where x.tenant_id = tenant
+        and x.id = replay
+        and x.status = 'running'
+    for update of x skip locked;
+    if not found or (not r.is_fresh and r.stepped >= r.most) then
+        return;
+    end if;
+    if r.is_orphan then
+        update replays as x
+        set
+            status = 'cancelled',
+            ended_at = at
+        where x.tenant_id = tenant
+            and x.id = replay;
+        written := 0;
+        may_go_on := false;
+        return;
+    end if;
+    select greatest(r.most - r.stepped - count(*), 0)
+    into room
+    from (
+        select 1
+        from deliveries as d
+        where uuid_hash_extended(d.subscription_id, 0) = uuid_hash_extended(r.subscription_id, 0)
+            and d.subscription_id = r.subscription_id
+            and d.next_attempt_at < 'infinity'
+            and d.next_attempt_at <= at
+        order by d.next_attempt_at
+        limit r.most
+    ) as due;
+    looked := case
+        when room = 0 then '{}'
+        when r.walks_events then array(
+            select e.id
+            from events as e
+            where e.tenant_id = tenant
+                and e.id > r.reached
+                and e.id < r.below_id
+            order by e.id
+            limit most_events
+        )
+        else array(
+            select u.event_id
+            from undelivered as u
+            where (u.subscription_id, u.event_id) > (r.subscription_id, r.reached)
+                and (u.subscription_id, u.event_id) < (r.subscription_id, r.below_id)
+            order by u.subscription_id, u.event_id
+            limit most_events
+        )
+    end;
+    asked := array(
+        select l.event_id
+        from unnest(looked) as l (event_id)
+        cross join lateral (
+            select x.event_type, x.fan_out, x.about
+            from events as x
+            where x.tenant_id = tenant
+                and x.id = l.event_id
+            limit 1
+        ) as e
+        left join lateral (
+            select x.status
+            from undelivered as x
+            where x.tenant_id = tenant
+                and x.event_id = l.event_id
+                and x.subscription_id = r.subscription_id
+            limit 1
+        ) as ended on true
+        left join lateral (
+            select true as is_delivered
+            from attempts as x
+            where x.event_id = l.event_id
+                and x.subscription_id = r.subscription_id
+                and x.outcome = 'delivered'
+                and ended.status is null
+            limit 1
+        ) as delivered on true
+        left join lateral (
+            select true as is_pending
+            from deliveries as x
+            where x.event_id = l.event_id
+                and x.subscription_id = r.subscription_id
+            limit 1
+        ) as pending on true
+        where is_wanted(e.event_type, r.event_types)
+            and case
+                when ended.status is not null then ended.status
+                when delivered.is_delivered then 'succeeded'
+                -- System events go only to those that name their type, and not to their subject.
+                when e.about is not null then
+                    case when e.about <> r.subscription_id and e.event_type = any(r.wanted_types) then 'missed' end
+                when e.fan_out and is_wanted(e.event_type, r.wanted_types) then 'missed'
+            end = any(r.statuses)
+            and pending.is_pending is null
+        order by l.event_id
+    );
+    is_full := room = 0 or cardinality(asked) > room;
+    is_last := cardinality(looked) < most_events and not is_full;
+    asked := asked[:room::integer];
+    written := deliveries_requeue_1(
+        tenant,
+        asked,
+        array_fill(r.subscription_id, array[cardinality(asked)]),
+        make_interval(secs => lifetime_seconds)
+    );
+    update replays as x
+    set
+        reached = coalesce(case when is_full then asked[cardinality(asked)] else looked[cardinality(looked)] end, x.reached),
+        stepped_at = case when r.is_fresh then at else x.stepped_at end,
+        stepped = case when is_full then r.most else r.stepped + written end,
+        replayed = x.replayed + written,
+        status = case when is_last then 'finished' else x.status end,
+        ended_at = case when is_last then at end
+    where x.tenant_id = tenant
+        and x.id = replay;
+    may_go_on := not is_last and not is_full and r.stepped + written < r.most;
+    if is_last then
+        written := written + events_raise_1(
+            tenant,
+            r.subscription_id,
+            'replay.finished',
+            jsonb_build_object('replay_id', replay, 'replayed', (
+                select x.replayed
+                from replays as x
+                where x.tenant_id = tenant
+                    and x.id = replay
+            ))
+        )::integer;
+    end if;
+end
+$$;
+CREATE FUNCTION public.reset_health() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+declare
+    at constant timestamptz := now();
+    starts_slowly boolean;
+begin
+    delete from subscription_health
+    where subscription_id = new.id;
+    if not new.is_active or new.deleted_at is not null then
+        return null;
+    end if;
+    starts_slowly := exists (
+        select 1
+        from deliveries as d
+        where uuid_hash_extended(d.subscription_id, 0) = uuid_hash_extended(new.id, 0)
+            and d.subscription_id = new.id
+            and d.next_attempt_at < 'infinity'
+            and d.next_attempt_at <= at
+    );
+    if starts_slowly or new.notified is not null then
+        insert into subscription_health (subscription_id, tenant_id, state, width)
+        values (
+            new.id, new.tenant_id, case when starts_slowly then 'recovering' end, case when starts_slowly then 2 end
+        );
+    end if;
+    return null;
+end
+$$;
+CREATE FUNCTION public.retire_partition(parent text, partition text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET lock_timeout TO '250ms'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $_$
+declare
     most_rows constant bigint := 100000;
     most_bytes constant bigint := 268435456;
     longest_look constant interval := '500 ms';
     few_rows constant bigint := 100;
-    body constant text := case retire_partition.parent when 'events' then 'payload' else 'response_body' end;
-    fresh constant text := retire_partition.partition || '_owed';
+    is_events constant boolean := retire_partition.parent = 'events';
+    fresh constant text := retire_partition.partition || '_outstanding';
     from_id uuid;
     below_id uuid;
-    owed text;
-    owed_rows bigint;
-    owed_bytes bigint;
-    -- Rows from which it is written again: one to spare, where few are owed.
+    outstanding text;
+    rows_left bigint;
+    bytes_left bigint;
+    -- Rows from which it is written again: one to spare, where few are outstanding.
     worth_rows bigint;
     all_rows bigint;
-    added boolean;
+    is_changed boolean;
     looked_at timestamptz;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise 'retention needs read committed: the last look has to see what was committed since the first'
-            using errcode = 'invalid_transaction_state', hint = 'Set default_transaction_isolation to read committed in this session.';
+            using errcode = 'invalid_transaction_state',
+            hint = 'Set default_transaction_isolation to read committed in this session.';
     end if;
-    if not pg_try_advisory_xact_lock(hashtext('postrider.retention')) then
+    if not pg_try_advisory_xact_lock(hashtext(current_schema() || '.retention')) then
         return 'busy';
     end if;
     select p.from_id, p.below_id
-    into from_id, below_id
+    into strict from_id, below_id
     from partitions as p
     where p.parent = retire_partition.parent
-        and p.partition = retire_partition.partition
-        and p.from_id is not null
-        and p.below_id <= uuid_v7_floor((date_trunc('day', now() at time zone 'UTC') - interval '1 day') at time zone 'UTC');
-    if not found then
-        return 'spared';
-    end if;
+        and p.partition = retire_partition.partition;
+    -- By the queue's own key, so that the number of tenants does not matter. An attempt may seem to
+    -- begin a moment before its event, by another clock.
+    outstanding := case
+        when is_events then format(
+            'select e.* from (select distinct d.event_id, d.tenant_id from deliveries as d'
+            ' where d.event_id >= %1$L and d.event_id < %2$L) as d'
+            ' cross join lateral (select x.* from events as x where x.tenant_id = d.tenant_id'
+            ' and x.id = d.event_id and x.id >= %1$L and x.id < %2$L limit 1) as e',
+            from_id, below_id
+        )
+        else format(
+            'select a.* from events as e cross join lateral (select x.* from attempts as x'
+            ' where x.event_id = e.id and x.tenant_id = e.tenant_id and x.id >= %1$L and x.id < %2$L) as a'
+            ' where e.id < %3$L',
+            from_id, below_id, uuid_v7_floor(uuid_v7_time(below_id) + interval '10 seconds')
+        )
+    end;
     looked_at := clock_timestamp();
-    owed := format('owed_%s(%L, %L)', parent, from_id, below_id);
     execute format(
-        'select count(*), coalesce(sum(octet_length(o.body)), 0) from (select %I as body from %s limit %s) as o',
-        body, owed, most_rows + 1
-    ) into owed_rows, owed_bytes;
-    if owed_rows > most_rows or owed_bytes > most_bytes or clock_timestamp() - looked_at > longest_look then
+        'select count(*), coalesce(sum(octet_length(o.%I)), 0) from (%s limit %s) as o',
+        case when is_events then 'payload' else 'response_body' end,
+        outstanding,
+        most_rows + 1
+    ) into rows_left, bytes_left;
+    if rows_left > most_rows or bytes_left > most_bytes or clock_timestamp() - looked_at > longest_look then
         return 'waiting';
     end if;
-    if owed_rows > 0 then
-        worth_rows := case when owed_rows <= few_rows then owed_rows + 1 else 2 * owed_rows end;
+    if rows_left > 0 then
+        worth_rows := case when rows_left <= few_rows then rows_left + 1 else 2 * rows_left end;
         execute format('select count(*) from (select 1 from %I limit %s) as r', partition, worth_rows)
         into all_rows;
         if all_rows < worth_rows then
@@ -742,27 +1829,35 @@ begin
             'create table %I (like %I including all, constraint within check (id >= %L and id < %L))',
             fresh, parent, from_id, below_id
         );
-        execute format('insert into %I select o.* from %s as o', fresh, owed);
+        execute format('insert into %I %s', fresh, outstanding);
     end if;
     execute format('lock table only %I in access exclusive mode', parent);
-    if owed_rows = 0 then
-        execute format('select exists (select 1 from %s)', owed) into added;
+    if rows_left = 0 then
+        execute format('select exists (%s)', outstanding) into is_changed;
     else
-        execute format('select exists (select id from %s except select id from %I)', owed, fresh) into added;
+        execute format('select exists (select o.id from (%s) as o except select f.id from %I as f)', outstanding, fresh)
+        into is_changed;
     end if;
-    if added then
+    if is_changed then
         raise lock_not_available;
     end if;
     execute format('drop table %I', partition);
-    if owed_rows = 0 then
-        return 'dropped';
+    if rows_left > 0 then
+        execute format('alter table %I attach partition %I for values from (%L) to (%L)', parent, fresh, from_id, below_id);
+        execute format('alter table %I drop constraint within', fresh);
+        execute format('alter table %I rename to %I', fresh, partition);
     end if;
-    execute format('alter table %I attach partition %I for values from (%L) to (%L)', parent, fresh, from_id, below_id);
-    execute format('alter table %I drop constraint within', fresh);
-    execute format('alter table %I rename to %I', fresh, partition);
-    return 'replaced';
+    if is_events then
+        insert into retired_ids (of_table, after_id, below_id)
+        values ('idempotency_keys', from_id, below_id), ('undelivered', from_id, below_id)
+        on conflict on constraint retired_ids_pkey do update
+        set after_id = excluded.after_id;
+    end if;
+    return case when rows_left = 0 then 'dropped' else 'replaced' end;
 exception
     when lock_not_available then
+        return 'busy';
+    when no_data_found then
         return 'busy';
     when invalid_transaction_state then
         raise;
@@ -770,75 +1865,352 @@ exception
         raise warning 'partition % cannot be retired: %', partition, sqlerrm;
         return 'failed';
 end
-$$;
+$_$;
 CREATE FUNCTION public.rfc3339(moment timestamp with time zone) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path TO 'public'
     RETURN to_char((moment AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'::text);
-CREATE FUNCTION public.show_breaker() RETURNS trigger
+CREATE FUNCTION public.system_event_types() RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'public'
+    RETURN ARRAY['subscription.failing'::text, 'subscription.disabled'::text, 'subscription.recovered'::text, 'delivery.failed'::text, 'replay.finished'::text];
+CREATE FUNCTION public.upkeep_advance_groups_1(after_subscription uuid, after_key text, most_groups bigint, most_rows bigint, OUT looked_at bigint, OUT released bigint, OUT last_subscription uuid, OUT last_key text) RETURNS record
     LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
-    shown text := case when tg_op <> 'DELETE' then new.state end;
-    whose uuid := case when tg_op = 'DELETE' then old.subscription_id else new.subscription_id end;
+    at constant timestamptz := now();
+    heads tid[];
+    dissolved uuid[];
+    dissolved_keys text[];
+    left_groups bigint;
 begin
-    update subscriptions
-    set breaker = shown
-    where id = whose
-        and breaker is distinct from shown;
-    return null;
+    looked_at := 0;
+    released := 0;
+    if not pg_try_advisory_xact_lock(hashtext(current_schema() || '.advance')) then
+        return;
+    end if;
+    with recursive head as (
+        (
+            select d.subscription_id, d.ordering_key, d.tenant_id, d.ctid as place, d.next_attempt_at, 1 as number
+            from deliveries as d
+            where d.ordering_key is not null
+                and (d.subscription_id, d.ordering_key) > (after_subscription, after_key)
+            order by d.subscription_id, d.ordering_key, d.position
+            limit 1
+        )
+        union all
+        select next.subscription_id, next.ordering_key, next.tenant_id, next.place, next.next_attempt_at, h.number + 1
+        from head as h
+        cross join lateral (
+            select d.subscription_id, d.ordering_key, d.tenant_id, d.ctid as place, d.next_attempt_at
+            from deliveries as d
+            where d.ordering_key is not null
+                and (d.subscription_id, d.ordering_key) > (h.subscription_id, h.ordering_key)
+            order by d.subscription_id, d.ordering_key, d.position
+            limit 1
+        ) as next
+        where h.number < most_groups
+    ),
+    judged as materialized (
+        select h.subscription_id, h.ordering_key, h.place, h.next_attempt_at, h.number, coalesce(s.is_ordered, false) as is_ordered
+        from head as h
+        left join lateral (
+            select x.is_ordered
+            from subscriptions as x
+            where x.tenant_id = h.tenant_id
+                and x.id = h.subscription_id
+                and x.deleted_at is null
+            limit 1
+        ) as s on true
+    )
+    select
+        coalesce(array_agg(j.place) filter (where j.is_ordered and j.next_attempt_at = 'infinity'), '{}'),
+        coalesce(array_agg(j.subscription_id) filter (where not j.is_ordered), '{}'),
+        array_agg(j.ordering_key) filter (where not j.is_ordered),
+        count(*),
+        (array_agg(j.subscription_id order by j.number desc))[1],
+        (array_agg(j.ordering_key order by j.number desc))[1]
+    into heads, dissolved, dissolved_keys, looked_at, last_subscription, last_key
+    from judged as j;
+    update deliveries as d
+    set next_attempt_at = at
+    where d.ctid = any(array(
+        select x.ctid
+        from deliveries as x
+        where x.ctid = any(heads)
+            and x.next_attempt_at = 'infinity'
+        for update skip locked
+    ));
+    get diagnostics released = row_count;
+    if cardinality(dissolved) > 0 then
+        update deliveries as d
+        set
+            next_attempt_at = least(d.next_attempt_at, at),
+            ordering_key = null,
+            position = null
+        where d.ctid = any(array(
+            select w.place
+            from unnest(dissolved, dissolved_keys) as g (subscription_id, ordering_key)
+            cross join lateral (
+                select x.ctid as place
+                from deliveries as x
+                where x.subscription_id = g.subscription_id
+                    and x.ordering_key = g.ordering_key
+                    and x.next_attempt_at = 'infinity'
+                limit most_rows
+                for update skip locked
+            ) as w
+        ));
+        get diagnostics left_groups = row_count;
+        released := released + left_groups;
+    end if;
+end
+$$;
+CREATE FUNCTION public.upkeep_report_1(warn_after double precision[], report_interval double precision, OUT noted bigint, OUT raised bigint) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+declare
+    most_noted constant integer := 500;
+    most_raised constant integer := 20;
+    at constant timestamptz := now();
+    first_warning constant timestamptz := at - make_interval(secs => (
+        select min(w.seconds)
+        from unnest(warn_after) as w (seconds)
+    ));
+    change record;
+    full_at bigint;
+begin
+    noted := 0;
+    raised := 0;
+    if not pg_try_advisory_xact_lock(hashtext(current_schema() || '.report')) then
+        return;
+    end if;
+    full_at := raised + most_raised;
+    for change in
+        select h.subscription_id, h.tenant_id, h.failing_since, h.failures, passed.warnings
+        from subscription_health as h
+        inner join subscriptions as s
+            on s.tenant_id = h.tenant_id
+            and s.id = h.subscription_id
+        cross join lateral (
+            select count(*)::integer as warnings
+            from unnest(warn_after) as w (seconds)
+            where h.failing_since <= at - make_interval(secs => w.seconds)
+        ) as passed
+        where h.failing_since <= first_warning
+            and passed.warnings > h.warnings
+            and s.is_active
+            and s.deleted_at is null
+        order by h.failing_since
+        limit most_noted
+        for no key update of h, s skip locked
+    loop
+        exit when raised = full_at;
+        noted := noted + 1;
+        raised := raised + events_raise_1(
+            change.tenant_id,
+            change.subscription_id,
+            'subscription.failing',
+            jsonb_build_object(
+                'failing_since', rfc3339(change.failing_since), 'failures', change.failures, 'warning', change.warnings
+            )
+        )::integer;
+        update subscription_health
+        set warnings = change.warnings
+        where subscription_id = change.subscription_id;
+        update subscriptions
+        set notified = 'failing'
+        where id = change.subscription_id;
+    end loop;
+    full_at := raised + most_raised;
+    for change in
+        select s.id, s.tenant_id, s.disabled_reason
+        from subscriptions as s
+        where s.disabled_reason is not null
+            and s.notified is distinct from 'disabled'
+            and s.deleted_at is null
+        order by s.id
+        limit most_noted
+        for no key update of s skip locked
+    loop
+        exit when raised = full_at;
+        noted := noted + 1;
+        raised := raised + events_raise_1(
+            change.tenant_id, change.id, 'subscription.disabled', jsonb_build_object('reason', change.disabled_reason)
+        )::integer;
+        update subscriptions
+        set notified = 'disabled'
+        where id = change.id;
+    end loop;
+    full_at := raised + most_raised;
+    for change in
+        select s.id, s.tenant_id, s.notified
+        from subscriptions as s
+        where s.notified is not null
+            and s.is_active
+            and s.deleted_at is null
+            and not exists (
+                select 1
+                from subscription_health as h
+                where h.subscription_id = s.id
+            )
+        order by s.id
+        limit most_noted
+        for no key update of s skip locked
+    loop
+        exit when raised = full_at;
+        noted := noted + 1;
+        raised := raised + events_raise_1(
+            change.tenant_id, change.id, 'subscription.recovered', jsonb_build_object('was', change.notified)
+        )::integer;
+        update subscriptions
+        set notified = null
+        where id = change.id;
+    end loop;
+    full_at := raised + most_raised;
+    for change in
+        select
+            u.subscription_id, u.tenant_id, u.failed, u.expired, u.skipped, u.last_event_id, u.last_reason,
+            exists (
+                select 1
+                from subscriptions as s
+                where s.tenant_id = u.tenant_id
+                    and s.id = u.subscription_id
+                    and s.deleted_at is null
+            ) as is_there
+        from unreported_failures as u
+        where u.failed > 0
+            and (u.reported_at is null or u.reported_at <= at - make_interval(secs => report_interval))
+        order by u.subscription_id
+        limit most_noted
+        for update skip locked
+    loop
+        exit when raised = full_at;
+        noted := noted + 1;
+        if not change.is_there then
+            delete from unreported_failures
+            where subscription_id = change.subscription_id;
+            continue;
+        end if;
+        raised := raised + events_raise_1(
+            change.tenant_id,
+            change.subscription_id,
+            'delivery.failed',
+            jsonb_build_object(
+                'failed', change.failed,
+                'statuses', jsonb_strip_nulls(jsonb_build_object(
+                    'failed', nullif(change.failed - change.expired - change.skipped, 0),
+                    'expired', nullif(change.expired, 0),
+                    'skipped', nullif(change.skipped, 0)
+                )),
+                'last_webhook_id', change.last_event_id,
+                'last_reason', change.last_reason
+            )
+        )::integer;
+        update unreported_failures
+        set
+            failed = 0,
+            expired = 0,
+            skipped = 0,
+            reported_at = at
+        where subscription_id = change.subscription_id;
+    end loop;
 end
 $$;
 CREATE FUNCTION public.uuid_v7(at timestamp with time zone DEFAULT clock_timestamp()) RETURNS uuid
     LANGUAGE sql PARALLEL SAFE
+    SET search_path TO 'public'
     RETURN (((lpad(to_hex((floor((EXTRACT(epoch FROM at) * (1000)::numeric)))::bigint), 12, '0'::text) || '7'::text) || substr(replace((gen_random_uuid())::text, '-'::text, ''::text), 14, 19)))::uuid;
 CREATE FUNCTION public.uuid_v7_floor(at timestamp with time zone) RETURNS uuid
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'public'
     RETURN ((lpad(to_hex((floor((EXTRACT(epoch FROM at) * (1000)::numeric)))::bigint), 12, '0'::text) || repeat('0'::text, 20)))::uuid;
 CREATE FUNCTION public.uuid_v7_time(id uuid) RETURNS timestamp with time zone
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'public'
     RETURN to_timestamp((((((('x0000'::text || replace("left"((id)::text, 13), '-'::text, ''::text)))::bit(64))::bigint)::numeric / 1000.0))::double precision);
+CREATE FUNCTION public.workers_beat_1(worker uuid, program_version text, longest_lease_seconds double precision, lost_after_seconds double precision) RETURNS TABLE(id uuid, is_lost boolean)
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+#variable_conflict use_column
+declare
+    at constant timestamptz := now();
+begin
+    insert into workers as w (id, version, started_at, heartbeat_at, lease_seconds)
+    values (worker, program_version, at, at, longest_lease_seconds)
+    on conflict on constraint workers_pkey do update
+    set heartbeat_at = excluded.heartbeat_at;
+    -- Leases are looked for until a minute after the last one ended.
+    delete from workers as w
+    where w.heartbeat_at < at - make_interval(secs => w.lease_seconds + 60);
+    return query
+    select w.id, w.heartbeat_at < at - make_interval(secs => lost_after_seconds)
+    from workers as w
+    order by w.id;
+end
+$$;
+CREATE TABLE public.attempts (
+    tenant_id uuid NOT NULL,
+    subscription_id uuid NOT NULL,
+    id uuid NOT NULL,
+    event_id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    attempt_number integer NOT NULL,
+    duration_ms integer,
+    status_code smallint,
+    outcome text NOT NULL,
+    event_type text,
+    error_message text,
+    response_body bytea,
+    remote_address inet,
+    CONSTRAINT attempts_body_length CHECK ((octet_length(response_body) <= 16384)),
+    CONSTRAINT attempts_success_has_no_error CHECK (((outcome = 'delivered'::text) = (error_message IS NULL)))
+)
+PARTITION BY RANGE (id);
 CREATE TABLE public.deliveries (
     tenant_id uuid NOT NULL,
     event_id uuid NOT NULL,
     subscription_id uuid NOT NULL,
     next_attempt_at timestamp with time zone NOT NULL,
     lease uuid,
-    attempts smallint DEFAULT 0 NOT NULL,
-    free_attempts smallint DEFAULT 0 NOT NULL,
-    held_for text,
-    ordering_key text,
+    attempts integer DEFAULT 0 NOT NULL,
+    free_attempts integer DEFAULT 0 NOT NULL,
+    payload_bytes integer NOT NULL,
     expires_at timestamp with time zone,
+    ordering_key text,
     "position" bigint,
     CONSTRAINT deliveries_attempts_counted CHECK (((free_attempts >= 0) AND (free_attempts <= attempts))),
-    CONSTRAINT deliveries_held_is_not_leased CHECK (((held_for IS NULL) OR (lease IS NULL))),
-    CONSTRAINT deliveries_held_is_parked CHECK (((held_for IS NOT NULL) = (next_attempt_at = 'infinity'::timestamp with time zone))),
-    CONSTRAINT deliveries_line_has_position CHECK (((ordering_key IS NULL) = ("position" IS NULL))),
-    CONSTRAINT deliveries_ordered_is_in_line CHECK (((held_for IS DISTINCT FROM 'ordered'::text) OR (ordering_key IS NOT NULL)))
+    CONSTRAINT deliveries_group_has_position CHECK (((ordering_key IS NULL) = ("position" IS NULL))),
+    CONSTRAINT deliveries_waits_in_a_group CHECK (((next_attempt_at < 'infinity'::timestamp with time zone) OR ((ordering_key IS NOT NULL) AND (lease IS NULL))))
 )
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='10000', autovacuum_vacuum_cost_delay='0', vacuum_truncate=off);
 CREATE TABLE public.subscriptions (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
     version bigint DEFAULT 1 NOT NULL,
+    listed_version bigint DEFAULT 0 NOT NULL,
+    external_id text,
     target_url text NOT NULL,
-    secret bytea NOT NULL,
     event_types text[] DEFAULT '{}'::text[] NOT NULL,
     description text,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
     is_active boolean DEFAULT true NOT NULL,
     disabled_reason text,
     verify_ingest boolean NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    deleted_at timestamp with time zone,
+    secret bytea NOT NULL,
     older_secrets bytea[] DEFAULT '{}'::bytea[] NOT NULL,
     older_until timestamp with time zone[] DEFAULT '{}'::timestamp with time zone[] NOT NULL,
-    external_id text,
-    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
     header_names text[] DEFAULT '{}'::text[] NOT NULL,
     auth_type text,
     sealed_headers bytea,
     retry_schedule text,
-    max_attempts smallint,
     request_timeout_ms integer,
     least_lease_seconds double precision GENERATED ALWAYS AS ((((request_timeout_ms)::numeric / 1000.0) + (15)::numeric)) STORED,
     rate_limit integer,
@@ -847,20 +2219,21 @@ CREATE TABLE public.subscriptions (
     skip_after_attempts integer,
     breaker text,
     is_paced boolean GENERATED ALWAYS AS (((rate_limit IS NOT NULL) OR (max_in_flight IS NOT NULL) OR (breaker IS NOT NULL))) STORED NOT NULL,
-    told text,
-    listed_version bigint DEFAULT 0 NOT NULL,
+    notified text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    deleted_at timestamp with time zone,
     CONSTRAINT subscriptions_active_has_no_reason CHECK (((disabled_reason IS NULL) OR (NOT is_active))),
-    CONSTRAINT subscriptions_attempts_counted CHECK ((((max_attempts IS NOT NULL) = (retry_schedule IS NOT NULL)) AND (max_attempts > 0))),
     CONSTRAINT subscriptions_auth_known CHECK ((auth_type = ANY (ARRAY['basic'::text, 'bearer'::text]))),
     CONSTRAINT subscriptions_breaker_known CHECK ((breaker = ANY (ARRAY['open'::text, 'throttled'::text, 'recovering'::text]))),
     CONSTRAINT subscriptions_headers_sealed CHECK (((sealed_headers IS NOT NULL) = ((auth_type IS NOT NULL) OR (cardinality(header_names) > 0)))),
     CONSTRAINT subscriptions_max_in_flight_positive CHECK ((max_in_flight > 0)),
+    CONSTRAINT subscriptions_notified_known CHECK ((notified = ANY (ARRAY['failing'::text, 'disabled'::text]))),
     CONSTRAINT subscriptions_older_few CHECK ((cardinality(older_secrets) <= 4)),
     CONSTRAINT subscriptions_older_paired CHECK ((cardinality(older_secrets) = cardinality(older_until))),
     CONSTRAINT subscriptions_rate_limit_positive CHECK ((rate_limit > 0)),
     CONSTRAINT subscriptions_request_timeout_range CHECK (((request_timeout_ms >= 1000) AND (request_timeout_ms <= 60000))),
     CONSTRAINT subscriptions_skip_after_positive CHECK ((skip_after_attempts > 0)),
-    CONSTRAINT subscriptions_told_known CHECK ((told = ANY (ARRAY['failing'::text, 'disabled'::text]))),
     CONSTRAINT subscriptions_version_positive CHECK ((version > 0))
 );
 CREATE TABLE public.undelivered (
@@ -869,7 +2242,7 @@ CREATE TABLE public.undelivered (
     subscription_id uuid NOT NULL,
     status text NOT NULL,
     reason text NOT NULL,
-    attempts smallint NOT NULL,
+    attempts integer NOT NULL,
     ended_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT undelivered_status_known CHECK ((status = ANY (ARRAY['failed'::text, 'cancelled'::text, 'expired'::text, 'skipped'::text])))
 );
@@ -879,37 +2252,53 @@ CREATE VIEW public.all_deliveries AS
     d.subscription_id,
         CASE
             WHEN (s.deleted_at IS NOT NULL) THEN 'cancelled'::text
-            WHEN ((NOT s.is_active) OR (d.held_for IS NOT NULL)) THEN 'held'::text
             WHEN ((d.lease IS NOT NULL) AND (d.next_attempt_at > now())) THEN 'sending'::text
+            WHEN (d.expires_at = '-infinity'::timestamp with time zone) THEN 'cancelled'::text
+            WHEN (d.expires_at <= now()) THEN 'expired'::text
+            WHEN (held.reason IS NOT NULL) THEN 'held'::text
             ELSE 'pending'::text
         END AS status,
         CASE
             WHEN (s.deleted_at IS NOT NULL) THEN 'subscription_deleted'::text
-            WHEN (NOT s.is_active) THEN 'disabled'::text
-            WHEN (d.held_for = 'paced'::text) THEN
-            CASE
-                WHEN (s.breaker = 'open'::text) THEN 'breaker_open'::text
-                WHEN (s.breaker = 'throttled'::text) THEN 'retry_after'::text
-                WHEN (s.breaker = 'recovering'::text) THEN 'recovering'::text
-                WHEN (s.rate_limit IS NOT NULL) THEN 'rate_limit'::text
-                ELSE 'in_flight'::text
-            END
-            ELSE d.held_for
+            WHEN ((d.lease IS NOT NULL) AND (d.next_attempt_at > now())) THEN NULL::text
+            WHEN (d.expires_at = '-infinity'::timestamp with time zone) THEN 'requested'::text
+            WHEN (d.expires_at <= now()) THEN 'expires_at'::text
+            ELSE held.reason
         END AS reason,
-    (d.attempts)::integer AS attempts,
+    d.attempts,
         CASE
-            WHEN ((s.deleted_at IS NULL) AND s.is_active AND (d.lease IS NULL)) THEN NULLIF(d.next_attempt_at, 'infinity'::timestamp with time zone)
+            WHEN ((s.deleted_at IS NULL) AND (d.lease IS NULL) AND (held.reason IS NULL)) THEN d.next_attempt_at
             ELSE NULL::timestamp with time zone
         END AS next_attempt_at
-   FROM (public.deliveries d
-     JOIN public.subscriptions s ON (((s.tenant_id = d.tenant_id) AND (s.id = d.subscription_id))))
+   FROM ((public.deliveries d
+     CROSS JOIN LATERAL ( SELECT x.deleted_at,
+            x.is_active,
+            x.breaker,
+            x.rate_limit,
+            x.max_in_flight
+           FROM public.subscriptions x
+          WHERE ((x.tenant_id = d.tenant_id) AND (x.id = d.subscription_id))
+         LIMIT 1) s)
+     CROSS JOIN LATERAL ( SELECT
+                CASE
+                    WHEN (NOT s.is_active) THEN 'disabled'::text
+                    WHEN (d.next_attempt_at = 'infinity'::timestamp with time zone) THEN 'ordered'::text
+                    WHEN (d.next_attempt_at > now()) THEN NULL::text
+                    WHEN (s.breaker = 'open'::text) THEN 'breaker_open'::text
+                    WHEN (s.breaker = 'throttled'::text) THEN 'retry_after'::text
+                    WHEN (s.breaker = 'recovering'::text) THEN 'recovering'::text
+                    WHEN (d.next_attempt_at > (now() - '00:00:01'::interval)) THEN NULL::text
+                    WHEN (s.rate_limit IS NOT NULL) THEN 'rate_limit'::text
+                    WHEN (s.max_in_flight IS NOT NULL) THEN 'concurrency'::text
+                    ELSE NULL::text
+                END AS reason) held)
 UNION ALL
  SELECT u.tenant_id,
     u.event_id,
     u.subscription_id,
     u.status,
     u.reason,
-    (u.attempts)::integer AS attempts,
+    u.attempts,
     NULL::timestamp with time zone AS next_attempt_at
    FROM public.undelivered u
 UNION ALL
@@ -918,12 +2307,12 @@ UNION ALL
     a.subscription_id,
     'succeeded'::text AS status,
     NULL::text AS reason,
-    (max(a.attempt_number))::integer AS attempts,
+    max(a.attempt_number) AS attempts,
     NULL::timestamp with time zone AS next_attempt_at
    FROM public.attempts a
   WHERE ((a.outcome = 'delivered'::text) AND (NOT (EXISTS ( SELECT 1
            FROM public.deliveries d
-          WHERE ((d.tenant_id = a.tenant_id) AND (d.event_id = a.event_id) AND (d.subscription_id = a.subscription_id))))) AND (NOT (EXISTS ( SELECT 1
+          WHERE ((d.event_id = a.event_id) AND (d.subscription_id = a.subscription_id))))) AND (NOT (EXISTS ( SELECT 1
            FROM public.undelivered u
           WHERE ((u.tenant_id = a.tenant_id) AND (u.event_id = a.event_id) AND (u.subscription_id = a.subscription_id))))))
   GROUP BY a.tenant_id, a.event_id, a.subscription_id;
@@ -938,12 +2327,16 @@ CREATE TABLE public.api_keys (
     CONSTRAINT api_keys_hash_length CHECK ((octet_length(secret_hash) = 32)),
     CONSTRAINT api_keys_scope_known CHECK ((scope = ANY (ARRAY['admin'::text, 'publish'::text, 'read'::text])))
 );
-CREATE SEQUENCE public.deliveries_position
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1;
+CREATE TABLE public.events (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    accepted_at timestamp with time zone DEFAULT now() NOT NULL,
+    about uuid,
+    fan_out boolean,
+    event_type text,
+    payload bytea NOT NULL
+)
+PARTITION BY RANGE (id);
 CREATE VIEW public.delivery_logs AS
  SELECT a.id,
     a.subscription_id,
@@ -952,22 +2345,13 @@ CREATE VIEW public.delivery_logs AS
     ( SELECT e.payload
            FROM public.events e
           WHERE ((e.tenant_id = a.tenant_id) AND (e.id = a.event_id))) AS payload,
-    (a.attempt_number)::integer AS attempt_number,
+    a.attempt_number,
     (a.status_code)::integer AS status_code,
     public.readable(a.response_body) AS response_body,
     a.error_message,
     (a.outcome = 'delivered'::text) AS is_success,
     a.created_at
    FROM public.attempts a;
-CREATE TABLE public.holds (
-    tenant_id uuid NOT NULL,
-    subscription_id uuid NOT NULL,
-    reason text NOT NULL,
-    ordering_key text DEFAULT ''::text NOT NULL,
-    owner uuid NOT NULL,
-    until timestamp with time zone NOT NULL,
-    CONSTRAINT holds_until_finite CHECK ((until < 'infinity'::timestamp with time zone))
-);
 CREATE TABLE public.idempotency_keys (
     tenant_id uuid NOT NULL,
     key text NOT NULL,
@@ -975,35 +2359,17 @@ CREATE TABLE public.idempotency_keys (
     fingerprint bytea NOT NULL,
     CONSTRAINT idempotency_keys_fingerprint_length CHECK ((octet_length(fingerprint) = 32))
 );
-CREATE TABLE public.paces (
+CREATE TABLE public.ordering_counters (
+    tenant_id uuid NOT NULL,
+    "position" bigint NOT NULL
+);
+CREATE TABLE public.owners (
     subscription_id uuid NOT NULL,
     tenant_id uuid NOT NULL,
     owner uuid NOT NULL,
     until timestamp with time zone NOT NULL,
-    CONSTRAINT paces_until_finite CHECK ((until < 'infinity'::timestamp with time zone))
+    CONSTRAINT owners_until_finite CHECK ((until < 'infinity'::timestamp with time zone))
 );
-CREATE VIEW public.parked_subscriptions AS
- WITH RECURSIVE parked AS (
-        ( SELECT d.subscription_id,
-            d.held_for
-           FROM public.deliveries d
-          WHERE (d.next_attempt_at = 'infinity'::timestamp with time zone)
-          ORDER BY d.subscription_id, d.held_for
-         LIMIT 1)
-        UNION ALL
-         SELECT next.subscription_id,
-            next.held_for
-           FROM (parked p
-             CROSS JOIN LATERAL ( SELECT d.subscription_id,
-                    d.held_for
-                   FROM public.deliveries d
-                  WHERE ((d.next_attempt_at = 'infinity'::timestamp with time zone) AND (ROW(d.subscription_id, d.held_for) > ROW(p.subscription_id, p.held_for)))
-                  ORDER BY d.subscription_id, d.held_for
-                 LIMIT 1) next)
-        )
- SELECT parked.subscription_id,
-    parked.held_for
-   FROM parked;
 CREATE VIEW public.partitions AS
  SELECT (parent.relname)::text AS parent,
     (child.relname)::text AS partition,
@@ -1035,6 +2401,12 @@ CREATE TABLE public.replays (
     CONSTRAINT replays_status_known CHECK ((status = ANY (ARRAY['running'::text, 'finished'::text, 'cancelled'::text]))),
     CONSTRAINT replays_statuses_known CHECK (((statuses <@ ARRAY['failed'::text, 'expired'::text, 'skipped'::text, 'cancelled'::text, 'succeeded'::text, 'missed'::text]) AND (cardinality(statuses) > 0)))
 );
+CREATE TABLE public.retired_ids (
+    of_table text NOT NULL,
+    after_id uuid NOT NULL,
+    below_id uuid NOT NULL,
+    CONSTRAINT retired_ids_table_known CHECK ((of_table = ANY (ARRAY['idempotency_keys'::text, 'undelivered'::text])))
+);
 CREATE TABLE public.subscription_health (
     subscription_id uuid NOT NULL,
     tenant_id uuid NOT NULL,
@@ -1055,37 +2427,46 @@ CREATE TABLE public.subscription_health (
 CREATE TABLE public.tenants (
     id uuid NOT NULL,
     name text NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
     subscriptions_version bigint DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT tenants_name_length CHECK (((char_length(name) >= 1) AND (char_length(name) <= 100))),
     CONSTRAINT tenants_subscriptions_version_positive CHECK ((subscriptions_version > 0))
 );
-CREATE TABLE public.untold_failures (
+CREATE TABLE public.unreported_failures (
     subscription_id uuid NOT NULL,
     tenant_id uuid NOT NULL,
     failed bigint NOT NULL,
+    expired bigint DEFAULT 0 NOT NULL,
+    skipped bigint DEFAULT 0 NOT NULL,
     last_event_id uuid NOT NULL,
     last_reason text NOT NULL,
-    told_at timestamp with time zone,
-    expired bigint DEFAULT 0 NOT NULL,
-    skipped bigint DEFAULT 0 NOT NULL
+    reported_at timestamp with time zone
+);
+CREATE TABLE public.workers (
+    id uuid NOT NULL,
+    version text NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    heartbeat_at timestamp with time zone NOT NULL,
+    lease_seconds double precision NOT NULL
 );
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.attempts
-    ADD CONSTRAINT attempts_pkey PRIMARY KEY (subscription_id, id);
+    ADD CONSTRAINT attempts_pkey PRIMARY KEY (tenant_id, subscription_id, id);
 ALTER TABLE ONLY public.deliveries
-    ADD CONSTRAINT deliveries_pkey PRIMARY KEY (tenant_id, event_id, subscription_id);
+    ADD CONSTRAINT deliveries_pkey PRIMARY KEY (event_id, subscription_id);
 ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (tenant_id, id);
-ALTER TABLE ONLY public.holds
-    ADD CONSTRAINT holds_pkey PRIMARY KEY (subscription_id, reason, ordering_key, owner);
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant_id, key);
-ALTER TABLE ONLY public.paces
-    ADD CONSTRAINT paces_pkey PRIMARY KEY (subscription_id);
+ALTER TABLE ONLY public.ordering_counters
+    ADD CONSTRAINT ordering_counters_pkey PRIMARY KEY (tenant_id);
+ALTER TABLE ONLY public.owners
+    ADD CONSTRAINT owners_pkey PRIMARY KEY (subscription_id);
 ALTER TABLE ONLY public.replays
     ADD CONSTRAINT replays_pkey PRIMARY KEY (tenant_id, id);
+ALTER TABLE ONLY public.retired_ids
+    ADD CONSTRAINT retired_ids_pkey PRIMARY KEY (of_table, below_id);
 ALTER TABLE ONLY public.subscription_health
     ADD CONSTRAINT subscription_health_pkey PRIMARY KEY (subscription_id);
 ALTER TABLE ONLY public.subscriptions
@@ -1098,32 +2479,32 @@ ALTER TABLE ONLY public.tenants
     ADD CONSTRAINT tenants_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.undelivered
     ADD CONSTRAINT undelivered_pkey PRIMARY KEY (tenant_id, event_id, subscription_id);
-ALTER TABLE ONLY public.untold_failures
-    ADD CONSTRAINT untold_failures_pkey PRIMARY KEY (subscription_id);
+ALTER TABLE ONLY public.unreported_failures
+    ADD CONSTRAINT unreported_failures_pkey PRIMARY KEY (subscription_id);
+ALTER TABLE ONLY public.workers
+    ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
 CREATE INDEX api_keys_tenant ON public.api_keys USING btree (tenant_id, id);
 CREATE INDEX attempts_event ON ONLY public.attempts USING btree (event_id, subscription_id);
-CREATE INDEX deliveries_due ON public.deliveries USING btree (next_attempt_at) WHERE (next_attempt_at < 'infinity'::timestamp with time zone);
-CREATE INDEX deliveries_expiring ON public.deliveries USING btree (expires_at) WHERE ((expires_at IS NOT NULL) AND (next_attempt_at = 'infinity'::timestamp with time zone));
-CREATE INDEX deliveries_held ON public.deliveries USING btree (subscription_id, held_for, event_id) WHERE (next_attempt_at = 'infinity'::timestamp with time zone);
+CREATE INDEX deliveries_expiring ON public.deliveries USING btree (expires_at) WHERE (expires_at IS NOT NULL);
+CREATE INDEX deliveries_free ON public.deliveries USING btree (next_attempt_at) WHERE ((lease IS NULL) AND (next_attempt_at < 'infinity'::timestamp with time zone));
+CREATE INDEX deliveries_lane ON public.deliveries USING btree (uuid_hash_extended(subscription_id, (0)::bigint), next_attempt_at) WHERE (next_attempt_at < 'infinity'::timestamp with time zone);
 CREATE INDEX deliveries_ordered ON public.deliveries USING btree (subscription_id, ordering_key, "position") WHERE (ordering_key IS NOT NULL);
-CREATE INDEX deliveries_paced ON public.deliveries USING btree (subscription_id, event_id) WHERE ((next_attempt_at = 'infinity'::timestamp with time zone) AND (held_for = 'paced'::text));
 CREATE INDEX idempotency_keys_event ON public.idempotency_keys USING btree (event_id);
-CREATE INDEX paces_owner ON public.paces USING btree (owner);
 CREATE INDEX replays_running ON public.replays USING btree (stepped_at) WHERE (status = 'running'::text);
 CREATE INDEX subscription_health_failing ON public.subscription_health USING btree (failing_since) WHERE (failing_since IS NOT NULL);
-CREATE INDEX subscriptions_asking ON public.subscriptions USING btree (tenant_id, id) WHERE (event_types && public.announcement_types());
 CREATE INDEX subscriptions_deleted ON public.subscriptions USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
 CREATE UNIQUE INDEX subscriptions_external_id ON public.subscriptions USING btree (tenant_id, external_id) WHERE ((external_id IS NOT NULL) AND (deleted_at IS NULL));
-CREATE INDEX subscriptions_listed ON public.subscriptions USING btree (listed_version, tenant_id);
-CREATE INDEX subscriptions_to_tell ON public.subscriptions USING btree (id) WHERE ((told IS NOT NULL) OR (disabled_reason IS NOT NULL));
+CREATE INDEX subscriptions_listed ON public.subscriptions USING btree (uuid_hash_extended(tenant_id, (0)::bigint), listed_version);
+CREATE INDEX subscriptions_of_system_events ON public.subscriptions USING btree (tenant_id, id) WHERE (event_types && public.system_event_types());
+CREATE INDEX subscriptions_to_notify ON public.subscriptions USING btree (id) WHERE ((notified IS NOT NULL) OR (disabled_reason IS NOT NULL));
 CREATE INDEX undelivered_event ON public.undelivered USING btree (event_id);
 CREATE INDEX undelivered_subscription ON public.undelivered USING btree (subscription_id, event_id);
-CREATE INDEX untold_failures_waiting ON public.untold_failures USING btree (told_at) WHERE (failed > 0);
-CREATE TRIGGER subscription_health_shown AFTER INSERT OR DELETE OR UPDATE OF state ON public.subscription_health FOR EACH ROW EXECUTE FUNCTION public.show_breaker();
-CREATE TRIGGER subscriptions_begin_anew AFTER UPDATE OF is_active, target_url, deleted_at ON public.subscriptions FOR EACH ROW WHEN (((new.is_active AND (NOT old.is_active)) OR (new.target_url <> old.target_url) OR ((new.deleted_at IS NOT NULL) AND (old.deleted_at IS NULL)))) EXECUTE FUNCTION public.forget_health();
+CREATE INDEX unreported_failures_waiting ON public.unreported_failures USING btree (reported_at) WHERE (failed > 0);
+CREATE TRIGGER subscription_health_copied AFTER INSERT OR DELETE OR UPDATE OF state ON public.subscription_health FOR EACH ROW EXECUTE FUNCTION public.copy_breaker();
 CREATE TRIGGER subscriptions_changed AFTER UPDATE ON public.subscriptions REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.raise_subscriptions_version();
-CREATE TRIGGER subscriptions_written AFTER INSERT ON public.subscriptions REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.raise_subscriptions_version();
-CREATE TRIGGER undelivered_noted AFTER INSERT ON public.undelivered REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.note_failures();
+CREATE TRIGGER subscriptions_created AFTER INSERT ON public.subscriptions REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.raise_subscriptions_version();
+CREATE TRIGGER subscriptions_restarted AFTER UPDATE OF is_active, target_url, deleted_at ON public.subscriptions FOR EACH ROW WHEN (((new.is_active AND (NOT old.is_active)) OR (new.target_url <> old.target_url) OR ((new.deleted_at IS NOT NULL) AND (old.deleted_at IS NULL)))) EXECUTE FUNCTION public.reset_health();
+CREATE TRIGGER undelivered_counted AFTER INSERT ON public.undelivered REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.count_failures();
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_tenant_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 ALTER TABLE ONLY public.subscriptions

@@ -3,14 +3,16 @@
 //! [`Settings`] is what a user writes (flags, environment, `.env`); [`Config`] is what the
 //! program runs on: checked, with defaults filled in.
 
-mod announcements;
 mod breaker;
 mod dotenv;
+mod schema_name;
+mod system_events;
 mod unknown;
 
-pub use announcements::{AnnouncementConfig, AnnouncementSettings};
 pub use breaker::{BreakerConfig, BreakerSettings};
 pub use dotenv::{InvalidDotenv, load_dotenv};
+pub use schema_name::SchemaName;
+pub use system_events::{SystemEventConfig, SystemEventSettings};
 pub use unknown::{UnknownSetting, unknown_settings};
 
 use std::fmt;
@@ -28,9 +30,11 @@ use crate::domain::backoff::{Jitter, RetrySchedule};
 use crate::domain::duration::parse_duration;
 use crate::domain::keyring::Keyring;
 use crate::domain::next_step::RetryPolicy;
-use crate::domain::slots::SlotLimits;
+use crate::domain::slots::{SLOT_BYTES, SlotLimits};
 use crate::domain::target::TargetPolicy;
 
+/// Fewest connections: one for each of the store's pools.
+const LEAST_POOL_SIZE: usize = 5;
 /// Least time between an attempt's deadline and the end of its lease.
 pub const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
@@ -67,7 +71,10 @@ pub struct Settings {
     /// Whether to use prepared statements; false behind pgbouncer older than 1.21 [default: true]
     #[arg(long, env = "POSTRIDER_DB_PREPARE", value_name = "POSTRIDER_DB_PREPARE", global = true)]
     pub db_prepare: Option<bool>,
-    /// Most connections to PostgreSQL of this process, from 4 [default: 10]
+    /// Schema of the tables, made when it is missing [default: public]
+    #[arg(long, env = "POSTRIDER_SCHEMA", value_name = "POSTRIDER_SCHEMA", global = true)]
+    pub schema: Option<SchemaName>,
+    /// Most connections to PostgreSQL of this process, from 5 [default: 10]
     #[arg(long, env = "POSTRIDER_DB_POOL_SIZE", value_name = "POSTRIDER_DB_POOL_SIZE", global = true)]
     pub db_pool_size: Option<usize>,
     /// Redis for copies of subscriptions, as a redis:// or rediss:// URL [default: none]
@@ -109,12 +116,15 @@ pub struct Settings {
     /// Time limit of one attempt, from 1s to 60s [default: 10s]
     #[arg(long, env = "POSTRIDER_REQUEST_TIMEOUT", value_name = "POSTRIDER_REQUEST_TIMEOUT", value_parser = parse_duration, global = true)]
     pub request_timeout: Option<Duration>,
-    /// How long a claimed delivery belongs to its worker; at least the request timeout and 5s [default: request timeout and 15s]
+    /// How long a leased delivery belongs to its worker; at least the request timeout and 5s [default: request timeout and 15s]
     #[arg(long, env = "POSTRIDER_LEASE", value_name = "POSTRIDER_LEASE", value_parser = parse_duration, global = true)]
     pub lease: Option<Duration>,
-    /// Most deliveries in flight in this process [default: 512]
+    /// Most deliveries in flight in this process; one tenant has four fifths of them at most [default: 2048]
     #[arg(long, env = "POSTRIDER_MAX_IN_FLIGHT", value_name = "POSTRIDER_MAX_IN_FLIGHT", global = true)]
     pub max_in_flight: Option<usize>,
+    /// Most bytes of them: payloads, and 20 KiB for each; at least four times the largest payload [default: 268435456]
+    #[arg(long, env = "POSTRIDER_MAX_IN_FLIGHT_BYTES", value_name = "POSTRIDER_MAX_IN_FLIGHT_BYTES", global = true)]
+    pub max_in_flight_bytes: Option<usize>,
     /// Most requests in flight to one subscription from this process [default: 64]
     #[arg(
         long,
@@ -128,7 +138,7 @@ pub struct Settings {
     pub breaker: BreakerSettings,
     /// When tenants are told how their subscriptions fare.
     #[command(flatten)]
-    pub announcements: AnnouncementSettings,
+    pub system_events: SystemEventSettings,
     /// Age at which a pending delivery expires [default: 96h]
     #[arg(long, env = "POSTRIDER_DELIVERY_LIFETIME", value_name = "POSTRIDER_DELIVERY_LIFETIME", value_parser = parse_duration, global = true)]
     pub delivery_lifetime: Option<Duration>,
@@ -257,6 +267,8 @@ pub struct DatabaseConfig {
     pub direct_url: Private,
     /// Whether statements are prepared.
     pub prepare: bool,
+    /// The schema of the tables.
+    pub schema: SchemaName,
     /// Most connections of this process.
     pub pool_size: usize,
     /// Whether to bring the schema up at start.
@@ -289,7 +301,7 @@ pub struct Config {
     /// When failing receivers are left alone.
     pub breaker: BreakerConfig,
     /// When tenants are told how their subscriptions fare.
-    pub announcements: AnnouncementConfig,
+    pub system_events: SystemEventConfig,
     /// Age at which a pending delivery expires.
     pub delivery_lifetime: Duration,
     /// How long events are kept.
@@ -323,11 +335,12 @@ impl Settings {
         let (direct, direct_file) = (self.database_direct_url.as_deref(), self.database_direct_url_file.as_deref());
         let direct_url = secret("DATABASE_DIRECT_URL_FILE", direct, direct_file)?.unwrap_or_else(|| url.clone());
         let pool_size = self.db_pool_size.unwrap_or(10);
-        rule(pool_size >= 4, "POSTRIDER_DB_POOL_SIZE", "must be at least 4")?;
+        rule(pool_size >= LEAST_POOL_SIZE, "POSTRIDER_DB_POOL_SIZE", "must be at least 5")?;
         Ok(DatabaseConfig {
             url: Private(url),
             direct_url: Private(direct_url),
             prepare: self.db_prepare.unwrap_or(true),
+            schema: self.schema.clone().unwrap_or_default(),
             pool_size,
             migrate: self.migrate.unwrap_or(true),
         })
@@ -368,9 +381,9 @@ impl Settings {
             retries: self.retries()?,
             request_timeout,
             lease,
-            slots: self.slots()?,
+            slots: self.slots(max_payload_bytes)?,
             breaker: self.breaker.resolve()?,
-            announcements: self.announcements.resolve()?,
+            system_events: self.system_events.resolve()?,
             delivery_lifetime,
             payload_retention: retention("POSTRIDER_PAYLOAD_RETENTION", self.payload_retention)?,
             log_retention: retention("POSTRIDER_LOG_RETENTION", self.log_retention)?,
@@ -403,12 +416,20 @@ impl Settings {
         Ok(RetryPolicy { schedule: self.retry_schedule.clone().unwrap_or_else(default_schedule), jitter })
     }
 
-    fn slots(&self) -> Result<SlotLimits, InvalidSetting> {
-        let total = self.max_in_flight.unwrap_or(512);
+    fn slots(&self, max_payload_bytes: usize) -> Result<SlotLimits, InvalidSetting> {
+        let total = self.max_in_flight.unwrap_or(2_048);
+        let bytes = self.max_in_flight_bytes.unwrap_or(256 << 20);
+        // A tenant may take one more while it has less than four times what is free.
+        let least = max_payload_bytes.saturating_add(SLOT_BYTES).saturating_mul(4);
+        rule(
+            bytes >= least,
+            "POSTRIDER_MAX_IN_FLIGHT_BYTES",
+            &format!("must be at least {least}: four times POSTRIDER_MAX_PAYLOAD_BYTES and 20480 bytes"),
+        )?;
         let per_subscription = self.max_in_flight_per_subscription.unwrap_or(64);
-        rule((1..=10_000).contains(&total), "POSTRIDER_MAX_IN_FLIGHT", "must be from 1 to 10000")?;
+        rule((1..=100_000).contains(&total), "POSTRIDER_MAX_IN_FLIGHT", "must be from 1 to 100000")?;
         rule(per_subscription >= 1, "POSTRIDER_MAX_IN_FLIGHT_PER_SUBSCRIPTION", "must be at least 1")?;
-        Ok(SlotLimits { total, per_subscription })
+        Ok(SlotLimits { total, bytes, per_subscription })
     }
 
     fn targets(&self, development: bool) -> TargetPolicy {
@@ -484,7 +505,8 @@ mod tests {
         let config = minimal().resolve(Profile::Production).unwrap();
         assert_eq!(config.lease, Duration::from_secs(25));
         assert_eq!(config.shutdown_grace, Duration::from_secs(15));
-        assert_eq!((config.slots.total, config.slots.per_subscription), (512, 64));
+        assert_eq!((config.slots.total, config.slots.per_subscription), (2_048, 64));
+        assert_eq!(config.slots.bytes, 268_435_456);
         let three_days = Duration::from_secs(3 * 86_400);
         assert_eq!((config.payload_retention, config.log_retention), (three_days, three_days));
         assert_eq!(config.auth, AuthMode::Keys);
@@ -504,6 +526,8 @@ mod tests {
         assert!(refusal(&Settings { master_keys: None, ..minimal() }).starts_with("POSTRIDER_MASTER_KEYS is not set"));
         let short_lease = Settings { lease: Some(Duration::from_secs(14)), ..minimal() };
         assert!(refusal(&short_lease).starts_with("POSTRIDER_LEASE: must be at least"));
+        let small = Settings { max_in_flight_bytes: Some(4 << 20), ..minimal() };
+        assert!(refusal(&small).starts_with("POSTRIDER_MAX_IN_FLIGHT_BYTES: must be at least 4276224"));
         let long = Settings { request_timeout: Some(Duration::from_secs(61)), ..minimal() };
         assert!(refusal(&long).starts_with("POSTRIDER_REQUEST_TIMEOUT: must be"));
         let brief = Settings { log_retention: Some(Duration::from_secs(3_599)), ..minimal() };

@@ -44,8 +44,14 @@ pub struct Metrics {
     pub fenced: IntCounter,
     /// Attempts found cut off by a lapsed lease.
     pub cut_off: IntCounter,
+    /// Statements that took due deliveries, by whether they brought any.
+    pub takes: IntCounterVec,
+    /// Subscriptions that the worker knows to have something due.
+    pub lanes: Gauge,
     /// Deliveries in flight in this process.
     pub in_flight: Gauge,
+    /// Bytes of the deliveries in flight in this process.
+    pub in_flight_bytes: Gauge,
     /// Deliveries pending in the database.
     pub pending: Gauge,
     /// For how long the oldest due delivery has waited, in seconds.
@@ -72,21 +78,18 @@ impl Metrics {
     /// All at zero.
     pub fn new() -> Self {
         let registry = Registry::new();
-        let attempts = register(
-            &registry,
-            IntCounterVec::new(Opts::new("postrider_attempts_total", "Attempts made, by outcome."), &["outcome"]),
-        );
-        for outcome in Outcome::ALL {
-            attempts.with_label_values(&[outcome.as_str()]);
-        }
-        let cache_requests = Opts::new(
-            "postrider_cache_requests_total",
-            "Questions to Redis: hit, miss, refused (not ours), failed, bypassed (Redis is away).",
-        );
-        let cache_requests = register(&registry, IntCounterVec::new(cache_requests, &["result"]));
-        for result in CACHE_RESULTS {
-            cache_requests.with_label_values(&[result]);
-        }
+        let counters = |name: &str, help: &str, label: &str, values: &[&str]| {
+            let counters = register(&registry, IntCounterVec::new(Opts::new(name, help), &[label]));
+            // A series that has not counted anything yet is there all the same.
+            values.iter().for_each(|value| drop(counters.with_label_values(&[value])));
+            counters
+        };
+        let outcomes = Outcome::ALL.map(Outcome::as_str);
+        let attempts = counters("postrider_attempts_total", "Attempts made, by outcome.", "outcome", &outcomes);
+        let questions = "Questions to Redis: hit, miss, refused (not ours), failed, bypassed (Redis is away).";
+        let cache_requests = counters("postrider_cache_requests_total", questions, "result", &CACHE_RESULTS);
+        let takes = "Statements that took due deliveries: some, or none.";
+        let takes = counters("postrider_takes_total", takes, "result", &["some", "none"]);
         let breakers = Opts::new("postrider_breakers", "Subscriptions that are not well, by state of their breaker.");
         let breakers = register(&registry, GaugeVec::new(breakers, &["state"]));
         for state in BREAKER_STATES {
@@ -116,8 +119,11 @@ impl Metrics {
                 "Reports that came after their lease had gone to another.",
             ),
             cut_off: counter("postrider_attempts_cut_off_total", "Attempts found cut off by a lapsed lease."),
+            takes,
+            lanes: gauge("postrider_lanes", "Subscriptions that this worker knows to have something due."),
             in_flight: gauge("postrider_in_flight", "Deliveries in flight in this process."),
-            pending: gauge("postrider_pending_deliveries", "Deliveries pending in the database."),
+            in_flight_bytes: gauge("postrider_in_flight_bytes", "Bytes of the deliveries in flight in this process."),
+            pending: gauge("postrider_pending_deliveries", "Deliveries pending in the database, about."),
             oldest_due: gauge(
                 "postrider_oldest_due_seconds",
                 "Age of the oldest due delivery that waits for a worker.",

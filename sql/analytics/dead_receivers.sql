@@ -37,7 +37,8 @@ inner join subscriptions as s
 cross join lateral (
     select a.error_message
     from attempts as a
-    where a.subscription_id = f.subscription_id
+    where a.tenant_id = s.tenant_id
+        and a.subscription_id = f.subscription_id
         and a.id >= uuid_v7_floor(now() - interval '24 hours')
     order by a.id desc
     limit 1

@@ -1,20 +1,73 @@
--- Where a receiver wants which events.
+-- Where a receiver wants which events, and how the receiver does.
+
+-- Whether an event of this type, or of none, matches one of these patterns, as
+-- domain::event_type decides it.
+create function is_wanted(event_type text, patterns text[]) returns boolean
+language sql immutable parallel safe
+set search_path from current
+return cardinality(patterns) = 0
+    or exists (
+        select 1
+        from unnest(patterns) as p (pattern)
+        where p.pattern = is_wanted.event_type
+            or (right(p.pattern, 1) = '*' and starts_with(is_wanted.event_type, left(p.pattern, -1)))
+    );
+
+-- The types of system events. The index subscriptions_of_system_events depends on this list.
+create function system_event_types() returns text[]
+language sql immutable parallel safe
+set search_path from current
+return array[
+    'subscription.failing', 'subscription.disabled', 'subscription.recovered', 'delivery.failed', 'replay.finished'
+];
 
 create table subscriptions (
     tenant_id uuid not null,
     id uuid not null,
-    -- Grows by one with every write: a copy made elsewhere is current while this is equal.
+    -- Grows with every write, at least to its time in microseconds: a copy made elsewhere is
+    -- current while this is equal, also after a backup was restored.
     version bigint not null default 1,
+    -- tenants.subscriptions_version when this row last changed who gets an event.
+    listed_version bigint not null default 0,
+    -- Its owner's own name for it, usable in paths; never a UUID.
+    external_id text,
     target_url text not null,
-    -- Sealed with a master key; bound to tenant_id and id.
-    secret bytea not null,
     -- Empty: all types, and events without one.
     event_types text[] not null default '{}',
     description text,
+    metadata jsonb not null default '{}',
     is_active boolean not null default true,
     -- Why postrider disabled it; null when its owner did, or when it is active.
     disabled_reason text,
     verify_ingest boolean not null,
+    -- Sealed with a master key; bound to tenant_id and id.
+    secret bytea not null,
+    -- Secrets that a rotation replaced, newest first, sealed likewise; older_until has the end of each.
+    older_secrets bytea[] not null default '{}',
+    older_until timestamptz[] not null default '{}',
+    -- Headers of its own and its authorization at the target: the names for display, all of it sealed.
+    header_names text[] not null default '{}',
+    auth_type text,
+    sealed_headers bytea,
+    -- Null: as the instance's settings say. A schedule is a name, or delays separated by commas.
+    retry_schedule text,
+    request_timeout_ms integer,
+    -- A lease outlasts an attempt by 15 s, in which its outcome is recorded.
+    least_lease_seconds double precision generated always as (request_timeout_ms / 1000.0 + 15) stored,
+    -- Requests a second, and requests at a time, over all replicas.
+    rate_limit integer,
+    max_in_flight integer,
+    -- Whether events with an ordering key are delivered one after the other, and after how many
+    -- attempts a failing one is skipped.
+    is_ordered boolean not null default false,
+    skip_after_attempts integer,
+    -- A copy of subscription_health.state, kept by a trigger; it does not raise the version.
+    breaker text,
+    -- One worker at a time sends for it: its owner.
+    is_paced boolean not null
+        generated always as (rate_limit is not null or max_in_flight is not null or breaker is not null) stored,
+    -- The last system event about it: 'failing' or 'disabled'; null once 'recovered' was sent.
+    notified text,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     -- Deletion is soft, so that logs stay readable until retention.
@@ -24,5 +77,148 @@ create table subscriptions (
     constraint subscriptions_id_unique unique (id),
     constraint subscriptions_tenant_fkey foreign key (tenant_id) references tenants (id),
     constraint subscriptions_version_positive check (version > 0),
-    constraint subscriptions_active_has_no_reason check (disabled_reason is null or not is_active)
+    constraint subscriptions_active_has_no_reason check (disabled_reason is null or not is_active),
+    constraint subscriptions_older_paired check (cardinality(older_secrets) = cardinality(older_until)),
+    constraint subscriptions_older_few check (cardinality(older_secrets) <= 4),
+    constraint subscriptions_auth_known check (auth_type in ('basic', 'bearer')),
+    constraint subscriptions_headers_sealed
+        check ((sealed_headers is not null) = (auth_type is not null or cardinality(header_names) > 0)),
+    constraint subscriptions_request_timeout_range check (request_timeout_ms between 1000 and 60000),
+    constraint subscriptions_rate_limit_positive check (rate_limit > 0),
+    constraint subscriptions_max_in_flight_positive check (max_in_flight > 0),
+    constraint subscriptions_skip_after_positive check (skip_after_attempts > 0),
+    constraint subscriptions_breaker_known check (breaker in ('open', 'throttled', 'recovering')),
+    constraint subscriptions_notified_known check (notified in ('failing', 'disabled'))
 );
+
+create unique index subscriptions_external_id on subscriptions (tenant_id, external_id)
+where external_id is not null and deleted_at is null;
+
+-- Over a hash that only subscriptions/changed names: an index over the tenant itself could be chosen, while
+-- the table is empty, to find a subscription by tenant and id.
+create index subscriptions_listed on subscriptions (uuid_hash_extended(tenant_id, 0), listed_version);
+
+create index subscriptions_deleted on subscriptions (deleted_at)
+where deleted_at is not null;
+
+create index subscriptions_of_system_events on subscriptions (tenant_id, id)
+where event_types && system_event_types();
+
+create index subscriptions_to_notify on subscriptions (id)
+where notified is not null or disabled_reason is not null;
+
+-- Failures in a row of a receiver and its breaker. A row exists only while a receiver fails or
+-- recovers: a success of a healthy receiver writes nothing.
+create table subscription_health (
+    subscription_id uuid not null,
+    tenant_id uuid not null,
+    -- The breaker; null while it is closed.
+    state text,
+    -- Failed attempts since the last success, over all replicas.
+    failures integer not null default 0,
+    failing_since timestamptz,
+    last_failure_at timestamptz,
+    opened_at timestamptz,
+    -- Nothing is sent before: the next probe of an open breaker, the end of a throttle.
+    probe_at timestamptz,
+    -- Failed probes since it opened.
+    probes integer not null default 0,
+    -- Most requests at a time while it recovers.
+    width integer,
+    -- How many warnings of this failing were sent.
+    warnings integer not null default 0,
+    constraint subscription_health_pkey primary key (subscription_id),
+    constraint subscription_health_state_known check (state in ('open', 'throttled', 'recovering')),
+    constraint subscription_health_waits_for_a_time
+        check (state is null or state = 'recovering' or probe_at is not null),
+    constraint subscription_health_recovers_by_width check ((state = 'recovering') is not true or width > 0),
+    constraint subscription_health_failures_counted check (failures >= 0)
+);
+
+create index subscription_health_failing on subscription_health (failing_since)
+where failing_since is not null;
+
+-- Which worker alone sends for a paced subscription, and until when at least.
+create table owners (
+    subscription_id uuid not null,
+    tenant_id uuid not null,
+    owner uuid not null,
+    until timestamptz not null,
+    constraint owners_pkey primary key (subscription_id),
+    constraint owners_until_finite check (until < 'infinity')
+);
+
+-- Raises the version of the tenant's list and writes it to the rows that caused it. The tenant's
+-- row stays locked until the commit: a transaction that sees a version sees every row with a smaller one.
+create function raise_subscriptions_version() returns trigger
+language plpgsql
+set search_path from current
+as $$
+declare
+    stamp constant bigint := extract(epoch from now()) * 1000000;
+    written uuid[];
+begin
+    if tg_op = 'INSERT' then
+        written := array(select n.id from new_rows as n);
+    else
+        written := array(
+            select n.id
+            from new_rows as n
+            inner join old_rows as o
+                on o.tenant_id = n.tenant_id
+                and o.id = n.id
+            where n.event_types <> o.event_types
+                or (n.deleted_at is null) <> (o.deleted_at is null)
+        );
+    end if;
+    -- The update below fires this trigger again, and ends here.
+    if cardinality(written) > 0 then
+        with raised as (
+            update tenants as t
+            set subscriptions_version = greatest(t.subscriptions_version + 1, stamp)
+            where t.id in (select s.tenant_id from subscriptions as s where s.id = any(written))
+            returning t.id, t.subscriptions_version
+        )
+        update subscriptions as s
+        set listed_version = r.subscriptions_version
+        from raised as r
+        where s.tenant_id = r.id
+            and s.id = any(written);
+    end if;
+    return null;
+end
+$$;
+
+create trigger subscriptions_created
+after insert on subscriptions
+referencing new table as new_rows
+for each statement
+execute function raise_subscriptions_version();
+
+create trigger subscriptions_changed
+after update on subscriptions
+referencing old table as old_rows new table as new_rows
+for each statement
+execute function raise_subscriptions_version();
+
+-- Copies the state of a breaker to the subscription, where accept and take read it.
+create function copy_breaker() returns trigger
+language plpgsql
+set search_path from current
+as $$
+declare
+    copied constant text := case when tg_op <> 'DELETE' then new.state end;
+    copied_to constant uuid := case when tg_op = 'DELETE' then old.subscription_id else new.subscription_id end;
+begin
+    update subscriptions
+    set breaker = copied
+    where id = copied_to
+        and breaker is distinct from copied;
+    return null;
+end
+$$;
+
+create trigger subscription_health_copied
+after insert or update of state or delete on subscription_health
+for each row
+execute function copy_breaker();

@@ -1,8 +1,9 @@
 -- What producers publish: immutable, partitioned by day of its id.
 
--- The smallest UUIDv7 that carries this moment: a bound for partitions and range scans.
+-- The smallest UUIDv7 of this moment: a bound for partitions and range scans.
 create function uuid_v7_floor(at timestamptz) returns uuid
 language sql immutable strict parallel safe
+set search_path from current
 return (
     lpad(to_hex(floor(extract(epoch from at) * 1000)::bigint), 12, '0') || repeat('0', 20)
 )::uuid;
@@ -10,18 +11,29 @@ return (
 -- A new UUIDv7 of a moment, for rows made in SQL.
 create function uuid_v7(at timestamptz default clock_timestamp()) returns uuid
 language sql volatile parallel safe
+set search_path from current
 return (
     lpad(to_hex(floor(extract(epoch from at) * 1000)::bigint), 12, '0')
     || '7' || substr(replace(gen_random_uuid()::text, '-', ''), 14, 19)
 )::uuid;
 
+-- The moment of a UUIDv7, to the millisecond.
+create function uuid_v7_time(id uuid) returns timestamptz
+language sql immutable strict parallel safe
+set search_path from current
+return to_timestamp(('x0000' || replace(left(id::text, 13), '-', ''))::bit(64)::bigint / 1000.0);
+
 create table events (
     tenant_id uuid not null,
     id uuid not null,
+    accepted_at timestamptz not null default now(),
+    -- The subscription that a system event is about; null for what producers publish.
+    about uuid,
+    -- True for an event published to all subscriptions that want it; null for one addressed to a subscription.
+    fan_out boolean,
     event_type text,
     -- The bytes received, which are the bytes sent: never json or jsonb.
     payload bytea not null,
-    accepted_at timestamptz not null default now(),
     constraint events_pkey primary key (tenant_id, id)
 ) partition by range (id);
 
@@ -34,3 +46,11 @@ create table idempotency_keys (
     constraint idempotency_keys_pkey primary key (tenant_id, key),
     constraint idempotency_keys_fingerprint_length check (octet_length(fingerprint) = 32)
 );
+
+create index idempotency_keys_event on idempotency_keys (event_id);
+
+-- A time as payloads have it.
+create function rfc3339(moment timestamptz) returns text
+language sql stable parallel safe
+set search_path from current
+return to_char(moment at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');

@@ -219,7 +219,14 @@ mod tests {
     /// Keys that know this one since `now`, over a database that is away.
     fn keys_that_know(key: &ApiKey, now: Instant) -> Keys {
         let url = "postgres://postgres@%2Fnowhere/nothing".to_owned();
-        let away = Store::new(&StoreConfig { direct_url: url.clone(), url, prepare: true, pool_size: 1 }).unwrap();
+        let away = Store::new(&StoreConfig {
+            direct_url: url.clone(),
+            url,
+            prepare: true,
+            pool_size: 5,
+            schema: "public".to_owned(),
+        })
+        .unwrap();
         let keys = Keys::new(away, Clock::default());
         let tenant = TenantId::at(OffsetDateTime::UNIX_EPOCH);
         let known = KnownKey { tenant, scope: Scope::Read, hash: key.hash() };

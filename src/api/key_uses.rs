@@ -76,7 +76,14 @@ mod tests {
     #[tokio::test]
     async fn without_a_database_what_was_noted_is_let_go() {
         let url = "postgres://postgres@%2Fnowhere/nothing".to_owned();
-        let away = Store::new(&StoreConfig { direct_url: url.clone(), url, prepare: true, pool_size: 1 }).unwrap();
+        let away = Store::new(&StoreConfig {
+            direct_url: url.clone(),
+            url,
+            prepare: true,
+            pool_size: 5,
+            schema: "public".to_owned(),
+        })
+        .unwrap();
         let uses = KeyUses::default();
         let now = OffsetDateTime::UNIX_EPOCH;
         uses.note(ApiKeyId::at(now), now);

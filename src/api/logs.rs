@@ -70,7 +70,7 @@ pub(super) struct LogAnswer {
     /// What kind of event.
     event_type: Option<String>,
     /// 1 for the first attempt of a delivery.
-    attempt_number: i16,
+    attempt_number: i32,
     /// Status of the receiver's answer, if there was one.
     status_code: Option<i16>,
     /// Whether the receiver answered 2xx.

@@ -14,6 +14,7 @@ mod head_limit;
 mod ingest;
 mod key_uses;
 mod logs;
+mod notify;
 mod page;
 mod payload;
 mod problem;
@@ -27,7 +28,6 @@ mod strict;
 mod subscription_path;
 mod subscriptions;
 mod text;
-mod wake;
 
 pub use docs::openapi_document;
 pub use server::{Stopping, serve};

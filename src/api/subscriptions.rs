@@ -205,9 +205,15 @@ impl SubscriptionsApi {
     ) -> Result<Answer<SubscriptionDeleted>, Problem> {
         let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
         let cancelled = self.0.subscriptions.delete(caller.tenant, id).await?;
-        let cancelled_deliveries = cancelled.ok_or(Problem::SubscriptionNotFound)?;
-        let message = "subscription deleted".to_owned();
-        Ok(Answer::Value(SubscriptionDeleted { message, id: IdText(id.uuid()), cancelled_deliveries }))
+        let cancelled = cancelled.ok_or(Problem::SubscriptionNotFound)?;
+        // A worker ends what is pending.
+        self.0.notify_released(caller.tenant, id).await;
+        Ok(Answer::Value(SubscriptionDeleted {
+            message: "subscription deleted".to_owned(),
+            id: IdText(id.uuid()),
+            cancelled_deliveries: cancelled.deliveries,
+            cancelled_deliveries_more: cancelled.more,
+        }))
     }
 }
 
@@ -243,6 +249,8 @@ impl SubscriptionsApi {
         let change = self.0.subscriptions.change(caller.tenant, id, given.secret.as_ref(), merge);
         let written = change.await?;
         let written = written.ok_or(Problem::SubscriptionNotFound)?;
+        // It may be enabled, sent elsewhere or limited otherwise from now on.
+        self.0.notify_released(caller.tenant, id).await;
         self.answer(caller.tenant, written, given.secret.as_ref()).await
     }
 

@@ -89,6 +89,7 @@ impl Ops {
 
     fn metrics(&self) -> Response<Full<Bytes>> {
         self.metrics.in_flight.set(self.slots.in_flight() as f64);
+        self.metrics.in_flight_bytes.set(self.slots.bytes_in_flight() as f64);
         let status = self.store.pool_status();
         for (state, count) in [("open", status.open), ("idle", status.idle), ("waited_for", status.waiting)] {
             self.metrics.connections.with_label_values(&[state]).set(count as f64);

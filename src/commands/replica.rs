@@ -17,12 +17,12 @@ use crate::api::{self, Api, ApiSettings, Stopping as ApiStopping};
 use crate::config::{AuthMode, Config};
 use crate::domain::handoff::{Handoff, HandoffReceiver};
 use crate::domain::slots::Slots;
-use crate::intake::{Bell, Intake, IntakeParts};
+use crate::intake::{Intake, IntakeParts, Notifier};
 use crate::sender::{Sender, SenderConfig, own_addresses};
 use crate::store::{Clock, SchemaPolicy, Store, StoreConfig};
 use crate::subscriptions::{Redis, Subscriptions};
 use crate::telemetry::Metrics;
-use crate::upkeep::{Announcements, Retention, Upkeep, follow_clock};
+use crate::upkeep::{Retention, SystemEvents, Upkeep, follow_clock};
 use crate::worker::{Stopping, Worker, WorkerParts, WorkerRules};
 
 /// Longest time the API takes to finish its requests when stopping.
@@ -53,7 +53,7 @@ struct Base {
     clock: Clock,
     metrics: Metrics,
     slots: Slots,
-    bell: Bell,
+    notifier: Notifier,
     stop: CancellationToken,
 }
 
@@ -89,16 +89,16 @@ impl Replica {
         let clock = follow_clock(base.clock.clone(), base.store.clone(), base.metrics.clone(), base.stop.clone());
         let clock = tokio::spawn(clock);
 
-        let (handoff, lane) =
+        let (handoff, receiver) =
             if halves.api && halves.worker { Some(Handoff::new(base.slots.clone())).unzip() } else { (None, None) };
-        let working = halves.worker.then(|| base.start_worker(lane));
+        let working = halves.worker.then(|| base.start_worker(receiver));
         tracing::info!(
             api = api_listener.as_ref().and_then(|listener| listener.local_addr().ok()).map(tracing::field::display),
             ops = %base.config.ops_listen,
             worker = halves.worker,
             "running"
         );
-        // The API's end is the end of intake, and so of the worker's lane. A worker that ends
+        // The API's end is the end of intake, and so of the handoff. A worker that ends
         // before it was told to takes the whole process along: a replica that accepts and does
         // not deliver would look well.
         let watch = base.stop.clone();
@@ -118,15 +118,18 @@ impl Replica {
         let answering = async {
             match api_listener {
                 Some(listener) => base.serve_api(listener, handoff).await,
-                None => base.stop.cancelled().await,
+                None => {
+                    base.stop.cancelled().await;
+                    Ok(())
+                }
             }
         };
-        let ((), worked) = tokio::join!(answering, working);
+        let (answered, worked) = tokio::join!(answering, working);
         clock.abort();
         ops.abort();
         base.store.close();
         tracing::info!("stopped");
-        worked
+        answered.and(worked)
     }
 }
 
@@ -135,6 +138,7 @@ pub(super) fn store(config: &crate::config::DatabaseConfig) -> Result<Store, Fai
     let store = Store::new(&StoreConfig {
         url: config.url.0.clone(),
         direct_url: config.direct_url.0.clone(),
+        schema: config.schema.to_string(),
         prepare: config.prepare,
         pool_size: config.pool_size,
     });
@@ -150,7 +154,7 @@ impl Base {
         let store = store(&config.database)?;
         let policy = if config.database.migrate { SchemaPolicy::MigrateOrFollow } else { SchemaPolicy::CheckOnly };
         migrate_patiently(&store, policy).await?;
-        let clock = Clock::default();
+        let clock = store.clock();
         clock.measure(&store).await.map_err(Failure::from)?;
         let slots = Slots::new(config.slots);
         let metrics = Metrics::new();
@@ -158,10 +162,10 @@ impl Base {
         let redis_url = config.redis_url.as_ref().filter(|_| halves.api);
         let redis = redis_url.map(|url| Redis::connect(&url.0, metrics.clone())).transpose();
         let redis = redis.map_err(|rule| Failure::new(format!("REDIS_URL: {rule}")))?;
-        Ok(Self { config, store, redis, clock, metrics, slots, bell: Bell::default(), stop })
+        Ok(Self { config, store, redis, clock, metrics, slots, notifier: Notifier::default(), stop })
     }
 
-    fn start_worker(&self, lane: Option<HandoffReceiver>) -> tokio::task::JoinHandle<()> {
+    fn start_worker(&self, handoff: Option<HandoffReceiver>) -> tokio::task::JoinHandle<()> {
         let config = &self.config;
         let sender = Sender::new(SenderConfig {
             request_timeout: config.request_timeout,
@@ -189,35 +193,43 @@ impl Base {
             metrics: self.metrics.clone(),
             lifetime: config.delivery_lifetime,
             disable_after: config.breaker.disable_after,
-            announcements: Announcements {
-                warn_after: config.announcements.warn_after.clone(),
-                pause: config.announcements.pause,
+            system_events: SystemEvents {
+                warn_after: config.system_events.warn_after.clone(),
+                report_interval: config.system_events.report_interval,
             },
             retention: Retention { payloads: config.payload_retention, log: config.log_retention },
         };
         let stopping = Stopping { token: self.stop.clone(), grace: config.shutdown_grace };
-        let (bell, stop) = (self.bell.here(), self.stop.clone());
+        let stop = self.stop.clone();
         // One task, so that a panic of either ends both and is seen.
         tokio::spawn(async move {
             tokio::select! {
-                () = worker.run(lane, bell, stopping) => {}
+                () = worker.run(handoff, stopping) => {}
                 () = upkeep.run_for_ever(stop) => {}
             }
         })
     }
 
-    /// Answers requests until stopped; returns when the last is answered.
-    async fn serve_api(&self, listener: TcpListener, handoff: Option<Handoff>) {
+    /// Answers requests until stopped; returns when the last is answered. Stops the process where intake broke
+    /// off: a replica that accepts nothing would look well.
+    async fn serve_api(&self, listener: TcpListener, handoff: Option<Handoff>) -> Result<(), Failure> {
         let config = &self.config;
-        let intake = Intake::start(IntakeParts {
+        let (intake, writing) = Intake::start(IntakeParts {
             store: self.store.clone(),
             clock: self.clock.clone(),
             handoff,
-            bell: self.bell.clone(),
+            notifier: self.notifier.clone(),
             lease: config.lease,
             metrics: self.metrics.clone(),
         });
-        let announcing = tokio::spawn(self.bell.clone().announce(self.store.clone()));
+        let watch = self.stop.clone();
+        let watching = tokio::spawn(async move {
+            let ended = writing.await;
+            let is_early = !watch.is_cancelled();
+            watch.cancel();
+            ended.is_ok() && !is_early
+        });
+        let notifying = tokio::spawn(self.notifier.clone().run(self.store.clone()));
         let api = Api {
             settings: ApiSettings {
                 auth_required: config.auth == AuthMode::Keys,
@@ -243,7 +255,11 @@ impl Base {
         });
         api::serve(listener, api, stopping).await;
         noticing.abort();
-        announcing.abort();
+        notifying.abort();
+        match watching.await {
+            Ok(true) => Ok(()),
+            _ => Err(Failure::new("intake broke off".to_owned())),
+        }
     }
 }
 

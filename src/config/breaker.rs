@@ -18,16 +18,16 @@ pub struct BreakerSettings {
     /// Failures in a row, over all replicas, after which nothing but probes is sent to a subscription; 0 for never [default: 10]
     #[arg(long, env = "POSTRIDER_BREAKER_FAILURES", value_name = "POSTRIDER_BREAKER_FAILURES", global = true)]
     pub breaker_failures: Option<u32>,
-    /// How long ago the first of them is at least, up to 24h [default: 30s]
+    /// The breaker opens only if the first of those failures is at least this old, up to 24h, or there are ten times as many [default: 30s]
     #[arg(long, env = "POSTRIDER_BREAKER_AFTER", value_name = "POSTRIDER_BREAKER_AFTER", value_parser = parse_duration, global = true)]
     pub breaker_after: Option<Duration>,
-    /// From then to the first probe; each that fails doubles it; from 100ms to 24h [default: 30s]
-    #[arg(long, env = "POSTRIDER_BREAKER_PROBE", value_name = "POSTRIDER_BREAKER_PROBE", value_parser = parse_duration, global = true)]
-    pub breaker_probe: Option<Duration>,
+    /// From opening to the first probe; each probe that fails doubles it; from 100ms to 24h [default: 30s]
+    #[arg(long, env = "POSTRIDER_BREAKER_PROBE_DELAY", value_name = "POSTRIDER_BREAKER_PROBE_DELAY", value_parser = parse_duration, global = true)]
+    pub breaker_probe_delay: Option<Duration>,
     /// Longest time between two probes [default: 10m]
     #[arg(long, env = "POSTRIDER_BREAKER_PROBE_MAX", value_name = "POSTRIDER_BREAKER_PROBE_MAX", value_parser = parse_duration, global = true)]
     pub breaker_probe_max: Option<Duration>,
-    /// How long no attempt has succeeded when a subscription is disabled, up to 365d; 0s for never [default: 5d]
+    /// Disable a subscription after this long without a successful attempt, up to 365d; 0s for never [default: 5d]
     #[arg(long, env = "POSTRIDER_DISABLE_AFTER", value_name = "POSTRIDER_DISABLE_AFTER", value_parser = parse_duration, global = true)]
     pub disable_after: Option<Duration>,
 }
@@ -46,13 +46,13 @@ impl BreakerSettings {
     pub(super) fn resolve(&self) -> Result<BreakerConfig, InvalidSetting> {
         let after = self.breaker_after.unwrap_or(Duration::from_secs(30));
         rule(after <= LONGEST_AFTER, "POSTRIDER_BREAKER_AFTER", "must be at most 24h")?;
-        let probe = self.breaker_probe.unwrap_or(Duration::from_secs(30));
-        rule(PROBE_RANGE.contains(&probe), "POSTRIDER_BREAKER_PROBE", "must be from 100ms to 24h")?;
+        let probe = self.breaker_probe_delay.unwrap_or(Duration::from_secs(30));
+        rule(PROBE_RANGE.contains(&probe), "POSTRIDER_BREAKER_PROBE_DELAY", "must be from 100ms to 24h")?;
         let probe_max = self.breaker_probe_max.unwrap_or(probe.max(Duration::from_secs(600)));
         rule(
             probe_max >= probe && PROBE_RANGE.contains(&probe_max),
             "POSTRIDER_BREAKER_PROBE_MAX",
-            "must be from POSTRIDER_BREAKER_PROBE to 24h",
+            "must be from POSTRIDER_BREAKER_PROBE_DELAY to 24h",
         )?;
         let disable_after = self.disable_after.unwrap_or(Duration::from_secs(5 * 86_400));
         let disable_after = (!disable_after.is_zero()).then_some(disable_after);

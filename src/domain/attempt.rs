@@ -14,23 +14,23 @@ pub const MAX_RESPONSE_BODY_BYTES: usize = 16 * 1_024;
 
 /// What a receiver can ask for in the `webhook-delivery` headers of its answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wishes {
+pub struct Directives {
     /// `disable`: nothing more is to be sent to the subscription.
     pub disable: bool,
     /// `abort-message`: this event is not to be sent again.
     pub abort_message: bool,
 }
 
-impl Wishes {
-    /// The wishes in these header values: each is a list with commas, in upper or lower case.
-    /// Words that mean nothing here are passed over, so that new ones can come beside them.
+impl Directives {
+    /// The directives in these header values: each is a comma-separated list, in upper or lower case.
+    /// Unknown words are ignored, so that new ones can be added.
     pub fn parse<'a>(values: impl Iterator<Item = &'a [u8]>) -> Self {
-        let mut wishes = Self::default();
+        let mut directives = Self::default();
         for word in values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii) {
-            wishes.disable |= word.eq_ignore_ascii_case(b"disable");
-            wishes.abort_message |= word.eq_ignore_ascii_case(b"abort-message");
+            directives.disable |= word.eq_ignore_ascii_case(b"disable");
+            directives.abort_message |= word.eq_ignore_ascii_case(b"abort-message");
         }
-        wishes
+        directives
     }
 }
 
@@ -46,7 +46,7 @@ pub struct Answer {
     /// How long the receiver asked us to wait.
     pub retry_after: Option<Duration>,
     /// What else it asked for.
-    pub wishes: Wishes,
+    pub directives: Directives,
     /// The address that was dialled.
     pub remote: Option<IpAddr>,
     /// From the first step (name lookup) to the last byte read.
@@ -62,7 +62,7 @@ pub struct Attempt {
     /// Its id, which carries `started_at`.
     pub id: AttemptId,
     /// 1 for the first attempt of the delivery.
-    pub number: u16,
+    pub number: u32,
     /// When it began, by the database's clock.
     pub started_at: OffsetDateTime,
     /// What it met.
@@ -74,20 +74,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wishes_are_lists_of_words_in_any_case_over_any_number_of_headers() {
-        let both = Wishes { disable: true, abort_message: true };
-        let cases: [(&[&str], Wishes); 8] = [
-            (&[], Wishes::default()),
-            (&["disable"], Wishes { disable: true, ..Wishes::default() }),
-            (&[" Abort-Message "], Wishes { abort_message: true, ..Wishes::default() }),
+    fn directives_are_lists_of_words_in_any_case_over_any_number_of_headers() {
+        let both = Directives { disable: true, abort_message: true };
+        let cases: [(&[&str], Directives); 8] = [
+            (&[], Directives::default()),
+            (&["disable"], Directives { disable: true, ..Directives::default() }),
+            (&[" Abort-Message "], Directives { abort_message: true, ..Directives::default() }),
             (&["Disable, abort-message"], both),
             (&["abort-message", "DISABLE"], both),
-            (&["later,,disable ,"], Wishes { disable: true, ..Wishes::default() }),
-            (&["disabled", "abort message", "disable; now", ""], Wishes::default()),
-            (&["\u{e9}"], Wishes::default()),
+            (&["later,,disable ,"], Directives { disable: true, ..Directives::default() }),
+            (&["disabled", "abort message", "disable; now", ""], Directives::default()),
+            (&["\u{e9}"], Directives::default()),
         ];
-        for (values, wishes) in cases {
-            assert_eq!(Wishes::parse(values.iter().map(|value| value.as_bytes())), wishes, "{values:?}");
+        for (values, directives) in cases {
+            assert_eq!(Directives::parse(values.iter().map(|value| value.as_bytes())), directives, "{values:?}");
         }
     }
 }

@@ -68,13 +68,13 @@ impl RetrySchedule {
     }
 
     /// How many attempts the schedule allows in all.
-    pub fn max_attempts(&self) -> u16 {
-        u16::try_from(self.delays.len()).map_or(u16::MAX, |retries| retries.saturating_add(1))
+    pub fn max_attempts(&self) -> u32 {
+        u32::try_from(self.delays.len()).map_or(u32::MAX, |retries| retries.saturating_add(1))
     }
 
     /// The delay after this many attempts have been made; `None` when the schedule ended.
-    pub fn delay_after(&self, attempts_made: u16) -> Option<Duration> {
-        let index = usize::from(attempts_made).checked_sub(1)?;
+    pub fn delay_after(&self, attempts_made: u32) -> Option<Duration> {
+        let index = usize::try_from(attempts_made).ok()?.checked_sub(1)?;
         self.delays.get(index).copied()
     }
 }

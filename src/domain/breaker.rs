@@ -2,8 +2,8 @@
 //!
 //! While it is closed nothing is held back. *Open*, one probe at a time asks whether the
 //! receiver is back; *throttled*, the receiver has said when; *recovering*, it starts slowly.
-//! The database counts failures and opens; whoever owns the subscription's pace makes the
-//! other turns.
+//! The database counts failures and opens; the worker that owns the subscription decides every other
+//! transition.
 
 use std::time::Duration;
 
@@ -13,8 +13,6 @@ use super::recovery::Recovery;
 
 const TOO_MANY_REQUESTS: u16 = 429;
 const UNAVAILABLE: u16 = 503;
-/// Deliveries that take turns as probes.
-const PROBED: u32 = 8;
 /// Doublings after which every probe delay is the longest.
 const MOST_DOUBLINGS: u32 = 20;
 
@@ -41,34 +39,25 @@ impl BreakerRules {
 
 /// What an attempt says of its receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Met {
+pub enum ResponseClass {
     /// It has the event.
     Success,
-    /// It does not, and says that the event is at fault: a 4xx.
-    Refusal,
     /// It does not.
     Failure,
-    /// It does not, and wants nothing more for so long: 429 or 503 with `Retry-After`.
+    /// It does not, and asks to be sent nothing for so long: 429 or 503 with `Retry-After`.
     Wait(Duration),
 }
 
-impl Met {
+impl ResponseClass {
     /// What this answer says.
     pub fn of(answer: &Answer) -> Self {
         let asks = matches!(answer.status, Some(TOO_MANY_REQUESTS | UNAVAILABLE));
         match answer.retry_after {
             _ if answer.outcome.is_success() => Self::Success,
             Some(wait) if asks && !wait.is_zero() => Self::Wait(wait.min(MAX_DELAY)),
-            _ if answer.status.is_some_and(is_refusal) => Self::Refusal,
             _ => Self::Failure,
         }
     }
-}
-
-/// Whether the status says that the event itself is not wanted as it is. Too slow (408), too early
-/// (425) and too many (429) say nothing of it.
-fn is_refusal(status: u16) -> bool {
-    (400..500).contains(&status) && !matches!(status, 408 | 425 | TOO_MANY_REQUESTS)
 }
 
 /// The state of a breaker.
@@ -101,26 +90,32 @@ impl Breaker {
         }
     }
 
-    /// How many older deliveries the next probe passes over. The oldest is asked first; the next
-    /// ones take turns with it, because an event that its receiver will never take would
-    /// otherwise keep the breaker open.
-    pub fn passes_over(self) -> i32 {
+    /// Most requests at a time while it recovers.
+    pub fn width(self) -> Option<usize> {
         match self {
-            Self::Open { probes } => i32::try_from(probes % PROBED).unwrap_or(0),
+            Self::Recovering(recovery) => Some(recovery.width),
+            Self::Closed | Self::Open { .. } | Self::Throttled => None,
+        }
+    }
+
+    /// Probes that failed while it is open.
+    pub fn failed_probes(self) -> u32 {
+        match self {
+            Self::Open { probes } => probes,
             Self::Closed | Self::Throttled | Self::Recovering(_) => 0,
         }
     }
 
-    /// What it is after an attempt of the pace's owner, for a subscription that takes `limit`
+    /// What it is after an attempt of the owner, for a subscription that takes `limit`
     /// requests at a time when it is well.
-    pub fn after(self, met: Met, limit: usize) -> Self {
-        match (self, met) {
-            (Self::Closed | Self::Throttled | Self::Recovering(_), Met::Wait(_)) => Self::Throttled,
+    pub fn after(self, class: ResponseClass, limit: usize) -> Self {
+        match (self, class) {
+            (Self::Closed | Self::Throttled | Self::Recovering(_), ResponseClass::Wait(_)) => Self::Throttled,
             (Self::Closed | Self::Throttled, _) => self,
-            (Self::Open { .. }, Met::Success) => Self::RECOVERY,
+            (Self::Open { .. }, ResponseClass::Success) => Self::RECOVERY,
             (Self::Open { probes }, _) => Self::Open { probes: probes.saturating_add(1) },
-            (Self::Recovering(recovery), met) => {
-                let next = recovery.after(met == Met::Success, limit);
+            (Self::Recovering(recovery), class) => {
+                let next = recovery.after(class == ResponseClass::Success, limit);
                 next.map_or(Self::Open { probes: 0 }, Self::Recovering)
             }
         }
@@ -147,11 +142,11 @@ mod tests {
 
     #[test]
     fn a_breaker_opens_again_when_its_receiver_is_gone_again_and_waits_when_it_is_asked_to() {
-        let recovering = Breaker::Open { probes: 3 }.after(Met::Success, 10);
+        let recovering = Breaker::Open { probes: 3 }.after(ResponseClass::Success, 10);
         assert_eq!(recovering, Breaker::RECOVERY);
-        let relapsed = (0..RELAPSE).fold(recovering, |breaker, _| breaker.after(Met::Failure, 10));
+        let relapsed = (0..RELAPSE).fold(recovering, |breaker, _| breaker.after(ResponseClass::Failure, 10));
         assert_eq!(relapsed, Breaker::Open { probes: 0 });
-        assert_eq!(recovering.after(Met::Wait(Duration::from_secs(1)), 10), Breaker::Throttled);
-        assert_eq!(relapsed.after(Met::Failure, 10), Breaker::Open { probes: 1 });
+        assert_eq!(recovering.after(ResponseClass::Wait(Duration::from_secs(1)), 10), Breaker::Throttled);
+        assert_eq!(relapsed.after(ResponseClass::Failure, 10), Breaker::Open { probes: 1 });
     }
 }

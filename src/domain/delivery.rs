@@ -1,27 +1,42 @@
 //! A delivery (the duty to bring one event to one subscription) on its way through a
-//! worker: claimed as a [`Parcel`], handed back as a [`Report`].
+//! worker: taken as a [`Parcel`], handed back as a [`Report`].
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use time::OffsetDateTime;
 
 use super::attempt::Attempt;
+use super::end::EndReason;
 use super::event_type::EventType;
 use super::id::{EventId, LeaseToken, SubscriptionId, TenantId};
-use super::next_step::{EndReason, NextStep};
-use super::ordering::{Line, OrderingKey};
+use super::next_step::NextStep;
+use super::ordering::{OrderingGroup, OrderingKey};
 use super::subscription::Destination;
 
-/// What names a delivery: the key of the queue's row.
+/// What names a delivery: the key of the queue's row is event and subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeliveryKey {
-    /// Owner of both event and subscription.
-    pub tenant: TenantId,
     /// The event to bring.
     pub event: EventId,
     /// The subscription to bring it to.
     pub subscription: SubscriptionId,
+    /// Owner of both.
+    pub tenant: TenantId,
+}
+
+/// Deliveries of one subscription that are due and that nobody has leased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// Its owner.
+    pub tenant: TenantId,
+    /// Which.
+    pub subscription: SubscriptionId,
+    /// How many there are at least; `None` where that is not known.
+    pub rows: Option<usize>,
+    /// When the first of them fell due, at the earliest, by the database's clock.
+    pub since: OffsetDateTime,
 }
 
 /// The time during which a delivery belongs to one worker.
@@ -41,17 +56,17 @@ impl Lease {
     }
 }
 
-/// A claimed delivery with all that sending needs.
+/// A leased delivery with all that sending needs.
 #[derive(Debug, Clone)]
 pub struct Parcel {
     /// Which delivery it is.
     pub key: DeliveryKey,
     /// The claim on it.
     pub lease: Lease,
-    /// Number of the attempt that this claim counted; 1 for the first.
-    pub attempt_number: u16,
+    /// Number of the attempt that the lease counted; 1 for the first.
+    pub attempt_number: u32,
     /// Attempts so far that used up no step of the schedule.
-    pub free_attempts: u16,
+    pub free_attempts: u32,
     /// The event's type, sent as a header.
     pub event_type: Option<EventType>,
     /// The event's bytes.
@@ -60,10 +75,10 @@ pub struct Parcel {
     pub subscription_version: i64,
     /// Where to, and what signs it.
     pub destination: Arc<Destination>,
-    /// The line it is the head of, where it is in one.
+    /// The key of its ordering group, where it is the head of one.
     pub ordering_key: Option<OrderingKey>,
-    /// Attempts after which the head of a line makes room for the next.
-    pub skip_after: Option<u16>,
+    /// Attempts after which the head of an ordering group is skipped.
+    pub skip_after: Option<u32>,
 }
 
 /// What a worker reports of a parcel.
@@ -77,28 +92,27 @@ pub struct Report {
     pub subscription_version: i64,
     /// The event's type, kept in the log beside its attempts.
     pub event_type: Option<EventType>,
-    /// The requests made, oldest first; none where the parcel went back unsent.
+    /// The requests made, oldest first; none where nothing was sent.
     pub attempts: Vec<Attempt>,
     /// Of these, how many used up no step of the schedule.
-    pub free_attempts: u16,
-    /// The line it is the head of, where it is in one.
+    pub free_attempts: u32,
+    /// The key of its ordering group, where it is the head of one.
     pub ordering_key: Option<OrderingKey>,
     /// What follows.
     pub step: NextStep,
 }
 
 impl Report {
-    /// The line whose next delivery has its turn when this is recorded, if there is one.
-    pub fn ended_line(&self) -> Option<Line> {
+    /// The ordering group whose next delivery has its turn when this is recorded, if there is one.
+    pub fn ended_group(&self) -> Option<OrderingGroup> {
         let ended = matches!(self.step, NextStep::Done | NextStep::GiveUp(_));
         let key = self.ordering_key.as_ref().filter(|_| ended)?;
-        Some(Line { subscription: self.key.subscription, key: key.clone() })
+        Some(OrderingGroup { subscription: self.key.subscription, key: key.clone() })
     }
 
-    /// Why the receiver wants nothing more for the subscription, where it said so: a 410, or
-    /// its wish.
-    pub fn unwanted(&self) -> Option<&'static str> {
-        let asked = self.attempts.last().is_some_and(|last| last.answer.wishes.disable);
+    /// Why the subscription is to be disabled, where its receiver said so: by a 410, or by a directive.
+    pub fn disable_reason(&self) -> Option<&'static str> {
+        let asked = self.attempts.last().is_some_and(|last| last.answer.directives.disable);
         match self.step {
             NextStep::GiveUp(EndReason::Gone) => Some(EndReason::Gone.as_str()),
             _ if asked => Some("receiver"),

@@ -130,9 +130,9 @@ impl EventTypeFilter {
         }
     }
 
-    /// Whether announcements of this type are asked for, which its full name alone does: patterns
+    /// Whether system events of this type are asked for, which its full name alone does: patterns
     /// stand for what producers publish.
-    pub fn asks_for_announcement(&self, event_type: &EventType) -> bool {
+    pub fn asks_for_system_event(&self, event_type: &EventType) -> bool {
         self.0.iter().any(|pattern| pattern.0 == event_type.0)
     }
 
@@ -189,9 +189,9 @@ mod tests {
     }
 
     #[test]
-    fn announcements_are_for_those_who_name_them() {
+    fn system_events_are_for_those_who_name_them() {
         let asks =
-            |patterns: &[&str]| filter(patterns).asks_for_announcement(&"subscription.disabled".parse().unwrap());
+            |patterns: &[&str]| filter(patterns).asks_for_system_event(&"subscription.disabled".parse().unwrap());
         assert!(asks(&["subscription.disabled"]) && asks(&["a", "subscription.disabled"]));
         assert!(
             !asks(&[])

@@ -25,6 +25,11 @@ macro_rules! id {
         pub struct $name(Uuid);
 
         impl $name {
+            /// The identifier that this UUID is.
+            pub const fn new(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+
             /// The identifier as a plain UUID, for the database driver.
             pub const fn uuid(self) -> Uuid {
                 self.0
@@ -83,11 +88,11 @@ id! {
     ApiKeyId
 }
 id! {
-    /// One run of a worker process; the owner of its holds.
+    /// One run of a worker process; the owner of paced subscriptions.
     WorkerId
 }
 id! {
-    /// Proof that a delivery is leased to its bearer; fresh for each claim and each accept.
+    /// Proof that a delivery is leased to its bearer; fresh for each take and each accept.
     LeaseToken
 }
 

@@ -2,37 +2,10 @@
 
 use std::time::Duration;
 
-use super::attempt::Wishes;
+use super::attempt::Directives;
 use super::backoff::{Jitter, MAX_DELAY, RetrySchedule};
+use super::end::EndReason;
 use super::outcome::Outcome;
-
-/// Why a delivery ended without success.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndReason {
-    /// The schedule has no further attempt.
-    Exhausted,
-    /// The receiver answered 410: it wants no more.
-    Gone,
-    /// The receiver asked for no further attempt of this delivery.
-    AbortedByReceiver,
-    /// The target must not be dialled; trying again would not change that.
-    BlockedAddress,
-    /// The head of a line failed as often as its subscription bears, and makes room.
-    SkipAfterAttempts,
-}
-
-impl EndReason {
-    /// The word, as it stands in `undelivered` and the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Exhausted => "exhausted",
-            Self::Gone => "gone",
-            Self::AbortedByReceiver => "aborted_by_receiver",
-            Self::BlockedAddress => "blocked_address",
-            Self::SkipAfterAttempts => "skip_after_attempts",
-        }
-    }
-}
 
 /// What follows from an attempt, or from none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,16 +18,12 @@ pub enum NextStep {
     GiveUp(EndReason),
     /// Nothing was sent: due again at once, and the attempt is not counted.
     HandBack,
-    /// Nothing was sent: parked until the subscription has a free slot here.
-    Park,
-    /// Held until its subscription's pace lets it go.
-    Pace,
 }
 
 impl NextStep {
-    /// The rule of lines: a head that would be tried again after as many attempts as its
-    /// subscription bears makes room for the next instead. `counted` as in [`AttemptMade`].
-    pub fn or_skip(self, counted: u16, skip_after: Option<u16>) -> Self {
+    /// The rule of ordering groups: a head that would be tried again after as many attempts as its
+    /// subscription allows is skipped instead. `counted` as in [`AttemptMade`].
+    pub fn or_skip(self, counted: u32, skip_after: Option<u32>) -> Self {
         match (self, skip_after) {
             (Self::RetryIn(_), Some(most)) if counted >= most => Self::GiveUp(EndReason::SkipAfterAttempts),
             _ => self,
@@ -81,9 +50,9 @@ pub struct AttemptMade {
     /// How long the receiver asked us to wait.
     pub retry_after: Option<Duration>,
     /// What else it asked for.
-    pub wishes: Wishes,
+    pub directives: Directives,
     /// Attempts made so far that used up a step of the schedule, this one included.
-    pub counted: u16,
+    pub counted: u32,
 }
 
 const GONE: u16 = 410;
@@ -98,7 +67,7 @@ impl RetryPolicy {
         if made.status == Some(GONE) {
             return NextStep::GiveUp(EndReason::Gone);
         }
-        if made.wishes.abort_message {
+        if made.directives.abort_message {
             return NextStep::GiveUp(EndReason::AbortedByReceiver);
         }
         if made.outcome == Outcome::BlockedAddress {
@@ -123,9 +92,13 @@ mod tests {
         RetryPolicy { schedule: "10s,20s".parse().unwrap(), jitter: Jitter::new(0.0).unwrap() }
     }
 
-    fn step(outcome: Outcome, status: Option<u16>, retry_after: Option<u64>, counted: u16) -> NextStep {
+    fn step(outcome: Outcome, status: Option<u16>, retry_after: Option<u64>, counted: u32) -> NextStep {
         let retry_after = retry_after.map(Duration::from_secs);
-        policy().next_step(None, AttemptMade { outcome, status, retry_after, wishes: Wishes::default(), counted }, 0.5)
+        policy().next_step(
+            None,
+            AttemptMade { outcome, status, retry_after, directives: Directives::default(), counted },
+            0.5,
+        )
     }
 
     #[test]
@@ -143,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_head_of_a_line_makes_room_after_so_many_attempts_and_no_sooner() {
+    fn the_head_of_an_ordering_group_is_skipped_after_so_many_attempts_and_no_sooner() {
         let retry = NextStep::RetryIn(Duration::from_secs(10));
         assert_eq!(retry.or_skip(1, Some(2)), retry);
         assert_eq!(retry.or_skip(2, Some(2)), NextStep::GiveUp(EndReason::SkipAfterAttempts));
@@ -160,7 +133,7 @@ mod tests {
             outcome: Outcome::Timeout,
             status: None,
             retry_after: None,
-            wishes: Wishes::default(),
+            directives: Directives::default(),
             counted,
         };
         assert_eq!(policy().next_step(Some(&own), made(1), 0.5), NextStep::RetryIn(Duration::from_secs(60)));
@@ -169,8 +142,8 @@ mod tests {
 
     #[test]
     fn a_receiver_can_end_a_delivery_that_it_does_not_take() {
-        let wishes = Wishes { abort_message: true, disable: true };
-        let made = |outcome| AttemptMade { outcome, status: None, retry_after: None, wishes, counted: 1 };
+        let directives = Directives { abort_message: true, disable: true };
+        let made = |outcome| AttemptMade { outcome, status: None, retry_after: None, directives, counted: 1 };
         let aborted = NextStep::GiveUp(EndReason::AbortedByReceiver);
         assert_eq!(policy().next_step(None, made(Outcome::Http5xx), 0.5), aborted);
         assert_eq!(policy().next_step(None, made(Outcome::Delivered), 0.5), NextStep::Done);

@@ -1,4 +1,4 @@
-//! Lines: deliveries of one subscription that go one after the other.
+//! Ordering groups: deliveries of one subscription that go one after the other.
 
 use std::str::FromStr;
 
@@ -41,7 +41,7 @@ impl FromStr for OrderingKey {
 /// The deliveries of a subscription that share an ordering key. The one accepted first is the
 /// head; the others wait until it has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Line {
+pub struct OrderingGroup {
     /// Whose deliveries they are.
     pub subscription: SubscriptionId,
     /// What their events have in common.

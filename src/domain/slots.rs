@@ -1,64 +1,93 @@
-//! Slots: how many deliveries a worker process may have in flight, in all and for one
-//! subscription. A slot is a guard; dropping it frees its place, also in a panic.
+//! Slots: how many deliveries a worker process may have in flight, in all, in bytes, of one tenant and to one
+//! subscription. A slot is a guard; dropping it frees what it holds, also in a panic.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
-use super::id::SubscriptionId;
+use super::id::{SubscriptionId, TenantId};
+use super::share::Share;
 
-/// Slots of one subscription that fresh events may take, as a multiple of the requests that
-/// may be in flight to it: those beyond wait at its door, in memory, instead of taking the
-/// long way through the queue because of a moment's crowd.
+/// Slots of one subscription, as a multiple of the requests that may be in flight to it: those beyond wait in
+/// memory, so that the next request follows the last answer at once.
 const WAITING_FACTOR: usize = 2;
-
-/// One slot in so many is kept from claims while paced deliveries wait for one.
-const SPARED_DIVISOR: usize = 8;
+/// What a tenant may have of slots and bytes: deliveries that were taken from the queue, and, a little less, fresh
+/// ones, so that a stream of fresh events never starves the tenant's own backlog.
+const TAKEN: Share = Share(4);
+const FRESH: Share = Share(3);
+/// Bytes of a slot besides the payload: the answer's body (at most 16 KiB) and, measured, 4 KiB of task, parcel
+/// and report.
+pub const SLOT_BYTES: usize = 20 * 1_024;
 
 /// The limits of a worker process.
 #[derive(Debug, Clone, Copy)]
 pub struct SlotLimits {
     /// Most deliveries in flight.
     pub total: usize,
+    /// Most bytes of them.
+    pub bytes: usize,
     /// Most requests in flight to one subscription.
     pub per_subscription: usize,
 }
 
-/// All slots of a worker process.
+/// All slots of a worker process. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Slots {
     limits: SlotLimits,
-    taken: Arc<Mutex<Taken>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    taken: Mutex<Taken>,
+    freed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Taken {
     total: usize,
-    by_subscription: HashMap<SubscriptionId, Place>,
-    parked: HashSet<SubscriptionId>,
-    is_spared: bool,
+    bytes: usize,
+    by_tenant: HashMap<TenantId, Used>,
+    by_subscription: HashMap<SubscriptionId, Places>,
+    /// Subscriptions with older deliveries in the queue than there is room for.
+    backlogged: HashSet<SubscriptionId>,
+    /// Subscriptions that have the room that somebody waits for.
+    roomy: Vec<SubscriptionId>,
+    /// Whether somebody waits for any slot.
+    is_awaited: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Used {
+    slots: usize,
+    bytes: usize,
 }
 
 #[derive(Debug)]
-struct Place {
+struct Places {
     taken: usize,
-    door: Arc<Semaphore>,
+    /// Free places that somebody waits for; 0 where nobody does.
+    awaited: usize,
+    requests: Arc<Semaphore>,
 }
 
-/// A place in flight. It counts against the process until it is dropped (which is after
-/// the outcome is recorded) and against its subscription until [`Slot::answered`].
+/// A place in flight. It counts against process and tenant until it is dropped (which is after the outcome is
+/// recorded) and against its subscription until [`Slot::answered`].
 #[derive(Debug)]
 pub struct Slot {
+    tenant: TenantId,
     subscription: Option<SubscriptionId>,
-    door: Arc<Semaphore>,
-    taken: Arc<Mutex<Taken>>,
+    bytes: usize,
+    most_places: usize,
+    requests: Arc<Semaphore>,
+    shared: Arc<Shared>,
 }
 
 impl Slots {
     /// Empty slots under these limits.
     pub fn new(limits: SlotLimits) -> Self {
-        Self { limits, taken: Arc::default() }
+        Self { limits, shared: Arc::default() }
     }
 
     /// The limits.
@@ -66,100 +95,153 @@ impl Slots {
         self.limits
     }
 
-    /// Takes a slot for a delivery that is sent at once, unless the process or the
-    /// subscription has none.
-    pub fn take(&self, subscription: SubscriptionId) -> Option<Slot> {
-        self.take_within(subscription, self.limits)
-    }
-
-    /// Takes a slot for a delivery that may wait at its subscription's door for a moment,
-    /// unless `spared` or fewer places of the process would be left, or older deliveries of
-    /// the subscription are parked here: they come first.
-    pub fn take_waiting(&self, subscription: SubscriptionId, spared: usize) -> Option<Slot> {
-        if lock(&self.taken).parked.contains(&subscription) {
+    /// A slot for a fresh delivery with so many bytes of payload, unless the process, the tenant's share or the
+    /// subscription has none, or older deliveries of the subscription wait for room: they come first.
+    pub fn reserve_fresh(&self, tenant: TenantId, subscription: SubscriptionId, payload: usize) -> Option<Slot> {
+        let mut taken = self.taken();
+        if taken.backlogged.contains(&subscription) || self.allowance(&taken, tenant, FRESH) == 0 {
             return None;
         }
-        let total = self.limits.total.saturating_sub(spared);
-        let per_subscription = self.limits.per_subscription.saturating_mul(WAITING_FACTOR);
-        self.take_within(subscription, SlotLimits { total, per_subscription })
+        self.take(&mut taken, tenant, subscription, payload)
     }
 
-    fn take_within(&self, subscription: SubscriptionId, limits: SlotLimits) -> Option<Slot> {
-        let mut taken = lock(&self.taken);
-        if taken.total >= limits.total {
-            return None;
-        }
-        let new_door = || Arc::new(Semaphore::new(self.limits.per_subscription.min(Semaphore::MAX_PERMITS)));
-        let place = taken.by_subscription.entry(subscription).or_insert_with(|| Place { taken: 0, door: new_door() });
-        if place.taken >= limits.per_subscription {
-            return None;
-        }
-        place.taken += 1;
-        let door = Arc::clone(&place.door);
-        taken.total += 1;
-        Some(Slot { subscription: Some(subscription), door, taken: Arc::clone(&self.taken) })
-    }
-
-    /// Free places of the process.
-    pub fn free(&self) -> usize {
-        self.limits.total.saturating_sub(lock(&self.taken).total)
-    }
-
-    /// Free places that a claim may fill.
-    pub fn free_to_claim(&self) -> usize {
-        let spared = if lock(&self.taken).is_spared { self.limits.total / SPARED_DIVISOR } else { 0 };
-        self.free().saturating_sub(spared)
-    }
-
-    /// Notes whether paced deliveries wait for a place, so that a crowd of others does not take
-    /// each one that gets free.
-    pub fn spare(&self, is_spared: bool) {
-        lock(&self.taken).is_spared = is_spared;
-    }
-
-    /// Places taken in the process.
-    pub fn in_flight(&self) -> usize {
-        lock(&self.taken).total
+    /// Up to so many slots for deliveries that are about to be taken from the queue. Their bytes are counted
+    /// when they are known ([`Slot::holds`]).
+    pub fn reserve(&self, tenant: TenantId, subscription: SubscriptionId, most: usize) -> Vec<Slot> {
+        let mut taken = self.taken();
+        let most = most.min(self.allowance(&taken, tenant, TAKEN));
+        (0..most).map_while(|_| self.take(&mut taken, tenant, subscription, 0)).collect()
     }
 
     /// Free places of one subscription.
-    pub fn free_for(&self, subscription: SubscriptionId) -> usize {
-        let taken = lock(&self.taken).by_subscription.get(&subscription).map_or(0, |place| place.taken);
-        self.limits.per_subscription.saturating_sub(taken)
+    pub fn places(&self, subscription: SubscriptionId) -> usize {
+        let taken = self.taken().by_subscription.get(&subscription).map_or(0, |places| places.taken);
+        self.most_places().saturating_sub(taken)
     }
 
-    /// Subscriptions with at least this many slots taken, each with its free places. There
-    /// are at most `total / at_least` of them, so the list stays short.
-    pub fn busy(&self, at_least: usize) -> Vec<(SubscriptionId, usize)> {
-        let taken = lock(&self.taken);
-        let busy = taken.by_subscription.iter().filter(|(_, place)| place.taken >= at_least.max(1));
-        let free = |place: &Place| self.limits.per_subscription.saturating_sub(place.taken);
-        busy.map(|(subscription, place)| (*subscription, free(place))).collect()
+    /// Bytes that are free.
+    pub fn free_bytes(&self) -> usize {
+        self.limits.bytes.saturating_sub(self.taken().bytes)
     }
 
-    /// Notes whether deliveries of this subscription are parked here.
-    pub fn note_parked(&self, subscription: SubscriptionId, parked: bool) {
-        let mut taken = lock(&self.taken);
-        if parked {
-            taken.parked.insert(subscription);
+    /// Deliveries in flight.
+    pub fn in_flight(&self) -> usize {
+        self.taken().total
+    }
+
+    /// Bytes of the deliveries in flight.
+    pub fn bytes_in_flight(&self) -> usize {
+        self.taken().bytes
+    }
+
+    /// Notes whether older deliveries of a subscription wait for room.
+    pub fn note_backlog(&self, subscription: SubscriptionId, is_backlogged: bool) {
+        let mut taken = self.taken();
+        if is_backlogged {
+            taken.backlogged.insert(subscription);
         } else {
-            taken.parked.remove(&subscription);
+            taken.backlogged.remove(&subscription);
         }
+    }
+
+    /// Asks to be woken when a subscription has so many free places; see [`Slots::roomy`].
+    pub fn await_places(&self, subscription: SubscriptionId, places: usize) {
+        let mut taken = self.taken();
+        match taken.by_subscription.get_mut(&subscription) {
+            Some(here) if self.most_places().saturating_sub(here.taken) < places => here.awaited = places,
+            _ => {
+                taken.roomy.push(subscription);
+                self.shared.freed.notify_one();
+            }
+        }
+    }
+
+    /// Asks to be woken when any slot is dropped.
+    pub fn await_any(&self) {
+        self.taken().is_awaited = true;
+    }
+
+    /// Waits for what was asked for.
+    pub async fn freed(&self) {
+        self.shared.freed.notified().await;
+    }
+
+    /// The subscriptions that have the places that were asked for, each once.
+    pub fn roomy(&self) -> Vec<SubscriptionId> {
+        std::mem::take(&mut self.taken().roomy)
+    }
+
+    fn most_places(&self) -> usize {
+        self.limits.per_subscription.saturating_mul(WAITING_FACTOR)
+    }
+
+    /// How many slots the tenant may take now.
+    fn allowance(&self, taken: &Taken, tenant: TenantId, share: Share) -> usize {
+        let used = taken.by_tenant.get(&tenant).copied().unwrap_or_default();
+        if !share.allows(used.bytes, self.limits.bytes.saturating_sub(taken.bytes)) {
+            return 0;
+        }
+        share.allowance(used.slots, self.limits.total.saturating_sub(taken.total))
+    }
+
+    fn take(&self, taken: &mut Taken, tenant: TenantId, subscription: SubscriptionId, payload: usize) -> Option<Slot> {
+        if taken.total >= self.limits.total {
+            return None;
+        }
+        let permits = self.limits.per_subscription.min(Semaphore::MAX_PERMITS);
+        let new = || Places { taken: 0, awaited: 0, requests: Arc::new(Semaphore::new(permits)) };
+        let places = taken.by_subscription.entry(subscription).or_insert_with(new);
+        if places.taken >= self.most_places() {
+            return None;
+        }
+        places.taken += 1;
+        let requests = Arc::clone(&places.requests);
+        let bytes = SLOT_BYTES.saturating_add(payload);
+        taken.total += 1;
+        taken.bytes = taken.bytes.saturating_add(bytes);
+        let used = taken.by_tenant.entry(tenant).or_default();
+        used.slots += 1;
+        used.bytes = used.bytes.saturating_add(bytes);
+        let (most_places, shared) = (self.most_places(), Arc::clone(&self.shared));
+        Some(Slot { tenant, subscription: Some(subscription), bytes, most_places, requests, shared })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        lock(&self.shared.taken)
     }
 }
 
 impl Slot {
-    /// The door of its subscription: whoever holds one of its permits may send. There are
-    /// as many as requests may be in flight to the subscription.
-    pub fn door(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.door)
+    /// The requests that may be in flight to its subscription: one permit for each.
+    pub fn requests(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.requests)
     }
 
-    /// The receiver has answered: the subscription's place is free, the process's is kept
-    /// until the outcome is recorded.
+    /// The delivery that it is for has so many bytes of payload.
+    pub fn holds(&mut self, payload: usize) {
+        self.bytes = self.bytes.saturating_add(payload);
+        let mut taken = lock(&self.shared.taken);
+        taken.bytes = taken.bytes.saturating_add(payload);
+        taken.by_tenant.entry(self.tenant).or_default().bytes += payload;
+    }
+
+    /// The receiver has answered: the subscription's place is free, those of process and tenant are kept until the
+    /// outcome is recorded.
     pub fn answered(&mut self) {
-        if let Some(subscription) = self.subscription.take() {
-            lock(&self.taken).release(subscription);
+        let Some(subscription) = self.subscription.take() else { return };
+        let mut taken = lock(&self.shared.taken);
+        let Some(places) = taken.by_subscription.get_mut(&subscription) else { return };
+        places.taken = places.taken.saturating_sub(1);
+        let has_room = places.awaited > 0 && self.most_places.saturating_sub(places.taken) >= places.awaited;
+        if has_room {
+            places.awaited = 0;
+        }
+        if places.taken == 0 {
+            taken.by_subscription.remove(&subscription);
+        }
+        if has_room {
+            taken.roomy.push(subscription);
+            self.shared.freed.notify_one();
         }
     }
 }
@@ -167,25 +249,25 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.answered();
-        let mut taken = lock(&self.taken);
+        let mut taken = lock(&self.shared.taken);
         taken.total = taken.total.saturating_sub(1);
-    }
-}
-
-impl Taken {
-    fn release(&mut self, subscription: SubscriptionId) {
-        if let Some(place) = self.by_subscription.get_mut(&subscription) {
-            place.taken = place.taken.saturating_sub(1);
-            if place.taken == 0 {
-                self.by_subscription.remove(&subscription);
+        taken.bytes = taken.bytes.saturating_sub(self.bytes);
+        if let Some(used) = taken.by_tenant.get_mut(&self.tenant) {
+            used.slots = used.slots.saturating_sub(1);
+            used.bytes = used.bytes.saturating_sub(self.bytes);
+            if used.slots == 0 {
+                taken.by_tenant.remove(&self.tenant);
             }
+        }
+        if std::mem::take(&mut taken.is_awaited) {
+            self.shared.freed.notify_one();
         }
     }
 }
 
 /// Counters stay meaningful after a panic elsewhere, so a poisoned lock is taken over.
 fn lock(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
-    taken.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    taken.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -193,50 +275,78 @@ mod tests {
     use super::*;
     use uuid::Uuid;
 
+    const TENANT: TenantId = tenant(1);
+
+    const fn tenant(n: u128) -> TenantId {
+        TenantId::new(Uuid::from_u128(n))
+    }
+
     fn subscription(n: u128) -> SubscriptionId {
         Uuid::from_u128(n).into()
     }
 
-    #[test]
-    fn neither_limit_is_passed_and_every_drop_frees() {
-        let slots = Slots::new(SlotLimits { total: 3, per_subscription: 2 });
-        let first = slots.take(subscription(1)).unwrap();
-        let _second = slots.take(subscription(1)).unwrap();
-        assert!(slots.take(subscription(1)).is_none());
-        let third = slots.take(subscription(2)).unwrap();
-        assert!(slots.take(subscription(3)).is_none());
-        assert_eq!(slots.busy(2), vec![(subscription(1), 0)]);
-        drop((first, third));
-        assert_eq!((slots.free(), slots.free_for(subscription(1))), (2, 1));
+    fn slots(total: usize, per_subscription: usize) -> Slots {
+        Slots::new(SlotLimits { total, bytes: usize::MAX / 8, per_subscription })
     }
 
     #[test]
-    fn an_answer_frees_the_subscription_before_the_process() {
-        let slots = Slots::new(SlotLimits { total: 2, per_subscription: 1 });
-        let mut slot = slots.take(subscription(1)).unwrap();
-        slot.answered();
-        assert_eq!((slots.free(), slots.free_for(subscription(1))), (1, 1));
-        drop(slot);
-        assert_eq!(slots.free(), 2);
+    fn no_limit_is_passed_and_every_drop_frees() {
+        let slots = slots(100, 2);
+        let first = slots.reserve(TENANT, subscription(1), 10);
+        assert_eq!((first.len(), slots.places(subscription(1))), (4, 0));
+        assert_eq!(first[0].requests().available_permits(), 2);
+        let others: Vec<_> = (2..100).flat_map(|n| slots.reserve(TENANT, subscription(n), 1)).collect();
+        assert_eq!((others.len(), slots.in_flight()), (76, 80));
+        drop((first, others));
+        assert_eq!((slots.in_flight(), slots.bytes_in_flight(), slots.places(subscription(1))), (0, 0, 4));
     }
 
     #[test]
-    fn fresh_events_spare_some_places_and_may_wait_at_the_door() {
-        let slots = Slots::new(SlotLimits { total: 8, per_subscription: 2 });
-        let held: Vec<_> = std::iter::from_fn(|| slots.take_waiting(subscription(1), 1)).collect();
-        assert_eq!((held.len(), slots.free_for(subscription(1))), (4, 0));
-        assert_eq!(held[0].door().available_permits(), 2);
-        let others: Vec<_> = (2..9).filter_map(|n| slots.take_waiting(subscription(n), 1)).collect();
-        assert_eq!((others.len(), slots.free()), (3, 1));
+    fn a_tenant_that_takes_all_it_may_leaves_slots_to_the_next() {
+        let slots = slots(100, 2);
+        let greedy: Vec<_> = (0..100).flat_map(|n| slots.reserve(TENANT, subscription(n), 2)).collect();
+        assert_eq!(greedy.len(), 80);
+        let next: Vec<_> = (200..300).flat_map(|n| slots.reserve(tenant(2), subscription(n), 2)).collect();
+        assert_eq!(next.len(), 16);
     }
 
     #[test]
-    fn parked_deliveries_come_before_fresh_ones() {
-        let slots = Slots::new(SlotLimits { total: 8, per_subscription: 2 });
-        slots.note_parked(subscription(1), true);
-        assert!(slots.take_waiting(subscription(1), 0).is_none());
-        assert!(slots.take(subscription(1)).is_some());
-        slots.note_parked(subscription(1), false);
-        assert!(slots.take_waiting(subscription(1), 0).is_some());
+    fn fresh_deliveries_leave_some_of_the_share_to_the_backlog_and_none_overtakes_it() {
+        let slots = slots(100, 2);
+        let fresh: Vec<_> = (0..200).filter_map(|n| slots.reserve_fresh(TENANT, subscription(n), 0)).collect();
+        assert_eq!(fresh.len(), 75);
+        assert_eq!(slots.reserve(TENANT, subscription(900), 2).len(), 2);
+        drop(fresh);
+        slots.note_backlog(subscription(1), true);
+        assert!(slots.reserve_fresh(TENANT, subscription(1), 0).is_none());
+        slots.note_backlog(subscription(1), false);
+        assert!(slots.reserve_fresh(TENANT, subscription(1), 0).is_some());
+    }
+
+    #[test]
+    fn bytes_are_shared_like_slots() {
+        let slots = Slots::new(SlotLimits { total: 100, bytes: 100 * SLOT_BYTES, per_subscription: 64 });
+        let mut large = slots.reserve(TENANT, subscription(1), 1).pop().unwrap();
+        large.holds(79 * SLOT_BYTES);
+        assert_eq!(slots.free_bytes(), 20 * SLOT_BYTES);
+        assert!(slots.reserve(TENANT, subscription(1), 1).is_empty());
+        assert_eq!(slots.reserve(tenant(2), subscription(2), 1).len(), 1);
+        drop(large);
+        assert_eq!(slots.reserve(TENANT, subscription(1), 1).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_places_is_woken_when_there_are_enough() {
+        let slots = slots(100, 2);
+        let mut held = slots.reserve(TENANT, subscription(1), 4);
+        slots.await_places(subscription(1), 2);
+        held[0].answered();
+        assert!(slots.roomy().is_empty());
+        held[1].answered();
+        slots.freed().await;
+        assert_eq!(slots.roomy(), [subscription(1)]);
+        slots.await_any();
+        held.pop();
+        slots.freed().await;
     }
 }

@@ -1,67 +1,63 @@
 //! A request on its way through the accepting statement.
 
-use super::writer::Pending;
-use crate::domain::id::SubscriptionId;
-use crate::domain::ordering::Line;
-use crate::domain::slots::Slot;
-use crate::store::{AcceptItem, KeyOwner, Note, Notes};
+use time::OffsetDateTime;
 
-/// A request that has its event and, for each of its deliveries for which the worker had one
-/// to spare, a slot.
+use super::Pending;
+use crate::domain::delivery::Due;
+use crate::domain::id::SubscriptionId;
+use crate::domain::ordering::OrderingGroup;
+use crate::domain::slots::Slot;
+use crate::store::AcceptItem;
+
+/// A pending request with its event and one optional reserved slot per delivery.
 pub(super) struct Entry {
     pub(super) pending: Pending,
     pub(super) item: AcceptItem,
     pub(super) slots: Vec<Option<Slot>>,
-}
-
-/// What an accepting statement made of an entry.
-pub(super) struct Written {
-    /// How many deliveries it has.
-    pub(super) deliveries: usize,
-    /// The lines that its deliveries may have joined.
-    pub(super) lines: Vec<Line>,
-    /// Subscriptions that stand otherwise than its audience has them.
-    pub(super) outdated: Vec<SubscriptionId>,
+    /// Deliveries that were to be born leased and are not.
+    pub(super) released: Vec<usize>,
+    /// Deliveries whose subscription was edited since the audience was matched.
+    pub(super) outdated: Vec<usize>,
 }
 
 impl Entry {
-    /// What was written of it. Frees the slots of deliveries that are not leased after all:
-    /// whoever finds them, maybe another process, sends them.
-    pub(super) fn written(&mut self, notes: &Notes) -> Written {
-        let event = self.item.event.id;
-        let mut written = Written {
-            deliveries: self.item.deliveries.len(),
-            lines: self.item.lines().collect(),
-            outdated: Vec::new(),
-        };
-        if notes.is_empty() {
-            return written;
-        }
-        for (delivery, slot) in self.item.deliveries.iter().zip(&mut self.slots) {
-            if notes.contains_key(&(event, delivery.subscription)) {
+    /// Frees the slots of deliveries that are not leased after all: whoever takes them, maybe another process, sends
+    /// them.
+    pub(super) fn release(&mut self) {
+        for number in &self.released {
+            if let Some(slot) = self.slots.get_mut(*number) {
                 *slot = None;
             }
         }
-        for ((_, subscription), note) in notes.iter().filter(|((of, _), _)| *of == event) {
-            match note {
-                Note::Withheld => continue,
-                Note::Changed => {}
-                Note::Gone => written.deliveries = written.deliveries.saturating_sub(1),
-                Note::Added => written.deliveries += 1,
-            }
-            written.outdated.push(*subscription);
-            // Whether it is ordered only its row knows: a line that there is not does no harm.
-            let line = self.item.ordering_key.clone().map(|key| Line { subscription: *subscription, key });
-            written.lines.extend(line);
-        }
-        written
     }
 
-    /// The owner of its key, and whether it was accepted for the same request.
-    pub(super) fn owner<'a>(&self, owners: &'a [KeyOwner]) -> Option<(&'a KeyOwner, bool)> {
-        let (key, print) = self.item.key.as_ref()?;
+    /// Subscriptions that stand otherwise than its audience has them.
+    pub(super) fn outdated(&self) -> Vec<SubscriptionId> {
+        let recipients = &self.pending.submission.audience.recipients;
+        self.outdated.iter().filter_map(|number| recipients.get(*number)).map(|recipient| recipient.id).collect()
+    }
+
+    /// The ordering groups that its deliveries may have joined. Whether an edited subscription is ordered only its row
+    /// knows: a group that does not exist does no harm.
+    pub(super) fn groups(&self) -> Vec<OrderingGroup> {
+        let edited = self.item.ordering_key.iter().flat_map(|key| {
+            self.outdated().into_iter().map(|subscription| OrderingGroup { subscription, key: key.clone() })
+        });
+        self.item.groups().chain(edited).collect()
+    }
+
+    /// Its deliveries that are due since `since` and nobody has leased. Those that were released are left out: they are
+    /// paced or edited, and found by looking.
+    pub(super) fn left(&self, since: OffsetDateTime) -> impl Iterator<Item = Due> {
+        let is_due = self.item.timing.deliver_at().is_none();
+        let recipients = self.pending.submission.audience.recipients.iter();
         let tenant = self.item.event.tenant;
-        let owner = owners.iter().find(|owner| owner.tenant == tenant && owner.key == key.as_str())?;
-        Some((owner, owner.fingerprint == print.as_bytes()))
+        let has_key = self.item.ordering_key.is_some();
+        recipients.zip(&self.slots).enumerate().filter_map(move |(number, (recipient, slot))| {
+            let is_disabled = recipient.subscription.as_ref().is_some_and(|subscription| !subscription.is_active);
+            let waits = is_disabled || (has_key && recipient.is_ordered);
+            let is_left = is_due && slot.is_none() && !waits && !self.released.contains(&number);
+            is_left.then_some(Due { tenant, subscription: recipient.id, rows: Some(1), since })
+        })
     }
 }

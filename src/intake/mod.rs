@@ -6,16 +6,18 @@
 //! Requests that arrive while a statement runs share the next one (group commit), and each
 //! is answered only after its own commit.
 
-mod bell;
 mod entry;
+mod notifier;
+mod queue;
 mod writer;
 
-pub use bell::Bell;
+pub use notifier::Notifier;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::audience::Audience;
@@ -28,16 +30,11 @@ use crate::domain::payload::Payload;
 use crate::domain::timing::Timing;
 use crate::store::{Clock, MAX_SKEW, Store};
 use crate::telemetry::Metrics;
-use writer::{Pending, Writer};
+use queue::Queue;
+use writer::Writer;
 
-/// Most events that wait for a statement; beyond it requests are refused at once.
-const QUEUE_LIMIT: usize = 4_096;
 /// Most time between a request and its answer, in all.
 const ANSWER_LIMIT: Duration = Duration::from_millis(1_800);
-/// Accepting statements under way at once. A second one would split the batches, and the
-/// cost of an event is the cost of its statement divided by its batch.
-const WRITERS: usize = 1;
-
 /// An event on its way in, with those it is for.
 #[derive(Debug, Clone)]
 pub struct Submission {
@@ -102,32 +99,51 @@ pub struct IntakeParts {
     pub clock: Clock,
     /// The way to this process's worker, where it has one.
     pub handoff: Option<Handoff>,
-    /// Wakes workers for what is left due.
-    pub bell: Bell,
+    /// Notifies workers of what is left due.
+    pub notifier: Notifier,
     /// Lease of deliveries that are born leased, where the subscription asks for no longer one.
     pub lease: Duration,
     /// What is counted.
     pub metrics: Metrics,
 }
 
-/// The way in. Clones share it; when the last is dropped, its writers end.
+/// A request that waits for its commit.
+struct Pending {
+    submission: Submission,
+    answer: oneshot::Sender<Result<Accepted, Refusal>>,
+}
+
+impl Pending {
+    /// Bytes that it holds.
+    fn bytes(&self) -> usize {
+        self.submission.payload.bytes().len()
+    }
+}
+
+/// The way in. Clones share it; when the last is dropped, its writer ends.
 #[derive(Clone)]
 pub struct Intake {
-    queue: mpsc::Sender<Pending>,
+    open: Arc<Open>,
     clock: Clock,
 }
 
+/// Closes the queue when the last intake is gone.
+struct Open(Arc<Queue>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 impl Intake {
-    /// Starts the writers on the current runtime.
-    pub fn start(parts: IntakeParts) -> Self {
-        let (queue, waiting) = mpsc::channel(QUEUE_LIMIT);
-        let waiting = Arc::new(Mutex::new(waiting));
+    /// Starts the writer on the current runtime. Its task ends after the last intake is gone; one that ends
+    /// sooner broke off.
+    pub fn start(parts: IntakeParts) -> (Self, JoinHandle<()>) {
+        let queue = Arc::new(Queue::default());
         let clock = parts.clock.clone();
-        let writer = Arc::new(Writer::new(parts));
-        for _ in 0..WRITERS {
-            tokio::spawn(Arc::clone(&writer).run(Arc::clone(&waiting)));
-        }
-        Self { queue, clock }
+        let writing = tokio::spawn(Arc::new(Writer::new(parts)).run(Arc::clone(&queue)));
+        (Self { open: Arc::new(Open(queue)), clock }, writing)
     }
 
     /// Writes the event and its delivery down, together with others that arrive at the same
@@ -139,9 +155,7 @@ impl Intake {
     pub async fn accept(&self, submission: Submission) -> Result<Accepted, Refusal> {
         self.check_clock()?;
         let (answer, answered) = oneshot::channel();
-        self.queue
-            .try_send(Pending { submission, answer })
-            .map_err(|_| Refusal::Unavailable("too many events wait already".to_owned()))?;
+        self.open.0.push(Pending { submission, answer }).map_err(|_| too_many())?;
         answer_of(answered, Instant::now() + ANSWER_LIMIT).await
     }
 
@@ -155,11 +169,8 @@ impl Intake {
         let mut answers = Vec::with_capacity(submissions.len());
         for submission in submissions {
             let (answer, answered) = oneshot::channel();
-            let sending = self.queue.send(Pending { submission, answer });
-            answers.push(match timeout_at(deadline, sending).await {
-                Ok(Ok(())) => Ok(answered),
-                _ => Err(Refusal::Unavailable("too many events wait already".to_owned())),
-            });
+            let pushed = self.open.0.push_by(Pending { submission, answer }, deadline).await;
+            answers.push(pushed.map(|()| answered).map_err(|_| too_many()));
         }
         let mut settled = Vec::with_capacity(answers.len());
         for answered in answers {
@@ -177,6 +188,10 @@ impl Intake {
         }
         Ok(())
     }
+}
+
+fn too_many() -> Refusal {
+    Refusal::Unavailable("too many events wait already".to_owned())
 }
 
 async fn answer_of(

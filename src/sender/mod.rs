@@ -22,7 +22,7 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::address::AddressPolicy;
-use crate::domain::attempt::{Answer, Wishes};
+use crate::domain::attempt::{Answer, Directives};
 use crate::domain::delivery::Parcel;
 use crate::domain::outcome::Outcome;
 use crate::domain::target::Target;
@@ -157,7 +157,7 @@ fn no_answer(outcome: Outcome) -> Answer {
         status: None,
         body: Bytes::new(),
         retry_after: None,
-        wishes: Wishes::default(),
+        directives: Directives::default(),
         remote: None,
         duration: Duration::ZERO,
         stale_connection: false,

@@ -10,12 +10,12 @@ use hyper::header::{CONTENT_LENGTH, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING}
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 
-use crate::domain::attempt::{Answer, MAX_RESPONSE_BODY_BYTES, Wishes};
+use crate::domain::attempt::{Answer, Directives, MAX_RESPONSE_BODY_BYTES};
 use crate::domain::outcome::Outcome;
 use crate::domain::retry_after::parse_retry_after;
 
 /// Header in which a receiver can ask for an end.
-const DELIVERY_WISHES: &str = "webhook-delivery";
+const DELIVERY_DIRECTIVES: &str = "webhook-delivery";
 /// Longest time that an answer's body gets after its head.
 const BODY_BUDGET: Duration = Duration::from_secs(2);
 
@@ -28,13 +28,13 @@ pub(super) async fn read(response: Response<Incoming>, deadline: Instant, now: O
     let budget_ends = Instant::now() + BODY_BUDGET;
     let until = if outcome.is_success() { budget_ends } else { budget_ends.min(deadline) };
     let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| parse_retry_after(value.as_bytes(), now));
-    let wishes = Wishes::parse(head.headers.get_all(DELIVERY_WISHES).iter().map(HeaderValue::as_bytes));
+    let directives = Directives::parse(head.headers.get_all(DELIVERY_DIRECTIVES).iter().map(HeaderValue::as_bytes));
     Answer {
         outcome,
         status: Some(head.status.as_u16()),
         body: first_bytes(body, until).await,
         retry_after,
-        wishes,
+        directives,
         remote: None,
         duration: Duration::ZERO,
         stale_connection: false,

@@ -1,6 +1,5 @@
 //! Accepting: many events, their deliveries and their idempotency keys in one commit.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -13,11 +12,8 @@ use super::{Store, StoreError, sql};
 use crate::domain::event::Event;
 use crate::domain::id::{EventId, LeaseToken, SubscriptionId, TenantId};
 use crate::domain::idempotency::{Fingerprint, IdempotencyKey};
-use crate::domain::ordering::{Line, OrderingKey};
+use crate::domain::ordering::{OrderingGroup, OrderingKey};
 use crate::domain::timing::Timing;
-
-/// Most time an accepting statement may take: its clients wait for it.
-const ACCEPT_LIMIT: Duration = Duration::from_millis(1_200);
 
 /// One event to accept, with the deliveries it makes.
 #[derive(Debug, Clone)]
@@ -31,7 +27,8 @@ pub struct AcceptItem {
     pub list_version: Option<i64>,
     /// When it is delivered, at the earliest and at the latest.
     pub timing: Timing,
-    /// What keeps it in order with others.
+    /// What keeps it in order with others. All items of a statement that have one belong to one tenant, which
+    /// is then that of all items.
     pub ordering_key: Option<OrderingKey>,
     /// Its deliveries; an addressed event has one.
     pub deliveries: Vec<NewDelivery>,
@@ -46,58 +43,52 @@ pub struct NewDelivery {
     pub version: i64,
     /// Whether it is born leased to the token.
     pub leased: bool,
-    /// Whether the subscription was ordered: with an ordering key the delivery joins a line, and
+    /// Whether the subscription was ordered: with an ordering key the delivery joins a group, and
     /// is not born leased. The row decides.
     pub is_ordered: bool,
 }
 
 impl AcceptItem {
-    /// The lines that its deliveries join.
-    pub fn lines(&self) -> impl Iterator<Item = Line> {
+    /// The ordering groups that its deliveries join.
+    pub fn groups(&self) -> impl Iterator<Item = OrderingGroup> {
         let ordered = self.deliveries.iter().filter(|delivery| delivery.is_ordered);
-        let line = |(delivery, key): (&NewDelivery, &OrderingKey)| Line {
+        let group = |(delivery, key): (&NewDelivery, &OrderingKey)| OrderingGroup {
             subscription: delivery.subscription,
             key: key.clone(),
         };
-        ordered.filter_map(|delivery| self.ordering_key.as_ref().map(|key| (delivery, key))).map(line)
+        ordered.filter_map(|delivery| self.ordering_key.as_ref().map(|key| (delivery, key))).map(group)
     }
 }
 
 /// What became of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AcceptVerdict {
+pub enum Decision {
     /// Committed.
     Accepted,
     /// Not written: the idempotency key stands for another event.
-    KeyTaken,
+    KeyTaken {
+        /// That event.
+        by: EventId,
+        /// Whether it was accepted for the same request.
+        is_same: bool,
+    },
     /// Not written: the subscription it is addressed to has another version by now or is not
-    /// active, or too much has changed since the list of all was read.
+    /// active, or the tenant's list has another version.
     Changed,
 }
 
-/// In what a pair of event and subscription differs from what was decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Note {
-    /// Not born leased: it is held for whoever owns the pace of the subscription.
-    Withheld,
-    /// Not born leased: the subscription has another version by now, and gets it as it stands.
-    Changed,
-    /// No delivery: the subscription is deleted, or does not want it any more.
-    Gone,
-    /// A delivery more: the subscription wants it by now.
-    Added,
-}
-
-/// The pairs that are not as they were decided.
-pub type Notes = HashMap<(EventId, SubscriptionId), Note>;
+/// A delivery of a statement: the number of its item, and its own among the item's.
+pub type Place = (usize, usize);
 
 /// What became of a statement's items.
 #[derive(Debug, Clone, Default)]
 pub struct AcceptAnswer {
-    /// Of each event, in any order.
-    pub verdicts: Vec<(EventId, AcceptVerdict)>,
-    /// Pairs that are not as they were decided.
-    pub notes: Notes,
+    /// Of each item, in their order.
+    pub decisions: Vec<Decision>,
+    /// Deliveries that were to be born leased and are not: their subscription is paced, or was edited.
+    pub released: Vec<Place>,
+    /// Deliveries whose subscription was edited since the event was matched.
+    pub outdated: Vec<Place>,
 }
 
 /// What an idempotency key stands for.
@@ -114,7 +105,7 @@ pub struct KeyOwner {
 }
 
 impl Store {
-    /// Writes the items in one commit and returns what became of each, in any order.
+    /// Writes the items in one commit and returns what became of each.
     /// Deliveries born leased belong to `token` for `lease` from the database's now, or longer
     /// where a subscription's own time limit asks for it.
     ///
@@ -126,48 +117,18 @@ impl Store {
         token: LeaseToken,
         lease: Duration,
     ) -> Result<AcceptAnswer, StoreError> {
-        let mut connection = self.queue().await?.within(ACCEPT_LIMIT);
-        let ids: Vec<_> = items.iter().map(|item| item.event.id.uuid()).collect();
-        let tenants: Vec<_> = items.iter().map(|item| item.event.tenant.uuid()).collect();
-        let types: Vec<_> = items.iter().map(|item| item.event.event_type.as_ref().map(|name| name.as_str())).collect();
-        let payloads: Vec<_> = items.iter().map(|item| item.event.payload.bytes().as_ref()).collect();
-        let keys: Vec<_> = items.iter().map(|item| item.key.as_ref().map(|(key, _)| key.as_str())).collect();
-        let fingerprints: Vec<_> =
-            items.iter().map(|item| item.key.as_ref().map(|(_, print)| print.as_bytes())).collect();
-        let all = ToAllColumns::of(items);
-        let rows = DeliveryColumns::of(items);
+        let mut connection = self.intake().await?;
+        let events = EventColumns::of(items);
+        let deliveries = DeliveryColumns::of(items);
         let (token, lease) = (token.uuid(), lease.as_secs_f64());
-        let params: [Param<'_>; 22] = [
-            (&ids, Type::UUID_ARRAY),
-            (&tenants, Type::UUID_ARRAY),
-            (&types, Type::TEXT_ARRAY),
-            (&payloads, Type::BYTEA_ARRAY),
-            (&keys, Type::TEXT_ARRAY),
-            (&fingerprints, Type::BYTEA_ARRAY),
-            (&rows.events, Type::UUID_ARRAY),
-            (&rows.tenants, Type::UUID_ARRAY),
-            (&rows.subscriptions, Type::UUID_ARRAY),
-            (&rows.versions, Type::INT8_ARRAY),
-            (&rows.leased, Type::BOOL_ARRAY),
-            (&token, Type::UUID),
-            (&lease, Type::FLOAT8),
-            (&all.list_versions, Type::INT8_ARRAY),
-            (&rows.to_all, Type::BOOL_ARRAY),
-            (&rows.deliver_at, Type::TIMESTAMPTZ_ARRAY),
-            (&rows.expires_at, Type::TIMESTAMPTZ_ARRAY),
-            (&rows.ordering_keys, Type::TEXT_ARRAY),
-            (&all.deliver_at, Type::TIMESTAMPTZ_ARRAY),
-            (&all.expires_at, Type::TIMESTAMPTZ_ARRAY),
-            (&all.ordering_keys, Type::TEXT_ARRAY),
-            (&all.last_deliveries, Type::INT8_ARRAY),
-        ];
+        let mut params = Vec::with_capacity(17);
+        params.extend(events.params());
+        params.extend(deliveries.params());
+        params.push((&token, Type::UUID));
+        params.push((&lease, Type::FLOAT8));
         let rows = connection.query(&sql::ACCEPT, &params).await?;
-        let verdict =
-            |row: &Row| Ok((EventId::from(row.try_get::<_, Uuid>("event_id")?), verdict(row.try_get("verdict")?)?));
-        Ok(AcceptAnswer {
-            verdicts: rows.iter().map(verdict).collect::<Result<_, StoreError>>()?,
-            notes: rows.iter().map(notes).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect(),
-        })
+        let row = rows.first().ok_or_else(|| StoreError::Unreadable("an accept has no row".to_owned()))?;
+        answer(row, items.len(), &deliveries.places)
     }
 
     /// What these keys stand for, by now.
@@ -175,12 +136,12 @@ impl Store {
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn find_keys(&self, keys: &[(TenantId, &IdempotencyKey)]) -> Result<Vec<KeyOwner>, StoreError> {
-        let mut connection = self.queue().await?.within(ACCEPT_LIMIT);
+        let mut connection = self.intake().await?;
         let tenants: Vec<_> = keys.iter().map(|(tenant, _)| tenant.uuid()).collect();
         let texts: Vec<_> = keys.iter().map(|(_, key)| key.as_str()).collect();
         let params: [Param<'_>; 2] = [(&tenants, Type::UUID_ARRAY), (&texts, Type::TEXT_ARRAY)];
         let rows = connection.query(&sql::FIND_KEYS, &params).await?;
-        let owner = |row: &tokio_postgres::Row| {
+        let owner = |row: &Row| {
             Ok(KeyOwner {
                 tenant: row.try_get::<_, Uuid>("tenant_id")?.into(),
                 key: row.try_get("key")?,
@@ -192,95 +153,108 @@ impl Store {
     }
 }
 
+fn answer(row: &Row, items: usize, places: &[Place]) -> Result<AcceptAnswer, StoreError> {
+    let numbers = |name: &str| -> Result<Vec<usize>, StoreError> {
+        let numbers: Vec<i32> = row.try_get(name)?;
+        // The database counts from 1.
+        Ok(numbers.into_iter().filter_map(|number| usize::try_from(number).ok()?.checked_sub(1)).collect())
+    };
+    let mut decisions = vec![Decision::Accepted; items];
+    let mut decide = |item: usize, decision| {
+        if let Some(slot) = decisions.get_mut(item) {
+            *slot = decision;
+        }
+    };
+    numbers("changed")?.into_iter().for_each(|item| decide(item, Decision::Changed));
+    let (by, same): (Vec<Uuid>, Vec<bool>) = (row.try_get("taken_by")?, row.try_get("taken_by_same")?);
+    for (item, (by, is_same)) in numbers("taken")?.into_iter().zip(by.into_iter().zip(same)) {
+        decide(item, Decision::KeyTaken { by: by.into(), is_same });
+    }
+    let of = |numbers: Vec<usize>| numbers.into_iter().filter_map(|number| places.get(number).copied()).collect();
+    Ok(AcceptAnswer { decisions, released: of(numbers("released")?), outdated: of(numbers("outdated")?) })
+}
+
+/// The events, a column each.
+struct EventColumns<'a> {
+    ids: Vec<Uuid>,
+    tenants: Vec<Uuid>,
+    types: Vec<Option<&'a str>>,
+    payloads: Vec<&'a [u8]>,
+    sizes: Vec<i32>,
+    keys: Vec<Option<&'a str>>,
+    fingerprints: Vec<Option<&'a [u8]>>,
+    list_versions: Vec<Option<i64>>,
+    ordering_keys: Vec<Option<&'a str>>,
+    not_before: Vec<Option<OffsetDateTime>>,
+    expire_at: Vec<Option<OffsetDateTime>>,
+}
+
+impl<'a> EventColumns<'a> {
+    fn of(items: &'a [AcceptItem]) -> Self {
+        let size = |item: &AcceptItem| i32::try_from(item.event.payload.bytes().len()).unwrap_or(i32::MAX);
+        Self {
+            ids: items.iter().map(|item| item.event.id.uuid()).collect(),
+            tenants: items.iter().map(|item| item.event.tenant.uuid()).collect(),
+            types: items.iter().map(|item| item.event.event_type.as_ref().map(|name| name.as_str())).collect(),
+            payloads: items.iter().map(|item| item.event.payload.bytes().as_ref()).collect(),
+            sizes: items.iter().map(size).collect(),
+            keys: items.iter().map(|item| item.key.as_ref().map(|(key, _)| key.as_str())).collect(),
+            fingerprints: items.iter().map(|item| item.key.as_ref().map(|(_, print)| print.as_bytes())).collect(),
+            list_versions: items.iter().map(|item| item.list_version).collect(),
+            ordering_keys: items.iter().map(|item| item.ordering_key.as_ref().map(OrderingKey::as_str)).collect(),
+            not_before: items.iter().map(|item| item.timing.deliver_at()).collect(),
+            expire_at: items.iter().map(|item| item.timing.expires_at()).collect(),
+        }
+    }
+
+    fn params(&self) -> [Param<'_>; 11] {
+        [
+            (&self.ids, Type::UUID_ARRAY),
+            (&self.tenants, Type::UUID_ARRAY),
+            (&self.types, Type::TEXT_ARRAY),
+            (&self.payloads, Type::BYTEA_ARRAY),
+            (&self.sizes, Type::INT4_ARRAY),
+            (&self.keys, Type::TEXT_ARRAY),
+            (&self.fingerprints, Type::BYTEA_ARRAY),
+            (&self.list_versions, Type::INT8_ARRAY),
+            (&self.ordering_keys, Type::TEXT_ARRAY),
+            (&self.not_before, Type::TIMESTAMPTZ_ARRAY),
+            (&self.expire_at, Type::TIMESTAMPTZ_ARRAY),
+        ]
+    }
+}
+
 /// The deliveries of all items, a column each.
 #[derive(Default)]
-struct DeliveryColumns<'a> {
-    events: Vec<Uuid>,
-    tenants: Vec<Uuid>,
+struct DeliveryColumns {
+    places: Vec<Place>,
+    events: Vec<i32>,
     subscriptions: Vec<Uuid>,
     versions: Vec<i64>,
     leased: Vec<bool>,
-    to_all: Vec<bool>,
-    deliver_at: Vec<Option<OffsetDateTime>>,
-    expires_at: Vec<Option<OffsetDateTime>>,
-    ordering_keys: Vec<Option<&'a str>>,
 }
 
-impl<'a> DeliveryColumns<'a> {
-    fn of(items: &'a [AcceptItem]) -> Self {
+impl DeliveryColumns {
+    fn of(items: &[AcceptItem]) -> Self {
         let mut columns = Self::default();
-        for item in items {
-            for delivery in &item.deliveries {
-                columns.events.push(item.event.id.uuid());
-                columns.tenants.push(item.event.tenant.uuid());
+        for (item, accepted) in items.iter().enumerate() {
+            for (number, delivery) in accepted.deliveries.iter().enumerate() {
+                columns.places.push((item, number));
+                columns.events.push(i32::try_from(item + 1).unwrap_or(i32::MAX));
                 columns.subscriptions.push(delivery.subscription.uuid());
                 columns.versions.push(delivery.version);
                 columns.leased.push(delivery.leased);
-                columns.to_all.push(item.list_version.is_some());
-                columns.deliver_at.push(item.timing.deliver_at());
-                columns.expires_at.push(item.timing.expires_at());
-                columns.ordering_keys.push(item.ordering_key.as_ref().map(OrderingKey::as_str));
             }
         }
         columns
     }
-}
 
-/// What events to all have of their own, for deliveries that only the statement knows of; a
-/// column each. Empty where there are no such events.
-#[derive(Default)]
-struct ToAllColumns<'a> {
-    list_versions: Vec<Option<i64>>,
-    deliver_at: Vec<Option<OffsetDateTime>>,
-    expires_at: Vec<Option<OffsetDateTime>>,
-    ordering_keys: Vec<Option<&'a str>>,
-    last_deliveries: Vec<i64>,
-}
-
-impl<'a> ToAllColumns<'a> {
-    fn of(items: &'a [AcceptItem]) -> Self {
-        let mut columns = Self::default();
-        if items.iter().all(|item| item.list_version.is_none()) {
-            return columns;
-        }
-        let mut last_delivery = 0;
-        for item in items {
-            last_delivery += i64::try_from(item.deliveries.len()).unwrap_or(i64::MAX);
-            columns.list_versions.push(item.list_version);
-            columns.deliver_at.push(item.timing.deliver_at());
-            columns.expires_at.push(item.timing.expires_at());
-            columns.ordering_keys.push(item.ordering_key.as_ref().map(OrderingKey::as_str));
-            columns.last_deliveries.push(last_delivery);
-        }
-        columns
-    }
-}
-
-/// One row has them, the others nothing.
-fn notes(row: &Row) -> Result<Notes, StoreError> {
-    let events: Option<Vec<Uuid>> = row.try_get("noted_events")?;
-    let subscriptions: Option<Vec<Uuid>> = row.try_get("noted_subscriptions")?;
-    let words: Option<Vec<&str>> = row.try_get("notes")?;
-    let pairs = events.into_iter().flatten().zip(subscriptions.into_iter().flatten());
-    let noted = pairs.zip(words.into_iter().flatten());
-    noted.map(|((event, subscription), word)| Ok(((event.into(), subscription.into()), note(word)?))).collect()
-}
-
-fn note(word: &str) -> Result<Note, StoreError> {
-    match word {
-        "withheld" => Ok(Note::Withheld),
-        "changed" => Ok(Note::Changed),
-        "gone" => Ok(Note::Gone),
-        "added" => Ok(Note::Added),
-        other => Err(StoreError::Unreadable(format!("the note '{other}' of an accept"))),
-    }
-}
-
-fn verdict(word: &str) -> Result<AcceptVerdict, StoreError> {
-    match word {
-        "accepted" => Ok(AcceptVerdict::Accepted),
-        "key_taken" => Ok(AcceptVerdict::KeyTaken),
-        "changed" => Ok(AcceptVerdict::Changed),
-        other => Err(StoreError::Unreadable(format!("the verdict '{other}' of an accept"))),
+    fn params(&self) -> [Param<'_>; 4] {
+        [
+            (&self.events, Type::INT4_ARRAY),
+            (&self.subscriptions, Type::UUID_ARRAY),
+            (&self.versions, Type::INT8_ARRAY),
+            (&self.leased, Type::BOOL_ARRAY),
+        ]
     }
 }

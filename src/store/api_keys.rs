@@ -68,7 +68,7 @@ impl Store {
             (&scope.as_str(), Type::TEXT),
             (&hash.as_bytes(), Type::BYTEA),
         ];
-        self.desk().await?.query(&sql::CREATE_API_KEY, &params).await?;
+        self.interactive().await?.query(&sql::CREATE_API_KEY, &params).await?;
         Ok((key.id(), key.reveal()))
     }
 
@@ -78,7 +78,7 @@ impl Store {
     /// [`StoreError`] from the database.
     pub async fn find_api_key(&self, id: ApiKeyId) -> Result<Option<KnownKey>, StoreError> {
         let id = id.uuid();
-        let rows = self.desk().await?.query(&sql::FIND_API_KEY, &[(&id, Type::UUID)]).await?;
+        let rows = self.interactive().await?.query(&sql::FIND_API_KEY, &[(&id, Type::UUID)]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         Ok(Some(KnownKey {
             tenant: row.try_get::<_, Uuid>("tenant_id")?.into(),
@@ -92,7 +92,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn list_api_keys(&self, tenant_name: Option<&str>) -> Result<Vec<ApiKeyRow>, StoreError> {
-        let rows = self.desk().await?.query(&sql::LIST_API_KEYS, &[(&tenant_name, Type::TEXT)]).await?;
+        let rows = self.interactive().await?.query(&sql::LIST_API_KEYS, &[(&tenant_name, Type::TEXT)]).await?;
         let listed = |row: &Row| {
             Ok(ApiKeyRow {
                 tenant: row.try_get("tenant")?,
@@ -112,7 +112,7 @@ impl Store {
     /// [`StoreError`] from the database.
     pub async fn revoke_api_key(&self, id: ApiKeyId) -> Result<Revocation, StoreError> {
         let id = id.uuid();
-        let rows = self.desk().await?.query(&sql::REVOKE_API_KEY, &[(&id, Type::UUID)]).await?;
+        let rows = self.interactive().await?.query(&sql::REVOKE_API_KEY, &[(&id, Type::UUID)]).await?;
         let Some(row) = rows.first() else { return Ok(Revocation::Unknown) };
         let before: Option<OffsetDateTime> = row.try_get("revoked_before")?;
         Ok(before.map_or(Revocation::Now, Revocation::Before))
@@ -125,7 +125,7 @@ impl Store {
     pub async fn touch_api_keys(&self, uses: &[(ApiKeyId, OffsetDateTime)]) -> Result<(), StoreError> {
         let (ids, times): (Vec<Uuid>, Vec<OffsetDateTime>) = uses.iter().map(|(id, at)| (id.uuid(), *at)).unzip();
         let params: [super::connection::Param<'_>; 2] = [(&ids, Type::UUID_ARRAY), (&times, Type::TIMESTAMPTZ_ARRAY)];
-        self.desk().await?.query(&sql::TOUCH_API_KEYS, &params).await?;
+        self.interactive().await?.query(&sql::TOUCH_API_KEYS, &params).await?;
         Ok(())
     }
 }

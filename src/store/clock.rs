@@ -35,7 +35,7 @@ impl Clock {
     /// # Errors
     /// [`StoreError`] when the database does not answer; the last offset stays.
     pub async fn measure(&self, store: &Store) -> Result<(), StoreError> {
-        let mut connection = store.desk().await?;
+        let mut connection = store.interactive().await?;
         let (sent, sent_at) = (Instant::now(), OffsetDateTime::now_utc());
         let rows = connection.query(&sql::CLOCK, &[]).await?;
         let half_way = sent_at + sent.elapsed() / 2;

@@ -29,16 +29,11 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// A connection whose statements the server ends after the time that this limit exceeds a little.
     pub(super) async fn checkout(pool: &Pool, prepare: bool, limit: Duration) -> Result<Self, StoreError> {
         let object = tokio::time::timeout(super::CHECKOUT_LIMIT, pool.get()).await;
         let object = object.map_err(|_| StoreError::Unavailable("no connection in time".to_owned()))??;
         Ok(Self { object: Some(object), prepare, limit })
-    }
-
-    /// The same connection with another time limit.
-    pub(super) fn within(mut self, limit: Duration) -> Self {
-        self.limit = limit;
-        self
     }
 
     /// Runs one statement, in a transaction of its own, and returns its rows.
@@ -52,7 +47,8 @@ impl Connection {
                 Ok(rows?)
             }
             Err(_) => {
-                // Taken out of the pool and closed; the server's own limit ends the statement.
+                // The server ends the statement by its own limit, which is shorter: here it is out of reach. Taken out
+                // of the pool and closed.
                 drop(Object::take(object));
                 Err(StoreError::Unavailable(format!("{} did not answer in time", query.name)))
             }

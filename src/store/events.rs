@@ -20,7 +20,7 @@ pub struct EventFacts {
     pub payload_bytes: i32,
     /// Whether it was published to all who want it.
     pub fan_out: bool,
-    /// The subscription that it is about, where it is an announcement.
+    /// The subscription that it is about, where it is a system event.
     pub about: Option<SubscriptionId>,
     /// Each status that a delivery of it has, and how many have it.
     pub deliveries: Vec<(String, i64)>,
@@ -45,7 +45,7 @@ impl Store {
     pub async fn read_event(&self, tenant: TenantId, event: EventId) -> Result<Option<EventFacts>, StoreError> {
         let (tenant, event) = (tenant.uuid(), event.uuid());
         let params: [Param<'_>; 2] = [(&tenant, Type::UUID), (&event, Type::UUID)];
-        let rows = self.desk().await?.query(&sql::READ_EVENT, &params).await?;
+        let rows = self.interactive().await?.query(&sql::READ_EVENT, &params).await?;
         let Some(first) = rows.first() else { return Ok(None) };
         let mut deliveries = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -86,7 +86,7 @@ impl Store {
             (&after, Type::UUID),
             (&limit, Type::INT8),
         ];
-        let rows = self.desk().await?.query(&sql::LIST_DELIVERIES, &params).await?;
+        let rows = self.interactive().await?.query(&sql::LIST_DELIVERIES, &params).await?;
         rows.iter().filter_map(|row| delivery(row).transpose()).collect()
     }
 
@@ -102,7 +102,7 @@ impl Store {
     ) -> Result<Vec<NotDelivered>, StoreError> {
         let (tenant, event) = (tenant.uuid(), event.uuid());
         let params: [Param<'_>; 3] = [(&tenant, Type::UUID), (&event, Type::UUID), (&limit, Type::INT8)];
-        let rows = self.desk().await?.query(&sql::NOT_DELIVERED, &params).await?;
+        let rows = self.interactive().await?.query(&sql::NOT_DELIVERED, &params).await?;
         let not_delivered = |row: &tokio_postgres::Row| {
             Ok(NotDelivered {
                 subscription: row.try_get::<_, Uuid>("id")?.into(),

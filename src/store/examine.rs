@@ -82,7 +82,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn server_facts(&self) -> Result<ServerFacts, StoreError> {
-        let rows = self.desk().await?.query(&sql::FACTS, &[]).await?;
+        let rows = self.interactive().await?.query(&sql::FACTS, &[]).await?;
         let row = rows.first().ok_or_else(|| StoreError::Unreadable("the database has no facts".to_owned()))?;
         Ok(ServerFacts {
             version_number: row.try_get("version_number")?,
@@ -105,7 +105,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn old_snapshots(&self, age_seconds: f64) -> Result<Vec<OldSnapshot>, StoreError> {
-        let rows = self.desk().await?.query(&sql::OLD_SNAPSHOTS, &[(&age_seconds, Type::FLOAT8)]).await?;
+        let rows = self.interactive().await?.query(&sql::OLD_SNAPSHOTS, &[(&age_seconds, Type::FLOAT8)]).await?;
         let read = |row: &tokio_postgres::Row| {
             Ok(OldSnapshot {
                 kind: row.try_get("kind")?,
@@ -122,7 +122,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn queue_size(&self) -> Result<QueueSize, StoreError> {
-        let rows = self.desk().await?.query(&sql::QUEUE_SIZE, &[]).await?;
+        let rows = self.interactive().await?.query(&sql::QUEUE_SIZE, &[]).await?;
         let Some(row) = rows.first() else { return Ok(QueueSize::default()) };
         Ok(QueueSize {
             live_rows: row.try_get("live_rows")?,
@@ -137,7 +137,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn sealed_with(&self) -> Result<Vec<SealedWith>, StoreError> {
-        let rows = self.yard().await?.query(&sql::SEALED_WITH, &[]).await?;
+        let rows = self.maintenance().await?.query(&sql::SEALED_WITH, &[]).await?;
         let read = |row: &tokio_postgres::Row| {
             let (tenant, subscription): (Uuid, Uuid) = (row.try_get("tenant_id")?, row.try_get("subscription_id")?);
             Ok(SealedWith {
@@ -156,7 +156,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn newest_targets(&self, most: i64) -> Result<Vec<String>, StoreError> {
-        let rows = self.desk().await?.query(&sql::NEWEST_TARGETS, &[(&most, Type::INT8)]).await?;
+        let rows = self.interactive().await?.query(&sql::NEWEST_TARGETS, &[(&most, Type::INT8)]).await?;
         rows.iter().map(|row| Ok(row.try_get("target_url")?)).collect()
     }
 }

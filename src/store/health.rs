@@ -27,6 +27,17 @@ pub struct HealthNote {
     pub wait: Option<Duration>,
 }
 
+/// A subscription whose breaker opened or was throttled.
+#[derive(Debug, Clone)]
+pub struct Turned {
+    /// Which.
+    pub subscription: SubscriptionId,
+    /// Its owner.
+    pub tenant: TenantId,
+    /// What the breaker is now.
+    pub state: String,
+}
+
 /// Most held deliveries that are counted of a subscription.
 const MAX_HELD_COUNTED: i64 = 1_000;
 
@@ -45,31 +56,25 @@ pub struct Health {
     pub held: i64,
 }
 
-/// A turn of a breaker by the owner of its subscription's pace.
+/// A transition of a breaker, decided by the owner of its subscription.
 #[derive(Debug, Clone, Copy)]
 pub struct Turn {
-    /// Who decides.
-    pub owner: WorkerId,
     /// Of which subscription.
     pub subscription: SubscriptionId,
     /// What it is as far as the owner knows.
     pub from: Breaker,
-    /// What it shall be; not closed.
+    /// What it shall be.
     pub to: Breaker,
     /// How long nothing is sent, from now.
     pub wait: Option<Duration>,
 }
 
 impl Store {
-    /// Counts what attempts met. Returns whose breaker opened or was throttled.
+    /// Counts the outcomes of attempts. Returns whose breaker opened or was throttled.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
-    pub async fn note_health(
-        &self,
-        notes: &[HealthNote],
-        rules: BreakerRules,
-    ) -> Result<Vec<(SubscriptionId, String)>, StoreError> {
+    pub async fn note_health(&self, notes: &[HealthNote], rules: BreakerRules) -> Result<Vec<Turned>, StoreError> {
         let mut connection = self.queue().await?;
         let ids: Vec<Uuid> = notes.iter().map(|note| note.subscription.uuid()).collect();
         let succeeded: Vec<bool> = notes.iter().map(|note| note.succeeded).collect();
@@ -83,54 +88,68 @@ impl Store {
             (&succeeded, Type::BOOL_ARRAY),
             (&failed, Type::INT4_ARRAY),
             (&waits, Type::FLOAT8_ARRAY),
+            (&versions, Type::INT8_ARRAY),
             (&failures, Type::INT4),
             (&after, Type::FLOAT8),
             (&probe, Type::FLOAT8),
-            (&versions, Type::INT8_ARRAY),
         ];
         let rows = connection.query(&sql::NOTE_HEALTH, &params).await?;
         let turned = |row: &tokio_postgres::Row| {
-            Ok((SubscriptionId::from(row.try_get::<_, Uuid>("subscription_id")?), row.try_get("state")?))
+            Ok(Turned {
+                subscription: row.try_get::<_, Uuid>("subscription_id")?.into(),
+                tenant: row.try_get::<_, Uuid>("tenant_id")?.into(),
+                state: row.try_get("state")?,
+            })
         };
         rows.iter().map(turned).collect()
     }
 
-    /// Turns a breaker. Returns whether it is so now: not when the owner is no longer one, or
-    /// the breaker is another by now.
+    /// Turns breakers. Returns those that were turned: not where the worker is no longer the owner, or the breaker
+    /// is another by now.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
-    pub async fn turn_breaker(&self, turn: &Turn) -> Result<bool, StoreError> {
-        let mut connection = self.queue().await?;
-        let (owner, subscription) = (turn.owner.uuid(), turn.subscription.uuid());
-        let (width, probes) = match turn.to {
-            Breaker::Recovering(recovery) => (Some(i32::try_from(recovery.width).unwrap_or(i32::MAX)), 0),
-            Breaker::Open { probes } => (None, i32::try_from(probes).unwrap_or(i32::MAX)),
-            Breaker::Closed | Breaker::Throttled => (None, 0),
-        };
-        let (from, to) = (turn.from.word(), turn.to.word());
-        let wait = turn.wait.map(|wait| wait.as_secs_f64());
-        let params: [Param<'_>; 7] = [
-            (&owner, Type::UUID),
-            (&subscription, Type::UUID),
-            (&from, Type::TEXT),
-            (&to, Type::TEXT),
-            (&width, Type::INT4),
-            (&probes, Type::INT4),
-            (&wait, Type::FLOAT8),
-        ];
-        Ok(!connection.query(&sql::TURN_BREAKER, &params).await?.is_empty())
+    pub async fn turn_breakers(&self, owner: WorkerId, turns: &[Turn]) -> Result<Vec<SubscriptionId>, StoreError> {
+        let (closing, turning): (Vec<&Turn>, Vec<&Turn>) = turns.iter().partition(|turn| turn.to == Breaker::Closed);
+        let mut turned = Vec::new();
+        if !closing.is_empty() {
+            turned.extend(self.close_breakers(owner, &closing).await?);
+        }
+        if !turning.is_empty() {
+            turned.extend(self.write_turns(owner, &turning).await?);
+        }
+        Ok(turned)
     }
 
-    /// Closes the breaker of a subscription that has recovered. Returns whether it is closed.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn close_breaker(&self, owner: WorkerId, subscription: SubscriptionId) -> Result<bool, StoreError> {
+    async fn write_turns(&self, owner: WorkerId, turns: &[&Turn]) -> Result<Vec<SubscriptionId>, StoreError> {
         let mut connection = self.queue().await?;
-        let (owner, subscription) = (owner.uuid(), subscription.uuid());
-        let rows = connection.query(&sql::CLOSE_BREAKER, &[(&owner, Type::UUID), (&subscription, Type::UUID)]).await?;
-        Ok(!rows.is_empty())
+        let owner = owner.uuid();
+        let ids: Vec<Uuid> = turns.iter().map(|turn| turn.subscription.uuid()).collect();
+        let from: Vec<Option<&str>> = turns.iter().map(|turn| turn.from.word()).collect();
+        let to: Vec<Option<&str>> = turns.iter().map(|turn| turn.to.word()).collect();
+        let whole = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
+        let widths: Vec<Option<i32>> = turns.iter().map(|turn| turn.to.width().map(whole)).collect();
+        let probes: Vec<i32> =
+            turns.iter().map(|turn| i32::try_from(turn.to.failed_probes()).unwrap_or(i32::MAX)).collect();
+        let waits: Vec<Option<f64>> = turns.iter().map(|turn| turn.wait.map(|wait| wait.as_secs_f64())).collect();
+        let params: [Param<'_>; 7] = [
+            (&owner, Type::UUID),
+            (&ids, Type::UUID_ARRAY),
+            (&from, Type::TEXT_ARRAY),
+            (&to, Type::TEXT_ARRAY),
+            (&widths, Type::INT4_ARRAY),
+            (&probes, Type::INT4_ARRAY),
+            (&waits, Type::FLOAT8_ARRAY),
+        ];
+        subscriptions(&connection.query(&sql::TURN_BREAKERS, &params).await?)
+    }
+
+    async fn close_breakers(&self, owner: WorkerId, turns: &[&Turn]) -> Result<Vec<SubscriptionId>, StoreError> {
+        let mut connection = self.queue().await?;
+        let owner = owner.uuid();
+        let ids: Vec<Uuid> = turns.iter().map(|turn| turn.subscription.uuid()).collect();
+        let params: [Param<'_>; 2] = [(&owner, Type::UUID), (&ids, Type::UUID_ARRAY)];
+        subscriptions(&connection.query(&sql::CLOSE_BREAKERS, &params).await?)
     }
 
     /// How these subscriptions of a tenant do.
@@ -146,7 +165,7 @@ impl Store {
         let subscriptions: Vec<Uuid> = subscriptions.iter().map(|subscription| subscription.uuid()).collect();
         let params: [Param<'_>; 3] =
             [(&tenant, Type::UUID), (&subscriptions, Type::UUID_ARRAY), (&MAX_HELD_COUNTED, Type::INT8)];
-        let rows = self.desk().await?.query(&sql::READ_HEALTH, &params).await?;
+        let rows = self.interactive().await?.query(&sql::READ_HEALTH, &params).await?;
         let health = |row: &tokio_postgres::Row| {
             let health = Health {
                 state: row.try_get("state")?,
@@ -165,7 +184,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn count_breakers(&self) -> Result<Vec<(String, i64)>, StoreError> {
-        let rows = self.yard().await?.query(&sql::COUNT_BREAKERS, &[]).await?;
+        let rows = self.maintenance().await?.query(&sql::COUNT_BREAKERS, &[]).await?;
         rows.iter().map(|row| Ok((row.try_get("state")?, row.try_get("subscriptions")?))).collect()
     }
 
@@ -174,8 +193,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn disable_failing(&self, after: Duration) -> Result<Vec<SubscriptionId>, StoreError> {
-        let after = after.as_secs_f64();
-        let rows = self.yard().await?.query(&sql::DISABLE_FAILING, &[(&after, Type::FLOAT8)]).await?;
+        let (after, stamp) = (after.as_secs_f64(), self.version_stamp());
+        let params: [Param<'_>; 2] = [(&after, Type::FLOAT8), (&stamp, Type::INT8)];
+        let rows = self.maintenance().await?.query(&sql::DISABLE_FAILING, &params).await?;
         rows.iter().map(|row| Ok(SubscriptionId::from(row.try_get::<_, Uuid>("id")?))).collect()
     }
+}
+
+fn subscriptions(rows: &[tokio_postgres::Row]) -> Result<Vec<SubscriptionId>, StoreError> {
+    rows.iter().map(|row| Ok(row.try_get::<_, Uuid>("subscription_id")?.into())).collect()
 }

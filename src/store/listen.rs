@@ -1,30 +1,84 @@
-//! LISTEN and NOTIFY: hints that rows are due. Nothing depends on one arriving.
+//! LISTEN and NOTIFY: hints of what is due. Nothing depends on one arriving.
 
 use futures_util::future::poll_fn;
+use time::OffsetDateTime;
 use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Socket};
+use uuid::Uuid;
 
 use super::{Store, StoreError, sql, tls};
+use crate::domain::id::{SubscriptionId, TenantId};
 
-/// The channel on which due rows are announced.
+/// The channel on which workers are notified.
 pub const DUE_CHANNEL: &str = "postrider_due";
 
+/// What a worker is notified of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// Deliveries that fell due at this time, at the earliest, and that nobody has leased.
+    DueSince(OffsetDateTime),
+    /// Everything of this subscription may be sent again.
+    Released(TenantId, SubscriptionId),
+    /// Anything may be due: notifications before this were lost.
+    Anything,
+}
+
+impl Notice {
+    /// As the payload of a notification.
+    fn text(self) -> String {
+        match self {
+            Self::DueSince(since) => format!("due {}", since.unix_timestamp_nanos() / 1_000),
+            Self::Released(tenant, subscription) => format!("released {tenant} {subscription}"),
+            Self::Anything => String::new(),
+        }
+    }
+
+    /// What a payload says. One that cannot be read, because another version wrote it, says that anything may be due.
+    fn read(text: &str) -> Self {
+        let words: Vec<&str> = text.split(' ').collect();
+        let notice = match words.as_slice() {
+            ["due", micros] => micros.parse::<i128>().ok().and_then(|micros| {
+                OffsetDateTime::from_unix_timestamp_nanos(micros.checked_mul(1_000)?).ok().map(Self::DueSince)
+            }),
+            ["released", tenant, subscription] => tenant
+                .parse::<Uuid>()
+                .ok()
+                .zip(subscription.parse::<Uuid>().ok())
+                .map(|(tenant, subscription)| Self::Released(tenant.into(), subscription.into())),
+            _ => None,
+        };
+        notice.unwrap_or(Self::Anything)
+    }
+}
+
 impl Store {
-    /// Announces that rows are due. Callers keep this rare: a commit with a notification
-    /// takes a lock that all of them share.
+    /// Notifies workers. Callers keep this rare: a commit with a notification takes a lock that all of them
+    /// share.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn notify(&self, notice: Notice) -> Result<(), StoreError> {
+        let text = notice.text();
+        self.interactive().await?.query(&sql::NOTIFY, &[(&text, Type::TEXT)]).await.map(drop)
+    }
+
+    /// Notifies workers of what fell due just now.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn notify_due(&self) -> Result<(), StoreError> {
-        self.desk().await?.query(&sql::NOTIFY, &[]).await.map(drop)
+        /// A statement that made it due may have begun so long ago.
+        const STATEMENT: time::Duration = time::Duration::seconds(2);
+        self.notify(Notice::DueSince(self.clock.now() - STATEMENT)).await
     }
 
-    /// Calls `on_notice` for each announcement until the connection ends, and once when
-    /// listening begins: what was announced before it is lost.
+    /// Calls `on_notice` for each notification until the connection ends, and with
+    /// [`Notice::Anything`] when listening begins: notifications before that are lost.
     ///
     /// # Errors
     /// [`StoreError`] when the connection cannot be made or ends.
-    pub async fn listen_due(&self, on_notice: impl Fn() + Send + Sync) -> Result<(), StoreError> {
+    pub async fn listen_due(&self, on_notice: impl Fn(Notice) + Send + Sync) -> Result<(), StoreError> {
         if self.direct.get_ssl_mode() == tokio_postgres::config::SslMode::Require {
             self.listen_through(tls::connector(), on_notice).await
         } else {
@@ -32,7 +86,7 @@ impl Store {
         }
     }
 
-    async fn listen_through<T>(&self, tls: T, on_notice: impl Fn() + Send + Sync) -> Result<(), StoreError>
+    async fn listen_through<T>(&self, tls: T, on_notice: impl Fn(Notice) + Send + Sync) -> Result<(), StoreError>
     where
         T: MakeTlsConnect<Socket> + Send,
         T::Stream: Send + 'static,
@@ -40,14 +94,14 @@ impl Store {
         let (client, mut connection) = self.direct.connect(tls).await?;
         let subscribing = async {
             client.batch_execute(&format!("listen {DUE_CHANNEL}")).await?;
-            on_notice();
+            on_notice(Notice::Anything);
             // The client must live as long as the connection is polled.
             std::future::pending::<Result<(), tokio_postgres::Error>>().await
         };
         let receiving = async {
             while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
-                if let AsyncMessage::Notification(_) = message? {
-                    on_notice();
+                if let AsyncMessage::Notification(notification) = message? {
+                    on_notice(Notice::read(notification.payload()));
                 }
             }
             Ok::<(), tokio_postgres::Error>(())
@@ -57,5 +111,23 @@ impl Store {
             ended = receiving => ended?,
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    #[test]
+    fn a_notice_is_read_as_it_was_written() {
+        let released = Notice::Released(Uuid::from_u128(1).into(), Uuid::from_u128(2).into());
+        let due = Notice::DueSince(datetime!(2026-11-28 12:00:00.123456 UTC));
+        for notice in [due, released, Notice::Anything] {
+            assert_eq!(Notice::read(&notice.text()), notice);
+        }
+        for text in ["due", "due x", "released 1 2", "later"] {
+            assert_eq!(Notice::read(text), Notice::Anything, "{text}");
+        }
     }
 }

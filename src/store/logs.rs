@@ -35,7 +35,7 @@ pub struct LoggedAttempt {
     /// The event's type.
     pub event_type: Option<String>,
     /// 1 for the first attempt.
-    pub attempt_number: i16,
+    pub attempt_number: i32,
     /// The coarse word.
     pub outcome: String,
     /// Status of the answer, if there was one.
@@ -75,7 +75,7 @@ impl Store {
             (&filter.with_payload, Type::BOOL),
             (&filter.limit, Type::INT8),
         ];
-        let rows = self.desk().await?.query(&sql::LIST_ATTEMPTS, &params).await?;
+        let rows = self.interactive().await?.query(&sql::LIST_ATTEMPTS, &params).await?;
         rows.iter().map(logged).collect()
     }
 }

@@ -3,7 +3,9 @@
 //! refinery takes no lock of its own, so an advisory lock is polled around it: a *waiting*
 //! lock would hold a snapshot, and an index built concurrently waits for those. The lock
 //! belongs to a transaction that stays open on a connection of its own, so that a pooler
-//! between cannot keep it alive after us.
+//! between cannot keep it alive after us. Steps are sent statement by statement, as a distributed engine wants them.
+
+mod statements;
 
 use std::time::Duration;
 
@@ -12,7 +14,8 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use super::error::in_words;
-use super::{Store, StoreError, sql, tls};
+use super::{Store, StoreError, functions, sql, tls};
+use statements::ByStatement;
 
 mod embedded {
     refinery::embed_migrations!("sql/migrations");
@@ -54,6 +57,12 @@ pub enum MigrateError {
     /// Somebody else has held the lock for too long.
     #[error("another process has been migrating for {} s; look for it in pg_stat_activity", LOCK_LIMIT.as_secs())]
     Locked,
+    /// The tables were made by a version from before the first release, whose steps are not continued.
+    #[error(
+        "the tables in schema {0} are of a development version that cannot be upgraded: use a new database (or another \
+         POSTRIDER_SCHEMA); for postrider dev, remove the folder .postrider"
+    )]
+    Foreign(String),
     /// The schema is newer than this program.
     #[error("the schema has version {found}, this postrider knows {known}: start a newer postrider")]
     Newer {
@@ -62,6 +71,9 @@ pub enum MigrateError {
         /// Newest version of this program.
         known: i32,
     },
+    /// Functions of this program are missing, and migrating is switched off.
+    #[error("the schema lacks functions of this postrider: run `postrider migrate`, or set POSTRIDER_MIGRATE=true")]
+    Functions,
     /// The schema is older than this program, and migrating is switched off.
     #[error(
         "the schema has version {found}, this postrider needs {known}: run `postrider migrate`, or set POSTRIDER_MIGRATE=true"
@@ -87,8 +99,8 @@ fn known_version() -> i32 {
 }
 
 impl Store {
-    /// Brings the schema to this program's version under the given policy, and makes the
-    /// partitions around today. Returns how many migrations were applied.
+    /// Brings the schema to this program's version under the given policy, makes the functions of this
+    /// program that are missing, and the partitions around today. Returns how many migrations were applied.
     ///
     /// # Errors
     /// [`MigrateError`] says why the schema is not usable.
@@ -96,20 +108,42 @@ impl Store {
         let (locking, mut client) = (self.direct_client().await?, self.direct_client().await?);
         // Held until `locking` goes, at the end.
         lock(&locking).await?;
+        self.check_layout(&client).await?;
         check(found_version(&client).await?, policy)?;
-        let applied = if policy == SchemaPolicy::CheckOnly { 0 } else { apply(&mut client).await? };
-        if policy != SchemaPolicy::CheckOnly {
-            self.ensure_partitions().await?;
+        if policy == SchemaPolicy::CheckOnly {
+            return if functions::are_missing(&client).await? { Err(MigrateError::Functions) } else { Ok(0) };
         }
+        // `if not exists` alone would need a privilege that nobody needs whose schema exists.
+        let exists = client.query_one("select to_regnamespace($1) is not null", &[&self.schema]).await?;
+        if !exists.try_get::<_, bool>(0)? {
+            client.batch_execute(&format!("create schema if not exists {}", self.schema)).await?;
+        }
+        let applied = apply(&mut client).await?;
+        functions::install(&client).await?;
+        self.ensure_partitions().await?;
         Ok(applied)
+    }
+
+    /// Refuses tables whose first steps are not ours.
+    async fn check_layout(&self, client: &Client) -> Result<(), MigrateError> {
+        let known = embedded::migrations::runner();
+        for (version, name) in applied_steps(client).await? {
+            let ours = known.get_migrations().iter().find(|migration| migration.version() == version);
+            if ours.is_some_and(|migration| migration.name() != name) {
+                return Err(MigrateError::Foreign(self.schema.clone()));
+            }
+        }
+        Ok(())
     }
 
     /// The version of the schema, 0 for none, and the one this program knows.
     ///
     /// # Errors
-    /// [`MigrateError`] when the database does not answer.
+    /// [`MigrateError`] when the database does not answer, or its tables are not ours.
     pub async fn schema_version(&self) -> Result<(i32, i32), MigrateError> {
-        Ok((found_version(&self.direct_client().await?).await?, known_version()))
+        let client = self.direct_client().await?;
+        self.check_layout(&client).await?;
+        Ok((found_version(&client).await?, known_version()))
     }
 
     /// Makes the partitions around today that are missing; returns how many it made.
@@ -118,7 +152,7 @@ impl Store {
     /// [`StoreError`] from the database.
     pub async fn ensure_partitions(&self) -> Result<i32, StoreError> {
         use tokio_postgres::types::Type;
-        let mut connection = self.yard().await?;
+        let mut connection = self.maintenance().await?;
         let params: [super::connection::Param<'_>; 2] =
             [(&PARTITION_DAYS_BEHIND, Type::INT4), (&PARTITION_DAYS_AHEAD, Type::INT4)];
         let rows = connection.query(&sql::ENSURE_PARTITIONS, &params).await?;
@@ -152,12 +186,17 @@ async fn lock(client: &Client) -> Result<(), MigrateError> {
 }
 
 async fn found_version(client: &Client) -> Result<i32, MigrateError> {
+    Ok(applied_steps(client).await?.into_iter().map(|(version, _)| version).max().unwrap_or(0))
+}
+
+/// Version and name of every step that was applied.
+async fn applied_steps(client: &Client) -> Result<Vec<(i32, String)>, MigrateError> {
     let present = client.query_one("select to_regclass('refinery_schema_history') is not null", &[]).await?;
     if !present.try_get::<_, bool>(0)? {
-        return Ok(0);
+        return Ok(Vec::new());
     }
-    let row = client.query_one("select coalesce(max(version), 0) from refinery_schema_history", &[]).await?;
-    Ok(row.try_get(0)?)
+    let rows = client.query("select version, name from refinery_schema_history", &[]).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
 /// What PostgreSQL said to it, where it said something.
@@ -191,7 +230,7 @@ async fn apply(client: &mut Client) -> Result<usize, MigrateError> {
     let mut tries = 0;
     loop {
         let runner = embedded::migrations::runner().set_abort_missing(false).set_target(Target::Latest);
-        match runner.run_async(client).await {
+        match runner.run_async(&mut ByStatement(client)).await {
             Err(error) if is_busy(&error) && tries < TRIES => {
                 tries += 1;
                 tokio::time::sleep(LOCK_POLL).await;

@@ -13,7 +13,6 @@ use crate::domain::policy::Policy;
 /// A policy, a column each.
 pub(super) struct PolicyColumns {
     retry_schedule: Option<String>,
-    max_attempts: Option<i16>,
     request_timeout_ms: Option<i32>,
     rate_limit: Option<i32>,
     max_in_flight: Option<i32>,
@@ -25,11 +24,9 @@ impl PolicyColumns {
     /// The columns of this policy.
     pub(super) fn of(policy: &Policy) -> Self {
         let whole = |number: Option<u32>| number.map(|number| i32::try_from(number).unwrap_or(i32::MAX));
-        let attempts = |schedule: &RetrySchedule| i16::try_from(schedule.max_attempts()).unwrap_or(i16::MAX);
         let millis = |limit: Duration| i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
         Self {
             retry_schedule: policy.retry_schedule.as_ref().map(ToString::to_string),
-            max_attempts: policy.retry_schedule.as_ref().map(attempts),
             request_timeout_ms: policy.request_timeout.map(millis),
             rate_limit: whole(policy.rate_limit),
             max_in_flight: whole(policy.max_in_flight),
@@ -39,10 +36,9 @@ impl PolicyColumns {
     }
 
     /// As parameters, in the order in which all statements take them.
-    pub(super) fn params(&self) -> [Param<'_>; 7] {
+    pub(super) fn params(&self) -> [Param<'_>; 6] {
         [
             (&self.retry_schedule, Type::TEXT),
-            (&self.max_attempts, Type::INT2),
             (&self.request_timeout_ms, Type::INT4),
             (&self.rate_limit, Type::INT4),
             (&self.max_in_flight, Type::INT4),

@@ -21,35 +21,107 @@ pub struct Recorded {
     /// Subscriptions that their receiver disabled.
     pub disabled: Vec<SubscriptionId>,
     /// Subscriptions with a success that were failing until now.
-    pub ailing: Vec<SubscriptionId>,
+    pub failing: Vec<SubscriptionId>,
+}
+
+impl Store {
+    /// Records a batch in one commit: the log, and what becomes of each delivery. Reports of
+    /// lost leases change nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing of the batch is recorded then.
+    pub async fn record(&self, reports: &[Report]) -> Result<Recorded, StoreError> {
+        let mut connection = self.queue().await?;
+        // Rows are locked in the order in which they are given.
+        let mut sorted: Vec<&Report> = reports.iter().collect();
+        sorted.sort_by_key(|report| report.key);
+        let (mut deliveries, mut attempts) = (Deliveries::default(), Attempts::default());
+        for (index, report) in sorted.into_iter().enumerate() {
+            deliveries.push(report);
+            for attempt in &report.attempts {
+                attempts.push(index + 1, report, attempt);
+            }
+        }
+        let params: Vec<Param<'_>> = deliveries.params().into_iter().chain(attempts.params()).collect();
+        let rows = connection.query(&sql::RECORD, &params).await?;
+        let row = rows.first().ok_or_else(|| StoreError::Unreadable("a recording has no row".to_owned()))?;
+        let recorded = usize::try_from(row.try_get::<_, i32>("recorded")?).unwrap_or(0);
+        let ids = |name: &str| Ok::<Vec<Uuid>, StoreError>(row.try_get(name)?);
+        Ok(Recorded {
+            recorded,
+            fenced: reports.len().saturating_sub(recorded),
+            disabled: ids("disabled")?.into_iter().map(SubscriptionId::from).collect(),
+            failing: ids("failing")?.into_iter().map(SubscriptionId::from).collect(),
+        })
+    }
 }
 
 /// The deliveries of a batch, a column each.
 #[derive(Default)]
-struct Deliveries<'a> {
+struct Deliveries {
     tenants: Vec<Uuid>,
     events: Vec<Uuid>,
     subscriptions: Vec<Uuid>,
     tokens: Vec<Uuid>,
-    steps: Vec<&'a str>,
+    steps: Vec<&'static str>,
     delays: Vec<f64>,
-    attempts: Vec<i16>,
-    free_attempts: Vec<i16>,
-    reasons: Vec<Option<&'a str>>,
+    attempts: Vec<i32>,
+    free_attempts: Vec<i32>,
+    statuses: Vec<Option<&'static str>>,
+    reasons: Vec<Option<&'static str>>,
     versions: Vec<i64>,
-    unwanted: Vec<Option<&'a str>>,
+    disable_reasons: Vec<Option<&'static str>>,
+}
+
+impl Deliveries {
+    fn push(&mut self, report: &Report) {
+        // One attempt was counted when the delivery was leased.
+        let made = i32::try_from(report.attempts.len()).unwrap_or(i32::MAX);
+        let (step, delay, end) = match report.step {
+            NextStep::Done => ("done", 0.0, None),
+            NextStep::RetryIn(delay) => ("retry", delay.as_secs_f64(), None),
+            NextStep::GiveUp(reason) => ("give_up", 0.0, Some(reason)),
+            NextStep::HandBack => ("hand_back", 0.0, None),
+        };
+        self.tenants.push(report.key.tenant.uuid());
+        self.events.push(report.key.event.uuid());
+        self.subscriptions.push(report.key.subscription.uuid());
+        self.tokens.push(report.token.uuid());
+        self.steps.push(step);
+        self.delays.push(delay);
+        self.attempts.push(made - 1);
+        self.free_attempts.push(i32::try_from(report.free_attempts).unwrap_or(i32::MAX));
+        self.statuses.push(end.map(|reason| reason.status()));
+        self.reasons.push(end.map(|reason| reason.as_str()));
+        self.versions.push(report.subscription_version);
+        self.disable_reasons.push(report.disable_reason());
+    }
+
+    fn params(&self) -> [Param<'_>; 12] {
+        [
+            (&self.tenants, Type::UUID_ARRAY),
+            (&self.events, Type::UUID_ARRAY),
+            (&self.subscriptions, Type::UUID_ARRAY),
+            (&self.tokens, Type::UUID_ARRAY),
+            (&self.steps, Type::TEXT_ARRAY),
+            (&self.delays, Type::FLOAT8_ARRAY),
+            (&self.attempts, Type::INT4_ARRAY),
+            (&self.free_attempts, Type::INT4_ARRAY),
+            (&self.statuses, Type::TEXT_ARRAY),
+            (&self.reasons, Type::TEXT_ARRAY),
+            (&self.versions, Type::INT8_ARRAY),
+            (&self.disable_reasons, Type::TEXT_ARRAY),
+        ]
+    }
 }
 
 /// The attempts of a batch, a column each.
 #[derive(Default)]
 struct Attempts<'a> {
-    tenants: Vec<Uuid>,
-    events: Vec<Uuid>,
-    subscriptions: Vec<Uuid>,
-    tokens: Vec<Uuid>,
+    deliveries: Vec<i32>,
     ids: Vec<Uuid>,
     types: Vec<Option<&'a str>>,
-    numbers: Vec<i16>,
+    numbers: Vec<i32>,
     outcomes: Vec<&'a str>,
     statuses: Vec<Option<i16>>,
     messages: Vec<Option<String>>,
@@ -59,87 +131,14 @@ struct Attempts<'a> {
     times: Vec<OffsetDateTime>,
 }
 
-impl Store {
-    /// Records what became of leased deliveries.
-    ///
-    /// # Errors
-    /// [`StoreError`]; recording the same reports again is safe, whatever happened.
-    pub async fn record(&self, reports: &[Report]) -> Result<Recorded, StoreError> {
-        let mut deliveries = Deliveries::default();
-        let mut attempts = Attempts::default();
-        for report in reports {
-            deliveries.push(report);
-            for attempt in &report.attempts {
-                attempts.push(report, attempt);
-            }
-        }
-        let mut connection = self.queue().await?;
-        let last: [Param<'_>; 2] = [(&deliveries.versions, Type::INT8_ARRAY), (&deliveries.unwanted, Type::TEXT_ARRAY)];
-        let params: Vec<Param<'_>> = deliveries.params().into_iter().chain(attempts.params()).chain(last).collect();
-        let rows = connection.query(&sql::RECORD, &params).await?;
-        let row = rows.first().ok_or_else(|| StoreError::Unreadable("a recording has no row".to_owned()))?;
-        let recorded = usize::try_from(row.try_get::<_, i64>("recorded")?).unwrap_or(0);
-        let disabled: Vec<Uuid> = row.try_get("disabled")?;
-        let ailing: Vec<Uuid> = row.try_get("ailing")?;
-        Ok(Recorded {
-            recorded,
-            fenced: reports.len().saturating_sub(recorded),
-            disabled: disabled.into_iter().map(SubscriptionId::from).collect(),
-            ailing: ailing.into_iter().map(SubscriptionId::from).collect(),
-        })
-    }
-}
-
-impl<'a> Deliveries<'a> {
-    fn push(&mut self, report: &'a Report) {
-        // One attempt was counted when the delivery was claimed.
-        let made = i16::try_from(report.attempts.len()).unwrap_or(i16::MAX);
-        let (step, delay, reason) = match report.step {
-            NextStep::Done => ("done", 0.0, None),
-            NextStep::RetryIn(delay) => ("retry", delay.as_secs_f64(), None),
-            NextStep::GiveUp(reason) => ("give_up", 0.0, Some(reason.as_str())),
-            NextStep::HandBack => ("hand_back", 0.0, None),
-            NextStep::Park => ("park", 0.0, None),
-            NextStep::Pace => ("pace", 0.0, None),
-        };
-        self.tenants.push(report.key.tenant.uuid());
-        self.events.push(report.key.event.uuid());
-        self.subscriptions.push(report.key.subscription.uuid());
-        self.tokens.push(report.token.uuid());
-        self.steps.push(step);
-        self.delays.push(delay);
-        self.attempts.push(made - 1);
-        self.free_attempts.push(i16::try_from(report.free_attempts).unwrap_or(i16::MAX));
-        self.reasons.push(reason);
-        self.versions.push(report.subscription_version);
-        self.unwanted.push(report.unwanted());
-    }
-
-    fn params(&self) -> [Param<'_>; 9] {
-        [
-            (&self.tenants, Type::UUID_ARRAY),
-            (&self.events, Type::UUID_ARRAY),
-            (&self.subscriptions, Type::UUID_ARRAY),
-            (&self.tokens, Type::UUID_ARRAY),
-            (&self.steps, Type::TEXT_ARRAY),
-            (&self.delays, Type::FLOAT8_ARRAY),
-            (&self.attempts, Type::INT2_ARRAY),
-            (&self.free_attempts, Type::INT2_ARRAY),
-            (&self.reasons, Type::TEXT_ARRAY),
-        ]
-    }
-}
-
 impl<'a> Attempts<'a> {
-    fn push(&mut self, report: &'a Report, attempt: &'a Attempt) {
+    /// An attempt of the delivery with this number, counted from 1.
+    fn push(&mut self, delivery: usize, report: &'a Report, attempt: &'a Attempt) {
         let answer = &attempt.answer;
-        self.tenants.push(report.key.tenant.uuid());
-        self.events.push(report.key.event.uuid());
-        self.subscriptions.push(report.key.subscription.uuid());
-        self.tokens.push(report.token.uuid());
+        self.deliveries.push(i32::try_from(delivery).unwrap_or(i32::MAX));
         self.ids.push(attempt.id.uuid());
         self.types.push(report.event_type.as_ref().map(|name| name.as_str()));
-        self.numbers.push(i16::try_from(attempt.number).unwrap_or(i16::MAX));
+        self.numbers.push(i32::try_from(attempt.number).unwrap_or(i32::MAX));
         self.outcomes.push(answer.outcome.as_str());
         self.statuses.push(answer.status.and_then(|status| i16::try_from(status).ok()));
         self.messages.push(answer.outcome.message(answer.status));
@@ -149,14 +148,12 @@ impl<'a> Attempts<'a> {
         self.times.push(attempt.started_at);
     }
 
-    fn params(&self) -> [Param<'_>; 14] {
+    fn params(&self) -> [Param<'_>; 11] {
         [
-            (&self.tenants, Type::UUID_ARRAY),
-            (&self.events, Type::UUID_ARRAY),
-            (&self.subscriptions, Type::UUID_ARRAY),
+            (&self.deliveries, Type::INT4_ARRAY),
             (&self.ids, Type::UUID_ARRAY),
             (&self.types, Type::TEXT_ARRAY),
-            (&self.numbers, Type::INT2_ARRAY),
+            (&self.numbers, Type::INT4_ARRAY),
             (&self.outcomes, Type::TEXT_ARRAY),
             (&self.statuses, Type::INT2_ARRAY),
             (&self.messages, Type::TEXT_ARRAY),
@@ -164,7 +161,6 @@ impl<'a> Attempts<'a> {
             (&self.remotes, Type::TEXT_ARRAY),
             (&self.durations, Type::INT4_ARRAY),
             (&self.times, Type::TIMESTAMPTZ_ARRAY),
-            (&self.tokens, Type::UUID_ARRAY),
         ]
     }
 }

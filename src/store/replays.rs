@@ -85,7 +85,7 @@ impl Store {
             (&rate, Type::INT4),
             (&most_running, Type::INT8),
         ];
-        let rows = self.desk().await?.query(&sql::CREATE_REPLAY, &params).await?;
+        let rows = self.interactive().await?.query(&sql::CREATE_REPLAY, &params).await?;
         rows.first().map(replay).transpose()
     }
 
@@ -128,7 +128,7 @@ impl Store {
             (&before, Type::UUID),
             (&limit, Type::INT8),
         ];
-        self.desk().await?.query(&sql::LIST_REPLAYS, &params).await?.iter().map(replay).collect()
+        self.interactive().await?.query(&sql::LIST_REPLAYS, &params).await?.iter().map(replay).collect()
     }
 
     /// Ends a replay where it stands; one that has ended stays as it is.
@@ -137,7 +137,11 @@ impl Store {
     /// [`StoreError`] from the database.
     pub async fn cancel_replay(&self, tenant: TenantId, id: ReplayId) -> Result<(), StoreError> {
         let (tenant, id) = (tenant.uuid(), id.uuid());
-        self.desk().await?.query(&sql::CANCEL_REPLAY, &[(&tenant, Type::UUID), (&id, Type::UUID)]).await.map(drop)
+        self.interactive()
+            .await?
+            .query(&sql::CANCEL_REPLAY, &[(&tenant, Type::UUID), (&id, Type::UUID)])
+            .await
+            .map(drop)
     }
 
     /// Replays whose next step is due, at most so many.
@@ -145,7 +149,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn running_replays(&self, most: i64) -> Result<Vec<(TenantId, ReplayId)>, StoreError> {
-        let rows = self.desk().await?.query(&sql::RUNNING_REPLAYS, &[(&most, Type::INT8)]).await?;
+        let rows = self.interactive().await?.query(&sql::RUNNING_REPLAYS, &[(&most, Type::INT8)]).await?;
         let named = |row: &Row| {
             let (tenant, id): (Uuid, Uuid) = (row.try_get("tenant_id")?, row.try_get("id")?);
             Ok((tenant.into(), id.into()))
@@ -168,9 +172,9 @@ impl Store {
             [(&tenant, Type::UUID), (&id, Type::UUID), (&lifetime, Type::FLOAT8), (&most, Type::INT8)];
         // A connection of the queue: its plan must not depend on how full the tables were.
         let rows = self.queue().await?.query(&sql::STEP_REPLAY, &params).await?;
-        let step =
-            |row: &Row| Ok(ReplayStep { written: row.try_get("written")?, may_go_on: row.try_get("may_go_on")? });
-        rows.first().map(step).transpose()
+        let Some(row) = rows.first() else { return Ok(None) };
+        let Some(written) = row.try_get("written")? else { return Ok(None) };
+        Ok(Some(ReplayStep { written, may_go_on: row.try_get("may_go_on")? }))
     }
 
     /// Deletes replays that ended so long ago. Returns how many.
@@ -179,7 +183,7 @@ impl Store {
     /// [`StoreError`] from the database.
     pub async fn forget_replays(&self, ended_before: Duration) -> Result<i64, StoreError> {
         let ended_before = ended_before.as_secs_f64();
-        let rows = self.desk().await?.query(&sql::FORGET_REPLAYS, &[(&ended_before, Type::FLOAT8)]).await?;
+        let rows = self.interactive().await?.query(&sql::FORGET_REPLAYS, &[(&ended_before, Type::FLOAT8)]).await?;
         Ok(rows.first().map(|row| row.try_get("forgotten")).transpose()?.unwrap_or(0))
     }
 }

@@ -1,4 +1,5 @@
-//! Every statement by the name of its file under `sql/queries/`.
+//! Every statement by the name of its file under `sql/queries/`, and every function by the name of its
+//! file under `sql/functions/`.
 
 use super::connection::Query;
 
@@ -6,7 +7,14 @@ macro_rules! queries {
     ($($constant:ident = $name:literal),* $(,)?) => {
         $(pub(super) const $constant: Query =
             Query { name: $name, text: include_str!(concat!("../../sql/queries/", $name, ".sql")) };)*
+    };
+}
 
+macro_rules! functions {
+    ($($name:literal),* $(,)?) => {
+        /// The functions that statements call. They are made when they are missing, and never replaced.
+        pub(super) const FUNCTIONS: &[&str] =
+            &[$(include_str!(concat!("../../sql/functions/", $name, ".sql"))),*];
     };
 }
 
@@ -17,29 +25,32 @@ queries! {
     OLD_SNAPSHOTS = "database/old_snapshots",
     ENSURE_PARTITIONS = "partitions/ensure",
     PARTITIONS_AHEAD = "partitions/ahead",
+    PAST_PARTITIONS = "partitions/past",
+    RETIRE_PARTITION = "partitions/retire",
     ACCEPT = "events/accept",
     READ_EVENT = "events/read",
     LIST_DELIVERIES = "events/deliveries",
     NOT_DELIVERED = "events/not_delivered",
     FIND_KEYS = "idempotency_keys/find",
-    CLAIM = "deliveries/claim",
+    FIND = "deliveries/find",
+    FIND_ALL = "deliveries/find_all",
+    TAKE = "deliveries/take",
     RECORD = "deliveries/record",
-    RELEASE = "deliveries/release",
     ADVANCE = "deliveries/advance",
-    DRAW = "deliveries/draw",
     NOTIFY = "deliveries/notify",
     RETRY = "deliveries/retry",
     CANCEL = "deliveries/cancel",
     CANCEL_HELD = "deliveries/cancel_held",
-    BACKLOG = "deliveries/backlog",
+    EXPIRE = "deliveries/expire",
+    ESTIMATE = "deliveries/estimate",
     QUEUE_SIZE = "deliveries/size",
-    RENEW_HOLDS = "holds/renew",
-    DROP_HOLDS = "holds/drop",
-    TAKE_PACES = "paces/take",
-    DROP_PACES = "paces/drop",
+    KEEP_OWNED = "owners/keep",
+    DROP_OWNED = "owners/drop",
+    BEAT = "workers/beat",
+    LEAVE = "workers/leave",
     NOTE_HEALTH = "health/note",
-    TURN_BREAKER = "health/turn",
-    CLOSE_BREAKER = "health/close",
+    TURN_BREAKERS = "health/turn",
+    CLOSE_BREAKERS = "health/close",
     READ_HEALTH = "health/read",
     COUNT_BREAKERS = "health/count",
     CREATE_REPLAY = "replays/create",
@@ -48,13 +59,12 @@ queries! {
     RUNNING_REPLAYS = "replays/running",
     STEP_REPLAY = "replays/step",
     FORGET_REPLAYS = "replays/forget",
-    RELEASE_OWNERLESS = "upkeep/release_ownerless",
-    ADVANCE_LINES = "upkeep/advance_lines",
-    EXPIRE_PARKED = "upkeep/expire_parked",
+    ADVANCE_GROUPS = "upkeep/advance_groups",
     DISABLE_FAILING = "upkeep/disable_failing",
-    ANNOUNCE = "upkeep/announce",
+    REPORT = "upkeep/report",
     FORGET_STALE = "upkeep/forget_stale",
-    RETAIN = "upkeep/retain",
+    FORGET_ORPHANS = "upkeep/forget_orphans",
+    FORGET_SUBSCRIPTIONS = "upkeep/forget_subscriptions",
     DEAD_ROWS = "upkeep/dead_rows",
     CREATE_SUBSCRIPTION = "subscriptions/create",
     READ_SUBSCRIPTION = "subscriptions/read",
@@ -76,4 +86,25 @@ queries! {
     TOUCH_API_KEYS = "api_keys/touch",
     READ_STATUS = "status/read",
     LIST_ATTEMPTS = "attempts/list",
+}
+
+functions! {
+    "attempts/note_lost",
+    "deliveries/bury",
+    "deliveries/cancel",
+    "deliveries/cancel_held",
+    "deliveries/expire",
+    "deliveries/held_until",
+    "deliveries/record",
+    "deliveries/requeue",
+    "deliveries/retry",
+    "deliveries/take",
+    "events/accept",
+    "events/raise",
+    "health/note",
+    "owners/keep",
+    "replays/step",
+    "upkeep/advance_groups",
+    "upkeep/report",
+    "workers/beat",
 }

@@ -50,7 +50,7 @@ impl Store {
         let (tenant, id, floor) = (tenant.uuid(), event.uuid(), first_attempt(event));
         let params: [super::connection::Param<'_>; 3] =
             [(&tenant, Type::UUID), (&id, Type::UUID), (&floor, Type::UUID)];
-        let rows = self.desk().await?.query(&sql::READ_STATUS, &params).await?;
+        let rows = self.interactive().await?.query(&sql::READ_STATUS, &params).await?;
         let Some(first) = rows.first() else { return Ok(None) };
         let mut deliveries = Vec::with_capacity(rows.len());
         for row in &rows {

@@ -33,6 +33,18 @@ pub enum Rotation {
     Outrun,
 }
 
+/// Most pending deliveries that are counted when their subscription is deleted.
+const MAX_CANCELLED_COUNTED: i64 = 10_000;
+
+/// Deliveries that the deletion of their subscription cancels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CancelledByDeletion {
+    /// How many, up to 10,000.
+    pub deliveries: i64,
+    /// Whether there are more.
+    pub more: bool,
+}
+
 impl Store {
     /// Writes a new subscription; version, reason and times of `row` are not looked at.
     ///
@@ -43,7 +55,7 @@ impl Store {
         let decided = Decided::of(row);
         let key: [Param<'_>; 2] = [(&tenant, Type::UUID), (&id, Type::UUID)];
         let params: Vec<_> = key.into_iter().chain(decided.params(row)).collect();
-        let rows = self.desk().await?.query(&sql::CREATE_SUBSCRIPTION, &params).await?;
+        let rows = self.interactive().await?.query(&sql::CREATE_SUBSCRIPTION, &params).await?;
         let row = rows.first().ok_or_else(|| StoreError::Unreadable("an insert returned no row".to_owned()))?;
         new_version(row)
     }
@@ -59,7 +71,7 @@ impl Store {
     ) -> Result<Option<StoredSubscription>, StoreError> {
         let (tenant, id) = (tenant.uuid(), id.uuid());
         let params: [Param<'_>; 2] = [(&tenant, Type::UUID), (&id, Type::UUID)];
-        let rows = self.desk().await?.query(&sql::READ_SUBSCRIPTION, &params).await?;
+        let rows = self.interactive().await?.query(&sql::READ_SUBSCRIPTION, &params).await?;
         rows.first().map(stored).transpose()
     }
 
@@ -69,7 +81,7 @@ impl Store {
     /// [`StoreError`] from the database.
     pub async fn find_subscription(&self, id: SubscriptionId) -> Result<Option<StoredSubscription>, StoreError> {
         let id = id.uuid();
-        let rows = self.desk().await?.query(&sql::FIND_SUBSCRIPTION, &[(&id, Type::UUID)]).await?;
+        let rows = self.interactive().await?.query(&sql::FIND_SUBSCRIPTION, &[(&id, Type::UUID)]).await?;
         rows.first().map(stored).transpose()
     }
 
@@ -84,7 +96,7 @@ impl Store {
     ) -> Result<Option<SubscriptionId>, StoreError> {
         let (tenant, name) = (tenant.uuid(), name.as_str());
         let params: [Param<'_>; 2] = [(&tenant, Type::UUID), (&name, Type::TEXT)];
-        let rows = self.desk().await?.query(&sql::RESOLVE_SUBSCRIPTION, &params).await?;
+        let rows = self.interactive().await?.query(&sql::RESOLVE_SUBSCRIPTION, &params).await?;
         Ok(rows.first().map(|row| row.try_get::<_, Uuid>("id")).transpose()?.map(SubscriptionId::from))
     }
 
@@ -100,7 +112,7 @@ impl Store {
     ) -> Result<Vec<StoredSubscription>, StoreError> {
         let (tenant, before): (Uuid, Option<Uuid>) = (tenant.uuid(), before.map(SubscriptionId::uuid));
         let params: [Param<'_>; 3] = [(&tenant, Type::UUID), (&before, Type::UUID), (&limit, Type::INT8)];
-        let rows = self.desk().await?.query(&sql::LIST_SUBSCRIPTIONS, &params).await?;
+        let rows = self.interactive().await?.query(&sql::LIST_SUBSCRIPTIONS, &params).await?;
         rows.iter().map(stored).collect()
     }
 
@@ -113,8 +125,10 @@ impl Store {
         let (tenant, id) = (row.tenant.uuid(), row.id.uuid());
         let decided = Decided::of(row);
         let key: [Param<'_>; 3] = [(&tenant, Type::UUID), (&id, Type::UUID), (&row.version, Type::INT8)];
-        let params: Vec<_> = key.into_iter().chain(decided.params(row)).collect();
-        let rows = self.desk().await?.query(&sql::REPLACE_SUBSCRIPTION, &params).await?;
+        let stamp = self.version_stamp();
+        let last: Param<'_> = (&stamp, Type::INT8);
+        let params: Vec<_> = key.into_iter().chain(decided.params(row)).chain([last]).collect();
+        let rows = self.interactive().await?.query(&sql::REPLACE_SUBSCRIPTION, &params).await?;
         rows.first().map(new_version).transpose()
     }
 
@@ -130,14 +144,16 @@ impl Store {
         overlap: Overlap,
     ) -> Result<Rotation, StoreError> {
         let (tenant, id, overlap) = (row.tenant.uuid(), row.id.uuid(), overlap.duration().as_secs_f64());
-        let params: [Param<'_>; 5] = [
+        let stamp = self.version_stamp();
+        let params: [Param<'_>; 6] = [
             (&tenant, Type::UUID),
             (&id, Type::UUID),
             (&row.version, Type::INT8),
             (&sealed, Type::BYTEA),
             (&overlap, Type::FLOAT8),
+            (&stamp, Type::INT8),
         ];
-        let rows = self.desk().await?.query(&sql::ROTATE_SECRET, &params).await?;
+        let rows = self.interactive().await?.query(&sql::ROTATE_SECRET, &params).await?;
         let Some(row) = rows.first() else { return Ok(Rotation::Outrun) };
         if row.try_get::<_, Option<i64>>("version")?.is_some() {
             return Ok(Rotation::Done { written: new_version(row)?, older: sealed::older(row)? });
@@ -151,11 +167,19 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] from the database.
-    pub async fn delete_subscription(&self, tenant: TenantId, id: SubscriptionId) -> Result<Option<i64>, StoreError> {
-        let (tenant, id) = (tenant.uuid(), id.uuid());
-        let params: [Param<'_>; 2] = [(&tenant, Type::UUID), (&id, Type::UUID)];
-        let rows = self.desk().await?.query(&sql::DELETE_SUBSCRIPTION, &params).await?;
-        Ok(rows.first().map(|row| row.try_get("cancelled")).transpose()?)
+    pub async fn delete_subscription(
+        &self,
+        tenant: TenantId,
+        id: SubscriptionId,
+    ) -> Result<Option<CancelledByDeletion>, StoreError> {
+        let (tenant, id, stamp) = (tenant.uuid(), id.uuid(), self.version_stamp());
+        let params: [Param<'_>; 4] =
+            [(&tenant, Type::UUID), (&id, Type::UUID), (&stamp, Type::INT8), (&MAX_CANCELLED_COUNTED, Type::INT8)];
+        let rows = self.interactive().await?.query(&sql::DELETE_SUBSCRIPTION, &params).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let counted: i64 = row.try_get("cancelled")?;
+        let more = counted > MAX_CANCELLED_COUNTED;
+        Ok(Some(CancelledByDeletion { deliveries: counted.min(MAX_CANCELLED_COUNTED), more }))
     }
 
     /// Whether the tenant has, or had, this subscription.
@@ -165,6 +189,6 @@ impl Store {
     pub async fn known_subscription(&self, tenant: TenantId, id: SubscriptionId) -> Result<bool, StoreError> {
         let (tenant, id) = (tenant.uuid(), id.uuid());
         let params: [Param<'_>; 2] = [(&tenant, Type::UUID), (&id, Type::UUID)];
-        Ok(!self.desk().await?.query(&sql::KNOWN_SUBSCRIPTION, &params).await?.is_empty())
+        Ok(!self.interactive().await?.query(&sql::KNOWN_SUBSCRIPTION, &params).await?.is_empty())
     }
 }

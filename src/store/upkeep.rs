@@ -1,83 +1,87 @@
-//! What keeps the queue healthy: releasing what nobody holds, ending what is over, vacuum.
+//! What keeps the queue healthy: ending what is over, raising system events, vacuum.
 
 use std::time::Duration;
 
 use tokio_postgres::types::Type;
+use uuid::Uuid;
 
 use super::connection::Param;
 use super::{Store, StoreError, sql};
 use crate::domain::id::EventId;
 
-/// How much waits.
+/// What a sweep of expired deliveries did.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Backlog {
-    /// Deliveries pending, in whatever state.
-    pub pending: i64,
-    /// For how long the oldest due delivery has waited for a worker, in seconds.
-    pub oldest_due_seconds: f64,
+pub struct Sweep {
+    /// Deliveries that ended.
+    pub ended: usize,
+    /// Rows of old events that were looked at.
+    pub looked_at: usize,
+    /// After which event the next sweep looks; `None` when all were looked at.
+    pub reached: Option<EventId>,
 }
 
-/// What a call to announce did.
+/// What a call that raises system events did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Announced {
-    /// Changes that were noted, be anybody asking or not; while there are any, there may be more.
-    pub told: i64,
-    /// Those for which an event was written.
-    pub written: i64,
+pub struct Raised {
+    /// Changes that were noted, whether any subscription asks for them or not; while there are any, there may be more.
+    pub noted: i64,
+    /// Those for which an event was raised.
+    pub raised: i64,
 }
 
 impl Store {
-    /// How much is pending now. Counts the queue's rows, so callers keep it rare.
+    /// About how many deliveries are pending.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
-    pub async fn backlog(&self) -> Result<Backlog, StoreError> {
-        let rows = self.yard().await?.query(&sql::BACKLOG, &[]).await?;
-        let Some(row) = rows.first() else { return Ok(Backlog::default()) };
-        Ok(Backlog { pending: row.try_get("pending")?, oldest_due_seconds: row.try_get("oldest_due_seconds")? })
+    pub async fn estimate_pending(&self) -> Result<i64, StoreError> {
+        let rows = self.maintenance().await?.query(&sql::ESTIMATE, &[]).await?;
+        Ok(rows.first().map(|row| row.try_get("pending")).transpose()?.unwrap_or(0))
     }
 
-    /// Releases parked deliveries whose hold has no owner any more. Returns how many.
+    /// Ends deliveries whose time is over and that nobody has leased: at most so many by a time of their own, and of so
+    /// many of events with an id after `after` and below `expired_before`.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
-    pub async fn release_ownerless(&self, most: usize) -> Result<i64, StoreError> {
+    pub async fn expire(
+        &self,
+        expired_before: EventId,
+        after: Option<EventId>,
+        most: usize,
+    ) -> Result<Sweep, StoreError> {
+        let (expired_before, after) = (expired_before.uuid(), after.map_or(Uuid::nil(), EventId::uuid));
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let rows = self.yard().await?.query(&sql::RELEASE_OWNERLESS, &[(&most, Type::INT8)]).await?;
-        Ok(rows.first().map(|row| row.try_get("released")).transpose()?.unwrap_or(0))
+        let params: [Param<'_>; 3] = [(&expired_before, Type::UUID), (&after, Type::UUID), (&most, Type::INT8)];
+        let rows = self.maintenance().await?.query(&sql::EXPIRE, &params).await?;
+        let Some(row) = rows.first() else { return Ok(Sweep::default()) };
+        let count = |name: &str| Ok::<_, StoreError>(usize::try_from(row.try_get::<_, i64>(name)?).unwrap_or(0));
+        Ok(Sweep {
+            ended: count("ended")?,
+            looked_at: count("looked_at")?,
+            reached: row.try_get::<_, Option<Uuid>>("reached")?.map(EventId::from),
+        })
     }
 
-    /// Ends parked deliveries of events with a smaller id than `expired_before`, at most so
-    /// many of each subscription. Returns how many.
+    /// Raises system events about what changed, some of them a call.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
-    pub async fn expire_parked(&self, expired_before: EventId, most: usize) -> Result<i64, StoreError> {
-        let (expired_before, most) = (expired_before.uuid(), i64::try_from(most).unwrap_or(i64::MAX));
-        let params: [Param<'_>; 2] = [(&expired_before, Type::UUID), (&most, Type::INT8)];
-        let rows = self.yard().await?.query(&sql::EXPIRE_PARKED, &params).await?;
-        Ok(rows.first().map(|row| row.try_get("ended")).transpose()?.unwrap_or(0))
-    }
-
-    /// Writes the events that tell tenants how their subscriptions fare, some of them a call.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn announce(&self, warn_after: &[Duration], pause: Duration) -> Result<Announced, StoreError> {
+    pub async fn report(&self, warn_after: &[Duration], interval: Duration) -> Result<Raised, StoreError> {
         let warn_after: Vec<f64> = warn_after.iter().map(Duration::as_secs_f64).collect();
-        let pause = pause.as_secs_f64();
-        let params: [Param<'_>; 2] = [(&warn_after, Type::FLOAT8_ARRAY), (&pause, Type::FLOAT8)];
-        let rows = self.yard().await?.query(&sql::ANNOUNCE, &params).await?;
-        let Some(row) = rows.first() else { return Ok(Announced::default()) };
-        Ok(Announced { told: row.try_get("told")?, written: row.try_get("written")? })
+        let interval = interval.as_secs_f64();
+        let params: [Param<'_>; 2] = [(&warn_after, Type::FLOAT8_ARRAY), (&interval, Type::FLOAT8)];
+        let rows = self.maintenance().await?.query(&sql::REPORT, &params).await?;
+        let Some(row) = rows.first() else { return Ok(Raised::default()) };
+        Ok(Raised { noted: row.try_get("noted")?, raised: row.try_get("raised")? })
     }
 
-    /// Deletes what was told long ago, and paces of owners that are lost. Returns how many rows.
+    /// Deletes what was reported long ago, and ownerships of workers that are lost. Returns how many rows.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn forget_stale(&self) -> Result<i64, StoreError> {
-        let rows = self.yard().await?.query(&sql::FORGET_STALE, &[]).await?;
+        let rows = self.maintenance().await?.query(&sql::FORGET_STALE, &[]).await?;
         Ok(rows.first().map(|row| row.try_get("forgotten")).transpose()?.unwrap_or(0))
     }
 
@@ -87,7 +91,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn vacuum_queue(&self, at_least: i64) -> Result<bool, StoreError> {
-        let rows = self.desk().await?.query(&sql::DEAD_ROWS, &[]).await?;
+        let rows = self.maintenance().await?.query(&sql::DEAD_ROWS, &[]).await?;
         let dead: i64 = rows.first().map(|row| row.try_get("dead_rows")).transpose()?.unwrap_or(0);
         if dead < at_least {
             return Ok(false);
@@ -95,7 +99,8 @@ impl Store {
         // A connection of its own: a vacuum takes longer than a pooled statement may. The
         // lock goes with the session, so another replica does not vacuum at the same time.
         let client = self.direct_client().await?;
-        let turn = client.query_one("select pg_try_advisory_lock(hashtext('postrider.vacuum'))", &[]).await?;
+        let turn =
+            client.query_one("select pg_try_advisory_lock(hashtext(current_schema() || '.vacuum'))", &[]).await?;
         if !turn.try_get::<_, bool>(0)? {
             return Ok(false);
         }

@@ -16,7 +16,7 @@ use crate::domain::policy::Policy;
 use crate::domain::request_headers::{HeaderChanges, InvalidHeader};
 use crate::domain::secret::{GENERATED_BYTES, Secret};
 use crate::domain::target::Target;
-use crate::store::{NewVersion, SealedHeaders, SealedSecrets, StoreError, StoredSubscription};
+use crate::store::{CancelledByDeletion, NewVersion, SealedHeaders, SealedSecrets, StoreError, StoredSubscription};
 
 /// How often a change is tried again when somebody else wrote in between.
 pub(super) const CHANGE_TRIES: usize = 5;
@@ -155,7 +155,11 @@ impl Subscriptions {
     ///
     /// # Errors
     /// [`StoreError`] from the database.
-    pub async fn delete(&self, tenant: TenantId, id: SubscriptionId) -> Result<Option<i64>, StoreError> {
+    pub async fn delete(
+        &self,
+        tenant: TenantId,
+        id: SubscriptionId,
+    ) -> Result<Option<CancelledByDeletion>, StoreError> {
         let cancelled = self.store.delete_subscription(tenant, id).await?;
         if cancelled.is_some() {
             self.copies.forget(id);

@@ -1,45 +1,41 @@
 //! What keeps the database healthy without anybody asking: partitions ahead of time, the end
-//! of those that are past, parked deliveries that nobody holds any more or whose time is
-//! over, lines that came to a standstill, replays, vacuum.
+//! of those that are past, deliveries whose time is over and that nobody takes, ordering groups that came to a standstill,
+//! replays, system events, vacuum.
 //!
-//! Every `serve` and `worker` runs it; releasing, expiring, advancing, retention and vacuum take an advisory
-//! try-lock, so one process at a time does the work and none waits. Deliveries of deleted
-//! subscriptions need no sweep: status calls them cancelled at once, and the claim ends
-//! them when they fall due. A failure is logged and
+//! Every `serve` and `worker` runs it; expiry, ordering, reports, retention and vacuum take an advisory
+//! try-lock, so one process at a time does the work and none waits. Each job has a limit for a turn and goes on
+//! where it ended. A failure is logged and
 //! tried again at the next turn; nothing here is needed for correctness within a turn.
 
-mod announce;
-mod lines;
+mod expiry;
+mod ordering;
 mod replays;
 mod retention;
+mod system_events;
 
-pub use announce::Announcements;
-pub use lines::Lines;
+pub use expiry::Expiry;
+pub use ordering::GroupWalker;
 pub use retention::Retention;
+pub use system_events::SystemEvents;
 
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::id::EventId;
 use crate::store::{Clock, Store, StoreError};
 use crate::telemetry::{BREAKER_STATES, Metrics};
 
-/// Parked rows whose hold ended are released within this time.
+/// Time between two turns.
 const TURN: Duration = Duration::from_secs(5);
 /// Time between two vacuums of the queue, where there is something to vacuum.
 const VACUUM_INTERVAL: Duration = Duration::from_secs(15);
-/// Turns between two looks at the backlog.
-const BACKLOG_TURNS: u64 = 2;
+/// Turns between two measurements.
+const MEASURE_TURNS: u64 = 2;
 /// Turns between two looks for missing partitions, which stand a week ahead, and for what is stale.
 const PARTITION_TURNS: u64 = 120;
 /// Finished rows from which a vacuum pays.
 const VACUUM_FROM_ROWS: i64 = 5_000;
-/// Most rows of one subscription that one statement releases or ends.
-const BATCH_ROWS: usize = 2_000;
-/// Most times a statement is repeated in one turn while there is more for it to do.
-const REPEATS: usize = 200;
 /// How often the database's clock is read.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -60,7 +56,7 @@ pub struct Upkeep {
     /// How long what is over is kept.
     pub retention: Retention,
     /// When tenants are told how their subscriptions fare.
-    pub announcements: Announcements,
+    pub system_events: SystemEvents,
 }
 
 impl Upkeep {
@@ -83,45 +79,33 @@ impl Upkeep {
 
     async fn vacuum(&self, stop: &CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(VACUUM_INTERVAL)).await.is_some() {
-            report("vacuum", self.store.vacuum_queue(VACUUM_FROM_ROWS).await.map(i64::from));
+            note("vacuum", self.store.vacuum_queue(VACUUM_FROM_ROWS).await.map(i64::from));
         }
     }
 
     async fn take_turns(&self, stop: &CancellationToken) {
         let mut turns = interval(TURN);
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut turn = 0_u64;
+        let (mut turn, mut expiry) = (0_u64, Expiry::default());
         while stop.run_until_cancelled(turns.tick()).await.is_some() {
-            self.take_turn(turn).await;
+            self.take_turn(turn, &mut expiry).await;
             turn = turn.wrapping_add(1);
         }
     }
 
     /// One turn; the number decides which of the rarer jobs are done.
-    pub async fn take_turn(&self, turn: u64) {
-        let expired_before = EventId::floor(self.clock.now() - self.lifetime);
-        // Expired ones first: what is released is looked at by the claim once more.
-        for _ in 0..REPEATS {
-            let ended = self.store.expire_parked(expired_before, BATCH_ROWS).await;
-            if !report("expire", ended) {
-                break;
-            }
-        }
-        for _ in 0..REPEATS {
-            let released = self.store.release_ownerless(BATCH_ROWS).await;
-            if !report("release", released) {
-                break;
-            }
-        }
+    async fn take_turn(&self, turn: u64, expiry: &mut Expiry) {
+        let expired = expiry.sweep(&self.store, self.clock.now() - self.lifetime).await;
+        note("expire", expired.map(|count| i64::try_from(count).unwrap_or(i64::MAX)));
         self.disable_failing().await;
-        self.announce().await;
+        self.report().await;
         if turn.is_multiple_of(PARTITION_TURNS) {
-            report("forget", self.store.forget_stale().await);
-            report("partitions", self.store.ensure_partitions().await.map(i64::from));
+            note("forget", self.store.forget_stale().await);
+            note("partitions", self.store.ensure_partitions().await.map(i64::from));
             self.count_partitions().await;
         }
-        if turn.is_multiple_of(BACKLOG_TURNS) {
-            self.measure_backlog().await;
+        if turn.is_multiple_of(MEASURE_TURNS) {
+            self.estimate_pending().await;
             self.count_breakers().await;
         }
     }
@@ -150,13 +134,10 @@ impl Upkeep {
         }
     }
 
-    async fn measure_backlog(&self) {
-        match self.store.backlog().await {
-            Ok(backlog) => {
-                self.metrics.pending.set(backlog.pending as f64);
-                self.metrics.oldest_due.set(backlog.oldest_due_seconds);
-            }
-            Err(error) => tracing::warn!(%error, "the backlog could not be measured"),
+    async fn estimate_pending(&self) {
+        match self.store.estimate_pending().await {
+            Ok(pending) => self.metrics.pending.set(pending as f64),
+            Err(error) => tracing::warn!(%error, "pending deliveries could not be estimated"),
         }
     }
 }
@@ -173,17 +154,11 @@ pub async fn follow_clock(clock: Clock, store: Store, metrics: Metrics, stop: Ca
     }
 }
 
-/// Logs what a job did. Returns whether it may have more to do.
-fn report(job: &'static str, done: Result<i64, StoreError>) -> bool {
+/// Logs what a job did.
+fn note(job: &'static str, done: Result<i64, StoreError>) {
     match done {
-        Ok(0) => false,
-        Ok(count) => {
-            tracing::debug!(job, count, "upkeep");
-            usize::try_from(count).unwrap_or(0) >= BATCH_ROWS
-        }
-        Err(error) => {
-            tracing::warn!(job, %error, "upkeep failed; trying again at the next turn");
-            false
-        }
+        Ok(0) => {}
+        Ok(count) => tracing::debug!(job, count, "upkeep"),
+        Err(error) => tracing::warn!(job, %error, "upkeep failed; trying again at the next turn"),
     }
 }

@@ -1,5 +1,5 @@
 //! The end of what is older than it may be: once a minute the database is told to retire it.
-//! What may go, and in which order, is decided there (`apply_retention`), so that pg_cron
+//! What may go, and in which order, is decided there (`past_partitions`, `retire_partition`), so that pg_cron
 //! can do the same without a replica.
 
 use std::time::Duration;

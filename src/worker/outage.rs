@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 /// that an outage does not turn every finished send into a duplicate.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The last failure to reach the database. Clones share it.
+/// The last failure to reach the database, and whether one was before it. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Outage(Arc<Mutex<Option<Instant>>>);
 
 impl Outage {
-    /// The database did not answer just now.
-    pub(super) fn note(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    /// The database did not answer just now. Returns whether it had answered for a while before.
+    pub(super) fn note(&self) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.replace(Instant::now()).is_none_or(|at| at.elapsed() >= GRACE)
     }
 
     /// Whether the last failure is long enough ago.
@@ -29,10 +30,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_is_remembered_by_every_clone() {
+    fn a_failure_is_remembered_by_every_clone_and_the_first_one_is_told_apart() {
         let outage = Outage::default();
         assert!(outage.is_over());
-        outage.clone().note();
+        assert!(outage.clone().note());
+        assert!(!outage.note());
         assert!(!outage.is_over());
     }
 }

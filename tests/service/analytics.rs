@@ -92,7 +92,7 @@ async fn submit(rig: &Rig, subscription: &Arc<Subscription>, event_type: &str, p
 /// Makes what waits due, and one attempt of each.
 async fn deliver(rig: &Rig) {
     rig.sql("update deliveries set next_attempt_at = now() where lease is null").await;
-    rig.worker().run_once().await.unwrap();
+    rig.settle().await;
 }
 
 /// The row whose column has this text.
@@ -144,20 +144,20 @@ async fn the_slowest_receiver_comes_first_with_its_percentiles() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_history_of_an_event_tells_why_it_did_not_arrive() {
     let day = Day::new().await;
-    let told = |rows: &[Row]| rows.iter().map(|row| row.text("what").to_owned()).collect::<Vec<_>>();
+    let history = |rows: &[Row]| rows.iter().map(|row| row.text("what").to_owned()).collect::<Vec<_>>();
 
     let failed = day.run_for("why_not_arrived", day.failed);
-    assert_eq!(told(&failed), ["accepted", "attempt 1", "attempt 2", "attempt 3", "failed"]);
+    assert_eq!(history(&failed), ["accepted", "attempt 1", "attempt 2", "attempt 3", "failed"]);
     assert_eq!(failed[0].text("detail"), "order.created, 11 bytes");
     assert!(failed[1].text("detail").starts_with("connect_refused: the receiver refused the connection ("));
     assert_eq!(failed[4].text("detail"), "exhausted");
 
     let retried = day.run_for("why_not_arrived", day.retried);
-    assert_eq!(told(&retried), ["accepted", "attempt 1", "attempt 2", "succeeded"]);
+    assert_eq!(history(&retried), ["accepted", "attempt 1", "attempt 2", "succeeded"]);
     assert!(retried[2].text("detail").starts_with("delivered: the receiver answered 200 ("));
 
     let waiting = day.run_for("why_not_arrived", day.waiting);
-    assert_eq!(told(&waiting), ["accepted", "attempt 1", "pending"]);
+    assert_eq!(history(&waiting), ["accepted", "attempt 1", "pending"]);
     assert!(!waiting[2].text("at").is_empty());
 }
 

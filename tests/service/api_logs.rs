@@ -1,4 +1,4 @@
-//! Status and logs tell what became of an event, from whatever table it stands in.
+//! Status and logs say what became of an event, whichever table has it.
 
 use crate::support::api::TestApi;
 use postrider::domain::api_key::Scope;
@@ -13,7 +13,7 @@ async fn event(client: &Client) -> String {
 }
 
 /// A row of the log for the newest event and the only subscription.
-async fn attempt(client: &Client, number: i16, outcome: &str, ago: &str) {
+async fn attempt(client: &Client, number: i32, outcome: &str, ago: &str) {
     let insert = format!(
         "insert into attempts (tenant_id, subscription_id, id, event_id, event_type, attempt_number, outcome,
              status_code, error_message, response_body, duration_ms, created_at)
@@ -40,8 +40,8 @@ async fn an_event_is_told_from_its_acceptance_to_its_end() {
     assert_eq!(status(&api, &id).await["status"], "no_match");
     client
         .batch_execute(
-            "insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at)
-             select e.tenant_id, e.id, s.id, now() from events e, subscriptions s",
+            "insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at, payload_bytes)
+             select e.tenant_id, e.id, s.id, now(), octet_length(e.payload) from events e, subscriptions s",
         )
         .await
         .unwrap();
@@ -56,9 +56,13 @@ async fn an_event_is_told_from_its_acceptance_to_its_end() {
     let failing = status(&api, &id).await;
     assert_eq!(failing["error_message"], "http_5xx: no");
     assert_eq!(failing["deliveries"][0]["subscription_id"], subscription.as_str());
-    client.batch_execute("update deliveries set next_attempt_at = 'infinity', held_for = 'slots'").await.unwrap();
+    let wait = "update deliveries set next_attempt_at = 'infinity', ordering_key = 'k', position = 1";
+    client.batch_execute(wait).await.unwrap();
     let held = status(&api, &id).await;
-    assert_eq!((&held["deliveries"][0]["status"], &held["next_attempt_at"]), (&json!("held"), &Value::Null));
+    assert_eq!(
+        (&held["deliveries"][0]["status"], &held["deliveries"][0]["reason"], &held["next_attempt_at"]),
+        (&json!("held"), &json!("ordered"), &Value::Null)
+    );
     attempt(&client, 2, "delivered", "1 second").await;
     client.batch_execute("delete from deliveries").await.unwrap();
     let done = status(&api, &id).await;

@@ -3,11 +3,20 @@
 use crate::support::api::TestApi;
 use postrider::domain::api_key::Scope;
 use serde_json::json;
+use tokio_postgres::Client;
 
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
+/// So many deliveries of a subscription that wait.
+async fn pending(client: &Client, subscription: &str, count: i32) {
+    let insert = "insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at, payload_bytes)
+        select tenant_id, uuid_v7(), id, now(), 2 from subscriptions, generate_series(1, $2::integer)
+        where id = $1::text::uuid";
+    client.execute(insert, &[&subscription, &count]).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn the_secret_is_shown_to_whoever_set_or_made_it_and_to_nobody_later() {
+async fn the_secret_is_shown_to_the_caller_that_set_it_and_to_nobody_later() {
     let api = TestApi::start().await;
     let made = api.subscribe(json!({})).await;
     assert!(made["secret_key"].as_str().unwrap().starts_with("whsec_"));
@@ -89,20 +98,33 @@ async fn a_deleted_subscription_is_gone_and_its_logs_are_not() {
     let made = api.subscribe(json!({})).await;
     let id = made["id"].as_str().unwrap();
     let client = api.database.client().await;
-    client
-        .batch_execute(
-            "insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at)
-             select tenant_id, uuid_v7(), id, now() from subscriptions, generate_series(1, 3)",
-        )
-        .await
-        .unwrap();
+    pending(&client, id, 3).await;
     let deleted = api.ask("DELETE", &format!("/subscriptions/{id}/")).send().await;
     assert_eq!(deleted.status, 200);
-    assert_eq!(deleted.json(), json!({ "message": "subscription deleted", "id": id, "cancelled_deliveries": 3 }));
+    let expected = json!({
+        "message": "subscription deleted", "id": id, "cancelled_deliveries": 3, "cancelled_deliveries_more": false,
+    });
+    assert_eq!(deleted.json(), expected);
     assert_eq!(api.ask("GET", &format!("/subscriptions/{id}")).send().await.code(), "subscription_not_found");
     assert_eq!(api.ask("DELETE", &format!("/subscriptions/{id}")).send().await.status, 404);
     assert_eq!(api.ask("GET", &format!("/status/logs/{id}")).send().await.status, 200);
     assert_eq!(api.ask("GET", "/subscriptions/").send().await.json()["data"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_counts_up_to_ten_thousand_pending_deliveries_and_says_where_there_are_more() {
+    let api = TestApi::start().await;
+    let client = api.database.client().await;
+    for (count, more) in [(10_000, false), (10_001, true)] {
+        let made = api.subscribe(json!({})).await;
+        let id = made["id"].as_str().unwrap();
+        pending(&client, id, count).await;
+        let deleted = api.ask("DELETE", &format!("/subscriptions/{id}")).send().await.json();
+        assert_eq!(
+            (&deleted["cancelled_deliveries"], &deleted["cancelled_deliveries_more"]),
+            (&json!(10_000), &json!(more))
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,7 +169,7 @@ async fn another_tenants_subscription_does_not_exist() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_secret_stands_sealed_in_the_table() {
+async fn the_table_has_the_secret_sealed() {
     let api = TestApi::start().await;
     api.subscribe(json!({ "secret_key": "a plain canary" })).await;
     let row = api.database.client().await.query_one("select secret from subscriptions", &[]).await.unwrap();

@@ -7,20 +7,19 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use hyper::Method;
 use postrider::domain::id::SubscriptionId;
-use postrider::domain::slots::SlotLimits;
 use postrider::domain::subscription::Subscription;
 use serde_json::json;
 
 use crate::support::api::TestApi;
 use crate::support::database::Database;
 use crate::support::process::{Postrider, Start};
-use crate::support::receiver::{Receiver, Reply};
+use crate::support::receiver::{Arrived, Receiver, Reply};
 use crate::support::rig::{Rig, submit};
 use crate::support::wait::until;
 
 /// A rig whose breakers open at the third failure and ask every 100 ms.
 async fn rig() -> Rig {
-    let mut rig = Rig::with_slots(SlotLimits { total: 64, per_subscription: 8 }).await;
+    let mut rig = Rig::with_slots(64, 8).await;
     (rig.parts.rules.breaker.failures, rig.parts.rules.breaker.after) = (3, Duration::ZERO);
     rig.parts.rules.breaker.probe = Duration::from_millis(100);
     rig.parts.rules.breaker.probe_max = Duration::from_millis(100);
@@ -38,13 +37,16 @@ async fn turned(rig: &Rig, subscription: SubscriptionId, state: &str) {
         .await;
 }
 
-fn place(events: &[String], id: &str) -> usize {
-    events.iter().position(|event| event == id).unwrap()
+/// The places of the events of these requests among all.
+fn places(events: &[String], requests: &[Arrived]) -> Vec<usize> {
+    let place = |request: &Arrived| events.iter().position(|event| event == request.header("webhook-id"));
+    requests.iter().filter_map(place).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_breaker_opens_asks_with_one_event_and_lets_the_backlog_through_by_age() {
-    let rig = rig().await;
+    let mut rig = rig().await;
+    rig.parts.rules.retries.schedule = "1h,1h".parse().unwrap();
     let (sick, well) = (rig.subscription().await, Receiver::new().await);
     let healthy = rig.subscription_to(&well.url()).await;
     let (_one, _other) = (rig.working(), rig.working());
@@ -60,31 +62,34 @@ async fn a_breaker_opens_asks_with_one_event_and_lets_the_backlog_through_by_age
     for _ in 0..60 {
         backlog.push(submit(&intake, &sick, b"{}", None).await.unwrap().event.to_string());
     }
-    // More probes than the schedule has attempts for one event: the oldest take turns.
-    let probes = rig.receiver.arrived(before + 28).await.split_off(before);
-    let asked: Vec<_> = probes.iter().map(|request| place(&backlog, request.header("webhook-id"))).collect();
-    assert!(asked.iter().all(|place| *place < 8), "{asked:?}");
+    // A failed probe is an attempt like any other: the next probe is the next event.
+    let probes = rig.receiver.arrived(before + 10).await.split_off(before);
+    assert!(probes.iter().all(|probe| probe.at_once == 1));
+    assert_eq!(places(&backlog, &probes), (0..probes.len()).collect::<Vec<_>>());
     let reason = "select reason from all_deliveries where event_id = $1";
     let waiting = uuid::Uuid::parse_str(&backlog[30]).unwrap();
     assert_eq!(rig.client.query_one(reason, &[&waiting]).await.unwrap().get::<_, &str>(0), "breaker_open");
     submit(&intake, &healthy, b"{}", None).await.unwrap();
     well.arrived(1).await;
 
-    let asked = rig.receiver.requests().len();
     rig.receiver.usually(Reply::Status(200));
     rig.receiver.takes(Duration::from_millis(5));
-    until("the backlog is delivered", async || {
-        let left = "select count(*) from deliveries where next_attempt_at = 'infinity' or lease is not null";
-        (rig.client.query_one(left, &[]).await.unwrap().get::<_, i64>(0) == 0).then_some(())
-    })
-    .await;
     turned(&rig, sick.id, "").await;
+    rig.sql("update deliveries set next_attempt_at = now() where lease is null").await;
+    until("the backlog is delivered", async || (rig.count("deliveries").await == 0).then_some(())).await;
     assert_eq!((rig.count("subscription_health").await, rig.count("undelivered").await), (0, 0));
-    let drained = rig.receiver.requests().split_off(asked);
-    let order = drained.iter().map(|request| place(&backlog, request.header("webhook-id")));
-    for (arrived, place) in order.enumerate().skip(1) {
-        assert!(place.abs_diff(arrived) <= 8, "event {place} came as number {arrived}");
+    // What had not been a probe came by age.
+    let mut firsts = Vec::new();
+    for place in places(&backlog, &rig.receiver.requests().split_off(before)) {
+        if !firsts.contains(&place) {
+            firsts.push(place);
+        }
     }
+    for (arrived, place) in firsts.iter().enumerate() {
+        // Each of the two workers has as many at once as fit, and as many in memory.
+        assert!(place.abs_diff(arrived) <= 2 * 2 * 8, "event {place} came as number {arrived}");
+    }
+    assert_eq!(firsts.len(), backlog.len());
     assert!(rig.receiver.most_at_once() <= 8);
 }
 
@@ -121,6 +126,8 @@ async fn a_failure_while_recovering_opens_the_breaker_again() {
     join_all((0..3).map(|_| submit(&intake, &subscription, b"{}", None))).await;
     turned(&rig, subscription.id, "open").await;
     join_all((0..20).map(|_| submit(&intake, &subscription, b"{}", None))).await;
+    // So slowly that each transition is written before the next.
+    rig.receiver.takes(Duration::from_millis(300));
     rig.receiver.script([Reply::Status(200)]);
     turned(&rig, subscription.id, "recovering").await;
     turned(&rig, subscription.id, "open").await;
@@ -166,7 +173,7 @@ async fn one_success_between_keeps_the_breaker_closed() {
     rig.receiver.script([500, 500, 200, 500, 500].map(Reply::Status));
     for _ in 0..5 {
         rig.accept(&subscription, b"{}").await;
-        rig.worker().run_once().await.unwrap();
+        rig.settle().await;
     }
     assert_eq!(breaker(&rig, subscription.id).await, "");
 }
@@ -181,6 +188,8 @@ async fn a_receiver_that_asks_for_time_gets_it_for_the_whole_subscription() {
     let (intake, _) = rig.intake(false);
     submit(&intake, &busy, b"{}", None).await.unwrap();
     turned(&rig, busy.id, "throttled").await;
+    let waits = "select h.probe_at >= a.created_at + interval '2 s' from subscription_health as h, attempts as a";
+    assert!(rig.client.query_one(waits, &[]).await.unwrap().get::<_, bool>(0));
     for _ in 0..10 {
         submit(&intake, &busy, b"{}", None).await.unwrap();
     }
@@ -189,10 +198,7 @@ async fn a_receiver_that_asks_for_time_gets_it_for_the_whole_subscription() {
     submit(&intake, &healthy, b"{}", None).await.unwrap();
     let beside = well.arrived(1).await[0].at;
 
-    let arrived = rig.receiver.arrived(11).await;
-    let waited = arrived[1].at - arrived[0].at;
-    assert!(waited >= Duration::from_millis(1_900), "{waited:?}");
-    assert!(beside < arrived[1].at);
+    assert!(beside < rig.receiver.arrived(11).await[1].at);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -217,19 +223,14 @@ async fn what_an_old_target_answers_says_nothing_of_the_new_one() {
     let rig = rig().await;
     let subscription = rig.subscription().await;
     rig.receiver.script([Reply::With(429, "retry-after", "3600".to_owned())]);
+    rig.receiver.hold();
     rig.accept(&subscription, b"{}").await;
-    // Written between the claim and the answer.
-    rig.sql(
-        "create function meanwhile() returns trigger language plpgsql as
-        $$ begin update subscriptions set version = version + 1 where id = new.subscription_id; return new; end $$",
-    )
-    .await;
-    rig.sql(
-        "create trigger meanwhile after update on deliveries for each row
-        when (new.lease is not null and old.lease is null) execute function meanwhile()",
-    )
-    .await;
-    rig.worker().run_once().await.unwrap();
+    let working = rig.working();
+    rig.receiver.arrived(1).await;
+    rig.sql("update subscriptions set version = version + 1").await;
+    rig.receiver.let_go();
+    until("it is recorded", async || (rig.count("attempts").await == 1).then_some(())).await;
+    working.stop().await;
     assert_eq!(breaker(&rig, subscription.id).await, "");
     assert_eq!(rig.count("subscription_health").await, 0);
 }
@@ -240,7 +241,7 @@ async fn a_receiver_can_disable_its_subscription_and_keep_what_it_took() {
     let subscription = rig.subscription().await;
     rig.receiver.script([Reply::With(200, "webhook-delivery", "disable".to_owned())]);
     rig.accept(&subscription, b"{}").await;
-    rig.worker().run_once().await.unwrap();
+    rig.settle().await;
     assert_eq!(rig.outcomes().await, ["delivered"]);
     let row = rig.client.query_one("select is_active, disabled_reason from subscriptions", &[]).await.unwrap();
     assert_eq!((row.get(0), row.get(1)), (false, Some("receiver")));
@@ -252,7 +253,7 @@ async fn a_receiver_can_end_a_delivery_that_it_will_never_take() {
     let subscription = rig.subscription().await;
     rig.receiver.script([Reply::With(422, "webhook-delivery", "abort-message".to_owned())]);
     rig.accept(&subscription, b"{}").await;
-    rig.worker().run_once().await.unwrap();
+    rig.settle().await;
     let row = rig.client.query_one("select status, reason from undelivered", &[]).await.unwrap();
     assert_eq!((row.get(0), row.get(1)), ("failed", "aborted_by_receiver"));
     assert!(rig.client.query_one("select is_active from subscriptions", &[]).await.unwrap().get::<_, bool>(0));
@@ -264,7 +265,7 @@ async fn a_receiver_can_ask_for_both_in_one_header_however_it_is_written() {
     let subscription = rig.subscription().await;
     rig.receiver.script([Reply::With(503, "Webhook-Delivery", "Disable, later,ABORT-MESSAGE".to_owned())]);
     rig.accept(&subscription, b"{}").await;
-    rig.worker().run_once().await.unwrap();
+    rig.settle().await;
     let row = rig.client.query_one("select status, reason from undelivered", &[]).await.unwrap();
     assert_eq!((row.get(0), row.get(1)), ("failed", "aborted_by_receiver"));
     let row = rig.client.query_one("select is_active, disabled_reason from subscriptions", &[]).await.unwrap();
@@ -279,7 +280,7 @@ async fn a_subscription_without_a_success_for_days_is_disabled_and_begins_anew_w
     for _ in 0..3 {
         rig.accept(&subscription, b"{}").await;
     }
-    rig.worker().run_once().await.unwrap();
+    rig.settle().await;
     assert_eq!(breaker(&rig, subscription.id).await, "open");
     assert!(rig.store().disable_failing(days(5)).await.unwrap().is_empty());
     rig.sql("update subscription_health set failing_since = now() - interval '6 days', last_failure_at = now() - interval '2 days'").await;
@@ -295,8 +296,9 @@ async fn a_subscription_without_a_success_for_days_is_disabled_and_begins_anew_w
     rig.receiver.usually(Reply::Status(200));
     rig.sql("update subscriptions set is_active = true, disabled_reason = null").await;
     assert_eq!((rig.count("subscription_health").await, breaker(&rig, subscription.id).await), (0, String::new()));
-    rig.sql("update deliveries set next_attempt_at = now(), held_for = null").await;
-    assert_eq!(rig.worker().run_once().await.unwrap().recorded, 3);
+    rig.sql("update deliveries set next_attempt_at = now()").await;
+    rig.settle().await;
+    assert_eq!(rig.outcomes().await.iter().filter(|outcome| *outcome == "delivered").count(), 3);
 }
 
 /// Kills the only worker while the breaker is in this state, and lets another one go on.
@@ -305,7 +307,7 @@ async fn survives_the_loss_of_its_owner(state: &str, first: Reply) {
     let settings = [
         ("POSTRIDER_BREAKER_FAILURES", "2"),
         ("POSTRIDER_BREAKER_AFTER", "0s"),
-        ("POSTRIDER_BREAKER_PROBE", "300ms"),
+        ("POSTRIDER_BREAKER_PROBE_DELAY", "300ms"),
         ("POSTRIDER_BREAKER_PROBE_MAX", "300ms"),
         ("POSTRIDER_REQUEST_TIMEOUT", "1s"),
         ("POSTRIDER_LEASE", "6s"),

@@ -22,12 +22,11 @@ const HEALTHY: usize = 20;
 const ROUND: usize = 10;
 /// Most requests at a time to one subscription.
 const CAP: usize = 64;
-/// The oldest deliveries take turns as probes.
-const PROBED: usize = 8;
 
-const SETTINGS: [(&str, &str); 5] = [
+const SETTINGS: [(&str, &str); 6] = [
+    ("POSTRIDER_RETRY_SCHEDULE", "2s,2s"),
     ("POSTRIDER_BREAKER_AFTER", "0s"),
-    ("POSTRIDER_BREAKER_PROBE", "300ms"),
+    ("POSTRIDER_BREAKER_PROBE_DELAY", "300ms"),
     ("POSTRIDER_BREAKER_PROBE_MAX", "300ms"),
     ("POSTRIDER_REQUEST_TIMEOUT", "1s"),
     ("POSTRIDER_LEASE", "6s"),
@@ -47,22 +46,20 @@ const BACKLOG_IS_DUE: &str = "
         select tenant_id, event_id, convert_to(format('{\"n\":%s}', n), 'UTF8')
         from numbered
     )
-    insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at)
-    select tenant_id, event_id, subscription_id, now()
+    insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at, payload_bytes)
+    select tenant_id, event_id, subscription_id, now() - ($2::bigint - n) * interval '1 us', 10
     from numbered";
-const ALL_ARE_HELD: &str = "
-    select not exists (
-        select 1
-        from deliveries
-        where subscription_id = $1
-            and held_for is distinct from 'paced'
-    )";
+const BREAKER_IS_OPEN: &str = "select breaker is not distinct from 'open' from subscriptions where id = $1";
+/// Rows that were written once, when they were accepted.
+const UNTOUCHED: &str = "select count(*) from deliveries where subscription_id = $1 and attempts = 0 and lease is null";
+const NOTHING_BUT_A_PROBE: &str =
+    "select count(*) <= 1 from deliveries where subscription_id = $1 and lease is not null";
 const LEASED: &str = "select count(*) from deliveries where subscription_id = $1 and lease is not null";
 /// No worker runs: what they had leased is nobody's, long enough to be taken over.
 const LEASES_LAPSED: &str =
     "update deliveries set next_attempt_at = now() - interval '6 seconds' where lease is not null";
 /// The same of what they owned, so that it is another's soon after those leases are.
-const PACES_LAPSED: &str = "update paces set until = now() - interval '6 seconds'";
+const OWNERSHIPS_LAPSED: &str = "update owners set until = now() - interval '6 seconds'";
 
 /// What the story takes place in.
 struct Scene {
@@ -103,8 +100,7 @@ impl Scene {
             (self.healthy.count() >= before + HEALTHY * ROUND).then_some(())
         })
         .await;
-        let probes = self.dead.requests().split_off(first);
-        assert!(probes.iter().all(|probe| number(probe) < PROBED && probe.at_once == 1));
+        assert!(self.dead.requests().split_off(first).iter().all(|probe| probe.at_once == 1));
     }
 }
 
@@ -113,8 +109,9 @@ fn number(request: &Arrived) -> usize {
     usize::try_from(body["n"].as_u64().unwrap()).unwrap()
 }
 
-/// What came since the receiver is back: it began with few at once, and came by age.
-fn assert_slow_start_in_order(arrived: &[Arrived]) {
+/// What came since the receiver is back: it began with few at once, and came by age, but for those that it had
+/// refused before: each of them came after its delay.
+fn assert_slow_start_in_order(refused: &[Arrived], arrived: &[Arrived]) {
     // A probe, and then no round has more at once than the one before had successes.
     for (round, width) in [(0..1, 1), (1..3, 2), (3..7, 4), (7..15, 8), (15..31, 16)] {
         let most = arrived[round.clone()].iter().map(|request| request.at_once).max().unwrap();
@@ -122,10 +119,13 @@ fn assert_slow_start_in_order(arrived: &[Arrived]) {
     }
     let most = arrived.iter().map(|request| request.at_once).max().unwrap();
     assert!((5..=CAP).contains(&most), "{most} at once");
+    let refused: HashSet<usize> = refused.iter().map(number).collect();
+    let untried: Vec<usize> = (0..BACKLOG).filter(|number| !refused.contains(number)).collect();
     let mut seen = HashSet::new();
     let firsts = arrived.iter().map(number).filter(|number| seen.insert(*number));
-    for (place, number) in firsts.enumerate() {
-        assert!(place.abs_diff(number) <= 2 * CAP, "event {number} came as number {place}");
+    for (place, number) in firsts.filter(|number| !refused.contains(number)).enumerate() {
+        let expected = untried.binary_search(&number).unwrap();
+        assert!(place.abs_diff(expected) <= 2 * CAP, "event {number} came as number {place}");
     }
     assert_eq!(seen.len(), BACKLOG);
     assert!(arrived.len() <= BACKLOG + CAP, "{} came twice", arrived.len() - BACKLOG);
@@ -147,21 +147,28 @@ async fn nobody_notices_a_dead_receiver_and_its_backlog_comes_by_age_whoever_is_
 
     scene.dead.usually(Reply::Status(500));
     scene.client.execute(BACKLOG_IS_DUE, &[&subscription, &(BACKLOG as i64)]).await.unwrap();
-    scene.backlog_is("the backlog is held", ALL_ARE_HELD).await;
+    scene.backlog_is("the breaker is open", BREAKER_IS_OPEN).await;
+    scene.backlog_is("what was under way is recorded", NOTHING_BUT_A_PROBE).await;
     assert!(scene.dead.count() < BACKLOG / 10, "{} requests to a dead receiver", scene.dead.count());
     scene.healthy_ones_get_theirs().await;
     first.kill().await;
     scene.healthy_ones_get_theirs().await;
 
-    let before = scene.dead.count();
+    // What waits is not written, whatever happens meanwhile.
+    let untouched: i64 = scene.client.query_one(UNTOUCHED, &[&subscription]).await.unwrap().get(0);
+    assert!(untouched >= (BACKLOG - scene.dead.count() - CAP) as i64, "{untouched}");
+    // A probe is under way, and the next one is answered otherwise.
+    scene.dead.hold();
+    let before = scene.dead.arrived(scene.dead.count() + 1).await.len();
     scene.dead.takes(Duration::from_millis(50));
     scene.dead.usually(Reply::Status(200));
+    scene.dead.let_go();
     scene.dead.arrived(before + 20).await;
-    // It is the only worker, so it owns the pace.
+    // It is the only worker, so it owns the subscription.
     second.kill().await;
     scene.dead.takes(Duration::ZERO);
     scene.client.execute(LEASES_LAPSED, &[]).await.unwrap();
-    scene.client.execute(PACES_LAPSED, &[]).await.unwrap();
+    scene.client.execute(OWNERSHIPS_LAPSED, &[]).await.unwrap();
     let _next = (scene.start().await, scene.start().await);
     until("every delivery ended", async || {
         let left: i64 = scene.client.query_one("select count(*) from deliveries", &[]).await.unwrap().get(0);
@@ -170,5 +177,6 @@ async fn nobody_notices_a_dead_receiver_and_its_backlog_comes_by_age_whoever_is_
     .await;
     let row = scene.client.query_one("select (select count(*) from undelivered), count(distinct event_id) from attempts where outcome = 'delivered'", &[]).await.unwrap();
     assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (0, (BACKLOG + 2 * HEALTHY * ROUND) as i64));
-    assert_slow_start_in_order(&scene.dead.requests().split_off(before));
+    let (refused, arrived) = (&scene.dead.requests()[..before], &scene.dead.requests()[before..]);
+    assert_slow_start_in_order(refused, arrived);
 }

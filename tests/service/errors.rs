@@ -1,4 +1,4 @@
-//! What a command says when it cannot: the reason in the words of whoever knows it, what to
+//! What a command says when it fails: the reason as PostgreSQL or the system gives it, what to
 //! do about it, and no secret.
 
 use std::net::TcpListener;

@@ -5,7 +5,6 @@
 mod support;
 
 mod analytics;
-mod announcements;
 mod api_ingest;
 mod api_keys;
 mod api_logs;
@@ -43,3 +42,4 @@ mod rotation;
 mod schema;
 mod statements;
 mod states;
+mod system_events;

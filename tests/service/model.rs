@@ -5,8 +5,8 @@
 //! at the same time; the model tries both orders and accepts what either of them explains.
 
 mod actor;
-mod deed;
-mod dice;
+mod effects;
+mod random;
 mod state;
 
 use std::collections::BTreeMap;
@@ -14,27 +14,24 @@ use std::time::Duration;
 
 use postrider::domain::delivery::DeliveryKey;
 use postrider::domain::id::SubscriptionId;
-use postrider::store::Store;
 
 use crate::support::rig::Rig;
 use actor::Actor;
-use deed::Done;
-use dice::Dice;
+use effects::Done;
+use random::Random;
 use state::{Observed, State, observe};
 
 const STEPS: usize = 600;
 const SUBSCRIPTIONS: usize = 4;
-/// Attempts that the schedule allows; the model's records never ask.
-const MAX_ATTEMPTS: u16 = 1_000;
 /// Partitions as a service has them that has run for nine days.
 const NINE_DAYS: &str =
     "select ensure_partitions((now() at time zone 'UTC')::date - 9, (now() at time zone 'UTC')::date)";
 
-/// Deliveries that do anything but wait for their turn while older ones of their line are there.
+/// Deliveries that do anything but wait for their turn while older ones of their ordering group are there.
 const OVERTAKING: &str = "
     select count(*)
     from deliveries as d
-    where d.held_for is distinct from 'ordered'
+    where d.next_attempt_at < 'infinity'
         and exists (
             select 1
             from deliveries as e
@@ -51,6 +48,13 @@ struct Standing {
     version: i64,
 }
 
+impl Standing {
+    /// Whether its deliveries may be taken, by its owner or by somebody else.
+    fn may_be_taken(self, is_owner: bool) -> bool {
+        self.is_deleted || (self.is_active && (!self.is_paced || is_owner))
+    }
+}
+
 /// What the model knows.
 struct Model {
     deliveries: BTreeMap<DeliveryKey, State>,
@@ -60,7 +64,7 @@ struct Model {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_two_connections_do_at_once_every_delivery_is_where_the_model_says() {
-    let mut dice = Dice::new(seed());
+    let mut random = Random::new(seed());
     let rig = Rig::new().await;
     // The look at all tables is dear to the planner and cheap to run.
     rig.client.batch_execute("set jit = off").await.unwrap();
@@ -76,12 +80,12 @@ async fn whatever_two_connections_do_at_once_every_delivery_is_where_the_model_s
     rig.sql(&format!("update subscriptions set is_ordered = true where id = '{first}'")).await;
     let mut actors = [Actor::new(&rig), Actor::new(&rig)];
     for step in 0..STEPS {
-        if dice.one_in(5) {
-            model.pass_time(&rig, &mut dice).await;
+        if random.one_in(5) {
+            model.pass_time(&rig, &mut random).await;
             rig.client.execute(NINE_DAYS, &[]).await.unwrap();
         }
         let [first, second] = &mut actors;
-        let (one, two) = (first.choose(&model, &mut dice), second.choose(&model, &mut dice));
+        let (one, two) = (first.choose(&model, &mut random), second.choose(&model, &mut random));
         let before = model.subscriptions.clone();
         let (one, two) = tokio::join!(first.perform(one), second.perform(two));
         model.history.push(format!("{step}: {one:?} | {two:?}"));
@@ -93,13 +97,13 @@ async fn whatever_two_connections_do_at_once_every_delivery_is_where_the_model_s
 
 impl Model {
     /// Time passes: retries fall due, or leases lapse. Nothing runs beside it.
-    async fn pass_time(&mut self, rig: &Rig, dice: &mut Dice) {
-        // What recovers has recovered, and whoever sent for it alone is gone.
-        if dice.one_in(3) {
-            rig.client.batch_execute("delete from subscription_health; delete from paces").await.unwrap();
+    async fn pass_time(&mut self, rig: &Rig, random: &mut Random) {
+        // What recovers has recovered, and its owner is gone.
+        if random.one_in(3) {
+            rig.client.batch_execute("delete from subscription_health; delete from owners").await.unwrap();
             self.learn_standings(rig).await;
         }
-        if dice.one_in(2) {
+        if random.one_in(2) {
             rig.sql(
                 "update deliveries set next_attempt_at = now() where next_attempt_at < 'infinity' and lease is null",
             )
@@ -174,10 +178,9 @@ impl Model {
     /// When everybody is enabled and everything is sent, each delivery has ended once.
     async fn drain(mut self, rig: &Rig, actor: &mut Actor) {
         rig.sql("update subscriptions set is_active = true, disabled_reason = null").await;
-        rig.client.batch_execute("delete from subscription_health; delete from paces").await.unwrap();
+        rig.client.batch_execute("delete from subscription_health; delete from owners").await.unwrap();
         self.learn_standings(rig).await;
         actor.forget();
-        let ordered = *self.subscriptions.keys().next().unwrap();
         let mut rounds = 0;
         while rig.count("deliveries").await > 0 {
             rounds += 1;
@@ -187,9 +190,8 @@ impl Model {
                 state.fall_due();
                 state.lapse();
             });
-            self.check_alone(rig, actor.release_ownerless().await).await;
-            self.check_alone(rig, actor.advance(ordered).await).await;
-            self.check_alone(rig, actor.claim_all().await).await;
+            self.check_alone(rig, actor.advance_groups().await).await;
+            self.check_alone(rig, actor.take_all(&self).await).await;
             self.check_alone(rig, actor.succeed().await).await;
         }
         assert!(self.deliveries.values().all(State::is_ended));
@@ -209,11 +211,6 @@ fn seed() -> u64 {
     let seed = given.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
     println!("POSTRIDER_MODEL_SEED={seed}");
     seed
-}
-
-/// A store of its own: two actors meet in the database alone.
-fn store_of(rig: &Rig) -> Store {
-    rig.database.store()
 }
 
 /// Longer than a run.

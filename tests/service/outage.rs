@@ -39,7 +39,7 @@ async fn post_until_stopped(http: Http, subscription: String, met: Arc<Met>) -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_of_the_database_costs_503s_and_no_event_and_no_crowd_of_repeats() {
+async fn an_outage_of_the_database_costs_503s_but_no_event_and_few_repeats() {
     const CLIENTS: usize = 8;
     let folder = std::env::temp_dir().join(format!("postrider-outage-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -73,7 +73,7 @@ async fn an_outage_of_the_database_costs_503s_and_no_event_and_no_crowd_of_repea
     let (client, connection) = tokio_postgres::connect(&cluster.url(), tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     until("every delivery ended", async || {
-        // Commits whose answer was lost are leased to nobody's memory; the story moves their end.
+        // What was committed and never answered is leased to a process that forgot it; the story moves the leases' end.
         let lapsed = "update deliveries set next_attempt_at = now() - interval '6 seconds' \
                       where lease is not null and next_attempt_at < now() + interval '18 seconds'";
         client.execute(lapsed, &[]).await.unwrap();

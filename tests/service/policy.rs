@@ -39,19 +39,19 @@ async fn a_schedule_of_its_own_decides_when_and_how_often_from_the_next_attempt_
     let subscription = rig.subscription().await;
     rig.receiver.script([Reply::Status(500), Reply::Status(500), Reply::Status(500)]);
     rig.accept(&subscription, b"{}").await;
-    rig.worker().run_once().await.unwrap();
+    rig.settle().await;
     assert!((8.0..=10.0).contains(&due_in(&rig).await), "the instance's");
 
-    rig.sql("update subscriptions set retry_schedule = '10s,1h', max_attempts = 3").await;
+    rig.sql("update subscriptions set retry_schedule = '10s,1h'").await;
     rig.sql(DUE_NOW).await;
-    rig.worker().run_once().await.unwrap();
+    rig.settle().await;
     assert!((3_590.0..=3_600.0).contains(&due_in(&rig).await), "its own");
 
-    rig.sql("update subscriptions set retry_schedule = 'none', max_attempts = 1").await;
+    rig.sql("update subscriptions set retry_schedule = 'none'").await;
     rig.sql(DUE_NOW).await;
-    rig.worker().run_once().await.unwrap();
+    rig.settle().await;
     let ended = rig.client.query_one("select reason, attempts from undelivered", &[]).await.unwrap();
-    assert_eq!((ended.get(0), ended.get(1)), ("exhausted", 3_i16));
+    assert_eq!((ended.get(0), ended.get(1)), ("exhausted", 3_i32));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,9 +65,9 @@ async fn a_schedule_that_is_refused_by_now_is_read_as_it_was_meant() {
     assert_eq!((refused.status.as_u16(), &error["pointer"]), (422, &json!("/retry_schedule")));
     assert!(error["detail"].as_str().unwrap().contains("standard, fast, day or none"), "{error}");
     let client = api.database.client().await;
-    for (stored, attempts, read) in [("", 1_i16, "none"), ("10s,,20s", 3, "10s,20s"), ("0s,0s", 3, "0s,0s")] {
-        let store = "update subscriptions set retry_schedule = $1, max_attempts = $2::smallint, version = later_version(version)";
-        client.execute(store, &[&stored, &attempts]).await.unwrap();
+    for (stored, read) in [("", "none"), ("10s,,20s", "10s,20s"), ("0s,0s", "0s,0s")] {
+        let store = "update subscriptions set retry_schedule = $1, version = version + 1";
+        client.execute(store, &[&stored]).await.unwrap();
         let answer = api.ask("GET", &path).send().await;
         assert_eq!((answer.status.as_u16(), &answer.json()["retry_schedule"]), (200, &json!(read)), "{stored}");
     }
@@ -75,21 +75,21 @@ async fn a_schedule_that_is_refused_by_now_is_read_as_it_was_meant() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_last_attempt_that_was_cut_off_is_the_last_of_its_own_schedule() {
-    let cut_off = async |attempts: &str| {
+    let cut_off = async |policy: &str| {
         let rig = Rig::new().await;
         let subscription = rig.subscription().await;
-        rig.sql(&format!("update subscriptions set {attempts}")).await;
+        rig.sql(&format!("update subscriptions set {policy}")).await;
         rig.accept(&subscription, b"{}").await;
         // A worker took its third attempt and was lost.
         rig.sql("update deliveries set lease = gen_random_uuid(), attempts = 3").await;
         rig.sql(LEASES_LAPSED).await;
-        let claimed = rig.worker().run_once().await.unwrap().claimed;
-        (claimed, rig.count("undelivered").await)
+        rig.settle().await;
+        (rig.receiver.count(), rig.count("undelivered where reason = 'exhausted' and attempts = 3").await)
     };
     let none_of_its_own = cut_off("description = 'follows the instance'").await;
     assert_eq!(none_of_its_own, (0, 1), "the instance allows three attempts");
-    assert_eq!(cut_off("retry_schedule = '1s,1s,1s', max_attempts = 4").await, (1, 0), "its own allows a fourth");
-    assert_eq!(cut_off("retry_schedule = '1s', max_attempts = 2").await, (0, 1), "its own had ended before");
+    assert_eq!(cut_off("retry_schedule = '1s,1s,1s'").await, (1, 0), "its own allows a fourth");
+    assert_eq!(cut_off("retry_schedule = '1s'").await, (0, 1), "its own had ended before");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,8 +102,7 @@ async fn a_longer_time_limit_lengthens_the_lease_of_its_deliveries_alone() {
         rig.accept(subscription, b"{}").await;
     }
     rig.receiver.hold();
-    let worker = rig.worker();
-    let round = tokio::spawn(async move { worker.run_once().await });
+    let working = rig.working();
     rig.receiver.arrived(2).await;
     let lease = async |subscription: &str| -> f64 {
         let of_one = format!("{DUE_IN} where subscription_id = '{subscription}'");
@@ -112,7 +111,8 @@ async fn a_longer_time_limit_lengthens_the_lease_of_its_deliveries_alone() {
     let (long, short) = (lease(&patient.id.to_string()).await, lease(&other.id.to_string()).await);
     assert!((40.0..=75.0).contains(&long) && short <= 20.0, "{long} {short}");
     rig.receiver.let_go();
-    assert_eq!(round.await.unwrap().unwrap().recorded, 2);
+    working.stop().await;
+    assert_eq!(rig.count("deliveries").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -92,7 +92,7 @@ async fn an_api_and_two_workers_share_the_work_through_one_database() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_killed_in_mid_attempt_loses_nothing_and_the_attempt_stands_as_unknown() {
+async fn a_worker_killed_in_mid_attempt_loses_nothing_and_the_attempt_is_logged_as_unknown() {
     let (database, receiver) = (Database::new().await, Receiver::new().await);
     let api = start("api", &database).await;
     let doomed = start("worker", &database).await;
@@ -113,7 +113,7 @@ async fn a_worker_killed_in_mid_attempt_loses_nothing_and_the_attempt_stands_as_
     all_arrived(&receiver, &accepted).await;
     let unknown = "select count(*) from attempts where outcome = 'unknown'";
     // The receiver may have had all of them before the worker was lost: then nobody waits for the next.
-    until("an attempt stands as unknown", async || {
+    until("an attempt is logged as unknown", async || {
         (client.query_one(unknown, &[]).await.unwrap().get::<_, i64>(0) >= 1).then_some(())
     })
     .await;
@@ -213,7 +213,7 @@ async fn a_failing_receiver_is_tried_on_schedule_and_the_log_shows_every_attempt
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_subscription_whose_master_key_is_gone_can_be_seen_changed_and_mended() {
+async fn a_subscription_whose_master_key_is_gone_can_be_seen_changed_and_repaired() {
     let (database, receiver) = (Database::new().await, Receiver::new().await);
     let before = start("api", &database).await;
     let subscription = before.http().subscribe(&receiver.url()).await;
@@ -230,8 +230,8 @@ async fn a_subscription_whose_master_key_is_gone_can_be_seen_changed_and_mended(
     };
     assert_eq!(patch(r#"{"description":"seen"}"#).await.json()["description"], "seen");
     assert_eq!(http.post(&ingest, "{}").await.status, 500, "what cannot be signed is not accepted");
-    let mended = patch(r#"{"secret_key":"a new secret"}"#).await.json();
-    assert_eq!((&mended["secret_key"], &mended["description"]), (&"a new secret".into(), &"seen".into()));
+    let repaired = patch(r#"{"secret_key":"a new secret"}"#).await.json();
+    assert_eq!((&repaired["secret_key"], &repaired["description"]), (&"a new secret".into(), &"seen".into()));
     assert_eq!(http.post(&ingest, "{}").await.status, 202);
     receiver.arrived(1).await;
 }

@@ -1,4 +1,4 @@
-//! Publishing decides by the subscriptions as they stand, and keeps what nobody wants.
+//! Publishing decides by the subscriptions as they are now, and keeps what nobody wants.
 
 use postrider::domain::idempotency::Fingerprint;
 use serde_json::{Value, json};
@@ -78,7 +78,7 @@ async fn a_list_that_another_replica_made_old_is_read_again_before_anything_is_w
     let [one, two] = [json!({}), json!({ "event_types": ["b"] })].map(|fields| api.subscribe(fields));
     let (one, two) = (id(&one.await), id(&two.await));
     assert_eq!(matched(&api, Some("a")).await, 1);
-    // Another replica: it writes rows that this one is not told of.
+    // Another replica: it writes rows, and this one is not notified.
     let client = api.database.client().await;
     let copy = "insert into subscriptions (tenant_id, id, target_url, secret, event_types, verify_ingest)
         select tenant_id, gen_random_uuid(), target_url, secret, '{a}', false from subscriptions where id = $1::text::uuid";

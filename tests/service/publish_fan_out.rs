@@ -1,5 +1,5 @@
-//! Published events arrive: at all who want them, when they are due, after a disabling and
-//! after a crash.
+//! Published events arrive: at all subscriptions that want them, when they are due, after a
+//! disabling and after a crash.
 
 use std::collections::HashSet;
 
@@ -9,6 +9,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
+use tokio_postgres::Client;
 
 use crate::support::database::Database;
 use crate::support::http::Http;
@@ -37,6 +38,15 @@ async fn publish(http: &Http, query: &str, event_type: &str, body: &'static str)
     let answer = http.send(Method::POST, &path, &headers, Bytes::from_static(body.as_bytes())).await.unwrap();
     assert_eq!(answer.status, 202, "{}", answer.text());
     answer.json()
+}
+
+/// Waits until no delivery is pending: one whose time is over shows as expired before a worker ends it.
+async fn has_ended(client: &Client) {
+    until("every delivery ended", async || {
+        let left: i64 = client.query_one("select count(*) from deliveries", &[]).await.unwrap().get(0);
+        (left == 0).then_some(())
+    })
+    .await;
 }
 
 async fn becomes(http: &Http, accepted: &Value, status: &str) -> Value {
@@ -150,6 +160,7 @@ async fn what_is_over_is_not_sent_whether_it_waits_for_a_retry_or_is_held() {
     let client = database.client().await;
     client.execute("update deliveries set expires_at = now() - interval '1 second'", &[]).await.unwrap();
     let _worker = start("worker", &database).await;
+    has_ended(&client).await;
     let read = becomes(&http, &accepted, "failed").await;
     assert_eq!(read["counts"]["expired"], 2);
     assert!(read["deliveries"].as_array().unwrap().iter().all(|delivery| delivery["reason"] == "expires_at"));
@@ -165,6 +176,7 @@ async fn a_retry_that_would_come_too_late_ends_the_delivery_at_its_end() {
     subscribe(&http, &receiver, 1, "a").await;
     receiver.script([crate::support::receiver::Reply::Status(500)]);
     let accepted = publish(&http, &format!("?expires_at={}", in_seconds(2)), "a", "{}").await;
+    has_ended(&database.client().await).await;
     let read = becomes(&http, &accepted, "failed").await;
     let delivery = &read["deliveries"][0];
     assert_eq!(
@@ -205,8 +217,9 @@ async fn an_api_killed_while_it_publishes_loses_nothing_that_it_answered() {
         accepted.iter().all(|id| count(id) >= 3).then_some(())
     })
     .await;
-    let owed = "select count(*) from (select event_id from all_deliveries group by event_id having count(*) <> 3) as x";
-    assert_eq!(client.query_one(owed, &[]).await.unwrap().get::<_, i64>(0), 0, "no event is half written");
+    let half_written =
+        "select count(*) from (select event_id from all_deliveries group by event_id having count(*) <> 3) as x";
+    assert_eq!(client.query_one(half_written, &[]).await.unwrap().get::<_, i64>(0), 0, "no event is half written");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,15 +1,14 @@
-//! The queue: accept, claim, deliver, record, seen from the tables. Stories move rows,
+//! The queue: accept, find, take, deliver, record, seen from the tables and from the receiver. Stories move rows,
 //! never clocks.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use postrider::domain::id::EventId;
-use postrider::domain::slots::SlotLimits;
 use postrider::intake::Refusal;
 
 use crate::support::receiver::Reply;
 use crate::support::rig::{Rig, SECRET, submit};
+use crate::support::wait::until;
 
 /// Makes every delivery that waits for its time due.
 const DUE_NOW: &str =
@@ -17,13 +16,19 @@ const DUE_NOW: &str =
 /// Ends every lease, long enough ago to be taken over.
 const LEASES_LAPSED: &str =
     "update deliveries set next_attempt_at = now() - interval '6 seconds' where lease is not null";
+/// How long after the beginning of its last attempt the delivery is due, in seconds.
+const DELAY: &str = "
+    select extract(epoch from d.next_attempt_at - max(a.created_at))::float8
+    from deliveries as d
+    inner join attempts as a on a.event_id = d.event_id
+    group by d.next_attempt_at";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_accepted_event_arrives_signed_with_its_bytes_and_leaves_the_queue() {
     let rig = Rig::new().await;
     let subscription = rig.subscription().await;
     let event = rig.accept(&subscription, br#"{ "b":1, "a": 1.10 }"#).await;
-    assert_eq!(rig.worker().run_once().await.unwrap().recorded, 1);
+    rig.settle().await;
 
     let arrived = rig.receiver.requests();
     assert_eq!(arrived.len(), 1);
@@ -42,18 +47,16 @@ async fn a_failure_is_retried_on_schedule_with_the_same_id_and_a_new_number() {
     let subscription = rig.subscription().await;
     rig.receiver.script([Reply::Status(500), Reply::Status(503)]);
     rig.accept(&subscription, b"{}").await;
-    rig.worker().run_once().await.unwrap();
-    let delay = "select extract(epoch from next_attempt_at - now())::float8 from deliveries";
-    let first: f64 = rig.client.query_one(delay, &[]).await.unwrap().get(0);
-    assert!((8.0..=10.0).contains(&first), "{first}");
-    assert_eq!(rig.worker().run_once().await.unwrap().claimed, 0);
-
+    rig.settle().await;
+    let first: f64 = rig.client.query_one(DELAY, &[]).await.unwrap().get(0);
+    assert_eq!(rig.receiver.count(), 1);
     rig.sql(DUE_NOW).await;
-    rig.worker().run_once().await.unwrap();
-    let second: f64 = rig.client.query_one(delay, &[]).await.unwrap().get(0);
-    assert!((18.0..=20.0).contains(&second), "{second}");
+    rig.settle().await;
+    let second: f64 = rig.client.query_one(DELAY, &[]).await.unwrap().get(0);
+    // The schedule is 10 s, 20 s; the delay counts from the recording, a moment after the attempt began.
+    assert!(first >= 10.0 && second >= 20.0 && first < second, "{first}, {second}");
     rig.sql(DUE_NOW).await;
-    rig.worker().run_once().await.unwrap();
+    rig.settle().await;
 
     let arrived = rig.receiver.requests();
     let numbers: Vec<_> = arrived.iter().map(|request| request.header("x-webhook-attempt").to_owned()).collect();
@@ -64,6 +67,19 @@ async fn a_failure_is_retried_on_schedule_with_the_same_id_and_a_new_number() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_takes_its_own_retries_when_they_fall_due() {
+    let mut rig = Rig::new().await;
+    rig.parts.rules.retries.schedule = "10ms,10ms".parse().unwrap();
+    let subscription = rig.subscription().await;
+    rig.receiver.script([Reply::Status(500), Reply::Status(503)]);
+    let _working = rig.working();
+    rig.accept(&subscription, b"{}").await;
+    rig.receiver.arrived(3).await;
+    until("it is recorded", async || (rig.count("deliveries").await == 0).then_some(())).await;
+    assert_eq!(rig.outcomes().await, ["http_5xx", "http_5xx", "delivered"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_whose_schedule_ended_is_failed_and_stays_visible() {
     let rig = Rig::new().await;
     let subscription = rig.subscription().await;
@@ -71,10 +87,10 @@ async fn a_delivery_whose_schedule_ended_is_failed_and_stays_visible() {
     rig.accept(&subscription, b"{}").await;
     for _ in 0..3 {
         rig.sql(DUE_NOW).await;
-        rig.worker().run_once().await.unwrap();
+        rig.settle().await;
     }
     let row = rig.client.query_one("select status, reason, attempts from undelivered", &[]).await.unwrap();
-    assert_eq!((row.get(0), row.get(1), row.get(2)), ("failed", "exhausted", 3_i16));
+    assert_eq!((row.get(0), row.get(1), row.get(2)), ("failed", "exhausted", 3));
     assert_eq!(rig.count("deliveries").await, 0);
 }
 
@@ -84,9 +100,9 @@ async fn retry_after_raises_the_delay() {
     let subscription = rig.subscription().await;
     rig.receiver.script([Reply::With(503, "retry-after", "120".to_owned())]);
     rig.accept(&subscription, b"{}").await;
-    rig.worker().run_once().await.unwrap();
-    let late = "select count(*) from deliveries where next_attempt_at between now() + interval '110 s' and now() + interval '120 s'";
-    assert_eq!(rig.client.query_one(late, &[]).await.unwrap().get::<_, i64>(0), 1);
+    rig.settle().await;
+    let delay: f64 = rig.client.query_one(DELAY, &[]).await.unwrap().get(0);
+    assert!(delay >= 120.0, "{delay}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +111,7 @@ async fn a_410_ends_its_delivery_disables_the_subscription_and_holds_the_others(
     let subscription = rig.subscription().await;
     rig.receiver.script([Reply::Status(410)]);
     rig.accept(&subscription, b"{}").await;
-    rig.worker().run_once().await.unwrap();
+    rig.settle().await;
     let row =
         rig.client.query_one("select is_active, disabled_reason, version > 1 from subscriptions", &[]).await.unwrap();
     assert_eq!((row.get(0), row.get(1), row.get(2)), (false, Some("gone"), true));
@@ -105,19 +121,22 @@ async fn a_410_ends_its_delivery_disables_the_subscription_and_holds_the_others(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deliveries_of_a_disabled_subscription_are_held_and_released_when_it_is_enabled() {
+async fn deliveries_of_a_disabled_subscription_are_held_where_they_are_until_it_is_enabled() {
     let rig = Rig::new().await;
     let subscription = rig.subscription().await;
     rig.accept(&subscription, b"{}").await;
     rig.sql("update subscriptions set is_active = false").await;
-    assert_eq!(rig.worker().run_once().await.unwrap().claimed, 0);
+    let row = "select ctid::text, next_attempt_at, lease from deliveries";
+    let before = rig.client.query_one(row, &[]).await.unwrap().get::<_, String>(0);
+    rig.settle().await;
     let status = "select status, reason from all_deliveries";
-    let row = rig.client.query_one(status, &[]).await.unwrap();
-    assert_eq!((row.get(0), row.get(1)), ("held", Some("disabled")));
+    let seen = rig.client.query_one(status, &[]).await.unwrap();
+    assert_eq!((seen.get(0), seen.get(1)), ("held", Some("disabled")));
+    // Holding it wrote nothing.
+    assert_eq!(rig.client.query_one(row, &[]).await.unwrap().get::<_, String>(0), before);
+    assert!(rig.receiver.requests().is_empty());
 
-    assert_eq!(rig.store().release_ownerless(10).await.unwrap(), 0);
     rig.sql("update subscriptions set is_active = true").await;
-    assert_eq!(rig.store().release_ownerless(10).await.unwrap(), 1);
     let _working = rig.working();
     rig.receiver.arrived(1).await;
 }
@@ -133,13 +152,13 @@ async fn deliveries_of_a_deleted_subscription_are_cancelled_at_once_and_end_when
     let cancelled =
         "select count(*) from all_deliveries where status = 'cancelled' and reason = 'subscription_deleted'";
     assert_eq!(rig.client.query_one(cancelled, &[]).await.unwrap().get::<_, i64>(0), 2);
-    assert_eq!(rig.worker().run_once().await.unwrap().claimed, 0);
-    assert_eq!(rig.count("deliveries").await, 1);
+    rig.settle().await;
+    assert_eq!((rig.count("deliveries").await, rig.count("undelivered").await), (1, 1));
     rig.sql(DUE_NOW).await;
-    assert_eq!(rig.worker().run_once().await.unwrap().claimed, 0);
+    rig.settle().await;
     assert_eq!(rig.count("deliveries").await, 0);
     assert_eq!(rig.client.query_one(cancelled, &[]).await.unwrap().get::<_, i64>(0), 2);
-    assert!(rig.receiver.requests().is_empty());
+    assert!(rig.receiver.requests().is_empty() && rig.outcomes().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,7 +166,7 @@ async fn a_blocked_address_ends_the_delivery_at_its_first_attempt() {
     let rig = Rig::new().await;
     let subscription = rig.subscription_to("http://10.0.0.1/").await;
     rig.accept(&subscription, b"{}").await;
-    rig.worker().run_once().await.unwrap();
+    rig.settle().await;
     assert_eq!(rig.outcomes().await, ["blocked_address"]);
     assert_eq!(
         rig.client.query_one("select reason from undelivered", &[]).await.unwrap().get::<_, &str>(0),
@@ -159,13 +178,13 @@ async fn a_blocked_address_ends_the_delivery_at_its_first_attempt() {
 async fn a_lost_worker_costs_its_lease_and_leaves_an_unknown_attempt() {
     let rig = Rig::new().await;
     let subscription = rig.subscription().await;
-    let (intake, lane) = rig.intake(true);
+    let (intake, handoff) = rig.intake(true);
     submit(&intake, &subscription, b"{}", None).await.unwrap();
     // The process that owns the lease dies here: what was handed over is never sent.
-    drop(lane);
-    assert_eq!(rig.worker().run_once().await.unwrap().claimed, 0);
+    drop(handoff);
+    assert_eq!(rig.client.query_one("select count(lease) from deliveries", &[]).await.unwrap().get::<_, i64>(0), 1);
     rig.sql(LEASES_LAPSED).await;
-    assert_eq!(rig.worker().run_once().await.unwrap().recorded, 1);
+    rig.settle().await;
     assert_eq!(rig.outcomes().await, ["unknown", "delivered"]);
     assert_eq!(rig.receiver.requests()[0].header("x-webhook-attempt"), "2");
 }
@@ -177,10 +196,10 @@ async fn a_payload_that_kills_its_worker_every_time_ends_as_failed() {
     rig.accept(&subscription, b"{}").await;
     rig.sql("update deliveries set lease = gen_random_uuid(), attempts = 3").await;
     rig.sql(LEASES_LAPSED).await;
-    assert_eq!(rig.worker().run_once().await.unwrap().claimed, 0);
+    rig.settle().await;
     assert!(rig.receiver.requests().is_empty());
     let row = rig.client.query_one("select status, reason, attempts from undelivered", &[]).await.unwrap();
-    assert_eq!((row.get(0), row.get(1), row.get(2)), ("failed", "exhausted", 3_i16));
+    assert_eq!((row.get(0), row.get(1), row.get(2)), ("failed", "exhausted", 3));
     assert_eq!(rig.outcomes().await, ["unknown"]);
 }
 
@@ -190,13 +209,12 @@ async fn the_late_report_of_a_worker_that_lost_its_lease_changes_nothing() {
     let subscription = rig.subscription().await;
     rig.receiver.hold();
     rig.accept(&subscription, b"{}").await;
-    let late = rig.worker();
-    let late = tokio::spawn(async move { late.run_once().await.unwrap() });
+    let late = rig.working();
     rig.receiver.arrived(1).await;
     rig.sql("update deliveries set lease = gen_random_uuid(), attempts = 2").await;
     rig.receiver.let_go();
-    let round = late.await.unwrap();
-    assert_eq!((round.recorded, round.fenced), (0, 1));
+    until("the report is fenced", async || (rig.parts.metrics.fenced.get() == 1).then_some(())).await;
+    late.stop().await;
     assert_eq!(rig.count("deliveries").await, 1);
     assert!(rig.outcomes().await.is_empty());
 }
@@ -207,61 +225,75 @@ async fn an_event_past_its_lifetime_expires_instead_of_being_sent() {
     let subscription = rig.subscription().await;
     rig.accept(&subscription, b"{}").await;
     rig.parts.rules.lifetime = Duration::ZERO;
-    assert_eq!(rig.worker().run_once().await.unwrap().claimed, 0);
+    rig.settle().await;
     let row = rig.client.query_one("select status, reason from undelivered", &[]).await.unwrap();
     assert_eq!((row.get(0), row.get(1)), ("expired", "lifetime"));
+    assert!(rig.receiver.requests().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_claimers_never_take_the_same_delivery() {
+async fn four_workers_never_take_the_same_delivery_and_seldom_ask_in_vain() {
     let rig = Rig::new().await;
     let subscription = rig.subscription().await;
     let (intake, _) = rig.intake(false);
-    join_all((0..200).map(|_| submit(&intake, &subscription, b"{}", None))).await;
-    let workers: Vec<_> = (0..4).map(|_| rig.worker()).collect();
-    while rig.count("deliveries").await > 0 {
-        rig.sql("update deliveries set next_attempt_at = now(), held_for = null where held_for is not null").await;
-        join_all(workers.iter().map(|worker| worker.run_once())).await;
-    }
+    let workers: Vec<_> = (0..4).map(|_| rig.working()).collect();
+    join_all((0..400).map(|_| submit(&intake, &subscription, b"{}", None))).await;
+    until("all is delivered", async || (rig.count("deliveries").await == 0).then_some(())).await;
+    join_all(workers.into_iter().map(|worker| worker.stop())).await;
     let arrived = rig.receiver.requests();
     let mut ids: Vec<_> = arrived.iter().map(|request| request.header("webhook-id").to_owned()).collect();
     ids.sort();
     ids.dedup();
-    assert_eq!((arrived.len(), ids.len()), (200, 200));
+    assert_eq!((arrived.len(), ids.len()), (400, 400));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_subscription_is_parked_out_of_the_way_of_the_others() {
-    let rig = Rig::with_slots(SlotLimits { total: 8, per_subscription: 2 }).await;
-    let sick = rig.subscription().await;
-    let well = rig.subscription().await;
+async fn a_backlog_of_one_tenant_leaves_room_for_the_next() {
+    let rig = Rig::with_slots(40, 4).await;
+    let sick: Vec<_> = join_all((0..20).map(|_| rig.subscription())).await;
+    let well = rig.subscription_of_another_tenant().await;
     let (intake, _) = rig.intake(false);
-    join_all((0..50).map(|_| submit(&intake, &sick, b"{}", None))).await;
-    submit(&intake, &well, b"[]", None).await.unwrap();
-    let parked = "select count(*) from deliveries where held_for = 'in_flight'";
-    let mut rounds = 0;
-    while !rig.receiver.requests().iter().any(|request| request.body.as_ref() == b"[]") {
-        rig.worker().run_once().await.unwrap();
-        rounds += 1;
+    rig.receiver.hold();
+    for subscription in &sick {
+        join_all((0..10).map(|_| submit(&intake, subscription, b"{}", None))).await;
     }
-    assert!(rounds <= 8, "the well one waited {rounds} rounds");
-    assert!(rig.client.query_one(parked, &[]).await.unwrap().get::<_, i64>(0) > 30);
-    let released = rig.store().release(&[(sick.id, 2)]).await.unwrap();
-    assert_eq!(released, [(sick.id, 2)]);
-    assert_eq!(rig.worker().run_once().await.unwrap().claimed, 2);
+    let _working = rig.working();
+    // Its tenant's share of the slots is taken: four fifths. None of them is answered.
+    until("the share is full", async || (rig.parts.slots.in_flight() == 32).then_some(())).await;
+    submit(&intake, &well, b"[]", None).await.unwrap();
+    until("the other tenant's event is there", async || {
+        rig.receiver.requests().iter().any(|request| request.body.as_ref() == b"[]").then_some(())
+    })
+    .await;
+    assert!(rig.parts.slots.in_flight() <= 40);
+    rig.receiver.let_go();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_partly_busy_subscription_gets_exactly_the_room_it_has() {
-    let rig = Rig::with_slots(SlotLimits { total: 64, per_subscription: 8 }).await;
-    let subscription = rig.subscription().await;
+async fn a_full_subscription_costs_the_rows_that_wait_nothing() {
+    let rig = Rig::with_slots(64, 2).await;
+    let (sick, well) = (rig.subscription().await, rig.subscription().await);
     let (intake, _) = rig.intake(false);
-    join_all((0..20).map(|_| submit(&intake, &subscription, b"{}", None))).await;
-    let elsewhere: Vec<_> = (0..5).map(|_| rig.parts.slots.take(subscription.id).unwrap()).collect();
-    assert_eq!(rig.worker().run_once().await.unwrap().claimed, 3);
-    let parked = "select count(*) from deliveries where held_for = 'in_flight'";
-    assert_eq!(rig.client.query_one(parked, &[]).await.unwrap().get::<_, i64>(0), 17);
-    drop(elsewhere);
+    rig.receiver.hold();
+    join_all((0..50).map(|_| submit(&intake, &sick, b"{}", None))).await;
+    let _working = rig.working();
+    // Two requests and as many that wait in memory.
+    let leased = "select count(lease) from deliveries";
+    until("as many are leased as fit", async || {
+        (rig.client.query_one(leased, &[]).await.unwrap().get::<_, i64>(0) == 4).then_some(())
+    })
+    .await;
+    submit(&intake, &well, b"[]", None).await.unwrap();
+    until("the well one has its event", async || {
+        rig.receiver.requests().iter().any(|request| request.body.as_ref() == b"[]").then_some(())
+    })
+    .await;
+    // Whatever was not leased was written once and never since.
+    let untouched = "select count(*) from deliveries where lease is null and attempts = 0 and xmax = 0";
+    assert_eq!(rig.client.query_one(untouched, &[]).await.unwrap().get::<_, i64>(0), 46);
+    rig.receiver.let_go();
+    until("all is delivered", async || (rig.count("deliveries").await == 0).then_some(())).await;
+    assert_eq!(rig.receiver.requests().len(), 51);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -271,28 +303,14 @@ async fn a_410_from_an_old_target_does_not_disable_the_new_one() {
     rig.receiver.script([Reply::Status(410)]);
     rig.receiver.hold();
     rig.accept(&subscription, b"{}").await;
-    let worker = rig.worker();
-    let round = tokio::spawn(async move { worker.run_once().await.unwrap() });
+    let working = rig.working();
     rig.receiver.arrived(1).await;
     rig.sql("update subscriptions set target_url = 'https://new.example.com/', version = version + 1").await;
     rig.receiver.let_go();
-    assert_eq!(round.await.unwrap().recorded, 1);
+    until("it is recorded", async || (rig.count("undelivered").await == 1).then_some(())).await;
+    working.stop().await;
     assert!(rig.client.query_one("select is_active from subscriptions", &[]).await.unwrap().get::<_, bool>(0));
     assert_eq!(rig.client.query_one("select reason from undelivered", &[]).await.unwrap().get::<_, &str>(0), "gone");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_parked_delivery_expires_like_any_other() {
-    let rig = Rig::new().await;
-    let subscription = rig.subscription().await;
-    rig.accept(&subscription, b"{}").await;
-    rig.sql("update subscriptions set is_active = false").await;
-    rig.worker().run_once().await.unwrap();
-    let soon = EventId::floor(rig.parts.clock.now() + Duration::from_secs(1));
-    assert_eq!(rig.store().expire_parked(EventId::floor(time::OffsetDateTime::UNIX_EPOCH), 10).await.unwrap(), 0);
-    assert_eq!(rig.store().expire_parked(soon, 10).await.unwrap(), 1);
-    let row = rig.client.query_one("select status, reason from undelivered", &[]).await.unwrap();
-    assert_eq!((row.get(0), row.get(1)), ("expired", "lifetime"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -300,11 +318,23 @@ async fn requests_that_arrive_together_share_their_commit() {
     let rig = Rig::new().await;
     let subscription = rig.subscription().await;
     let (intake, _) = rig.intake(false);
-    let answers = join_all((0..300).map(|_| submit(&intake, &subscription, b"{}", None))).await;
-    assert!(answers.iter().all(Result::is_ok));
-    assert_eq!((rig.count("events").await, rig.count("deliveries").await), (300, 300));
-    let batches = rig.parts.metrics.accept_batch.get_sample_count();
-    assert!(batches < 100, "{batches} statements for 300 events");
+    // The first statement waits for this lock, and all the others for it.
+    rig.client.batch_execute("begin; lock table events in share mode").await.unwrap();
+    let first = tokio::spawn({
+        let (intake, subscription) = (intake.clone(), subscription.clone());
+        async move { submit(&intake, &subscription, b"{}", None).await }
+    });
+    until("it waits for the lock", async || {
+        let waiting = "select count(*) from pg_locks where relation = 'events'::regclass and not granted";
+        (rig.client.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 1).then_some(())
+    })
+    .await;
+    let others = join_all((0..300).map(|_| submit(&intake, &subscription, b"{}", None)));
+    let ((), others) = tokio::join!(async { rig.client.batch_execute("commit").await.unwrap() }, others);
+    assert!(first.await.unwrap().is_ok() && others.iter().all(Result::is_ok));
+    assert_eq!((rig.count("events").await, rig.count("deliveries").await), (301, 301));
+    // 1, 256 and 44.
+    assert_eq!(rig.parts.metrics.accept_batch.get_sample_count(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -341,9 +371,9 @@ async fn everything_works_without_prepared_statements() {
     let (intake, _) = rig.intake(false);
     submit(&intake, &subscription, b"{}", Some("k")).await.unwrap();
     assert!(submit(&intake, &subscription, b"{}", Some("k")).await.unwrap().is_duplicate());
-    rig.worker().run_once().await.unwrap();
+    rig.settle().await;
     rig.sql(DUE_NOW).await;
-    rig.worker().run_once().await.unwrap();
+    rig.settle().await;
     assert_eq!(rig.outcomes().await, ["http_5xx", "delivered"]);
 }
 
@@ -357,4 +387,25 @@ async fn an_accept_that_finds_its_partition_missing_makes_it() {
     }
     rig.accept(&subscription, b"{}").await;
     assert_eq!(rig.count("events").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_backlog_is_taken_within_the_bytes_that_there_are() {
+    let mut rig = Rig::new().await;
+    let limits = postrider::domain::slots::SlotLimits { total: 64, bytes: 4 << 20, per_subscription: 64 };
+    rig.parts.slots = postrider::domain::slots::Slots::new(limits);
+    let subscription = rig.subscription().await;
+    let payload = format!("[\"{}\"]", "x".repeat(1 << 20));
+    for _ in 0..12 {
+        rig.accept(&subscription, payload.as_bytes()).await;
+    }
+    rig.receiver.hold();
+    let _working = rig.working();
+    rig.receiver.arrived(2).await;
+    let leased = "select coalesce(sum(payload_bytes), 0)::int8 from deliveries where lease is not null";
+    let bytes: i64 = rig.client.query_one(leased, &[]).await.unwrap().get(0);
+    assert!(bytes <= 5 << 20, "{bytes} bytes are leased");
+    rig.receiver.let_go();
+    until("all is delivered", async || (rig.count("deliveries").await == 0).then_some(())).await;
+    assert_eq!(rig.receiver.requests().len(), 12);
 }

@@ -57,9 +57,9 @@ async fn ingest(http: &Http, subscription: &str) -> u16 {
     http.post(&format!("/ingest/{subscription}"), "{}").await.status.as_u16()
 }
 
-/// What stands in Redis for a subscription, once it does.
+/// The copy of a subscription in Redis, once there is one.
 async fn copy_in(redis: &RedisServer, subscription: &str) -> Vec<u8> {
-    until("a copy stands in Redis", async || redis.ask(cmd("GET").arg(key(subscription))).await).await
+    until("a copy is in Redis", async || redis.ask(cmd("GET").arg(key(subscription))).await).await
 }
 
 fn key(subscription: &str) -> String {
@@ -75,7 +75,7 @@ async fn a_copy_that_one_replica_left_in_redis_spares_another_the_database() {
     assert_eq!(ingest(&first.http(), &subscription).await, 202);
     assert_eq!(lookups(&first, "miss").await, 1);
 
-    let lifetime: i64 = until("the copy stands in Redis", async || {
+    let lifetime: i64 = until("the copy is in Redis", async || {
         Some(redis.ask(cmd("TTL").arg(key(&subscription))).await).filter(|lifetime| *lifetime > 0)
     })
     .await;
@@ -109,7 +109,7 @@ async fn a_copy_in_redis_has_the_older_secrets_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_stands_in_redis_shows_neither_secret_nor_target() {
+async fn what_is_in_redis_shows_neither_secret_nor_target() {
     let (database, redis, receiver) = (Database::new().await, RedisServer::start().await, Receiver::new().await);
     let replica = serve_with(&redis, &database).await;
     let writer = Start::new("api", database.url()).ready().await;
@@ -129,15 +129,15 @@ async fn a_write_takes_the_copy_out_of_redis() {
     let writer = serve_with(&redis, &database).await;
     let (reader, subscription) =
         (serve_with(&redis, &database).await, subscribe(&writer.http(), &receiver.url()).await);
-    let stands = async || -> bool { redis.ask(cmd("EXISTS").arg(key(&subscription))).await };
+    let is_there = async || -> bool { redis.ask(cmd("EXISTS").arg(key(&subscription))).await };
     assert_eq!(ingest(&reader.http(), &subscription).await, 202);
     copy_in(&redis, &subscription).await;
     patch(&writer.http(), &subscription, r#"{"description":"changed"}"#).await;
-    assert!(!stands().await, "a change leaves the old copy");
+    assert!(!is_there().await, "a change leaves the old copy");
     assert_eq!(ingest(&reader.http(), &subscription).await, 202, "the change elsewhere is found out and read");
     copy_in(&redis, &subscription).await;
     delete(&writer.http(), &subscription).await;
-    assert!(!stands().await, "a deletion leaves the old copy");
+    assert!(!is_there().await, "a deletion leaves the old copy");
     assert_eq!(ingest(&reader.http(), &subscription).await, 404);
 }
 
@@ -166,14 +166,14 @@ async fn lies_in_redis_change_nothing() {
     *altered.last_mut().unwrap() ^= 1;
     let lies: [&[u8]; 6] =
         [b"garbage", b"{\"is_active\":true}", &neighbour, &altered, &vec![b'x'; 2 << 20], &old_version];
-    for (told, lie) in lies.iter().enumerate() {
+    for (place, lie) in lies.iter().enumerate() {
         // Each replica is new, so it has to ask Redis.
         let replica = serve_with(&redis, &database).await;
         let _: () = redis.ask(cmd("SET").arg(key(&subscription)).arg(*lie)).await;
-        assert_eq!(ingest(&replica.http(), &subscription).await, 202, "lie {told}");
-        new_target.arrived(told + 1).await;
+        assert_eq!(ingest(&replica.http(), &subscription).await, 202, "lie {place}");
+        new_target.arrived(place + 1).await;
         let believed = *lie == old_version.as_slice();
-        assert_eq!(lookups(&replica, "refused").await, u64::from(!believed), "lie {told}");
+        assert_eq!(lookups(&replica, "refused").await, u64::from(!believed), "lie {place}");
     }
     // A value of another kind is an answer to nothing, and no outage.
     let replica = serve_with(&redis, &database).await;
@@ -221,7 +221,7 @@ async fn a_copy_of_a_subscription_that_was_disabled_or_deleted_meanwhile_deliver
         assert_eq!(ingest(&reader.http(), id).await, 202);
     }
     receiver.arrived(2).await;
-    // Redis is cut off, so nobody can be told; the reader keeps its copies, and a liar
+    // Redis is cut off, so no replica is notified; the reader keeps its copies, and a liar
     // could bring back those of Redis.
     redis.kill();
     patch(&http, &disabled, r#"{"is_active":false}"#).await;

@@ -1,4 +1,4 @@
-//! Deliveries that ended are made again: one event's at once, many by a replay, step by step.
+//! Deliveries that ended are requeued: one event's at once, many by a replay, step by step.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ async fn failed(events: usize) -> (Rig, Arc<Subscription>, Vec<EventId>) {
     for _ in 0..events {
         failed.push(rig.accept(&subscription, b"{}").await);
     }
-    assert_eq!(rig.worker().run_once().await.unwrap().recorded, events);
+    rig.settle().await;
     assert_eq!(rig.count("undelivered").await, i64::try_from(events).unwrap());
     (rig, subscription, failed)
 }
@@ -62,21 +62,21 @@ async fn deliveries(rig: &Rig) -> Vec<(String, i32)> {
 async fn what_failed_is_delivered_again_under_the_next_numbers_and_with_a_whole_schedule() {
     let (rig, subscription, events) = failed(2).await;
     rig.accept(&subscription, b"[]").await;
-    rig.worker().run_once().await.unwrap();
+    rig.settle().await;
     let id = begin(&rig, &subscription, everything(&Ending::UNDELIVERED), 100).await;
     rig.step_replays().await;
     let made = replay(&rig, &subscription, id).await;
     assert_eq!((made.status.as_str(), made.replayed), ("finished", 2));
     // The schedule of the rig has two retries, of which none is used up.
     rig.receiver.usually(Reply::Status(500));
-    for attempts in 2..=3_i16 {
-        assert_eq!(rig.worker().run_once().await.unwrap().recorded, 2);
+    for attempts in 2..=3_i32 {
+        rig.settle().await;
         let pending = "select count(*) from deliveries where attempts = $1 and free_attempts = 1 and lease is null";
         assert_eq!(rig.client.query_one(pending, &[&attempts]).await.unwrap().get::<_, i64>(0), 2);
         rig.sql("update deliveries set next_attempt_at = now()").await;
     }
     rig.receiver.usually(Reply::Status(200));
-    rig.worker().run_once().await.unwrap();
+    rig.settle().await;
     let row = |status: &str, attempts| (status.to_owned(), attempts);
     assert_eq!(deliveries(&rig).await, [row("succeeded", 4), row("succeeded", 4), row("succeeded", 1)]);
     let numbers: Vec<_> = rig.receiver.requests().iter().map(|it| it.header("x-webhook-attempt").to_owned()).collect();
@@ -104,10 +104,11 @@ async fn successes_and_events_that_it_never_got_are_replayed_where_that_is_asked
         old.tenant, old.id
     ))
     .await;
-    rig.worker().run_once().await.unwrap();
-    // A pattern does not ask for announcements.
+    rig.settle().await;
+    // A pattern does not ask for system events.
     rig.sql(&format!("update subscriptions set event_types = '{{order.*,subscription.*}}' where id = '{}'", late.id))
         .await;
+    let mut sent = 1;
     for (subscription, ending, replayed) in [
         (&old, Ending::Failed, 0),
         (&old, Ending::Succeeded, 1),
@@ -118,7 +119,9 @@ async fn successes_and_events_that_it_never_got_are_replayed_where_that_is_asked
         rig.step_replays().await;
         let made = replay(&rig, subscription, id).await;
         assert_eq!((made.status.as_str(), made.replayed), ("finished", replayed), "{ending:?} of {}", subscription.id);
-        assert_eq!(rig.worker().run_once().await.unwrap().recorded, usize::try_from(replayed).unwrap());
+        rig.settle().await;
+        sent += replayed;
+        assert_eq!(rig.count("attempts").await, sent);
     }
     let bodies: Vec<_> = rig.receiver.requests().iter().map(|request| request.body.clone()).collect();
     assert_eq!(bodies, [&b"{}"[..], b"{}", b"[]"]);
@@ -144,15 +147,15 @@ async fn only_events_of_the_types_and_times_that_are_asked_for_are_replayed() {
         begin(&rig, &subscription, selection, 100).await;
         rig.step_replays().await;
         let rows = rig.client.query("select event_id from deliveries order by event_id", &[]).await.unwrap();
-        let owed: Vec<EventId> = rows.iter().map(|row| row.get::<_, uuid::Uuid>(0).into()).collect();
-        assert_eq!(owed, expected);
+        let pending: Vec<EventId> = rows.iter().map(|row| row.get::<_, uuid::Uuid>(0).into()).collect();
+        assert_eq!(pending, expected);
         rig.receiver.script(expected.iter().map(|_| abort()));
-        rig.worker().run_once().await.unwrap();
+        rig.settle().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replay_adds_so_many_a_second_and_none_while_its_subscription_holds_as_many() {
+async fn a_replay_adds_so_many_a_second_and_none_while_as_many_are_due_of_its_subscription() {
     let (rig, subscription, _) = failed(7).await;
     let id = begin(&rig, &subscription, everything(&[Ending::Failed]), 3).await;
     rig.step_replays().await;
@@ -160,13 +163,15 @@ async fn a_replay_adds_so_many_a_second_and_none_while_its_subscription_holds_as
     assert!(rig.store().running_replays(10).await.unwrap().is_empty());
     let step = rig.store().step_replay((subscription.tenant, id), rig.parts.rules.lifetime, 1_000).await.unwrap();
     assert_eq!((step, rig.count("deliveries").await), (None, 3));
-    rig.sql("update subscriptions set rate_limit = 2").await;
-    rig.sql("update deliveries set next_attempt_at = 'infinity', held_for = 'paced'").await;
     rig.step_replays().await;
     assert_eq!((rig.count("deliveries").await, replay(&rig, &subscription, id).await.replayed), (3, 3));
-    rig.sql("delete from deliveries").await;
+    // What is under way or backs off is not in the way of a fresh event.
+    rig.sql("update deliveries set next_attempt_at = now() + interval '1 hour'").await;
+    rig.sql("update subscriptions set rate_limit = 2").await;
     rig.step_replays().await;
-    assert_eq!(rig.count("deliveries where held_for = 'paced'").await, 2, "the subscription's rate is less");
+    assert_eq!(rig.count("deliveries").await, 5, "the subscription's rate is less");
+    rig.step_replays().await;
+    assert_eq!(rig.count("deliveries").await, 5, "two are due");
     rig.sql("delete from deliveries").await;
     rig.step_replays().await;
     let made = replay(&rig, &subscription, id).await;
@@ -179,7 +184,7 @@ async fn steps_that_only_look_go_on_at_once_however_few_each_may_look_at() {
     for _ in 0..9 {
         rig.accept(&subscription, b"[]").await;
     }
-    rig.worker().run_once().await.unwrap();
+    rig.settle().await;
     let id = begin(&rig, &subscription, everything(&[Ending::Failed, Ending::Missed]), 5).await;
     let mut steps = Vec::new();
     loop {
@@ -205,12 +210,13 @@ async fn an_event_past_the_lifetime_is_replayed_and_lives_once_more() {
     }
     begin(&rig, &subscription, everything(&[Ending::Failed]), 100).await;
     rig.step_replays().await;
-    assert_eq!(rig.worker().run_once().await.unwrap().claimed, 1);
+    rig.settle().await;
+    assert_eq!(rig.receiver.requests().len(), 2);
     assert_eq!(rig.outcomes().await.last().unwrap(), "delivered");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_end_of_a_replay_is_announced_once_and_its_deliveries_wait_for_a_disabled_subscription() {
+async fn the_end_of_a_replay_is_reported_once_and_its_deliveries_wait_for_a_disabled_subscription() {
     let (rig, subscription, _) = failed(2).await;
     let watcher = rig.subscription().await;
     rig.sql(&format!("update subscriptions set event_types = '{{replay.finished}}' where id = '{}'", watcher.id)).await;
@@ -218,11 +224,12 @@ async fn the_end_of_a_replay_is_announced_once_and_its_deliveries_wait_for_a_dis
     let id = begin(&rig, &subscription, everything(&[Ending::Failed]), 100).await;
     rig.step_replays().await;
     rig.step_replays().await;
-    assert_eq!(rig.count("deliveries where held_for = 'disabled'").await, 2);
-    assert_eq!(rig.worker().run_once().await.unwrap().recorded, 1);
-    let told = rig.receiver.requests().pop().unwrap();
-    let body: Value = serde_json::from_slice(&told.body).unwrap();
-    assert_eq!(told.header("x-event-type"), "replay.finished");
+    assert_eq!(rig.count("all_deliveries where status = 'held' and reason = 'disabled'").await, 2);
+    rig.settle().await;
+    assert_eq!((rig.receiver.requests().len(), rig.count("deliveries").await), (3, 2));
+    let reported = rig.receiver.requests().pop().unwrap();
+    let body: Value = serde_json::from_slice(&reported.body).unwrap();
+    assert_eq!(reported.header("x-event-type"), "replay.finished");
     assert_eq!((&body["data"]["replay_id"], &body["data"]["replayed"]), (&id.to_string().into(), &2.into()));
     assert_eq!(body["data"]["subscription_id"], subscription.id.to_string());
     assert_eq!(rig.count("events where about is not null").await, 1);
@@ -264,26 +271,27 @@ async fn one_event_is_retried_at_once_whatever_it_waits_for() {
     let (one, other) = (rig.subscription().await, rig.subscription().await);
     let (event, lifetime) = (rig.accept(&one, b"{}").await, rig.parts.rules.lifetime);
     rig.sql(&format!(
-        "insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at)
-         values ('{}', '{event}', '{}', now() + interval '1 hour')",
+        "insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at, payload_bytes)
+         values ('{}', '{event}', '{}', now() + interval '1 hour', 2)",
         one.tenant, other.id
     ))
     .await;
     rig.receiver.script([abort()]);
-    rig.worker().run_once().await.unwrap();
+    rig.settle().await;
     let retry = async |subscription| {
         let retried = rig.store().retry(one.tenant, event, subscription, lifetime, 100).await.unwrap();
         retried.map(|Retried { retried, is_known }| (retried, is_known))
     };
     // One failed, one waits; after that both are due, which is soon enough.
     assert_eq!((retry(None).await, retry(None).await), (Some((2, true)), Some((0, true))));
-    assert_eq!(rig.worker().run_once().await.unwrap().recorded, 2);
+    rig.settle().await;
+    assert_eq!(rig.receiver.requests().len(), 3);
     // Successes are repeated only where they are named.
     assert_eq!((retry(None).await, retry(Some(other.id)).await), (Some((0, true)), Some((1, true))));
-    assert_eq!(rig.worker().run_once().await.unwrap().recorded, 1);
+    rig.settle().await;
     assert_eq!(rig.receiver.requests().len(), 4);
-    let stranger = rig.subscription().await;
-    assert_eq!(retry(Some(stranger.id)).await, Some((0, false)));
+    let unrelated = rig.subscription().await;
+    assert_eq!(retry(Some(unrelated.id)).await, Some((0, false)));
     let nothing = EventId::at(OffsetDateTime::now_utc());
     assert_eq!(rig.store().retry(one.tenant, nothing, None, lifetime, 100).await.unwrap(), None);
 }

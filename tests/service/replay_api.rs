@@ -95,7 +95,7 @@ async fn a_replay_that_cannot_be_is_refused_with_the_rule_it_breaks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_is_retried_and_cancelled_by_whoever_may_publish_it() {
+async fn an_event_is_retried_and_cancelled_with_every_key_that_may_publish_it() {
     let (api, subscription, event) = failed().await;
     let key = api.key("acme", Scope::Publish).await;
     let ask = async |what: &str| {

@@ -15,7 +15,7 @@ use crate::support::rig::Rig;
 
 const CANARY: &str = "canary-5db1c0";
 
-/// A subscription, and where it stands.
+/// A subscription, and its path.
 async fn subscribed(api: &TestApi, fields: Value) -> (Value, String) {
     let made = api.subscribe(fields).await;
     let path = format!("/subscriptions/{}", made["id"].as_str().unwrap());
@@ -118,7 +118,7 @@ async fn names_that_are_taken_and_values_that_end_their_line_are_refused_without
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_that_do_not_open_are_still_listed_and_are_mended_by_giving_them_anew() {
+async fn headers_that_do_not_open_are_still_listed_and_can_be_given_anew() {
     let api = TestApi::start().await;
     let (_, path) = subscribed(&api, json!({ "headers": { "x-a": CANARY } })).await;
     let client = api.database.client().await;
@@ -143,14 +143,14 @@ async fn a_delivery_whose_headers_do_not_open_waits_and_uses_up_nothing() {
     let subscription = rig.subscription().await;
     rig.accept(&subscription, b"{}").await;
     rig.sql("update subscriptions set header_names = '{x-a}', sealed_headers = secret").await;
-    rig.worker().run_once().await.unwrap();
+    rig.settle().await;
     assert!(rig.receiver.requests().is_empty(), "nothing goes out without its headers");
     let waits = "select count(*) from deliveries where lease is null and next_attempt_at > now() + interval '30 s'";
     assert_eq!(rig.client.query_one(waits, &[]).await.unwrap().get::<_, i64>(0), 1);
 
     rig.sql("update subscriptions set header_names = '{}', sealed_headers = null").await;
     rig.sql("update deliveries set next_attempt_at = now()").await;
-    rig.worker().run_once().await.unwrap();
+    rig.settle().await;
     assert_eq!(rig.receiver.requests().len(), 1);
 }
 

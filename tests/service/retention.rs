@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use postrider::domain::subscription::Subscription;
 use postrider::store::Retained;
-use postrider::upkeep::{Announcements, Retention, Upkeep};
+use postrider::upkeep::{Retention, SystemEvents, Upkeep};
 use postrider::worker::Stopping;
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
@@ -41,8 +41,8 @@ const EVENT: &str = "
     from at, event
     returning event_id";
 const OWED: &str = "
-    insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at, attempts)
-    values ($1, $2, $3, now(), 1)";
+    insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at, attempts, payload_bytes)
+    values ($1, $2, $3, now(), 1, 2)";
 const FAILED: &str = "
     insert into undelivered (tenant_id, event_id, subscription_id, status, reason, attempts)
     values ($1, $2, $3, 'failed', 'exhausted', 6)";
@@ -67,9 +67,9 @@ async fn note(rig: &Rig, what: &str, event: Uuid, subscription: &Subscription) {
 }
 
 fn upkeep(rig: &Rig, retention: Retention) -> Upkeep {
-    let announcements = Announcements { warn_after: Vec::new(), pause: Duration::from_secs(600) };
+    let system_events = SystemEvents { warn_after: Vec::new(), report_interval: Duration::from_secs(600) };
     let (store, clock, metrics) = (rig.parts.store.clone(), rig.parts.clock.clone(), rig.parts.metrics.clone());
-    Upkeep { store, clock, metrics, lifetime: 30 * DAY, disable_after: None, announcements, retention }
+    Upkeep { store, clock, metrics, lifetime: 30 * DAY, disable_after: None, system_events, retention }
 }
 
 async fn retain(rig: &Rig) -> Retained {
@@ -116,7 +116,7 @@ async fn an_old_event_that_is_owed_stays_with_its_attempts_and_is_delivered() {
     let kept = rig.client.query("select id from events union all select event_id from attempts", &[]).await.unwrap();
     assert!(kept.len() == 2 && kept.iter().all(|row| row.get::<_, Uuid>(0) == owed));
 
-    assert_eq!(rig.worker().run_once().await.unwrap().recorded, 1);
+    rig.settle().await;
     let arrived = &rig.receiver.requests()[0];
     assert_eq!((arrived.body.as_ref(), arrived.header("x-webhook-attempt")), (&br#"{ "still":  "owed" }"#[..], "2"));
     assert_eq!(retain(&rig).await.dropped, names);
@@ -187,13 +187,13 @@ async fn today_and_yesterday_stand_whatever_the_setting() {
     for days_ago in [0, 1, 2] {
         event(&rig, &subscription, days_ago, b"{}").await;
     }
-    rig.client.batch_execute("call apply_retention('0', '0')").await.unwrap();
+    rig.store().retain(Duration::ZERO, Duration::ZERO).await.unwrap();
     for parent in ["events", "attempts"] {
         assert_eq!(rig.count(parent).await, 2);
         assert!(stands(&rig.client, parent, 0).await && stands(&rig.client, parent, 1).await);
         assert!(!stands(&rig.client, parent, 2).await);
     }
-    rig.client.batch_execute("call apply_retention('100 years', '100 years')").await.unwrap();
+    rig.store().retain(100 * 365 * DAY, 100 * 365 * DAY).await.unwrap();
     assert_eq!(rig.store().ensure_partitions().await.unwrap(), 0);
     assert_eq!(rig.store().partitions_ahead().await.unwrap(), 7);
 }
@@ -203,7 +203,7 @@ async fn an_idempotency_key_goes_with_its_event_and_can_be_used_again() {
     let (rig, subscription) = aged().await;
     let intake = rig.intake(false).0;
     let first = submit(&intake, &subscription, b"{}", Some("order-1")).await.unwrap();
-    rig.worker().run_once().await.unwrap();
+    rig.settle().await;
     rig.client
         .batch_execute(
             "update events set id = uuid_v7(now() - interval '5 days');
@@ -244,10 +244,6 @@ async fn a_deleted_subscription_goes_when_nothing_is_left_of_it() {
     event(&rig, &logged, 1, b"{}").await;
     let owed = event(&rig, &owing, 8, b"{}").await;
     note(&rig, OWED, owed, &owing).await;
-    let hold = "
-        insert into holds (tenant_id, subscription_id, reason, owner, until)
-        values ($1, $2, 'in_flight', gen_random_uuid(), now() + interval '1 hour')";
-    rig.client.execute(hold, &[&gone.tenant.uuid(), &gone.id.uuid()]).await.unwrap();
     rig.sql("update subscriptions set deleted_at = now() - interval '4 days' - interval '1 minute'").await;
     let young = rig.subscription().await;
     rig.sql("update subscriptions set deleted_at = now() - interval '3 days' where deleted_at is null").await;
@@ -256,7 +252,6 @@ async fn a_deleted_subscription_goes_when_nothing_is_left_of_it() {
     let left = rig.client.query("select id from subscriptions order by id", &[]).await.unwrap();
     let left: Vec<Uuid> = left.iter().map(|row| row.get(0)).collect();
     assert_eq!(left, [owing.id.uuid(), logged.id.uuid(), young.id.uuid()]);
-    assert_eq!(rig.count("holds").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -303,10 +298,12 @@ async fn two_at_once_do_the_work_once() {
 async fn plain_sql_does_the_same_as_upkeep() {
     let (rig, subscription) = aged().await;
     event(&rig, &subscription, 5, b"{}").await;
-    let row = rig.client.query_one("call apply_retention('72 hours', '72 hours')", &[]).await.unwrap();
-    assert_eq!(row.get::<_, Vec<String>>("dropped").len(), 12);
-    assert_eq!(row.get::<_, i64>("forgotten"), 0);
+    let file = format!("{}/deploy/pg_cron.sql", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(file).unwrap();
+    let job = text.split("$job$").nth(1).unwrap();
+    rig.client.batch_execute(&job.replace("%1$I", "public")).await.unwrap();
     assert_eq!(rig.count("events").await, 0);
+    assert_eq!(retain(&rig).await, Retained::default());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -351,7 +348,8 @@ async fn nothing_is_retired_on_a_snapshot_that_may_be_old() {
     let isolation = "alter database current set default_transaction_isolation = 'repeatable read'";
     let name: String = rig.client.query_one("select current_database()", &[]).await.unwrap().get(0);
     rig.client.batch_execute(&isolation.replace("current", &name)).await.unwrap();
-    let refused = rig.database.client().await.batch_execute("call apply_retention('72 hours', '72 hours')").await;
+    let retire = format!("select retire_partition('events', '{}')", partition(&rig.client, "events", 5).await);
+    let refused = rig.database.client().await.batch_execute(&retire).await;
     let refused = refused.unwrap_err();
     assert!(refused.as_db_error().unwrap().message().starts_with("retention needs read committed"), "{refused}");
     assert_eq!(rig.count("events").await, 1);
@@ -372,25 +370,21 @@ async fn under_load_nothing_is_lost_and_nobody_waits_in_a_circle() {
         })
     });
     let producing = tokio::spawn(join_all(producers.collect::<Vec<_>>()));
+    let working = rig.working();
     let mut replaced = 0;
     while !producing.is_finished() || replaced == 0 {
         rig.client.execute(NINE_DAYS, &[]).await.unwrap();
         event(&rig, &subscription, 5, b"old").await;
         let owed = event(&rig, &subscription, 5, b"old").await;
         note(&rig, OWED, owed, &subscription).await;
-        let (retained, round) = tokio::join!(retain(&rig), async { rig.worker().run_once().await.unwrap() });
-        replaced += retained.replaced.len();
-        assert_eq!(round.fenced, 0);
+        replaced += retain(&rig).await.replaced.len();
     }
     for produced in producing.await.unwrap() {
         produced.unwrap();
     }
-    until("the queue is empty", async || {
-        rig.sql("update deliveries set next_attempt_at = now(), held_for = null where held_for is not null").await;
-        rig.worker().run_once().await.unwrap();
-        (rig.count("deliveries").await == 0).then_some(())
-    })
-    .await;
+    until("the queue is empty", async || (rig.count("deliveries").await == 0).then_some(())).await;
+    working.stop().await;
+    assert_eq!(rig.parts.metrics.fenced.get(), 0);
     let arrived = rig.receiver.requests();
     let new = arrived.iter().filter(|request| request.body.as_ref() == b"{}");
     let mut ids: Vec<_> = new.map(|request| request.header("webhook-id").to_owned()).collect();
@@ -410,7 +404,7 @@ async fn an_outcome_whose_partition_cannot_be_had_costs_its_lease_and_not_the_wo
     let bound: String = rig.client.query_one(bound, &[&today]).await.unwrap().get(0);
     rig.client.batch_execute(&format!("alter table attempts detach partition {today}")).await.unwrap();
     let stopping = Stopping { token: CancellationToken::new(), grace: Duration::ZERO };
-    let working = tokio::spawn(rig.worker().run(None, rig.bell.here(), stopping.clone()));
+    let working = tokio::spawn(rig.worker().run(None, stopping.clone()));
     rig.receiver.arrived(1).await;
     until("the slot is free again", async || (rig.parts.slots.in_flight() == 0).then_some(())).await;
     stopping.token.cancel();
@@ -418,7 +412,7 @@ async fn an_outcome_whose_partition_cannot_be_had_costs_its_lease_and_not_the_wo
 
     rig.client.batch_execute(&format!("alter table attempts attach partition {today} {bound}")).await.unwrap();
     rig.sql("update deliveries set next_attempt_at = now() - interval '6 seconds' where lease is not null").await;
-    assert_eq!(rig.worker().run_once().await.unwrap().recorded, 1);
+    rig.settle().await;
     assert_eq!(rig.outcomes().await, ["unknown", "delivered"]);
 }
 

@@ -2,10 +2,13 @@
 
 use std::process::Command;
 
+use hyper::Method;
 use postrider::store::{MigrateError, SchemaPolicy};
 
 use crate::support::database::Database;
+use crate::support::process::Start;
 use crate::support::psql::program;
+use crate::support::receiver::Receiver;
 use crate::support::snapshot::assert_snapshot;
 use crate::support::wait::until;
 
@@ -47,20 +50,76 @@ async fn of_the_step_before() -> Database {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_beside_those_who_work_waits_in_short_turns_and_then_goes_through() {
     let database = of_the_step_before().await;
-    let (worker, other, watcher) = (database.client().await, database.client().await, database.client().await);
-    worker.batch_execute("begin; select count(*) from subscriptions").await.unwrap();
+    let (worker, watcher) = (database.client().await, database.client().await);
+    worker.batch_execute("begin; lock table attempts in access exclusive mode").await.unwrap();
     let store = database.store();
     let upgrading = tokio::spawn(async move { store.migrate(SchemaPolicy::Migrate).await });
-    until("the upgrade waits for the worker", async || {
-        let waiting = "select count(*) from pg_locks where not granted and mode = 'AccessExclusiveLock'";
-        (watcher.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) > 0).then_some(())
-    })
-    .await;
-    // Whoever comes now waits behind it, for the length of a turn.
-    other.batch_execute("select count(*) from subscriptions").await.unwrap();
+    let turn = async || {
+        let waiting = "select waitstart::text from pg_locks where not granted and relation = 'attempts'::regclass";
+        watcher.query_opt(waiting, &[]).await.unwrap().and_then(|row| row.get::<_, Option<String>>(0))
+    };
+    // Whoever waits for the lock gives up after a while, and those behind it go on, before it is tried again.
+    let first = until("the upgrade waits", turn).await;
+    until("the upgrade waits in another turn", async || turn().await.filter(|now| *now != first)).await;
     assert!(!upgrading.is_finished());
     worker.batch_execute("commit").await.unwrap();
     assert_eq!(upgrading.await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_of_a_development_version_are_refused_and_the_cure_is_named() {
+    let database = Database::empty().await;
+    let old = "create table refinery_schema_history (
+            version int4 primary key, name varchar(255), applied_on varchar(255), checksum varchar(255));
+        insert into refinery_schema_history values (1, 'core', '2026-11-01T00:00:00Z', '1')";
+    database.client().await.batch_execute(old).await.unwrap();
+    for policy in [SchemaPolicy::Migrate, SchemaPolicy::MigrateOrFollow, SchemaPolicy::CheckOnly] {
+        let refused = database.store().migrate(policy).await.unwrap_err();
+        assert!(matches!(refused, MigrateError::Foreign(_)));
+        let words = refused.to_string();
+        assert!(words.contains("new database") && words.contains("POSTRIDER_SCHEMA") && words.contains(".postrider"));
+    }
+    assert!(database.store().schema_version().await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_that_are_missing_are_made_or_named() {
+    let database = Database::new().await;
+    let client = database.client().await;
+    client.batch_execute("drop function deliveries_take_1, deliveries_record_1").await.unwrap();
+    let refused = database.store().migrate(SchemaPolicy::CheckOnly).await;
+    assert!(matches!(refused, Err(MigrateError::Functions)));
+    assert_eq!(database.store().migrate(SchemaPolicy::MigrateOrFollow).await.unwrap(), 0);
+    assert_eq!(database.store().migrate(SchemaPolicy::CheckOnly).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_installations_share_a_database_in_schemas_of_their_own() {
+    let (database, receiver) = (Database::empty().await, Receiver::new().await);
+    let mut running = Vec::new();
+    for schema in ["first", "second"] {
+        let settings = [("POSTRIDER_SCHEMA", schema)];
+        running.push(Start { settings: &settings, ..Start::new("serve", database.url()) }.ready().await);
+    }
+    for (events, postrider) in [1, 2].into_iter().zip(&running) {
+        let subscription = postrider.http().subscribe(&receiver.url()).await;
+        for _ in 0..events {
+            let posted =
+                postrider.http().send(Method::POST, &format!("/ingest/{subscription}"), &[], "{}".into()).await;
+            assert_eq!(posted.unwrap().status, 202);
+        }
+    }
+    let client = database.client().await;
+    for (schema, events) in [("first", 1), ("second", 2)] {
+        let delivered = format!("select count(*) from {schema}.attempts where outcome = 'delivered'");
+        until("they are delivered", async || {
+            (client.query_one(&delivered, &[]).await.unwrap().get::<_, i64>(0) == events).then_some(())
+        })
+        .await;
+    }
+    let strays = "select count(*) from pg_class where relnamespace = 'public'::regnamespace";
+    assert_eq!(client.query_one(strays, &[]).await.unwrap().get::<_, i64>(0), 0);
+    assert_eq!(receiver.count(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

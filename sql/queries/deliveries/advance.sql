@@ -1,48 +1,45 @@
--- deliveries/advance(lines, one element each: $1 subscriptions, $2 ordering keys,
---   $3 places below which nothing is left)
--- Lets lines go on: makes the head of each due if it waits for its turn. Whatever else the head
--- does (due, leased, scheduled, held for another reason) keeps the line waiting. It has
--- to be a statement of its own, after the commit that changed the line: of two commits the
--- later one's advance sees both. All places below a visible one are visible too, or gone
--- (events/accept), so what looks like the head is the head, and its place is the $3 of the
--- next call: beside an old transaction finished rows stay in the index, and a busy line has
--- many of them. Returns the place of each head, and whether it became due.
-with line as materialized (
-    select l.subscription_id, l.ordering_key, l.floor
-    from unnest($1::uuid[], $2::text[], $3::bigint[]) as l (subscription_id, ordering_key, floor)
+-- deliveries/advance(ordering groups, one element each: $1 subscriptions, $2 ordering keys,
+--   $3 positions below which nothing is left)
+-- Makes the head of each group due if it waits for its turn. Any other state of the head (due, leased,
+-- scheduled) keeps the group waiting. It is a statement of its own, after the commit that changed the
+-- group: of two commits the later one's advance sees both. All positions below a visible one are visible too, or gone
+-- (events/accept), so what looks like the head is the head, and its position is the $3 of the next
+-- call: beside an old transaction finished rows stay in the index, and a busy group has many of them. Returns the
+-- position of each head, and whether it became due.
+with asked as materialized (
+    select a.subscription_id, a.ordering_key, a.lowest
+    from unnest($1::uuid[], $2::text[], $3::bigint[]) as a (subscription_id, ordering_key, lowest)
 ),
 head as materialized (
-    select line.subscription_id, line.ordering_key, first.place, first.position, first.held_for
-    from line
+    select asked.subscription_id, asked.ordering_key, first.place, first.position, first.waits
+    from asked
     cross join lateral (
-        select d.ctid as place, d.position, d.held_for
+        select d.ctid as place, d.position, d.next_attempt_at = 'infinity' as waits
         from deliveries as d
-        where d.subscription_id = line.subscription_id
-            and d.ordering_key = line.ordering_key
-            and d.position >= line.floor
+        where d.subscription_id = asked.subscription_id
+            and d.ordering_key = asked.ordering_key
+            and d.position >= asked.lowest
         order by d.position
         limit 1
     ) as first
 ),
--- Locked by their place and not on the way there: a head that somebody has locked must not
--- make the second of the line look like the first.
+-- Locked by its place and not on the way there: a head that somebody has locked must not make the second
+-- of the group look like the first.
 released as (
     update deliveries as d
-    set
-        next_attempt_at = now(),
-        held_for = null
+    set next_attempt_at = now()
     where d.ctid = any(array(
         select x.ctid
         from deliveries as x
-        where x.ctid = any(array(select head.place from head where head.held_for = 'ordered'))
-            and x.held_for = 'ordered'
+        where x.ctid = any(array(select head.place from head where head.waits))
+            and x.next_attempt_at = 'infinity'
         for update skip locked
     ))
-    returning d.position
+    returning d.subscription_id, d.position
 )
 select
     head.subscription_id,
     head.ordering_key,
     head.position,
-    (head.position in (select released.position from released)) is true as is_released
+    (head.subscription_id, head.position) in (select r.subscription_id, r.position from released as r) as is_released
 from head;

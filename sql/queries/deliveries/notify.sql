@@ -1,3 +1,3 @@
--- deliveries/notify()
--- Tells listening workers that rows are due: a hint, sent rarely. Polling is the promise.
-select pg_notify('postrider_due', '');
+-- deliveries/notify($1 what is due)
+-- Tells listening workers what is due (store::Due): a hint, sent rarely. Polling is the promise.
+select pg_notify('postrider_due', $1::text);

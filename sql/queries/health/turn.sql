@@ -1,31 +1,34 @@
--- health/turn($1 owner, $2 subscription, $3 breaker as the owner knows it, $4 breaker to be,
---   $5 most requests at a time while it recovers, or null, $6 probes that failed, $7 seconds
---   for which nothing is sent, or null)
--- The owner of a pace decides what becomes of its breaker. The subscription is locked before
--- its health, as whoever changes one does it. No row when it is no longer the
--- owner or the breaker is another by now.
+-- health/turn($1 owner; turns, one element each: $2 subscriptions, $3 breakers as the owner knows them,
+--   $4 breakers to be, $5 most requests at a time while it recovers or null, $6 probes that failed,
+--   $7 seconds for which nothing is sent or null)
+-- Turns breakers of subscriptions by decision of their owner. A subscription is locked before its health, as
+-- everywhere. No row for one that the worker no longer owns, or whose breaker is another by now.
 with locked as materialized (
     select s.id
     from subscriptions as s
-    where s.id = $2::uuid
+    where s.id = any($2::uuid[])
+    order by s.id
     for no key update
 )
 update subscription_health as h
 set
-    state = $4::text,
-    width = $5::integer,
-    probes = $6::integer,
-    opened_at = case when $4::text = 'open' and h.state <> 'open' then now() else h.opened_at end,
+    state = t.turned,
+    width = t.width,
+    probes = t.probes,
+    opened_at = case when t.turned = 'open' and h.state <> 'open' then now() else h.opened_at end,
     probe_at = case
-        when $7::double precision is not null then now() + make_interval(secs => $7::double precision)
-        when $4::text <> 'recovering' then h.probe_at
+        when t.wait is not null then now() + make_interval(secs => t.wait)
+        when t.turned <> 'recovering' then h.probe_at
     end
-where h.subscription_id = (select locked.id from locked)
-    and h.state = $3::text
+from unnest($2::uuid[], $3::text[], $4::text[], $5::integer[], $6::integer[], $7::double precision[])
+    as t (subscription_id, known, turned, width, probes, wait)
+where h.subscription_id = t.subscription_id
+    and h.subscription_id in (select locked.id from locked)
+    and h.state = t.known
     and exists (
         select 1
-        from paces as p
-        where p.subscription_id = $2::uuid
-            and p.owner = $1::uuid
+        from owners as o
+        where o.subscription_id = h.subscription_id
+            and o.owner = $1::uuid
     )
-returning h.state;
+returning h.subscription_id;

@@ -36,14 +36,45 @@ from tenants as t
 left join lateral (
     select x.id
     from subscriptions as x
-    -- Not by the tenant's index, which has all of its subscriptions.
-    where x.tenant_id is not distinct from t.id
+    -- Not by the key, which has all subscriptions of the tenant.
+    where uuid_hash_extended(x.tenant_id, 0) = uuid_hash_extended(t.id, 0)
+        and x.tenant_id is not distinct from t.id
         and x.listed_version > $2
     union
     select asked.id
     from unnest($3::uuid[]) as asked (id)
 ) as c on true
-left join subscriptions as s
-    on s.tenant_id = t.id
-    and s.id = c.id
+left join lateral (
+    select
+        x.tenant_id,
+        x.id,
+        x.version,
+        x.target_url,
+        x.secret,
+        x.older_secrets,
+        x.older_until,
+        x.event_types,
+        x.description,
+        x.is_active,
+        x.disabled_reason,
+        x.verify_ingest,
+        x.external_id,
+        x.metadata,
+        x.header_names,
+        x.auth_type,
+        x.sealed_headers,
+        x.retry_schedule,
+        x.request_timeout_ms,
+        x.rate_limit,
+        x.max_in_flight,
+        x.is_ordered,
+        x.skip_after_attempts,
+        x.created_at,
+        x.updated_at,
+        x.deleted_at
+    from subscriptions as x
+    where x.tenant_id = t.id
+        and x.id = c.id
+    limit 1
+) as s on true
 where t.id = $1;

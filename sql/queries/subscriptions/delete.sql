@@ -1,22 +1,39 @@
--- subscriptions/delete($1 tenant, $2 id)
--- Deletes softly and raises the version; returns how many deliveries were pending and are
--- cancelled by it. No row when it is unknown, deleted before or another tenant's.
+-- subscriptions/delete($1 tenant, $2 id, $3 version stamp, $4 most deliveries to count)
+-- Deletes softly and raises the version; returns how many deliveries are pending and cancelled by it, counted up
+-- to $4 and one more. No row when it is unknown, deleted before or another tenant's.
 with deleted as (
     update subscriptions
     set
-        version = later_version(version),
+        version = greatest(version + 1, $3::bigint),
         updated_at = now(),
         deleted_at = now()
     where tenant_id = $1
         and id = $2
         and deleted_at is null
-    returning tenant_id, id
+    returning id
 )
-select
-    (
-        select count(*)
+select due.rows + ordered.rows as cancelled
+from deleted
+cross join lateral (
+    select count(*) as rows
+    from (
+        select 1
         from deliveries as d
-        where d.tenant_id = deleted.tenant_id
+        where uuid_hash_extended(d.subscription_id, 0) = uuid_hash_extended(deleted.id, 0)
             and d.subscription_id = deleted.id
-    ) as cancelled
-from deleted;
+            and d.next_attempt_at < 'infinity'
+        order by d.next_attempt_at
+        limit $4::bigint + 1
+    ) as d
+) as due
+cross join lateral (
+    select count(*) as rows
+    from (
+        select 1
+        from deliveries as d
+        where d.subscription_id = deleted.id
+            and d.ordering_key is not null
+            and d.next_attempt_at = 'infinity'
+        limit $4::bigint + 1
+    ) as d
+) as ordered;

@@ -1,14 +1,14 @@
 -- subscriptions/replace($1 tenant, $2 id, $3 version expected, $4 target URL,
 --     $5 sealed secret, $6 event types, $7 description, $8 is active, $9 verify ingest,
---     $10 retry schedule, $11 attempts it allows, $12 request timeout in ms, $13 rate limit,
---     $14 most in flight, $15 is ordered, $16 skip after attempts,
---     $17 external id, $18 metadata as JSON text, $19 names of headers,
---     $20 type of authorization, $21 both, sealed)
+--     $10 retry schedule, $11 request timeout in ms, $12 rate limit, $13 most in flight, $14 is ordered,
+--     $15 skip after attempts, $16 external id, $17 metadata as JSON text, $18 names of headers,
+--     $19 type of authorization, $20 both, sealed, $21 version stamp)
 -- Writes all that its owner decides and raises the version; enabling clears the reason of a
--- disabling, and a secret sealed anew ends all older ones. No row when it was written or deleted in between: read again, try again.
+-- disabling, and a secret sealed anew ends all older ones. No row when it was written or deleted in between: read
+-- again, try again.
 update subscriptions
 set
-    version = later_version(version),
+    version = greatest(version + 1, $21::bigint),
     target_url = $4,
     secret = $5,
     older_secrets = case when secret = $5 then older_secrets else '{}' end,
@@ -19,18 +19,17 @@ set
     disabled_reason = case when not $8 then disabled_reason end,
     verify_ingest = $9,
     retry_schedule = $10,
-    max_attempts = $11,
-    request_timeout_ms = $12,
-    rate_limit = $13,
-    max_in_flight = $14,
-    is_ordered = $15,
-    skip_after_attempts = $16,
-    external_id = $17,
-    metadata = $18::text::jsonb,
-    header_names = $19,
-    auth_type = $20,
-    sealed_headers = $21,
-    updated_at = clock_timestamp()
+    request_timeout_ms = $11,
+    rate_limit = $12,
+    max_in_flight = $13,
+    is_ordered = $14,
+    skip_after_attempts = $15,
+    external_id = $16,
+    metadata = $17::text::jsonb,
+    header_names = $18,
+    auth_type = $19,
+    sealed_headers = $20,
+    updated_at = now()
 where tenant_id = $1
     and id = $2
     and version = $3

@@ -1,5 +1,5 @@
 -- subscriptions/rotate($1 tenant, $2 id, $3 version expected, $4 sealed new secret,
---     $5 overlap in seconds)
+--     $5 overlap in seconds, $6 version stamp)
 -- Makes the new secret the current one and raises the version; the one before becomes the
 -- newest of the older ones until the overlap ends, and those that have ended go.
 -- A null version means that nothing was written: because more older secrets would be live
@@ -30,11 +30,11 @@ with live as (
 written as (
     update subscriptions as s
     set
-        version = later_version(s.version),
+        version = greatest(s.version + 1, $6::bigint),
         secret = $4,
         older_secrets = live.older_secrets,
         older_until = live.older_until,
-        updated_at = clock_timestamp()
+        updated_at = now()
     from live
     where s.tenant_id = live.tenant_id
         and s.id = live.id

@@ -1,11 +1,11 @@
--- upkeep/disable_failing($1 how long no attempt has succeeded, in seconds)
+-- upkeep/disable_failing($1 how long no attempt has succeeded, in seconds, $2 version stamp)
 -- Disables subscriptions that have failed for so long and whose last failure is at most a
 -- day ago: one that nothing is sent to proves nothing. Returns which.
 update subscriptions as s
 set
     is_active = false,
     disabled_reason = 'failing',
-    version = later_version(s.version),
+    version = greatest(s.version + 1, $2::bigint),
     updated_at = now()
 where s.id = any(array(
     select h.subscription_id

@@ -31,7 +31,7 @@ const ROWS: i64 = 2_000;
 /// Most time in which a request begins such statements.
 const BUDGET: Duration = Duration::from_millis(1_000);
 
-/// Ends what is owed of an event.
+/// Ends pending deliveries of an event.
 ///
 /// # Errors
 /// [`Problem`]; `EventNotFound` and `DeliveryNotFound` where there is nothing that was meant.
@@ -50,7 +50,7 @@ pub(super) async fn cancel(
         if !part.is_known {
             return Err(Problem::DeliveryNotFound);
         }
-        api.let_go_on(&part.lines).await;
+        api.advance(&part.groups).await;
         answer.cancelled += part.cancelled;
         answer.sending += part.sending;
         answer.more = part.cancelled + part.sending >= ROWS;

@@ -120,7 +120,7 @@ pub(super) struct NotDeliveredAnswer {
     subscription_id: IdText,
     /// `event_type`: its `event_types` do not name the type. `created_later`: than the event.
     /// `addressed_to_another`: the event was for one subscription.
-    /// `announcement_not_asked_for`: the event is an announcement, which goes to others that
+    /// `system_event_not_asked_for`: the event is a system event, which goes to others that
     /// name its type. `not_matched_then`: its `event_types` would name the type now.
     reason: &'static str,
 }
@@ -198,11 +198,11 @@ fn reason(not: &NotDelivered, event: &EventFacts) -> &'static str {
     let patterns = not.event_types.iter().filter_map(|text| text.parse().ok()).collect();
     let filter = EventTypeFilter::new(patterns);
     let wants_now = filter.check(event_type.as_ref()).is_ok();
-    let asks_now = || event_type.as_ref().is_some_and(|name| filter.asks_for_announcement(name));
+    let asks_now = || event_type.as_ref().is_some_and(|name| filter.asks_for_system_event(name));
     match () {
         () if !event.fan_out => "addressed_to_another",
-        () if event.about == Some(not.subscription) => "announcement_not_asked_for",
-        () if event.about.is_some() && !asks_now() => "announcement_not_asked_for",
+        () if event.about == Some(not.subscription) => "system_event_not_asked_for",
+        () if event.about.is_some() && !asks_now() => "system_event_not_asked_for",
         () if not.created_at > event.accepted_at => "created_later",
         () if wants_now => "not_matched_then",
         () => "event_type",
@@ -237,18 +237,18 @@ mod tests {
         assert_eq!(reason(&not(before, &["*"]), &event(true, None)), "event_type");
         assert_eq!(reason(&not(before, &[]), &event(false, None)), "addressed_to_another");
         let subject = not(before, &["subscription.failing"]);
-        let announcement =
+        let system_event =
             EventFacts { about: Some(subject.subscription), ..event(true, Some("subscription.failing")) };
-        assert_eq!(reason(&subject, &announcement), "announcement_not_asked_for");
+        assert_eq!(reason(&subject, &system_event), "system_event_not_asked_for");
         for patterns in [&["*"], &["subscription.*"]] {
             assert_eq!(
-                reason(&not(datetime!(2026-11-23 10:00 UTC), patterns), &announcement),
-                "announcement_not_asked_for"
+                reason(&not(datetime!(2026-11-23 10:00 UTC), patterns), &system_event),
+                "system_event_not_asked_for"
             );
         }
-        assert_eq!(reason(&not(after, &["subscription.failing"]), &announcement), "created_later");
+        assert_eq!(reason(&not(after, &["subscription.failing"]), &system_event), "created_later");
         assert_eq!(
-            reason(&not(datetime!(2026-11-23 10:00 UTC), &["subscription.failing"]), &announcement),
+            reason(&not(datetime!(2026-11-23 10:00 UTC), &["subscription.failing"]), &system_event),
             "not_matched_then"
         );
     }

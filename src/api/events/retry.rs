@@ -24,7 +24,7 @@ pub(super) struct RetryAnswer {
     more: bool,
 }
 
-/// Most deliveries that one statement makes again, and as many that it makes sooner.
+/// Most deliveries that one statement requeues, and as many that it makes due.
 const ROWS: i64 = 2_000;
 /// Most time in which a request begins such statements.
 const BUDGET: Duration = Duration::from_millis(1_000);
@@ -50,7 +50,7 @@ pub(super) async fn retry(
             return Err(Problem::DeliveryNotFound);
         }
         if part.retried > 0 {
-            api.wake_workers().await;
+            api.notify_workers().await;
         }
         answer.retried += part.retried;
         answer.more = part.retried >= ROWS;

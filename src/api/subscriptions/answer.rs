@@ -72,8 +72,10 @@ pub(super) struct SubscriptionDeleted {
     pub(super) message: String,
     /// The subscription's id.
     pub(super) id: IdText,
-    /// How many pending deliveries are cancelled by it.
+    /// How many pending deliveries are cancelled by it, counted up to 10,000.
     pub(super) cancelled_deliveries: i64,
+    /// Whether more than that are.
+    pub(super) cancelled_deliveries_more: bool,
 }
 
 /// What was held and is cancelled.

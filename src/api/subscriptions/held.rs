@@ -22,9 +22,9 @@ const BUDGET: Duration = Duration::from_millis(1_000);
 pub(super) async fn cancel(api: &Api, tenant: TenantId, id: SubscriptionId) -> Result<HeldCancelled, Problem> {
     let (began, mut cancelled) = (Instant::now(), 0);
     loop {
-        let (ended, lines) = api.store.cancel_held(tenant, id, ROWS).await?;
+        let (ended, groups) = api.store.cancel_held(tenant, id, ROWS).await?;
         cancelled += ended;
-        api.let_go_on(&lines).await;
+        api.advance(&groups).await;
         if ended < ROWS || began.elapsed() > BUDGET {
             break;
         }

@@ -15,7 +15,7 @@ use super::load::{PLAIN, Producer};
 use super::meter::{Meter, connect};
 use super::sink::Sink;
 use crate::commands::Failure;
-use crate::domain::attempt::{Answer, Attempt, Wishes};
+use crate::domain::attempt::{Answer, Attempt, Directives};
 use crate::domain::delivery::{DeliveryKey, Report};
 use crate::domain::event::Event;
 use crate::domain::event_type::EventType;
@@ -124,7 +124,13 @@ impl Driver {
 
     async fn prepare(&self) -> Result<Stand, Failure> {
         let (url, direct_url) = (self.database.clone(), self.database.clone());
-        let store = Store::new(&StoreConfig { url, direct_url, prepare: true, pool_size: POOL_SIZE })?;
+        let store = Store::new(&StoreConfig {
+            url,
+            direct_url,
+            schema: "public".to_owned(),
+            prepare: true,
+            pool_size: POOL_SIZE,
+        })?;
         store.migrate(SchemaPolicy::Migrate).await?;
         let clock = Clock::default();
         clock.measure(&store).await?;
@@ -229,7 +235,7 @@ fn delivered(clock: &Clock) -> Attempt {
         status: Some(200),
         body: bytes::Bytes::new(),
         retry_after: None,
-        wishes: Wishes::default(),
+        directives: Directives::default(),
         remote: Some(std::net::Ipv4Addr::LOCALHOST.into()),
         duration: Duration::from_millis(1),
         stale_connection: false,

@@ -1,5 +1,7 @@
 //! What a replica would meet in PostgreSQL.
 
+use std::time::Duration;
+
 use super::Finding;
 use super::counted;
 use crate::config::Config;
@@ -42,12 +44,20 @@ pub(super) async fn look(store: &Store, config: &Config) -> Vec<Finding> {
         findings.push(or_problem("queue", store.queue_size().await.map(of_queue)));
         findings.push(or_problem(
             "backlog",
-            store.backlog().await.map(|backlog| of_backlog(backlog.pending, backlog.oldest_due_seconds)),
+            backlog(store).await.map(|(pending, oldest_due)| of_backlog(pending, oldest_due.as_secs_f64())),
         ));
         findings
             .push(or_problem("master keys", store.sealed_with().await.map(|used| of_seals(&used, &config.keyring))));
     }
     findings
+}
+
+/// About how many deliveries are pending, and for how long the oldest has been due that a worker may take.
+async fn backlog(store: &Store) -> Result<(i64, Duration), StoreError> {
+    let found = store.find_all().await?;
+    let waiting = found.iter().filter(|found| found.is_active && !found.is_paced);
+    let oldest = waiting.map(|found| found.overdue).max().unwrap_or_default();
+    Ok((store.estimate_pending().await?, oldest))
 }
 
 fn or_problem(about: &'static str, looked: Result<Finding, StoreError>) -> Finding {

@@ -26,7 +26,7 @@ impl Store {
     /// [`StoreError`] from the database; `Unreadable` for a tenant that there is not.
     pub async fn all_subscriptions(&self, tenant: TenantId) -> Result<ListRows, StoreError> {
         let tenant = tenant.uuid();
-        let rows = self.desk().await?.query(&sql::ALL_SUBSCRIPTIONS, &[(&tenant, Type::UUID)]).await?;
+        let rows = self.interactive().await?.query(&sql::ALL_SUBSCRIPTIONS, &[(&tenant, Type::UUID)]).await?;
         let there = |row: &&Row| row.try_get::<_, Option<Uuid>>("id").is_ok_and(|id| id.is_some());
         let living = rows.iter().filter(there).map(stored).collect::<Result<_, _>>()?;
         Ok(ListRows { version: version(&rows)?, living })
@@ -46,7 +46,7 @@ impl Store {
         let tenant = tenant.uuid();
         let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
         let params: [Param<'_>; 3] = [(&tenant, Type::UUID), (&since, Type::INT8), (&ids, Type::UUID_ARRAY)];
-        let rows = self.desk().await?.query(&sql::CHANGED_SUBSCRIPTIONS, &params).await?;
+        let rows = self.interactive().await?.query(&sql::CHANGED_SUBSCRIPTIONS, &params).await?;
         let (mut living, mut deleted) = (Vec::new(), Vec::new());
         for row in &rows {
             match row.try_get::<_, Option<Uuid>>("id")? {

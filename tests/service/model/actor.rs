@@ -1,139 +1,132 @@
-//! One connection: what it may do, what it did, and where that may bring a delivery.
+//! One connection: what it may do to the queue, and what it does.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use postrider::domain::attempt::{Answer, Attempt, Wishes};
+use postrider::domain::attempt::{Answer, Attempt, Directives};
 use postrider::domain::breaker::Breaker;
 use postrider::domain::delivery::{DeliveryKey, Report};
+use postrider::domain::end::{EndReason, Taken};
 use postrider::domain::event::Event;
 use postrider::domain::id::{AttemptId, EventId, LeaseToken, ReplayId, SubscriptionId, TenantId, WorkerId};
-use postrider::domain::next_step::{EndReason, NextStep};
-use postrider::domain::ordering::Line;
+use postrider::domain::next_step::NextStep;
+use postrider::domain::ordering::OrderingGroup;
 use postrider::domain::outcome::Outcome;
 use postrider::domain::payload::Payload;
 use postrider::domain::replay::{Ending, Selection};
 use postrider::domain::timing::Timing;
 use postrider::store::{
-    AcceptItem, AcceptVerdict, ClaimRequest, DrawRequest, NewDelivery, NewReplay, Store, StoreError,
+    AcceptItem, Decision, KeepRequest, NewDelivery, NewReplay, Store, StoreError, TakeAsk, TakeRequest, TakenDelivery,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::deed::Done;
-use super::dice::Dice;
-use super::{LEASE, MAX_ATTEMPTS, Model, store_of};
+use super::effects::Done;
+use super::random::Random;
+use super::{LEASE, Model};
 use crate::support::rig::Rig;
 
 const TENANT: &str = "00000000-0000-7000-8000-000000000000";
-/// The lines of the subscription that is ordered.
+/// The ordering keys of the subscription that is ordered.
 const KEYS: [&str; 2] = ["left", "right"];
 /// Five days: past every retention the model asks for.
 const OLD: Duration = Duration::from_secs(5 * 86_400);
 pub(super) const RETENTION: Duration = Duration::from_secs(3 * 86_400);
 
-/// A delivery in an actor's hands.
+/// A delivery that an actor has leased.
 #[derive(Clone)]
 struct Parcel {
     key: DeliveryKey,
     token: LeaseToken,
-    attempts: u16,
+    attempts: u32,
+    /// Why it ends instead of being sent.
+    ends: Option<EndReason>,
 }
 
 /// What an actor is about to do.
 pub(super) enum Plan {
     Accept(Vec<AcceptItem>, LeaseToken),
-    Claim(Box<ClaimRequest>),
+    Take { from: Vec<SubscriptionId>, most: usize },
     Record(Vec<Report>),
     Crash,
-    Release(Vec<(SubscriptionId, usize)>),
-    ReleaseOwnerless,
-    Advance(Vec<Line>),
-    Draw(Vec<(SubscriptionId, usize)>),
+    Advance(Vec<OrderingGroup>),
+    AdvanceGroups,
     Cancel(DeliveryKey),
     CancelHeld(SubscriptionId, i64),
     Retry(DeliveryKey),
     Replay(SubscriptionId, Vec<Ending>),
     Switch(SubscriptionId, bool),
     Delete(SubscriptionId),
+    Expire,
     Retain,
 }
 
 /// One connection to the queue.
 pub(super) struct Actor {
+    /// Its own: two actors meet in the database alone.
     store: Store,
     tenant: TenantId,
-    /// The worker that it is, where a pace has one owner.
+    /// The worker that it is, where a subscription has one owner.
     id: WorkerId,
-    hands: Vec<Parcel>,
+    leased: Vec<Parcel>,
 }
 
 impl Actor {
     pub(super) fn new(rig: &Rig) -> Self {
         Self {
-            store: store_of(rig),
+            store: rig.database.store(),
             tenant: TENANT.parse().unwrap(),
             id: WorkerId::from(Uuid::new_v4()),
-            hands: Vec::new(),
+            leased: Vec::new(),
         }
     }
 
-    /// What it held is lost: the leases lapse.
+    /// It is lost: its leases lapse.
     pub(super) fn forget(&mut self) {
-        self.hands.clear();
+        self.leased.clear();
     }
 
-    pub(super) fn choose(&mut self, model: &Model, dice: &mut Dice) -> Plan {
+    pub(super) fn choose(&mut self, model: &Model, random: &mut Random) -> Plan {
         let ids: Vec<SubscriptionId> = model.subscriptions.keys().copied().collect();
-        let any = ids[dice.below(ids.len())];
-        match dice.below(36) {
-            26..=28 => Plan::Draw(dice.some(&ids, 7).into_iter().map(|id| (id, 1 + dice.below(4))).collect()),
-            29..=30 => self.of_one(model, dice, Plan::Cancel),
-            31 => Plan::CancelHeld(any, 1 + i64::try_from(dice.below(3)).unwrap()),
-            32..=33 => self.of_one(model, dice, Plan::Retry),
-            34..=35 => Plan::Replay(
+        let any = ids[random.below(ids.len())];
+        match random.below(36) {
+            0..=5 => self.plan_accept(model, &ids, random),
+            6..=14 => Plan::Take { from: random.some(&ids, 7), most: 1 + random.below(5) },
+            15..=21 => self.plan_record(random),
+            22 => Plan::Crash,
+            23..=24 => Plan::Advance(KEYS.map(|key| group(ids[0], key)).to_vec()),
+            25 => Plan::AdvanceGroups,
+            26..=27 => self.of_one(model, random, Plan::Cancel),
+            28 => Plan::CancelHeld(any, 1 + i64::try_from(random.below(3)).unwrap()),
+            29..=30 => self.of_one(model, random, Plan::Retry),
+            31..=32 => Plan::Replay(
                 any,
-                [vec![Ending::Succeeded], vec![Ending::Failed, Ending::Cancelled]][dice.below(2)].clone(),
+                [vec![Ending::Succeeded], vec![Ending::Failed, Ending::Cancelled]][random.below(2)].clone(),
             ),
-            0..=4 => self.plan_accept(model, &ids, dice),
-            5..=10 => Plan::Claim(Box::new(request(1 + dice.below(6), dice.some(&ids, 2)))),
-            11..=17 => {
-                let parcels = dice.some(&self.hands, 6);
-                let reports = parcels.iter().map(|parcel| report(parcel, dice)).collect();
-                // Some are kept and reported a second time, late.
-                let kept = |parcel: &Parcel| parcels.iter().all(|sent| sent.token != parcel.token);
-                if !dice.one_in(4) {
-                    self.hands.retain(kept);
-                }
-                Plan::Record(reports)
-            }
-            18 => Plan::Crash,
-            19 => Plan::Release(dice.some(&ids, 5).into_iter().map(|id| (id, 1 + dice.below(4))).collect()),
-            20 => Plan::ReleaseOwnerless,
-            24..=25 => Plan::Advance(KEYS.map(|key| Line { subscription: ids[0], key: key.parse().unwrap() }).to_vec()),
-            21 => Plan::Switch(any, dice.one_in(2)),
-            22 if dice.one_in(12) => Plan::Delete(any),
-            _ if dice.one_in(4) => Plan::Retain,
-            _ => Plan::ReleaseOwnerless,
+            33 => Plan::Switch(any, random.one_in(2)),
+            34 if random.one_in(12) => Plan::Delete(any),
+            35 if random.one_in(2) => Plan::Expire,
+            _ if random.one_in(4) => Plan::Retain,
+            _ => Plan::AdvanceGroups,
         }
     }
 
     /// Something to do with one delivery, whatever has become of it.
-    fn of_one(&self, model: &Model, dice: &mut Dice, plan: impl Fn(DeliveryKey) -> Plan) -> Plan {
+    fn of_one(&self, model: &Model, random: &mut Random, plan: impl Fn(DeliveryKey) -> Plan) -> Plan {
         let keys: Vec<_> = model.deliveries.keys().copied().collect();
         // Mostly a young one: of the old ones nothing is left.
-        let young = keys.len().saturating_sub(if dice.one_in(3) { keys.len() } else { 12 });
-        keys.get(young + dice.below(keys.len() - young)).copied().map_or(Plan::ReleaseOwnerless, plan)
+        let young = keys.len().saturating_sub(if random.one_in(3) { keys.len() } else { 12 });
+        keys.get(young + random.below(keys.len() - young)).copied().map_or(Plan::AdvanceGroups, plan)
     }
 
-    fn plan_accept(&self, model: &Model, ids: &[SubscriptionId], dice: &mut Dice) -> Plan {
+    fn plan_accept(&self, model: &Model, ids: &[SubscriptionId], random: &mut Random) -> Plan {
         let token = LeaseToken::from(Uuid::new_v4());
-        let items = (0..1 + dice.below(4)).map(|_| {
-            let age = if dice.one_in(4) { OLD } else { Duration::ZERO };
-            let mut to = dice.some(ids, 3);
+        let items = (0..1 + random.below(4)).map(|_| {
+            let age = if random.one_in(4) { OLD } else { Duration::ZERO };
+            let mut to = random.some(ids, 3);
             if to.is_empty() {
-                to.push(ids[dice.below(ids.len())]);
+                to.push(ids[random.below(ids.len())]);
             }
             AcceptItem {
                 event: Event {
@@ -145,33 +138,39 @@ impl Actor {
                 key: None,
                 list_version: None,
                 timing: Timing::default(),
-                ordering_key: Some(KEYS[dice.below(KEYS.len())].parse().unwrap()),
-                deliveries: to.into_iter().map(|subscription| delivery(model, ids, subscription, dice)).collect(),
+                ordering_key: Some(KEYS[random.below(KEYS.len())].parse().unwrap()),
+                deliveries: to.into_iter().map(|subscription| delivery(model, ids, subscription, random)).collect(),
             }
         });
         Plan::Accept(items.collect(), token)
     }
 
+    fn plan_record(&mut self, random: &mut Random) -> Plan {
+        let parcels = random.some(&self.leased, 6);
+        let reports = parcels.iter().map(|parcel| report(parcel, random)).collect();
+        // Some are kept and reported a second time, late.
+        if !random.one_in(4) {
+            self.leased
+                .retain(|parcel| parcels.iter().all(|sent| (sent.key, sent.token) != (parcel.key, parcel.token)));
+        }
+        Plan::Record(reports)
+    }
+
     pub(super) async fn perform(&mut self, plan: Plan) -> Done {
         match plan {
             Plan::Accept(items, token) => self.accept(&items, token).await,
-            Plan::Claim(request) => self.claim(&request).await,
+            Plan::Take { from, most } => self.take(&from, most).await,
             Plan::Record(reports) => self.record(reports).await,
             Plan::Crash => {
                 self.forget();
                 Done::Nothing
             }
-            Plan::Release(room) => {
-                self.store.release(&room).await.unwrap();
-                Done::Released(room.into_iter().map(|(subscription, _)| subscription).collect())
+            Plan::Advance(groups) => {
+                self.store.advance(&groups).await.unwrap();
+                Done::Advanced(groups.into_iter().map(|group| group.subscription).collect())
             }
-            Plan::ReleaseOwnerless => self.release_ownerless().await,
-            Plan::Advance(lines) => {
-                self.store.advance(&lines).await.unwrap();
-                Done::Advanced(lines.into_iter().map(|line| line.subscription).collect())
-            }
+            Plan::AdvanceGroups => self.advance_groups().await,
             Plan::Switch(subscription, is_active) => self.switch(subscription, is_active).await,
-            Plan::Draw(rooms) => self.draw(rooms).await,
             Plan::Cancel(key) => {
                 let cancelled = self.store.cancel(self.tenant, key.event, Some(key.subscription), 100).await.unwrap();
                 cancelled.map_or(Done::Nothing, |_| Done::Cancelled(key))
@@ -189,6 +188,11 @@ impl Actor {
                 self.store.delete_subscription(self.tenant, subscription).await.unwrap();
                 Done::Nothing
             }
+            Plan::Expire => {
+                let old = EventId::floor(OffsetDateTime::now_utc() - RETENTION);
+                self.store.expire(old, None, 1_000).await.unwrap();
+                Done::Expired
+            }
             Plan::Retain => {
                 self.store.retain(RETENTION, RETENTION).await.unwrap();
                 Done::Retained
@@ -197,55 +201,67 @@ impl Actor {
     }
 
     async fn accept(&mut self, items: &[AcceptItem], token: LeaseToken) -> Done {
-        let verdicts = match self.store.accept(items, token, LEASE).await {
+        let answer = match self.store.accept(items, token, LEASE).await {
             // An event of a day that retention has taken.
             Err(StoreError::NoPartition) => return Done::Nothing,
-            verdicts => verdicts.unwrap(),
+            answer => answer.unwrap(),
         };
         let (mut keys, mut leased, mut ordered) = (Vec::new(), BTreeMap::new(), Vec::new());
-        for item in items.iter().filter(|item| verdicts.verdicts.contains(&(item.event.id, AcceptVerdict::Accepted))) {
-            for delivery in &item.deliveries {
+        for (index, item) in items.iter().enumerate() {
+            if answer.decisions[index] != Decision::Accepted {
+                continue;
+            }
+            for (number, delivery) in item.deliveries.iter().enumerate() {
                 let key =
-                    DeliveryKey { tenant: self.tenant, event: item.event.id, subscription: delivery.subscription };
+                    DeliveryKey { event: item.event.id, subscription: delivery.subscription, tenant: self.tenant };
                 keys.push(key);
                 if delivery.is_ordered {
                     ordered.push(key);
                 }
-                if delivery.leased && !verdicts.notes.contains_key(&(item.event.id, delivery.subscription)) {
+                if delivery.leased && !answer.released.contains(&(index, number)) {
                     leased.insert(key, token.uuid());
-                    self.hands.push(Parcel { key, token, attempts: 1 });
+                    self.leased.push(Parcel { key, token, attempts: 1, ends: None });
                 }
             }
         }
         Done::Accepted { keys, leased, ordered }
     }
 
-    async fn claim(&mut self, request: &ClaimRequest) -> Done {
-        let claim = self.store.claim(request).await.unwrap();
-        let mut claimed = BTreeMap::new();
-        for taken in claim.claimed {
-            claimed.insert(taken.key, (request.token.uuid(), taken.attempts));
-            self.hands.push(Parcel { key: taken.key, token: request.token, attempts: taken.attempts });
-        }
-        Done::Claimed { claimed, full: request.busy.iter().map(|(subscription, _)| *subscription).collect() }
-    }
-
-    async fn draw(&mut self, rooms: Vec<(SubscriptionId, usize)>) -> Done {
-        self.store.take_paces(self.id, LEASE, 64, &[]).await.unwrap();
+    /// Of all that it can own it takes what there is room for, as a worker would.
+    async fn take(&mut self, from: &[SubscriptionId], most: usize) -> Done {
+        let keep = KeepRequest {
+            worker: self.id,
+            lasting: LEASE,
+            owned: Vec::new(),
+            wanted: from.iter().map(|subscription| (self.tenant, *subscription)).collect(),
+            counted: Vec::new(),
+        };
+        let owned = self.store.keep_owned(&keep).await.unwrap();
+        let breaker = |of: &SubscriptionId| {
+            owned.iter().find(|owned| owned.subscription == *of).map_or(Breaker::Closed, |owned| owned.breaker)
+        };
+        let ask = |subscription: &SubscriptionId| TakeAsk {
+            tenant: self.tenant,
+            subscription: *subscription,
+            most,
+            floor: OffsetDateTime::UNIX_EPOCH,
+            breaker: breaker(subscription),
+        };
         let token = LeaseToken::from(Uuid::new_v4());
-        let request = DrawRequest {
-            owner: self.id,
+        let request = TakeRequest {
             token,
             lease: LEASE,
-            expired_before: request(0, Vec::new()).expired_before,
-            rooms: rooms.into_iter().map(|(subscription, most)| (subscription, most, Breaker::RECOVERY)).collect(),
+            worker: self.id,
+            takes_lapsed: true,
+            most_bytes: 1_000,
+            asks: from.iter().map(ask).collect(),
         };
-        let mut claimed = BTreeMap::new();
-        for taken in self.store.draw(&request).await.unwrap().claimed {
-            claimed.insert(taken.key, (token.uuid(), taken.attempts));
-            self.hands.push(Parcel { key: taken.key, token, attempts: taken.attempts });
+        let mut taken = BTreeMap::new();
+        for delivery in self.store.take(&request).await.unwrap().deliveries {
+            taken.insert(delivery.key, (token.uuid(), delivery.attempts));
+            self.leased.push(Parcel { key: delivery.key, token, attempts: delivery.attempts, ends: ends(&delivery) });
         }
-        Done::Drawn(claimed)
+        Done::Taken { taken, owned: owned.iter().map(|owned| owned.subscription).collect() }
     }
 
     /// The first step of a replay, which is large enough for all of it.
@@ -273,27 +289,23 @@ impl Actor {
     }
 
     /// Everything that can be had, for the end of a run.
-    pub(super) async fn claim_all(&mut self) -> Done {
-        self.claim(&request(1_000, Vec::new())).await
+    pub(super) async fn take_all(&mut self, model: &Model) -> Done {
+        let ids: Vec<SubscriptionId> = model.subscriptions.keys().copied().collect();
+        self.take(&ids, 1_000).await
     }
 
-    /// Everything in hand arrived.
+    /// Everything that is leased arrived, or ends.
     pub(super) async fn succeed(&mut self) -> Done {
-        let reports = self.hands.iter().map(|parcel| report_of(parcel, NextStep::Done)).collect();
-        self.hands.clear();
+        let step = |parcel: &Parcel| parcel.ends.map_or(NextStep::Done, NextStep::GiveUp);
+        let reports = self.leased.iter().map(|parcel| report_of(parcel, step(parcel))).collect();
+        self.leased.clear();
         self.record(reports).await
     }
 
-    pub(super) async fn release_ownerless(&mut self) -> Done {
-        self.store.release_ownerless(1_000).await.unwrap();
-        Done::ReleasedOwnerless
-    }
-
-    /// The heads of all lines, as upkeep lets them go on.
-    pub(super) async fn advance(&self, subscription: SubscriptionId) -> Done {
-        let lines = KEYS.map(|key| Line { subscription, key: key.parse().unwrap() });
-        self.store.advance(&lines).await.unwrap();
-        Done::Advanced(vec![subscription])
+    /// Every group, as upkeep lets them go on.
+    pub(super) async fn advance_groups(&self) -> Done {
+        self.store.advance_groups(None, 1_000).await.unwrap();
+        Done::AdvancedGroups
     }
 
     async fn switch(&mut self, subscription: SubscriptionId, is_active: bool) -> Done {
@@ -305,49 +317,49 @@ impl Actor {
     }
 }
 
-/// The first subscription wants every event in its line, as intake would ask for it.
-fn delivery(model: &Model, ids: &[SubscriptionId], subscription: SubscriptionId, dice: &mut Dice) -> NewDelivery {
+fn group(subscription: SubscriptionId, key: &str) -> OrderingGroup {
+    OrderingGroup { subscription, key: key.parse().unwrap() }
+}
+
+/// The first subscription wants every event in order, as intake would ask for it.
+fn delivery(model: &Model, ids: &[SubscriptionId], subscription: SubscriptionId, random: &mut Random) -> NewDelivery {
     let is_ordered = subscription == ids[0];
     NewDelivery {
         subscription,
         version: model.subscriptions[&subscription].version,
-        leased: !is_ordered && dice.one_in(2),
+        leased: !is_ordered && random.one_in(2),
         is_ordered,
     }
 }
 
-fn request(most: usize, full: Vec<SubscriptionId>) -> ClaimRequest {
-    ClaimRequest {
-        most,
-        reach: most,
-        token: LeaseToken::from(Uuid::new_v4()),
-        lease: LEASE,
-        floor: OffsetDateTime::UNIX_EPOCH,
-        take_lapsed: true,
-        max_attempts: MAX_ATTEMPTS,
-        expired_before: EventId::floor(OffsetDateTime::now_utc() - 10 * OLD),
-        busy: full.into_iter().map(|subscription| (subscription, 0)).collect(),
-        room: 1_000,
-    }
+/// As the worker decides it; no delivery is too old for the model or has failed too often.
+fn ends(delivery: &TakenDelivery) -> Option<EndReason> {
+    let taken = Taken {
+        event: delivery.key.event,
+        is_deleted: delivery.is_deleted,
+        is_cut_off: delivery.is_cut_off,
+        end: delivery.end,
+        counted: delivery.attempts - 1,
+        max_attempts: u32::MAX,
+    };
+    taken.ends(OffsetDateTime::now_utc(), 10 * OLD)
 }
 
-fn report(parcel: &Parcel, dice: &mut Dice) -> Report {
-    let step = match dice.below(11) {
+fn report(parcel: &Parcel, random: &mut Random) -> Report {
+    let step = match random.below(9) {
         0..=3 => NextStep::Done,
         4 | 5 => NextStep::RetryIn(Duration::from_secs(3_600)),
         6 => NextStep::GiveUp(EndReason::Exhausted),
-        7 | 8 => NextStep::HandBack,
-        9 => NextStep::Pace,
-        _ => NextStep::Park,
+        _ => NextStep::HandBack,
     };
-    report_of(parcel, step)
+    report_of(parcel, parcel.ends.map_or(step, NextStep::GiveUp))
 }
 
 fn report_of(parcel: &Parcel, step: NextStep) -> Report {
     let outcome = match step {
         NextStep::Done => Some(Outcome::Delivered),
-        NextStep::RetryIn(_) | NextStep::GiveUp(_) => Some(Outcome::Http5xx),
-        NextStep::HandBack | NextStep::Park | NextStep::Pace => None,
+        NextStep::RetryIn(_) | NextStep::GiveUp(EndReason::Exhausted) => Some(Outcome::Http5xx),
+        NextStep::HandBack | NextStep::GiveUp(_) => None,
     };
     let began = Instant::now();
     let attempt = |outcome| Attempt {
@@ -362,7 +374,7 @@ fn report_of(parcel: &Parcel, step: NextStep) -> Report {
             remote: None,
             duration: began.elapsed(),
             stale_connection: false,
-            wishes: Wishes::default(),
+            directives: Directives::default(),
         },
     };
     Report {

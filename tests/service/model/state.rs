@@ -11,7 +11,7 @@ use crate::support::rig::Rig;
 /// Where a delivery is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Whereabouts {
-    /// An accept that has not run yet.
+    /// Not accepted yet.
     Unborn,
     Queued {
         is_due: bool,
@@ -20,7 +20,8 @@ pub(super) enum Whereabouts {
         token: Uuid,
         is_lapsed: bool,
     },
-    Held(&'static str),
+    /// Behind others of its ordering group.
+    Ordered,
     Ended(&'static str),
     /// Its end has gone with its event.
     Forgotten,
@@ -36,7 +37,7 @@ pub(super) struct State {
     pub(super) logged: i64,
     /// Whether its event is of a day past retention.
     pub(super) is_old: bool,
-    /// Whether somebody cancelled it while it was under way.
+    /// Whether it was cancelled while it was leased.
     pub(super) is_stopped: bool,
 }
 
@@ -44,7 +45,7 @@ pub(super) struct State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Observed {
     lease: Option<Uuid>,
-    held_for: Option<String>,
+    is_ordered: bool,
     is_due: bool,
     is_pending: bool,
     counted: i64,
@@ -64,7 +65,7 @@ const TABLES: &str = "
     )
     select
         k.tenant_id, k.event_id, k.subscription_id,
-        d.lease, d.held_for, coalesce(d.next_attempt_at <= now(), false), d.event_id is not null,
+        d.lease, coalesce(d.next_attempt_at = 'infinity', false), coalesce(d.next_attempt_at <= now(), false), d.event_id is not null,
         coalesce(d.attempts, 0)::bigint,
         (select count(*) from attempts as a where a.event_id = k.event_id and a.subscription_id = k.subscription_id),
         coalesce(u.status, (
@@ -83,10 +84,10 @@ pub(super) async fn observe(rig: &Rig) -> BTreeMap<DeliveryKey, Observed> {
     let rows = rig.client.query(TABLES, &[]).await.unwrap();
     let observed = rows.iter().map(|row| {
         let id = |index: usize| row.get::<_, Uuid>(index);
-        let key = DeliveryKey { tenant: id(0).into(), event: id(1).into(), subscription: id(2).into() };
+        let key = DeliveryKey { event: id(1).into(), subscription: id(2).into(), tenant: id(0).into() };
         let observed = Observed {
             lease: row.get(3),
-            held_for: row.get(4),
+            is_ordered: row.get(4),
             is_due: row.get(5),
             is_pending: row.get(6),
             counted: row.get(7),
@@ -122,12 +123,12 @@ impl State {
         }
     }
 
-    /// Whether a claim that takes lapsed leases may take it.
-    pub(super) fn is_claimable(&self) -> bool {
+    /// Whether a take may lease it, of lapsed leases too.
+    pub(super) fn is_takable(&self) -> bool {
         matches!(self.at, Whereabouts::Queued { is_due: true } | Whereabouts::Leased { is_lapsed: true, .. })
     }
 
-    /// Whether a claim finds the token of a worker that was lost.
+    /// Whether its lease has lapsed.
     pub(super) fn is_lapsed(&self) -> bool {
         matches!(self.at, Whereabouts::Leased { is_lapsed: true, .. })
     }
@@ -149,10 +150,10 @@ impl State {
         let place = match &self.at {
             Whereabouts::Unborn => false,
             Whereabouts::Queued { is_due } => {
-                seen.is_pending && seen.lease.is_none() && seen.held_for.is_none() && seen.is_due == *is_due
+                seen.is_pending && seen.lease.is_none() && !seen.is_ordered && seen.is_due == *is_due
             }
             Whereabouts::Leased { token, .. } => seen.is_pending && seen.lease == Some(*token),
-            Whereabouts::Held(reason) => seen.is_pending && seen.held_for.as_deref() == Some(reason),
+            Whereabouts::Ordered => seen.is_pending && seen.is_ordered,
             Whereabouts::Ended(status) => !seen.is_pending && seen.ended.as_deref() == Some(status),
             Whereabouts::Forgotten => !seen.is_pending,
         };

@@ -13,7 +13,7 @@ use postrider::api::{Api, ApiSettings, Stopping, serve};
 use postrider::domain::api_key::Scope;
 use postrider::domain::keyring::Keyring;
 use postrider::domain::target::TargetPolicy;
-use postrider::intake::{Bell, Intake, IntakeParts};
+use postrider::intake::{Intake, IntakeParts, Notifier};
 use postrider::store::{Clock, Store, StoreConfig};
 use postrider::subscriptions::Subscriptions;
 use postrider::telemetry::Metrics;
@@ -85,7 +85,14 @@ impl TestApi {
     /// An API whose database is away.
     pub(crate) async fn start_without_database(auth_required: bool) -> Self {
         let url = "postgres://postgres@%2Fnowhere/nothing".to_owned();
-        let away = Store::new(&StoreConfig { direct_url: url.clone(), url, prepare: true, pool_size: 4 }).unwrap();
+        let away = Store::new(&StoreConfig {
+            direct_url: url.clone(),
+            url,
+            schema: "public".to_owned(),
+            prepare: true,
+            pool_size: 5,
+        })
+        .unwrap();
         Self::start_over(Database::new().await, &away, auth_required).await
     }
 
@@ -194,10 +201,11 @@ fn api_over(store: &Store, auth_required: bool) -> Api {
             store: store.clone(),
             clock: Clock::default(),
             handoff: None,
-            bell: Bell::default(),
+            notifier: Notifier::default(),
             lease: Duration::from_secs(25),
             metrics: Metrics::new(),
-        }),
+        })
+        .0,
         clock: Clock::default(),
         metrics: Metrics::new(),
     }

@@ -2,9 +2,11 @@
 //!
 //! `tests/with-postgres` starts the server and names it in `POSTRIDER_TEST_SERVER`.
 
+use futures_util::future::poll_fn;
 use postrider::store::{SchemaPolicy, Store, StoreConfig};
 use tokio::sync::OnceCell;
-use tokio_postgres::{Client, NoTls};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio_postgres::{AsyncMessage, Client, NoTls};
 use uuid::Uuid;
 
 /// A database that exists as long as this value.
@@ -64,6 +66,20 @@ impl Database {
         store(&self.name, false)
     }
 
+    /// A client, and what the server tells it beside its answers.
+    pub(crate) async fn client_with_notices(&self) -> (Client, UnboundedReceiver<String>) {
+        let (client, mut connection) = tokio_postgres::connect(&self.url(), NoTls).await.unwrap();
+        let (sender, receiver) = unbounded_channel();
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+                if let AsyncMessage::Notice(notice) = message {
+                    let _nobody_listens = sender.send(notice.message().to_owned());
+                }
+            }
+        });
+        (client, receiver)
+    }
+
     /// A plain client, for looking at rows and for moving them.
     pub(crate) async fn client(&self) -> Client {
         connect(&self.name).await
@@ -91,7 +107,7 @@ async fn make_template() -> String {
 
 fn store(name: &str, prepare: bool) -> Store {
     let (url, direct_url) = (url(name), url(name));
-    Store::new(&StoreConfig { url, direct_url, prepare, pool_size: 10 }).unwrap()
+    Store::new(&StoreConfig { url, direct_url, schema: "public".to_owned(), prepare, pool_size: 10 }).unwrap()
 }
 
 async fn connect(name: &str) -> Client {

@@ -21,9 +21,9 @@ use postrider::domain::slots::{SlotLimits, Slots};
 use postrider::domain::subscription::{Destination, Subscription};
 use postrider::domain::target::Target;
 use postrider::domain::timing::Timing;
-use postrider::intake::{Accepted, Bell, Intake, IntakeParts, Refusal, Submission};
+use postrider::intake::{Accepted, Intake, IntakeParts, Notifier, Refusal, Submission};
 use postrider::sender::{Sender, SenderConfig};
-use postrider::store::{Clock, Store};
+use postrider::store::Store;
 use postrider::telemetry::Metrics;
 use postrider::worker::{Stopping, Worker, WorkerParts, WorkerRules};
 use time::OffsetDateTime;
@@ -45,20 +45,37 @@ pub(crate) struct Rig {
     pub(crate) receiver: Receiver,
     pub(crate) client: Client,
     pub(crate) parts: WorkerParts,
-    pub(crate) bell: Bell,
+    pub(crate) notifier: Notifier,
 }
+
+/// Whether a worker has nothing to do now: nothing is leased, and what is due waits for its subscription to be enabled,
+/// for a probe or for a receiver that asked to wait.
+const SETTLED: &str = "
+    select not exists (
+        select 1
+        from deliveries as d
+        inner join subscriptions as s on s.id = d.subscription_id
+        left join subscription_health as h on h.subscription_id = s.id
+        where (d.lease is not null and (d.next_attempt_at > now() or d.next_attempt_at < now() - interval '5 seconds'))
+            or (
+                d.lease is null
+                and d.next_attempt_at <= now()
+                and (s.deleted_at is not null or (s.is_active and coalesce(h.probe_at <= now(), true)))
+            )
+    )";
 
 impl Rig {
     /// A rig with the default limits and a schedule of two retries.
     pub(crate) async fn new() -> Self {
-        Self::with_slots(SlotLimits { total: 64, per_subscription: 64 }).await
+        Self::with_slots(64, 64).await
     }
 
-    /// A rig with these limits.
-    pub(crate) async fn with_slots(limits: SlotLimits) -> Self {
+    /// A rig with so many slots, and requests at a time to one subscription.
+    pub(crate) async fn with_slots(total: usize, per_subscription: usize) -> Self {
+        let limits = SlotLimits { total, bytes: 1 << 30, per_subscription };
         let database = Database::new().await;
         let store = database.store();
-        let clock = Clock::default();
+        let clock = store.clock();
         until("the database's clock is known", async || clock.measure(&store).await.ok()).await;
         let parts = WorkerParts {
             store,
@@ -88,7 +105,7 @@ impl Rig {
             },
         };
         let client = database.client().await;
-        Self { client, receiver: Receiver::new().await, database, parts, bell: Bell::default() }
+        Self { client, receiver: Receiver::new().await, database, parts, notifier: Notifier::default() }
     }
 
     /// A worker over the rig's parts.
@@ -100,22 +117,38 @@ impl Rig {
     pub(crate) fn working(&self) -> Working {
         let token = CancellationToken::new();
         let stopping = Stopping { token: token.clone(), grace: Duration::from_secs(5) };
-        let running = tokio::spawn(self.worker().run(None, self.bell.here(), stopping));
-        Working { stop: token.drop_guard(), running }
+        let running = tokio::spawn(self.worker().run(None, stopping));
+        let notifying = tokio::spawn(self.notifier.clone().run(self.parts.store.clone()));
+        Working { stop: token.drop_guard(), running, notifying }
+    }
+
+    /// Lets workers work until there is nothing to do now, and stops each in order.
+    pub(crate) async fn settle(&self) {
+        let is_settled = async || self.client.query_one(SETTLED, &[]).await.unwrap().get::<_, bool>(0);
+        loop {
+            let working = self.working();
+            until("the worker has nothing to do", async || is_settled().await.then_some(())).await;
+            working.stop().await;
+            // The last thing that it recorded may have made another delivery due.
+            if is_settled().await {
+                break;
+            }
+        }
     }
 
     /// An intake, with the handoff's other half where it has one.
     pub(crate) fn intake(&self, handoff: bool) -> (Intake, Option<HandoffReceiver>) {
-        let (handoff, lane) = if handoff { Some(Handoff::new(self.parts.slots.clone())).unzip() } else { (None, None) };
-        let intake = Intake::start(IntakeParts {
+        let (handoff, receiver) =
+            if handoff { Some(Handoff::new(self.parts.slots.clone())).unzip() } else { (None, None) };
+        let (intake, _) = Intake::start(IntakeParts {
             store: self.parts.store.clone(),
             clock: self.parts.clock.clone(),
             handoff,
-            bell: self.bell.clone(),
+            notifier: self.notifier.clone(),
             lease: self.parts.rules.lease,
             metrics: self.parts.metrics.clone(),
         });
-        (intake, lane)
+        (intake, receiver)
     }
 
     /// The next step of every replay, as if the last were a second ago.
@@ -131,9 +164,19 @@ impl Rig {
         self.subscription_to(&self.receiver.url()).await
     }
 
-    /// A subscription with this target, written past every check.
+    /// The same of a tenant that is new.
+    pub(crate) async fn subscription_of_another_tenant(&self) -> Arc<Subscription> {
+        let tenant = TenantId::from(Uuid::now_v7());
+        self.sql(&format!("insert into tenants (id, name) values ('{tenant}', '{tenant}')")).await;
+        self.subscription_of(tenant, &self.receiver.url()).await
+    }
+
+    /// A subscription of the default tenant with this target, written past every check.
     pub(crate) async fn subscription_to(&self, target: &str) -> Arc<Subscription> {
-        let tenant: TenantId = "00000000-0000-7000-8000-000000000000".parse().unwrap();
+        self.subscription_of("00000000-0000-7000-8000-000000000000".parse().unwrap(), target).await
+    }
+
+    async fn subscription_of(&self, tenant: TenantId, target: &str) -> Arc<Subscription> {
         let id = SubscriptionId::from(Uuid::now_v7());
         let secret = Secret::parse(SECRET).unwrap();
         let sealed = self.parts.keyring.seal(&secret, Place { tenant, subscription: id }, [1; 12]);
@@ -187,6 +230,7 @@ impl Rig {
 pub(crate) struct Working {
     stop: DropGuard,
     running: JoinHandle<()>,
+    notifying: JoinHandle<()>,
 }
 
 impl Working {
@@ -194,6 +238,7 @@ impl Working {
     pub(crate) async fn stop(self) {
         drop(self.stop);
         self.running.await.unwrap();
+        self.notifying.abort();
     }
 }
 

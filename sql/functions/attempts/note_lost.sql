@@ -1,0 +1,48 @@
+-- attempts/note_lost(one element each: tenants, events, subscriptions, attempt numbers, when they began at about)
+-- Logs attempts whose worker was lost before it recorded the outcome.
+-- "lateral … limit 1" fixes the order of the joins: events are never walked as a whole.
+create function attempts_note_lost_1(
+    tenant_ids uuid[],
+    event_ids uuid[],
+    subscription_ids uuid[],
+    numbers integer[],
+    times timestamptz[]
+)
+returns void
+language plpgsql
+set search_path from current
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+declare
+    at constant timestamptz := now();
+begin
+    insert into attempts (
+        tenant_id, subscription_id, id, event_id, event_type, attempt_number, outcome, error_message, created_at
+    )
+    select
+        l.tenant_id,
+        l.subscription_id,
+        uuid_v7(began.at),
+        l.event_id,
+        e.event_type,
+        l.number,
+        'unknown',
+        'unknown: the worker was lost before the outcome was recorded',
+        began.at
+    from unnest(tenant_ids, event_ids, subscription_ids, numbers, times)
+        as l (tenant_id, event_id, subscription_id, number, began_at)
+    -- After a long standstill the partition of that day may be gone; yesterday's always exists.
+    cross join lateral (
+        select greatest(at - interval '12 hours', least(at, l.began_at)) as at
+    ) as began
+    cross join lateral (
+        select x.event_type
+        from events as x
+        where x.tenant_id = l.tenant_id
+            and x.id = l.event_id
+        limit 1
+    ) as e;
+end
+$$;

@@ -1,0 +1,123 @@
+-- deliveries/expire(events with a smaller id have expired, where their deliveries have no expires_at of their own;
+--   event id after which to look; most rows)
+-- Ends deliveries whose time is over and that nobody has leased, or whose lease lapsed five seconds ago; a worker ends
+-- those that it takes, this the others, as those of a disabled subscription. First by their own expires_at, then by
+-- the age of their event. One process at a time does it. Returns how many ended, and after which event id the next call looks for old events:
+-- null when it has looked at all of them.
+create function deliveries_expire_1(
+    expired_before uuid,
+    after_id uuid,
+    most_rows bigint,
+    out ended bigint,
+    out looked_at bigint,
+    out reached uuid
+)
+language plpgsql
+set search_path from current
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set jit = off
+as $$
+declare
+    at constant timestamptz := now();
+    lapsed_at constant timestamptz := at - interval '5 seconds';
+    places tid[];
+    tenants uuid[];
+    events uuid[];
+    subscriptions uuid[];
+    reasons text[];
+    counted integer[];
+    due_times timestamptz[];
+    lapsed boolean[];
+begin
+    ended := 0;
+    looked_at := 0;
+    if not pg_try_advisory_xact_lock(hashtext(current_schema() || '.expire')) then
+        return;
+    end if;
+    with old as materialized (
+        select
+            d.event_id,
+            d.ctid as place,
+            d.expires_at is null and (d.lease is null or d.next_attempt_at <= lapsed_at) as is_over
+        from deliveries as d
+        where d.event_id > after_id
+            and d.event_id < expired_before
+        order by d.event_id
+        limit most_rows
+    ),
+    over as materialized (
+        (
+            select x.ctid as place
+            from deliveries as x
+            where x.expires_at <= at
+                and x.expires_at is not null
+                and (x.lease is null or x.next_attempt_at <= lapsed_at)
+            order by x.expires_at
+            limit most_rows
+        )
+        union all
+        select old.place
+        from old
+        where old.is_over
+    ),
+    locked as materialized (
+        select
+            x.ctid as place, x.tenant_id, x.event_id, x.subscription_id, x.expires_at, x.attempts, x.next_attempt_at,
+            x.lease is not null as is_lapsed
+        from deliveries as x
+        where x.ctid = any(array(select over.place from over))
+            and (x.lease is null or x.next_attempt_at <= lapsed_at)
+        for update skip locked
+    )
+    select
+        array_agg(l.place),
+        array_agg(l.tenant_id),
+        array_agg(l.event_id),
+        array_agg(l.subscription_id),
+        array_agg(case
+            when l.expires_at = '-infinity' then 'requested'
+            when l.expires_at is null then 'lifetime'
+            else 'expires_at'
+        end),
+        array_agg(l.attempts),
+        array_agg(l.next_attempt_at),
+        array_agg(l.is_lapsed),
+        (select count(*) from old),
+        (select o.event_id from old as o order by o.event_id desc limit 1)
+    into places, tenants, events, subscriptions, reasons, counted, due_times, lapsed, looked_at, reached
+    from locked as l;
+    if looked_at < most_rows then
+        reached := null;
+    end if;
+    if places is null then
+        return;
+    end if;
+    delete from deliveries as d
+    where d.ctid = any(places);
+    get diagnostics ended = row_count;
+    if true = any(lapsed) then
+        perform attempts_note_lost_1(
+            array_agg(l.tenant_id),
+            array_agg(l.event_id),
+            array_agg(l.subscription_id),
+            array_agg(l.attempts),
+            array_agg(l.was_due)
+        )
+        from unnest(tenants, events, subscriptions, counted, due_times, lapsed)
+            as l (tenant_id, event_id, subscription_id, attempts, was_due, is_lapsed)
+        where l.is_lapsed;
+    end if;
+    perform deliveries_bury_1(
+        array_agg(o.tenant_id),
+        array_agg(o.event_id),
+        array_agg(o.subscription_id),
+        array_agg(case o.reason when 'requested' then 'cancelled' else 'expired' end),
+        array_agg(o.reason),
+        array_agg(o.attempts)
+    )
+    from unnest(tenants, events, subscriptions, reasons, counted)
+        as o (tenant_id, event_id, subscription_id, reason, attempts);
+end
+$$;

@@ -1,0 +1,93 @@
+-- deliveries/requeue(tenant, events and subscriptions, one element each, lifetime)
+-- Makes ended deliveries pending again, due now: pairs of an event and a subscription of the tenant. Each continues
+-- its attempt numbers and has its whole schedule and lifetime before it. Left out are pairs whose event or
+-- subscription is gone, and those that are pending. Returns how many it made.
+-- "lateral … limit 1" fixes the order of the joins: what ended is never walked as a whole.
+create function deliveries_requeue_1(
+    tenant uuid,
+    event_ids uuid[],
+    subscription_ids uuid[],
+    lifetime interval
+)
+returns bigint
+language plpgsql
+set search_path from current
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as $$
+declare
+    at constant timestamptz := now();
+    requeued bigint;
+begin
+    insert into deliveries (
+        tenant_id, event_id, subscription_id, next_attempt_at, attempts, free_attempts, payload_bytes, expires_at
+    )
+    select
+        tenant,
+        a.event_id,
+        a.subscription_id,
+        at,
+        coalesce(ended.attempts, made.attempts, 0),
+        coalesce(ended.attempts, made.attempts, 0),
+        e.payload_bytes,
+        at + lifetime
+    from unnest(event_ids, subscription_ids) as a (event_id, subscription_id)
+    cross join lateral (
+        select octet_length(x.payload) as payload_bytes
+        from events as x
+        where x.tenant_id = tenant
+            and x.id = a.event_id
+        limit 1
+    ) as e
+    cross join lateral (
+        select 1
+        from subscriptions as x
+        where x.tenant_id = tenant
+            and x.id = a.subscription_id
+            and x.deleted_at is null
+        limit 1
+    ) as s
+    left join lateral (
+        select x.attempts
+        from undelivered as x
+        where x.tenant_id = tenant
+            and x.event_id = a.event_id
+            and x.subscription_id = a.subscription_id
+        limit 1
+    ) as ended on true
+    cross join lateral (
+        select max(x.attempt_number) as attempts
+        from attempts as x
+        where x.event_id = a.event_id
+            and x.subscription_id = a.subscription_id
+            and ended.attempts is null
+    ) as made
+    order by a.event_id, a.subscription_id
+    on conflict on constraint deliveries_pkey do nothing;
+    get diagnostics requeued = row_count;
+    -- What is pending has not ended, whoever requeued it: a statement of its own, after the insert.
+    delete from undelivered as u
+    where u.ctid = any(array(
+        select ended.place
+        from unnest(event_ids, subscription_ids) as a (event_id, subscription_id)
+        cross join lateral (
+            select 1
+            from deliveries as x
+            where x.event_id = a.event_id
+                and x.subscription_id = a.subscription_id
+            limit 1
+        ) as d
+        cross join lateral (
+            select x.ctid as place
+            from undelivered as x
+            where x.tenant_id = tenant
+                and x.event_id = a.event_id
+                and x.subscription_id = a.subscription_id
+            limit 1
+        ) as ended
+    ));
+    return requeued;
+end
+$$;

@@ -1,0 +1,31 @@
+-- workers/beat(worker, version of the program, seconds that its leases last at most; seconds of silence after
+--   which a worker is lost)
+-- Writes a sign of life and returns every worker, and whether it is lost. A lost one is listed until its leases have
+-- ended and were looked for.
+create function workers_beat_1(
+    worker uuid,
+    program_version text,
+    longest_lease_seconds double precision,
+    lost_after_seconds double precision
+)
+returns table (id uuid, is_lost boolean)
+language plpgsql
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    at constant timestamptz := now();
+begin
+    insert into workers as w (id, version, started_at, heartbeat_at, lease_seconds)
+    values (worker, program_version, at, at, longest_lease_seconds)
+    on conflict on constraint workers_pkey do update
+    set heartbeat_at = excluded.heartbeat_at;
+    -- Leases are looked for until a minute after the last one ended.
+    delete from workers as w
+    where w.heartbeat_at < at - make_interval(secs => w.lease_seconds + 60);
+    return query
+    select w.id, w.heartbeat_at < at - make_interval(secs => lost_after_seconds)
+    from workers as w
+    order by w.id;
+end
+$$;

@@ -1,0 +1,59 @@
+-- The delivery log, and replays.
+
+-- One row for each HTTP request made, and for each that was cut off: append-only. Columns of fixed
+-- length come first, so that none is padded.
+create table attempts (
+    tenant_id uuid not null,
+    subscription_id uuid not null,
+    id uuid not null,
+    event_id uuid not null,
+    created_at timestamptz not null,
+    attempt_number integer not null,
+    duration_ms integer,
+    status_code smallint,
+    outcome text not null,
+    event_type text,
+    error_message text,
+    response_body bytea,
+    remote_address inet,
+    constraint attempts_pkey primary key (tenant_id, subscription_id, id),
+    constraint attempts_body_length check (octet_length(response_body) <= 16384),
+    constraint attempts_success_has_no_error check ((outcome = 'delivered') = (error_message is null))
+) partition by range (id);
+
+create index attempts_event on attempts (event_id, subscription_id);
+
+-- Ended deliveries of one subscription that are delivered again, a few at a time.
+create table replays (
+    tenant_id uuid not null,
+    id uuid not null,
+    subscription_id uuid not null,
+    -- What ended so is replayed; 'missed' is an event that made no delivery to the subscription.
+    statuses text[] not null,
+    event_types text[] not null default '{}',
+    -- Events with ids above after_id and below below_id.
+    after_id uuid not null,
+    below_id uuid not null,
+    -- Most deliveries a second.
+    rate integer not null,
+    status text not null default 'running',
+    -- Events up to this id are done.
+    reached uuid not null,
+    replayed bigint not null default 0,
+    created_at timestamptz not null default now(),
+    -- When the current second of the rate began, and what was replayed in it.
+    stepped_at timestamptz not null default '1970-01-01 00:00:00+00',
+    stepped integer not null default 0,
+    ended_at timestamptz,
+    constraint replays_pkey primary key (tenant_id, id),
+    constraint replays_rate_range check (rate between 1 and 10000),
+    constraint replays_status_known check (status in ('running', 'finished', 'cancelled')),
+    constraint replays_ended_when_not_running check ((status = 'running') = (ended_at is null)),
+    constraint replays_statuses_known check (
+        statuses <@ array['failed', 'expired', 'skipped', 'cancelled', 'succeeded', 'missed']
+        and cardinality(statuses) > 0
+    )
+);
+
+create index replays_running on replays (stepped_at)
+where status = 'running';

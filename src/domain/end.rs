@@ -1,0 +1,148 @@
+//! How a delivery ends without success, and what is decided of one before it is sent.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::id::EventId;
+
+/// Why a delivery ended without success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndReason {
+    /// The schedule has no further attempt.
+    Exhausted,
+    /// The receiver answered 410: it wants no more.
+    Gone,
+    /// The receiver asked for no further attempt of this delivery.
+    AbortedByReceiver,
+    /// The target must not be dialled; trying again would not change that.
+    BlockedAddress,
+    /// The head of an ordering group failed as often as its subscription allows, and is skipped.
+    SkipAfterAttempts,
+    /// Somebody cancelled it.
+    Requested,
+    /// Its subscription is deleted.
+    SubscriptionDeleted,
+    /// Its own time is over.
+    ExpiresAt,
+    /// Its event is older than deliveries may become.
+    Lifetime,
+}
+
+impl EndReason {
+    /// The word, as it stands in `undelivered` and the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exhausted => "exhausted",
+            Self::Gone => "gone",
+            Self::AbortedByReceiver => "aborted_by_receiver",
+            Self::BlockedAddress => "blocked_address",
+            Self::SkipAfterAttempts => "skip_after_attempts",
+            Self::Requested => "requested",
+            Self::SubscriptionDeleted => "subscription_deleted",
+            Self::ExpiresAt => "expires_at",
+            Self::Lifetime => "lifetime",
+        }
+    }
+
+    /// The status of a delivery that ended so.
+    pub fn status(self) -> &'static str {
+        match self {
+            Self::Exhausted | Self::Gone | Self::AbortedByReceiver | Self::BlockedAddress => "failed",
+            Self::SkipAfterAttempts => "skipped",
+            Self::Requested | Self::SubscriptionDeleted => "cancelled",
+            Self::ExpiresAt | Self::Lifetime => "expired",
+        }
+    }
+}
+
+/// When a delivery ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// With the lifetime of its event.
+    WithLifetime,
+    /// At a time of its own.
+    At(OffsetDateTime),
+    /// Now: it was cancelled while it was leased.
+    Cancelled,
+}
+
+/// What is known of a delivery that was taken from the queue.
+#[derive(Debug, Clone, Copy)]
+pub struct Taken {
+    /// Its event.
+    pub event: EventId,
+    /// Whether its subscription is deleted.
+    pub is_deleted: bool,
+    /// Whether the attempt before was cut off: a lease lapsed.
+    pub is_cut_off: bool,
+    /// When it ends.
+    pub end: End,
+    /// Attempts before this one that used up a step of the schedule.
+    pub counted: u32,
+    /// Attempts that the schedule allows.
+    pub max_attempts: u32,
+}
+
+impl Taken {
+    /// Why it ends now instead of being sent; `None` where it is sent.
+    pub fn ends(&self, now: OffsetDateTime, lifetime: Duration) -> Option<EndReason> {
+        match self.end {
+            End::Cancelled => return Some(EndReason::Requested),
+            _ if self.is_deleted => return Some(EndReason::SubscriptionDeleted),
+            End::At(end) if end <= now => return Some(EndReason::ExpiresAt),
+            End::WithLifetime if self.event < EventId::floor(now - lifetime) => return Some(EndReason::Lifetime),
+            End::At(_) | End::WithLifetime => {}
+        }
+        (self.is_cut_off && self.counted >= self.max_attempts).then_some(EndReason::Exhausted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    const NOW: OffsetDateTime = datetime!(2026-11-28 12:00 UTC);
+    const LIFETIME: Duration = Duration::from_secs(3_600);
+
+    fn taken() -> Taken {
+        let event = EventId::at(NOW - Duration::from_secs(60));
+        Taken { event, is_deleted: false, is_cut_off: false, end: End::WithLifetime, counted: 2, max_attempts: 3 }
+    }
+
+    fn ends(change: impl Fn(&mut Taken)) -> Option<&'static str> {
+        let mut taken = taken();
+        change(&mut taken);
+        taken.ends(NOW, LIFETIME).map(EndReason::as_str)
+    }
+
+    #[test]
+    fn a_living_delivery_is_sent() {
+        assert_eq!(ends(|_| {}), None);
+        assert_eq!(ends(|taken| taken.end = End::At(NOW + Duration::from_millis(1))), None);
+        assert_eq!(ends(|taken| taken.is_cut_off = true), None);
+        // It was handed back, or waited: what it has used up it has used up.
+        assert_eq!(ends(|taken| taken.counted = 3), None);
+    }
+
+    #[test]
+    fn what_is_over_ends_for_the_first_reason_that_fits() {
+        assert_eq!(ends(|taken| taken.end = End::Cancelled), Some("requested"));
+        assert_eq!(ends(|taken| taken.is_deleted = true), Some("subscription_deleted"));
+        assert_eq!(ends(|taken| taken.end = End::At(NOW)), Some("expires_at"));
+        assert_eq!(ends(|taken| taken.event = EventId::at(NOW - 2 * LIFETIME)), Some("lifetime"));
+        assert_eq!(ends(|taken| (taken.is_cut_off, taken.counted) = (true, 3)), Some("exhausted"));
+        let both = |taken: &mut Taken| (taken.end, taken.is_deleted) = (End::Cancelled, true);
+        assert_eq!(ends(both), Some("requested"));
+    }
+
+    #[test]
+    fn a_time_of_its_own_counts_instead_of_the_age_of_the_event() {
+        let old = |taken: &mut Taken| {
+            taken.event = EventId::at(NOW - 2 * LIFETIME);
+            taken.end = End::At(NOW + LIFETIME);
+        };
+        assert_eq!(ends(old), None);
+    }
+}

@@ -1,0 +1,55 @@
+//! The fair share of a resource that tenants have in common: slots, bytes, look-ups, places in a queue.
+//!
+//! A tenant takes one more only while it has fewer than a multiple of what is free. The rule is always in
+//! force, also while nobody else wants anything: by the time another tenant arrives, the resource could be
+//! full. With the multiple m one tenant alone gets m/(m + 1) of the resource, and k tenants that take turns
+//! leave 1/(mk + 1) free. One that comes late begins with less, and grows as the others give back.
+
+/// The multiple of what is free that one tenant may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share(pub usize);
+
+impl Share {
+    /// Whether a tenant that has `used` may take one more while so much is free.
+    pub fn allows(self, used: usize, free: usize) -> bool {
+        used < self.0.saturating_mul(free)
+    }
+
+    /// How many more a tenant that has `used` may take, one after the other.
+    pub fn allowance(self, used: usize, free: usize) -> usize {
+        // The i-th more is allowed while used + i < m (free - i).
+        self.0.saturating_mul(free).saturating_sub(used).div_ceil(self.0.saturating_add(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn one_tenant_alone_gets_four_fifths_and_three_leave_a_thirteenth() {
+        let share = Share(4);
+        assert_eq!(share.allowance(0, 2_048), 1_639);
+        let mut used = [0; 3];
+        let mut free = 2_048;
+        while let Some(tenant) = used.iter_mut().min().filter(|used| share.allows(**used, free)) {
+            *tenant += 1;
+            free -= 1;
+        }
+        assert!((2_048 / 13 - 1..=2_048 / 13 + 1).contains(&free), "{free}");
+    }
+
+    proptest! {
+        #[test]
+        fn the_allowance_is_what_can_be_taken_one_after_the_other(
+            multiple in 1_usize..8,
+            used in 0_usize..3_000,
+            free in 0_usize..3_000,
+        ) {
+            let share = Share(multiple);
+            let taken = (0..free).take_while(|taken| share.allows(used + taken, free - taken)).count();
+            prop_assert_eq!(share.allowance(used, free), taken);
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! What waits for its commit, tenants in turn: a tenant's crowd of events waits behind one event of every other
+//! tenant, not the other way round.
+//!
+//! Most events share the next statement, whoever they are of. Events with an ordering key, and events to very
+//! many, have statements of their own: the former lock the counter of their tenant until the commit, the latter take
+//! long, and nobody else's event is to wait for either.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+use super::Pending;
+use crate::domain::id::TenantId;
+use crate::domain::share::Share;
+
+/// Most events that wait, and most bytes of their payloads.
+const MAX_EVENTS: usize = 4_096;
+const MAX_BYTES: usize = 64 << 20;
+/// What one tenant may have of either.
+const SHARE: Share = Share(4);
+/// Most events in one statement.
+const MAX_BATCH: usize = 256;
+/// Payload bytes after which no further event joins a statement.
+const MAX_BATCH_BYTES: usize = 8 << 20;
+/// Deliveries after which no further event joins a statement, some tens of milliseconds; an event with more of
+/// them than the second number has a statement of its own.
+const MAX_BATCH_DELIVERIES: usize = 1_024;
+const MAX_SHARED_DELIVERIES: usize = 256;
+/// Statements at once that are not shared. A second shared one would split the batches, and the cost of an event is
+/// the cost of its statement divided by its batch.
+const MAX_ALONE: usize = 2;
+
+/// Events that share a statement.
+pub(super) enum Batch {
+    /// Of any tenants.
+    Shared(Vec<Pending>),
+    /// Of this tenant alone; [`Queue::done`] is to be called after it.
+    Alone(TenantId, Vec<Pending>),
+}
+
+/// What waits.
+#[derive(Default)]
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    added: Notify,
+    freed: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    by_tenant: HashMap<TenantId, TenantQueue>,
+    turns: VecDeque<TenantId>,
+    events: usize,
+    bytes: usize,
+    /// Tenants with a statement of their own under way.
+    alone: HashSet<TenantId>,
+    is_closed: bool,
+}
+
+#[derive(Default)]
+struct TenantQueue {
+    events: VecDeque<Pending>,
+    bytes: usize,
+}
+
+impl Queue {
+    /// Adds an event, unless its tenant has too many waiting; then it comes back.
+    pub(super) fn push(&self, pending: Pending) -> Result<(), Box<Pending>> {
+        let mut waiting = self.waiting();
+        let tenant = pending.submission.audience.tenant;
+        if !waiting.has_room(tenant) {
+            return Err(Box::new(pending));
+        }
+        waiting.add(tenant, pending);
+        self.added.notify_one();
+        Ok(())
+    }
+
+    /// The same, waiting for room until the deadline.
+    pub(super) async fn push_by(&self, pending: Pending, deadline: Instant) -> Result<(), Box<Pending>> {
+        let mut pending = pending;
+        loop {
+            let freed = self.freed.notified();
+            match self.push(pending) {
+                Ok(()) => return Ok(()),
+                Err(back) => pending = *back,
+            }
+            if timeout_at(deadline, freed).await.is_err() {
+                return Err(Box::new(pending));
+            }
+        }
+    }
+
+    /// The next batch, as soon as there is one; `None` when the queue is closed and empty.
+    pub(super) async fn next(&self) -> Option<Batch> {
+        loop {
+            let added = self.added.notified();
+            {
+                let mut waiting = self.waiting();
+                if let Some(batch) = waiting.alone().or_else(|| waiting.shared()) {
+                    self.freed.notify_waiters();
+                    return Some(batch);
+                }
+                if waiting.is_closed && waiting.events == 0 {
+                    return None;
+                }
+            }
+            added.await;
+        }
+    }
+
+    /// A statement that this tenant had alone is over.
+    pub(super) fn done(&self, tenant: TenantId) {
+        self.waiting().alone.remove(&tenant);
+        self.added.notify_one();
+    }
+
+    /// Nothing is added any more.
+    pub(super) fn close(&self) {
+        self.waiting().is_closed = true;
+        self.added.notify_one();
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn has_room(&self, tenant: TenantId) -> bool {
+        let (events, bytes) = self.by_tenant.get(&tenant).map_or((0, 0), |queue| (queue.events.len(), queue.bytes));
+        SHARE.allows(events, MAX_EVENTS.saturating_sub(self.events))
+            && SHARE.allows(bytes, MAX_BYTES.saturating_sub(self.bytes))
+    }
+
+    fn add(&mut self, tenant: TenantId, pending: Pending) {
+        let bytes = pending.bytes();
+        self.events += 1;
+        self.bytes += bytes;
+        let queue = self.by_tenant.entry(tenant).or_default();
+        if queue.events.is_empty() {
+            self.turns.push_back(tenant);
+        }
+        queue.bytes += bytes;
+        queue.events.push_back(pending);
+    }
+
+    /// Takes the first event of a tenant, if it fits.
+    fn take(&mut self, tenant: TenantId, fits: impl Fn(&Pending) -> bool) -> Option<Pending> {
+        let queue = self.by_tenant.get_mut(&tenant)?;
+        if !queue.events.front().is_some_and(fits) {
+            return None;
+        }
+        let pending = queue.events.pop_front()?;
+        let bytes = pending.bytes();
+        queue.bytes -= bytes;
+        self.events -= 1;
+        self.bytes -= bytes;
+        if queue.events.is_empty() {
+            self.by_tenant.remove(&tenant);
+        }
+        Some(pending)
+    }
+
+    /// Events of one tenant that are not to share a statement, if there are any and their turn has come.
+    fn alone(&mut self) -> Option<Batch> {
+        if self.alone.len() >= MAX_ALONE {
+            return None;
+        }
+        let is_alone = |tenant: &TenantId| {
+            let first = self.by_tenant.get(tenant).and_then(|queue| queue.events.front());
+            first.is_some_and(|first| !is_shared(first)) && !self.alone.contains(tenant)
+        };
+        let place = self.turns.iter().position(is_alone)?;
+        let tenant = self.turns.remove(place)?;
+        let mut batch = Filling::default();
+        while batch.has_room() {
+            // In the order of their coming: one that is shared ends it.
+            let Some(pending) = self.take(tenant, |first| !is_shared(first)) else { break };
+            batch.add(pending);
+        }
+        if self.by_tenant.contains_key(&tenant) {
+            self.turns.push_back(tenant);
+        }
+        self.alone.insert(tenant);
+        Some(Batch::Alone(tenant, batch.events))
+    }
+
+    /// One event of each tenant in turn, until the statement is full.
+    fn shared(&mut self) -> Option<Batch> {
+        let (mut batch, mut passed_over) = (Filling::default(), VecDeque::new());
+        while batch.has_room() {
+            let Some(tenant) = self.turns.pop_front() else { break };
+            match self.take(tenant, is_shared) {
+                Some(pending) => batch.add(pending),
+                None => {
+                    passed_over.push_back(tenant);
+                    continue;
+                }
+            }
+            if self.by_tenant.contains_key(&tenant) {
+                self.turns.push_back(tenant);
+            }
+        }
+        passed_over.append(&mut self.turns);
+        self.turns = passed_over;
+        (!batch.events.is_empty()).then_some(Batch::Shared(batch.events))
+    }
+}
+
+/// Whether an event may share its statement with those of others.
+fn is_shared(pending: &Pending) -> bool {
+    let submission = &pending.submission;
+    submission.ordering_key.is_none() && submission.audience.recipients.len() <= MAX_SHARED_DELIVERIES
+}
+
+/// A batch that is being filled.
+#[derive(Default)]
+struct Filling {
+    events: Vec<Pending>,
+    bytes: usize,
+    deliveries: usize,
+}
+
+impl Filling {
+    fn has_room(&self) -> bool {
+        self.events.len() < MAX_BATCH && self.bytes < MAX_BATCH_BYTES && self.deliveries < MAX_BATCH_DELIVERIES
+    }
+
+    fn add(&mut self, pending: Pending) {
+        self.bytes += pending.bytes();
+        self.deliveries += pending.submission.audience.recipients.len();
+        self.events.push(pending);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::audience::{Audience, Recipient};
+    use crate::domain::payload::Payload;
+    use crate::domain::timing::Timing;
+    use crate::intake::Submission;
+    use bytes::Bytes;
+    use uuid::Uuid;
+
+    fn tenant(n: u128) -> TenantId {
+        Uuid::from_u128(n).into()
+    }
+
+    fn pending(of: u128, recipients: usize, ordering_key: Option<&str>) -> Pending {
+        let recipient = |n: usize| Recipient {
+            id: Uuid::from_u128(n as u128).into(),
+            version: 1,
+            is_ordered: false,
+            subscription: None,
+        };
+        let recipients = (0..recipients).map(recipient).collect();
+        let submission = Submission {
+            audience: Audience { tenant: tenant(of), recipients, list_version: Some(1) },
+            event_type: None,
+            payload: Payload::parse(Bytes::from_static(b"{}")).unwrap(),
+            timing: Timing::default(),
+            ordering_key: ordering_key.map(|key| key.parse().unwrap()),
+            key: None,
+        };
+        Pending { submission, answer: tokio::sync::oneshot::channel().0 }
+    }
+
+    /// Whose events the next batch has.
+    async fn next(queue: &Queue) -> (bool, Vec<u128>) {
+        let (is_shared, events) = match queue.next().await.unwrap() {
+            Batch::Shared(events) => (true, events),
+            Batch::Alone(_, events) => (false, events),
+        };
+        (is_shared, events.iter().map(|event| event.submission.audience.tenant.uuid().as_u128()).collect())
+    }
+
+    #[tokio::test]
+    async fn a_crowd_of_one_tenant_does_not_stand_before_the_others() {
+        let queue = Queue::default();
+        (0..1_000).for_each(|_| assert!(queue.push(pending(1, 1, None)).is_ok()));
+        assert!(queue.push(pending(2, 1, None)).is_ok() && queue.push(pending(3, 1, None)).is_ok());
+        let (_, events) = next(&queue).await;
+        assert_eq!((events.len(), &events[..4]), (MAX_BATCH, &[1, 2, 3, 1][..]));
+    }
+
+    #[tokio::test]
+    async fn ordered_events_and_events_to_many_have_statements_of_their_own() {
+        let queue = Queue::default();
+        for event in [pending(1, 1, Some("a")), pending(1, 1, Some("b")), pending(1, 1, None), pending(2, 1, None)] {
+            assert!(queue.push(event).is_ok());
+        }
+        assert!(queue.push(pending(3, MAX_SHARED_DELIVERIES + 1, None)).is_ok());
+        assert_eq!(next(&queue).await, (false, vec![1, 1]));
+        assert!(queue.push(pending(1, 1, Some("c"))).is_ok());
+        assert_eq!(next(&queue).await, (false, vec![3]));
+        // The first tenant's ordered events go one statement after the other.
+        assert_eq!(next(&queue).await, (true, vec![2, 1]));
+        queue.done(tenant(1));
+        assert_eq!(next(&queue).await, (false, vec![1]));
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_and_one_tenant_cannot_fill_it() {
+        let queue = Queue::default();
+        let accepted = (0..5_000).filter(|_| queue.push(pending(1, 1, None)).is_ok()).count();
+        assert_eq!(accepted, MAX_EVENTS * 4 / 5 + 1);
+        assert!(queue.push(pending(2, 1, None)).is_ok());
+        let deadline = Instant::now() + std::time::Duration::from_secs(5);
+        let (pushed, _) = tokio::join!(queue.push_by(pending(1, 1, None), deadline), next(&queue));
+        assert!(pushed.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_waits_when_the_queue_is_closed_still_comes() {
+        let queue = Queue::default();
+        assert!(queue.push(pending(1, 1, None)).is_ok());
+        queue.close();
+        assert_eq!(next(&queue).await, (true, vec![1]));
+        assert!(queue.next().await.is_none());
+    }
+}

@@ -1,0 +1,99 @@
+//! Finding: which subscriptions have something due. Changes and locks nothing.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::connection::Param;
+use super::{Store, StoreError, sql};
+use crate::domain::delivery::Due;
+
+/// A subscription with deliveries that are due.
+#[derive(Debug, Clone, Copy)]
+pub struct Found {
+    /// What is due.
+    pub due: Due,
+    /// Whether anything of it is to be taken: it is active, or deleted and ends.
+    pub is_active: bool,
+    /// Whether only its owner may take.
+    pub is_paced: bool,
+    /// For how long the first of them has been due, at least.
+    pub overdue: Duration,
+}
+
+/// What a look found.
+#[derive(Debug)]
+pub struct Look {
+    /// Subscriptions with something due.
+    pub found: Vec<Found>,
+    /// Rows that were seen; as many as were asked for means that there may be more.
+    pub rows: usize,
+    /// The due time of the last of them.
+    pub reached: Option<OffsetDateTime>,
+    /// When the next delivery falls due that nobody has leased.
+    pub next_due: Option<OffsetDateTime>,
+    /// The database's time of the look.
+    pub at: OffsetDateTime,
+}
+
+impl Store {
+    /// What fell due from `floor` on, until now or `until`, and is leased to nobody; at most so many rows.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn find(
+        &self,
+        floor: OffsetDateTime,
+        until: Option<OffsetDateTime>,
+        most: usize,
+    ) -> Result<Look, StoreError> {
+        let mut connection = self.queue().await?;
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let params: [Param<'_>; 3] = [(&floor, Type::TIMESTAMPTZ), (&until, Type::TIMESTAMPTZ), (&most, Type::INT8)];
+        let rows = connection.query(&sql::FIND, &params).await?;
+        let Some((last, lanes)) = rows.split_last() else {
+            return Err(StoreError::Unreadable("a look has no row".to_owned()));
+        };
+        let found = |row: &Row| found(row, count(row)?);
+        Ok(Look {
+            found: lanes.iter().map(found).collect::<Result<_, _>>()?,
+            rows: count(last)?.unwrap_or(0),
+            reached: last.try_get("due_since")?,
+            next_due: last.try_get("next_due")?,
+            at: last.try_get("looked_at")?,
+        })
+    }
+
+    /// Every subscription with anything due, whenever it fell due, and lapsed leases.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn find_all(&self) -> Result<Vec<Found>, StoreError> {
+        // Its plan is pinned like the queue's, and it may take longer than the queue's statements may.
+        let mut connection = self.sweep().await?;
+        connection.query(&sql::FIND_ALL, &[]).await?.iter().map(|row| found(row, None)).collect()
+    }
+}
+
+fn found(row: &Row, rows: Option<usize>) -> Result<Found, StoreError> {
+    let since: OffsetDateTime = row.try_get("due_since")?;
+    let looked_at: OffsetDateTime = row.try_get("looked_at")?;
+    Ok(Found {
+        due: Due {
+            tenant: row.try_get::<_, Uuid>("tenant_id")?.into(),
+            subscription: row.try_get::<_, Uuid>("subscription_id")?.into(),
+            rows,
+            since,
+        },
+        is_active: row.try_get("is_active")?,
+        is_paced: row.try_get("is_paced")?,
+        overdue: Duration::try_from(looked_at - since).unwrap_or_default(),
+    })
+}
+
+fn count(row: &Row) -> Result<Option<usize>, StoreError> {
+    Ok(row.try_get::<_, Option<i64>>("rows")?.and_then(|rows| usize::try_from(rows).ok()))
+}

@@ -1,0 +1,122 @@
+//! Ordering groups: letting the next delivery of an ordering key have its turn.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::connection::Param;
+use super::{Store, StoreError, sql};
+use crate::domain::ordering::{OrderingGroup, OrderingKey};
+
+/// Most groups whose head is remembered; beyond, remembering starts afresh.
+const MAX_HINTS: usize = 10_000;
+/// Most deliveries that one statement lets out of a group that is dissolved.
+const DISSOLVED_ROWS: i64 = 2_000;
+
+/// Positions of heads, as they were last seen: nothing of the group is left below. They only spare a walk over finished
+/// rows. Where the database was restored to an earlier state they hide rows; upkeep, which looks without
+/// them, advances those groups and forgets the hints.
+#[derive(Clone, Default)]
+pub(super) struct HeadHints(Arc<Mutex<HashMap<OrderingGroup, i64>>>);
+
+impl HeadHints {
+    fn of(&self, groups: &[OrderingGroup]) -> Vec<i64> {
+        let hints = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        groups.iter().map(|group| hints.get(group).copied().unwrap_or(0)).collect()
+    }
+
+    fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn note(&self, heads: impl Iterator<Item = (OrderingGroup, i64)>) {
+        let mut hints = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (group, position) in heads {
+            if hints.len() >= MAX_HINTS && !hints.contains_key(&group) {
+                hints.clear();
+            }
+            // Of two looks at once the later one may be noted first.
+            hints.entry(group).and_modify(|hint| *hint = position.max(*hint)).or_insert(position);
+        }
+    }
+}
+
+/// What a walk along the groups found.
+#[derive(Debug, Default)]
+pub struct GroupWalk {
+    /// Groups looked at.
+    pub looked_at: usize,
+    /// Deliveries that became due.
+    pub released: usize,
+    /// The last group, after which the next walk begins; `None` where there was none.
+    pub last: Option<OrderingGroup>,
+}
+
+impl Store {
+    /// Makes the head of each group due if it waits for its turn. Returns the groups whose head became due. To be
+    /// called after the commit that added to a group or ended its head; where that fails, upkeep does it.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn advance(&self, groups: &[OrderingGroup]) -> Result<Vec<OrderingGroup>, StoreError> {
+        let mut connection = self.queue().await?;
+        let subscriptions: Vec<Uuid> = groups.iter().map(|group| group.subscription.uuid()).collect();
+        let keys: Vec<&str> = groups.iter().map(|group| group.key.as_str()).collect();
+        let hints = self.hints.of(groups);
+        let params: [Param<'_>; 3] =
+            [(&subscriptions, Type::UUID_ARRAY), (&keys, Type::TEXT_ARRAY), (&hints, Type::INT8_ARRAY)];
+        let rows = connection.query(&sql::ADVANCE, &params).await?;
+        let (mut heads, mut released) = (Vec::with_capacity(rows.len()), Vec::new());
+        for row in &rows {
+            let group = group(row.try_get("subscription_id")?, row.try_get("ordering_key")?);
+            if row.try_get::<_, bool>("is_released")? {
+                released.push(group.clone());
+            }
+            heads.push((group, row.try_get("position")?));
+        }
+        self.hints.note(heads.into_iter());
+        Ok(released)
+    }
+
+    /// The same for up to `most` groups, whichever come after this one, or the first of all; and lets those
+    /// deliveries go whose subscription is not ordered any more.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn advance_groups(&self, after: Option<&OrderingGroup>, most: usize) -> Result<GroupWalk, StoreError> {
+        let mut connection = self.maintenance().await?;
+        let (subscription, key) =
+            after.map_or((Uuid::nil(), ""), |group| (group.subscription.uuid(), group.key.as_str()));
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let params: [Param<'_>; 4] =
+            [(&subscription, Type::UUID), (&key, Type::TEXT), (&most, Type::INT8), (&DISSOLVED_ROWS, Type::INT8)];
+        let rows = connection.query(&sql::ADVANCE_GROUPS, &params).await?;
+        let Some(row) = rows.first() else { return Ok(GroupWalk::default()) };
+        let count = |name: &str| Ok::<_, StoreError>(usize::try_from(row.try_get::<_, i64>(name)?).unwrap_or(0));
+        let last: Option<(Uuid, String)> =
+            row.try_get::<_, Option<Uuid>>("last_subscription")?.zip(row.try_get("last_key")?);
+        let released = count("released")?;
+        if released > 0 {
+            self.hints.forget();
+        }
+        Ok(GroupWalk {
+            looked_at: count("looked_at")?,
+            released,
+            last: last.map(|(subscription, key)| group(subscription, key)),
+        })
+    }
+}
+
+/// The groups of a row that has subscriptions and keys of those whose head ended.
+pub(super) fn ended(row: &Row) -> Result<Vec<OrderingGroup>, StoreError> {
+    let subscriptions: Vec<Uuid> = row.try_get("group_subscriptions")?;
+    let keys: Vec<String> = row.try_get("group_keys")?;
+    Ok(subscriptions.into_iter().zip(keys).map(|(subscription, key)| group(subscription, key)).collect())
+}
+
+fn group(subscription: Uuid, key: String) -> OrderingGroup {
+    OrderingGroup { subscription: subscription.into(), key: OrderingKey::stored(key) }
+}

@@ -1,0 +1,51 @@
+//! Workers: who is alive, and who is lost with leases of its own.
+
+use std::time::Duration;
+
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::connection::Param;
+use super::{Store, StoreError, sql};
+use crate::domain::id::WorkerId;
+
+/// A worker as the table knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownWorker {
+    /// Which.
+    pub id: WorkerId,
+    /// Whether it has given no sign of life for too long.
+    pub is_lost: bool,
+}
+
+impl Store {
+    /// Writes a sign of life of a worker, whose leases last so long at most, and returns all workers. One is lost
+    /// after `silence`; it is listed until a minute after its last lease has ended.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn beat(
+        &self,
+        worker: WorkerId,
+        longest_lease: Duration,
+        silence: Duration,
+    ) -> Result<Vec<KnownWorker>, StoreError> {
+        let (worker, version) = (worker.uuid(), env!("CARGO_PKG_VERSION"));
+        let (lease, silence) = (longest_lease.as_secs_f64(), silence.as_secs_f64());
+        let params: [Param<'_>; 4] =
+            [(&worker, Type::UUID), (&version, Type::TEXT), (&lease, Type::FLOAT8), (&silence, Type::FLOAT8)];
+        let known =
+            |row: &Row| Ok(KnownWorker { id: row.try_get::<_, Uuid>("id")?.into(), is_lost: row.try_get("is_lost")? });
+        self.queue().await?.query(&sql::BEAT, &params).await?.iter().map(known).collect()
+    }
+
+    /// The worker has stopped in order.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn leave(&self, worker: WorkerId) -> Result<(), StoreError> {
+        let worker = worker.uuid();
+        self.queue().await?.query(&sql::LEAVE, &[(&worker, Type::UUID)]).await.map(drop)
+    }
+}

@@ -1,0 +1,117 @@
+//! Deliver: one parcel, one request; its outcome becomes a report.
+
+use std::time::{Duration, Instant};
+
+use ring::rand::{SecureRandom, SystemRandom};
+use time::OffsetDateTime;
+use tracing::Instrument as _;
+
+use super::WorkerParts;
+use super::dispatcher::unsent;
+use crate::domain::attempt::{Answer, Attempt};
+use crate::domain::delivery::{Parcel, Report};
+use crate::domain::id::AttemptId;
+use crate::domain::next_step::{AttemptMade, NextStep};
+use crate::domain::slots::Slot;
+
+/// Time that a send needs besides its own limit: the body's allowance and a second to spare.
+pub(super) const SEND_MARGIN: Duration = Duration::from_secs(3);
+
+/// Brings parcels to receivers.
+pub(super) struct Deliverer {
+    parts: WorkerParts,
+    random: SystemRandom,
+}
+
+impl Deliverer {
+    pub(super) fn new(parts: WorkerParts) -> Self {
+        Self { parts, random: SystemRandom::new() }
+    }
+
+    /// Sends a parcel and says what follows. A request lost on a kept-alive connection that
+    /// the receiver had already closed is logged and followed by one more at once, which
+    /// uses up no step of the schedule.
+    pub(super) async fn deliver(&self, parcel: Parcel, slot: &mut Slot) -> Report {
+        let span = tracing::debug_span!(
+            "send",
+            event = %parcel.key.event,
+            subscription = %parcel.key.subscription,
+            attempt = parcel.attempt_number
+        );
+        self.deliver_in_turn(parcel, slot).instrument(span).await
+    }
+
+    async fn deliver_in_turn(&self, parcel: Parcel, slot: &mut Slot) -> Report {
+        // Closed never; without a permit the number in flight is still bounded by the slots.
+        let _permit = slot.requests().acquire_owned().await;
+        if !self.has_time(&parcel) {
+            return unsent(&parcel, NextStep::HandBack);
+        }
+        let first = self.attempt(&parcel).await;
+        if !first.answer.stale_connection || !self.has_time(&parcel) {
+            slot.answered();
+            return self.report(&parcel, vec![first], 0);
+        }
+        let again = Parcel { attempt_number: parcel.attempt_number.saturating_add(1), ..parcel };
+        let second = self.attempt(&again).await;
+        slot.answered();
+        self.report(&again, vec![first, second], 1)
+    }
+
+    fn has_time(&self, parcel: &Parcel) -> bool {
+        let limit = parcel.destination.request_timeout.unwrap_or(self.parts.rules.request_timeout);
+        parcel.lease.has(limit + SEND_MARGIN, Instant::now())
+    }
+
+    async fn attempt(&self, parcel: &Parcel) -> Attempt {
+        let started_at = self.parts.clock.now();
+        let answer = self.parts.sender.send(parcel, OffsetDateTime::now_utc()).await;
+        self.count(parcel, &answer);
+        Attempt { id: AttemptId::at(started_at), number: parcel.attempt_number, started_at, answer }
+    }
+
+    fn count(&self, parcel: &Parcel, answer: &Answer) {
+        let metrics = &self.parts.metrics;
+        metrics.attempts.with_label_values(&[answer.outcome.as_str()]).inc();
+        if let (true, Some(accepted_at)) = (answer.outcome.is_success(), parcel.key.event.accepted_at()) {
+            metrics.latency.observe((self.parts.clock.now() - accepted_at).as_seconds_f64().max(0.0));
+        }
+        let duration_ms = u64::try_from(answer.duration.as_millis()).unwrap_or(u64::MAX);
+        tracing::debug!(outcome = %answer.outcome, status = answer.status, duration_ms, "attempt");
+    }
+
+    /// `free` of the attempts used up no step of the schedule.
+    fn report(&self, parcel: &Parcel, attempts: Vec<Attempt>, free: u32) -> Report {
+        let step = attempts.last().map_or(NextStep::HandBack, |last| {
+            let made = AttemptMade {
+                outcome: last.answer.outcome,
+                status: last.answer.status,
+                retry_after: last.answer.retry_after,
+                directives: last.answer.directives,
+                counted: last.number.saturating_sub(parcel.free_attempts).saturating_sub(free),
+            };
+            let skip_after = parcel.skip_after.filter(|_| parcel.ordering_key.is_some());
+            let own = parcel.destination.retry_schedule.as_ref();
+            self.parts.rules.retries.next_step(own, made, roll(&self.random)).or_skip(made.counted, skip_after)
+        });
+        if let NextStep::GiveUp(reason) = step {
+            tracing::info!(
+                event = %parcel.key.event,
+                subscription = %parcel.key.subscription,
+                reason = reason.as_str(),
+                "delivery ended without success"
+            );
+        }
+        Report { attempts, free_attempts: free, ..unsent(parcel, step) }
+    }
+}
+
+/// A random number from 0 up to 1.
+pub(super) fn roll(random: &SystemRandom) -> f64 {
+    let mut bytes = [0; 4];
+    match random.fill(&mut bytes) {
+        Ok(()) => f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0),
+        // Without randomness every delay is the schedule's own.
+        Err(_) => 0.5,
+    }
+}

@@ -1,0 +1,76 @@
+//! Where parcels become tasks, and reports go to be recorded.
+
+use std::sync::Arc;
+
+use tokio_util::task::TaskTracker;
+
+use super::deliverer::Deliverer;
+use super::recorder::Inbox;
+use super::signal::Ticket;
+use crate::domain::breaker::ResponseClass;
+use crate::domain::delivery::{Parcel, Report};
+use crate::domain::handoff::{HandedOver, HandoffReceiver};
+use crate::domain::next_step::NextStep;
+use crate::domain::slots::Slot;
+use crate::worker::signal::{Signal, Signals};
+
+/// Gives each parcel to a task. Clones share it.
+#[derive(Clone)]
+pub(super) struct Dispatcher {
+    deliverer: Arc<Deliverer>,
+    sending: TaskTracker,
+    inbox: Inbox,
+}
+
+impl Dispatcher {
+    pub(super) fn new(deliverer: Arc<Deliverer>, sending: TaskTracker, inbox: Inbox) -> Self {
+        Self { deliverer, sending, inbox }
+    }
+
+    /// Sends a parcel; one of a paced subscription comes with its ticket.
+    pub(super) fn send(&self, parcel: Parcel, mut slot: Slot, mut ticket: Option<Ticket>) {
+        let dispatcher = self.clone();
+        self.sending.spawn(async move {
+            let report = dispatcher.deliverer.deliver(parcel, &mut slot).await;
+            if let Some(ticket) = &mut ticket {
+                ticket.note(report.attempts.last().map(|last| ResponseClass::of(&last.answer)));
+            }
+            drop(ticket);
+            dispatcher.report(report, slot);
+        });
+    }
+
+    /// Gives a parcel back unsent.
+    pub(super) fn hand_back(&self, parcel: &Parcel, slot: Slot) {
+        self.report(unsent(parcel, NextStep::HandBack), slot);
+    }
+
+    /// Has a report recorded; its slot is kept until then.
+    pub(super) fn report(&self, report: Report, slot: Slot) {
+        self.inbox.send(report, slot);
+    }
+
+    /// Sends what intake hands over, until intake is gone.
+    pub(super) async fn receive(self, mut handoff: HandoffReceiver, signals: Signals) {
+        while let Some(handed_over) = handoff.recv().await {
+            match handed_over {
+                HandedOver::Leased(parcel, slot) => self.send(parcel, slot, None),
+                HandedOver::Left(due) => signals.send(Signal::Left(due)),
+            }
+        }
+    }
+}
+
+/// The report of a parcel that was not sent.
+pub(super) fn unsent(parcel: &Parcel, step: NextStep) -> Report {
+    Report {
+        key: parcel.key,
+        token: parcel.lease.token,
+        subscription_version: parcel.subscription_version,
+        event_type: parcel.event_type.clone(),
+        attempts: Vec::new(),
+        free_attempts: 0,
+        ordering_key: parcel.ordering_key.clone(),
+        step,
+    }
+}

@@ -1,0 +1,103 @@
+//! Taking: what the loop asks of the queue, and where what it gets goes.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use super::Fetcher;
+use crate::domain::breaker::Breaker;
+use crate::domain::id::{LeaseToken, SubscriptionId};
+use crate::store::{StoreError, Take, TakeAsk, TakeRequest};
+use crate::worker::lanes::Ask;
+use crate::worker::parcels;
+use crate::worker::signal::Ticket;
+
+/// Most deliveries of one take: larger ones cost no less for each, and others wait for it.
+const MOST_TAKEN: usize = 256;
+/// Most bytes of payload of one take.
+const MOST_BYTES: usize = 16 << 20;
+
+impl Fetcher {
+    /// Takes as long as any lane has room, in the order of their turns.
+    pub(super) async fn take_all(&mut self, stop: &CancellationToken) {
+        while self.resumes_at.is_none() && !stop.is_cancelled() {
+            let asks = self.lanes.asks(&mut self.owned, MOST_TAKEN, Instant::now());
+            if asks.is_empty() {
+                return;
+            }
+            self.take(asks, stop).await;
+            self.apply_all();
+        }
+    }
+
+    async fn take(&mut self, asks: Vec<Ask>, stop: &CancellationToken) {
+        let ask = |ask: &Ask| TakeAsk {
+            tenant: ask.tenant,
+            subscription: ask.subscription,
+            most: ask.slots.len(),
+            floor: ask.floor,
+            breaker: ask.breaker,
+        };
+        let request = TakeRequest {
+            token: LeaseToken::from(Uuid::new_v4()),
+            lease: self.parts.rules.lease,
+            worker: self.id,
+            takes_lapsed: self.outage.is_over(),
+            most_bytes: MOST_BYTES.min(self.parts.slots.free_bytes()),
+            asks: asks.iter().map(ask).collect(),
+        };
+        let began = Instant::now();
+        let span = tracing::debug_span!("take", subscriptions = asks.len());
+        match self.parts.store.take(&request).instrument(span).await {
+            Ok(take) => self.dispatch(asks, take, request.token, began, stop.is_cancelled()),
+            Err(error) => {
+                asks.into_iter().for_each(|ask| self.lanes.make_ready(ask.subscription));
+                if matches!(error, StoreError::NoPartition) {
+                    // Of an attempt that was cut off.
+                    let made = self.parts.store.ensure_partitions().await;
+                    tracing::debug!(?made, "a partition was missing");
+                }
+                self.failed(&error, "taking deliveries");
+            }
+        }
+    }
+
+    /// Gives what was taken to the dispatcher, or to the recorder what is not to be sent.
+    fn dispatch(&mut self, asks: Vec<Ask>, take: Take, token: LeaseToken, began: Instant, is_stopping: bool) {
+        let result = if take.deliveries.is_empty() { "none" } else { "some" };
+        self.parts.metrics.takes.with_label_values(&[result]).inc();
+        let now = Instant::now();
+        let cut_off = take.deliveries.iter().filter(|delivery| delivery.is_cut_off).count();
+        if cut_off > 0 {
+            self.parts.metrics.cut_off.inc_by(cut_off as u64);
+            tracing::warn!(attempts = cut_off, "took over attempts that a lost worker had begun");
+        }
+        let mut taken: HashMap<SubscriptionId, Vec<_>> = HashMap::with_capacity(asks.len());
+        for delivery in take.deliveries {
+            taken.entry(delivery.key.subscription).or_default().push(delivery);
+        }
+        for ask in asks {
+            let deliveries = taken.remove(&ask.subscription).unwrap_or_default();
+            let (asked, got) = (ask.slots.len(), deliveries.len());
+            let last_due = deliveries.last().map(|delivery| delivery.was_due);
+            let has_more = self.lanes.took(ask.subscription, asked, got, last_due, take.is_cut_short);
+            let until = self.owned.pace(ask.subscription).filter(|_| ask.is_paced).map(|pace| pace.until);
+            self.owned.sent(ask.subscription, got, has_more, now);
+            let is_probe = matches!(ask.breaker, Breaker::Open { .. });
+            for (delivery, mut slot) in deliveries.into_iter().zip(ask.slots) {
+                slot.holds(delivery.payload.len());
+                let ticket = || Ticket::new(ask.subscription, is_probe, self.signals.clone());
+                let ticket = ask.is_paced.then(ticket);
+                match parcels::open(&self.parts, delivery, token, began, until) {
+                    // A stop came while the take was under way: nothing of it is sent.
+                    Ok(parcel) if is_stopping => self.dispatcher.hand_back(&parcel, slot),
+                    Ok(parcel) => self.dispatcher.send(parcel, slot, ticket),
+                    Err(report) => self.dispatcher.report(*report, slot),
+                }
+            }
+        }
+    }
+}

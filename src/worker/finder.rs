@@ -1,0 +1,243 @@
+//! When the worker looks for due deliveries, and from which due time on.
+//!
+//! Finished rows stay in the index until vacuum may remove them, which an old transaction anywhere in the database
+//! can put off for hours; walking over them is what makes queues in PostgreSQL slow down. So a look begins where the
+//! last one ended, less a slack for commits that were under way, or at the due time that a notification names. Once a
+//! second it reaches back a minute, for rows that were committed late and of which nobody was notified; anything
+//! older is found by the look at everything.
+
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+
+use crate::store::Look;
+
+/// How much later than its due time a row may be committed and still be seen by every look.
+const SLACK: Duration = Duration::from_millis(250);
+const REACH_BACK: Duration = Duration::from_secs(60);
+const REACH_BACK_EVERY: Duration = Duration::from_secs(1);
+/// Longest time between two looks; the promise that holds without any notification.
+const POLL: Duration = Duration::from_millis(1_000);
+/// Least time between two looks, after one that brought few rows and after one that brought many: under load
+/// rows are found in batches.
+const PAUSE_FEW: Duration = Duration::from_millis(5);
+const PAUSE_MANY: Duration = Duration::from_millis(20);
+const MANY_ROWS: usize = 200;
+/// Most rows of one look: some milliseconds.
+pub(super) const MOST_ROWS: usize = 2_000;
+
+/// One look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) floor: OffsetDateTime,
+    /// Until now where there is none.
+    pub(super) until: Option<OffsetDateTime>,
+}
+
+/// What the looks so far have told.
+#[derive(Debug)]
+pub(super) struct Finder {
+    /// Everything due before this was seen, but for what is behind.
+    reached: OffsetDateTime,
+    /// What a look that was cut short left out. Looks at it take turns with looks at what falls due meanwhile, so
+    /// that nobody waits behind a backlog that is only seen.
+    behind: Option<Span>,
+    was_behind: bool,
+    /// Due times that a notification asks to look at.
+    asked: Option<OffsetDateTime>,
+    /// Due times of what was left to another worker, and when to look at them again.
+    again: Option<(OffsetDateTime, Instant)>,
+    looked_at: Option<Instant>,
+    reached_back_at: Option<Instant>,
+    pause: Duration,
+    /// When to look next whatever happens.
+    poll_at: Instant,
+}
+
+impl Finder {
+    /// A finder that has seen nothing. The look at everything is for what fell due before this database time.
+    pub(super) fn new(database_now: OffsetDateTime, now: Instant) -> Self {
+        Self {
+            reached: database_now - REACH_BACK,
+            behind: None,
+            was_behind: false,
+            asked: None,
+            again: None,
+            looked_at: None,
+            reached_back_at: None,
+            pause: PAUSE_FEW,
+            poll_at: now,
+        }
+    }
+
+    /// Rows may have fallen due from this time on.
+    pub(super) fn ask(&mut self, since: OffsetDateTime) {
+        self.asked = Some(self.asked.map_or(since, |asked| asked.min(since)));
+    }
+
+    /// Anything may have fallen due: notifications were lost.
+    pub(super) fn ask_for_anything(&mut self) {
+        self.reached_back_at = None;
+        self.ask(self.reached);
+    }
+
+    /// Rows due since then are left to another worker for a moment.
+    pub(super) fn look_again(&mut self, since: OffsetDateTime, now: Instant) {
+        let (earliest, at) = self.again.unwrap_or((since, now + PAUSE_MANY));
+        self.again = Some((earliest.min(since), at));
+    }
+
+    /// When to look next.
+    pub(super) fn next(&self) -> Instant {
+        let Some(looked_at) = self.looked_at else { return self.poll_at };
+        let earliest = looked_at + self.pause;
+        if self.asked.is_some() || self.behind.is_some() {
+            return earliest;
+        }
+        self.again.map_or(self.poll_at, |(_, at)| at.min(self.poll_at)).max(earliest)
+    }
+
+    /// The look that is due, if one is.
+    pub(super) fn begin(&mut self, now: Instant) -> Option<Span> {
+        if now < self.next() {
+            return None;
+        }
+        self.looked_at = Some(now);
+        self.was_behind = self.behind.is_some() && !self.was_behind;
+        if let Some(behind) = self.behind.filter(|_| self.was_behind) {
+            return Some(behind);
+        }
+        let reached = self.reached;
+        let again = self.again.take_if(|(_, at)| *at <= now).map(|(since, _)| since);
+        let floor = [self.asked.take(), again].into_iter().flatten().fold(reached - SLACK, OffsetDateTime::min);
+        if self.reached_back_at.is_none_or(|at| now >= at + REACH_BACK_EVERY) {
+            self.reached_back_at = Some(now);
+            return Some(Span { floor: floor.min(reached - REACH_BACK), until: None });
+        }
+        Some(Span { floor, until: None })
+    }
+
+    /// The look is done. `roll`, from 0 up to 1, keeps workers from polling in step.
+    pub(super) fn done(&mut self, span: Span, look: &Look, now: Instant, roll: f64) {
+        let is_cut_short = look.rows >= MOST_ROWS;
+        let rest = look.reached.filter(|_| is_cut_short);
+        if span.until.is_some() {
+            self.behind = rest.map(|floor| Span { floor, until: span.until });
+        } else {
+            if let Some(floor) = rest {
+                let floor = self.behind.map_or(floor, |behind| behind.floor.min(floor));
+                self.behind = Some(Span { floor, until: Some(look.at) });
+            }
+            self.reached = look.at;
+        }
+        self.pause = if look.rows >= MANY_ROWS { PAUSE_MANY } else { PAUSE_FEW };
+        let poll = POLL.mul_f64(0.9 + 0.2 * roll);
+        let next_due = look.next_due.and_then(|due| Duration::try_from(due - look.at).ok());
+        self.poll_at = now + next_due.map_or(poll, |due| due.min(poll));
+    }
+
+    /// The look failed: what was asked for is asked for again, not at once.
+    pub(super) fn failed(&mut self, span: Span, now: Instant, pause: Duration) {
+        if span.until.is_none() {
+            self.ask(span.floor);
+        }
+        self.looked_at = Some(now);
+        self.pause = pause;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    const NOW: OffsetDateTime = datetime!(2026-11-28 12:00 UTC);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn look(rows: usize, reached: Option<OffsetDateTime>, at: OffsetDateTime) -> Look {
+        Look { found: Vec::new(), rows, reached, next_due: None, at }
+    }
+
+    /// A finder that has just looked.
+    fn looked() -> (Finder, Instant) {
+        let now = Instant::now();
+        let mut finder = Finder::new(NOW, now);
+        let span = finder.begin(now).unwrap();
+        finder.done(span, &look(0, None, NOW), now, 0.5);
+        (finder, now)
+    }
+
+    #[test]
+    fn a_look_begins_where_the_last_one_ended_and_now_and_then_a_minute_before() {
+        let (mut finder, now) = looked();
+        finder.ask(NOW + SECOND);
+        let span = finder.begin(now + PAUSE_FEW).unwrap();
+        assert_eq!(span, Span { floor: NOW - SLACK, until: None });
+        finder.done(span, &look(1, Some(NOW), NOW + SECOND), now + PAUSE_FEW, 0.5);
+        let span = finder.begin(now + 2 * POLL).unwrap();
+        assert_eq!(span.floor, NOW + SECOND - REACH_BACK);
+    }
+
+    #[test]
+    fn a_notification_brings_the_next_look_forward_and_back_to_its_time() {
+        let (mut finder, now) = looked();
+        assert_eq!(finder.next(), now + POLL);
+        finder.ask(NOW - 10 * SECOND);
+        assert_eq!(finder.next(), now + PAUSE_FEW);
+        assert_eq!(finder.begin(now), None);
+        assert_eq!(finder.begin(now + PAUSE_FEW).unwrap().floor, NOW - 10 * SECOND);
+    }
+
+    #[test]
+    fn the_next_look_is_when_the_next_row_falls_due() {
+        let (mut finder, now) = looked();
+        let span = finder.begin(now + POLL).unwrap();
+        let next_due = Some(NOW + SECOND / 4);
+        finder.done(span, &Look { next_due, ..look(0, None, NOW) }, now, 0.5);
+        assert_eq!(finder.next(), now + POLL + PAUSE_FEW);
+        finder.done(span, &Look { next_due, ..look(0, None, NOW) }, now + POLL, 0.5);
+        assert_eq!(finder.next(), now + POLL + SECOND / 4);
+    }
+
+    #[test]
+    fn what_is_left_to_another_worker_is_looked_at_again_and_delays_nothing_else() {
+        let (mut finder, now) = looked();
+        finder.look_again(NOW - SECOND, now);
+        assert_eq!(finder.next(), now + PAUSE_MANY);
+        finder.ask(NOW);
+        assert_eq!(finder.begin(now + PAUSE_FEW).unwrap().floor, NOW - SLACK);
+        assert_eq!(finder.begin(now + PAUSE_MANY).unwrap().floor, NOW - SECOND);
+    }
+
+    #[test]
+    fn a_backlog_is_walked_in_turns_with_what_falls_due_meanwhile() {
+        let (mut finder, mut now) = looked();
+        finder.ask(NOW);
+        now += PAUSE_MANY;
+        let span = finder.begin(now).unwrap();
+        finder.done(span, &look(MOST_ROWS, Some(NOW - 5 * SECOND), NOW + SECOND), now, 0.5);
+        now += PAUSE_MANY;
+        let behind = finder.begin(now).unwrap();
+        assert_eq!(behind, Span { floor: NOW - 5 * SECOND, until: Some(NOW + SECOND) });
+        finder.done(behind, &look(MOST_ROWS, Some(NOW - 2 * SECOND), NOW + SECOND), now, 0.5);
+        now += PAUSE_MANY;
+        let fresh = finder.begin(now).unwrap();
+        assert_eq!((fresh.floor, fresh.until), (NOW + SECOND - SLACK, None));
+        finder.done(fresh, &look(3, Some(NOW + SECOND), NOW + 2 * SECOND), now, 0.5);
+        now += PAUSE_MANY;
+        let behind = finder.begin(now).unwrap();
+        assert_eq!(behind.floor, NOW - 2 * SECOND);
+        finder.done(behind, &look(7, Some(NOW), NOW + SECOND), now, 0.5);
+        assert_eq!(finder.next(), now + POLL);
+    }
+
+    #[test]
+    fn a_failed_look_is_repeated_after_its_pause() {
+        let (mut finder, now) = looked();
+        finder.ask(NOW - SECOND);
+        let span = finder.begin(now + SECOND).unwrap();
+        finder.failed(span, now + SECOND, SECOND / 2);
+        assert_eq!(finder.begin(now + SECOND), None);
+        assert_eq!(finder.begin(now + 2 * SECOND).unwrap().floor, span.floor);
+    }
+}

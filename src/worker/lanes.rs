@@ -1,0 +1,216 @@
+//! The lanes of a worker: what it remembers of subscriptions that have something due. Nothing of it is stored:
+//! it is found again in a second.
+//!
+//! Tenants take turns, and the lanes of a tenant take turns. A lane without room is set aside until it has some, so a
+//! pass costs what it asks for, whatever waits. Pure but for the slots that it reserves.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+
+use super::ownership::Ownership;
+use crate::domain::breaker::Breaker;
+use crate::domain::delivery::Due;
+use crate::domain::id::{SubscriptionId, TenantId};
+use crate::domain::slots::{Slot, Slots};
+
+/// Most lanes remembered, about 150 bytes each; what finds no place is found by the look at everything.
+const MAX_LANES: usize = 100_000;
+/// How much later than its due time a delivery may be committed and still be seen by the next take.
+const SLACK: Duration = Duration::from_millis(250);
+
+/// One subscription with something due.
+#[derive(Debug)]
+struct Lane {
+    tenant: TenantId,
+    /// Nothing that fell due before is looked at.
+    floor: OffsetDateTime,
+    /// Deliveries that are due as far as is known; `usize::MAX` where there may be any number.
+    expected: usize,
+    /// Whether it is in its tenant's turns.
+    is_ready: bool,
+}
+
+/// What is asked of one subscription, with the slots for it.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) tenant: TenantId,
+    pub(super) subscription: SubscriptionId,
+    pub(super) floor: OffsetDateTime,
+    pub(super) slots: Vec<Slot>,
+    /// Its breaker as its owner knows it.
+    pub(super) breaker: Breaker,
+    /// Whether it is paced, and ours.
+    pub(super) is_paced: bool,
+}
+
+/// How much a lane may ask for.
+#[derive(Debug, PartialEq, Eq)]
+enum Room {
+    Now(usize),
+    /// When so many places of the subscription are free.
+    WhenFree(usize),
+    /// When its pace says so.
+    Later,
+}
+
+/// All lanes.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    slots: Slots,
+    lanes: HashMap<SubscriptionId, Lane>,
+    ready: HashMap<TenantId, VecDeque<SubscriptionId>>,
+    turns: VecDeque<TenantId>,
+}
+
+impl Lanes {
+    /// No lanes yet, with these slots to reserve.
+    pub(super) fn new(slots: Slots) -> Self {
+        Self { slots, lanes: HashMap::new(), ready: HashMap::new(), turns: VecDeque::new() }
+    }
+
+    /// Deliveries of a subscription are due.
+    pub(super) fn expect(&mut self, due: &Due) {
+        if self.lanes.len() >= MAX_LANES && !self.lanes.contains_key(&due.subscription) {
+            return;
+        }
+        let floor = due.since - SLACK;
+        let new = || Lane { tenant: due.tenant, floor, expected: 0, is_ready: false };
+        let lane = self.lanes.entry(due.subscription).or_insert_with(new);
+        lane.floor = lane.floor.min(floor);
+        lane.expected = due.rows.map_or(usize::MAX, |rows| lane.expected.saturating_add(rows));
+        self.make_ready(due.subscription);
+    }
+
+    /// A lane that was set aside may have room.
+    pub(super) fn make_ready(&mut self, subscription: SubscriptionId) {
+        let Some(lane) = self.lanes.get_mut(&subscription).filter(|lane| !lane.is_ready) else { return };
+        lane.is_ready = true;
+        let queue = self.ready.entry(lane.tenant).or_default();
+        if queue.is_empty() {
+            self.turns.push_back(lane.tenant);
+        }
+        queue.push_back(subscription);
+    }
+
+    /// Nothing is due any more, as far as is known.
+    pub(super) fn forget(&mut self, subscription: SubscriptionId) {
+        if self.lanes.remove(&subscription).is_some() {
+            self.slots.note_backlog(subscription, false);
+        }
+    }
+
+    /// Whether the worker asks for it already.
+    pub(super) fn knows(&self, subscription: SubscriptionId) -> bool {
+        self.lanes.contains_key(&subscription)
+    }
+
+    /// Nothing is asked of it for now; returns its floor, if it was known.
+    pub(super) fn set_aside(&mut self, subscription: SubscriptionId) -> Option<OffsetDateTime> {
+        self.lanes.remove(&subscription).map(|lane| lane.floor)
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// What to ask for now, with the slots for it: at most so many deliveries, tenants in turn, lanes of a tenant
+    /// in turn.
+    pub(super) fn asks(&mut self, owned: &mut Ownership, most: usize, now: Instant) -> Vec<Ask> {
+        let (mut asks, mut left, mut without_share) = (Vec::new(), most, Vec::new());
+        while left > 0 {
+            let Some(tenant) = self.turns.pop_front() else { break };
+            let Some(subscription) = self.ready.get_mut(&tenant).and_then(VecDeque::pop_front) else { continue };
+            let ask = self.ask(tenant, subscription, owned, left, now);
+            let has_share = !matches!(&ask, Some(ask) if ask.slots.is_empty());
+            if let Some(ask) = ask.filter(|_| has_share) {
+                left -= ask.slots.len();
+                asks.push(ask);
+            }
+            let Some(queue) = self.ready.get_mut(&tenant) else { continue };
+            if !has_share {
+                queue.push_front(subscription);
+                without_share.push(tenant);
+            } else if queue.is_empty() {
+                self.ready.remove(&tenant);
+            } else {
+                self.turns.push_back(tenant);
+            }
+        }
+        if !without_share.is_empty() {
+            self.slots.await_any();
+        }
+        self.turns.extend(without_share);
+        asks
+    }
+
+    /// What to ask of a lane; without slots where its tenant has none to take, `None` where the lane has no room.
+    fn ask(
+        &mut self,
+        tenant: TenantId,
+        subscription: SubscriptionId,
+        owned: &mut Ownership,
+        most: usize,
+        now: Instant,
+    ) -> Option<Ask> {
+        let lane = self.lanes.get_mut(&subscription)?;
+        let slots = &self.slots;
+        let pace = owned.pace(subscription);
+        let (is_paced, breaker) = (pace.is_some(), pace.map_or(Breaker::Closed, |pace| pace.breaker));
+        let room = if is_paced {
+            paced_room(owned.room(subscription, now).min(lane.expected).min(slots.places(subscription)))
+        } else {
+            unpaced_room(slots.places(subscription), lane.expected, slots.limits().per_subscription)
+        };
+        let Room::Now(room) = room else {
+            lane.is_ready = false;
+            if let Room::WhenFree(places) = room {
+                slots.note_backlog(subscription, true);
+                slots.await_places(subscription, places);
+            }
+            return None;
+        };
+        slots.note_backlog(subscription, room < lane.expected);
+        let slots = slots.reserve(tenant, subscription, room.min(most));
+        // Out of the turns until its take is back; or at their head, where it got no slot.
+        lane.is_ready = slots.is_empty();
+        Some(Ask { tenant, subscription, floor: lane.floor, slots, breaker, is_paced })
+    }
+
+    /// A take brought `got` of the deliveries that were asked for, the last of which fell due at `last_due`; it
+    /// may have been cut short by their bytes.
+    pub(super) fn took(
+        &mut self,
+        subscription: SubscriptionId,
+        asked: usize,
+        got: usize,
+        last_due: Option<OffsetDateTime>,
+        is_cut_short: bool,
+    ) -> bool {
+        let Some(lane) = self.lanes.get_mut(&subscription) else { return false };
+        if let Some(last_due) = last_due {
+            lane.floor = lane.floor.max(last_due - SLACK);
+        }
+        if lane.expected != usize::MAX {
+            lane.expected = lane.expected.saturating_sub(got);
+        }
+        if (got < asked && !is_cut_short) || lane.expected == 0 {
+            self.forget(subscription);
+            return false;
+        }
+        self.make_ready(subscription);
+        true
+    }
+}
+
+fn paced_room(room: usize) -> Room {
+    if room == 0 { Room::Later } else { Room::Now(room) }
+}
+
+/// Slots are not asked for in dribs: a lane with a backlog waits until half of its requests fit.
+fn unpaced_room(places: usize, expected: usize, per_subscription: usize) -> Room {
+    let least = expected.min(per_subscription.div_ceil(2));
+    if places >= least { Room::Now(places.min(expected)) } else { Room::WhenFree(least) }
+}

@@ -1,0 +1,249 @@
+//! The paced subscriptions of a worker: which it owns, which it wants, and what becomes of their breakers.
+//!
+//! Ownerships are rows that are prolonged while there is work. Nothing is sent that may outlast one, so the
+//! next owner finds nothing under way. Decisions are made here at once and written in batches by a task of
+//! their own, so that the loop never waits for them.
+
+mod breakers;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+
+use super::pace::Pace;
+use crate::domain::backoff::Jitter;
+use crate::domain::breaker::BreakerRules;
+use crate::domain::delivery::Due;
+use crate::domain::id::{SubscriptionId, TenantId, WorkerId};
+use crate::store::{KeepRequest, Owned, Turn};
+
+/// How often an owned subscription with work is looked at, so that a changed limit is soon followed.
+const REFRESH_EVERY: Duration = Duration::from_secs(1);
+/// Least time between two rounds of keeping.
+const KEEP_PAUSE: Duration = Duration::from_millis(20);
+/// The same after one that failed.
+const FAILURE_PAUSE: Duration = Duration::from_millis(500);
+
+/// What is fixed for a worker.
+#[derive(Debug, Clone)]
+pub(super) struct OwnerRules {
+    pub(super) worker: WorkerId,
+    /// How long an ownership lasts at least.
+    pub(super) lasting: Duration,
+    /// What an attempt needs of it.
+    pub(super) needed: Duration,
+    /// Most requests at a time to one subscription.
+    pub(super) most: usize,
+    pub(super) breaker: BreakerRules,
+    pub(super) jitter: Jitter,
+}
+
+/// A round of keeping: what a task of its own writes and asks for.
+#[derive(Debug)]
+pub(super) struct Round {
+    pub(super) turns: Vec<Turn>,
+    pub(super) dropped: Vec<SubscriptionId>,
+    pub(super) keep: KeepRequest,
+}
+
+/// What came of a round.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) asked: Vec<SubscriptionId>,
+    pub(super) owned: Vec<Owned>,
+}
+
+/// What a worker owns and wants.
+#[derive(Debug)]
+pub(super) struct Ownership {
+    rules: OwnerRules,
+    paces: HashMap<SubscriptionId, Pace>,
+    /// Wanted ones, with when the first of their deliveries fell due.
+    wanted: HashMap<SubscriptionId, (TenantId, OffsetDateTime)>,
+    /// Transitions that are decided and not written yet.
+    turns: HashMap<SubscriptionId, Turn>,
+    /// Of which subscriptions the round that is under way writes transitions.
+    turning: HashSet<SubscriptionId>,
+    dropped: Vec<SubscriptionId>,
+    /// When a lane that was set aside may have room again.
+    wakes: BTreeSet<(Instant, SubscriptionId)>,
+    /// When each has to be looked at in the database.
+    refreshes: BTreeSet<(Instant, SubscriptionId)>,
+    is_keeping: bool,
+    kept_at: Instant,
+    settled_at: Instant,
+}
+
+impl Ownership {
+    pub(super) fn new(rules: OwnerRules, now: Instant) -> Self {
+        Self {
+            rules,
+            paces: HashMap::new(),
+            wanted: HashMap::new(),
+            turns: HashMap::new(),
+            turning: HashSet::new(),
+            dropped: Vec::new(),
+            wakes: BTreeSet::new(),
+            refreshes: BTreeSet::new(),
+            is_keeping: false,
+            kept_at: now,
+            settled_at: now,
+        }
+    }
+
+    /// All that is owned.
+    pub(super) fn owned(&self) -> Vec<SubscriptionId> {
+        self.paces.keys().copied().collect()
+    }
+
+    /// The pace of an owned subscription.
+    pub(super) fn pace(&self, subscription: SubscriptionId) -> Option<&Pace> {
+        self.paces.get(&subscription)
+    }
+
+    /// Deliveries of a paced subscription are due. Returns whether it is owned.
+    pub(super) fn has_due(&mut self, subscription: SubscriptionId) -> bool {
+        let pace = self.paces.get_mut(&subscription);
+        pace.map(|pace| pace.has_work = true).is_some()
+    }
+
+    /// A paced subscription with due deliveries may have no owner.
+    pub(super) fn want(&mut self, due: &Due) {
+        self.wanted.entry(due.subscription).or_insert((due.tenant, due.since));
+    }
+
+    /// It was written, or its breaker turned elsewhere: look at it.
+    pub(super) fn refresh(&mut self, subscription: SubscriptionId, now: Instant) {
+        if self.paces.contains_key(&subscription) {
+            self.refreshes.insert((now, subscription));
+        }
+    }
+
+    /// How many deliveries may be asked for of an owned subscription; where it is none, the time is noted at which
+    /// it may be more.
+    pub(super) fn room(&mut self, subscription: SubscriptionId, now: Instant) -> usize {
+        let Some(pace) = self.paces.get_mut(&subscription) else { return 0 };
+        // Until the database knows the breaker it gives nothing; the end of the round wakes the lane.
+        if self.turns.contains_key(&subscription) || self.turning.contains(&subscription) {
+            return 0;
+        }
+        if pace.until.saturating_duration_since(now) <= self.rules.needed {
+            self.refreshes.insert((now, subscription));
+            return 0;
+        }
+        let room = pace.room(now);
+        if room == 0
+            && let Some(at) = pace.next(now)
+        {
+            self.wakes.insert((at.max(now + Duration::from_millis(1)), subscription));
+        }
+        room
+    }
+
+    /// So many of it are under way; there may be more to send.
+    pub(super) fn sent(&mut self, subscription: SubscriptionId, count: usize, has_more: bool, now: Instant) {
+        if let Some(pace) = self.paces.get_mut(&subscription) {
+            pace.sent(count, now);
+            pace.has_work = has_more;
+        }
+    }
+
+    /// Subscriptions that were set aside and may have room by now.
+    pub(super) fn awake(&mut self, now: Instant) -> Vec<SubscriptionId> {
+        let mut awake = Vec::new();
+        while let Some((at, subscription)) = self.wakes.first().copied().filter(|(at, _)| *at <= now) {
+            self.wakes.remove(&(at, subscription));
+            awake.push(subscription);
+        }
+        awake
+    }
+
+    /// When there is something to do.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let wake = self.wakes.first().map(|(at, _)| *at);
+        let has_news = !self.wanted.is_empty() || !self.turns.is_empty() || !self.dropped.is_empty();
+        let refresh = self.refreshes.first().map(|(at, _)| *at);
+        let round = has_news.then_some(self.kept_at).into_iter().chain(refresh).min();
+        let round = round.filter(|_| !self.is_keeping).map(|at| at.max(self.kept_at + KEEP_PAUSE));
+        [wake, round, self.settles_at()].into_iter().flatten().min()
+    }
+
+    /// The round that is due, if one is; one at a time.
+    pub(super) fn begin(&mut self, now: Instant) -> Option<Round> {
+        self.settle(now);
+        if self.is_keeping || now < self.kept_at + KEEP_PAUSE {
+            return None;
+        }
+        let mut owned = Vec::new();
+        while let Some((at, subscription)) = self.refreshes.first().copied().filter(|(at, _)| *at <= now) {
+            self.refreshes.remove(&(at, subscription));
+            owned.extend(self.paces.contains_key(&subscription).then_some(subscription));
+        }
+        let turns: Vec<Turn> = self.turns.drain().map(|(_, turn)| turn).collect();
+        self.turning = turns.iter().map(|turn| turn.subscription).collect();
+        owned.extend(&self.turning);
+        owned.sort_unstable();
+        owned.dedup();
+        let wanted: Vec<_> = self.wanted.iter().map(|(subscription, (tenant, _))| (*tenant, *subscription)).collect();
+        let dropped = std::mem::take(&mut self.dropped);
+        if owned.is_empty() && wanted.is_empty() && turns.is_empty() && dropped.is_empty() {
+            return None;
+        }
+        (self.is_keeping, self.kept_at) = (true, now);
+        let foreign = owned.iter().filter(|id| self.paces.get(id).is_some_and(|pace| pace.foreign > 0));
+        let counted = foreign.copied().chain(wanted.iter().map(|(_, subscription)| *subscription)).collect();
+        let OwnerRules { worker, lasting, .. } = self.rules;
+        Some(Round { turns, dropped, keep: KeepRequest { worker, lasting, owned, wanted, counted } })
+    }
+
+    /// A round is done, which began at `began`. Returns the deliveries that may be asked for now: those of
+    /// subscriptions that became ours.
+    pub(super) fn kept(&mut self, kept: &Kept, began: Instant) -> Vec<Due> {
+        self.is_keeping = false;
+        self.turning.clear();
+        let mut won = Vec::new();
+        for owned in &kept.owned {
+            let wanted = self.wanted.remove(&owned.subscription);
+            if !owned.is_paced || !owned.is_active {
+                // Nobody has to own it: it is disabled, or sent to by every worker.
+                self.paces.remove(&owned.subscription);
+                self.dropped.push(owned.subscription);
+                won.extend(owned.is_active.then(|| due(owned, wanted)));
+                continue;
+            }
+            let is_new = !self.paces.contains_key(&owned.subscription);
+            let new = || Pace::new(owned, self.rules.most, self.rules.lasting, began);
+            let pace = self.paces.entry(owned.subscription).or_insert_with(new);
+            pace.apply(owned, self.rules.most, began);
+            // Where another breaker stands there, a take in between brought nothing, whatever is due.
+            let is_other = !self.turns.contains_key(&owned.subscription) && pace.apply_breaker(owned, began);
+            pace.has_work |= is_other;
+            self.refreshes.insert((pace.refresh_at(began, REFRESH_EVERY), owned.subscription));
+            self.wakes.insert((began, owned.subscription));
+            won.extend((is_new || is_other).then(|| due(owned, wanted)));
+        }
+        // What was asked for and is not ours is another's: its deliveries are found again.
+        let ours: HashSet<_> = kept.owned.iter().map(|owned| owned.subscription).collect();
+        for subscription in kept.asked.iter().filter(|subscription| !ours.contains(subscription)) {
+            self.wanted.remove(subscription);
+            self.paces.remove(subscription);
+        }
+        won
+    }
+
+    /// A round failed: its transitions are lost and read anew, and what was wanted is wanted again.
+    pub(super) fn not_kept(&mut self, asked: &[SubscriptionId], now: Instant) {
+        (self.is_keeping, self.kept_at) = (false, now + FAILURE_PAUSE);
+        self.turning.clear();
+        for subscription in asked {
+            self.refresh(*subscription, now);
+        }
+    }
+}
+
+/// What may be asked for of a subscription that became ours.
+fn due(owned: &Owned, wanted: Option<(TenantId, OffsetDateTime)>) -> Due {
+    let since = wanted.map_or(OffsetDateTime::UNIX_EPOCH, |(_, since)| since);
+    Due { tenant: owned.tenant, subscription: owned.subscription, rows: None, since }
+}

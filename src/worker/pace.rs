@@ -1,0 +1,280 @@
+//! A paced subscription as its owner keeps it: how much may be sent now, and when more. Pure arithmetic: nobody
+//! else sends meanwhile, so rate, cap and breaker are exact over all replicas.
+
+use std::time::{Duration, Instant};
+
+use crate::domain::breaker::{Breaker, ResponseClass};
+use crate::domain::bucket::Bucket;
+use crate::store::Owned;
+
+/// Time between two tries to close a breaker.
+const CLOSE_PAUSE: Duration = Duration::from_secs(1);
+/// Longest time from an answer until the database knows it, as a rule.
+const RECORDING: Duration = Duration::from_secs(5);
+
+/// The pace of one subscription.
+#[derive(Debug)]
+pub(super) struct Pace {
+    pub(super) breaker: Breaker,
+    /// Until when it is ours at least.
+    pub(super) until: Instant,
+    /// Nothing is sent before: the next probe, the end of a throttle.
+    pub(super) not_before: Instant,
+    /// Requests of ours that the receiver has not answered.
+    in_flight: usize,
+    /// Requests that were under way when it became ours, and may still be; and until when at most.
+    pub(super) foreign: usize,
+    foreign_until: Instant,
+    /// Whether deliveries may be due.
+    pub(super) has_work: bool,
+    /// When something was last sent or answered.
+    busy_at: Instant,
+    /// When an attempt last failed.
+    failed_at: Instant,
+    /// When the receiver last asked to wait: the database knows it a little later.
+    asked_to_wait_at: Instant,
+    /// Before this it is not asked whether the breaker may close.
+    close_at: Instant,
+    /// Most requests at a time when it is well.
+    limit: usize,
+    bucket: Option<Bucket>,
+}
+
+impl Pace {
+    /// A pace that is ours from now on. Where there is a rate, its bucket is empty: what the owner before had
+    /// sent is not known.
+    pub(super) fn new(owned: &Owned, most: usize, longest_lease: Duration, now: Instant) -> Self {
+        let mut pace = Self {
+            breaker: owned.breaker,
+            until: now + owned.lasts,
+            not_before: now,
+            in_flight: 0,
+            foreign: owned.leased,
+            foreign_until: now + longest_lease,
+            has_work: true,
+            busy_at: now,
+            failed_at: now,
+            asked_to_wait_at: now.checked_sub(RECORDING).unwrap_or(now),
+            close_at: now,
+            limit: 1,
+            bucket: None,
+        };
+        pace.apply(owned, most, now);
+        pace
+    }
+
+    /// Takes over how it stands in the database.
+    pub(super) fn apply(&mut self, owned: &Owned, most: usize, now: Instant) {
+        self.until = now + owned.lasts;
+        let asked = owned.max_in_flight.and_then(|limit| usize::try_from(limit).ok());
+        self.limit = asked.unwrap_or(most).min(most).max(1);
+        if self.bucket.map(|bucket| bucket.rate()) != owned.rate_limit {
+            self.bucket = owned.rate_limit.map(|rate| Bucket::new(rate, now));
+        }
+        // Leases that are not ours end one by one; ours among the counted only hide that.
+        let others = owned.leased.saturating_sub(self.in_flight);
+        self.foreign = if now >= self.foreign_until { 0 } else { self.foreign.min(others) };
+    }
+
+    /// Takes over the breaker as it stands in the database; returns whether it is another than was known.
+    pub(super) fn apply_breaker(&mut self, owned: &Owned, now: Instant) -> bool {
+        let is_other = self.breaker.word() != owned.breaker.word();
+        if is_other {
+            self.breaker = owned.breaker;
+            self.failed_at = now;
+        }
+        // What was waited for may be forgotten, with the target or the disabling.
+        let was_asked = now.saturating_duration_since(self.asked_to_wait_at) < RECORDING;
+        let waits = matches!(owned.breaker, Breaker::Open { .. } | Breaker::Throttled);
+        if is_other || (!waits && !was_asked) {
+            self.not_before = self.not_before.min(now);
+        }
+        if waits {
+            self.not_before = self.not_before.max(now + owned.wait);
+        }
+        is_other
+    }
+
+    /// Most requests at a time now.
+    fn width(&self) -> usize {
+        match self.breaker {
+            Breaker::Closed => self.limit,
+            Breaker::Open { .. } => 1,
+            Breaker::Throttled => 0,
+            Breaker::Recovering(recovery) => recovery.width.min(self.limit),
+        }
+    }
+
+    /// How many more may be sent now.
+    pub(super) fn room(&mut self, now: Instant) -> usize {
+        if now < self.not_before {
+            return 0;
+        }
+        let places = self.width().saturating_sub(self.in_flight + self.foreign);
+        let tokens = self.bucket.as_mut().map_or(usize::MAX, |bucket| bucket.tokens(now));
+        places.min(tokens)
+    }
+
+    /// So many are under way.
+    pub(super) fn sent(&mut self, count: usize, now: Instant) {
+        self.in_flight += count;
+        if let Some(bucket) = &mut self.bucket {
+            bucket.take(count);
+        }
+        if count > 0 {
+            self.busy_at = now;
+        }
+    }
+
+    /// The receiver answered one, or it was not sent after all. Returns what that makes of the breaker.
+    pub(super) fn answered(&mut self, class: Option<ResponseClass>, now: Instant) -> Breaker {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.busy_at = now;
+        let Some(class) = class else { return self.breaker };
+        if class != ResponseClass::Success {
+            self.failed_at = now;
+        }
+        if let ResponseClass::Wait(wait) = class {
+            self.not_before = self.not_before.max(now + wait);
+            self.asked_to_wait_at = now;
+        }
+        self.breaker.after(class, self.limit)
+    }
+
+    /// When there may be room again without an answer; `None` where only an answer makes some.
+    pub(super) fn next(&self, now: Instant) -> Option<Instant> {
+        if now < self.not_before {
+            return Some(self.not_before);
+        }
+        let is_full = self.in_flight + self.foreign >= self.width();
+        self.bucket.filter(|_| !is_full).map(|bucket| bucket.next())
+    }
+
+    /// When it is to be looked at in the database: now and then, and one that waits before it may send again.
+    pub(super) fn refresh_at(&self, now: Instant, every: Duration) -> Instant {
+        let soon = now + every;
+        self.not_before.checked_sub(every).map_or(soon, |at| at.max(soon))
+    }
+
+    /// Whether what the receiver asked to wait for is over.
+    pub(super) fn is_throttle_over(&self, now: Instant) -> bool {
+        self.breaker == Breaker::Throttled && now >= self.not_before
+    }
+
+    /// Whether it has recovered: nothing waits, and it takes as much as ever, whatever is under way
+    /// then: under a steady load something always is. Or it has not failed for this long and
+    /// has answered all that was sent: one that hangs has not failed yet.
+    pub(super) fn is_well(&self, quiet: Duration, now: Instant) -> bool {
+        let Breaker::Recovering(recovery) = self.breaker else { return false };
+        let is_quiet = self.in_flight == 0 && now.saturating_duration_since(self.failed_at) >= quiet;
+        let is_proven = recovery.width >= self.limit || is_quiet;
+        !self.has_work && is_proven && now >= self.close_at
+    }
+
+    /// It is being closed, or could not be: not asked again for a second.
+    pub(super) fn closing(&mut self, now: Instant) {
+        self.close_at = now + CLOSE_PAUSE;
+    }
+
+    /// Whether nothing has been to do for this long.
+    pub(super) fn is_idle(&self, patience: Duration, now: Instant) -> bool {
+        let is_over = !matches!(self.breaker, Breaker::Recovering(_));
+        let is_quiet = now.saturating_duration_since(self.busy_at) >= patience;
+        is_over && !self.has_work && self.in_flight == 0 && is_quiet
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::recovery::Recovery;
+    use uuid::Uuid;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn owned() -> Owned {
+        Owned {
+            subscription: Uuid::from_u128(1).into(),
+            tenant: Uuid::from_u128(2).into(),
+            lasts: 25 * SECOND,
+            is_active: true,
+            is_paced: true,
+            rate_limit: None,
+            max_in_flight: Some(5),
+            breaker: Breaker::Closed,
+            wait: Duration::ZERO,
+            leased: 0,
+        }
+    }
+
+    fn pace(owned: &Owned) -> (Pace, Instant) {
+        let now = Instant::now();
+        let mut pace = Pace::new(owned, 64, 25 * SECOND, now);
+        pace.apply_breaker(owned, now);
+        (pace, now)
+    }
+
+    #[test]
+    fn a_cap_counts_what_others_still_have_under_way() {
+        let (mut pace, now) = pace(&Owned { leased: 3, ..owned() });
+        assert_eq!(pace.room(now), 2);
+        pace.sent(2, now);
+        assert_eq!(pace.room(now), 0);
+        // One of the three has ended.
+        pace.apply(&Owned { leased: 4, ..owned() }, 64, now);
+        assert_eq!(pace.room(now), 1);
+        pace.apply(&Owned { leased: 5, ..owned() }, 64, now + 26 * SECOND);
+        assert_eq!(pace.room(now), 3);
+    }
+
+    #[test]
+    fn a_rate_begins_with_an_empty_bucket() {
+        let (mut pace, now) = pace(&Owned { rate_limit: Some(10), max_in_flight: None, ..owned() });
+        assert_eq!((pace.room(now), pace.next(now)), (0, Some(now + SECOND / 10)));
+        assert_eq!(pace.room(now + SECOND / 10), 1);
+    }
+
+    #[test]
+    fn an_open_breaker_lets_one_probe_through_when_it_is_time() {
+        let open = Owned { breaker: Breaker::Open { probes: 0 }, wait: 3 * SECOND, ..owned() };
+        let (mut pace, now) = pace(&open);
+        assert_eq!((pace.room(now), pace.next(now)), (0, Some(now + 3 * SECOND)));
+        assert_eq!(pace.room(now + 3 * SECOND), 1);
+        pace.sent(1, now + 3 * SECOND);
+        assert_eq!(pace.room(now + 3 * SECOND), 0);
+        assert_eq!(pace.answered(Some(ResponseClass::Success), now + 3 * SECOND), Breaker::RECOVERY);
+        assert_eq!(pace.answered(Some(ResponseClass::Failure), now), Breaker::Open { probes: 1 });
+    }
+
+    #[test]
+    fn what_was_waited_for_is_forgotten_with_the_target() {
+        let (mut pace, now) = pace(&Owned { breaker: Breaker::Throttled, wait: 60 * SECOND, ..owned() });
+        assert_eq!(pace.room(now + SECOND), 0);
+        pace.apply_breaker(&owned(), now + SECOND);
+        assert_eq!(pace.room(now + SECOND), 5);
+    }
+
+    #[test]
+    fn a_wish_to_wait_that_the_database_does_not_know_yet_is_kept() {
+        let (mut pace, now) = pace(&owned());
+        pace.sent(1, now);
+        pace.answered(Some(ResponseClass::Wait(60 * SECOND)), now);
+        pace.apply_breaker(&owned(), now + SECOND);
+        assert_eq!(pace.room(now + SECOND), 0);
+        pace.apply_breaker(&owned(), now + RECORDING);
+        assert_eq!(pace.room(now + RECORDING), 5);
+    }
+
+    #[test]
+    fn it_is_well_when_it_takes_as_much_as_ever_and_nothing_waits() {
+        let recovering = |width| Owned { breaker: Breaker::Recovering(Recovery::at(width)), ..owned() };
+        let (mut pace, now) = pace(&recovering(5));
+        assert!(!pace.is_well(30 * SECOND, now));
+        pace.has_work = false;
+        assert!(pace.is_well(30 * SECOND, now));
+        pace.closing(now);
+        assert!(!pace.is_well(30 * SECOND, now) && pace.is_well(30 * SECOND, now + CLOSE_PAUSE));
+        pace.breaker = Breaker::Recovering(Recovery::at(2));
+        assert!(!pace.is_well(30 * SECOND, now + CLOSE_PAUSE) && pace.is_well(30 * SECOND, now + 30 * SECOND));
+    }
+}

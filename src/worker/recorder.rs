@@ -1,0 +1,221 @@
+//! Record: outcomes in batches, kept until they are recorded or their lease is another's.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tracing::Instrument as _;
+
+use super::WorkerParts;
+use super::outage::Outage;
+use super::signal::{Signal, Signals, one_due};
+use crate::domain::breaker::ResponseClass;
+use crate::domain::delivery::{Due, Report};
+use crate::domain::id::SubscriptionId;
+use crate::domain::next_step::NextStep;
+use crate::domain::ordering::OrderingGroup;
+use crate::domain::slots::Slot;
+use crate::store::{HealthNote, StoreError};
+
+/// Most time after the grace for recording what was sent in it.
+pub(super) const LAST_RECORDING: Duration = Duration::from_secs(5);
+
+/// Most reports in one statement.
+const MAX_BATCH: usize = 256;
+/// How long a batch waits for more reports while deliveries are in flight. Nothing waits for a recording
+/// but its slot, and the cost of a report is the cost of its statement divided by its batch.
+const LINGER: Duration = Duration::from_millis(5);
+/// Pause between two tries while the database is away.
+const RETRY_PAUSE: Duration = Duration::from_millis(250);
+/// Times that making partitions is tried where one is missing.
+const MAKING_TRIES: u32 = 3;
+
+/// Where reports go. The channel is bounded by the slots that reports keep.
+#[derive(Clone)]
+pub(super) struct Inbox(UnboundedSender<(Report, Slot)>);
+
+impl Inbox {
+    pub(super) fn send(&self, report: Report, slot: Slot) {
+        if self.0.send((report, slot)).is_err() {
+            tracing::error!("a report came after the recorder had ended; its lease will lapse");
+        }
+    }
+}
+
+/// Records reports until every inbox is gone.
+pub(super) struct Recorder {
+    parts: WorkerParts,
+    signals: Signals,
+    outage: Outage,
+    reports: UnboundedReceiver<(Report, Slot)>,
+}
+
+impl Recorder {
+    pub(super) fn new(parts: WorkerParts, signals: Signals, outage: Outage) -> (Self, Inbox) {
+        let (sender, reports) = unbounded_channel();
+        (Self { parts, signals, outage, reports }, Inbox(sender))
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut batch = Vec::with_capacity(MAX_BATCH);
+        while self.reports.recv_many(&mut batch, MAX_BATCH).await > 0 {
+            self.linger(&mut batch).await;
+            let (reports, slots): (Vec<Report>, Vec<Slot>) = batch.drain(..).unzip();
+            let span = tracing::debug_span!("record", reports = reports.len());
+            self.record(reports).instrument(span).await;
+            // The slots are free from here on.
+            drop(slots);
+        }
+    }
+
+    /// Waits a moment for more reports, if more deliveries are in flight.
+    async fn linger(&mut self, batch: &mut Vec<(Report, Slot)>) {
+        let deadline = tokio::time::Instant::now() + LINGER;
+        while batch.len() < MAX_BATCH && self.parts.slots.in_flight() > batch.len() {
+            let room = MAX_BATCH - batch.len();
+            match tokio::time::timeout_at(deadline, self.reports.recv_many(batch, room)).await {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Tries until the reports are recorded or fenced off.
+    async fn record(&self, mut reports: Vec<Report>) {
+        self.parts.metrics.record_batch.observe(reports.len() as f64);
+        let (mut is_reported, mut missing) = (false, 0);
+        loop {
+            match self.parts.store.record(&reports).await {
+                Ok(recorded) => {
+                    self.parts.metrics.fenced.inc_by(recorded.fenced as u64);
+                    for subscription in &recorded.disabled {
+                        tracing::warn!(%subscription, "disabled: its receiver asked for it");
+                    }
+                    self.signal(&reports);
+                    self.advance(&reports).await;
+                    return self.note_health(&reports, &recorded.failing).await;
+                }
+                Err(StoreError::Deadlock) => {}
+                // Not again when it did not help: after days without a database the partition of
+                // an attempt may be past its retention. Its lease lapses then, as if it had been
+                // cut off.
+                Err(StoreError::NoPartition) if missing < MAKING_TRIES => {
+                    missing += u32::from(self.make_partitions().await);
+                }
+                Err(error) if error.is_unavailable() => {
+                    self.outage.note();
+                    if !std::mem::replace(&mut is_reported, true) {
+                        tracing::warn!(%error, reports = reports.len(), "outcomes wait to be recorded");
+                    }
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+                Err(error) if reports.len() == 1 => {
+                    return tracing::error!(%error, "an outcome cannot be recorded; its lease will lapse");
+                }
+                Err(_) => {
+                    let rest = reports.split_off(reports.len() / 2);
+                    Box::pin(self.record(rest)).await;
+                }
+            }
+        }
+    }
+
+    /// Makes those around today; returns whether that could be done.
+    async fn make_partitions(&self) -> bool {
+        let made = self.parts.store.ensure_partitions().await;
+        if let Err(error) = &made {
+            tracing::warn!(%error, "a partition of the log is missing and could not be made yet");
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+        made.is_ok()
+    }
+
+    /// Tells the loop which deliveries fall due again.
+    fn signal(&self, reports: &[Report]) {
+        let (now, database_now) = (Instant::now(), self.parts.clock.now());
+        for report in reports {
+            let due = |delay| one_due(report.key.tenant, report.key.subscription, database_now + delay);
+            tracing::trace!(event = %report.key.event, subscription = %report.key.subscription, step = ?report.step, "recorded");
+            match report.step {
+                NextStep::RetryIn(delay) => self.signals.send(Signal::Retry(due(delay), now + delay)),
+                NextStep::HandBack => self.signals.send(Signal::Left(due(Duration::ZERO))),
+                NextStep::Done | NextStep::GiveUp(_) => {}
+            }
+        }
+    }
+
+    /// Lets the ordering groups go on whose heads ended. A failure costs time only: upkeep does the same.
+    async fn advance(&self, reports: &[Report]) {
+        let ended = reports.iter().filter_map(|report| Some((report.ended_group()?, report.key.tenant)));
+        let ended: BTreeMap<OrderingGroup, _> = ended.collect();
+        if ended.is_empty() {
+            return;
+        }
+        let groups: Vec<OrderingGroup> = ended.keys().cloned().collect();
+        match self.parts.store.advance(&groups).await {
+            Ok(released) => {
+                let now = self.parts.clock.now();
+                for (group, tenant) in released.iter().filter_map(|group| Some((group, ended.get(group)?))) {
+                    self.signals.send(Signal::Left(one_due(*tenant, group.subscription, now)));
+                }
+            }
+            Err(error) => tracing::debug!(%error, "ordering groups were not advanced and wait for upkeep"),
+        }
+    }
+
+    /// Counts failures, and the successes that end them. A lost count is made good by the next
+    /// attempt.
+    async fn note_health(&self, reports: &[Report], failing: &[SubscriptionId]) {
+        let notes = health_notes(reports, failing);
+        if notes.is_empty() {
+            return;
+        }
+        match self.parts.store.note_health(&notes, self.parts.rules.breaker).await {
+            Ok(turned) => {
+                let since = self.parts.clock.now();
+                let due = |subscription, tenant| Due { tenant, subscription, rows: None, since };
+                for turned in &turned {
+                    tracing::warn!(subscription = %turned.subscription, breaker = turned.state, "a breaker turned");
+                }
+                let paced: Vec<Due> = turned.iter().map(|turned| due(turned.subscription, turned.tenant)).collect();
+                if !paced.is_empty() {
+                    self.signals.send(Signal::Paced(paced));
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the health of subscriptions was not noted"),
+        }
+    }
+}
+
+/// What the attempts say of their subscriptions, in the order in which they were answered.
+/// Successes count only for those that were failing.
+fn health_notes(reports: &[Report], failing: &[SubscriptionId]) -> Vec<HealthNote> {
+    let mut notes: HashMap<SubscriptionId, HealthNote> = HashMap::new();
+    for report in reports {
+        let subscription = report.key.subscription;
+        let Some(last) = report.attempts.last() else { continue };
+        let class = ResponseClass::of(&last.answer);
+        if class == ResponseClass::Success && !failing.contains(&subscription) && !notes.contains_key(&subscription) {
+            continue;
+        }
+        let version = report.subscription_version;
+        let nothing = HealthNote { subscription, version, succeeded: false, failed: 0, wait: None };
+        let note = notes.entry(subscription).or_insert(nothing);
+        // Of two versions the later one counts.
+        if note.version < version {
+            *note = nothing;
+        }
+        if note.version > version {
+            continue;
+        }
+        match class {
+            ResponseClass::Success => (note.succeeded, note.failed) = (true, 0),
+            ResponseClass::Failure => note.failed += 1,
+            ResponseClass::Wait(wait) => (note.failed, note.wait) = (note.failed + 1, note.wait.max(Some(wait))),
+        }
+    }
+    let mut notes: Vec<HealthNote> = notes.into_values().collect();
+    // Rows are locked in the order in which they are given.
+    notes.sort_unstable_by_key(|note| note.subscription);
+    notes
+}
