@@ -20,7 +20,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower_service::Service;
+use uuid::Uuid;
 
+use super::TENANT;
 use super::failure::NoConnection;
 use super::gate::{Dialled, Gate};
 use crate::domain::outcome::Outcome;
@@ -87,7 +89,9 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let dialled = Dialled::default();
-        let gate = self.0.gate.telling(Arc::clone(&dialled));
+        // Called while the request is polled for the first time, by its own task.
+        let tenant = TENANT.try_with(|tenant| *tenant).unwrap_or_else(|_| Uuid::nil().into());
+        let gate = self.0.gate.telling(Arc::clone(&dialled), tenant);
         let opening = HttpsConnector::from((gate, Arc::clone(&self.0.tls))).call(uri);
         Box::pin(async move {
             let met = timeout(OPENING_BUDGET, opening).await;

@@ -17,10 +17,12 @@ use hyper::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
+use uuid::Uuid;
 
 use super::failure::{NoConnection, of_connect};
 use super::resolve::{Resolver, interleaved};
 use crate::domain::address::{AddressPolicy, Verdict};
+use crate::domain::id::TenantId;
 use crate::domain::outcome::Outcome;
 use crate::domain::target::needs_opened_address;
 
@@ -39,16 +41,19 @@ pub(super) struct Gate {
     resolver: Resolver,
     connect_budget: Duration,
     dialled: Dialled,
+    /// For whom it looks up names.
+    tenant: TenantId,
 }
 
 impl Gate {
     pub(super) fn new(addresses: Arc<AddressPolicy>) -> Self {
-        Self { addresses, resolver: Resolver::new(), connect_budget: CONNECT_BUDGET, dialled: Dialled::default() }
+        let (dialled, tenant) = (Dialled::default(), TenantId::from(Uuid::nil()));
+        Self { addresses, resolver: Resolver::new(), connect_budget: CONNECT_BUDGET, dialled, tenant }
     }
 
-    /// The same gate, for one connection: it writes down there what it connected to.
-    pub(super) fn telling(&self, dialled: Dialled) -> Self {
-        Self { dialled, ..self.clone() }
+    /// The same gate, for one connection of this tenant: it writes down there what it connected to.
+    pub(super) fn telling(&self, dialled: Dialled, tenant: TenantId) -> Self {
+        Self { dialled, tenant, ..self.clone() }
     }
 
     async fn open(self, uri: Uri) -> Result<TcpStream, NoConnection> {
@@ -82,7 +87,7 @@ impl Gate {
             // Brackets around anything else, a zone among it, are no name to look up.
             Err(_) if bare.is_some() => Err(Outcome::BlockedAddress),
             Err(_) => {
-                let answer = self.resolver.lookup(host).await?;
+                let answer = self.resolver.lookup(host, self.tenant).await?;
                 judge_answer(&self.addresses, host, &answer)?;
                 Ok(interleaved(&answer))
             }

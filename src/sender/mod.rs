@@ -6,7 +6,7 @@
 //! queue: it does not retry, schedule, or record.
 //!
 //! `request` and `response` are the two halves of the exchange, `gate` decides every
-//! address, `connection` watches the stream, `failure` finds the word for what went wrong.
+//! address, `places` shares the look-ups out among tenants, `connection` watches the stream, `failure` finds the word for what went wrong.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::domain::address::AddressPolicy;
 use crate::domain::attempt::{Answer, Directives};
 use crate::domain::delivery::Parcel;
+use crate::domain::id::TenantId;
 use crate::domain::outcome::Outcome;
 use crate::domain::target::Target;
 
@@ -37,11 +38,17 @@ mod client;
 mod connection;
 mod failure;
 mod gate;
+mod places;
 mod request;
 mod resolve;
 mod response;
 #[cfg(test)]
 mod tests;
+
+tokio::task_local! {
+    /// Whose delivery the task sends: hyper-util tells a connector only where to.
+    static TENANT: TenantId;
+}
 
 /// What a sender needs to know.
 #[derive(Debug, Clone)]
@@ -92,7 +99,7 @@ impl Sender {
         let answer = match request::build(parcel, now) {
             Some(request) => {
                 let limit = parcel.destination.request_timeout.unwrap_or(self.request_timeout);
-                self.exchange(request, started + limit, now).await
+                TENANT.scope(parcel.key.tenant, self.exchange(request, started + limit, now)).await
             }
             None => no_answer(Outcome::BlockedAddress),
         };

@@ -6,10 +6,11 @@ use std::net::{IpAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use super::places::Places;
+use crate::domain::id::TenantId;
 use crate::domain::outcome::Outcome;
 
 /// Longest wait for a lookup, waiting for a free place included.
@@ -26,23 +27,23 @@ const NO_ADDRESS: [&str; 2] = ["No address associated with hostname", "Name has 
 /// The system's resolver behind a limit.
 #[derive(Debug, Clone)]
 pub(super) struct Resolver {
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
 impl Resolver {
     pub(super) fn new() -> Self {
-        Self { places: Arc::new(Semaphore::new(MAX_LOOKUPS)) }
+        Self { places: Places::new(MAX_LOOKUPS) }
     }
 
-    /// Every address of the name, in the system's order; at least one.
+    /// Every address of the name, in the system's order; at least one. Tenants have fair shares of the places.
     ///
     /// # Errors
     /// The outcome that says why there is none.
-    pub(super) async fn lookup(&self, host: &str) -> Result<Vec<IpAddr>, Outcome> {
+    pub(super) async fn lookup(&self, host: &str, tenant: TenantId) -> Result<Vec<IpAddr>, Outcome> {
         let name = absolute(host);
         let places = Arc::clone(&self.places);
         let lookup = async {
-            let place = places.acquire_owned().await.map_err(|_| Outcome::DnsFailed)?;
+            let place = places.take(tenant).await;
             // getaddrinfo cannot be called off: the place stays taken until it returns,
             // however long ago the attempt gave up.
             let answer = spawn_blocking(move || {
@@ -110,7 +111,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_does_not_exist_is_a_failed_lookup() {
-        let met = Resolver::new().lookup("no-such-name.invalid").await.unwrap_err();
+        let met = Resolver::new().lookup("no-such-name.invalid", uuid::Uuid::nil().into()).await.unwrap_err();
         assert!(matches!(met, Outcome::DnsFailed | Outcome::DnsTimeout), "{met}");
     }
 

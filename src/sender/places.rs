@@ -1,0 +1,98 @@
+//! Places for look-ups, with a fair share for each tenant: names of one tenant whose servers are silent leave some
+//! to the others.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::domain::id::TenantId;
+use crate::domain::share::Share;
+
+/// What one tenant may have of them.
+const SHARE: Share = Share(4);
+
+/// A number of places.
+#[derive(Debug)]
+pub(super) struct Places {
+    total: usize,
+    taken: Mutex<HashMap<TenantId, usize>>,
+    freed: Notify,
+}
+
+/// A place; it is free again when the value goes.
+#[derive(Debug)]
+pub(super) struct Place {
+    tenant: TenantId,
+    places: Arc<Places>,
+}
+
+impl Places {
+    pub(super) fn new(total: usize) -> Arc<Self> {
+        Arc::new(Self { total, taken: Mutex::default(), freed: Notify::new() })
+    }
+
+    /// A place, as soon as the tenant may have one.
+    pub(super) async fn take(self: &Arc<Self>, tenant: TenantId) -> Place {
+        loop {
+            let freed = self.freed.notified();
+            if let Some(place) = self.try_take(tenant) {
+                return place;
+            }
+            freed.await;
+        }
+    }
+
+    fn try_take(self: &Arc<Self>, tenant: TenantId) -> Option<Place> {
+        let mut taken = self.taken();
+        let free = self.total.saturating_sub(taken.values().sum());
+        let used = taken.get(&tenant).copied().unwrap_or(0);
+        SHARE.allows(used, free).then(|| {
+            taken.insert(tenant, used + 1);
+            Place { tenant, places: Arc::clone(self) }
+        })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, HashMap<TenantId, usize>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.taken();
+        match taken.get_mut(&self.tenant) {
+            Some(used) if *used > 1 => *used -= 1,
+            _ => drop(taken.remove(&self.tenant)),
+        }
+        drop(taken);
+        self.places.freed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn tenant(number: u128) -> TenantId {
+        Uuid::from_u128(number).into()
+    }
+
+    #[tokio::test]
+    async fn one_tenant_leaves_places_to_the_others_and_gets_them_back() {
+        let places = Places::new(64);
+        let mut of_one: Vec<Place> = std::iter::from_fn(|| places.try_take(tenant(1))).collect();
+        assert_eq!(of_one.len(), 52);
+        let other = places.try_take(tenant(2)).unwrap();
+        let waiting = tokio::spawn({
+            let places = Arc::clone(&places);
+            async move { places.take(tenant(1)).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop((other, of_one.pop()));
+        waiting.await.unwrap();
+        assert_eq!(places.taken().len(), 1);
+    }
+}
