@@ -1,3 +1,21 @@
+CREATE FUNCTION public.api_keys_create_1(new_tenant uuid, tenant_name text, key uuid, key_scope text, hash bytea) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+declare
+    owner uuid;
+begin
+    insert into tenants (id, name)
+    values (new_tenant, tenant_name)
+    on conflict (name) do update
+    set name = excluded.name
+    returning id
+    into owner;
+    insert into api_keys (tenant_id, id, scope, secret_hash)
+    values (owner, key, key_scope, hash);
+    return owner;
+end
+$$;
 CREATE FUNCTION public.attempts_note_lost_1(tenant_ids uuid[], event_ids uuid[], subscription_ids uuid[], numbers integer[], times timestamp with time zone[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public'

@@ -89,6 +89,7 @@ queries! {
 }
 
 functions! {
+    "api_keys/create",
     "attempts/note_lost",
     "deliveries/bury",
     "deliveries/cancel",

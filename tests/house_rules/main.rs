@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails there")]
 
+mod sql;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -48,50 +50,6 @@ const FORBIDDEN_CALLS: &[(&str, &str)] = &[
     ("unimplemented!(", "what is merged works"),
     ("#[allow(", "write `#[expect(lint, reason = \"…\")]`: it complains when it is no longer needed"),
     ("#![allow(", "write `#[expect(lint, reason = \"…\")]`: it complains when it is no longer needed"),
-];
-
-const KEYWORDS: &[&str] = &[
-    "SELECT",
-    "FROM",
-    "WHERE",
-    "INSERT",
-    "INTO",
-    "UPDATE",
-    "DELETE",
-    "VALUES",
-    "JOIN",
-    "LEFT",
-    "INNER",
-    "ON",
-    "AND",
-    "OR",
-    "NOT",
-    "NULL",
-    "IS",
-    "IN",
-    "AS",
-    "WITH",
-    "RETURNING",
-    "ORDER",
-    "BY",
-    "GROUP",
-    "LIMIT",
-    "CREATE",
-    "TABLE",
-    "INDEX",
-    "ALTER",
-    "DROP",
-    "UNION",
-    "ALL",
-    "ANY",
-    "EXISTS",
-    "CASE",
-    "WHEN",
-    "THEN",
-    "ELSE",
-    "END",
-    "FOR",
-    "SET",
 ];
 
 const MACHINE_PATHS: &[&str] = &[
@@ -253,63 +211,6 @@ fn calls(source: &Source) -> Violations {
     violations
 }
 
-/// The statement without comments and texts, which are free to say what they like.
-fn bare_sql(text: &str) -> String {
-    let lines = text.lines().map(|line| line.split("--").next().unwrap_or_default());
-    let code = lines.collect::<Vec<_>>().join("\n");
-    code.split('\'').step_by(2).collect::<Vec<_>>().join("''")
-}
-
-fn query_style(source: &Source) -> Violations {
-    let name = source.path.trim_start_matches("sql/queries/").trim_end_matches(".sql");
-    let mut violations = Vec::new();
-    let mut say = |what: &str| violations.push(format!("{}: {what}", source.path));
-    if name.split('/').count() != 2 {
-        say("stands at sql/queries/<table>/<verb>.sql");
-    }
-    if !source.text.starts_with(&format!("-- {name}(")) {
-        say(&format!("opens with `-- {name}(parameters with units)`: file, query and store function share one name"));
-    }
-    violations.extend(statement_style(source));
-    violations
-}
-
-/// What every statement keeps to, of the program or for its readers.
-fn statement_style(source: &Source) -> Violations {
-    let mut violations = Vec::new();
-    let mut say = |what: &str| violations.push(format!("{}: {what}", source.path));
-    let sql = bare_sql(&source.text);
-    if sql.trim_end().matches(';').count() != 1 || !sql.trim_end().ends_with(';') {
-        say("is exactly one statement and ends with `;`: it is prepared as a whole");
-    }
-    let words = || sql.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    if let Some(word) = words().find(|word| KEYWORDS.contains(word)) {
-        say(&format!("writes `{word}`: keywords are lower-case here"));
-    }
-    let flat = sql.split_whitespace().collect::<Vec<_>>().join(" ");
-    if flat.contains("select *") || flat.contains(".*") || flat.contains("returning *") {
-        say("names no columns: `*` changes its meaning when a column is added, and cached plans break");
-    }
-    violations
-}
-
-/// A ready query says what it answers before it asks.
-fn ready_query_style(source: &Source) -> Violations {
-    let name = source.path.trim_start_matches("sql/").trim_end_matches(".sql");
-    let mut violations = statement_style(source);
-    let question = source.text.lines().next().unwrap_or_default();
-    if !question.starts_with(&format!("-- {name}: ")) || !question.ends_with('?') {
-        violations.push(format!("{}: opens with `-- {name}: the question that it answers?`", source.path));
-    }
-    violations
-}
-
-fn queries_are_used(queries: &[Source], list: &str) -> Violations {
-    let name = |source: &Source| source.path.trim_start_matches("sql/queries/").trim_end_matches(".sql").to_owned();
-    let unused = queries.iter().filter(|source| !list.contains(&format!("\"{}\"", name(source))));
-    unused.map(|source| format!("{}: nobody runs it: name it in src/store/sql.rs or delete it", source.path)).collect()
-}
-
 /// Names of environment variables: what follows `env = "` in the settings.
 fn settings_in_code(text: &str) -> BTreeSet<String> {
     text.split("env = \"").skip(1).filter_map(|after| after.split('"').next()).map(str::to_owned).collect()
@@ -351,10 +252,6 @@ fn every(sources: &[Source], rule: impl Fn(&Source) -> Violations) {
     check(sources.iter().flat_map(rule).collect());
 }
 
-fn queries() -> Vec<Source> {
-    files_under("sql/queries")
-}
-
 #[test]
 fn parts_import_only_what_their_layer_may_know() {
     every(&rust_sources(), layers);
@@ -384,17 +281,6 @@ fn nothing_in_src_gives_up_without_a_word() {
 }
 
 #[test]
-fn every_query_is_one_named_statement_in_house_style_and_is_used() {
-    every(&queries(), query_style);
-    check(queries_are_used(&queries(), &file("src/store/sql.rs").text));
-}
-
-#[test]
-fn every_ready_query_opens_with_its_question_and_is_in_house_style() {
-    every(&files_under("sql/analytics"), ready_query_style);
-}
-
-#[test]
 fn the_example_of_settings_is_complete() {
     let mut settings = file("src/config.rs").text;
     files_under("src/config").into_iter().for_each(|source| settings.push_str(&source.text));
@@ -419,7 +305,6 @@ fn no_file_knows_the_machine_it_was_written_on() {
 fn each_rule_catches_a_planted_violation() {
     let planted = |path: &str, text: &str| Source { path: path.to_owned(), text: text.to_owned() };
     let rust = |text: &str| planted("src/sender/client.rs", text);
-    let sql = |text: &str| planted("sql/queries/events/add.sql", text);
     assert_eq!(layers(&rust("use crate::store::Store;")).len(), 1);
     assert_eq!(layers(&rust("use crate::{domain::id, worker};\nlet a = crate::config::A;")).len(), 2);
     assert_eq!(layers(&rust("use crate::domain::id;\n// crate::store\nuse crate::sender::gate;")).len(), 0);
@@ -432,15 +317,6 @@ fn each_rule_catches_a_planted_violation() {
     assert_eq!(length(&rust(&format!("a;\n#[cfg(test)]\nmod tests {{\n{}}}", "a;\n".repeat(400)))).len(), 0);
     assert_eq!(names(&planted("src/api/utils.rs", "")).len(), 1);
     assert_eq!(calls(&rust("a.unwrap();\n#[cfg(test)]\nmod tests {\nb.unwrap();\n}")).len(), 1);
-    assert_eq!(query_style(&sql("-- events/add($1 id)\nselect id from events where kind = 'A;B';\n")).len(), 0);
-    assert_eq!(query_style(&sql("select id from events;")).len(), 1);
-    assert_eq!(query_style(&sql("-- events/add()\nSELECT id from events;")).len(), 1);
-    assert_eq!(query_style(&sql("-- events/add()\nselect * from events;")).len(), 1);
-    assert_eq!(query_style(&sql("-- events/add()\nselect 1; select 2;")).len(), 1);
-    let ready = |text: &str| planted("sql/analytics/volume.sql", text);
-    assert_eq!(ready_query_style(&ready("-- analytics/volume: how much?\nselect 1;\n")).len(), 0);
-    assert_eq!(ready_query_style(&ready("-- analytics/volume: all of it.\nselect *;\n")).len(), 2);
-    assert_eq!(queries_are_used(&[sql("")], "A = \"events/remove\"").len(), 1);
     assert_eq!(settings_agree("env = \"A_B\"", "# A_C=1\n# prose = no name\n").len(), 2);
     assert_eq!(parts_are_on_the_map(&[rust("")], "src/store is the truth").len(), 1);
     assert_eq!(machine_paths(&rust(concat!("\"/ho", "me/somebody/x\""))).len(), 1);
