@@ -214,3 +214,131 @@ fn unpaced_room(places: usize, expected: usize, per_subscription: usize) -> Room
     let least = expected.min(per_subscription.div_ceil(2));
     if places >= least { Room::Now(places.min(expected)) } else { Room::WhenFree(least) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::slots::SlotLimits;
+    use crate::worker::ownership::tests::{own, ownership, paced};
+    use uuid::Uuid;
+
+    const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+    fn lanes(total: usize, per_subscription: usize) -> Lanes {
+        Lanes::new(Slots::new(SlotLimits { total, bytes: 1 << 30, per_subscription }))
+    }
+
+    /// Deliveries of a subscription; its hundreds are its tenant.
+    fn due(subscription: u128, rows: Option<usize>) -> Due {
+        Due {
+            tenant: Uuid::from_u128(subscription / 100).into(),
+            subscription: Uuid::from_u128(subscription).into(),
+            rows,
+            since: NOW,
+        }
+    }
+
+    /// What is asked: of which subscriptions, and how many.
+    fn asked(asks: &[Ask]) -> Vec<(u128, usize)> {
+        asks.iter().map(|ask| (ask.subscription.uuid().as_u128(), ask.slots.len())).collect()
+    }
+
+    fn asks(lanes: &mut Lanes, most: usize) -> Vec<Ask> {
+        lanes.asks(&mut ownership(), most, Instant::now())
+    }
+
+    #[test]
+    fn tenants_take_turns_and_so_do_the_subscriptions_of_each() {
+        let mut lanes = lanes(10_000, 64);
+        for subscription in [100, 101, 102, 200] {
+            lanes.expect(&due(subscription, Some(3)));
+        }
+        assert_eq!(asked(&asks(&mut lanes, 1_000)), [(100, 3), (200, 3), (101, 3), (102, 3)]);
+    }
+
+    #[test]
+    fn a_take_is_not_larger_than_it_may_be_and_the_next_goes_on_where_it_ended() {
+        let mut lanes = lanes(10_000, 64);
+        for subscription in [100, 200, 300] {
+            lanes.expect(&due(subscription, None));
+        }
+        assert_eq!(asked(&asks(&mut lanes, 150)), [(100, 128), (200, 22)]);
+        // The first two are out of the turns until their takes are back.
+        assert_eq!(asked(&asks(&mut lanes, 150)), [(300, 128)]);
+        assert!(asks(&mut lanes, 150).is_empty());
+    }
+
+    #[test]
+    fn a_full_subscription_is_set_aside_until_half_of_its_requests_fit() {
+        let mut lanes = lanes(10_000, 8);
+        let subscription = due(100, None).subscription;
+        lanes.expect(&due(100, None));
+        let mut first = asks(&mut lanes, 1_000);
+        assert_eq!(asked(&first), [(100, 16)]);
+        assert!(lanes.took(subscription, 16, 16, Some(NOW), false));
+        assert!(asks(&mut lanes, 1_000).is_empty());
+        first[0].slots.truncate(13);
+        assert!(lanes.slots.roomy().is_empty());
+        first[0].slots.truncate(12);
+        assert_eq!(lanes.slots.roomy(), [subscription]);
+        lanes.make_ready(subscription);
+        assert_eq!(asked(&asks(&mut lanes, 1_000)), [(100, 4)]);
+    }
+
+    #[test]
+    fn a_tenant_without_a_share_waits_at_the_head_of_the_turns_and_the_others_pass() {
+        let mut lanes = lanes(40, 64);
+        lanes.expect(&due(100, None));
+        let mut of_one = asks(&mut lanes, 1_000);
+        assert_eq!(asked(&of_one), [(100, 32)]);
+        lanes.took(due(100, None).subscription, 32, 32, Some(NOW), false);
+        lanes.expect(&due(200, Some(2)));
+        assert_eq!(asked(&asks(&mut lanes, 1_000)), [(200, 2)]);
+        of_one[0].slots.truncate(20);
+        assert!(!asks(&mut lanes, 1_000).is_empty());
+    }
+
+    #[test]
+    fn a_lane_is_forgotten_when_a_take_brought_less_than_was_asked_for_unless_it_was_cut_short() {
+        let mut lanes = lanes(10_000, 64);
+        let subscription = due(100, None).subscription;
+        lanes.expect(&due(100, None));
+        drop(asks(&mut lanes, 1_000));
+        assert!(lanes.took(subscription, 128, 100, Some(NOW), true));
+        drop(asks(&mut lanes, 1_000));
+        assert!(!lanes.took(subscription, 128, 127, Some(NOW), false));
+        assert!(!lanes.knows(subscription));
+        lanes.expect(&due(100, Some(1)));
+        drop(asks(&mut lanes, 1_000));
+        assert!(!lanes.took(subscription, 1, 1, Some(NOW), false), "all that was expected came");
+    }
+
+    #[test]
+    fn the_floor_follows_what_was_taken_and_falls_back_to_what_is_found_before() {
+        let mut lanes = lanes(10_000, 64);
+        let (subscription, later) = (due(100, None).subscription, NOW + Duration::from_secs(60));
+        lanes.expect(&due(100, None));
+        drop(asks(&mut lanes, 1_000));
+        lanes.took(subscription, 128, 128, Some(later), false);
+        assert_eq!(asks(&mut lanes, 1_000)[0].floor, later - SLACK);
+        lanes.took(subscription, 128, 128, Some(later), false);
+        lanes.expect(&due(100, Some(1)));
+        assert_eq!(asks(&mut lanes, 1_000)[0].floor, NOW - SLACK);
+    }
+
+    #[test]
+    fn of_a_paced_subscription_no_more_is_asked_for_than_its_pace_allows() {
+        let mut lanes = lanes(10_000, 64);
+        let now = Instant::now();
+        let mut owned = ownership();
+        let subscription = due(100, None).subscription;
+        own(&mut owned, &[paced(100, 5)], now);
+        lanes.expect(&due(100, None));
+        let ask = lanes.asks(&mut owned, 1_000, now);
+        assert!(ask[0].is_paced);
+        assert_eq!(asked(&ask), [(100, 5)]);
+        owned.sent(subscription, 5, true, now);
+        lanes.took(subscription, 5, 5, Some(NOW), false);
+        assert!(lanes.asks(&mut owned, 1_000, now).is_empty(), "it is full");
+    }
+}

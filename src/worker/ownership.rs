@@ -247,3 +247,166 @@ fn due(owned: &Owned, wanted: Option<(TenantId, OffsetDateTime)>) -> Due {
     let since = wanted.map_or(OffsetDateTime::UNIX_EPOCH, |(_, since)| since);
     Due { tenant: owned.tenant, subscription: owned.subscription, rows: None, since }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::domain::breaker::{Breaker, ResponseClass};
+    use crate::worker::signal::Answered;
+    use uuid::Uuid;
+
+    const MOMENT: Duration = Duration::from_millis(30);
+
+    pub(in crate::worker) fn ownership() -> Ownership {
+        let rules = OwnerRules {
+            worker: WorkerId::from(Uuid::from_u128(1)),
+            lasting: Duration::from_secs(25),
+            needed: Duration::from_secs(12),
+            most: 64,
+            breaker: BreakerRules {
+                failures: 10,
+                after: Duration::from_secs(30),
+                probe: Duration::from_secs(30),
+                probe_max: Duration::from_secs(600),
+            },
+            jitter: Jitter::new(0.0).unwrap(),
+        };
+        Ownership::new(rules, Instant::now())
+    }
+
+    /// A subscription that takes so many requests at a time; its hundreds are its tenant.
+    pub(in crate::worker) fn paced(subscription: u128, max_in_flight: u32) -> Owned {
+        Owned {
+            subscription: Uuid::from_u128(subscription).into(),
+            tenant: Uuid::from_u128(subscription / 100).into(),
+            lasts: Duration::from_secs(25),
+            is_active: true,
+            is_paced: true,
+            rate_limit: None,
+            max_in_flight: Some(max_in_flight),
+            breaker: Breaker::Closed,
+            wait: Duration::ZERO,
+            leased: 0,
+        }
+    }
+
+    /// A round in which these were found to be ours.
+    pub(in crate::worker) fn own(ownership: &mut Ownership, owned: &[Owned], now: Instant) -> Vec<Due> {
+        let asked = owned.iter().map(|owned| owned.subscription).collect();
+        ownership.kept(&Kept { asked, owned: owned.to_vec() }, now)
+    }
+
+    fn answer(subscription: SubscriptionId, class: ResponseClass) -> Answered {
+        Answered { subscription, is_probe: true, class: Some(class) }
+    }
+
+    #[test]
+    fn what_is_wanted_is_asked_for_in_one_round_and_what_is_ours_may_be_sent() {
+        let (mut ownership, now) = (ownership(), Instant::now() + MOMENT);
+        let since = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(7);
+        for subscription in [100, 101] {
+            let Owned { tenant, subscription, .. } = paced(subscription, 5);
+            ownership.want(&Due { tenant, subscription, rows: None, since });
+        }
+        let round = ownership.begin(now).unwrap();
+        assert_eq!(round.keep.wanted.len(), 2);
+        assert!(ownership.begin(now + MOMENT).is_none(), "one at a time");
+        // The other is somebody else's.
+        let asked = round.keep.wanted.iter().map(|(_, subscription)| *subscription).collect();
+        let due = ownership.kept(&Kept { asked, owned: vec![paced(100, 5)] }, now);
+        assert_eq!((due.len(), due[0].since), (1, since));
+        assert_eq!(ownership.room(paced(100, 5).subscription, now), 5);
+        assert_eq!(ownership.room(paced(101, 5).subscription, now), 0);
+        assert!(ownership.wanted.is_empty());
+    }
+
+    #[test]
+    fn nothing_is_sent_that_may_outlast_its_ownership() {
+        let (mut ownership, now) = (ownership(), Instant::now() + MOMENT);
+        let subscription = paced(100, 5).subscription;
+        own(&mut ownership, &[paced(100, 5)], now);
+        let late = now + Duration::from_secs(14);
+        assert_eq!(ownership.room(subscription, late), 0);
+        assert_eq!(ownership.begin(late).unwrap().keep.owned, [subscription]);
+        own(&mut ownership, &[paced(100, 5)], late);
+        assert_eq!(ownership.room(subscription, late), 5);
+    }
+
+    #[test]
+    fn a_probe_that_succeeds_begins_a_recovery_once_the_database_knows_it() {
+        let (mut ownership, now) = (ownership(), Instant::now() + MOMENT);
+        let open = Owned { breaker: Breaker::Open { probes: 0 }, ..paced(100, 64) };
+        let subscription = open.subscription;
+        own(&mut ownership, &[open], now);
+        assert_eq!(ownership.room(subscription, now), 1);
+        ownership.sent(subscription, 1, true, now);
+        ownership.answered(&answer(subscription, ResponseClass::Success), 0.5, now);
+        assert_eq!(ownership.room(subscription, now), 0, "a take would bring nothing yet");
+        let round = ownership.begin(now + MOMENT).unwrap();
+        assert_eq!((round.turns.len(), round.turns[0].to), (1, Breaker::RECOVERY));
+        assert_eq!(ownership.room(subscription, now + MOMENT), 0);
+        own(&mut ownership, &[Owned { breaker: Breaker::RECOVERY, ..open }], now + MOMENT);
+        assert_eq!(ownership.room(subscription, now + MOMENT), 2);
+        assert!(ownership.awake(now + MOMENT).contains(&subscription));
+    }
+
+    #[test]
+    fn a_probe_that_fails_is_followed_by_a_later_one() {
+        let (mut ownership, now) = (ownership(), Instant::now() + MOMENT);
+        let open = Owned { breaker: Breaker::Open { probes: 0 }, ..paced(100, 64) };
+        own(&mut ownership, &[open], now);
+        ownership.sent(open.subscription, 1, true, now);
+        ownership.answered(&answer(open.subscription, ResponseClass::Failure), 0.5, now);
+        let round = ownership.begin(now + MOMENT).unwrap();
+        assert_eq!(round.turns[0].to, Breaker::Open { probes: 1 });
+        assert_eq!(round.turns[0].wait, Some(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn a_breaker_that_another_process_opened_is_followed_and_its_deliveries_are_asked_for_again() {
+        let (mut ownership, now) = (ownership(), Instant::now() + MOMENT);
+        assert_eq!(own(&mut ownership, &[paced(100, 5)], now).len(), 1);
+        assert!(own(&mut ownership, &[paced(100, 5)], now).is_empty());
+        let open = Owned { breaker: Breaker::Open { probes: 0 }, wait: Duration::from_secs(9), ..paced(100, 5) };
+        assert_eq!(own(&mut ownership, &[open], now).len(), 1);
+        assert_eq!(ownership.room(open.subscription, now), 0);
+        assert_eq!(ownership.room(open.subscription, now + Duration::from_secs(9)), 1);
+    }
+
+    #[test]
+    fn a_round_that_failed_is_repeated_after_a_pause_and_its_transitions_are_read_anew() {
+        let (mut ownership, now) = (ownership(), Instant::now() + MOMENT);
+        let open = Owned { breaker: Breaker::Open { probes: 0 }, ..paced(100, 64) };
+        own(&mut ownership, &[open], now);
+        ownership.answered(&answer(open.subscription, ResponseClass::Success), 0.5, now);
+        let round = ownership.begin(now + MOMENT).unwrap();
+        ownership.not_kept(&round.keep.owned, now + MOMENT);
+        assert!(ownership.begin(now + 2 * MOMENT).is_none());
+        let later = now + MOMENT + FAILURE_PAUSE + KEEP_PAUSE;
+        assert_eq!(ownership.begin(later).unwrap().keep.owned, [open.subscription]);
+        assert_eq!(own(&mut ownership, &[open], later).len(), 1, "it is still open there");
+    }
+
+    #[test]
+    fn what_needs_no_owner_any_more_is_given_up_and_left_to_everybody() {
+        let (mut ownership, now) = (ownership(), Instant::now() + MOMENT);
+        own(&mut ownership, &[paced(100, 5), paced(101, 5)], now);
+        let free = Owned { is_paced: false, ..paced(100, 5) };
+        let disabled = Owned { is_active: false, ..paced(101, 5) };
+        let due = own(&mut ownership, &[free, disabled], now);
+        assert_eq!((due.len(), due[0].subscription), (1, free.subscription));
+        assert!(ownership.owned().is_empty());
+        assert_eq!(ownership.begin(now + MOMENT).unwrap().dropped, [free.subscription, disabled.subscription]);
+    }
+
+    #[test]
+    fn an_ownership_without_work_is_given_up_after_a_while() {
+        let (mut ownership, now) = (ownership(), Instant::now() + MOMENT);
+        own(&mut ownership, &[paced(100, 5)], now);
+        ownership.sent(paced(100, 5).subscription, 0, false, now);
+        let round = ownership.begin(now + Duration::from_secs(9)).unwrap();
+        assert!(round.dropped.is_empty());
+        own(&mut ownership, &[paced(100, 5)], now + Duration::from_secs(9));
+        assert_eq!(ownership.begin(now + Duration::from_secs(11)).unwrap().dropped, [paced(100, 5).subscription]);
+    }
+}
