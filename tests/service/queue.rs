@@ -409,3 +409,50 @@ async fn a_large_backlog_is_taken_within_the_bytes_that_there_are() {
     until("all is delivered", async || (rig.count("deliveries").await == 0).then_some(())).await;
     assert_eq!(rig.receiver.requests().len(), 12);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_overload_each_delivery_is_still_written_twice_and_deleted_once() {
+    const EVENTS: usize = 600;
+    let rig = Rig::with_slots(64, 4).await;
+    let subscription = rig.subscription().await;
+    rig.receiver.takes(Duration::from_millis(10));
+    let (intake, _) = rig.intake(false);
+    let working = rig.working();
+    // Much faster than four at a time are answered.
+    join_all((0..EVENTS).map(|_| submit(&intake, &subscription, b"{}", None))).await;
+    until("all is delivered", async || (rig.count("deliveries").await == 0).then_some(())).await;
+    working.stop().await;
+    rig.store().close();
+    let written = "
+        select n_tup_ins, n_tup_upd, n_tup_del
+        from pg_stat_user_tables
+        where relname = 'deliveries' and n_tup_del >= $1";
+    let row = until("the server has counted", async || {
+        rig.client.query_opt(written, &[&(EVENTS as i64)]).await.unwrap()
+    })
+    .await;
+    let events = EVENTS as i64;
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1), row.get::<_, i64>(2)), (events, events, events));
+    assert_eq!(rig.receiver.count(), EVENTS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_whose_commit_came_late_is_found_however_late_and_without_a_word() {
+    let rig = Rig::new().await;
+    let subscription = rig.subscription().await;
+    let _working = rig.working();
+    for (number, late) in ["1 second", "40 seconds", "1 hour"].into_iter().enumerate() {
+        // The worker has looked at everything due until now; then a transaction commits that began so long ago.
+        rig.accept(&subscription, b"{}").await;
+        rig.receiver.arrived(2 * number + 1).await;
+        let event = "
+            with event as (
+                insert into events (tenant_id, id, payload) values ($1, uuid_v7(), '[]') returning tenant_id, id
+            )
+            insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at, payload_bytes)
+            select event.tenant_id, event.id, $2, now() - $3::text::interval, 2
+            from event";
+        rig.client.execute(event, &[&subscription.tenant.uuid(), &subscription.id.uuid(), &late]).await.unwrap();
+        rig.receiver.arrived(2 * number + 2).await;
+    }
+}

@@ -451,3 +451,30 @@ async fn a_partition_of_somebody_elses_making_without_a_lower_bound_is_left_alon
     let stands = "select to_regclass('events_before') is not null";
     assert!(rig.client.query_one(stands, &[]).await.unwrap().get::<_, bool>(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_number_of_tenants_does_not_matter() {
+    let (rig, subscription) = aged().await;
+    let owed = event(&rig, &subscription, 5, b"{}").await;
+    note(&rig, OWED, owed, &subscription).await;
+    let others = "
+        with other as (
+            insert into tenants (id, name)
+            select uuid_v7(), 'tenant ' || n
+            from generate_series(1, 20000) as n
+            returning id
+        ),
+        event as (
+            insert into events (tenant_id, id, payload)
+            select other.id, uuid_v7(now() - interval '5 days'), '{}'
+            from other
+            returning tenant_id, id
+        )
+        insert into attempts (tenant_id, subscription_id, id, event_id, attempt_number, outcome, created_at)
+        select event.tenant_id, uuid_v7(), uuid_v7(now() - interval '5 days'), event.id, 1, 'delivered', now()
+        from event";
+    rig.client.batch_execute(others).await.unwrap();
+    let retained = retain(&rig).await;
+    assert_eq!((retained.postponed.len(), retained.failed.len()), (0, 0), "{retained:?}");
+    assert_eq!((rig.count("events").await, rig.count("attempts").await), (1, 1));
+}
