@@ -281,8 +281,10 @@ impl Actor {
 
     async fn record(&mut self, reports: Vec<Report>) -> Done {
         // As the recorder does it, where another changed a row meanwhile.
+        let mut tries = 0;
         while let Err(error) = self.store.record(&reports).await {
-            assert!(matches!(error, StoreError::Deadlock), "{error}");
+            tries += 1;
+            assert!(matches!(error, StoreError::Deadlock) && tries < 20, "{error}");
         }
         let logged = |report: &Report| i64::try_from(report.attempts.len()).unwrap();
         Done::Recorded(reports.iter().map(|report| (report.key, report.token, report.step, logged(report))).collect())
