@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::load::PLAIN;
-use super::meter::{Meter, connect};
-use super::service::{Service, make_database};
-use super::sink::Sink;
-use super::way::Way;
-use super::{Bench, ledger, postmaster, settled_reading};
-use crate::commands::Failure;
-use crate::commands::dev::Cluster;
+use crate::failure::Failure;
+use crate::load::PLAIN;
+use crate::meter::{Meter, connect};
+use crate::service::{Service, make_database};
+use crate::sink::Sink;
+use crate::way::Way;
+use crate::{Bench, ledger, postmaster};
+use postrider::commands::dev::Cluster;
 
 /// Subscriptions that want an event, its type, and how many such events make a slice.
 const WIDTHS: [(usize, &str, usize); 3] =
@@ -35,7 +35,7 @@ struct Row {
 ///
 /// # Errors
 /// [`Failure`] when something does not start, or the ledger does not close.
-pub(super) async fn run(bench: &Bench, cluster: &Cluster) -> Result<(), Failure> {
+pub(crate) async fn run(bench: &Bench, cluster: &Cluster) -> Result<(), Failure> {
     let url = make_database(&cluster.url(), "fan_out").await?;
     let service = Service::start("serve", &url, &[]).await?;
     let meter =
@@ -48,11 +48,11 @@ pub(super) async fn run(bench: &Bench, cluster: &Cluster) -> Result<(), Failure>
     for row in &mut rows {
         row.way.warm_up(bench).await?;
     }
-    let mut before = settled_reading(&meter).await?;
+    let mut before = meter.settled().await?;
     for _ in 0..rounds {
         for row in &mut rows {
             row.way.slice(bench, &meter).await?;
-            let after = settled_reading(&meter).await?;
+            let after = meter.settled().await?;
             row.statements += after.transactions - before.transactions;
             before = after;
         }

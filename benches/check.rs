@@ -20,11 +20,11 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio_postgres::Client;
 
-use super::load::{PLAIN, Producer};
-use super::service::Service;
-use super::sink::Sink;
-use super::{drain, ledger, meter};
-use crate::commands::Failure;
+use crate::failure::Failure;
+use crate::load::{PLAIN, Producer};
+use crate::service::Service;
+use crate::sink::Sink;
+use crate::{drain, ledger, meter};
 
 /// Events sent before anything is counted, and on each way.
 const WARM_UP: usize = 500;
@@ -111,7 +111,7 @@ const FANNED_OUT: [Bound; COUNTS] = [
 /// # Errors
 /// [`Failure`] when a bound is exceeded, something does not start, or the ledger does not
 /// close.
-pub(super) async fn run(database_url: &str) -> Result<(), Failure> {
+pub(crate) async fn run(database_url: &str) -> Result<(), Failure> {
     let counter = meter::connect(database_url).await?;
     for setting in ["full_page_writes = off", "autovacuum = off", "checkpoint_timeout = '1h'"] {
         counter.batch_execute(&format!("alter system set {setting}")).await?;
@@ -204,23 +204,4 @@ fn compare(way: &str, bounds: &[Bound; COUNTS], before: &[i64; COUNTS], after: &
         println!("  {:<16}{measured:>10.3}{:>10.2}{:>10.2}  {verdict}", bound.name, bound.usual, bound.limit);
     }
     exceeded
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_count_above_its_bound_is_exceeded() {
-        let nothing = [0; COUNTS];
-        let at_the_bounds = BORN_LEASED.each_ref().map(|bound| (bound.limit * EVENTS as f64) as i64);
-        assert_eq!(compare("at", &BORN_LEASED, &nothing, &at_the_bounds), 0);
-        let above = at_the_bounds.map(|count| count + 1 + EVENTS as i64 / 100);
-        assert_eq!(compare("above", &BORN_LEASED, &nothing, &above), COUNTS);
-    }
-
-    #[test]
-    fn what_is_usual_is_within_its_bound() {
-        assert!(BORN_LEASED.iter().chain(&CLAIMED).chain(&FANNED_OUT).all(|bound| bound.usual < bound.limit));
-    }
 }

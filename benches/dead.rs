@@ -14,15 +14,15 @@ use serde_json::Value;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use super::backlog::{Backlog, OWED};
-use super::comeback::Comeback;
-use super::crowd::{Crowd, HEALTHY, PER_SECOND};
-use super::meter::{Meter, connect};
-use super::service::{Service, make_database};
-use super::sizes::{QUICK, WHOLE};
-use super::{Bench, RECORDED, postmaster, spread};
-use crate::commands::Failure;
-use crate::commands::dev::Cluster;
+use crate::backlog::{Backlog, OWED};
+use crate::comeback::Comeback;
+use crate::crowd::{Crowd, HEALTHY, PER_SECOND};
+use crate::failure::Failure;
+use crate::meter::{Meter, connect};
+use crate::service::{Service, make_database};
+use crate::sizes::{QUICK, WHOLE};
+use crate::{Bench, RECORDED, postmaster, spread};
+use postrider::commands::dev::Cluster;
 
 /// Short leases, so that what a killed worker had is soon another's, and a probe each second,
 /// so that nobody waits for one.
@@ -50,13 +50,13 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// How to run this part.
 #[derive(Debug, Args)]
-pub(super) struct Dead {
+pub(crate) struct Dead {
     /// With fewer deliveries, and shorter
     #[arg(long)]
-    pub(super) quick: bool,
+    pub(crate) quick: bool,
     /// Deliveries that wait for the dead receiver; default 200000, with --quick 20000
     #[arg(long)]
-    pub(super) pending: Option<usize>,
+    pub(crate) pending: Option<usize>,
 }
 
 /// What takes part.
@@ -92,7 +92,7 @@ struct Drain {
 /// # Errors
 /// [`Failure`] when something does not start, an event is lost or comes far out of its order,
 /// or a delivery is left.
-pub(super) async fn run(bench: &Bench, cluster: &Cluster, part: &Dead) -> Result<(), Failure> {
+pub(crate) async fn run(bench: &Bench, cluster: &Cluster, part: &Dead) -> Result<(), Failure> {
     let sizes = if part.quick { QUICK } else { WHOLE };
     let (pending, seconds) = (part.pending.unwrap_or(sizes.pending), sizes.beside_seconds);
     let mut scene = Scene::start(bench, cluster, pending).await?;
@@ -128,7 +128,7 @@ impl Scene {
         let crowd = Crowd::gather(bench, &api).await?;
         let receiver = Arc::new(Comeback::new(pending));
         let id = api.subscribe(Arc::clone(&receiver).serve().await?, 0, OWED, Value::Null).await?;
-        let dead = Uuid::parse_str(&id).map_err(|error| Failure::new(error.to_string()))?;
+        let dead = Uuid::parse_str(&id)?;
         let postmaster = postmaster(cluster)?;
         Ok(Self { database: connect(&url).await?, url, api, workers, crowd, dead, receiver, postmaster, pending })
     }

@@ -8,11 +8,11 @@ use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::sink::Sink;
-use crate::commands::Failure;
+use crate::failure::Failure;
+use crate::sink::Sink;
 
 /// The type of their events, which nothing else has.
-pub(super) const OWED: &str = "bench.owed";
+pub(crate) const OWED: &str = "bench.owed";
 /// Events of one statement.
 const BATCH: usize = 5_000;
 const POLL: Duration = Duration::from_millis(100);
@@ -72,14 +72,14 @@ const LEFT: &str = "
         (select count(*) from undelivered)";
 
 /// The deliveries of one subscription.
-pub(super) struct Backlog<'a> {
-    pub(super) database: &'a Client,
-    pub(super) subscription: Uuid,
+pub(crate) struct Backlog<'a> {
+    pub(crate) database: &'a Client,
+    pub(crate) subscription: Uuid,
 }
 
 impl Backlog<'_> {
     /// Writes so many events that it owes.
-    pub(super) async fn write(&self, events: usize, payload_bytes: usize) -> Result<(), Failure> {
+    pub(crate) async fn write(&self, events: usize, payload_bytes: usize) -> Result<(), Failure> {
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         let beginning: time::OffsetDateTime = self.database.query_one(BEGINNING, &[&number(events)]).await?.get(0);
         let payload: Bytes = Sink::payload(0, payload_bytes);
@@ -93,18 +93,18 @@ impl Backlog<'_> {
     }
 
     /// All of them fall due at once.
-    pub(super) async fn fall_due(&self) -> Result<(), Failure> {
+    pub(crate) async fn fall_due(&self) -> Result<(), Failure> {
         self.database.execute(FALL_DUE, &[&self.subscription, &OWED]).await?;
         Ok(())
     }
 
     /// Waits until postrider has put all of them on hold but those that wait for a retry.
-    pub(super) async fn held(&self) -> Result<(), Failure> {
+    pub(crate) async fn held(&self) -> Result<(), Failure> {
         self.until(IS_HELD).await
     }
 
     /// Waits until all of them are held.
-    pub(super) async fn settled(&self) -> Result<(), Failure> {
+    pub(crate) async fn settled(&self) -> Result<(), Failure> {
         self.until(IS_SETTLED).await
     }
 
@@ -117,7 +117,7 @@ impl Backlog<'_> {
 
     /// Waits until no delivery is left, of any subscription, so long at most. Returns how many
     /// are left, how many of them are held, and how many ended without a success.
-    pub(super) async fn over(&self, patience: Duration) -> Result<(i64, i64, i64), Failure> {
+    pub(crate) async fn over(&self, patience: Duration) -> Result<(i64, i64, i64), Failure> {
         let waiting = async {
             while !self.database.query_one(IS_OVER, &[]).await?.get::<_, bool>(0) {
                 tokio::time::sleep(POLL).await;

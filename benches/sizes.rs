@@ -1,25 +1,25 @@
 //! How much the phases of the benchmark send, in whole and quick size.
 
 /// How much each phase sends.
-pub(super) struct Sizes {
+pub(crate) struct Sizes {
     /// Events sent before anything is measured.
-    pub(super) warm_up: usize,
+    pub(crate) warm_up: usize,
     /// Events of the idle phase, and how many a second.
-    pub(super) idle: (usize, u32),
+    pub(crate) idle: (usize, u32),
     /// Events of the paced phase, and how many a second.
-    pub(super) paced: (usize, u32),
+    pub(crate) paced: (usize, u32),
     /// Events of the main phase.
-    pub(super) main: usize,
+    pub(crate) main: usize,
     /// Slices of each way in which features are compared.
-    pub(super) rounds: usize,
+    pub(crate) rounds: usize,
     /// Deliveries that wait for a dead receiver.
-    pub(super) pending: usize,
+    pub(crate) pending: usize,
     /// Seconds of each phase beside them.
-    pub(super) beside_seconds: usize,
+    pub(crate) beside_seconds: usize,
 }
 
 /// The ordinary benchmark.
-pub(super) const WHOLE: Sizes = Sizes {
+pub(crate) const WHOLE: Sizes = Sizes {
     warm_up: 2_000,
     idle: (200, 20),
     paced: (5_000, 1_000),
@@ -29,7 +29,7 @@ pub(super) const WHOLE: Sizes = Sizes {
     beside_seconds: 10,
 };
 /// The one of `--quick`.
-pub(super) const QUICK: Sizes = Sizes {
+pub(crate) const QUICK: Sizes = Sizes {
     warm_up: 1_000,
     idle: (60, 20),
     paced: (2_000, 1_000),

@@ -13,45 +13,45 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::sink::Sink;
-use crate::commands::Failure;
+use crate::failure::Failure;
+use crate::sink::Sink;
 
 /// The type of events that go to one subscription alone.
-pub(super) const PLAIN: &str = "bench.event";
+pub(crate) const PLAIN: &str = "bench.event";
 
 /// Pause before an event that was refused is sent again.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Where and what producers send: to the API, or for the floor straight to the receiver.
 #[derive(Debug, Clone)]
-pub(super) struct Producer {
-    pub(super) api: SocketAddr,
+pub(crate) struct Producer {
+    pub(crate) api: SocketAddr,
     /// Each event in turn goes to the next of them.
-    pub(super) paths: Vec<String>,
-    pub(super) event_type: &'static str,
-    pub(super) payload_bytes: usize,
+    pub(crate) paths: Vec<String>,
+    pub(crate) event_type: &'static str,
+    pub(crate) payload_bytes: usize,
     /// Whether an event that is refused is sent again until it is accepted, with the same
     /// idempotency key, as producers should.
-    pub(super) insists: bool,
-    pub(super) sink: Arc<Sink>,
+    pub(crate) insists: bool,
+    pub(crate) sink: Arc<Sink>,
 }
 
 /// What the producers met.
 #[derive(Debug, Default)]
-pub(super) struct Produced {
+pub(crate) struct Produced {
     /// Events answered 2xx.
-    pub(super) accepted: usize,
+    pub(crate) accepted: usize,
     /// Requests answered otherwise or not at all.
-    pub(super) refused: usize,
+    pub(crate) refused: usize,
     /// Latency of each request in microseconds, sorted.
-    pub(super) latencies: Vec<u64>,
+    pub(crate) latencies: Vec<u64>,
     /// Time from the first request to the last answer.
-    pub(super) took: Duration,
+    pub(crate) took: Duration,
 }
 
 impl Produced {
     /// Joins what was met in another slice.
-    pub(super) fn join(&mut self, other: Self) {
+    pub(crate) fn join(&mut self, other: Self) {
         self.accepted += other.accepted;
         self.refused += other.refused;
         self.took += other.took;
@@ -62,7 +62,7 @@ impl Produced {
 
 impl Producer {
     /// Sends events of this range as fast as `concurrency` connections allow.
-    pub(super) async fn closed_loop(&self, range: Range<usize>, concurrency: usize) -> Result<Produced, Failure> {
+    pub(crate) async fn closed_loop(&self, range: Range<usize>, concurrency: usize) -> Result<Produced, Failure> {
         let next = Arc::new(AtomicUsize::new(range.start));
         let began = Instant::now();
         let mut lines = Vec::new();
@@ -84,7 +84,7 @@ impl Producer {
     }
 
     /// Sends events of this range at so many a second, whatever the answers take.
-    pub(super) async fn paced(&self, range: Range<usize>, per_second: u32) -> Result<Produced, Failure> {
+    pub(crate) async fn paced(&self, range: Range<usize>, per_second: u32) -> Result<Produced, Failure> {
         const LINES: usize = 32;
         let began = Instant::now();
         let mut lines = Vec::new();
@@ -133,11 +133,10 @@ impl Producer {
             .header("host", "localhost")
             .header("content-type", "application/json")
             .header("x-event-type", self.event_type)
-            .body(Full::new(Sink::payload(number, self.payload_bytes)))
-            .map_err(|error| Failure::new(error.to_string()))?;
-        let response = line.send_request(request).await.map_err(|error| Failure::new(error.to_string()))?;
+            .body(Full::new(Sink::payload(number, self.payload_bytes)))?;
+        let response = line.send_request(request).await?;
         let accepted = response.status().is_success();
-        response.into_body().collect().await.map_err(|error| Failure::new(error.to_string()))?;
+        response.into_body().collect().await?;
         Ok(accepted)
     }
 }
@@ -148,28 +147,26 @@ type Line = SendRequest<Full<Bytes>>;
 async fn connect(api: SocketAddr) -> Result<Line, Failure> {
     let stream = TcpStream::connect(api).await.map_err(|error| Failure::new(format!("{api}: {error}")))?;
     let _ = stream.set_nodelay(true);
-    let (line, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| Failure::new(error.to_string()))?;
+    let (line, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     Ok(line)
 }
 
 /// Posts a JSON document and returns the answer's text.
-pub(super) async fn post(api: SocketAddr, path: &str, document: String) -> Result<String, Failure> {
+pub(crate) async fn post(api: SocketAddr, path: &str, document: String) -> Result<String, Failure> {
     let request = Request::post(path).header("host", "localhost").header("content-type", "application/json");
     ask(api, request.body(Full::from(document))).await
 }
 
 /// Gets a text.
-pub(super) async fn get(server: SocketAddr, path: &str) -> Result<String, Failure> {
+pub(crate) async fn get(server: SocketAddr, path: &str) -> Result<String, Failure> {
     ask(server, Request::get(path).header("host", "localhost").body(Full::default())).await
 }
 
 async fn ask(server: SocketAddr, request: hyper::http::Result<Request<Full<Bytes>>>) -> Result<String, Failure> {
-    let request = request.map_err(|error| Failure::new(error.to_string()))?;
-    let answer: Response<_> =
-        connect(server).await?.send_request(request).await.map_err(|error| Failure::new(error.to_string()))?;
-    let body = answer.into_body().collect().await.map_err(|error| Failure::new(error.to_string()))?.to_bytes();
+    let request = request?;
+    let answer: Response<_> = connect(server).await?.send_request(request).await?;
+    let body = answer.into_body().collect().await?.to_bytes();
     Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
@@ -179,7 +176,7 @@ async fn gather(
 ) -> Result<Produced, Failure> {
     let mut all = Produced::default();
     for line in lines {
-        let produced = line.await.map_err(|error| Failure::new(error.to_string()))??;
+        let produced = line.await??;
         all.accepted += produced.accepted;
         all.refused += produced.refused;
         all.latencies.extend(produced.latencies);

@@ -6,42 +6,42 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 
-use crate::commands::Failure;
+use crate::failure::Failure;
 
 /// Counters at one moment.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reading {
+pub(crate) struct Reading {
     /// CPU of the service, in clock ticks.
     service_ticks: u64,
     /// CPU of the postmaster and of every child, those that ended included, in clock ticks.
     postgres_ticks: u64,
     wal_bytes: i64,
     /// Every statement of the service is one. Backends report once a second at best.
-    pub(super) transactions: i64,
+    pub(crate) transactions: i64,
 }
 
 /// What a number of events took, or several slices of them together.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Spent {
-    pub(super) events: f64,
+pub(crate) struct Spent {
+    pub(crate) events: f64,
     /// From the beginning to the last arrival, in seconds.
-    pub(super) seconds: f64,
+    pub(crate) seconds: f64,
     /// CPU of the service, in µs.
-    pub(super) service_micros: f64,
+    pub(crate) service_micros: f64,
     /// CPU of PostgreSQL, in µs.
-    pub(super) postgres_micros: f64,
+    pub(crate) postgres_micros: f64,
     /// WAL, in bytes.
-    pub(super) wal_bytes: f64,
+    pub(crate) wal_bytes: f64,
 }
 
 impl Spent {
     /// Events a second.
-    pub(super) fn rate(&self) -> f64 {
+    pub(crate) fn rate(&self) -> f64 {
         self.events / self.seconds
     }
 
     /// CPU of the service and of PostgreSQL, in µs an event.
-    pub(super) fn micros(&self) -> (f64, f64) {
+    pub(crate) fn micros(&self) -> (f64, f64) {
         (self.service_micros / self.events, self.postgres_micros / self.events)
     }
 }
@@ -57,15 +57,23 @@ impl std::ops::AddAssign for Spent {
 }
 
 /// Reads counters of the processes of a service and of one PostgreSQL.
-pub(super) struct Meter {
-    pub(super) database: Client,
-    pub(super) services: Vec<u32>,
-    pub(super) postmaster: u32,
+pub(crate) struct Meter {
+    pub(crate) database: Client,
+    pub(crate) services: Vec<u32>,
+    pub(crate) postmaster: u32,
 }
 
 impl Meter {
+    /// The counters after the last outcomes were recorded and every backend reported.
+    pub(crate) async fn settled(&self) -> Result<Reading, Failure> {
+        /// Backends report once a second at best.
+        const REPORTED: Duration = Duration::from_millis(1_500);
+        tokio::time::sleep(REPORTED).await;
+        self.read().await
+    }
+
     /// The counters now.
-    pub(super) async fn read(&self) -> Result<Reading, Failure> {
+    pub(crate) async fn read(&self) -> Result<Reading, Failure> {
         let counters = "select (pg_current_wal_lsn() - '0/0')::bigint, \
                         (select xact_commit + xact_rollback from pg_stat_database where datname = current_database())";
         let row = self.database.query_one(counters, &[]).await?;
@@ -81,7 +89,7 @@ impl Meter {
 
 impl Reading {
     /// What so many events spent since an earlier reading, in a time that was measured apart.
-    pub(super) fn since(&self, earlier: &Self, events: usize, took: Duration) -> Spent {
+    pub(crate) fn since(&self, earlier: &Self, events: usize, took: Duration) -> Spent {
         let tick_micros = 1e6 / rustix::param::clock_ticks_per_second() as f64;
         let micros = |now: u64, before: u64| now.saturating_sub(before) as f64 * tick_micros;
         Spent {
@@ -95,14 +103,14 @@ impl Reading {
 }
 
 /// A connection to count over, beside those of the service.
-pub(super) async fn connect(database_url: &str) -> Result<Client, Failure> {
+pub(crate) async fn connect(database_url: &str) -> Result<Client, Failure> {
     let (client, connection) = tokio_postgres::connect(database_url, tokio_postgres::NoTls).await?;
     tokio::spawn(connection);
     Ok(client)
 }
 
 /// Resident memory of a process, in MiB.
-pub(super) fn resident_mib(pid: u32) -> f64 {
+pub(crate) fn resident_mib(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());

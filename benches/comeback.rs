@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-use super::sink;
+use crate::sink;
 
 /// How long it takes over an answer when it is back: long enough to have more than one
 /// request at once.
@@ -18,7 +18,7 @@ const TAKES: Duration = Duration::from_millis(5);
 
 /// The receiver, for events that are numbered by age.
 #[derive(Debug)]
-pub(super) struct Comeback {
+pub(crate) struct Comeback {
     is_back: AtomicBool,
     at_once: AtomicUsize,
     refused: AtomicUsize,
@@ -39,13 +39,13 @@ struct Seen {
 
 /// What arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Books {
+pub(crate) struct Books {
     /// Different events.
-    pub(super) delivered: usize,
+    pub(crate) delivered: usize,
     /// Arrivals of events that had arrived before.
-    pub(super) duplicated: usize,
+    pub(crate) duplicated: usize,
     /// Arrivals of what nobody sent.
-    pub(super) unexpected: usize,
+    pub(crate) unexpected: usize,
 }
 
 /// A request that is there; whoever sent it may be gone before it is answered.
@@ -59,14 +59,14 @@ impl Drop for Unanswered<'_> {
 
 impl Comeback {
     /// Dead, with so many events to come.
-    pub(super) fn new(events: usize) -> Self {
+    pub(crate) fn new(events: usize) -> Self {
         let seen = Seen { has_arrived: vec![false; events], ..Seen::default() };
         let (at_once, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
         Self { is_back: AtomicBool::new(false), at_once, refused, seen: Mutex::new(seen) }
     }
 
     /// Serves on loopback until the runtime ends.
-    pub(super) async fn serve(self: Arc<Self>) -> std::io::Result<SocketAddr> {
+    pub(crate) async fn serve(self: Arc<Self>) -> std::io::Result<SocketAddr> {
         sink::serve(move |_, number| Arc::clone(&self).answer(number)).await
     }
 
@@ -83,33 +83,33 @@ impl Comeback {
     }
 
     /// From now on it takes what comes.
-    pub(super) fn come_back(&self) {
+    pub(crate) fn come_back(&self) {
         self.is_back.store(true, Ordering::Relaxed);
     }
 
     /// Requests that it refused while it was dead.
-    pub(super) fn refused(&self) -> usize {
+    pub(crate) fn refused(&self) -> usize {
         self.refused.load(Ordering::Relaxed)
     }
 
     /// What arrived so far.
-    pub(super) fn books(&self) -> Books {
+    pub(crate) fn books(&self) -> Books {
         let seen = self.seen();
         Books { delivered: seen.order.len(), duplicated: seen.duplicates, unexpected: seen.strangers }
     }
 
     /// Most requests at once while these arrived, counted from its return.
-    pub(super) fn most_at_once(&self, arrivals: Range<usize>) -> usize {
+    pub(crate) fn most_at_once(&self, arrivals: Range<usize>) -> usize {
         self.seen().at_once.iter().skip(arrivals.start).take(arrivals.len()).copied().max().unwrap_or(0)
     }
 
     /// How far an event was from its place by age, at most.
-    pub(super) fn most_out_of_order(&self) -> usize {
+    pub(crate) fn most_out_of_order(&self) -> usize {
         self.seen().order.iter().enumerate().map(|(place, number)| place.abs_diff(*number)).max().unwrap_or(0)
     }
 
     /// How many events were farther than this from their place by age.
-    pub(super) fn farther_than(&self, places: usize) -> usize {
+    pub(crate) fn farther_than(&self, places: usize) -> usize {
         self.seen().order.iter().enumerate().filter(|(place, number)| place.abs_diff(**number) > places).count()
     }
 
@@ -129,21 +129,5 @@ impl Seen {
             }
             None => self.strangers += 1,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_event_counts_once_and_its_distance_from_its_place_by_age_is_known() {
-        let comeback = Comeback::new(4);
-        for (number, at_once) in [(Some(0), 1), (Some(2), 2), (Some(3), 2), (Some(1), 1), (Some(1), 1), (Some(9), 1)] {
-            comeback.seen().note(number, at_once);
-        }
-        assert_eq!(comeback.books(), Books { delivered: 4, duplicated: 1, unexpected: 1 });
-        assert_eq!((comeback.farther_than(1), comeback.farther_than(2)), (1, 0));
-        assert_eq!((comeback.most_out_of_order(), comeback.most_at_once(0..1), comeback.most_at_once(1..4)), (2, 1, 2));
     }
 }

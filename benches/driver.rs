@@ -10,23 +10,23 @@ use clap::Args;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::drain;
-use super::load::{PLAIN, Producer};
-use super::meter::{Meter, connect};
-use super::sink::Sink;
-use crate::commands::Failure;
-use crate::domain::attempt::{Answer, Attempt, Wishes};
-use crate::domain::delivery::{DeliveryKey, Report};
-use crate::domain::event::Event;
-use crate::domain::event_type::EventType;
-use crate::domain::id::{AttemptId, EventId, LeaseToken, SubscriptionId, TenantId};
-use crate::domain::metadata::Metadata;
-use crate::domain::next_step::NextStep;
-use crate::domain::outcome::Outcome;
-use crate::domain::payload::Payload;
-use crate::domain::policy::Policy;
-use crate::domain::timing::Timing;
-use crate::store::{
+use crate::drain;
+use crate::failure::Failure;
+use crate::load::{PLAIN, Producer};
+use crate::meter::{Meter, connect};
+use crate::sink::Sink;
+use postrider::domain::attempt::{Answer, Attempt, Wishes};
+use postrider::domain::delivery::{DeliveryKey, Report};
+use postrider::domain::event::Event;
+use postrider::domain::event_type::EventType;
+use postrider::domain::id::{AttemptId, EventId, LeaseToken, SubscriptionId, TenantId};
+use postrider::domain::metadata::Metadata;
+use postrider::domain::next_step::NextStep;
+use postrider::domain::outcome::Outcome;
+use postrider::domain::payload::Payload;
+use postrider::domain::policy::Policy;
+use postrider::domain::timing::Timing;
+use postrider::store::{
     AcceptItem, Clock, NewDelivery, SchemaPolicy, SealedHeaders, Store, StoreConfig, StoredSubscription,
 };
 
@@ -37,25 +37,25 @@ const POOL_SIZE: usize = 10;
 
 /// What to drive.
 #[derive(Debug, Clone, Args)]
-pub(super) struct Driver {
+pub(crate) struct Driver {
     /// URL of an empty database
     #[arg(long)]
-    pub(super) database: String,
+    pub(crate) database: String,
     /// Process id of its server
     #[arg(long)]
-    pub(super) postmaster: u32,
+    pub(crate) postmaster: u32,
     /// Address of the receiver
     #[arg(long)]
-    pub(super) receiver: SocketAddr,
+    pub(crate) receiver: SocketAddr,
     /// Events in all
     #[arg(long)]
-    pub(super) events: usize,
+    pub(crate) events: usize,
     /// Connections to the receiver
     #[arg(long)]
-    pub(super) connections: usize,
+    pub(crate) connections: usize,
     /// Size of each payload, in bytes
     #[arg(long)]
-    pub(super) payload_bytes: usize,
+    pub(crate) payload_bytes: usize,
 }
 
 /// What the driver stands on.
@@ -72,12 +72,12 @@ struct Stand {
 
 /// A slice of the floor: one line on the driver's standard input.
 #[derive(Debug, Clone)]
-pub(super) struct Slice {
-    pub(super) range: Range<usize>,
+pub(crate) struct Slice {
+    pub(crate) range: Range<usize>,
     /// Events in a statement.
-    pub(super) batch: usize,
+    pub(crate) batch: usize,
     /// Whether each event is posted in, too.
-    pub(super) posts_in: bool,
+    pub(crate) posts_in: bool,
 }
 
 impl std::fmt::Display for Slice {
@@ -104,7 +104,7 @@ struct Batch {
 impl Driver {
     /// Says where events may be posted in, then for each slice `ready` and what it spent,
     /// until its standard input ends.
-    pub(super) async fn run(&self) -> Result<(), Failure> {
+    pub(crate) async fn run(&self) -> Result<(), Failure> {
         let stand = self.prepare().await?;
         println!("{}", Arc::clone(&stand.inlet).serve().await?);
         loop {

@@ -7,28 +7,28 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::load::{PLAIN, Producer};
-use super::service::Service;
-use super::sink::Sink;
-use super::{Bench, drain};
-use crate::commands::Failure;
+use crate::failure::Failure;
+use crate::load::{PLAIN, Producer};
+use crate::service::Service;
+use crate::sink::Sink;
+use crate::{Bench, drain};
 
 /// Subscriptions, each of which gets every hundredth event.
-pub(super) const HEALTHY: usize = 100;
+pub(crate) const HEALTHY: usize = 100;
 /// Events a second, to all of them together.
-pub(super) const PER_SECOND: u32 = 500;
+pub(crate) const PER_SECOND: u32 = 500;
 /// Events that there is room for: twenty minutes of them.
 const MOST_EVENTS: usize = 600_000;
 
 /// The subscriptions and what has been sent to them.
-pub(super) struct Crowd {
+pub(crate) struct Crowd {
     producer: Producer,
     next: AtomicUsize,
 }
 
 impl Crowd {
     /// Makes the subscriptions.
-    pub(super) async fn gather(bench: &Bench, api: &Service) -> Result<Self, Failure> {
+    pub(crate) async fn gather(bench: &Bench, api: &Service) -> Result<Self, Failure> {
         let sink = Arc::new(Sink::new(MOST_EVENTS));
         let receiver = Arc::clone(&sink).serve().await?;
         let mut paths = Vec::with_capacity(HEALTHY);
@@ -41,14 +41,14 @@ impl Crowd {
     }
 
     /// Sends for so many seconds, and until all has arrived; returns what it sent.
-    pub(super) async fn send_for(&self, seconds: usize) -> Result<Range<usize>, Failure> {
+    pub(crate) async fn send_for(&self, seconds: usize) -> Result<Range<usize>, Failure> {
         let range = self.send(seconds * PER_SECOND as usize).await?;
         drain(&self.producer.sink, &range).await;
         Ok(range)
     }
 
     /// Sends as long as something else goes on; returns what that met, and what was sent.
-    pub(super) async fn send_during<T>(
+    pub(crate) async fn send_during<T>(
         &self,
         other: impl Future<Output = Result<T, Failure>>,
     ) -> Result<(T, Range<usize>), Failure> {
@@ -84,7 +84,7 @@ impl Crowd {
     }
 
     /// Latencies of events of these ranges, from the producer's request to the receiver, sorted.
-    pub(super) fn latencies<const N: usize>(&self, ranges: [Range<usize>; N]) -> Vec<u64> {
+    pub(crate) fn latencies<const N: usize>(&self, ranges: [Range<usize>; N]) -> Vec<u64> {
         let mut latencies: Vec<u64> =
             ranges.into_iter().flat_map(|range| self.producer.sink.latencies(range)).collect();
         latencies.sort_unstable();
@@ -92,7 +92,7 @@ impl Crowd {
     }
 
     /// Events accepted, delivered, and arrivals that were one too many.
-    pub(super) fn books(&self) -> (usize, usize, usize) {
+    pub(crate) fn books(&self) -> (usize, usize, usize) {
         let sent = 0..self.next.load(Ordering::Relaxed);
         let sink = &self.producer.sink;
         let unexpected = sink.strangers.load(Ordering::Relaxed);

@@ -22,15 +22,15 @@ use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use super::driver::{Driver, Slice};
-use super::load::{PLAIN, Producer};
-use super::meter::Spent;
-use super::service;
-use super::sink::Sink;
-use crate::commands::Failure;
+use crate::driver::{Driver, Slice};
+use crate::failure::Failure;
+use crate::load::{PLAIN, Producer};
+use crate::meter::Spent;
+use crate::service;
+use crate::sink::Sink;
 
 /// The driver's process, and what it is given to do.
-pub(super) struct Floor {
+pub(crate) struct Floor {
     process: Child,
     commands: ChildStdin,
     said: Lines<BufReader<ChildStdout>>,
@@ -44,11 +44,11 @@ pub(super) struct Floor {
 
 impl Floor {
     /// Starts the driver on a database of its own, beside the service's.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         database_url: &str,
         postmaster: u32,
         events: usize,
-        bench: &super::Bench,
+        bench: &crate::Bench,
     ) -> Result<Self, Failure> {
         let receiver = Arc::new(Sink::new(events));
         let driver = Driver {
@@ -72,7 +72,7 @@ impl Floor {
     }
 
     /// Runs a slice of so many events with so many in a statement.
-    pub(super) async fn slice(&mut self, events: usize, batch: usize, posts_in: bool) -> Result<Spent, Failure> {
+    pub(crate) async fn slice(&mut self, events: usize, batch: usize, posts_in: bool) -> Result<Spent, Failure> {
         let range = self.next..self.next + events;
         self.next = range.end;
         let slice = Slice { range: range.clone(), batch, posts_in };
@@ -91,7 +91,7 @@ impl Floor {
     }
 
     /// Ends the driver.
-    pub(super) async fn stop(mut self) -> Result<(), Failure> {
+    pub(crate) async fn stop(mut self) -> Result<(), Failure> {
         drop(self.commands);
         self.process.wait().await?;
         Ok(())
@@ -105,7 +105,7 @@ impl Floor {
 impl Driver {
     fn spawn(&self) -> Result<(Child, ChildStdin, Lines<BufReader<ChildStdout>>), Failure> {
         let mut process = Command::new(std::env::current_exe()?)
-            .args(["bench", "floor", "--database", &self.database])
+            .args(["floor", "--database", &self.database])
             .args(["--postmaster", &self.postmaster.to_string()])
             .args(["--receiver", &self.receiver.to_string()])
             .args(["--events", &self.events.to_string()])
@@ -122,7 +122,7 @@ impl Driver {
 }
 
 /// Prints one floor, and how far from it the loaded service was.
-pub(super) fn print(name: &str, floor: &Spent, loaded: &Spent) {
+pub(crate) fn print(name: &str, floor: &Spent, loaded: &Spent) {
     let (driver, postgres) = floor.micros();
     let (service, its_postgres) = loaded.micros();
     println!("  {name:<14} {:>9.0} /s   ratio to the floor {:.2}", floor.rate(), loaded.rate() / floor.rate());

@@ -3,14 +3,14 @@
 
 use std::fmt;
 
-use super::load::Producer;
-use super::meter::{Meter, Spent};
-use super::sink::Sink;
-use super::{Bench, RECORDED};
-use crate::commands::Failure;
+use crate::failure::Failure;
+use crate::load::Producer;
+use crate::meter::{Meter, Spent};
+use crate::sink::Sink;
+use crate::{Bench, RECORDED};
 
 /// One way, and what its deliveries have cost so far.
-pub(super) struct Way {
+pub(crate) struct Way {
     producer: Producer,
     /// Events of a slice.
     slice: usize,
@@ -21,7 +21,7 @@ pub(super) struct Way {
 
 /// What a delivery of a way costs.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cost {
+pub(crate) struct Cost {
     /// CPU of the service, in µs.
     service: f64,
     /// CPU of PostgreSQL, in µs.
@@ -32,12 +32,12 @@ pub(super) struct Cost {
 
 impl Way {
     /// What this producer sends, so many events at a time.
-    pub(super) fn new(producer: Producer, slice: usize) -> Self {
+    pub(crate) fn new(producer: Producer, slice: usize) -> Self {
         Self { producer, slice, next: 0, spent: Spent::default() }
     }
 
     /// A slice that nothing is measured of.
-    pub(super) async fn warm_up(&mut self, bench: &Bench) -> Result<(), Failure> {
+    pub(crate) async fn warm_up(&mut self, bench: &Bench) -> Result<(), Failure> {
         let events = self.next..self.next + self.slice;
         self.next = events.end;
         bench.flood(&self.producer, events).await?;
@@ -45,7 +45,7 @@ impl Way {
     }
 
     /// The next slice; returns what a delivery of it cost.
-    pub(super) async fn slice(&mut self, bench: &Bench, meter: &Meter) -> Result<Cost, Failure> {
+    pub(crate) async fn slice(&mut self, bench: &Bench, meter: &Meter) -> Result<Cost, Failure> {
         let events = self.next..self.next + self.slice;
         self.next = events.end;
         let deliveries = self.producer.sink.owed(&events);
@@ -58,30 +58,30 @@ impl Way {
     }
 
     /// What a delivery has cost in all slices.
-    pub(super) fn cost(&self) -> Cost {
+    pub(crate) fn cost(&self) -> Cost {
         Cost::of(&self.spent)
     }
 
     /// Deliveries of all slices that were measured.
-    pub(super) fn deliveries(&self) -> f64 {
+    pub(crate) fn deliveries(&self) -> f64 {
         self.spent.events
     }
 
     /// Where its deliveries arrive.
-    pub(super) fn sink(&self) -> &Sink {
+    pub(crate) fn sink(&self) -> &Sink {
         &self.producer.sink
     }
 }
 
 impl Cost {
     /// Of each delivery of a slice, or of several.
-    pub(super) fn of(spent: &Spent) -> Self {
+    pub(crate) fn of(spent: &Spent) -> Self {
         let (service, postgres) = spent.micros();
         Self { service, postgres, wal: spent.wal_bytes / spent.events }
     }
 
     /// CPU and WAL as multiples of another cost.
-    pub(super) fn ratios(&self, other: &Self) -> (f64, f64) {
+    pub(crate) fn ratios(&self, other: &Self) -> (f64, f64) {
         ((self.service + self.postgres) / (other.service + other.postgres), self.wal / other.wal)
     }
 }

@@ -22,26 +22,26 @@ const NUMBER: Range<usize> = 6..16;
 
 /// What arrived, by sequence number. Times are microseconds since `began`, 0 for never.
 #[derive(Debug)]
-pub(super) struct Sink {
+pub(crate) struct Sink {
     began: Instant,
     /// Targets that each event goes to: the paths `/0`, `/1` and so on; `/` is the first.
     targets: usize,
     sent: Vec<AtomicU64>,
     /// For each event one after the other its targets.
     arrived: Vec<AtomicU64>,
-    pub(super) requests: AtomicUsize,
-    pub(super) duplicates: AtomicUsize,
-    pub(super) strangers: AtomicUsize,
+    pub(crate) requests: AtomicUsize,
+    pub(crate) duplicates: AtomicUsize,
+    pub(crate) strangers: AtomicUsize,
 }
 
 impl Sink {
     /// Room for so many events, each of which goes to one target.
-    pub(super) fn new(events: usize) -> Self {
+    pub(crate) fn new(events: usize) -> Self {
         Self::wide(events, 1)
     }
 
     /// Room for so many events, each of which goes to so many targets.
-    pub(super) fn wide(events: usize, targets: usize) -> Self {
+    pub(crate) fn wide(events: usize, targets: usize) -> Self {
         let zeros = |count: usize| (0..count).map(|_| AtomicU64::new(0)).collect();
         Self {
             began: Instant::now(),
@@ -55,39 +55,39 @@ impl Sink {
     }
 
     /// A payload of this size, with the sequence number in front.
-    pub(super) fn payload(number: usize, bytes: usize) -> Bytes {
+    pub(crate) fn payload(number: usize, bytes: usize) -> Bytes {
         let head = format!("{{\"n\":\"{number:010}\",\"type\":\"bench.event\",\"data\":\"");
         let filling = "x".repeat(bytes.saturating_sub(head.len() + 2));
         Bytes::from(format!("{head}{filling}\"}}"))
     }
 
     /// The event is about to be sent to the API.
-    pub(super) fn note_sent(&self, number: usize) {
+    pub(crate) fn note_sent(&self, number: usize) {
         if let Some(sent) = self.sent.get(number) {
             sent.store(self.now(), Ordering::Relaxed);
         }
     }
 
     /// Deliveries that are owed for a range of events.
-    pub(super) fn owed(&self, events: &Range<usize>) -> usize {
+    pub(crate) fn owed(&self, events: &Range<usize>) -> usize {
         events.len() * self.targets
     }
 
     /// Of these, how many arrived.
-    pub(super) fn arrived(&self, events: &Range<usize>) -> usize {
+    pub(crate) fn arrived(&self, events: &Range<usize>) -> usize {
         let slots = events.start * self.targets..events.end * self.targets;
         self.arrived.get(slots).map_or(0, |times| times.iter().filter(|time| time.load(Ordering::Relaxed) > 0).count())
     }
 
     /// All that is owed, and all that arrived.
-    pub(super) fn books(&self) -> (usize, usize) {
+    pub(crate) fn books(&self) -> (usize, usize) {
         let events = 0..self.sent.len();
         (self.owed(&events), self.arrived(&events))
     }
 
     /// From the beginning of the request to the API until arrival, in microseconds, sorted;
     /// for events that go to one target.
-    pub(super) fn latencies(&self, range: Range<usize>) -> Vec<u64> {
+    pub(crate) fn latencies(&self, range: Range<usize>) -> Vec<u64> {
         let pairs = self.sent.iter().zip(&self.arrived).skip(range.start).take(range.len());
         let times = pairs.map(|(sent, arrived)| (sent.load(Ordering::Relaxed), arrived.load(Ordering::Relaxed)));
         let mut latencies: Vec<u64> =
@@ -97,7 +97,7 @@ impl Sink {
     }
 
     /// Serves on loopback until the runtime ends.
-    pub(super) async fn serve(self: Arc<Self>) -> std::io::Result<SocketAddr> {
+    pub(crate) async fn serve(self: Arc<Self>) -> std::io::Result<SocketAddr> {
         serve(move |target, number| {
             self.requests.fetch_add(1, Ordering::Relaxed);
             self.note_arrived(number, target);
@@ -107,7 +107,7 @@ impl Sink {
     }
 
     /// An event, if it bears a number, is at one of the targets.
-    fn note_arrived(&self, number: Option<usize>, target: usize) {
+    pub(crate) fn note_arrived(&self, number: Option<usize>, target: usize) {
         let slot = number.filter(|_| target < self.targets).map(|number| number * self.targets + target);
         match slot.and_then(|slot| self.arrived.get(slot)) {
             Some(time) => {
@@ -128,7 +128,7 @@ impl Sink {
 
 /// Serves on loopback until the runtime ends. Each request is answered by this function of its
 /// target and of the number that its event bears.
-pub(super) async fn serve<F, A>(answer: F) -> std::io::Result<SocketAddr>
+pub(crate) async fn serve<F, A>(answer: F) -> std::io::Result<SocketAddr>
 where
     F: Fn(usize, Option<usize>) -> A + Clone + Send + 'static,
     A: Future<Output = StatusCode> + Send,
@@ -160,29 +160,4 @@ where
     let mut response = Response::new(Empty::new());
     *response.status_mut() = answer(target, number).await;
     Ok(response)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_event_is_owed_once_at_each_target() {
-        let sink = Sink::wide(2, 3);
-        for target in 0..3 {
-            sink.note_arrived(Some(1), target);
-        }
-        assert_eq!((sink.arrived(&(0..1)), sink.arrived(&(1..2)), sink.books()), (0, 3, (6, 3)));
-        sink.note_arrived(Some(1), 2);
-        assert_eq!((sink.arrived(&(1..2)), sink.duplicates.load(Ordering::Relaxed)), (3, 1));
-    }
-
-    #[test]
-    fn what_nobody_sent_is_a_stranger() {
-        let sink = Sink::wide(2, 3);
-        for (number, target) in [(None, 0), (Some(2), 0), (Some(0), 3)] {
-            sink.note_arrived(number, target);
-        }
-        assert_eq!((sink.books(), sink.strangers.load(Ordering::Relaxed)), ((6, 0), 3));
-    }
 }

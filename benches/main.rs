@@ -1,4 +1,4 @@
-//! `postrider bench`: the load generator of `make bench`.
+//! The benchmark: `make bench`. A program of its own, no part of the product.
 //!
 //! Starts a private, durable PostgreSQL and a `serve` process in a temporary folder, loads
 //! it over loopback with real requests to a real receiver, and prints latencies, rates, the
@@ -13,6 +13,7 @@ mod comeback;
 mod crowd;
 mod dead;
 mod driver;
+mod failure;
 mod fan_out;
 mod floor;
 mod load;
@@ -23,28 +24,29 @@ mod sizes;
 mod way;
 
 use std::ops::Range;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use clap::{Args, Subcommand};
+use clap::{Parser, Subcommand};
+use postrider::commands::dev::Cluster;
+use postrider::shutdown;
 
 use self::dead::Dead;
 use self::driver::Driver;
+use self::failure::Failure;
 use self::floor::Floor;
 use self::load::{PLAIN, Produced, Producer};
 use self::meter::{Meter, Spent, resident_mib};
 use self::service::Service;
 use self::sink::Sink;
 use self::sizes::{QUICK, Sizes, WHOLE};
-use super::Failure;
-use super::dev::Cluster;
-use crate::shutdown;
 
 /// How to load the service.
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct Bench {
+#[derive(Debug, Parser)]
+#[command(name = "benches/run", args_conflicts_with_subcommands = true)]
+struct Bench {
     #[command(subcommand)]
     part: Option<Part>,
     /// Everything, with fewer events: a minute or two
@@ -59,6 +61,9 @@ pub struct Bench {
     /// Size of each payload, in bytes
     #[arg(long, default_value_t = 760)]
     payload_bytes: usize,
+    /// Given by `cargo bench`
+    #[arg(long, hide = true, global = true)]
+    bench: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -98,11 +103,21 @@ struct Rig<'a> {
     meter: Meter,
 }
 
-/// Runs the benchmark and prints what it measured.
-///
-/// # Errors
-/// [`Failure`] when something does not start, or the ledger does not close.
-pub async fn run(bench: &Bench) -> Result<(), Failure> {
+fn main() -> ExitCode {
+    let bench = Bench::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ran = runtime.map_err(Failure::from).and_then(|runtime| runtime.block_on(run(&bench)));
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("bench: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs what was asked for and prints what it measured.
+async fn run(bench: &Bench) -> Result<(), Failure> {
     if let Some(Part::Floor(driver)) = &bench.part {
         return driver.run().await;
     }
@@ -111,7 +126,7 @@ pub async fn run(bench: &Bench) -> Result<(), Failure> {
     std::fs::create_dir_all(&folder).map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
     let place = folder.clone();
     let starting = tokio::task::spawn_blocking(move || Cluster::start(&place));
-    let cluster = starting.await.map_err(|error| Failure::new(error.to_string()))??;
+    let cluster = starting.await??;
     let measuring = async {
         match &bench.part {
             Some(Part::Check) => check::run(&cluster.url()).await,
@@ -123,7 +138,7 @@ pub async fn run(bench: &Bench) -> Result<(), Failure> {
     let measured = stop.run_until_cancelled(measuring).await;
     let measured = measured.unwrap_or_else(|| Err(Failure::new("interrupted".to_owned())));
     let stopping = tokio::task::spawn_blocking(move || cluster.stop());
-    let stopped = stopping.await.map_err(|error| Failure::new(error.to_string()))?;
+    let stopped = stopping.await?;
     let _ = std::fs::remove_dir_all(&folder);
     measured.and(stopped.map_err(Failure::from))
 }
@@ -200,7 +215,7 @@ impl Bench {
         floor.slice(slice, WARM_BATCH, false).await?;
         let (mut loaded, mut out, mut both) = (Spent::default(), Spent::default(), Spent::default());
         let mut produced = Produced::default();
-        let before = settled_reading(meter).await?;
+        let before = meter.settled().await?;
         for start in range.clone().step_by(slice) {
             let part = start..range.end.min(start + slice);
             let (earlier, batches) = (meter.read().await?, service.batches().await?);
@@ -215,7 +230,7 @@ impl Bench {
             both += floor.slice(part.len(), batch, true).await?;
         }
         floor.stop().await?;
-        let statements = (settled_reading(meter).await?.transactions - before.transactions) as f64 / loaded.events;
+        let statements = (meter.settled().await?.transactions - before.transactions) as f64 / loaded.events;
         println!("{} events at concurrency {}, {} bytes each:", range.len(), self.concurrency, self.payload_bytes);
         print_main(&produced, &producer.sink.latencies(range), &loaded, statements);
         println!("the floor, the same statements beside bare POSTs:");
@@ -278,12 +293,4 @@ async fn drain(sink: &Sink, events: &Range<usize>) {
     while sink.arrived(events) < sink.owed(events) && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-}
-
-/// A reading after the last outcomes were recorded and every backend reported its counters.
-async fn settled_reading(meter: &Meter) -> Result<meter::Reading, Failure> {
-    /// Backends report once a second at best.
-    const REPORTED: Duration = Duration::from_millis(1_500);
-    tokio::time::sleep(REPORTED).await;
-    meter.read().await
 }

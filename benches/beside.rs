@@ -8,14 +8,14 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::load::PLAIN;
-use super::meter::{Meter, connect};
-use super::service::{Service, make_database};
-use super::sink::Sink;
-use super::way::Way;
-use super::{Bench, ledger, postmaster};
-use crate::commands::Failure;
-use crate::commands::dev::Cluster;
+use crate::failure::Failure;
+use crate::load::PLAIN;
+use crate::meter::{Meter, connect};
+use crate::service::{Service, make_database};
+use crate::sink::Sink;
+use crate::way::Way;
+use crate::{Bench, ledger, postmaster};
+use postrider::commands::dev::Cluster;
 
 /// Slices of each side. The ratios of the pairs are printed, for the noise of the figure.
 const SLICES: usize = 6;
@@ -62,7 +62,7 @@ struct Side {
 ///
 /// # Errors
 /// [`Failure`] when something does not start, or the ledger does not close.
-pub(super) async fn run(bench: &Bench, cluster: &Cluster) -> Result<(), Failure> {
+pub(crate) async fn run(bench: &Bench, cluster: &Cluster) -> Result<(), Failure> {
     let slice = bench.sizes().main.div_ceil(SLICE_DIVISOR);
     let mut without = Side::start(bench, cluster, "without", slice).await?;
     let mut with = Side::start(bench, cluster, "with", slice).await?;
@@ -124,7 +124,7 @@ impl Side {
             self.service.subscribe(self.service.api, 0, OTHER, fields).await?;
         }
         let id = self.service.subscribe(self.service.api, 0, OTHER, Value::Null).await?;
-        let id = Uuid::parse_str(&id).map_err(|error| Failure::new(error.to_string()))?;
+        let id = Uuid::parse_str(&id)?;
         self.meter.database.execute(OPEN, &[&id]).await?;
         self.meter.database.execute(HOLD, &[&id, &HELD]).await?;
         Ok(())

@@ -8,19 +8,19 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use super::load::{self, PLAIN};
-use super::meter::connect;
-use crate::commands::Failure;
-use crate::domain::keyring::Keyring;
+use crate::failure::Failure;
+use crate::load::{self, PLAIN};
+use crate::meter::connect;
+use postrider::domain::keyring::Keyring;
 
 /// Longest wait for the service to answer, and for its end.
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
 /// A running replica. Dropping it kills it.
-pub(super) struct Service {
+pub(crate) struct Service {
     /// Where its API answers, if it has one.
-    pub(super) api: SocketAddr,
+    pub(crate) api: SocketAddr,
     ops: SocketAddr,
     child: Child,
 }
@@ -28,9 +28,9 @@ pub(super) struct Service {
 impl Service {
     /// Starts this half, or both (`serve`), with these settings besides those that every
     /// measurement has, and waits until it is ready.
-    pub(super) async fn start(half: &str, database_url: &str, settings: &[(&str, &str)]) -> Result<Self, Failure> {
+    pub(crate) async fn start(half: &str, database_url: &str, settings: &[(&str, &str)]) -> Result<Self, Failure> {
         let (api, ops) = (free_address()?, free_address()?);
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postrider"));
         command
             .arg(half)
             .env("DATABASE_URL", database_url)
@@ -59,13 +59,13 @@ impl Service {
     }
 
     /// Its process.
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id().unwrap_or(0)
     }
 
     /// Makes a subscription to a target of the receiver, for events of this type, with these
     /// further fields; returns its id.
-    pub(super) async fn subscribe(
+    pub(crate) async fn subscribe(
         &self,
         receiver: SocketAddr,
         target: usize,
@@ -86,19 +86,19 @@ impl Service {
     }
 
     /// Makes an ordinary subscription to the receiver and returns its ingest path.
-    pub(super) async fn subscribe_plainly(&self, receiver: SocketAddr) -> Result<String, Failure> {
+    pub(crate) async fn subscribe_plainly(&self, receiver: SocketAddr) -> Result<String, Failure> {
         let id = self.subscribe(receiver, 0, PLAIN, Value::Null).await?;
         Ok(format!("/ingest/{id}"))
     }
 
     /// Accepting and recording statements so far, by its own metrics.
-    pub(super) async fn batches(&self) -> Result<f64, Failure> {
+    pub(crate) async fn batches(&self) -> Result<f64, Failure> {
         Ok(self.count("postrider_accept_batch_rows_count").await?
             + self.count("postrider_record_batch_rows_count").await?)
     }
 
     /// Attempts so far with this outcome, by its own metrics.
-    pub(super) async fn attempts(&self, outcome: &str) -> Result<f64, Failure> {
+    pub(crate) async fn attempts(&self, outcome: &str) -> Result<f64, Failure> {
         self.count(&format!("postrider_attempts_total{{outcome=\"{outcome}\"}}")).await
     }
 
@@ -109,12 +109,12 @@ impl Service {
     }
 
     /// Ends it as a power cut would.
-    pub(super) async fn kill(mut self) -> Result<(), Failure> {
+    pub(crate) async fn kill(mut self) -> Result<(), Failure> {
         Ok(self.child.kill().await?)
     }
 
     /// Ends it in order: what was sent is recorded first.
-    pub(super) async fn stop(mut self) -> Result<(), Failure> {
+    pub(crate) async fn stop(mut self) -> Result<(), Failure> {
         let pid = self.child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
         if let Some(pid) = pid {
             kill_process(pid, Signal::TERM).map_err(std::io::Error::from)?;
@@ -130,7 +130,7 @@ fn free_address() -> Result<SocketAddr, Failure> {
 }
 
 /// A database of its own, on the same server as another; returns its URL.
-pub(super) async fn make_database(beside: &str, name: &str) -> Result<String, Failure> {
+pub(crate) async fn make_database(beside: &str, name: &str) -> Result<String, Failure> {
     connect(beside).await?.batch_execute(&format!("create database {name}")).await?;
     let server = beside.rsplit_once('/').map_or(beside, |(server, _)| server);
     Ok(format!("{server}/{name}"))
