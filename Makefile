@@ -3,7 +3,7 @@
 BIN = $(or $(CARGO_TARGET_DIR),target)/debug/postrider
 
 # The words after `bench` say what to measure and are no goals of their own.
-# Options go through ARGS, as in: make bench ARGS="dead --pending 1000000"
+# Options go through ARGS, as in: make bench dead-receiver ARGS="--pending 1000000"
 BENCH :=
 ifeq ($(firstword $(MAKECMDGOALS)),bench)
 BENCH := $(filter-out bench,$(MAKECMDGOALS))
@@ -70,7 +70,8 @@ fmt: ## format the code
 docs: ## the crate's documentation, without warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps
 
-bench: setup ## measure rates, latency and cost; bench quick: shorter; bench check: bounds
+bench: ## all scenarios; bench quick: shorter; bench SCENARIO; bench check: counted bounds
+	@deploy/setup bench
 	@benches/run $(BENCH) $(ARGS)
 
 chaos: setup ## the tests in which things break
@@ -81,6 +82,7 @@ pgcron: setup ## try deploy/pg_cron.sql; needs the package postgresql-NN-cron
 	@tests/pg-cron $(BIN)
 
 ci: setup check docs test receivers examples ## what the CI runs, all of it
+	@deploy/setup bench
 	@benches/run check
 
 image: ## build the container image

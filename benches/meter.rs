@@ -1,23 +1,26 @@
-//! What a phase cost: CPU of the service and of PostgreSQL from /proc, WAL and
-//! transactions from the database's own counters.
+//! What events cost: CPU of the service and of PostgreSQL from /proc, and WAL.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_postgres::Client;
 
 use crate::failure::Failure;
+use crate::lab::{Database, Lab};
+use crate::service::Service;
+
+/// Until the last outcomes of a slice are recorded.
+const RECORDED: Duration = Duration::from_millis(20);
 
 /// Counters at one moment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reading {
     /// CPU of the service, in clock ticks.
     service_ticks: u64,
-    /// CPU of the postmaster and of every child, those that ended included, in clock ticks.
+    /// CPU of PostgreSQL and of every child, those that ended included, in clock ticks.
     postgres_ticks: u64,
     wal_bytes: i64,
-    /// Every statement of the service is one. Backends report once a second at best.
-    pub(crate) transactions: i64,
 }
 
 /// What a number of events took, or several slices of them together.
@@ -40,9 +43,24 @@ impl Spent {
         self.events / self.seconds
     }
 
-    /// CPU of the service and of PostgreSQL, in µs an event.
-    pub(crate) fn micros(&self) -> (f64, f64) {
-        (self.service_micros / self.events, self.postgres_micros / self.events)
+    /// CPU of the service and of PostgreSQL together, in µs an event.
+    pub(crate) fn cpu(&self) -> f64 {
+        self.service_cpu() + self.postgres_cpu()
+    }
+
+    /// CPU of the service, in µs an event.
+    pub(crate) fn service_cpu(&self) -> f64 {
+        self.service_micros / self.events
+    }
+
+    /// CPU of PostgreSQL, in µs an event.
+    pub(crate) fn postgres_cpu(&self) -> f64 {
+        self.postgres_micros / self.events
+    }
+
+    /// WAL, in bytes an event.
+    pub(crate) fn wal(&self) -> f64 {
+        self.wal_bytes / self.events
     }
 }
 
@@ -56,63 +74,70 @@ impl std::ops::AddAssign for Spent {
     }
 }
 
-/// Reads counters of the processes of a service and of one PostgreSQL.
+/// Reads counters of processes of the service and of one PostgreSQL.
 pub(crate) struct Meter {
-    pub(crate) database: Client,
-    pub(crate) services: Vec<u32>,
-    pub(crate) postmaster: u32,
+    database: Arc<Client>,
+    services: Vec<u32>,
+    postmaster: u32,
 }
 
 impl Meter {
-    /// The counters after the last outcomes were recorded and every backend reported.
-    pub(crate) async fn settled(&self) -> Result<Reading, Failure> {
-        /// Backends report once a second at best.
-        const REPORTED: Duration = Duration::from_millis(1_500);
-        tokio::time::sleep(REPORTED).await;
-        self.read().await
+    /// Of these processes.
+    pub(crate) fn new<'s>(
+        lab: &Lab,
+        database: &Database,
+        services: impl IntoIterator<Item = &'s Service>,
+    ) -> Result<Self, Failure> {
+        let services = services.into_iter().map(Service::pid).collect();
+        Ok(Self { database: Arc::clone(&database.client), services, postmaster: lab.postmaster()? })
+    }
+
+    /// Of this process itself.
+    pub(crate) fn of_this_process(database: Arc<Client>, postmaster: u32) -> Self {
+        Self { database, services: vec![std::process::id()], postmaster }
     }
 
     /// The counters now.
     pub(crate) async fn read(&self) -> Result<Reading, Failure> {
-        let counters = "select (pg_current_wal_lsn() - '0/0')::bigint, \
-                        (select xact_commit + xact_rollback from pg_stat_database where datname = current_database())";
-        let row = self.database.query_one(counters, &[]).await?;
+        let wal = "select (pg_current_wal_lsn() - '0/0')::bigint";
+        let wal_bytes = self.database.query_one(wal, &[]).await?.get(0);
         let postgres = std::iter::once(self.postmaster).chain(children_of(self.postmaster));
         Ok(Reading {
             service_ticks: self.services.iter().copied().map(ticks).sum(),
             postgres_ticks: postgres.map(ticks).sum(),
-            wal_bytes: row.get(0),
-            transactions: row.get(1),
+            wal_bytes,
+        })
+    }
+
+    /// What so many events spent that took so long, once their outcomes are recorded.
+    pub(crate) async fn since(&self, earlier: &Reading, events: usize, took: Duration) -> Result<Spent, Failure> {
+        tokio::time::sleep(RECORDED).await;
+        let now = self.read().await?;
+        let tick_micros = 1e6 / rustix::param::clock_ticks_per_second() as f64;
+        let micros = |now: u64, before: u64| now.saturating_sub(before) as f64 * tick_micros;
+        Ok(Spent {
+            events: events as f64,
+            seconds: took.as_secs_f64(),
+            service_micros: micros(now.service_ticks, earlier.service_ticks),
+            postgres_micros: micros(now.postgres_ticks, earlier.postgres_ticks),
+            wal_bytes: (now.wal_bytes - earlier.wal_bytes) as f64,
         })
     }
 }
 
-impl Reading {
-    /// What so many events spent since an earlier reading, in a time that was measured apart.
-    pub(crate) fn since(&self, earlier: &Self, events: usize, took: Duration) -> Spent {
-        let tick_micros = 1e6 / rustix::param::clock_ticks_per_second() as f64;
-        let micros = |now: u64, before: u64| now.saturating_sub(before) as f64 * tick_micros;
-        Spent {
-            events: events as f64,
-            seconds: took.as_secs_f64(),
-            service_micros: micros(self.service_ticks, earlier.service_ticks),
-            postgres_micros: micros(self.postgres_ticks, earlier.postgres_ticks),
-            wal_bytes: (self.wal_bytes - earlier.wal_bytes) as f64,
-        }
-    }
-}
-
-/// A connection to count over, beside those of the service.
-pub(crate) async fn connect(database_url: &str) -> Result<Client, Failure> {
-    let (client, connection) = tokio_postgres::connect(database_url, tokio_postgres::NoTls).await?;
-    tokio::spawn(connection);
-    Ok(client)
-}
-
 /// Resident memory of a process, in MiB.
-pub(crate) fn resident_mib(pid: u32) -> f64 {
+pub(crate) fn resident_mib(service: &Service) -> f64 {
+    memory_mib(service.pid(), "VmRSS:")
+}
+
+/// The most memory that was resident of a process so far, in MiB.
+pub(crate) fn peak_mib(service: &Service) -> f64 {
+    memory_mib(service.pid(), "VmHWM:")
+}
+
+fn memory_mib(pid: u32, line: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|text| text.strip_prefix(line));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
     kib.unwrap_or(0.0) / 1_024.0
 }

@@ -1,0 +1,89 @@
+//! `large-payloads`: 16 KiB, 256 KiB and 1 MiB.
+//!
+//! Bytes a second against the two baselines, and the most memory that the service needed. The
+//! payloads do not compress, so PostgreSQL writes what was sent.
+
+use std::time::Duration;
+
+use super::steady::SUBSCRIPTIONS;
+use crate::baseline::{Baseline, Shape};
+use crate::failure::Failure;
+use crate::findings::{Findings, Table};
+use crate::lab::Lab;
+use crate::ledger::Ledger;
+use crate::load::Load;
+use crate::meter::{Spent, peak_mib, resident_mib};
+use crate::side::{Plan, Side};
+
+/// How long receivers take over an answer.
+const TAKES: Duration = Duration::from_millis(20);
+/// Slices, between which the baselines are measured.
+const SLICES: usize = 3;
+/// Payloads in KiB, and how many of them are a slice, in whole and quick size: about 100 MB and 25.
+const SIZES: [(usize, usize, usize); 3] = [(16, 6_000, 1_500), (256, 400, 100), (1_024, 96, 32)];
+
+/// Measures each size.
+pub(crate) async fn run(lab: &Lab) -> Result<Findings, Failure> {
+    let mut table = Table::new([
+        "payload (KiB)",
+        "events (1/s)",
+        "MB/s",
+        "of \"POSTs out\"",
+        "of \"POSTs in, out\"",
+        "CPU per event (µs)",
+        "CPU of \"POSTs in, out\"",
+        "WAL per byte (B)",
+        "idle memory (MiB)",
+        "peak memory (MiB)",
+    ]);
+    let mut ledger = Ledger::default();
+    for (kib, whole, quick) in SIZES {
+        eprintln!("large-payloads: {kib} KiB");
+        let (bytes, slice) = (kib * 1_024, lab.pick(whole, quick));
+        let plan = Plan { payload_bytes: bytes, ..Plan::serve(TAKES, SUBSCRIPTIONS, (SLICES + 1) * slice) };
+        let mut side = Side::start(lab, plan, &[]).await?;
+        let idle = resident_mib(side.first()?);
+        let (out, both) = slices(lab, &mut side, slice, bytes).await?;
+        let peak = peak_mib(side.first()?);
+        side.stop().await?;
+        ledger.join(&side.ledger());
+        let spent = side.spent;
+        table.row([
+            kib.to_string(),
+            format!("{:.0}", spent.rate()),
+            format!("{:.1}", spent.rate() * bytes as f64 / 1e6),
+            format!("{:.2}", spent.rate() / out.rate()),
+            format!("{:.2}", spent.rate() / both.rate()),
+            format!("{:.0}", spent.cpu()),
+            format!("{:.2}", spent.cpu() / both.cpu()),
+            format!("{:.2}", spent.wal() / bytes as f64),
+            format!("{idle:.1}"),
+            format!("{peak:.1}"),
+        ]);
+    }
+    let how = format!(
+        "One `serve`, {SUBSCRIPTIONS} subscriptions, receivers take {} ms, 64 connections; {SLICES} slices in turn with the \
+         baselines, which send as many bytes.",
+        TAKES.as_millis()
+    );
+    Ok(Findings::new(table, how, ledger))
+}
+
+/// Slices of the service and of both baselines in turn; returns what the latter spent.
+async fn slices(lab: &Lab, side: &mut Side, slice: usize, bytes: usize) -> Result<(Spent, Spent), Failure> {
+    let mut baseline = Baseline::start(lab, Shape::new(TAKES, bytes, (2 * SLICES + 1) * slice)).await?;
+    side.send(Load::flood(slice)).await?;
+    baseline.slice(slice, 1, false).await?;
+    let (mut out, mut both) = (Spent::default(), Spent::default());
+    for _ in 0..SLICES {
+        let earlier = side.first()?.batches().await?;
+        side.slice(lab, Load::flood(slice)).await?;
+        // The service spends two statements on a batch of events.
+        let batches = (side.first()?.batches().await? - earlier) / 2.0;
+        let batch = (slice as f64 / batches).round().max(1.0) as usize;
+        out += baseline.slice(slice, batch, false).await?;
+        both += baseline.slice(slice, batch, true).await?;
+    }
+    baseline.stop().await?;
+    Ok((out, both))
+}
