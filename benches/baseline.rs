@@ -24,7 +24,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::driver::{Driver, Slice};
 use crate::failure::Failure;
-use crate::lab::Lab;
+use crate::lab::{Database, Lab};
 use crate::load::Load;
 use crate::meter::Spent;
 use crate::producer::Producer;
@@ -56,6 +56,7 @@ impl Shape {
 
 /// The driver's process, and what it is given to do.
 pub(crate) struct Baseline {
+    database: Database,
     process: Child,
     commands: ChildStdin,
     said: Lines<BufReader<ChildStdout>>,
@@ -70,8 +71,9 @@ impl Baseline {
     /// Starts the driver on a database of its own.
     pub(crate) async fn start(lab: &Lab, shape: Shape) -> Result<Self, Failure> {
         let receiver = Arc::new(Receiver::new(shape.events, shape.takes));
+        let database = lab.database().await?;
         let driver = Driver {
-            database: lab.database().await?.url,
+            database: database.url.clone(),
             postmaster: lab.postmaster()?,
             receiver: Arc::clone(&receiver).serve().await?,
             events: shape.events,
@@ -85,7 +87,7 @@ impl Baseline {
             return Err(not_measured());
         };
         let producer = Producer::bare(inlet, &receiver, 0..shape.events)?.with_payload(shape.payload_bytes);
-        Ok(Self { process, commands, said, producer, receiver, next: 0 })
+        Ok(Self { database, process, commands, said, producer, receiver, next: 0 })
     }
 
     /// Runs a slice of so many events with so many in a statement.
@@ -111,7 +113,7 @@ impl Baseline {
     pub(crate) async fn stop(mut self) -> Result<(), Failure> {
         drop(self.commands);
         self.process.wait().await?;
-        Ok(())
+        self.database.remove().await
     }
 
     async fn line(&mut self) -> Result<String, Failure> {

@@ -32,6 +32,8 @@ pub(crate) struct Lab {
 pub(crate) struct Database {
     pub(crate) url: String,
     pub(crate) client: Arc<Client>,
+    name: String,
+    server_url: String,
 }
 
 impl Lab {
@@ -84,14 +86,14 @@ impl Lab {
 
     /// A new, empty database. The checkpoint lets each begin alike.
     pub(crate) async fn database(&self) -> Result<Database, Failure> {
-        let url = self.cluster()?.url();
+        let server_url = self.cluster()?.url();
         let name = format!("bench_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        let server = url.rsplit_once('/').map_or(url.as_str(), |(server, _)| server);
-        connect(&url).await?.batch_execute(&format!("create database {name}")).await?;
+        connect(&server_url).await?.batch_execute(&format!("create database {name}")).await?;
+        let server = server_url.rsplit_once('/').map_or(server_url.as_str(), |(server, _)| server);
         let url = format!("{server}/{name}");
         let client = Arc::new(connect(&url).await?);
         client.batch_execute("checkpoint").await?;
-        Ok(Database { client, url })
+        Ok(Database { client, url, name, server_url })
     }
 
     /// Process id of PostgreSQL.
@@ -111,6 +113,12 @@ impl Lab {
 }
 
 impl Database {
+    /// Removes it, so that no vacuum of it comes while another is measured.
+    pub(crate) async fn remove(&self) -> Result<(), Failure> {
+        let drop = format!("drop database if exists {} with (force)", self.name);
+        Ok(connect(&self.server_url).await?.batch_execute(&drop).await?)
+    }
+
     /// Waits until every connection of the stopped services has ended: only then has
     /// PostgreSQL counted all they did.
     pub(crate) async fn quiet(&self) -> Result<(), Failure> {

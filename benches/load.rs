@@ -55,4 +55,6 @@ pub(crate) struct Sent {
     /// From the beginning of each request to its 202; for a fixed rate from when it was due, if
     /// no connection was free then.
     pub(crate) answers: Latencies,
+    /// Answers that were no 202, where producers insist.
+    pub(crate) refused: usize,
 }

@@ -151,10 +151,10 @@ impl Producer {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner).extend(connections);
         let end = self.order.next.load(Ordering::Relaxed).min(end);
         self.order.next.store(end, Ordering::Relaxed);
-        if refused > 0 {
+        if refused > 0 && !self.order.insists {
             return Err(Failure::new(format!("{refused} of {} events were refused", latencies.len())));
         }
-        Ok(Sent { events: start..end, answers: latencies.into_iter().collect() })
+        Ok(Sent { events: start..end, answers: latencies.into_iter().collect(), refused })
     }
 
     /// So many connections: those that are left from the load before, and new ones.
@@ -220,6 +220,7 @@ impl Order {
         let began = Instant::now();
         let mut is_accepted = self.post(connection, number).await?;
         while self.insists && !is_accepted {
+            tally.refused += 1;
             tokio::time::sleep(PAUSE).await;
             is_accepted = self.post(connection, number).await?;
         }

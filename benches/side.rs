@@ -132,12 +132,14 @@ impl Side {
     }
 
     /// Ends all processes in order; what they sent is recorded then. Returns what the database
-    /// counted from their start to their stop.
+    /// counted from their start to their stop, and removes it.
     pub(crate) async fn stop(&mut self) -> Result<Counts, Failure> {
         for service in self.services.drain(..) {
             service.stop().await?;
         }
-        Ok(Counts::read(&self.database).await?.since(&self.at_start))
+        let counts = Counts::read(&self.database).await?.since(&self.at_start);
+        self.database.remove().await?;
+        Ok(counts)
     }
 
     /// Ends all processes and starts them anew, so that counts begin here.

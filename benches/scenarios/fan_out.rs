@@ -102,6 +102,7 @@ async fn measure(lab: &Lab, takes: Duration) -> Result<Vec<Width>, Failure> {
         }
     }
     service.stop().await?;
+    database.remove().await?;
     Ok(widths)
 }
 

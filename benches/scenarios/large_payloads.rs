@@ -33,6 +33,7 @@ pub(crate) async fn run(lab: &Lab) -> Result<Findings, Failure> {
         "CPU per event (µs)",
         "CPU of \"POSTs in, out\"",
         "WAL per byte (B)",
+        "answered 503",
         "idle memory (MiB)",
         "peak memory (MiB)",
     ]);
@@ -42,8 +43,9 @@ pub(crate) async fn run(lab: &Lab) -> Result<Findings, Failure> {
         let (bytes, slice) = (kib * 1_024, lab.pick(whole, quick));
         let plan = Plan { payload_bytes: bytes, ..Plan::serve(TAKES, SUBSCRIPTIONS, (SLICES + 1) * slice) };
         let mut side = Side::start(lab, plan, &[]).await?;
+        side.producer = side.producer.insisting();
         let idle = resident_mib(side.first()?);
-        let (out, both) = slices(lab, &mut side, slice, bytes).await?;
+        let measured = slices(lab, &mut side, slice, bytes).await?;
         let peak = peak_mib(side.first()?);
         side.stop().await?;
         ledger.join(&side.ledger());
@@ -52,38 +54,47 @@ pub(crate) async fn run(lab: &Lab) -> Result<Findings, Failure> {
             kib.to_string(),
             format!("{:.0}", spent.rate()),
             format!("{:.1}", spent.rate() * bytes as f64 / 1e6),
-            format!("{:.2}", spent.rate() / out.rate()),
-            format!("{:.2}", spent.rate() / both.rate()),
+            format!("{:.2}", spent.rate() / measured.out.rate()),
+            format!("{:.2}", spent.rate() / measured.both.rate()),
             format!("{:.0}", spent.cpu()),
-            format!("{:.2}", spent.cpu() / both.cpu()),
+            format!("{:.2}", spent.cpu() / measured.both.cpu()),
             format!("{:.2}", spent.wal() / bytes as f64),
+            measured.refused.to_string(),
             format!("{idle:.1}"),
             format!("{peak:.1}"),
         ]);
     }
     let how = format!(
         "One `serve`, {SUBSCRIPTIONS} subscriptions, receivers take {} ms, 64 connections; {SLICES} slices in turn with the \
-         baselines, which send as many bytes.",
+         baselines, which send as many bytes. What is answered 503 is sent again.",
         TAKES.as_millis()
     );
     Ok(Findings::new(table, how, ledger))
 }
 
-/// Slices of the service and of both baselines in turn; returns what the latter spent.
-async fn slices(lab: &Lab, side: &mut Side, slice: usize, bytes: usize) -> Result<(Spent, Spent), Failure> {
+/// What the baselines spent, and how many requests to the service were refused for the moment.
+#[derive(Default)]
+struct Measured {
+    out: Spent,
+    both: Spent,
+    refused: usize,
+}
+
+/// Slices of the service and of both baselines in turn.
+async fn slices(lab: &Lab, side: &mut Side, slice: usize, bytes: usize) -> Result<Measured, Failure> {
     let mut baseline = Baseline::start(lab, Shape::new(TAKES, bytes, (2 * SLICES + 1) * slice)).await?;
     side.send(Load::flood(slice)).await?;
     baseline.slice(slice, 1, false).await?;
-    let (mut out, mut both) = (Spent::default(), Spent::default());
+    let mut measured = Measured::default();
     for _ in 0..SLICES {
         let earlier = side.first()?.batches().await?;
-        side.slice(lab, Load::flood(slice)).await?;
+        measured.refused += side.slice(lab, Load::flood(slice)).await?.sent.refused;
         // The service spends two statements on a batch of events.
         let batches = (side.first()?.batches().await? - earlier) / 2.0;
         let batch = (slice as f64 / batches).round().max(1.0) as usize;
-        out += baseline.slice(slice, batch, false).await?;
-        both += baseline.slice(slice, batch, true).await?;
+        measured.out += baseline.slice(slice, batch, false).await?;
+        measured.both += baseline.slice(slice, batch, true).await?;
     }
     baseline.stop().await?;
-    Ok((out, both))
+    Ok(measured)
 }

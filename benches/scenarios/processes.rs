@@ -101,15 +101,18 @@ async fn measure(
     ledger.join(&side.ledger());
     let (slow, fast) = (side.latencies(&slow.events), side.latencies(&fast.events));
     let pair = |latencies: &Latencies| format!("{:.2} / {:.2}", latencies.p50(), latencies.p99());
+    let share = |share: Option<f64>| share.map_or("-".to_owned(), |share| format!("{share:.2}"));
+    let (at_500, at_most) = (empty(before, between), empty(between, after));
+    let is_met = slow.p50() <= 10.0 && fast.p50() <= 10.0 && at_most.is_none_or(|share| share <= 0.1);
     Ok([
         pair(&slow),
         pair(&fast),
-        empty(before, between),
+        share(at_500),
         format!("{:.0}", spent.rate()),
         format!("{:.1}", spent.cpu()),
         format!("{:.0}", spent.wal()),
-        empty(between, after),
-        met(slow.p50() <= 10.0 && fast.p50() <= 10.0).to_owned(),
+        share(at_most),
+        met(is_met).to_owned(),
     ])
 }
 
@@ -126,10 +129,10 @@ async fn takes(services: &[Service]) -> Result<Option<(f64, f64)>, Failure> {
 }
 
 /// Share of takes that brought nothing.
-fn empty(before: Option<(f64, f64)>, after: Option<(f64, f64)>) -> String {
-    let Some(((some, none), (some_after, none_after))) = before.zip(after) else { return "-".to_owned() };
+fn empty(before: Option<(f64, f64)>, after: Option<(f64, f64)>) -> Option<f64> {
+    let ((some, none), (some_after, none_after)) = before.zip(after)?;
     let (some, none) = (some_after - some, none_after - none);
-    if some + none > 0.0 { format!("{:.2}", none / (some + none)) } else { "-".to_owned() }
+    (some + none > 0.0).then(|| none / (some + none))
 }
 
 /// Two workers share a backlog; the one that sends more is killed.
