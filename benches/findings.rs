@@ -96,6 +96,15 @@ impl fmt::Display for Table {
     }
 }
 
+/// The median of ratios, and the least and the greatest of them.
+pub(crate) fn spread(ratios: impl IntoIterator<Item = f64>) -> (f64, f64, f64) {
+    let mut ratios: Vec<f64> = ratios.into_iter().collect();
+    ratios.sort_by(f64::total_cmp);
+    let at = |place: usize| ratios.get(place).copied().unwrap_or(0.0);
+    let last = ratios.len().saturating_sub(1);
+    (f64::midpoint(at(last / 2), at(last.div_ceil(2))), at(0), at(last))
+}
+
 /// What a cell says of a goal.
 pub(crate) fn met(is_met: bool) -> &'static str {
     if is_met { "yes" } else { "no" }

@@ -13,6 +13,7 @@ mod baseline;
 mod check;
 mod counts;
 mod dataset;
+mod deployment;
 mod driver;
 mod failure;
 mod findings;
@@ -28,7 +29,6 @@ mod receiver;
 mod rows;
 mod scenarios;
 mod service;
-mod side;
 mod takeover;
 mod tenant;
 
@@ -50,7 +50,7 @@ use crate::scenarios::{
 
 /// Loads postrider and prints what it took. Without a scenario: all of them but `check`.
 #[derive(Debug, Parser)]
-#[command(name = "benches/run")]
+#[command(bin_name = "benches/run", disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
     scenario: Option<Scenario>,
@@ -90,7 +90,7 @@ enum Scenario {
     Features,
     /// Counts what an event costs, whatever the clock says, and compares it with bounds
     Check,
-    /// One side of the baseline; started by the benchmark itself
+    /// The driver of a baseline; started by the benchmark itself
     #[command(hide = true)]
     Driver(Driver),
     /// One pure part of what an event goes through, many times; started by `check`

@@ -26,9 +26,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How often a producer looks whether it may go on.
 const POLL: Duration = Duration::from_millis(1);
 
-/// What producers share.
+/// The events of one producer: where they go and how they are made.
 #[derive(Debug)]
-struct Order {
+struct Stream {
     to: SocketAddr,
     /// Each event in turn goes to the next of them.
     routes: Vec<Route>,
@@ -46,7 +46,7 @@ struct Order {
 /// Sends events of a range of numbers, one load after the other.
 #[derive(Debug)]
 pub(crate) struct Producer {
-    order: Arc<Order>,
+    stream: Arc<Stream>,
     connections: Mutex<Vec<Connection>>,
 }
 
@@ -68,7 +68,7 @@ impl Producer {
         if numbers.end > receiver.room() {
             return Err(Failure::new("the receiver has no room for so many events"));
         }
-        let order = Order {
+        let stream = Stream {
             to,
             routes,
             event_type: PLAIN,
@@ -78,7 +78,7 @@ impl Producer {
             next: AtomicUsize::new(numbers.start),
             end: numbers.end,
         };
-        Ok(Self { order: Arc::new(order), connections: Mutex::default() })
+        Ok(Self { stream: Arc::new(stream), connections: Mutex::default() })
     }
 
     /// Straight to the receiver, as a client without a service between would.
@@ -88,40 +88,40 @@ impl Producer {
 
     /// The same with events of another type.
     pub(crate) fn with_type(mut self, event_type: &'static str) -> Self {
-        self.order_mut().event_type = event_type;
+        self.stream_mut().event_type = event_type;
         self
     }
 
     /// The same with payloads of this size, in bytes.
     pub(crate) fn with_payload(mut self, bytes: usize) -> Self {
-        self.order_mut().template = Template::new(bytes);
+        self.stream_mut().template = Template::new(bytes);
         self
     }
 
     /// The same, sending again what is refused.
     pub(crate) fn insisting(mut self) -> Self {
-        self.order_mut().insists = true;
+        self.stream_mut().insists = true;
         self
     }
 
     /// Another one for the same routes and receiver, with numbers of its own.
     pub(crate) fn sibling(&self, numbers: Range<usize>) -> Result<Self, Failure> {
-        Self::new(self.order.to, self.order.routes.clone(), &self.order.receiver, numbers)
+        Self::new(self.stream.to, self.stream.routes.clone(), &self.stream.receiver, numbers)
     }
 
     /// To another server from now on.
     pub(crate) fn turn_to(&mut self, server: SocketAddr) {
-        self.order_mut().to = server;
+        self.stream_mut().to = server;
         self.connections.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    fn order_mut(&mut self) -> &mut Order {
-        Arc::get_mut(&mut self.order).expect("no load is under way, and nothing else shares it")
+    fn stream_mut(&mut self) -> &mut Stream {
+        Arc::get_mut(&mut self.stream).expect("no load is in flight, and nothing else shares it")
     }
 
     /// Where its events arrive.
     pub(crate) fn receiver(&self) -> &Receiver {
-        &self.order.receiver
+        &self.stream.receiver
     }
 
     /// Sends, and returns after the last answer.
@@ -129,16 +129,16 @@ impl Producer {
     /// # Errors
     /// [`Failure`] where an event was refused, or there are no numbers left.
     pub(crate) async fn send(&self, load: Load) -> Result<Sent, Failure> {
-        let start = self.order.next.load(Ordering::Relaxed);
+        let start = self.stream.next.load(Ordering::Relaxed);
         let end = start + load.events;
-        if end > self.order.end {
+        if end > self.stream.end {
             return Err(Failure::new("the scenario sends more events than it has numbers for"));
         }
         let mut connections = self.open(load.connections.min(load.events)).await?;
         let began = Instant::now();
         let working = connections.drain(..).map(|connection| {
-            let order = Arc::clone(&self.order);
-            tokio::spawn(async move { order.work(connection, load, start..end, began).await })
+            let stream = Arc::clone(&self.stream);
+            tokio::spawn(async move { stream.work(connection, load, start..end, began).await })
         });
         let working: Vec<_> = working.collect();
         let (mut latencies, mut refused) = (Vec::new(), 0);
@@ -149,9 +149,9 @@ impl Producer {
             connections.push(connection);
         }
         self.connections.lock().unwrap_or_else(PoisonError::into_inner).extend(connections);
-        let end = self.order.next.load(Ordering::Relaxed).min(end);
-        self.order.next.store(end, Ordering::Relaxed);
-        if refused > 0 && !self.order.insists {
+        let end = self.stream.next.load(Ordering::Relaxed).min(end);
+        self.stream.next.store(end, Ordering::Relaxed);
+        if refused > 0 && !self.stream.insists {
             return Err(Failure::new(format!("{refused} of {} events were refused", latencies.len())));
         }
         Ok(Sent { events: start..end, answers: latencies.into_iter().collect(), refused })
@@ -166,13 +166,13 @@ impl Producer {
             kept.split_off(first)
         };
         while connections.len() < count {
-            connections.push(http::connect(self.order.to).await?);
+            connections.push(http::connect(self.stream.to).await?);
         }
         Ok(connections)
     }
 }
 
-impl Order {
+impl Stream {
     /// One connection's share of a load.
     async fn work(
         &self,

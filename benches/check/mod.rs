@@ -37,7 +37,7 @@ const EVENTS: usize = 6_000;
 /// Subscriptions that want an event that is fanned out, and the type of such events.
 const WIDTH: usize = 100;
 const FANNED: &str = "bench.to_100";
-/// Room for every event under way, so that none that should be born leased is left due.
+/// Room for every event in flight, so that none that should be born leased is left due.
 const SETTINGS: [(&str, &str); 1] = [("POSTRIDER_MAX_IN_FLIGHT_PER_SUBSCRIPTION", "512")];
 /// Longest wait for the last deliveries.
 const DRAIN_LIMIT: Duration = Duration::from_secs(60);

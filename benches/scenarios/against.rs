@@ -6,14 +6,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::steady::SUBSCRIPTIONS;
+use crate::deployment::{Deployment, Plan, Processes};
 use crate::failure::Failure;
-use crate::findings::{Findings, Table};
+use crate::findings::{Findings, Table, spread};
 use crate::lab::Lab;
 use crate::ledger::Ledger;
 use crate::load::Load;
 use crate::meter::Spent;
 use crate::service::Launch;
-use crate::side::{Plan, Processes, Side};
 
 /// Pairs of slices of each comparison.
 const PAIRS: usize = 6;
@@ -36,24 +36,28 @@ pub(crate) async fn run(lab: &Lab, program: &Path) -> Result<Findings, Failure> 
     let slice = lab.pick(5_000, 2_000);
     let mut ledger = Ledger::default();
     let pairs = (1..=PAIRS).map(|pair| format!("pair {pair}: CPU / WAL"));
-    let columns = ["receiver takes (ms)", "processes", "this: CPU (µs)", "other: CPU (µs)", "all: CPU / WAL"];
+    let columns =
+        ["receiver takes (ms)", "processes", "this: CPU (µs)", "other: CPU (µs)", "median of pairs: CPU / WAL"];
     let mut table = Table::new(columns.map(str::to_owned).into_iter().chain(pairs));
     for (takes, processes, name) in COMPARED {
         eprintln!("steady: against {}, {name}, a receiver that takes {takes} ms", program.display());
         let plan = Plan::serve(Duration::from_millis(takes), SUBSCRIPTIONS, (PAIRS + 1) * slice);
         let plan = plan.in_processes(processes);
-        let mut this = Side::start(lab, plan, &[]).await?;
+        let mut this = Deployment::start(lab, plan, &[]).await?;
         let database = lab.database().await?;
         let launch = Launch::of(program, &database.url);
-        let mut other = Side::launch(database, launch, plan).await?;
+        let mut other = Deployment::launch(database, launch, plan).await?;
         let ratios = pairs_of_slices(lab, &mut this, &mut other, slice).await?;
-        let all = Ratios::of(&this.spent, &other.spent);
+        let median = Ratios {
+            cpu: spread(ratios.iter().map(|ratio| ratio.cpu)).0,
+            wal: spread(ratios.iter().map(|ratio| ratio.wal)).0,
+        };
         let figures = [this.spent.cpu(), other.spent.cpu()].map(|cpu| format!("{cpu:.1}"));
         let cells = [takes.to_string(), name.to_owned()].into_iter().chain(figures);
-        table.row(cells.chain([&all].into_iter().chain(&ratios).map(ToString::to_string)));
-        for side in [&mut this, &mut other] {
-            side.stop().await?;
-            ledger.join(&side.ledger());
+        table.row(cells.chain([&median].into_iter().chain(&ratios).map(ToString::to_string)));
+        for deployment in [&mut this, &mut other] {
+            deployment.stop().await?;
+            ledger.join(&deployment.ledger());
         }
     }
     let how = format!(
@@ -64,7 +68,12 @@ pub(crate) async fn run(lab: &Lab, program: &Path) -> Result<Findings, Failure> 
     Ok(Findings::new(table, how, ledger))
 }
 
-async fn pairs_of_slices(lab: &Lab, this: &mut Side, other: &mut Side, slice: usize) -> Result<Vec<Ratios>, Failure> {
+async fn pairs_of_slices(
+    lab: &Lab,
+    this: &mut Deployment,
+    other: &mut Deployment,
+    slice: usize,
+) -> Result<Vec<Ratios>, Failure> {
     this.send(Load::flood(slice)).await?;
     other.send(Load::flood(slice)).await?;
     let mut ratios = Vec::with_capacity(PAIRS);

@@ -5,6 +5,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use crate::deployment::{Deployment, Plan};
 use crate::failure::Failure;
 use crate::findings::{Table, met};
 use crate::lab::Lab;
@@ -12,7 +13,6 @@ use crate::latency::Latencies;
 use crate::ledger::Ledger;
 use crate::load::Load;
 use crate::receiver::Receiver;
-use crate::side::{Plan, Side};
 
 /// The steady load and the burst, as shares of what the receiver takes in a second.
 const STEADY: f64 = 0.6;
@@ -47,19 +47,19 @@ pub(crate) async fn run(
     eprintln!("overload: a burst, a receiver that takes {} ms", takes.as_millis());
     let (rate, burst) = (STEADY * capacity, (BURST * capacity) as usize);
     let events = (rate * lab.pick(30.0, 16.0)) as usize;
-    let mut side = Side::start(lab, Plan::serve(takes, 1, events + burst), &[]).await?;
-    let other = side.producer.sibling(events..events + burst)?;
+    let mut deployment = Deployment::start(lab, Plan::serve(takes, 1, events + burst), &[]).await?;
+    let other = deployment.producer.sibling(events..events + burst)?;
     let bursting = async {
         tokio::time::sleep(Duration::from_secs(u64::try_from(BEFORE)?)).await;
-        let at = side.receiver.now();
+        let at = deployment.receiver.now();
         other.send(Load::flood(burst)).await?;
         Ok(at)
     };
-    let (steady, at) = tokio::try_join!(side.send(Load::paced(events, rate)), bursting)?;
-    side.receiver.drain(&(0..events + burst), Duration::from_secs(60)).await;
-    side.stop().await?;
-    ledger.join(&side.ledger());
-    let seen = Seen::of(&side.receiver, &steady.events, at);
+    let (steady, at) = tokio::try_join!(deployment.send(Load::paced(events, rate)), bursting)?;
+    deployment.receiver.drain(&(0..events + burst), Duration::from_secs(60)).await;
+    deployment.stop().await?;
+    ledger.join(&deployment.ledger());
+    let seen = Seen::of(&deployment.receiver, &steady.events, at);
     let needed = BURST / (1.0 - STEADY);
     let (back, is_met) = match seen.back {
         Some(back) => (format!("{back:.1}"), back <= 2.0 * needed),

@@ -29,7 +29,7 @@ pub(crate) const TAKES: Duration = Duration::from_millis(20);
 const MOST_AT_ONCE: usize = 64;
 /// Events of a backlog that are published in a second, with a margin: it must be there when it
 /// becomes due.
-const PUBLISHED_PER_SECOND: usize = 4_000;
+const PUBLISHED_PER_SECOND: usize = 10_000;
 /// Time to look around before the backlog becomes due.
 const AHEAD: Duration = Duration::from_secs(3);
 

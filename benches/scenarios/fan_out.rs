@@ -25,7 +25,7 @@ const WIDTHS: [(usize, &str, usize); 3] =
     [(1, "bench.to_1", 5_000), (10, "bench.to_10", 1_000), (100, "bench.to_100", 100)];
 /// Events of a slice of the plain ingest.
 const PLAIN_SLICE: usize = 5_000;
-/// Room for all that is under way to one subscription, so that none of the loads is an overload.
+/// Room for all that is in flight to one subscription, so that none of the loads is an overload.
 const SETTINGS: [(&str, &str); 2] =
     [("POSTRIDER_MAX_IN_FLIGHT", "2048"), ("POSTRIDER_MAX_IN_FLIGHT_PER_SUBSCRIPTION", "512")];
 /// Longest wait for the last deliveries of a slice.

@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::backlog::{self, Backlog};
+use crate::deployment::{Deployment, Plan};
 use crate::failure::Failure;
-use crate::findings::{Findings, Table};
+use crate::findings::{Findings, Table, met, spread};
 use crate::lab::Lab;
 use crate::ledger::Ledger;
 use crate::load::Load;
 use crate::meter::Spent;
 use crate::receiver::Receiver;
 use crate::rows;
-use crate::side::{Plan, Side};
 
 use super::steady::SUBSCRIPTIONS;
 
@@ -45,8 +45,8 @@ pub(crate) async fn run(lab: &Lab) -> Result<Findings, Failure> {
         "receiver takes (ms)",
         "without: CPU (µs)",
         "with: CPU (µs)",
-        "ratio of CPU",
-        "of each pair",
+        "ratio of CPU, median of pairs",
+        "of all pairs",
         "ratio of WAL",
         "goal met",
     ]);
@@ -55,13 +55,13 @@ pub(crate) async fn run(lab: &Lab) -> Result<Findings, Failure> {
         eprintln!("features: a receiver that takes {takes} ms");
         let slice = lab.pick(5_000, 2_500);
         let plan = Plan::serve(Duration::from_millis(takes), SUBSCRIPTIONS, (PAIRS + 1) * slice);
-        let mut without = Side::start(lab, plan, &[]).await?;
-        let mut with = Side::start(lab, plan, &[]).await?;
+        let mut without = Deployment::start(lab, plan, &[]).await?;
+        let mut with = Deployment::start(lab, plan, &[]).await?;
         let broken = with.add_features().await?;
         let ratios = pairs(lab, &mut without, &mut with, slice).await?;
         ledger.join(&broken.ledger(&with).await?);
-        let (cpu, wal) = (with.spent.cpu() / without.spent.cpu(), with.spent.wal() / without.spent.wal());
-        let (least, most) = (ratios.first().copied().unwrap_or(0.0), ratios.last().copied().unwrap_or(0.0));
+        let (cpu, least, most) = spread(ratios);
+        let wal = with.spent.wal() / without.spent.wal();
         table.row([
             takes.to_string(),
             format!("{:.1}", without.spent.cpu()),
@@ -69,11 +69,11 @@ pub(crate) async fn run(lab: &Lab) -> Result<Findings, Failure> {
             format!("{cpu:.2}"),
             format!("{least:.2} to {most:.2}"),
             format!("{wal:.2}"),
-            crate::findings::met(cpu <= 1.05 && wal <= 1.05).to_owned(),
+            met(cpu <= 1.05 && wal <= 1.05).to_owned(),
         ]);
-        for side in [&mut without, &mut with] {
-            side.stop().await?;
-            ledger.join(&side.ledger());
+        for deployment in [&mut without, &mut with] {
+            deployment.stop().await?;
+            ledger.join(&deployment.ledger());
         }
     }
     let how = format!(
@@ -83,8 +83,8 @@ pub(crate) async fn run(lab: &Lab) -> Result<Findings, Failure> {
     Ok(Findings::new(table, how, ledger))
 }
 
-/// Pairs of slices; returns the ratios of CPU, sorted.
-async fn pairs(lab: &Lab, without: &mut Side, with: &mut Side, slice: usize) -> Result<Vec<f64>, Failure> {
+/// Pairs of slices; returns the ratio of CPU of each.
+async fn pairs(lab: &Lab, without: &mut Deployment, with: &mut Deployment, slice: usize) -> Result<Vec<f64>, Failure> {
     without.send(Load::flood(slice)).await?;
     with.send(Load::flood(slice)).await?;
     let mut ratios = Vec::with_capacity(PAIRS);
@@ -96,11 +96,10 @@ async fn pairs(lab: &Lab, without: &mut Side, with: &mut Side, slice: usize) -> 
         let second = second.slice(lab, Load::flood(slice)).await?.spent;
         ratios.push(if is_first { second.cpu() / first.cpu() } else { first.cpu() / second.cpu() });
     }
-    ratios.sort_by(f64::total_cmp);
     Ok(ratios)
 }
 
-impl Side {
+impl Deployment {
     /// Subscriptions that use each feature and get nothing, and a broken receiver with a backlog.
     async fn add_features(&self) -> Result<Broken, Failure> {
         let features = [
@@ -137,8 +136,8 @@ impl Side {
 
 impl Broken {
     /// What was accepted for it is still there, or ended without a success.
-    async fn ledger(&self, side: &Side) -> Result<Ledger, Failure> {
-        let (waiting, ended) = rows::outstanding(&side.database.client, self.subscription).await?;
+    async fn ledger(&self, deployment: &Deployment) -> Result<Ledger, Failure> {
+        let (waiting, ended) = rows::outstanding(&deployment.database.client, self.subscription).await?;
         Ok(Ledger { outstanding: waiting + ended, ..Ledger::of([&*self.receiver]) })
     }
 }

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
 
+use crate::deployment::{Deployment, Plan};
 use crate::failure::Failure;
 use crate::findings::{Findings, Table, met};
 use crate::lab::Lab;
 use crate::load::Load;
 use crate::meter::{Meter, resident_mib};
-use crate::side::{Plan, Side};
 
 /// How long the receiver takes over an answer.
 const TAKES: Duration = Duration::from_millis(20);
@@ -59,9 +59,9 @@ type Calls = BTreeMap<String, i64>;
 pub(crate) async fn run(lab: &mut Lab) -> Result<Findings, Failure> {
     let has_statements = prepare(lab).await?;
     let plan = Plan::serve(TAKES, REPLICAS, REPLICAS * EVENTS);
-    let mut side = Side::start(lab, plan, &[]).await?;
+    let mut deployment = Deployment::start(lab, plan, &[]).await?;
     if has_statements {
-        side.database.client.batch_execute("create extension pg_stat_statements").await?;
+        deployment.database.client.batch_execute("create extension pg_stat_statements").await?;
     }
     let mut table = Table::new([
         "replicas",
@@ -78,15 +78,15 @@ pub(crate) async fn run(lab: &mut Lab) -> Result<Findings, Failure> {
     let mut rates = Vec::new();
     for replicas in [1, REPLICAS] {
         eprintln!("idle: {replicas} replicas");
-        while side.services.len() < replicas {
-            let replica = side.launch.serve().await?;
-            side.services.push(replica);
+        while deployment.services.len() < replicas {
+            let replica = deployment.launch.serve().await?;
+            deployment.services.push(replica);
         }
-        rates.push(measure(lab, &side, &mut table, has_statements).await?);
+        rates.push(measure(lab, &deployment, &mut table, has_statements).await?);
     }
-    let events = work(&mut side).await?;
-    let latencies = side.latencies(&events);
-    side.stop().await?;
+    let events = work(&mut deployment).await?;
+    let latencies = deployment.latencies(&events);
+    deployment.stop().await?;
     let [one, twenty] = rates.as_slice() else { return Err(Failure::new("two numbers of replicas are measured")) };
     let mut most: Vec<(&String, f64)> = twenty.iter().map(|(name, rate)| (name, *rate)).collect();
     most.sort_by(|(_, one), (_, other)| other.total_cmp(one));
@@ -101,7 +101,7 @@ pub(crate) async fn run(lab: &mut Lab) -> Result<Findings, Failure> {
         latencies.p50(),
         latencies.p99()
     );
-    let ledger = side.ledger();
+    let ledger = deployment.ledger();
     let findings = Findings::new(table, how, ledger);
     Ok(if has_statements { findings.and(named) } else { findings })
 }
@@ -124,13 +124,13 @@ fn seconds(lab: &Lab) -> Duration {
 /// Adds a row; returns how often a second each statement was called.
 async fn measure(
     lab: &Lab,
-    side: &Side,
+    deployment: &Deployment,
     table: &mut Table,
     has_statements: bool,
 ) -> Result<BTreeMap<String, f64>, Failure> {
     tokio::time::sleep(SETTLED).await;
-    let meter = Meter::new(lab, &side.database, &side.services)?;
-    let client = &side.database.client;
+    let meter = Meter::new(lab, &deployment.database, &deployment.services)?;
+    let client = &deployment.database.client;
     let (before, began) = (meter.read().await?, Instant::now());
     let transactions: i64 = client.query_one(TRANSACTIONS, &[]).await?.get(0);
     let calls = calls(client, has_statements).await?;
@@ -145,14 +145,14 @@ async fn measure(
         .map(|(name, count)| (rate(count - calls.get(&name).copied().unwrap_or(0)), name))
         .map(|(rate, name)| (name, rate))
         .collect();
-    let replicas = side.services.len() as f64;
+    let replicas = deployment.services.len() as f64;
     let statements = rate(after - transactions);
-    let memory: Vec<f64> = side.services.iter().map(resident_mib).collect();
+    let memory: Vec<f64> = deployment.services.iter().map(resident_mib).collect();
     let memory = memory.iter().sum::<f64>() / replicas;
     let connections: i64 = client.query_one(CONNECTIONS, &[]).await?.get(0);
     let by_statements = rates.values().sum::<f64>();
     table.row([
-        side.services.len().to_string(),
+        deployment.services.len().to_string(),
         format!("{statements:.1}"),
         format!("{:.2}", statements / replicas),
         if has_statements { format!("{by_statements:.1}") } else { "-".to_owned() },
@@ -174,12 +174,12 @@ async fn calls(client: &Client, has_statements: bool) -> Result<Calls, Failure> 
 }
 
 /// Some events through each replica.
-async fn work(side: &mut Side) -> Result<std::ops::Range<usize>, Failure> {
-    let apis: Vec<_> = side.services.iter().map(|service| service.api).collect();
+async fn work(deployment: &mut Deployment) -> Result<std::ops::Range<usize>, Failure> {
+    let apis: Vec<_> = deployment.services.iter().map(|service| service.api).collect();
     let mut events = 0..0;
     for api in apis {
-        side.producer.turn_to(api);
-        events.end = side.send(Load { connections: 1, ..Load::paced(EVENTS, PER_SECOND) }).await?.events.end;
+        deployment.producer.turn_to(api);
+        events.end = deployment.send(Load { connections: 1, ..Load::paced(EVENTS, PER_SECOND) }).await?.events.end;
     }
     Ok(events)
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use super::steady::SUBSCRIPTIONS;
 use crate::baseline::{Baseline, Shape};
+use crate::deployment::{Deployment, Plan};
 use crate::failure::Failure;
 use crate::findings::{Findings, Table};
 use crate::lab::Lab;
 use crate::ledger::Ledger;
 use crate::load::Load;
 use crate::meter::{Spent, peak_mib, resident_mib};
-use crate::side::{Plan, Side};
 
 /// How long receivers take over an answer.
 const TAKES: Duration = Duration::from_millis(20);
@@ -42,14 +42,14 @@ pub(crate) async fn run(lab: &Lab) -> Result<Findings, Failure> {
         eprintln!("large-payloads: {kib} KiB");
         let (bytes, slice) = (kib * 1_024, lab.pick(whole, quick));
         let plan = Plan { payload_bytes: bytes, ..Plan::serve(TAKES, SUBSCRIPTIONS, (SLICES + 1) * slice) };
-        let mut side = Side::start(lab, plan, &[]).await?;
-        side.producer = side.producer.insisting();
-        let idle = resident_mib(side.first()?);
-        let measured = slices(lab, &mut side, slice, bytes).await?;
-        let peak = peak_mib(side.first()?);
-        side.stop().await?;
-        ledger.join(&side.ledger());
-        let spent = side.spent;
+        let mut deployment = Deployment::start(lab, plan, &[]).await?;
+        deployment.producer = deployment.producer.insisting();
+        let idle = resident_mib(deployment.first()?);
+        let measured = slices(lab, &mut deployment, slice, bytes).await?;
+        let peak = peak_mib(deployment.first()?);
+        deployment.stop().await?;
+        ledger.join(&deployment.ledger());
+        let spent = deployment.spent;
         table.row([
             kib.to_string(),
             format!("{:.0}", spent.rate()),
@@ -81,16 +81,16 @@ struct Measured {
 }
 
 /// Slices of the service and of both baselines in turn.
-async fn slices(lab: &Lab, side: &mut Side, slice: usize, bytes: usize) -> Result<Measured, Failure> {
+async fn slices(lab: &Lab, deployment: &mut Deployment, slice: usize, bytes: usize) -> Result<Measured, Failure> {
     let mut baseline = Baseline::start(lab, Shape::new(TAKES, bytes, (2 * SLICES + 1) * slice)).await?;
-    side.send(Load::flood(slice)).await?;
+    deployment.send(Load::flood(slice)).await?;
     baseline.slice(slice, 1, false).await?;
     let mut measured = Measured::default();
     for _ in 0..SLICES {
-        let earlier = side.first()?.batches().await?;
-        measured.refused += side.slice(lab, Load::flood(slice)).await?.sent.refused;
+        let earlier = deployment.first()?.batches().await?;
+        measured.refused += deployment.slice(lab, Load::flood(slice)).await?.sent.refused;
         // The service spends two statements on a batch of events.
-        let batches = (side.first()?.batches().await? - earlier) / 2.0;
+        let batches = (deployment.first()?.batches().await? - earlier) / 2.0;
         let batch = (slice as f64 / batches).round().max(1.0) as usize;
         measured.out += baseline.slice(slice, batch, false).await?;
         measured.both += baseline.slice(slice, batch, true).await?;

@@ -66,11 +66,10 @@ pub(crate) async fn run(lab: &Lab) -> Result<Findings, Failure> {
     };
     let ((), beside) = healthy.send_during(noisy).await?;
 
-    let mut ledger = Ledger::of([healthy.producer.receiver(), &*noise.receiver]);
+    // What arrived is recorded then, and what is in flight to silent receivers has timed out.
+    service.stop().await?;
     let (waiting, ended) = rows::all_outstanding(&database.client).await?;
-    ledger.outstanding = waiting + ended;
-    // What is under way to silent receivers keeps a stop waiting until it times out.
-    service.kill().await?;
+    let ledger = Ledger { outstanding: waiting + ended, ..Ledger::of([healthy.producer.receiver(), &*noise.receiver]) };
 
     let mut table = Table::new([
         "healthy events",
@@ -156,7 +155,7 @@ impl Noise {
     }
 }
 
-/// Takes connections and never answers; holds them until the other side gives up.
+/// Takes connections and never answers; holds them until postrider gives up.
 async fn silent() -> Result<std::net::SocketAddr, Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;

@@ -16,6 +16,7 @@ use super::burst;
 use crate::background::Background;
 use crate::bare;
 use crate::counts::Counts;
+use crate::deployment::{Deployment, Plan, Processes};
 use crate::failure::Failure;
 use crate::findings::{Findings, Table, met};
 use crate::lab::Lab;
@@ -25,7 +26,6 @@ use crate::load::Load;
 use crate::meter::{Meter, Spent};
 use crate::producer::{PAYLOAD_BYTES, PLAIN, Producer};
 use crate::receiver::Receiver;
-use crate::side::{Plan, Processes, Side};
 
 /// How long the receiver takes over an answer, in milliseconds.
 const TAKES: [u64; 2] = [20, 50];
@@ -104,22 +104,22 @@ pub(crate) async fn run(lab: &Lab) -> Result<Findings, Failure> {
 
 /// Offers all events at this rate, and waits until they have arrived.
 async fn measure(lab: &Lab, plan: Plan, name: &'static str, offered: f64, ledger: &mut Ledger) -> Result<Run, Failure> {
-    let mut side = Side::start(lab, plan, &[]).await?;
-    let neighbour = side.neighbour().await?;
-    let meter = Meter::new(lab, &side.database, &side.services)?;
+    let mut deployment = Deployment::start(lab, plan, &[]).await?;
+    let neighbour = deployment.neighbour().await?;
+    let meter = Meter::new(lab, &deployment.database, &deployment.services)?;
     let (before, began) = (meter.read().await?, Instant::now());
     let offering = async {
-        let sent = side.producer.send(Load::paced(plan.events, offered)).await?;
-        let over = side.receiver.now();
-        side.receiver.drain(&sent.events, DRAIN_LIMIT).await;
+        let sent = deployment.producer.send(Load::paced(plan.events, offered)).await?;
+        let over = deployment.receiver.now();
+        deployment.receiver.drain(&sent.events, DRAIN_LIMIT).await;
         Ok((sent, over))
     };
     let ((sent, over), beside) = neighbour.send_during(offering).await?;
     let spent = meter.since(&before, plan.events + beside.len(), began.elapsed()).await?;
-    let counts = side.stop().await?;
-    ledger.join(&side.ledger());
+    let counts = deployment.stop().await?;
+    ledger.join(&deployment.ledger());
     ledger.add(neighbour.producer.receiver());
-    let arrivals = side.receiver.arrivals(&sent.events);
+    let arrivals = deployment.receiver.arrivals(&sent.events);
     let (offering, draining) = arrivals.split_at(arrivals.partition_point(|time| *time <= over));
     Ok(Run {
         name,
@@ -165,7 +165,7 @@ fn add(table: &mut Table, takes: Duration, capacity: f64, runs: &[Run]) {
     }
 }
 
-impl Side {
+impl Deployment {
     /// Another tenant's receiver, and events for it at a low rate.
     async fn neighbour(&self) -> Result<Background, Failure> {
         let receiver = Arc::new(Receiver::new(MOST_NEIGHBOURS, Duration::from_millis(20)));

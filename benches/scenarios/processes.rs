@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::backlog::{self, Backlog};
+use crate::deployment::{Deployment, Plan, Processes};
 use crate::failure::Failure;
 use crate::findings::{Findings, Table, met};
 use crate::lab::Lab;
@@ -17,7 +18,6 @@ use crate::ledger::Ledger;
 use crate::load::Load;
 use crate::receiver::Receiver;
 use crate::service::Service;
-use crate::side::{Plan, Processes, Side};
 use crate::takeover::{Takeover, arrived, sends_most};
 
 /// How long receivers take over an answer.
@@ -69,7 +69,7 @@ pub(crate) async fn run(lab: &Lab) -> Result<Findings, Failure> {
         format!("{:.2}", takeover.pause),
     ]);
     let how = format!(
-        "Receivers take {} ms; the most is what 64 connections bring with at most {MOST_OUTSTANDING} events under way, and one \
+        "Receivers take {} ms; the most is what 64 connections bring with at most {MOST_OUTSTANDING} events in flight, and one \
          subscription gets 64 requests at once from each process. The pause is the longest time without an arrival after the \
          kill. Goals: p50 10 ms at both rates; a tenth of empty takes.",
         TAKES.as_millis()
@@ -87,19 +87,19 @@ async fn measure(
     let (slow, fast, seconds) = lab.pick((250, 5_000, 10), (100, 1_500, 4));
     let events = slow + fast + MOST_PER_SECOND * seconds;
     let plan = Plan::serve(TAKES, subscriptions, events).in_processes(processes);
-    let mut side = Side::start(lab, plan, &[]).await?;
-    let slow = side.send(Load::paced(slow, 50.0)).await?;
-    let before = takes(&side.services).await?;
-    let fast = side.send(Load::paced(fast, 500.0)).await?;
-    let between = takes(&side.services).await?;
+    let mut deployment = Deployment::start(lab, plan, &[]).await?;
+    let slow = deployment.send(Load::paced(slow, 50.0)).await?;
+    let before = takes(&deployment.services).await?;
+    let fast = deployment.send(Load::paced(fast, 500.0)).await?;
+    let between = takes(&deployment.services).await?;
     let until = Instant::now() + Duration::from_secs(u64::try_from(seconds)?);
     let load =
         Load { until: Some(until), most_outstanding: Some(MOST_OUTSTANDING), ..Load::flood(MOST_PER_SECOND * seconds) };
-    let spent = side.slice(lab, load).await?.spent;
-    let after = takes(&side.services).await?;
-    side.stop().await?;
-    ledger.join(&side.ledger());
-    let (slow, fast) = (side.latencies(&slow.events), side.latencies(&fast.events));
+    let spent = deployment.slice(lab, load).await?.spent;
+    let after = takes(&deployment.services).await?;
+    deployment.stop().await?;
+    ledger.join(&deployment.ledger());
+    let (slow, fast) = (deployment.latencies(&slow.events), deployment.latencies(&fast.events));
     let pair = |latencies: &Latencies| format!("{:.2} / {:.2}", latencies.p50(), latencies.p99());
     let share = |share: Option<f64>| share.map_or("-".to_owned(), |share| format!("{share:.2}"));
     let (at_500, at_most) = (empty(before, between), empty(between, after));
@@ -139,14 +139,14 @@ fn empty(before: Option<(f64, f64)>, after: Option<(f64, f64)>) -> Option<f64> {
 async fn takeover(lab: &Lab, ledger: &mut Ledger) -> Result<Takeover, Failure> {
     eprintln!("processes: a worker is killed");
     let plan = Plan::serve(TAKES, 1, 1).in_processes(Processes::Apart(0));
-    let mut side = Side::start(lab, plan, &SHORT_LEASES).await?;
-    let api = side.first()?.api;
+    let mut deployment = Deployment::start(lab, plan, &SHORT_LEASES).await?;
+    let api = deployment.first()?.api;
     let receiver = std::sync::Arc::new(Receiver::new(BACKLOG, TAKES));
     let target = (std::sync::Arc::clone(&receiver).serve().await?, 0);
-    let tenant = side.tenants.first().ok_or_else(|| Failure::new("there is no tenant"))?;
+    let tenant = deployment.tenants.first().ok_or_else(|| Failure::new("there is no tenant"))?;
     let subscription = tenant.subscribe(api, target, backlog::TYPE, Value::Null).await?;
     Backlog { tenant, api, subscription, receiver: &receiver }.write(BACKLOG, None).await?;
-    let mut workers = vec![side.launch.worker().await?, side.launch.worker().await?];
+    let mut workers = vec![deployment.launch.worker().await?, deployment.launch.worker().await?];
     arrived(&receiver, BACKLOG / 4).await?;
     let sender = sends_most(&workers, "delivered").await?;
     let lost_at = receiver.now();
@@ -155,7 +155,7 @@ async fn takeover(lab: &Lab, ledger: &mut Ledger) -> Result<Takeover, Failure> {
     for worker in workers {
         worker.stop().await?;
     }
-    side.stop().await?;
+    deployment.stop().await?;
     ledger.add(&receiver);
     ledger.may_repeat = true;
     Ok(Takeover::of(&receiver.arrivals(&(0..BACKLOG)), lost_at))

@@ -12,6 +12,7 @@ use clap::Args;
 use super::against;
 use crate::baseline::{Baseline, Shape};
 use crate::counts::Counts;
+use crate::deployment::{Deployment, Plan, Processes};
 use crate::failure::Failure;
 use crate::findings::{Findings, Table};
 use crate::lab::Lab;
@@ -20,7 +21,6 @@ use crate::ledger::Ledger;
 use crate::load::Load;
 use crate::meter::{Spent, resident_mib};
 use crate::producer::PAYLOAD_BYTES;
-use crate::side::{Plan, Processes, Side};
 
 /// How long receivers take over an answer, in milliseconds.
 pub(crate) const TAKES: [u64; 4] = [0, 20, 50, 200];
@@ -99,18 +99,18 @@ async fn measure(lab: &Lab, takes: Duration, ledger: &mut Ledger) -> Result<Meas
     eprintln!("steady: a receiver that takes {} ms", takes.as_millis());
     let sizes = lab.pick(WHOLE, QUICK);
     let events = 2 * sizes.warm_up + sizes.idle + sizes.paced + sizes.flood;
-    let mut side = Side::start(lab, Plan::serve(takes, SUBSCRIPTIONS, events), &[]).await?;
-    let idle_mib = resident_mib(side.first()?);
-    side.send(Load::flood(sizes.warm_up)).await?;
-    let idle = side.send(Load::paced(sizes.idle, 20.0)).await?;
-    let paced = side.send(Load::paced(sizes.paced, 1_000.0)).await?;
-    side.restart(Processes::Serve).await?;
-    side.send(Load::flood(sizes.warm_up)).await?;
-    let flood = flood(lab, &mut side, sizes.flood, takes).await?;
-    let loaded_mib = resident_mib(side.first()?);
-    let (idle, arrivals) = (side.latencies(&idle.events), side.latencies(&paced.events));
-    let counts = side.stop().await?;
-    ledger.join(&side.ledger());
+    let mut deployment = Deployment::start(lab, Plan::serve(takes, SUBSCRIPTIONS, events), &[]).await?;
+    let idle_mib = resident_mib(deployment.first()?);
+    deployment.send(Load::flood(sizes.warm_up)).await?;
+    let idle = deployment.send(Load::paced(sizes.idle, 20.0)).await?;
+    let paced = deployment.send(Load::paced(sizes.paced, 1_000.0)).await?;
+    deployment.restart(Processes::Serve).await?;
+    deployment.send(Load::flood(sizes.warm_up)).await?;
+    let flood = flood(lab, &mut deployment, sizes.flood, takes).await?;
+    let loaded_mib = resident_mib(deployment.first()?);
+    let (idle, arrivals) = (deployment.latencies(&idle.events), deployment.latencies(&paced.events));
+    let counts = deployment.stop().await?;
+    ledger.join(&deployment.ledger());
     Ok(Measured {
         idle_mib,
         loaded_mib,
@@ -123,7 +123,7 @@ async fn measure(lab: &Lab, takes: Duration, ledger: &mut Ledger) -> Result<Meas
 }
 
 /// Slices of the loaded service and of the baselines in turn.
-async fn flood(lab: &Lab, side: &mut Side, events: usize, takes: Duration) -> Result<Flood, Failure> {
+async fn flood(lab: &Lab, deployment: &mut Deployment, events: usize, takes: Duration) -> Result<Flood, Failure> {
     let slice = events / SLICES;
     // Both baselines of each slice, and one to warm up.
     let shape = Shape::new(takes, PAYLOAD_BYTES, (2 * SLICES + 1) * slice);
@@ -131,12 +131,12 @@ async fn flood(lab: &Lab, side: &mut Side, events: usize, takes: Duration) -> Re
     baseline.slice(slice, WARM_BATCH, false).await?;
     let mut flood = Flood::default();
     for _ in 0..SLICES {
-        let earlier = side.first()?.batches().await?;
-        let measured = side.slice(lab, Load::flood(slice)).await?;
+        let earlier = deployment.first()?.batches().await?;
+        let measured = deployment.slice(lab, Load::flood(slice)).await?;
         // The service spends two statements on a batch of events.
-        let batches = (side.first()?.batches().await? - earlier) / 2.0;
+        let batches = (deployment.first()?.batches().await? - earlier) / 2.0;
         let batch = (slice as f64 / batches).round().max(1.0) as usize;
-        flood.arrivals.join(side.latencies(&measured.sent.events));
+        flood.arrivals.join(deployment.latencies(&measured.sent.events));
         flood.answers.join(measured.sent.answers);
         flood.spent += measured.spent;
         flood.posts_out += baseline.slice(slice, batch, false).await?;

@@ -10,6 +10,7 @@ use clap::Args;
 
 use super::steady::SUBSCRIPTIONS;
 use crate::dataset::{self, Sizes};
+use crate::deployment::{Deployment, Plan, Processes};
 use crate::failure::Failure;
 use crate::findings::{Findings, Table, met};
 use crate::lab::Lab;
@@ -18,7 +19,6 @@ use crate::ledger::Ledger;
 use crate::load::Load;
 use crate::meter::Spent;
 use crate::service::Launch;
-use crate::side::{Plan, Processes, Side};
 
 /// How long receivers take over an answer.
 const TAKES: Duration = Duration::from_millis(20);
@@ -70,7 +70,8 @@ impl Stored {
         let launch = Launch::on(&database.url);
         launch.serve().await?.stop().await?;
         dataset::write(&database.client, sizes).await?;
-        let mut sides = [Side::start(lab, plan, &[]).await?, Side::launch(database, launch, plan).await?];
+        let mut deployments =
+            [Deployment::start(lab, plan, &[]).await?, Deployment::launch(database, launch, plan).await?];
         let mut table = Table::new([
             "processes",
             "database",
@@ -86,13 +87,13 @@ impl Stored {
         ]);
         for (name, processes) in [("serve", Processes::Serve), ("api + worker", Processes::Apart(1))] {
             eprintln!("stored: {name}");
-            let measured = measure(lab, &mut sides, processes, paced, slice).await?;
+            let measured = measure(lab, &mut deployments, processes, paced, slice).await?;
             add(&mut table, name, &measured);
         }
         let mut ledger = Ledger::default();
-        for side in &mut sides {
-            side.stop().await?;
-            ledger.join(&side.ledger());
+        for deployment in &mut deployments {
+            deployment.stop().await?;
+            ledger.join(&deployment.ledger());
         }
         let how = format!(
             "{} attempts, {} events, {} scheduled deliveries, {} tenants against a fresh database; {SUBSCRIPTIONS} subscriptions, \
@@ -110,31 +111,32 @@ impl Stored {
 /// The fresh database first.
 async fn measure(
     lab: &Lab,
-    sides: &mut [Side; 2],
+    deployments: &mut [Deployment; 2],
     processes: Processes,
     paced: usize,
     slice: usize,
 ) -> Result<[Measured; 2], Failure> {
-    let mut latencies = Vec::with_capacity(sides.len());
-    for side in sides.iter_mut() {
-        side.restart(processes).await?;
-        side.spent = Spent::default();
-        side.send(Load::flood(slice)).await?;
-        let sent = side.send(Load::paced(paced, PER_SECOND)).await?;
-        latencies.push(side.latencies(&sent.events));
+    let mut latencies = Vec::with_capacity(deployments.len());
+    for deployment in deployments.iter_mut() {
+        deployment.restart(processes).await?;
+        deployment.spent = Spent::default();
+        deployment.send(Load::flood(slice)).await?;
+        let sent = deployment.send(Load::paced(paced, PER_SECOND)).await?;
+        latencies.push(deployment.latencies(&sent.events));
     }
     for pair in 0..PAIRS {
         // Each begins as often as the other.
         let order = if pair % 2 == 0 { [0, 1] } else { [1, 0] };
         for place in order {
-            if let Some(side) = sides.get_mut(place) {
-                side.slice(lab, Load::flood(slice)).await?;
+            if let Some(deployment) = deployments.get_mut(place) {
+                deployment.slice(lab, Load::flood(slice)).await?;
             }
         }
     }
-    let [fresh, stored] = sides;
+    let [fresh, stored] = deployments;
     let mut latencies = latencies.into_iter();
-    Ok([fresh, stored].map(|side| Measured { spent: side.spent, latencies: latencies.next().unwrap_or_default() }))
+    Ok([fresh, stored]
+        .map(|deployment| Measured { spent: deployment.spent, latencies: latencies.next().unwrap_or_default() }))
 }
 
 fn add(table: &mut Table, processes: &str, measured: &[Measured; 2]) {

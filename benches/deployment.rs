@@ -59,7 +59,7 @@ impl Plan {
 }
 
 /// A service under load.
-pub(crate) struct Side {
+pub(crate) struct Deployment {
     pub(crate) database: Database,
     pub(crate) launch: Launch,
     /// The one that accepts stands first.
@@ -78,7 +78,7 @@ pub(crate) struct Slice {
     pub(crate) spent: Spent,
 }
 
-impl Side {
+impl Deployment {
     /// Starts the service on a new database.
     pub(crate) async fn start(lab: &Lab, plan: Plan, settings: &[(&str, &str)]) -> Result<Self, Failure> {
         let database = lab.database().await?;
