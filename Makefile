@@ -2,13 +2,13 @@
 
 BIN = $(or $(CARGO_TARGET_DIR),target)/debug/postrider
 
-# After `bench`, the words quick and check say what to measure and are no goals of their own.
-# Make reads --quick as an option of its own, except after --. ARGS hands on any other option.
+# The words after `bench` say what to measure and are no goals of their own.
+# Options go through ARGS, as in: make bench dead-receiver ARGS="--pending 1000000"
 BENCH :=
 ifeq ($(firstword $(MAKECMDGOALS)),bench)
-BENCH := $(patsubst quick,--quick,$(filter quick --quick check,$(MAKECMDGOALS)))
-.PHONY: quick --quick
-quick --quick: ; @:
+BENCH := $(filter-out bench,$(MAKECMDGOALS))
+.PHONY: $(BENCH)
+$(filter-out check,$(BENCH)): ; @:
 endif
 
 .DEFAULT_GOAL := help
@@ -70,7 +70,8 @@ fmt: ## format the code
 docs: ## the crate's documentation, without warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps
 
-bench: setup ## measure rates, latency, cost and the floor; bench quick: shorter; bench check: bounds
+bench: ## all scenarios; bench quick: shorter; bench SCENARIO; bench check: counted bounds
+	@deploy/setup bench
 	@benches/run $(BENCH) $(ARGS)
 
 chaos: setup ## the tests in which things break
@@ -81,6 +82,7 @@ pgcron: setup ## try deploy/pg_cron.sql; needs the package postgresql-NN-cron
 	@tests/pg-cron $(BIN)
 
 ci: setup check docs test receivers examples ## what the CI runs, all of it
+	@deploy/setup bench
 	@benches/run check
 
 image: ## build the container image

@@ -3,7 +3,6 @@
 //! Commands connect the parts with each other and read the settings. They hold no rule of
 //! their own about events, deliveries or receivers.
 
-pub mod bench;
 pub mod dev;
 mod doctor;
 pub mod keys;
@@ -54,8 +53,6 @@ enum Command {
     Doctor,
     /// Prints the OpenAPI document
     Openapi,
-    /// Loads a private service and prints latencies, rates and costs
-    Bench(bench::Bench),
 }
 
 /// Why a command failed.
@@ -141,7 +138,6 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             println!("{}", api::openapi_document());
             Ok(())
         }
-        Command::Bench(bench) => bench::run(&bench).await,
     }
 }
 

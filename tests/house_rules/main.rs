@@ -95,6 +95,11 @@ fn rust_sources() -> Vec<Source> {
     files_under("src").into_iter().filter(own).collect()
 }
 
+/// The benchmark's files.
+fn bench_sources() -> Vec<Source> {
+    files_under("benches").into_iter().filter(|source| source.path.ends_with(".rs")).collect()
+}
+
 /// The lines before the tests of the file, numbered from 1.
 fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let numbered = text.lines().enumerate().map(|(index, line)| (index + 1, line));
@@ -267,12 +272,15 @@ fn only_commands_read_settings() {
 #[test]
 fn every_module_says_what_it_is_for() {
     every(&rust_sources(), module_docs);
+    every(&bench_sources(), module_docs);
 }
 
 #[test]
 fn a_file_holds_one_concept() {
     every(&rust_sources(), length);
     every(&rust_sources(), names);
+    every(&bench_sources(), length);
+    every(&bench_sources(), names);
 }
 
 #[test]

@@ -21,8 +21,8 @@ const SUPERUSER: &str = "postrider";
 /// Limit of pg_ctl's waiting, in seconds: recovery after a hard stop may take a while.
 const WAIT_SECONDS: &str = "120";
 /// What the cluster runs with. A commit is on disk before it is answered, as elsewhere.
-const SERVER_SETTINGS: [&str; 5] =
-    ["listen_addresses=", "unix_socket_permissions=0700", "fsync=on", "shared_buffers=128MB", "max_connections=100"];
+const SERVER_SETTINGS: [&str; 4] =
+    ["listen_addresses=", "unix_socket_permissions=0700", "fsync=on", "shared_buffers=128MB"];
 /// How much of the server's log an error repeats, in lines.
 const LOG_LINES: usize = 8;
 

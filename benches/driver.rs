@@ -1,96 +1,103 @@
-//! The floor's driver, a process of its own: the two statements and the bare POSTs.
+//! The baseline's driver, a process of its own: the accepting and the recording statement,
+//! and bare POSTs. The only file that uses the library's store.
 
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use tokio::sync::mpsc;
-use uuid::Uuid;
-
-use super::drain;
-use super::load::{PLAIN, Producer};
-use super::meter::{Meter, connect};
-use super::sink::Sink;
-use crate::commands::Failure;
-use crate::domain::attempt::{Answer, Attempt, Directives};
-use crate::domain::delivery::{DeliveryKey, Report};
-use crate::domain::event::Event;
-use crate::domain::event_type::EventType;
-use crate::domain::id::{AttemptId, EventId, LeaseToken, SubscriptionId, TenantId};
-use crate::domain::metadata::Metadata;
-use crate::domain::next_step::NextStep;
-use crate::domain::outcome::Outcome;
-use crate::domain::payload::Payload;
-use crate::domain::policy::Policy;
-use crate::domain::timing::Timing;
-use crate::store::{
+use postrider::domain::attempt::{Answer, Attempt, Directives};
+use postrider::domain::delivery::{DeliveryKey, Report};
+use postrider::domain::event::Event;
+use postrider::domain::event_type::EventType;
+use postrider::domain::id::{AttemptId, EventId, LeaseToken, SubscriptionId, TenantId};
+use postrider::domain::metadata::Metadata;
+use postrider::domain::next_step::NextStep;
+use postrider::domain::outcome::Outcome;
+use postrider::domain::payload::Payload;
+use postrider::domain::policy::Policy;
+use postrider::domain::timing::Timing;
+use postrider::store::{
     AcceptItem, Clock, NewDelivery, SchemaPolicy, SealedHeaders, Store, StoreConfig, StoredSubscription,
 };
+use tokio::sync::mpsc;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use crate::failure::Failure;
+use crate::lab;
+use crate::load::Load;
+use crate::meter::Meter;
+use crate::payload::Template;
+use crate::producer::{PLAIN, Producer};
+use crate::receiver::Receiver;
+use crate::rows;
 
 const LEASE: Duration = Duration::from_secs(25);
 /// Batches that may wait between accepting and recording.
 const BATCHES_BETWEEN: usize = 8;
 const POOL_SIZE: usize = 10;
+/// Longest wait for what is posted in.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What to drive.
 #[derive(Debug, Clone, Args)]
-pub(super) struct Driver {
+pub(crate) struct Driver {
     /// URL of an empty database
     #[arg(long)]
-    pub(super) database: String,
+    pub(crate) database: String,
     /// Process id of its server
     #[arg(long)]
-    pub(super) postmaster: u32,
+    pub(crate) postmaster: u32,
     /// Address of the receiver
     #[arg(long)]
-    pub(super) receiver: SocketAddr,
+    pub(crate) receiver: SocketAddr,
     /// Events in all
     #[arg(long)]
-    pub(super) events: usize,
+    pub(crate) events: usize,
     /// Connections to the receiver
     #[arg(long)]
-    pub(super) connections: usize,
+    pub(crate) connections: usize,
     /// Size of each payload, in bytes
     #[arg(long)]
-    pub(super) payload_bytes: usize,
+    pub(crate) payload_bytes: usize,
 }
 
-/// What the driver stands on.
-struct Stand {
+/// What the driver works with.
+struct Parts {
     store: Store,
     clock: Clock,
-    meter: Meter,
+    database: Arc<Client>,
     tenant: TenantId,
     subscription: SubscriptionId,
+    template: Template,
     producer: Producer,
     /// What is posted in by the producers of the benchmark.
-    inlet: Arc<Sink>,
+    inlet: Arc<Receiver>,
 }
 
-/// A slice of the floor: one line on the driver's standard input.
+/// A slice of the baseline: one line on the driver's standard input.
 #[derive(Debug, Clone)]
-pub(super) struct Slice {
-    pub(super) range: Range<usize>,
+pub(crate) struct Slice {
+    pub(crate) events: usize,
     /// Events in a statement.
-    pub(super) batch: usize,
+    pub(crate) batch: usize,
     /// Whether each event is posted in, too.
-    pub(super) posts_in: bool,
+    pub(crate) posts_in: bool,
 }
 
 impl std::fmt::Display for Slice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {} {} {}", self.range.start, self.range.end, self.batch, self.posts_in)
+        write!(f, "{} {} {}", self.events, self.batch, self.posts_in)
     }
 }
 
 impl Slice {
     fn read(line: &str) -> Option<Self> {
         let mut words = line.split_whitespace();
-        let range = words.next()?.parse().ok()?..words.next()?.parse().ok()?;
-        Some(Self { range, batch: words.next()?.parse().ok()?, posts_in: words.next()?.parse().ok()? })
+        let (events, batch) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        Some(Self { events, batch, posts_in: words.next()?.parse().ok()? })
     }
 }
 
@@ -104,25 +111,39 @@ struct Batch {
 impl Driver {
     /// Says where events may be posted in, then for each slice `ready` and what it spent,
     /// until its standard input ends.
-    pub(super) async fn run(&self) -> Result<(), Failure> {
-        let stand = self.prepare().await?;
-        println!("{}", Arc::clone(&stand.inlet).serve().await?);
+    pub(crate) async fn run(&self) -> Result<(), Failure> {
+        let parts = self.prepare().await?;
+        println!("{}", Arc::clone(&parts.inlet).serve().await?);
+        let meter = Meter::of_this_process(Arc::clone(&parts.database), self.postmaster);
+        let mut posted_in = 0;
+        let mut number = 0;
         loop {
             let mut line = String::new();
             if tokio::task::block_in_place(|| std::io::stdin().read_line(&mut line))? == 0 {
                 return Ok(());
             }
             let slice = Slice::read(&line).ok_or_else(|| Failure::new(format!("not a slice: {line}")))?;
-            let batches = self.batches(&stand, &slice)?;
-            let before = stand.meter.read().await?;
+            let batches = parts.batches(number, &slice)?;
+            let before = meter.read().await?;
             println!("ready");
-            let took = self.drive(&stand, &slice, batches).await?;
-            let spent = stand.meter.read().await?.since(&before, slice.range.len(), took);
+            let began = Instant::now();
+            let coming_in = async {
+                if slice.posts_in {
+                    parts.inlet.drain(&(posted_in..posted_in + slice.events), PATIENCE).await;
+                }
+                Ok(())
+            };
+            let load = Load { connections: self.connections, ..Load::flood(slice.events) };
+            let ((), posted, ()) =
+                tokio::try_join!(cycle(&parts.store, batches), parts.producer.send(load), coming_in)?;
+            number = posted.events.end;
+            posted_in += if slice.posts_in { slice.events } else { 0 };
+            let spent = meter.since(&before, slice.events, began.elapsed()).await?;
             println!("{} {} {}", spent.seconds, spent.service_micros, spent.postgres_micros);
         }
     }
 
-    async fn prepare(&self) -> Result<Stand, Failure> {
+    async fn prepare(&self) -> Result<Parts, Failure> {
         let (url, direct_url) = (self.database.clone(), self.database.clone());
         let store = Store::new(&StoreConfig {
             url,
@@ -134,8 +155,8 @@ impl Driver {
         store.migrate(SchemaPolicy::Migrate).await?;
         let clock = Clock::default();
         clock.measure(&store).await?;
-        let database = connect(&self.database).await?;
-        let tenant = database.query_one("select id from tenants", &[]).await?.get::<_, Uuid>(0).into();
+        let database = Arc::new(lab::connect(&self.database).await?);
+        let tenant = rows::first_tenant(&database).await?.into();
         let subscription = SubscriptionId::at(clock.now());
         let row = StoredSubscription {
             tenant,
@@ -156,56 +177,32 @@ impl Driver {
             updated_at: clock.now(),
         };
         store.create_subscription(&row).await?;
-        let meter = Meter { database, services: vec![std::process::id()], postmaster: self.postmaster };
-        let inlet = Arc::new(Sink::new(self.events));
-        let (paths, sink) = (vec!["/".to_owned()], Arc::clone(&inlet));
-        let producer = Producer {
-            api: self.receiver,
-            paths,
-            event_type: PLAIN,
-            payload_bytes: self.payload_bytes,
-            insists: false,
-            sink,
-        };
-        Ok(Stand { store, clock, meter, tenant, subscription, producer, inlet })
-    }
-
-    /// The parameters of a slice's statements, made before anything is measured.
-    fn batches(&self, stand: &Stand, slice: &Slice) -> Result<Vec<Batch>, Failure> {
-        let failed = |error: String| Failure::new(format!("the floor has no event: {error}"));
-        let event_type = EventType::from_str(PLAIN).map_err(|error| failed(error.to_string()))?;
-        let event = |number| {
-            let payload = Payload::parse(Sink::payload(number, self.payload_bytes));
-            Ok(Event {
-                id: EventId::at(stand.clock.now()),
-                tenant: stand.tenant,
-                event_type: Some(event_type.clone()),
-                payload: payload.map_err(|error| failed(error.to_string()))?,
-            })
-        };
-        let events = slice.range.clone().map(event).collect::<Result<Vec<Event>, Failure>>()?;
-        Ok(events.chunks(slice.batch).map(|events| Batch::of(events, stand)).collect())
-    }
-
-    /// Everything at once; returns the time until all is done.
-    async fn drive(&self, stand: &Stand, slice: &Slice, batches: Vec<Batch>) -> Result<Duration, Failure> {
-        let began = Instant::now();
-        let coming_in = async {
-            if slice.posts_in {
-                drain(&stand.inlet, &slice.range).await;
-            }
-            Ok(())
-        };
-        let posting = stand.producer.closed_loop(slice.range.clone(), self.connections);
-        tokio::try_join!(cycle(&stand.store, batches), posting, coming_in)?;
-        Ok(began.elapsed())
+        let inlet = Arc::new(Receiver::new(self.events, Duration::ZERO));
+        let producer = Producer::bare(self.receiver, &inlet, 0..self.events)?.with_payload(self.payload_bytes);
+        let template = Template::new(self.payload_bytes);
+        Ok(Parts { store, clock, database, tenant, subscription, template, producer, inlet })
     }
 }
 
-impl Batch {
-    fn of(events: &[Event], stand: &Stand) -> Self {
+impl Parts {
+    /// The parameters of a slice's statements, made before anything is measured.
+    fn batches(&self, first: usize, slice: &Slice) -> Result<Vec<Batch>, Failure> {
+        let event_type = EventType::from_str(PLAIN)?;
+        let event = |number| {
+            Ok(Event {
+                id: EventId::at(self.clock.now()),
+                tenant: self.tenant,
+                event_type: Some(event_type.clone()),
+                payload: Payload::parse(self.template.numbered(number))?,
+            })
+        };
+        let events = (first..first + slice.events).map(event).collect::<Result<Vec<Event>, Failure>>()?;
+        Ok(events.chunks(slice.batch).map(|events| self.batch(events)).collect())
+    }
+
+    fn batch(&self, events: &[Event]) -> Batch {
         let token = LeaseToken::from(Uuid::new_v4());
-        let subscription = stand.subscription;
+        let subscription = self.subscription;
         let item = |event: &Event| AcceptItem {
             event: event.clone(),
             key: None,
@@ -219,12 +216,12 @@ impl Batch {
             token,
             subscription_version: 1,
             event_type: event.event_type.clone(),
-            attempts: vec![delivered(&stand.clock)],
+            attempts: vec![delivered(&self.clock)],
             free_attempts: 0,
             ordering_key: None,
             step: NextStep::Done,
         };
-        Self { items: events.iter().map(item).collect(), token, reports: events.iter().map(report).collect() }
+        Batch { items: events.iter().map(item).collect(), token, reports: events.iter().map(report).collect() }
     }
 }
 
@@ -259,7 +256,7 @@ async fn cycle(store: &Store, batches: Vec<Batch>) -> Result<(), Failure> {
         while let Some(reports) = waiting.recv().await {
             let recorded = store.record(&reports).await?;
             if recorded.recorded < reports.len() {
-                return Err(Failure::new("the floor recorded less than it accepted".to_owned()));
+                return Err(Failure::new("the baseline recorded less than it accepted"));
             }
         }
         Ok(())
