@@ -22,6 +22,7 @@ mod lab;
 mod latency;
 mod ledger;
 mod load;
+mod machine;
 mod meter;
 mod payload;
 mod producer;
@@ -43,6 +44,7 @@ use crate::driver::Driver;
 use crate::failure::Failure;
 use crate::findings::Findings;
 use crate::lab::Lab;
+use crate::machine::Machine;
 use crate::scenarios::{
     dead_receiver, fan_out, features, held_transaction, idle, large_payloads, many_subscriptions, noisy_tenant,
     overload, processes, steady, stored,
@@ -158,11 +160,14 @@ impl Scenario {
     /// Measures on a PostgreSQL of its own and prints what was found.
     async fn run(&self, is_quick: bool, stop: &CancellationToken) -> Result<(), Failure> {
         let mut lab = Lab::start(is_quick).await?;
+        let before = Machine::now(lab.postmaster()?);
         // PostgreSQL is detached from the terminal: it has to be stopped after ctrl-c too.
         let measured = stop.run_until_cancelled(self.measure(&mut lab)).await;
+        let others = before.others();
         lab.stop().await?;
         let findings = measured.unwrap_or_else(|| Err(Failure::new("interrupted")))?;
-        println!("## {}\n\n{findings}\n", self.name());
+        println!("## {}\n\n{findings}", self.name());
+        println!("Other programs kept {others:.1} of {} cores busy meanwhile.\n", Machine::cores());
         findings.check()
     }
 }

@@ -144,7 +144,7 @@ fn memory_mib(pid: u32, line: &str) -> f64 {
 
 /// User and system time of a process and of its ended children. A process that is gone has
 /// none of its own; its parent's count then holds it.
-fn ticks(pid: u32) -> u64 {
+pub(crate) fn ticks(pid: u32) -> u64 {
     /// utime, stime, cutime and cstime, counted after the command's closing parenthesis.
     const FIELDS: std::ops::Range<usize> = 11..15;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -153,7 +153,8 @@ fn ticks(pid: u32) -> u64 {
     fields.filter_map(|field| field.parse::<u64>().ok()).sum()
 }
 
-fn children_of(parent: u32) -> Vec<u32> {
+/// Processes that this one started and that run.
+pub(crate) fn children_of(parent: u32) -> Vec<u32> {
     let Ok(processes) = std::fs::read_dir(Path::new("/proc")) else { return Vec::new() };
     let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
     pids.filter(|pid| parent_of(*pid) == Some(parent)).collect()

@@ -22,16 +22,14 @@ const BREAKER: &str = "
     select coalesce(s.breaker, 'closed')
     from subscriptions as s
     where s.id = $1";
-/// Whether a delivery of the subscription waits for its next attempt, as one that failed does.
-const IS_BACKING_OFF: &str = "
-    select exists (
-        select 1
-        from deliveries as d
-        where d.next_attempt_at > now()
-            and d.next_attempt_at < 'infinity'
-            and d.lease is null
-            and d.subscription_id = $1
-    )";
+/// Deliveries of the subscription that wait for their next attempt, as those that failed do.
+const BACKING_OFF: &str = "
+    select count(*)
+    from deliveries as d
+    where d.next_attempt_at > now()
+        and d.next_attempt_at < 'infinity'
+        and d.lease is null
+        and d.subscription_id = $1";
 /// Deliveries of a subscription that have not ended, and those that ended without a success.
 const OUTSTANDING: &str = "
     select
@@ -62,9 +60,9 @@ pub(crate) async fn breaker(client: &Client, subscription: Uuid) -> Result<Strin
     Ok(client.query_one(BREAKER, &[&subscription]).await?.get(0))
 }
 
-/// Whether a delivery of this subscription waits for its next attempt.
-pub(crate) async fn is_backing_off(client: &Client, subscription: Uuid) -> Result<bool, Failure> {
-    Ok(client.query_one(IS_BACKING_OFF, &[&subscription]).await?.get(0))
+/// Deliveries of this subscription that wait for their next attempt.
+pub(crate) async fn backing_off(client: &Client, subscription: Uuid) -> Result<usize, Failure> {
+    Ok(count(client.query_one(BACKING_OFF, &[&subscription]).await?.get(0)))
 }
 
 /// Deliveries of a subscription that the database still has: those that have not ended, and

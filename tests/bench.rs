@@ -5,6 +5,8 @@
 
 #[path = "../benches/failure.rs"]
 mod failure;
+#[path = "../benches/findings.rs"]
+mod findings;
 #[path = "../benches/latency.rs"]
 mod latency;
 #[path = "../benches/ledger.rs"]
@@ -16,6 +18,7 @@ mod receiver;
 
 use std::time::Duration;
 
+use findings::{Table, spread};
 use latency::Latencies;
 use ledger::Ledger;
 use payload::Template;
@@ -62,6 +65,20 @@ fn percentiles_are_latencies_that_were_measured() {
     let latencies: Latencies = (1..=200).rev().map(|millis| millis * 1_000).collect();
     assert_eq!((latencies.p50(), latencies.p99(), latencies.greatest()), (100.0, 198.0, 200.0));
     assert_eq!(Latencies::default().p99(), 0.0);
+}
+
+#[test]
+fn the_median_of_ratios_has_as_many_below_as_above() {
+    assert_eq!(spread([1.5, 0.5, 1.0]), (1.0, 0.5, 1.5));
+    assert_eq!(spread([4.0, 1.0, 2.0, 3.0]), (2.5, 1.0, 4.0));
+    assert_eq!(spread([]), (0.0, 0.0, 0.0));
+}
+
+#[test]
+fn a_table_is_markdown_with_figures_to_the_right() {
+    let mut table = Table::new(["run", "CPU (µs)"]);
+    table.row(["uncrowded", "39.2"]);
+    assert_eq!(table.to_string(), "| run       | CPU (µs) |\n| --------- | -------: |\n| uncrowded |     39.2 |\n");
 }
 
 #[test]

@@ -38,6 +38,8 @@ const MOST_HEALTHY: usize = 1_200 * PER_SECOND;
 /// Longest wait for a breaker to turn.
 const PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(20);
+/// Deliveries that take turns as probes, and back off in between (docs/pacing.md).
+const PROBED: usize = 8;
 /// What takes part.
 pub(crate) struct Stage {
     pub(crate) database: Database,
@@ -101,7 +103,11 @@ impl Stage {
     /// The receiver comes back, and half-way the worker that sends is killed and replaced.
     /// Healthy events go on; returns which.
     pub(crate) async fn drain(&mut self, pending: usize) -> Result<(Drain, Range<usize>), Failure> {
-        while rows::is_backing_off(&self.database.client, self.subscription).await? {
+        let deadline = Instant::now() + PATIENCE;
+        while rows::backing_off(&self.database.client, self.subscription).await? > PROBED {
+            if Instant::now() > deadline {
+                return Err(Failure::new("what failed before the breaker opened does not become due again"));
+            }
             tokio::time::sleep(POLL).await;
         }
         let (database, subscription) = (Arc::clone(&self.database.client), self.subscription);

@@ -83,7 +83,12 @@ pub(crate) async fn run(lab: &Lab) -> Result<Findings, Failure> {
     ]);
     let alone_p99 = healthy.latencies(&alone).p99();
     let first = beside.start..beside.start + PER_SECOND;
-    for (name, events) in [("alone", &alone), ("first second beside", &first), ("beside", &beside)] {
+    let seconds = beside.clone().step_by(PER_SECOND).map(|start| start..beside.end.min(start + PER_SECOND));
+    let worst = seconds.enumerate().map(|(number, events)| (healthy.latencies(&events).p99(), number, events));
+    let (_, number, worst) = worst.max_by(|one, other| one.0.total_cmp(&other.0)).unwrap_or_default();
+    let worst_name = format!("worst second beside (no. {})", number + 1);
+    let phases = [("alone", &alone), ("first second beside", &first), (&worst_name, &worst), ("beside", &beside)];
+    for (name, events) in phases {
         let latencies = healthy.latencies(events);
         table.row([
             name.to_owned(),
