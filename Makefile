@@ -37,7 +37,7 @@ examples: setup ## the scripts of examples/ do what they say
 	@examples/policy $(BIN)
 	@examples/pace $(BIN)
 	@examples/replay $(BIN)
-	@examples/announcements $(BIN)
+	@examples/system-events $(BIN)
 
 test: setup ## all tests, beside a PostgreSQL of their own
 	@tests/with-postgres cargo test

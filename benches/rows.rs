@@ -1,7 +1,7 @@
 //! What the benchmark reads from and writes to the tables of postrider, past its API: the
 //! statements that follow the schema. The rows of [`crate::dataset`] are the other place.
 
-use postrider::domain::keyring::{Keyring, Place};
+use postrider::domain::keyring::{Keyring, SealContext};
 use postrider::domain::secret::Secret;
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -94,7 +94,7 @@ pub(crate) async fn add_subscriptions(
     let seal = |id: &Uuid| {
         // Twelve random bytes, never used before.
         let [nonce @ .., _, _, _, _] = *Uuid::new_v4().as_bytes();
-        keyring.seal(&secret, Place { tenant: tenant.into(), subscription: (*id).into() }, nonce)
+        keyring.seal(&secret, SealContext { tenant: tenant.into(), subscription: (*id).into() }, nonce)
     };
     for (number, ids) in ids.chunks(BATCH).enumerate() {
         let targets: Vec<String> = (0..ids.len()).map(|place| target(number * BATCH + place)).collect();

@@ -213,7 +213,7 @@ declare
     at constant timestamptz := now();
     lapsed_at constant timestamptz := at - interval '5 seconds';
     held_until timestamptz;
-    places tid[];
+    tids tid[];
     events uuid[];
     counted integer[];
     keys text[];
@@ -233,7 +233,7 @@ begin
     end if;
     with waiting as materialized (
         select
-            d.ctid as place, d.event_id, d.attempts, d.ordering_key, d.next_attempt_at as was_due,
+            d.ctid as tid, d.event_id, d.attempts, d.ordering_key, d.next_attempt_at as was_due,
             d.lease is not null as is_lapsed
         from deliveries as d
         where uuid_hash_extended(d.subscription_id, 0) = uuid_hash_extended(subscription, 0)
@@ -246,7 +246,7 @@ begin
         for update skip locked
     ),
     ordered as materialized (
-        select d.ctid as place, d.event_id, d.attempts, d.ordering_key
+        select d.ctid as tid, d.event_id, d.attempts, d.ordering_key
         from deliveries as d
         where d.subscription_id = subscription
             and d.ordering_key is not null
@@ -255,25 +255,25 @@ begin
         for update skip locked
     )
     select
-        array_agg(h.place),
+        array_agg(h.tid),
         array_agg(h.event_id),
         array_agg(h.attempts),
         array_agg(h.ordering_key),
         array_agg(h.was_due),
         array_agg(h.is_lapsed)
-    into places, events, counted, keys, due_times, lapsed
+    into tids, events, counted, keys, due_times, lapsed
     from (
-        select w.place, w.event_id, w.attempts, w.ordering_key, w.was_due, w.is_lapsed
+        select w.tid, w.event_id, w.attempts, w.ordering_key, w.was_due, w.is_lapsed
         from waiting as w
         union all
-        select o.place, o.event_id, o.attempts, o.ordering_key, at, false
+        select o.tid, o.event_id, o.attempts, o.ordering_key, at, false
         from ordered as o
     ) as h;
-    if places is null then
+    if tids is null then
         return;
     end if;
     delete from deliveries as d
-    where d.ctid = any(places);
+    where d.ctid = any(tids);
     get diagnostics cancelled = row_count;
     if true = any(lapsed) then
         perform attempts_note_lost_1(
@@ -315,7 +315,7 @@ CREATE FUNCTION public.deliveries_expire_1(expired_before uuid, after_id uuid, m
 declare
     at constant timestamptz := now();
     lapsed_at constant timestamptz := at - interval '5 seconds';
-    places tid[];
+    tids tid[];
     tenants uuid[];
     events uuid[];
     subscriptions uuid[];
@@ -332,7 +332,7 @@ begin
     with old as materialized (
         select
             d.event_id,
-            d.ctid as place,
+            d.ctid as tid,
             d.expires_at is null and (d.lease is null or d.next_attempt_at <= lapsed_at) as is_over
         from deliveries as d
         where d.event_id > after_id
@@ -342,7 +342,7 @@ begin
     ),
     over as materialized (
         (
-            select x.ctid as place
+            select x.ctid as tid
             from deliveries as x
             where x.expires_at <= at
                 and x.expires_at is not null
@@ -351,21 +351,21 @@ begin
             limit most_rows
         )
         union all
-        select old.place
+        select old.tid
         from old
         where old.is_over
     ),
     locked as materialized (
         select
-            x.ctid as place, x.tenant_id, x.event_id, x.subscription_id, x.expires_at, x.attempts, x.next_attempt_at,
+            x.ctid as tid, x.tenant_id, x.event_id, x.subscription_id, x.expires_at, x.attempts, x.next_attempt_at,
             x.lease is not null as is_lapsed
         from deliveries as x
-        where x.ctid = any(array(select over.place from over))
+        where x.ctid = any(array(select over.tid from over))
             and (x.lease is null or x.next_attempt_at <= lapsed_at)
         for update skip locked
     )
     select
-        array_agg(l.place),
+        array_agg(l.tid),
         array_agg(l.tenant_id),
         array_agg(l.event_id),
         array_agg(l.subscription_id),
@@ -379,16 +379,16 @@ begin
         array_agg(l.is_lapsed),
         (select count(*) from old),
         (select o.event_id from old as o order by o.event_id desc limit 1)
-    into places, tenants, events, subscriptions, reasons, counted, due_times, lapsed, looked_at, reached
+    into tids, tenants, events, subscriptions, reasons, counted, due_times, lapsed, looked_at, reached
     from locked as l;
     if looked_at < most_rows then
         reached := null;
     end if;
-    if places is null then
+    if tids is null then
         return;
     end if;
     delete from deliveries as d
-    where d.ctid = any(places);
+    where d.ctid = any(tids);
     get diagnostics ended = row_count;
     if true = any(lapsed) then
         perform attempts_note_lost_1(
@@ -432,7 +432,7 @@ declare
     at constant timestamptz := now();
     stamp constant bigint := extract(epoch from at) * 1000000;
     -- Of each delivery: where its row is, null where the lease is another's; what it counts; whether it was cancelled.
-    places tid[];
+    tids tid[];
     counted integer[];
     cancelled boolean[];
     moved integer := 0;
@@ -440,14 +440,14 @@ declare
 begin
     disabled := '{}';
     select
-        array_agg(d.place order by i.number),
+        array_agg(d.tid order by i.number),
         array_agg(d.attempts order by i.number),
         array_agg(d.is_cancelled order by i.number),
-        count(d.place)
-    into places, counted, cancelled, recorded
+        count(d.tid)
+    into tids, counted, cancelled, recorded
     from unnest(event_ids, subscription_ids, tokens) with ordinality as i (event_id, subscription_id, token, number)
     left join lateral (
-        select x.ctid as place, x.attempts, x.expires_at is not distinct from '-infinity' as is_cancelled
+        select x.ctid as tid, x.attempts, x.expires_at is not distinct from '-infinity' as is_cancelled
         from deliveries as x
         where x.event_id = i.event_id
             and x.subscription_id = i.subscription_id
@@ -476,12 +476,12 @@ begin
         delivery_numbers, attempt_ids, event_types, attempt_numbers, outcomes, status_codes, messages, bodies, remotes,
         durations, times
     ) as a (delivery, id, event_type, number, outcome, status_code, message, body, remote, duration, began)
-    where places[a.delivery] is not null;
+    where tids[a.delivery] is not null;
     delete from deliveries as d
     where d.ctid = any(array(
-        select i.place
-        from unnest(places, steps, cancelled) as i (place, step, is_cancelled)
-        where i.place is not null
+        select i.tid
+        from unnest(tids, steps, cancelled) as i (tid, step, is_cancelled)
+        where i.tid is not null
             and (i.step in ('done', 'give_up') or i.is_cancelled)
     ));
     get diagnostics ended = row_count;
@@ -493,9 +493,9 @@ begin
             lease = null,
             attempts = d.attempts + i.attempt_change,
             free_attempts = d.free_attempts + i.free_change
-        from unnest(places, steps, delays, attempt_changes, free_changes, cancelled)
-            as i (place, step, delay, attempt_change, free_change, is_cancelled)
-        where d.ctid = i.place
+        from unnest(tids, steps, delays, attempt_changes, free_changes, cancelled)
+            as i (tid, step, delay, attempt_change, free_change, is_cancelled)
+        where d.ctid = i.tid
             and i.step in ('retry', 'hand_back')
             and not i.is_cancelled;
         get diagnostics moved = row_count;
@@ -505,7 +505,7 @@ begin
     end if;
     if exists (
         select 1
-        from unnest(places, steps, cancelled) as i (place, step, is_cancelled)
+        from unnest(tids, steps, cancelled) as i (tid, step, is_cancelled)
         where i.step = 'give_up'
             or i.is_cancelled
     ) then
@@ -518,21 +518,21 @@ begin
             array_agg(i.counted + i.attempt_change)
         )
         from unnest(
-            tenant_ids, event_ids, subscription_ids, places, steps, statuses, reasons, counted, attempt_changes, cancelled
+            tenant_ids, event_ids, subscription_ids, tids, steps, statuses, reasons, counted, attempt_changes, cancelled
         ) as i (
-            tenant_id, event_id, subscription_id, place, step, status, reason, counted, attempt_change, is_cancelled
+            tenant_id, event_id, subscription_id, tid, step, status, reason, counted, attempt_change, is_cancelled
         )
-        where i.place is not null
+        where i.tid is not null
             and i.step <> 'done'
             and (i.step = 'give_up' or i.is_cancelled);
     end if;
     if cardinality(array_remove(disable_reasons, null)) > 0 then
         with unwanted as materialized (
-            select s.place, min(i.disable_reason) as reason
-            from unnest(places, tenant_ids, subscription_ids, versions, disable_reasons)
-                as i (place, tenant_id, subscription_id, version, disable_reason)
+            select s.tid, min(i.disable_reason) as reason
+            from unnest(tids, tenant_ids, subscription_ids, versions, disable_reasons)
+                as i (tid, tenant_id, subscription_id, version, disable_reason)
             cross join lateral (
-                select x.ctid as place
+                select x.ctid as tid
                 from subscriptions as x
                 where x.tenant_id = i.tenant_id
                     and x.id = i.subscription_id
@@ -541,9 +541,9 @@ begin
                     and x.deleted_at is null
                 limit 1
             ) as s
-            where i.place is not null
+            where i.tid is not null
                 and i.disable_reason is not null
-            group by s.place
+            group by s.tid
         ),
         turned_off as (
             update subscriptions as s
@@ -553,7 +553,7 @@ begin
                 version = greatest(s.version + 1, stamp),
                 updated_at = at
             from unwanted as u
-            where s.ctid = u.place
+            where s.ctid = u.tid
                 and s.is_active
             returning s.id
         )
@@ -566,8 +566,8 @@ begin
         from subscription_health as h
         where h.subscription_id = any(array(
             select i.subscription_id
-            from unnest(places, subscription_ids, steps) as i (place, subscription_id, step)
-            where i.place is not null
+            from unnest(tids, subscription_ids, steps) as i (tid, subscription_id, step)
+            where i.tid is not null
                 and i.step = 'done'
             group by i.subscription_id
         ))
@@ -635,7 +635,7 @@ begin
     -- What is pending has not ended, whoever requeued it: a statement of its own, after the insert.
     delete from undelivered as u
     where u.ctid = any(array(
-        select ended.place
+        select ended.tid
         from unnest(event_ids, subscription_ids) as a (event_id, subscription_id)
         cross join lateral (
             select 1
@@ -645,7 +645,7 @@ begin
             limit 1
         ) as d
         cross join lateral (
-            select x.ctid as place
+            select x.ctid as tid
             from undelivered as x
             where x.tenant_id = tenant
                 and x.event_id = a.event_id
@@ -728,7 +728,7 @@ begin
     );
 end
 $$;
-CREATE FUNCTION public.deliveries_take_1(token uuid, lease_seconds double precision, worker uuid, takes_lapsed boolean, most_bytes bigint, subscription_ids uuid[], tenant_ids uuid[], rooms integer[], floors timestamp with time zone[], breakers text[]) RETURNS TABLE(tenant_id uuid, event_id uuid, subscription_id uuid, attempts integer, free_attempts integer, ordering_key text, expires_at timestamp with time zone, is_cancelled boolean, was_due timestamp with time zone, is_cut_off boolean, taken_at timestamp with time zone, is_cut_short boolean, event_type text, payload bytea, is_deleted boolean, target_url text, secret bytea, older_secrets bytea[], older_until timestamp with time zone[], sealed_headers bytea, retry_schedule text, request_timeout_ms integer, version bigint, skip_after_attempts integer)
+CREATE FUNCTION public.deliveries_take_1(token uuid, lease_seconds double precision, worker uuid, takes_lapsed boolean, most_bytes bigint, subscription_ids uuid[], tenant_ids uuid[], rooms integer[], due_from_times timestamp with time zone[], breakers text[]) RETURNS TABLE(tenant_id uuid, event_id uuid, subscription_id uuid, attempts integer, free_attempts integer, ordering_key text, expires_at timestamp with time zone, is_cancelled boolean, was_due timestamp with time zone, is_cut_off boolean, taken_at timestamp with time zone, is_cut_short boolean, event_type text, payload bytea, is_deleted boolean, target_url text, secret bytea, older_secrets bytea[], older_until timestamp with time zone[], sealed_headers bytea, retry_schedule text, request_timeout_ms integer, version bigint, skip_after_attempts integer)
     LANGUAGE plpgsql
     SET search_path TO 'public'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -758,8 +758,8 @@ declare
     found_rows bigint;
 begin
     with asked as materialized (
-        select a.subscription_id, a.room, a.floor, greatest(lease_seconds, s.least_lease_seconds) as seconds
-        from unnest(subscription_ids, tenant_ids, rooms, floors, breakers) as a (subscription_id, tenant_id, room, floor, breaker)
+        select a.subscription_id, a.room, a.due_from, greatest(lease_seconds, s.least_lease_seconds) as seconds
+        from unnest(subscription_ids, tenant_ids, rooms, due_from_times, breakers) as a (subscription_id, tenant_id, room, due_from, breaker)
         cross join lateral (
             select x.least_lease_seconds
             from subscriptions as x
@@ -782,15 +782,15 @@ begin
         ) as s
     ),
     due as materialized (
-        select d.place, d.is_lapsed, d.was_due, a.seconds, sum(d.payload_bytes) over (rows unbounded preceding) as bytes
+        select d.tid, d.is_lapsed, d.was_due, a.seconds, sum(d.payload_bytes) over (rows unbounded preceding) as bytes
         from asked as a
         cross join lateral (
-            select x.ctid as place, x.lease is not null as is_lapsed, x.next_attempt_at as was_due, x.payload_bytes
+            select x.ctid as tid, x.lease is not null as is_lapsed, x.next_attempt_at as was_due, x.payload_bytes
             from deliveries as x
             where uuid_hash_extended(x.subscription_id, 0) = uuid_hash_extended(a.subscription_id, 0)
                 and x.subscription_id = a.subscription_id
                 and x.next_attempt_at < 'infinity'
-                and x.next_attempt_at >= a.floor
+                and x.next_attempt_at >= a.due_from
                 and x.next_attempt_at <= at
                 and (x.lease is null or takes_lapsed and x.next_attempt_at <= lapsed_at)
             order by x.next_attempt_at
@@ -805,8 +805,8 @@ begin
             lease = token,
             attempts = d.attempts + 1
         from due
-        where d.ctid = due.place
-            and (due.bytes <= most_bytes or due.place = (select due.place from due limit 1))
+        where d.ctid = due.tid
+            and (due.bytes <= most_bytes or due.tid = (select due.tid from due limit 1))
         returning
             d.tenant_id, d.event_id, d.subscription_id, d.attempts, d.free_attempts, d.ordering_key, d.expires_at,
             due.was_due, due.seconds, due.is_lapsed
@@ -1138,7 +1138,7 @@ begin
     end if;
     execute format(
         'with looked as materialized (
-            select r.ctid as place, r.tenant_id, r.event_id
+            select r.ctid as tid, r.tenant_id, r.event_id
             from %1$I as r
             where r.event_id > $1
                 and r.event_id < $2
@@ -1148,7 +1148,7 @@ begin
         deleted as (
             delete from %1$I as r
             where r.ctid = any(array(
-                select l.place
+                select l.tid
                 from looked as l
                 left join lateral (
                     select true as is_there
@@ -1232,7 +1232,7 @@ begin
     return gone;
 end
 $$;
-CREATE FUNCTION public.health_note_1(subscription_ids uuid[], succeeded boolean[], failed integer[], waits double precision[], versions bigint[], open_after_failures integer, open_after_seconds double precision, probe_seconds double precision) RETURNS TABLE(subscription_id uuid, tenant_id uuid, state text)
+CREATE FUNCTION public.health_record_1(subscription_ids uuid[], succeeded boolean[], failed integer[], waits double precision[], versions bigint[], open_after_failures integer, open_after_seconds double precision, probe_seconds double precision) RETURNS TABLE(subscription_id uuid, tenant_id uuid, state text)
     LANGUAGE plpgsql
     SET search_path TO 'public'
     SET enable_seqscan TO 'off'
@@ -1914,7 +1914,7 @@ begin
     end if;
     with recursive head as (
         (
-            select d.subscription_id, d.ordering_key, d.tenant_id, d.ctid as place, d.next_attempt_at, 1 as number
+            select d.subscription_id, d.ordering_key, d.tenant_id, d.ctid as tid, d.next_attempt_at, 1 as number
             from deliveries as d
             where d.ordering_key is not null
                 and (d.subscription_id, d.ordering_key) > (after_subscription, after_key)
@@ -1922,10 +1922,10 @@ begin
             limit 1
         )
         union all
-        select next.subscription_id, next.ordering_key, next.tenant_id, next.place, next.next_attempt_at, h.number + 1
+        select next.subscription_id, next.ordering_key, next.tenant_id, next.tid, next.next_attempt_at, h.number + 1
         from head as h
         cross join lateral (
-            select d.subscription_id, d.ordering_key, d.tenant_id, d.ctid as place, d.next_attempt_at
+            select d.subscription_id, d.ordering_key, d.tenant_id, d.ctid as tid, d.next_attempt_at
             from deliveries as d
             where d.ordering_key is not null
                 and (d.subscription_id, d.ordering_key) > (h.subscription_id, h.ordering_key)
@@ -1935,7 +1935,7 @@ begin
         where h.number < most_groups
     ),
     judged as materialized (
-        select h.subscription_id, h.ordering_key, h.place, h.next_attempt_at, h.number, coalesce(s.is_ordered, false) as is_ordered
+        select h.subscription_id, h.ordering_key, h.tid, h.next_attempt_at, h.number, coalesce(s.is_ordered, false) as is_ordered
         from head as h
         left join lateral (
             select x.is_ordered
@@ -1947,7 +1947,7 @@ begin
         ) as s on true
     )
     select
-        coalesce(array_agg(j.place) filter (where j.is_ordered and j.next_attempt_at = 'infinity'), '{}'),
+        coalesce(array_agg(j.tid) filter (where j.is_ordered and j.next_attempt_at = 'infinity'), '{}'),
         coalesce(array_agg(j.subscription_id) filter (where not j.is_ordered), '{}'),
         array_agg(j.ordering_key) filter (where not j.is_ordered),
         count(*),
@@ -1972,10 +1972,10 @@ begin
             ordering_key = null,
             position = null
         where d.ctid = any(array(
-            select w.place
+            select w.tid
             from unnest(dissolved, dissolved_keys) as g (subscription_id, ordering_key)
             cross join lateral (
-                select x.ctid as place
+                select x.ctid as tid
                 from deliveries as x
                 where x.subscription_id = g.subscription_id
                     and x.ordering_key = g.ordering_key
@@ -1989,12 +1989,12 @@ begin
     end if;
 end
 $$;
-CREATE FUNCTION public.upkeep_report_1(warn_after double precision[], report_interval double precision, OUT noted bigint, OUT raised bigint) RETURNS record
+CREATE FUNCTION public.upkeep_report_1(warn_after double precision[], report_interval double precision, OUT checked bigint, OUT raised bigint) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public'
     AS $$
 declare
-    most_noted constant integer := 500;
+    most_checked constant integer := 500;
     most_raised constant integer := 20;
     at constant timestamptz := now();
     first_warning constant timestamptz := at - make_interval(secs => (
@@ -2004,7 +2004,7 @@ declare
     change record;
     full_at bigint;
 begin
-    noted := 0;
+    checked := 0;
     raised := 0;
     if not pg_try_advisory_xact_lock(hashtext(current_schema() || '.report')) then
         return;
@@ -2026,11 +2026,11 @@ begin
             and s.is_active
             and s.deleted_at is null
         order by h.failing_since
-        limit most_noted
+        limit most_checked
         for no key update of h, s skip locked
     loop
         exit when raised = full_at;
-        noted := noted + 1;
+        checked := checked + 1;
         raised := raised + events_raise_1(
             change.tenant_id,
             change.subscription_id,
@@ -2054,11 +2054,11 @@ begin
             and s.notified is distinct from 'disabled'
             and s.deleted_at is null
         order by s.id
-        limit most_noted
+        limit most_checked
         for no key update of s skip locked
     loop
         exit when raised = full_at;
-        noted := noted + 1;
+        checked := checked + 1;
         raised := raised + events_raise_1(
             change.tenant_id, change.id, 'subscription.disabled', jsonb_build_object('reason', change.disabled_reason)
         )::integer;
@@ -2079,11 +2079,11 @@ begin
                 where h.subscription_id = s.id
             )
         order by s.id
-        limit most_noted
+        limit most_checked
         for no key update of s skip locked
     loop
         exit when raised = full_at;
-        noted := noted + 1;
+        checked := checked + 1;
         raised := raised + events_raise_1(
             change.tenant_id, change.id, 'subscription.recovered', jsonb_build_object('was', change.notified)
         )::integer;
@@ -2106,11 +2106,11 @@ begin
         where u.failed > 0
             and (u.reported_at is null or u.reported_at <= at - make_interval(secs => report_interval))
         order by u.subscription_id
-        limit most_noted
+        limit most_checked
         for update skip locked
     loop
         exit when raised = full_at;
-        noted := noted + 1;
+        checked := checked + 1;
         if not change.is_there then
             delete from unreported_failures
             where subscription_id = change.subscription_id;

@@ -5,7 +5,7 @@
 --   attempts                    how many failed
 --   first_failure               when the first of them began
 --   last_error                  what the last of them met
---   pending                     deliveries that still wait for it
+--   pending                     deliveries that have not ended; counted by reading the queue once
 with failing as (
     select
         a.subscription_id,
@@ -17,6 +17,14 @@ with failing as (
     having bool_and(a.outcome <> 'delivered')
     order by attempts desc
     limit 100
+),
+waiting as (
+    select
+        d.subscription_id,
+        count(*) as deliveries
+    from deliveries as d
+    where d.subscription_id in (select failing.subscription_id from failing)
+    group by d.subscription_id
 )
 select
     f.subscription_id,
@@ -26,14 +34,12 @@ select
     f.attempts,
     f.first_failure,
     newest.error_message as last_error,
-    (
-        select count(*)
-        from deliveries as d
-        where d.subscription_id = f.subscription_id
-    ) as pending
+    coalesce(w.deliveries, 0) as pending
 from failing as f
 inner join subscriptions as s
     on s.id = f.subscription_id
+left join waiting as w
+    on w.subscription_id = f.subscription_id
 cross join lateral (
     select a.error_message
     from attempts as a

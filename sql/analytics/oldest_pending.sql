@@ -2,9 +2,10 @@
 -- The 20 oldest. Reads the queue once, which holds only what is pending.
 --   webhook_id, subscription_id, target_url
 --   age              since the event was accepted
---   status, reason   pending, sending or held, and why it is held
+--   status, reason   pending, sending or held, and why it is held: disabled, ordered, breaker_open, retry_after,
+--                    recovering, rate_limit or concurrency
 --   attempts         made so far
---   next_attempt_at  when the next is due; null while one is under way or it is held
+--   next_attempt_at  when the next is due; null while one is under way, while it is held, and after its worker was lost
 with oldest as (
     select
         d.event_id,

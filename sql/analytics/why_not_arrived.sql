@@ -2,7 +2,7 @@
 -- Takes the webhook_id of the 202:
 --   psql "$DATABASE_URL" -v webhook_id=WEBHOOK_ID -f sql/analytics/why_not_arrived.sql
 -- One line for each thing that happened, oldest first, and one for the state of each delivery.
---   at               when it happened; for the state, when the next attempt is due
+--   at               when it happened; for the state, when the next attempt is due, null while it is held or under way
 --   subscription_id  null for the event itself
 --   what             accepted, attempt and its number, or the state of the delivery
 --   detail           type and size of the event; what the attempt met; the reason of the state

@@ -239,7 +239,7 @@ begin
     end if;
     execute format(
         'with looked as materialized (
-            select r.ctid as place, r.tenant_id, r.event_id
+            select r.ctid as tid, r.tenant_id, r.event_id
             from %1$I as r
             where r.event_id > $1
                 and r.event_id < $2
@@ -249,7 +249,7 @@ begin
         deleted as (
             delete from %1$I as r
             where r.ctid = any(array(
-                select l.place
+                select l.tid
                 from looked as l
                 left join lateral (
                     select true as is_there

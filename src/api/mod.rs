@@ -7,8 +7,8 @@
 
 mod auth;
 mod body;
-mod courtesy;
 mod docs;
+mod drain_on_drop;
 mod events;
 mod head_limit;
 mod ingest;

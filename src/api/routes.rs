@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::auth::{Caller, Keys};
-use super::courtesy::Courteous;
 use super::docs;
+use super::drain_on_drop::DrainOnDrop;
 use super::events::EventsApi;
 use super::ingest::{IngestApi, IngestHeaders};
 use super::logs::LogsApi;
@@ -133,7 +133,7 @@ impl Routes {
     }
 
     async fn pass(&self, mut request: Request, matched: Option<Arc<Matched>>) -> Result<Response, Problem> {
-        courteous(&mut request);
+        drain_on_drop(&mut request);
         check_framing(&request)?;
         let matched = matched.filter(|matched| matched.knows(request.uri().path())).ok_or(Problem::RouteNotFound)?;
         let operation = matched.operation(request.method())?;
@@ -176,13 +176,13 @@ fn count_from_zero(table: &Table, metrics: &Metrics) {
 }
 
 /// Lets a client that is refused early finish sending, unless it waits to be asked.
-fn courteous(request: &mut Request) {
+fn drain_on_drop(request: &mut Request) {
     let has_body = request.headers().contains_key(header::CONTENT_LENGTH)
         || request.headers().contains_key(header::TRANSFER_ENCODING);
     if has_body && !request.headers().contains_key(header::EXPECT) {
         let exchange = request.extensions().get().cloned();
         let body = request.take_body();
-        request.set_body(poem::Body::from(Courteous::new(body, exchange).boxed()));
+        request.set_body(poem::Body::from(DrainOnDrop::new(body, exchange).boxed()));
     }
 }
 

@@ -63,14 +63,14 @@ pub enum CannotOpen {
 
 /// The row a sealed secret belongs to.
 #[derive(Debug, Clone, Copy)]
-pub struct Place {
+pub struct SealContext {
     /// Owner of the subscription.
     pub tenant: TenantId,
     /// The subscription whose secret it is.
     pub subscription: SubscriptionId,
 }
 
-impl Place {
+impl SealContext {
     /// Binds what is sealed to the row and to its kind: a secret moved to where headers stand
     /// does not open either.
     fn associated_data(self, kind: &[u8]) -> Vec<u8> {
@@ -122,12 +122,12 @@ impl Keyring {
     }
 
     /// Seals a secret for its place. The nonce must be random and never used before.
-    pub fn seal(&self, secret: &Secret, place: Place, nonce: [u8; NONCE_BYTES]) -> Vec<u8> {
+    pub fn seal(&self, secret: &Secret, place: SealContext, nonce: [u8; NONCE_BYTES]) -> Vec<u8> {
         self.seal_bytes(secret.reveal().as_bytes(), &place.associated_data(SECRET), nonce)
     }
 
     /// Seals headers for their place. The nonce must be random and never used before.
-    pub fn seal_headers(&self, headers: &RequestHeaders, place: Place, nonce: [u8; NONCE_BYTES]) -> Vec<u8> {
+    pub fn seal_headers(&self, headers: &RequestHeaders, place: SealContext, nonce: [u8; NONCE_BYTES]) -> Vec<u8> {
         let text = serde_json::to_vec(headers).expect("texts become JSON");
         self.seal_bytes(&text, &place.associated_data(HEADERS), nonce)
     }
@@ -156,7 +156,7 @@ impl Keyring {
     ///
     /// # Errors
     /// [`CannotOpen`] when the key is missing or the bytes are not what was sealed there.
-    pub fn open(&self, sealed: &[u8], place: Place) -> Result<Secret, CannotOpen> {
+    pub fn open(&self, sealed: &[u8], place: SealContext) -> Result<Secret, CannotOpen> {
         let text = self.open_bytes(sealed, &place.associated_data(SECRET))?;
         let text = std::str::from_utf8(&text).map_err(|_| CannotOpen::Damaged)?;
         Secret::parse(text).map_err(|_| CannotOpen::Damaged)
@@ -166,7 +166,7 @@ impl Keyring {
     ///
     /// # Errors
     /// [`CannotOpen`] as [`Keyring::open`].
-    pub fn open_headers(&self, sealed: &[u8], place: Place) -> Result<RequestHeaders, CannotOpen> {
+    pub fn open_headers(&self, sealed: &[u8], place: SealContext) -> Result<RequestHeaders, CannotOpen> {
         let text = self.open_bytes(sealed, &place.associated_data(HEADERS))?;
         serde_json::from_slice(&text).map_err(|_| CannotOpen::Damaged)
     }
@@ -218,8 +218,8 @@ mod tests {
         Keyring::parse(&entries.join(",")).unwrap()
     }
 
-    fn place(n: u128) -> Place {
-        Place { tenant: Uuid::from_u128(1).into(), subscription: Uuid::from_u128(n).into() }
+    fn place(n: u128) -> SealContext {
+        SealContext { tenant: Uuid::from_u128(1).into(), subscription: Uuid::from_u128(n).into() }
     }
 
     #[test]

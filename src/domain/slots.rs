@@ -49,7 +49,7 @@ struct Taken {
     total: usize,
     bytes: usize,
     by_tenant: HashMap<TenantId, Used>,
-    by_subscription: HashMap<SubscriptionId, Places>,
+    by_subscription: HashMap<SubscriptionId, SubscriptionSlots>,
     /// Subscriptions with older deliveries in the queue than there is room for.
     backlogged: HashSet<SubscriptionId>,
     /// Subscriptions that have the room that somebody waits for.
@@ -65,9 +65,9 @@ struct Used {
 }
 
 #[derive(Debug)]
-struct Places {
+struct SubscriptionSlots {
     taken: usize,
-    /// Free places that somebody waits for; 0 where nobody does.
+    /// Free slots that somebody waits for; 0 where nobody does.
     awaited: usize,
     requests: Arc<Semaphore>,
 }
@@ -79,7 +79,7 @@ pub struct Slot {
     tenant: TenantId,
     subscription: Option<SubscriptionId>,
     bytes: usize,
-    most_places: usize,
+    most_per_subscription: usize,
     requests: Arc<Semaphore>,
     shared: Arc<Shared>,
 }
@@ -113,10 +113,10 @@ impl Slots {
         (0..most).map_while(|_| self.take(&mut taken, tenant, subscription, 0)).collect()
     }
 
-    /// Free places of one subscription.
-    pub fn places(&self, subscription: SubscriptionId) -> usize {
+    /// Free slots of one subscription.
+    pub fn free_for(&self, subscription: SubscriptionId) -> usize {
         let taken = self.taken().by_subscription.get(&subscription).map_or(0, |places| places.taken);
-        self.most_places().saturating_sub(taken)
+        self.most_per_subscription().saturating_sub(taken)
     }
 
     /// Bytes that are free.
@@ -135,7 +135,7 @@ impl Slots {
     }
 
     /// Notes whether older deliveries of a subscription wait for room.
-    pub fn note_backlog(&self, subscription: SubscriptionId, is_backlogged: bool) {
+    pub fn set_backlogged(&self, subscription: SubscriptionId, is_backlogged: bool) {
         let mut taken = self.taken();
         if is_backlogged {
             taken.backlogged.insert(subscription);
@@ -144,11 +144,11 @@ impl Slots {
         }
     }
 
-    /// Asks to be woken when a subscription has so many free places; see [`Slots::roomy`].
-    pub fn await_places(&self, subscription: SubscriptionId, places: usize) {
+    /// Asks to be woken when a subscription has so many free slots; see [`Slots::roomy`].
+    pub fn await_free(&self, subscription: SubscriptionId, places: usize) {
         let mut taken = self.taken();
         match taken.by_subscription.get_mut(&subscription) {
-            Some(here) if self.most_places().saturating_sub(here.taken) < places => here.awaited = places,
+            Some(here) if self.most_per_subscription().saturating_sub(here.taken) < places => here.awaited = places,
             _ => {
                 taken.roomy.push(subscription);
                 self.shared.freed.notify_one();
@@ -171,7 +171,7 @@ impl Slots {
         std::mem::take(&mut self.taken().roomy)
     }
 
-    fn most_places(&self) -> usize {
+    fn most_per_subscription(&self) -> usize {
         self.limits.per_subscription.saturating_mul(WAITING_FACTOR)
     }
 
@@ -189,9 +189,9 @@ impl Slots {
             return None;
         }
         let permits = self.limits.per_subscription.min(Semaphore::MAX_PERMITS);
-        let new = || Places { taken: 0, awaited: 0, requests: Arc::new(Semaphore::new(permits)) };
+        let new = || SubscriptionSlots { taken: 0, awaited: 0, requests: Arc::new(Semaphore::new(permits)) };
         let places = taken.by_subscription.entry(subscription).or_insert_with(new);
-        if places.taken >= self.most_places() {
+        if places.taken >= self.most_per_subscription() {
             return None;
         }
         places.taken += 1;
@@ -202,8 +202,8 @@ impl Slots {
         let used = taken.by_tenant.entry(tenant).or_default();
         used.slots += 1;
         used.bytes = used.bytes.saturating_add(bytes);
-        let (most_places, shared) = (self.most_places(), Arc::clone(&self.shared));
-        Some(Slot { tenant, subscription: Some(subscription), bytes, most_places, requests, shared })
+        let (most_per_subscription, shared) = (self.most_per_subscription(), Arc::clone(&self.shared));
+        Some(Slot { tenant, subscription: Some(subscription), bytes, most_per_subscription, requests, shared })
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -232,7 +232,7 @@ impl Slot {
         let mut taken = lock(&self.shared.taken);
         let Some(places) = taken.by_subscription.get_mut(&subscription) else { return };
         places.taken = places.taken.saturating_sub(1);
-        let has_room = places.awaited > 0 && self.most_places.saturating_sub(places.taken) >= places.awaited;
+        let has_room = places.awaited > 0 && self.most_per_subscription.saturating_sub(places.taken) >= places.awaited;
         if has_room {
             places.awaited = 0;
         }
@@ -293,12 +293,12 @@ mod tests {
     fn no_limit_is_passed_and_every_drop_frees() {
         let slots = slots(100, 2);
         let first = slots.reserve(TENANT, subscription(1), 10);
-        assert_eq!((first.len(), slots.places(subscription(1))), (4, 0));
+        assert_eq!((first.len(), slots.free_for(subscription(1))), (4, 0));
         assert_eq!(first[0].requests().available_permits(), 2);
         let others: Vec<_> = (2..100).flat_map(|n| slots.reserve(TENANT, subscription(n), 1)).collect();
         assert_eq!((others.len(), slots.in_flight()), (76, 80));
         drop((first, others));
-        assert_eq!((slots.in_flight(), slots.bytes_in_flight(), slots.places(subscription(1))), (0, 0, 4));
+        assert_eq!((slots.in_flight(), slots.bytes_in_flight(), slots.free_for(subscription(1))), (0, 0, 4));
     }
 
     #[test]
@@ -317,9 +317,9 @@ mod tests {
         assert_eq!(fresh.len(), 75);
         assert_eq!(slots.reserve(TENANT, subscription(900), 2).len(), 2);
         drop(fresh);
-        slots.note_backlog(subscription(1), true);
+        slots.set_backlogged(subscription(1), true);
         assert!(slots.reserve_fresh(TENANT, subscription(1), 0).is_none());
-        slots.note_backlog(subscription(1), false);
+        slots.set_backlogged(subscription(1), false);
         assert!(slots.reserve_fresh(TENANT, subscription(1), 0).is_some());
     }
 
@@ -339,7 +339,7 @@ mod tests {
     async fn whoever_waits_for_places_is_woken_when_there_are_enough() {
         let slots = slots(100, 2);
         let mut held = slots.reserve(TENANT, subscription(1), 4);
-        slots.await_places(subscription(1), 2);
+        slots.await_free(subscription(1), 2);
         held[0].answered();
         assert!(slots.roomy().is_empty());
         held[1].answered();

@@ -6,7 +6,7 @@
 //! queue: it does not retry, schedule, or record.
 //!
 //! `request` and `response` are the two halves of the exchange, `gate` decides every
-//! address, `places` shares the look-ups out among tenants, `connection` watches the stream, `failure` finds the word for what went wrong.
+//! address, `permits` shares the look-ups out among tenants, `connection` watches the stream, `failure` finds the word for what went wrong.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -38,7 +38,8 @@ mod client;
 mod connection;
 mod failure;
 mod gate;
-mod places;
+mod lookup_permits;
+
 mod request;
 mod resolve;
 mod response;

@@ -9,11 +9,11 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::places::Places;
+use super::lookup_permits::LookupPermits;
 use crate::domain::id::TenantId;
 use crate::domain::outcome::Outcome;
 
-/// Longest wait for a lookup, waiting for a free place included.
+/// Longest wait for a lookup, waiting for a free permit included.
 const LOOKUP_BUDGET: Duration = Duration::from_secs(5);
 /// Most lookups at once. A dead DNS server holds a thread for each until the system's
 /// own limits end the call; the blocking pool has 512 and others need it too.
@@ -27,27 +27,27 @@ const NO_ADDRESS: [&str; 2] = ["No address associated with hostname", "Name has 
 /// The system's resolver behind a limit.
 #[derive(Debug, Clone)]
 pub(super) struct Resolver {
-    places: Arc<Places>,
+    permits: Arc<LookupPermits>,
 }
 
 impl Resolver {
     pub(super) fn new() -> Self {
-        Self { places: Places::new(MAX_LOOKUPS) }
+        Self { permits: LookupPermits::new(MAX_LOOKUPS) }
     }
 
-    /// Every address of the name, in the system's order; at least one. Tenants have fair shares of the places.
+    /// Every address of the name, in the system's order; at least one. Tenants have fair shares of the permits.
     ///
     /// # Errors
     /// The outcome that says why there is none.
     pub(super) async fn lookup(&self, host: &str, tenant: TenantId) -> Result<Vec<IpAddr>, Outcome> {
         let name = absolute(host);
-        let places = Arc::clone(&self.places);
+        let permits = Arc::clone(&self.permits);
         let lookup = async {
-            let place = places.take(tenant).await;
-            // getaddrinfo cannot be called off: the place stays taken until it returns,
+            let permit = permits.take(tenant).await;
+            // getaddrinfo cannot be called off: the permit stays taken until it returns,
             // however long ago the attempt gave up.
             let answer = spawn_blocking(move || {
-                let _place = place;
+                let _place = permit;
                 addresses(&name)
             });
             answer.await.map_err(|_| Outcome::DnsFailed)?

@@ -78,7 +78,7 @@ pub enum Decision {
 }
 
 /// A delivery of a statement: the number of its item, and its own among the item's.
-pub type Place = (usize, usize);
+pub type DeliveryIndex = (usize, usize);
 
 /// What became of a statement's items.
 #[derive(Debug, Clone, Default)]
@@ -86,9 +86,9 @@ pub struct AcceptAnswer {
     /// Of each item, in their order.
     pub decisions: Vec<Decision>,
     /// Deliveries that were to be born leased and are not: their subscription is paced, or was edited.
-    pub released: Vec<Place>,
+    pub released: Vec<DeliveryIndex>,
     /// Deliveries whose subscription was edited since the event was matched.
-    pub outdated: Vec<Place>,
+    pub outdated: Vec<DeliveryIndex>,
 }
 
 /// What an idempotency key stands for.
@@ -128,7 +128,7 @@ impl Store {
         params.push((&lease, Type::FLOAT8));
         let rows = connection.query(&sql::ACCEPT, &params).await?;
         let row = rows.first().ok_or_else(|| StoreError::Unreadable("an accept has no row".to_owned()))?;
-        answer(row, items.len(), &deliveries.places)
+        answer(row, items.len(), &deliveries.indexes)
     }
 
     /// What these keys stand for, by now.
@@ -153,7 +153,7 @@ impl Store {
     }
 }
 
-fn answer(row: &Row, items: usize, places: &[Place]) -> Result<AcceptAnswer, StoreError> {
+fn answer(row: &Row, items: usize, indexes: &[DeliveryIndex]) -> Result<AcceptAnswer, StoreError> {
     let numbers = |name: &str| -> Result<Vec<usize>, StoreError> {
         let numbers: Vec<i32> = row.try_get(name)?;
         // The database counts from 1.
@@ -170,7 +170,7 @@ fn answer(row: &Row, items: usize, places: &[Place]) -> Result<AcceptAnswer, Sto
     for (item, (by, is_same)) in numbers("taken")?.into_iter().zip(by.into_iter().zip(same)) {
         decide(item, Decision::KeyTaken { by: by.into(), is_same });
     }
-    let of = |numbers: Vec<usize>| numbers.into_iter().filter_map(|number| places.get(number).copied()).collect();
+    let of = |numbers: Vec<usize>| numbers.into_iter().filter_map(|number| indexes.get(number).copied()).collect();
     Ok(AcceptAnswer { decisions, released: of(numbers("released")?), outdated: of(numbers("outdated")?) })
 }
 
@@ -227,7 +227,7 @@ impl<'a> EventColumns<'a> {
 /// The deliveries of all items, a column each.
 #[derive(Default)]
 struct DeliveryColumns {
-    places: Vec<Place>,
+    indexes: Vec<DeliveryIndex>,
     events: Vec<i32>,
     subscriptions: Vec<Uuid>,
     versions: Vec<i64>,
@@ -239,7 +239,7 @@ impl DeliveryColumns {
         let mut columns = Self::default();
         for (item, accepted) in items.iter().enumerate() {
             for (number, delivery) in accepted.deliveries.iter().enumerate() {
-                columns.places.push((item, number));
+                columns.indexes.push((item, number));
                 columns.events.push(i32::try_from(item + 1).unwrap_or(i32::MAX));
                 columns.subscriptions.push(delivery.subscription.uuid());
                 columns.versions.push(delivery.version);

@@ -4,7 +4,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::{Store, StoreError, sql};
-use crate::domain::keyring::Place;
+use crate::domain::keyring::SealContext;
 
 /// What the server is, and how it is set on our connections.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ pub struct SealedWith {
     /// How many subscriptions.
     pub subscriptions: i64,
     /// Where what is sealed of the oldest of them stands.
-    pub place: Place,
+    pub place: SealContext,
     /// That, sealed.
     pub content: Vec<u8>,
     /// Whether it is headers; a secret otherwise.
@@ -143,7 +143,7 @@ impl Store {
             Ok(SealedWith {
                 key_id: row.try_get("key_id")?,
                 subscriptions: row.try_get("subscriptions")?,
-                place: Place { tenant: tenant.into(), subscription: subscription.into() },
+                place: SealContext { tenant: tenant.into(), subscription: subscription.into() },
                 content: row.try_get("content")?,
                 is_headers: row.try_get("is_headers")?,
             })

@@ -40,19 +40,19 @@ pub struct Look {
 }
 
 impl Store {
-    /// What fell due from `floor` on, until now or `until`, and is leased to nobody; at most so many rows.
+    /// What fell due from `due_from` on, until now or `until`, and is leased to nobody; at most so many rows.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn find(
         &self,
-        floor: OffsetDateTime,
+        due_from: OffsetDateTime,
         until: Option<OffsetDateTime>,
         most: usize,
     ) -> Result<Look, StoreError> {
         let mut connection = self.queue().await?;
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let params: [Param<'_>; 3] = [(&floor, Type::TIMESTAMPTZ), (&until, Type::TIMESTAMPTZ), (&most, Type::INT8)];
+        let params: [Param<'_>; 3] = [(&due_from, Type::TIMESTAMPTZ), (&until, Type::TIMESTAMPTZ), (&most, Type::INT8)];
         let rows = connection.query(&sql::FIND, &params).await?;
         let Some((last, lanes)) = rows.split_last() else {
             return Err(StoreError::Unreadable("a look has no row".to_owned()));

@@ -14,7 +14,7 @@ use crate::domain::id::{SubscriptionId, TenantId, WorkerId};
 
 /// What the attempts of a batch say of one subscription.
 #[derive(Debug, Clone, Copy)]
-pub struct HealthNote {
+pub struct HealthReport {
     /// Which.
     pub subscription: SubscriptionId,
     /// The version that they were made for.
@@ -29,7 +29,7 @@ pub struct HealthNote {
 
 /// A subscription whose breaker opened or was throttled.
 #[derive(Debug, Clone)]
-pub struct Turned {
+pub struct BreakerOpened {
     /// Which.
     pub subscription: SubscriptionId,
     /// Its owner.
@@ -58,7 +58,7 @@ pub struct Health {
 
 /// A transition of a breaker, decided by the owner of its subscription.
 #[derive(Debug, Clone, Copy)]
-pub struct Turn {
+pub struct BreakerChange {
     /// Of which subscription.
     pub subscription: SubscriptionId,
     /// What it is as far as the owner knows.
@@ -74,15 +74,19 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] from the database.
-    pub async fn note_health(&self, notes: &[HealthNote], rules: BreakerRules) -> Result<Vec<Turned>, StoreError> {
+    pub async fn record_health(
+        &self,
+        reports: &[HealthReport],
+        rules: BreakerRules,
+    ) -> Result<Vec<BreakerOpened>, StoreError> {
         let mut connection = self.queue().await?;
-        let ids: Vec<Uuid> = notes.iter().map(|note| note.subscription.uuid()).collect();
-        let succeeded: Vec<bool> = notes.iter().map(|note| note.succeeded).collect();
-        let failed: Vec<i32> = notes.iter().map(|note| i32::try_from(note.failed).unwrap_or(i32::MAX)).collect();
-        let waits: Vec<Option<f64>> = notes.iter().map(|note| note.wait.map(|wait| wait.as_secs_f64())).collect();
+        let ids: Vec<Uuid> = reports.iter().map(|report| report.subscription.uuid()).collect();
+        let succeeded: Vec<bool> = reports.iter().map(|report| report.succeeded).collect();
+        let failed: Vec<i32> = reports.iter().map(|report| i32::try_from(report.failed).unwrap_or(i32::MAX)).collect();
+        let waits: Vec<Option<f64>> = reports.iter().map(|report| report.wait.map(|wait| wait.as_secs_f64())).collect();
         let failures = i32::try_from(rules.failures).unwrap_or(i32::MAX);
         let (after, probe) = (rules.after.as_secs_f64(), rules.probe.as_secs_f64());
-        let versions: Vec<i64> = notes.iter().map(|note| note.version).collect();
+        let versions: Vec<i64> = reports.iter().map(|report| report.version).collect();
         let params: [Param<'_>; 8] = [
             (&ids, Type::UUID_ARRAY),
             (&succeeded, Type::BOOL_ARRAY),
@@ -93,45 +97,54 @@ impl Store {
             (&after, Type::FLOAT8),
             (&probe, Type::FLOAT8),
         ];
-        let rows = connection.query(&sql::NOTE_HEALTH, &params).await?;
-        let turned = |row: &tokio_postgres::Row| {
-            Ok(Turned {
+        let rows = connection.query(&sql::RECORD_HEALTH, &params).await?;
+        let changed = |row: &tokio_postgres::Row| {
+            Ok(BreakerOpened {
                 subscription: row.try_get::<_, Uuid>("subscription_id")?.into(),
                 tenant: row.try_get::<_, Uuid>("tenant_id")?.into(),
                 state: row.try_get("state")?,
             })
         };
-        rows.iter().map(turned).collect()
+        rows.iter().map(changed).collect()
     }
 
-    /// Turns breakers. Returns those that were turned: not where the worker is no longer the owner, or the breaker
+    /// Changes breakers. Returns those that were changed: not where the worker is no longer the owner, or the breaker
     /// is another by now.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
-    pub async fn turn_breakers(&self, owner: WorkerId, turns: &[Turn]) -> Result<Vec<SubscriptionId>, StoreError> {
-        let (closing, turning): (Vec<&Turn>, Vec<&Turn>) = turns.iter().partition(|turn| turn.to == Breaker::Closed);
-        let mut turned = Vec::new();
+    pub async fn change_breakers(
+        &self,
+        owner: WorkerId,
+        changes: &[BreakerChange],
+    ) -> Result<Vec<SubscriptionId>, StoreError> {
+        let (closing, others): (Vec<&BreakerChange>, Vec<&BreakerChange>) =
+            changes.iter().partition(|change| change.to == Breaker::Closed);
+        let mut changed = Vec::new();
         if !closing.is_empty() {
-            turned.extend(self.close_breakers(owner, &closing).await?);
+            changed.extend(self.close_breakers(owner, &closing).await?);
         }
-        if !turning.is_empty() {
-            turned.extend(self.write_turns(owner, &turning).await?);
+        if !others.is_empty() {
+            changed.extend(self.write_changes(owner, &others).await?);
         }
-        Ok(turned)
+        Ok(changed)
     }
 
-    async fn write_turns(&self, owner: WorkerId, turns: &[&Turn]) -> Result<Vec<SubscriptionId>, StoreError> {
+    async fn write_changes(
+        &self,
+        owner: WorkerId,
+        changes: &[&BreakerChange],
+    ) -> Result<Vec<SubscriptionId>, StoreError> {
         let mut connection = self.queue().await?;
         let owner = owner.uuid();
-        let ids: Vec<Uuid> = turns.iter().map(|turn| turn.subscription.uuid()).collect();
-        let from: Vec<Option<&str>> = turns.iter().map(|turn| turn.from.word()).collect();
-        let to: Vec<Option<&str>> = turns.iter().map(|turn| turn.to.word()).collect();
+        let ids: Vec<Uuid> = changes.iter().map(|change| change.subscription.uuid()).collect();
+        let from: Vec<Option<&str>> = changes.iter().map(|change| change.from.word()).collect();
+        let to: Vec<Option<&str>> = changes.iter().map(|change| change.to.word()).collect();
         let whole = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
-        let widths: Vec<Option<i32>> = turns.iter().map(|turn| turn.to.width().map(whole)).collect();
+        let widths: Vec<Option<i32>> = changes.iter().map(|change| change.to.width().map(whole)).collect();
         let probes: Vec<i32> =
-            turns.iter().map(|turn| i32::try_from(turn.to.failed_probes()).unwrap_or(i32::MAX)).collect();
-        let waits: Vec<Option<f64>> = turns.iter().map(|turn| turn.wait.map(|wait| wait.as_secs_f64())).collect();
+            changes.iter().map(|change| i32::try_from(change.to.failed_probes()).unwrap_or(i32::MAX)).collect();
+        let waits: Vec<Option<f64>> = changes.iter().map(|change| change.wait.map(|wait| wait.as_secs_f64())).collect();
         let params: [Param<'_>; 7] = [
             (&owner, Type::UUID),
             (&ids, Type::UUID_ARRAY),
@@ -141,13 +154,17 @@ impl Store {
             (&probes, Type::INT4_ARRAY),
             (&waits, Type::FLOAT8_ARRAY),
         ];
-        subscriptions(&connection.query(&sql::TURN_BREAKERS, &params).await?)
+        subscriptions(&connection.query(&sql::CHANGE_BREAKERS, &params).await?)
     }
 
-    async fn close_breakers(&self, owner: WorkerId, turns: &[&Turn]) -> Result<Vec<SubscriptionId>, StoreError> {
+    async fn close_breakers(
+        &self,
+        owner: WorkerId,
+        changes: &[&BreakerChange],
+    ) -> Result<Vec<SubscriptionId>, StoreError> {
         let mut connection = self.queue().await?;
         let owner = owner.uuid();
-        let ids: Vec<Uuid> = turns.iter().map(|turn| turn.subscription.uuid()).collect();
+        let ids: Vec<Uuid> = changes.iter().map(|change| change.subscription.uuid()).collect();
         let params: [Param<'_>; 2] = [(&owner, Type::UUID), (&ids, Type::UUID_ARRAY)];
         subscriptions(&connection.query(&sql::CLOSE_BREAKERS, &params).await?)
     }

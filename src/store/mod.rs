@@ -35,7 +35,7 @@ mod tls;
 mod upkeep;
 mod workers;
 
-pub use accept::{AcceptAnswer, AcceptItem, Decision, KeyOwner, NewDelivery, Place};
+pub use accept::{AcceptAnswer, AcceptItem, Decision, DeliveryIndex, KeyOwner, NewDelivery};
 pub use api_keys::{ApiKeyRow, KnownKey, Revocation};
 pub use clock::{Clock, MAX_SKEW};
 pub use connection::Connection;
@@ -44,7 +44,7 @@ pub use error::StoreError;
 pub use events::{EventFacts, NotDelivered};
 pub use examine::{OldSnapshot, QueueSize, SealedWith, ServerFacts};
 pub use find::{Found, Look};
-pub use health::{Health, HealthNote, Turn, Turned};
+pub use health::{BreakerChange, BreakerOpened, Health, HealthReport};
 pub use listen::{DUE_CHANNEL, Notice};
 pub use logs::{LogFilter, LoggedAttempt};
 pub use migrate::{MigrateError, SchemaPolicy};

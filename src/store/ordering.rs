@@ -32,7 +32,7 @@ impl HeadHints {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    fn note(&self, heads: impl Iterator<Item = (OrderingGroup, i64)>) {
+    fn raise(&self, heads: impl Iterator<Item = (OrderingGroup, i64)>) {
         let mut hints = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (group, position) in heads {
             if hints.len() >= MAX_HINTS && !hints.contains_key(&group) {
@@ -77,7 +77,7 @@ impl Store {
             }
             heads.push((group, row.try_get("position")?));
         }
-        self.hints.note(heads.into_iter());
+        self.hints.raise(heads.into_iter());
         Ok(released)
     }
 

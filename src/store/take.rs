@@ -44,7 +44,7 @@ pub struct TakeAsk {
     /// Most deliveries.
     pub most: usize,
     /// Nothing that fell due before is looked at.
-    pub floor: OffsetDateTime,
+    pub due_from: OffsetDateTime,
     /// Its breaker as the worker knows it: where it is another, nothing is taken.
     pub breaker: Breaker,
 }
@@ -109,7 +109,7 @@ impl Store {
         let column = |value: fn(&TakeAsk) -> Uuid| request.asks.iter().map(value).collect::<Vec<_>>();
         let (ids, tenants) = (column(|ask| ask.subscription.uuid()), column(|ask| ask.tenant.uuid()));
         let most: Vec<i32> = request.asks.iter().map(|ask| i32::try_from(ask.most).unwrap_or(i32::MAX)).collect();
-        let floors: Vec<OffsetDateTime> = request.asks.iter().map(|ask| ask.floor).collect();
+        let due_from: Vec<OffsetDateTime> = request.asks.iter().map(|ask| ask.due_from).collect();
         let breakers: Vec<&str> = request.asks.iter().map(|ask| ask.breaker.word().unwrap_or_default()).collect();
         let params: [Param<'_>; 10] = [
             (&token, Type::UUID),
@@ -120,7 +120,7 @@ impl Store {
             (&ids, Type::UUID_ARRAY),
             (&tenants, Type::UUID_ARRAY),
             (&most, Type::INT4_ARRAY),
-            (&floors, Type::TIMESTAMPTZ_ARRAY),
+            (&due_from, Type::TIMESTAMPTZ_ARRAY),
             (&breakers, Type::TEXT_ARRAY),
         ];
         let rows = connection.query(&sql::TAKE, &params).await?;

@@ -23,8 +23,8 @@ pub struct Sweep {
 /// What a call that raises system events did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Raised {
-    /// Changes that were noted, whether any subscription asks for them or not; while there are any, there may be more.
-    pub noted: i64,
+    /// Changes that were checked, whether any subscription asks for them or not; while there are any, there may be more.
+    pub checked: i64,
     /// Those for which an event was raised.
     pub raised: i64,
 }
@@ -73,7 +73,7 @@ impl Store {
         let params: [Param<'_>; 2] = [(&warn_after, Type::FLOAT8_ARRAY), (&interval, Type::FLOAT8)];
         let rows = self.maintenance().await?.query(&sql::REPORT, &params).await?;
         let Some(row) = rows.first() else { return Ok(Raised::default()) };
-        Ok(Raised { noted: row.try_get("noted")?, raised: row.try_get("raised")? })
+        Ok(Raised { checked: row.try_get("checked")?, raised: row.try_get("raised")? })
     }
 
     /// Deletes what was reported long ago, and ownerships of workers that are lost. Returns how many rows.

@@ -25,7 +25,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::domain::event_type::{EventTypeFilter, EventTypePattern};
 use crate::domain::id::{SubscriptionId, TenantId};
-use crate::domain::keyring::{Keyring, Place};
+use crate::domain::keyring::{Keyring, SealContext};
 use crate::domain::subscription::{Destination, Subscription};
 use crate::domain::target::Target;
 use crate::store::{Store, StoreError, StoredSubscription};
@@ -139,7 +139,7 @@ impl Subscriptions {
     }
 
     fn open(&self, row: StoredSubscription) -> Result<Subscription, StoreError> {
-        let place = Place { tenant: row.tenant, subscription: row.id };
+        let place = SealContext { tenant: row.tenant, subscription: row.id };
         let event_types = filter(&row)?;
         let (secrets, headers) = open_sealed(&self.keyring, &row.secrets, row.headers.sealed.as_deref(), place)
             .map_err(|reason| StoreError::Unreadable(format!("what is sealed of subscription {}: {reason}", row.id)))?;

@@ -3,7 +3,7 @@
 use super::write::CHANGE_TRIES;
 use super::{Subscriptions, random};
 use crate::domain::id::{SubscriptionId, TenantId};
-use crate::domain::keyring::{NONCE_BYTES, Place};
+use crate::domain::keyring::{NONCE_BYTES, SealContext};
 use crate::domain::rotation::{MAX_OLDER, Overlap};
 use crate::domain::secret::Secret;
 use crate::store::{Rotation, SealedSecrets, StoreError, StoredSubscription};
@@ -35,7 +35,7 @@ impl Subscriptions {
         secret: &Secret,
         overlap: Overlap,
     ) -> Result<Option<StoredSubscription>, RotateError> {
-        let place = Place { tenant, subscription: id };
+        let place = SealContext { tenant, subscription: id };
         for _ in 0..CHANGE_TRIES {
             let Some(current) = self.look_up(tenant, id).await? else { return Ok(None) };
             // One that does not open is another one: a missing master key is mended so.

@@ -1,6 +1,6 @@
 //! Opening what is sealed of a subscription, and sealing its headers anew.
 
-use crate::domain::keyring::{CannotOpen, Keyring, NONCE_BYTES, Place};
+use crate::domain::keyring::{CannotOpen, Keyring, NONCE_BYTES, SealContext};
 use crate::domain::request_headers::{HeaderChanges, RequestHeaders};
 use crate::domain::rotation::{OlderSecret, Secrets};
 use crate::store::{SealedHeaders, SealedSecrets};
@@ -16,12 +16,12 @@ pub fn open_sealed(
     keyring: &Keyring,
     secrets: &SealedSecrets,
     headers: Option<&[u8]>,
-    place: Place,
+    place: SealContext,
 ) -> Result<(Secrets, RequestHeaders), CannotOpen> {
     Ok((open_secrets(keyring, secrets, place)?, open_headers(keyring, headers, place)?))
 }
 
-fn open_headers(keyring: &Keyring, sealed: Option<&[u8]>, place: Place) -> Result<RequestHeaders, CannotOpen> {
+fn open_headers(keyring: &Keyring, sealed: Option<&[u8]>, place: SealContext) -> Result<RequestHeaders, CannotOpen> {
     sealed.map_or_else(|| Ok(RequestHeaders::default()), |sealed| keyring.open_headers(sealed, place))
 }
 
@@ -35,7 +35,7 @@ pub(super) fn change_headers(
     keyring: &Keyring,
     current: &SealedHeaders,
     changes: &HeaderChanges,
-    place: Place,
+    place: SealContext,
 ) -> Result<SealedHeaders, WriteError> {
     if changes.is_none() {
         return Ok(current.clone());
@@ -62,7 +62,7 @@ pub(super) fn change_headers(
     })
 }
 
-fn open_secrets(keyring: &Keyring, sealed: &SealedSecrets, place: Place) -> Result<Secrets, CannotOpen> {
+fn open_secrets(keyring: &Keyring, sealed: &SealedSecrets, place: SealContext) -> Result<Secrets, CannotOpen> {
     let current = keyring.open(&sealed.current, place)?;
     let mut older = Vec::with_capacity(sealed.older.len());
     for sealed in &sealed.older {

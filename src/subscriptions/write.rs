@@ -10,7 +10,7 @@ use super::{Subscriptions, random};
 use crate::domain::event_type::EventTypeFilter;
 use crate::domain::external_id::ExternalId;
 use crate::domain::id::{SubscriptionId, TenantId};
-use crate::domain::keyring::{CannotOpen, NONCE_BYTES, Place};
+use crate::domain::keyring::{CannotOpen, NONCE_BYTES, SealContext};
 use crate::domain::metadata::Metadata;
 use crate::domain::policy::Policy;
 use crate::domain::request_headers::{HeaderChanges, InvalidHeader};
@@ -106,7 +106,7 @@ impl Subscriptions {
         choices: Choices,
     ) -> Result<StoredSubscription, WriteError> {
         let id = SubscriptionId::at(OffsetDateTime::now_utc());
-        let place = Place { tenant, subscription: id };
+        let place = SealContext { tenant, subscription: id };
         let sealed = Sealed {
             secrets: self.keyring.seal(secret, place, random::<NONCE_BYTES>()).into(),
             headers: change_headers(&self.keyring, &SealedHeaders::default(), &choices.headers, place)?,
@@ -131,7 +131,7 @@ impl Subscriptions {
         secret: Option<&Secret>,
         change: impl Fn(&StoredSubscription) -> Result<Choices, E>,
     ) -> Result<Option<StoredSubscription>, E> {
-        let place = Place { tenant, subscription: id };
+        let place = SealContext { tenant, subscription: id };
         for _ in 0..CHANGE_TRIES {
             let Some(current) = self.look_up(tenant, id).await? else { return Ok(None) };
             let choices = change(&current)?;

@@ -7,10 +7,10 @@ use crate::store::{Store, StoreError};
 
 /// Most rows of one statement.
 const BATCH_ROWS: usize = 2_000;
-/// Most statements of one turn; the next goes on where it ended.
+/// Most statements of one tick; the next goes on where it ended.
 const BATCHES: usize = 20;
 
-/// A sweep over old deliveries, from turn to turn.
+/// A sweep over old deliveries, from tick to tick.
 #[derive(Debug, Default)]
 pub struct Expiry {
     /// Old events up to this id were looked at.

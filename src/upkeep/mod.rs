@@ -3,9 +3,9 @@
 //! replays, system events, vacuum.
 //!
 //! Every `serve` and `worker` runs it; expiry, ordering, reports, retention and vacuum take an advisory
-//! try-lock, so one process at a time does the work and none waits. Each job has a limit for a turn and goes on
+//! try-lock, so one process at a time does the work and none waits. Each job has a limit for a tick and goes on
 //! where it ended. A failure is logged and
-//! tried again at the next turn; nothing here is needed for correctness within a turn.
+//! tried again at the next tick; nothing here is needed for correctness within a tick.
 
 mod expiry;
 mod ordering;
@@ -26,14 +26,14 @@ use tokio_util::sync::CancellationToken;
 use crate::store::{Clock, Store, StoreError};
 use crate::telemetry::{BREAKER_STATES, Metrics};
 
-/// Time between two turns.
-const TURN: Duration = Duration::from_secs(5);
+/// Time between two ticks.
+const TICK: Duration = Duration::from_secs(5);
 /// Time between two vacuums of the queue, where there is something to vacuum.
 const VACUUM_INTERVAL: Duration = Duration::from_secs(15);
 /// Turns between two measurements.
-const MEASURE_TURNS: u64 = 2;
+const MEASURE_TICKS: u64 = 2;
 /// Turns between two looks for missing partitions, which stand a week ahead, and for what is stale.
-const PARTITION_TURNS: u64 = 120;
+const PARTITION_TICKS: u64 = 120;
 /// Finished rows from which a vacuum pays.
 const VACUUM_FROM_ROWS: i64 = 5_000;
 /// How often the database's clock is read.
@@ -60,10 +60,10 @@ pub struct Upkeep {
 }
 
 impl Upkeep {
-    /// Works turn by turn until told to stop.
+    /// Works tick by tick until told to stop.
     pub async fn run(self, stop: CancellationToken) {
         tokio::join!(
-            self.take_turns(&stop),
+            self.run_jobs(&stop),
             self.advance(&stop),
             self.replay(&stop),
             self.vacuum(&stop),
@@ -79,32 +79,32 @@ impl Upkeep {
 
     async fn vacuum(&self, stop: &CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(VACUUM_INTERVAL)).await.is_some() {
-            note("vacuum", self.store.vacuum_queue(VACUUM_FROM_ROWS).await.map(i64::from));
+            log_job("vacuum", self.store.vacuum_queue(VACUUM_FROM_ROWS).await.map(i64::from));
         }
     }
 
-    async fn take_turns(&self, stop: &CancellationToken) {
-        let mut turns = interval(TURN);
-        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut turn, mut expiry) = (0_u64, Expiry::default());
-        while stop.run_until_cancelled(turns.tick()).await.is_some() {
-            self.take_turn(turn, &mut expiry).await;
-            turn = turn.wrapping_add(1);
+    async fn run_jobs(&self, stop: &CancellationToken) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut tick, mut expiry) = (0_u64, Expiry::default());
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            self.run_jobs_once(tick, &mut expiry).await;
+            tick = tick.wrapping_add(1);
         }
     }
 
-    /// One turn; the number decides which of the rarer jobs are done.
-    async fn take_turn(&self, turn: u64, expiry: &mut Expiry) {
+    /// One tick; the number decides which of the rarer jobs are done.
+    async fn run_jobs_once(&self, tick: u64, expiry: &mut Expiry) {
         let expired = expiry.sweep(&self.store, self.clock.now() - self.lifetime).await;
-        note("expire", expired.map(|count| i64::try_from(count).unwrap_or(i64::MAX)));
+        log_job("expire", expired.map(|count| i64::try_from(count).unwrap_or(i64::MAX)));
         self.disable_failing().await;
         self.report().await;
-        if turn.is_multiple_of(PARTITION_TURNS) {
-            note("forget", self.store.forget_stale().await);
-            note("partitions", self.store.ensure_partitions().await.map(i64::from));
+        if tick.is_multiple_of(PARTITION_TICKS) {
+            log_job("forget", self.store.forget_stale().await);
+            log_job("partitions", self.store.ensure_partitions().await.map(i64::from));
             self.count_partitions().await;
         }
-        if turn.is_multiple_of(MEASURE_TURNS) {
+        if tick.is_multiple_of(MEASURE_TICKS) {
             self.estimate_pending().await;
             self.count_breakers().await;
         }
@@ -155,10 +155,10 @@ pub async fn follow_clock(clock: Clock, store: Store, metrics: Metrics, stop: Ca
 }
 
 /// Logs what a job did.
-fn note(job: &'static str, done: Result<i64, StoreError>) {
+fn log_job(job: &'static str, done: Result<i64, StoreError>) {
     match done {
         Ok(0) => {}
         Ok(count) => tracing::debug!(job, count, "upkeep"),
-        Err(error) => tracing::warn!(job, %error, "upkeep failed; trying again at the next turn"),
+        Err(error) => tracing::warn!(job, %error, "upkeep failed; trying again at the next tick"),
     }
 }

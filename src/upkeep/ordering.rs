@@ -4,16 +4,16 @@
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{TURN, Upkeep};
+use super::{TICK, Upkeep};
 use crate::domain::ordering::OrderingGroup;
 use crate::store::{Store, StoreError};
 
 /// Most groups of one statement.
 const PAGE_GROUPS: usize = 1_000;
-/// Most statements of one turn; the next goes on where it ended.
+/// Most statements of one tick; the next goes on where it ended.
 const PAGES: usize = 10;
 
-/// A walk along all ordering groups, from turn to turn.
+/// A walk along all ordering groups, from tick to tick.
 #[derive(Debug, Default)]
 pub struct GroupWalker {
     after: Option<OrderingGroup>,
@@ -34,12 +34,12 @@ impl GroupWalker {
 }
 
 impl Upkeep {
-    /// Advances ordering groups, turn by turn, until told to stop.
+    /// Advances ordering groups, tick by tick, until told to stop.
     pub(super) async fn advance(&self, stop: &CancellationToken) {
-        let mut turns = interval(TURN);
-        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut walker = GroupWalker::default();
-        while stop.run_until_cancelled(turns.tick()).await.is_some() {
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             if self.advance_pages(&mut walker).await
                 && let Err(error) = self.store.notify_due().await
             {
@@ -63,7 +63,7 @@ impl Upkeep {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "ordering groups were not looked at; trying again at the next turn");
+                    tracing::warn!(%error, "ordering groups were not looked at; trying again at the next tick");
                     break;
                 }
             }

@@ -13,37 +13,37 @@ use crate::store::StoreError;
 
 /// Time between two steps of a replay.
 const STEP: Duration = Duration::from_secs(1);
-/// Most replays that one turn steps.
+/// Most replays that one tick steps.
 const MOST_REPLAYS: i64 = 64;
 /// Most events that one step looks at.
 const LOOK_ROWS: i64 = 2_000;
-/// Most steps of one replay in a turn, within its rate; so many that the highest rate can be had.
+/// Most steps of one replay in a tick, within its rate; so many that the highest rate can be had.
 const LOOKS: usize = 10;
 /// Turns between two looks for replays that ended long ago.
-const FORGET_TURNS: u64 = 3_600;
+const FORGET_TICKS: u64 = 3_600;
 /// How long a replay is kept after its end.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 impl Upkeep {
     /// Steps replays until told to stop.
     pub(super) async fn replay(&self, stop: &CancellationToken) {
-        let mut turns = interval(STEP);
-        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut turn = 0_u64;
-        while stop.run_until_cancelled(turns.tick()).await.is_some() {
+        let mut ticks = interval(STEP);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick = 0_u64;
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             if let Err(error) = self.step_replays().await {
-                tracing::warn!(%error, "replays were not stepped; trying again at the next turn");
+                tracing::warn!(%error, "replays were not stepped; trying again at the next tick");
             }
-            if turn.is_multiple_of(FORGET_TURNS)
+            if tick.is_multiple_of(FORGET_TICKS)
                 && let Err(error) = self.store.forget_replays(KEPT).await
             {
                 tracing::warn!(%error, "replays that ended long ago were not deleted");
             }
-            turn = turn.wrapping_add(1);
+            tick = tick.wrapping_add(1);
         }
     }
 
-    /// The next step of every replay whose turn it is. Workers are woken for what is due.
+    /// The next step of every replay that is due. Workers are woken for what is due.
     ///
     /// # Errors
     /// [`StoreError`] from the database; what was committed before stays.
@@ -53,7 +53,7 @@ impl Upkeep {
         for replay in self.store.running_replays(MOST_REPLAYS).await? {
             match self.step(replay).await {
                 Ok(count) => written += count,
-                // Its neighbours have their turn all the same.
+                // The other replays are stepped all the same.
                 Err(error) => failed = Err(error),
             }
         }

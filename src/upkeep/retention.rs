@@ -25,9 +25,9 @@ pub struct Retention {
 
 impl Upkeep {
     pub(super) async fn retain(&self, stop: &CancellationToken) {
-        let mut turns = interval(INTERVAL);
-        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while stop.run_until_cancelled(turns.tick()).await.is_some() {
+        let mut ticks = interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             // A stop need not wait for it: what is committed is done, the rest is undone.
             let retaining = Box::pin(self.retain_once());
             if let Some(Err(error)) = stop.run_until_cancelled(retaining).await {

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::{Upkeep, note};
+use super::{Upkeep, log_job};
 use crate::store::Raised;
 
-/// Most calls of one turn.
+/// Most calls of one tick.
 const CALLS: usize = 20;
 
 /// When tenants are told.
@@ -25,10 +25,10 @@ impl Upkeep {
         // A call reports a few changes only, so that its locks are short.
         for _ in 0..CALLS {
             let reported = self.store.report(&self.system_events.warn_after, self.system_events.report_interval).await;
-            let Raised { noted, raised: now } = reported.as_ref().copied().unwrap_or_default();
-            note("report", reported.map(|_| noted));
+            let Raised { checked, raised: now } = reported.as_ref().copied().unwrap_or_default();
+            log_job("report", reported.map(|_| checked));
             raised += now;
-            if noted == 0 {
+            if checked == 0 {
                 break;
             }
         }

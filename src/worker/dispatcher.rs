@@ -33,7 +33,7 @@ impl Dispatcher {
         self.sending.spawn(async move {
             let report = dispatcher.deliverer.deliver(parcel, &mut slot).await;
             if let Some(ticket) = &mut ticket {
-                ticket.note(report.attempts.last().map(|last| ResponseClass::of(&last.answer)));
+                ticket.set_class(report.attempts.last().map(|last| ResponseClass::of(&last.answer)));
             }
             drop(ticket);
             dispatcher.report(report, slot);

@@ -94,7 +94,7 @@ impl Fetcher {
     pub(super) async fn run(mut self, stop: &CancellationToken) -> Vec<SubscriptionId> {
         while !stop.is_cancelled() && !self.is_broken {
             self.wait(stop).await;
-            self.note_time(Instant::now());
+            self.apply_time(Instant::now());
             self.find().await;
             self.look_at_everything();
             self.keep_owned();
@@ -145,7 +145,8 @@ impl Fetcher {
             }
             Signal::Paced(dues) => {
                 for mut due in dues {
-                    due.since = self.lanes.set_aside(due.subscription).map_or(due.since, |floor| floor.min(due.since));
+                    due.since =
+                        self.lanes.set_aside(due.subscription).map_or(due.since, |due_from| due_from.min(due.since));
                     if self.owned.has_due(due.subscription) {
                         self.owned.refresh(due.subscription, now);
                         self.lanes.expect(&due);
@@ -177,13 +178,13 @@ impl Fetcher {
             Signal::Kept(Err(asked), _) => self.owned.not_kept(&asked, now),
             Signal::Workers(alive, is_one_lost) => {
                 self.peers.are(alive);
-                self.full_look.note_lost(is_one_lost, now);
+                self.full_look.set_worker_lost(is_one_lost, now);
             }
         }
     }
 
     /// What time alone makes due.
-    fn note_time(&mut self, now: Instant) {
+    fn apply_time(&mut self, now: Instant) {
         for due in self.alarms.gone_off(now) {
             self.owned.has_due(due.subscription);
             self.lanes.expect(&due);
@@ -200,7 +201,7 @@ impl Fetcher {
     async fn find(&mut self) {
         let began = Instant::now();
         let Some(span) = self.finder.begin(began) else { return };
-        match self.parts.store.find(span.floor, span.until, MOST_ROWS).await {
+        match self.parts.store.find(span.due_from, span.until, MOST_ROWS).await {
             Ok(look) => {
                 let now = Instant::now();
                 self.finder.done(span, &look, now, roll(&self.random));
@@ -261,7 +262,7 @@ impl Fetcher {
     /// A statement failed: nothing is taken for a moment.
     fn failed(&mut self, error: &StoreError, doing: &'static str) {
         self.resumes_at = Some(Instant::now() + FAILURE_PAUSE);
-        if self.outage.note() {
+        if self.outage.report() {
             tracing::warn!(%error, doing, "the database is not available to the worker");
         }
     }
@@ -270,8 +271,8 @@ impl Fetcher {
 /// Writes transitions, gives up what is idle, and keeps or takes the rest.
 async fn write_round(store: &Store, round: &Round) -> Result<Vec<crate::store::Owned>, StoreError> {
     let worker = round.keep.worker;
-    if !round.turns.is_empty() {
-        store.turn_breakers(worker, &round.turns).await?;
+    if !round.changes.is_empty() {
+        store.change_breakers(worker, &round.changes).await?;
     }
     if !round.dropped.is_empty() {
         store.drop_owned(worker, &round.dropped).await?;

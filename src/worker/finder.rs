@@ -29,7 +29,7 @@ pub(super) const MOST_ROWS: usize = 2_000;
 /// One look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
-    pub(super) floor: OffsetDateTime,
+    pub(super) due_from: OffsetDateTime,
     /// Until now where there is none.
     pub(super) until: Option<OffsetDateTime>,
 }
@@ -109,12 +109,12 @@ impl Finder {
         }
         let reached = self.reached;
         let again = self.again.take_if(|(_, at)| *at <= now).map(|(since, _)| since);
-        let floor = [self.asked.take(), again].into_iter().flatten().fold(reached - SLACK, OffsetDateTime::min);
+        let due_from = [self.asked.take(), again].into_iter().flatten().fold(reached - SLACK, OffsetDateTime::min);
         if self.reached_back_at.is_none_or(|at| now >= at + REACH_BACK_EVERY) {
             self.reached_back_at = Some(now);
-            return Some(Span { floor: floor.min(reached - REACH_BACK), until: None });
+            return Some(Span { due_from: due_from.min(reached - REACH_BACK), until: None });
         }
-        Some(Span { floor, until: None })
+        Some(Span { due_from, until: None })
     }
 
     /// The look is done. `roll`, from 0 up to 1, keeps workers from polling in step.
@@ -122,11 +122,11 @@ impl Finder {
         let is_cut_short = look.rows >= MOST_ROWS;
         let rest = look.reached.filter(|_| is_cut_short);
         if span.until.is_some() {
-            self.behind = rest.map(|floor| Span { floor, until: span.until });
+            self.behind = rest.map(|due_from| Span { due_from, until: span.until });
         } else {
-            if let Some(floor) = rest {
-                let floor = self.behind.map_or(floor, |behind| behind.floor.min(floor));
-                self.behind = Some(Span { floor, until: Some(look.at) });
+            if let Some(due_from) = rest {
+                let due_from = self.behind.map_or(due_from, |behind| behind.due_from.min(due_from));
+                self.behind = Some(Span { due_from, until: Some(look.at) });
             }
             self.reached = look.at;
         }
@@ -139,7 +139,7 @@ impl Finder {
     /// The look failed: what was asked for is asked for again, not at once.
     pub(super) fn failed(&mut self, span: Span, now: Instant, pause: Duration) {
         if span.until.is_none() {
-            self.ask(span.floor);
+            self.ask(span.due_from);
         }
         self.looked_at = Some(now);
         self.pause = pause;
@@ -172,10 +172,10 @@ mod tests {
         let (mut finder, now) = looked();
         finder.ask(NOW + SECOND);
         let span = finder.begin(now + PAUSE_FEW).unwrap();
-        assert_eq!(span, Span { floor: NOW - SLACK, until: None });
+        assert_eq!(span, Span { due_from: NOW - SLACK, until: None });
         finder.done(span, &look(1, Some(NOW), NOW + SECOND), now + PAUSE_FEW, 0.5);
         let span = finder.begin(now + 2 * POLL).unwrap();
-        assert_eq!(span.floor, NOW + SECOND - REACH_BACK);
+        assert_eq!(span.due_from, NOW + SECOND - REACH_BACK);
     }
 
     #[test]
@@ -185,7 +185,7 @@ mod tests {
         finder.ask(NOW - 10 * SECOND);
         assert_eq!(finder.next(), now + PAUSE_FEW);
         assert_eq!(finder.begin(now), None);
-        assert_eq!(finder.begin(now + PAUSE_FEW).unwrap().floor, NOW - 10 * SECOND);
+        assert_eq!(finder.begin(now + PAUSE_FEW).unwrap().due_from, NOW - 10 * SECOND);
     }
 
     #[test]
@@ -205,8 +205,8 @@ mod tests {
         finder.look_again(NOW - SECOND, now);
         assert_eq!(finder.next(), now + PAUSE_MANY);
         finder.ask(NOW);
-        assert_eq!(finder.begin(now + PAUSE_FEW).unwrap().floor, NOW - SLACK);
-        assert_eq!(finder.begin(now + PAUSE_MANY).unwrap().floor, NOW - SECOND);
+        assert_eq!(finder.begin(now + PAUSE_FEW).unwrap().due_from, NOW - SLACK);
+        assert_eq!(finder.begin(now + PAUSE_MANY).unwrap().due_from, NOW - SECOND);
     }
 
     #[test]
@@ -218,15 +218,15 @@ mod tests {
         finder.done(span, &look(MOST_ROWS, Some(NOW - 5 * SECOND), NOW + SECOND), now, 0.5);
         now += PAUSE_MANY;
         let behind = finder.begin(now).unwrap();
-        assert_eq!(behind, Span { floor: NOW - 5 * SECOND, until: Some(NOW + SECOND) });
+        assert_eq!(behind, Span { due_from: NOW - 5 * SECOND, until: Some(NOW + SECOND) });
         finder.done(behind, &look(MOST_ROWS, Some(NOW - 2 * SECOND), NOW + SECOND), now, 0.5);
         now += PAUSE_MANY;
         let fresh = finder.begin(now).unwrap();
-        assert_eq!((fresh.floor, fresh.until), (NOW + SECOND - SLACK, None));
+        assert_eq!((fresh.due_from, fresh.until), (NOW + SECOND - SLACK, None));
         finder.done(fresh, &look(3, Some(NOW + SECOND), NOW + 2 * SECOND), now, 0.5);
         now += PAUSE_MANY;
         let behind = finder.begin(now).unwrap();
-        assert_eq!(behind.floor, NOW - 2 * SECOND);
+        assert_eq!(behind.due_from, NOW - 2 * SECOND);
         finder.done(behind, &look(7, Some(NOW), NOW + SECOND), now, 0.5);
         assert_eq!(finder.next(), now + POLL);
     }
@@ -238,6 +238,6 @@ mod tests {
         let span = finder.begin(now + SECOND).unwrap();
         finder.failed(span, now + SECOND, SECOND / 2);
         assert_eq!(finder.begin(now + SECOND), None);
-        assert_eq!(finder.begin(now + 2 * SECOND).unwrap().floor, span.floor);
+        assert_eq!(finder.begin(now + 2 * SECOND).unwrap().due_from, span.due_from);
     }
 }

@@ -56,7 +56,7 @@ impl FullLook {
     }
 
     /// Leases of a lost worker may lapse.
-    pub(super) fn note_lost(&mut self, is_one_lost: bool, now: Instant) {
+    pub(super) fn set_worker_lost(&mut self, is_one_lost: bool, now: Instant) {
         if is_one_lost {
             self.hurry(now);
         }
@@ -94,7 +94,7 @@ mod tests {
         look.hurry(began + 2 * SECOND);
         assert_eq!(look.next(), Some(began + 10 * SECOND));
         let (mut look, began) = after(Duration::ZERO);
-        look.note_lost(true, began + 2 * SECOND);
+        look.set_worker_lost(true, began + 2 * SECOND);
         assert_eq!(look.next(), Some(began + 2 * SECOND));
     }
 

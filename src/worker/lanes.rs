@@ -25,7 +25,7 @@ const SLACK: Duration = Duration::from_millis(250);
 struct Lane {
     tenant: TenantId,
     /// Nothing that fell due before is looked at.
-    floor: OffsetDateTime,
+    due_from: OffsetDateTime,
     /// Deliveries that are due as far as is known; `usize::MAX` where there may be any number.
     expected: usize,
     /// Whether it is in its tenant's turns.
@@ -37,7 +37,7 @@ struct Lane {
 pub(super) struct Ask {
     pub(super) tenant: TenantId,
     pub(super) subscription: SubscriptionId,
-    pub(super) floor: OffsetDateTime,
+    pub(super) due_from: OffsetDateTime,
     pub(super) slots: Vec<Slot>,
     /// Its breaker as its owner knows it.
     pub(super) breaker: Breaker,
@@ -75,10 +75,10 @@ impl Lanes {
         if self.lanes.len() >= MAX_LANES && !self.lanes.contains_key(&due.subscription) {
             return;
         }
-        let floor = due.since - SLACK;
-        let new = || Lane { tenant: due.tenant, floor, expected: 0, is_ready: false };
+        let due_from = due.since - SLACK;
+        let new = || Lane { tenant: due.tenant, due_from, expected: 0, is_ready: false };
         let lane = self.lanes.entry(due.subscription).or_insert_with(new);
-        lane.floor = lane.floor.min(floor);
+        lane.due_from = lane.due_from.min(due_from);
         lane.expected = due.rows.map_or(usize::MAX, |rows| lane.expected.saturating_add(rows));
         self.make_ready(due.subscription);
     }
@@ -97,7 +97,7 @@ impl Lanes {
     /// Nothing is due any more, as far as is known.
     pub(super) fn forget(&mut self, subscription: SubscriptionId) {
         if self.lanes.remove(&subscription).is_some() {
-            self.slots.note_backlog(subscription, false);
+            self.slots.set_backlogged(subscription, false);
         }
     }
 
@@ -106,9 +106,9 @@ impl Lanes {
         self.lanes.contains_key(&subscription)
     }
 
-    /// Nothing is asked of it for now; returns its floor, if it was known.
+    /// Nothing is asked of it for now; returns its due_from, if it was known.
     pub(super) fn set_aside(&mut self, subscription: SubscriptionId) -> Option<OffsetDateTime> {
-        self.lanes.remove(&subscription).map(|lane| lane.floor)
+        self.lanes.remove(&subscription).map(|lane| lane.due_from)
     }
 
     /// How many there are.
@@ -160,23 +160,23 @@ impl Lanes {
         let pace = owned.pace(subscription);
         let (is_paced, breaker) = (pace.is_some(), pace.map_or(Breaker::Closed, |pace| pace.breaker));
         let room = if is_paced {
-            paced_room(owned.room(subscription, now).min(lane.expected).min(slots.places(subscription)))
+            paced_room(owned.room(subscription, now).min(lane.expected).min(slots.free_for(subscription)))
         } else {
-            unpaced_room(slots.places(subscription), lane.expected, slots.limits().per_subscription)
+            unpaced_room(slots.free_for(subscription), lane.expected, slots.limits().per_subscription)
         };
         let Room::Now(room) = room else {
             lane.is_ready = false;
             if let Room::WhenFree(places) = room {
-                slots.note_backlog(subscription, true);
-                slots.await_places(subscription, places);
+                slots.set_backlogged(subscription, true);
+                slots.await_free(subscription, places);
             }
             return None;
         };
-        slots.note_backlog(subscription, room < lane.expected);
+        slots.set_backlogged(subscription, room < lane.expected);
         let slots = slots.reserve(tenant, subscription, room.min(most));
         // Out of the turns until its take is back; or at their head, where it got no slot.
         lane.is_ready = slots.is_empty();
-        Some(Ask { tenant, subscription, floor: lane.floor, slots, breaker, is_paced })
+        Some(Ask { tenant, subscription, due_from: lane.due_from, slots, breaker, is_paced })
     }
 
     /// A take brought `got` of the deliveries that were asked for, the last of which fell due at `last_due`; it
@@ -191,7 +191,7 @@ impl Lanes {
     ) -> bool {
         let Some(lane) = self.lanes.get_mut(&subscription) else { return false };
         if let Some(last_due) = last_due {
-            lane.floor = lane.floor.max(last_due - SLACK);
+            lane.due_from = lane.due_from.max(last_due - SLACK);
         }
         if lane.expected != usize::MAX {
             lane.expected = lane.expected.saturating_sub(got);
@@ -320,10 +320,10 @@ mod tests {
         lanes.expect(&due(100, None));
         drop(asks(&mut lanes, 1_000));
         lanes.took(subscription, 128, 128, Some(later), false);
-        assert_eq!(asks(&mut lanes, 1_000)[0].floor, later - SLACK);
+        assert_eq!(asks(&mut lanes, 1_000)[0].due_from, later - SLACK);
         lanes.took(subscription, 128, 128, Some(later), false);
         lanes.expect(&due(100, Some(1)));
-        assert_eq!(asks(&mut lanes, 1_000)[0].floor, NOW - SLACK);
+        assert_eq!(asks(&mut lanes, 1_000)[0].due_from, NOW - SLACK);
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub(super) struct Outage(Arc<Mutex<Option<Instant>>>);
 
 impl Outage {
     /// The database did not answer just now. Returns whether it had answered for a while before.
-    pub(super) fn note(&self) -> bool {
+    pub(super) fn report(&self) -> bool {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         last.replace(Instant::now()).is_none_or(|at| at.elapsed() >= GRACE)
     }
@@ -33,8 +33,8 @@ mod tests {
     fn a_failure_is_remembered_by_every_clone_and_the_first_one_is_told_apart() {
         let outage = Outage::default();
         assert!(outage.is_over());
-        assert!(outage.clone().note());
-        assert!(!outage.note());
+        assert!(outage.clone().report());
+        assert!(!outage.report());
         assert!(!outage.is_over());
     }
 }

@@ -16,7 +16,7 @@ use crate::domain::backoff::Jitter;
 use crate::domain::breaker::BreakerRules;
 use crate::domain::delivery::Due;
 use crate::domain::id::{SubscriptionId, TenantId, WorkerId};
-use crate::store::{KeepRequest, Owned, Turn};
+use crate::store::{BreakerChange, KeepRequest, Owned};
 
 /// How often an owned subscription with work is looked at, so that a changed limit is soon followed.
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ pub(super) struct OwnerRules {
 /// A round of keeping: what a task of its own writes and asks for.
 #[derive(Debug)]
 pub(super) struct Round {
-    pub(super) turns: Vec<Turn>,
+    pub(super) changes: Vec<BreakerChange>,
     pub(super) dropped: Vec<SubscriptionId>,
     pub(super) keep: KeepRequest,
 }
@@ -62,9 +62,9 @@ pub(super) struct Ownership {
     /// Wanted ones, with when the first of their deliveries fell due.
     wanted: HashMap<SubscriptionId, (TenantId, OffsetDateTime)>,
     /// Transitions that are decided and not written yet.
-    turns: HashMap<SubscriptionId, Turn>,
+    changes: HashMap<SubscriptionId, BreakerChange>,
     /// Of which subscriptions the round that is under way writes transitions.
-    turning: HashSet<SubscriptionId>,
+    writing: HashSet<SubscriptionId>,
     dropped: Vec<SubscriptionId>,
     /// When a lane that was set aside may have room again.
     wakes: BTreeSet<(Instant, SubscriptionId)>,
@@ -81,8 +81,8 @@ impl Ownership {
             rules,
             paces: HashMap::new(),
             wanted: HashMap::new(),
-            turns: HashMap::new(),
-            turning: HashSet::new(),
+            changes: HashMap::new(),
+            writing: HashSet::new(),
             dropped: Vec::new(),
             wakes: BTreeSet::new(),
             refreshes: BTreeSet::new(),
@@ -125,7 +125,7 @@ impl Ownership {
     pub(super) fn room(&mut self, subscription: SubscriptionId, now: Instant) -> usize {
         let Some(pace) = self.paces.get_mut(&subscription) else { return 0 };
         // Until the database knows the breaker it gives nothing; the end of the round wakes the lane.
-        if self.turns.contains_key(&subscription) || self.turning.contains(&subscription) {
+        if self.changes.contains_key(&subscription) || self.writing.contains(&subscription) {
             return 0;
         }
         if pace.until.saturating_duration_since(now) <= self.rules.needed {
@@ -162,7 +162,7 @@ impl Ownership {
     /// When there is something to do.
     pub(super) fn next(&self) -> Option<Instant> {
         let wake = self.wakes.first().map(|(at, _)| *at);
-        let has_news = !self.wanted.is_empty() || !self.turns.is_empty() || !self.dropped.is_empty();
+        let has_news = !self.wanted.is_empty() || !self.changes.is_empty() || !self.dropped.is_empty();
         let refresh = self.refreshes.first().map(|(at, _)| *at);
         let round = has_news.then_some(self.kept_at).into_iter().chain(refresh).min();
         let round = round.filter(|_| !self.is_keeping).map(|at| at.max(self.kept_at + KEEP_PAUSE));
@@ -180,28 +180,28 @@ impl Ownership {
             self.refreshes.remove(&(at, subscription));
             owned.extend(self.paces.contains_key(&subscription).then_some(subscription));
         }
-        let turns: Vec<Turn> = self.turns.drain().map(|(_, turn)| turn).collect();
-        self.turning = turns.iter().map(|turn| turn.subscription).collect();
-        owned.extend(&self.turning);
+        let changes: Vec<BreakerChange> = self.changes.drain().map(|(_, change)| change).collect();
+        self.writing = changes.iter().map(|change| change.subscription).collect();
+        owned.extend(&self.writing);
         owned.sort_unstable();
         owned.dedup();
         let wanted: Vec<_> = self.wanted.iter().map(|(subscription, (tenant, _))| (*tenant, *subscription)).collect();
         let dropped = std::mem::take(&mut self.dropped);
-        if owned.is_empty() && wanted.is_empty() && turns.is_empty() && dropped.is_empty() {
+        if owned.is_empty() && wanted.is_empty() && changes.is_empty() && dropped.is_empty() {
             return None;
         }
         (self.is_keeping, self.kept_at) = (true, now);
         let foreign = owned.iter().filter(|id| self.paces.get(id).is_some_and(|pace| pace.foreign > 0));
         let counted = foreign.copied().chain(wanted.iter().map(|(_, subscription)| *subscription)).collect();
         let OwnerRules { worker, lasting, .. } = self.rules;
-        Some(Round { turns, dropped, keep: KeepRequest { worker, lasting, owned, wanted, counted } })
+        Some(Round { changes, dropped, keep: KeepRequest { worker, lasting, owned, wanted, counted } })
     }
 
     /// A round is done, which began at `began`. Returns the deliveries that may be asked for now: those of
     /// subscriptions that became ours.
     pub(super) fn kept(&mut self, kept: &Kept, began: Instant) -> Vec<Due> {
         self.is_keeping = false;
-        self.turning.clear();
+        self.writing.clear();
         let mut won = Vec::new();
         for owned in &kept.owned {
             let wanted = self.wanted.remove(&owned.subscription);
@@ -217,7 +217,7 @@ impl Ownership {
             let pace = self.paces.entry(owned.subscription).or_insert_with(new);
             pace.apply(owned, self.rules.most, began);
             // Where another breaker stands there, a take in between brought nothing, whatever is due.
-            let is_other = !self.turns.contains_key(&owned.subscription) && pace.apply_breaker(owned, began);
+            let is_other = !self.changes.contains_key(&owned.subscription) && pace.apply_breaker(owned, began);
             pace.has_work |= is_other;
             self.refreshes.insert((pace.refresh_at(began, REFRESH_EVERY), owned.subscription));
             self.wakes.insert((began, owned.subscription));
@@ -235,7 +235,7 @@ impl Ownership {
     /// A round failed: its transitions are lost and read anew, and what was wanted is wanted again.
     pub(super) fn not_kept(&mut self, asked: &[SubscriptionId], now: Instant) {
         (self.is_keeping, self.kept_at) = (false, now + FAILURE_PAUSE);
-        self.turning.clear();
+        self.writing.clear();
         for subscription in asked {
             self.refresh(*subscription, now);
         }
@@ -343,7 +343,7 @@ pub(super) mod tests {
         ownership.answered(&answer(subscription, ResponseClass::Success), 0.5, now);
         assert_eq!(ownership.room(subscription, now), 0, "a take would bring nothing yet");
         let round = ownership.begin(now + MOMENT).unwrap();
-        assert_eq!((round.turns.len(), round.turns[0].to), (1, Breaker::RECOVERY));
+        assert_eq!((round.changes.len(), round.changes[0].to), (1, Breaker::RECOVERY));
         assert_eq!(ownership.room(subscription, now + MOMENT), 0);
         own(&mut ownership, &[Owned { breaker: Breaker::RECOVERY, ..open }], now + MOMENT);
         assert_eq!(ownership.room(subscription, now + MOMENT), 2);
@@ -358,8 +358,8 @@ pub(super) mod tests {
         ownership.sent(open.subscription, 1, true, now);
         ownership.answered(&answer(open.subscription, ResponseClass::Failure), 0.5, now);
         let round = ownership.begin(now + MOMENT).unwrap();
-        assert_eq!(round.turns[0].to, Breaker::Open { probes: 1 });
-        assert_eq!(round.turns[0].wait, Some(Duration::from_secs(60)));
+        assert_eq!(round.changes[0].to, Breaker::Open { probes: 1 });
+        assert_eq!(round.changes[0].wait, Some(Duration::from_secs(60)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::domain::delivery::{Lease, Parcel, Report};
 use crate::domain::end::Taken;
 use crate::domain::event_type::EventType;
 use crate::domain::id::LeaseToken;
-use crate::domain::keyring::Place;
+use crate::domain::keyring::SealContext;
 use crate::domain::next_step::NextStep;
 use crate::domain::policy;
 use crate::domain::subscription::Destination;
@@ -58,7 +58,7 @@ pub(super) fn open(
     if let Some(reason) = facts.ends(parts.clock.now(), parts.rules.lifetime) {
         return Err(instead(NextStep::GiveUp(reason), event_type));
     }
-    let place = Place { tenant: key.tenant, subscription: key.subscription };
+    let place = SealContext { tenant: key.tenant, subscription: key.subscription };
     match open_sealed(&parts.keyring, &taken.secrets, taken.headers.as_deref(), place) {
         Ok((secrets, headers)) => {
             // The lease is counted from before its statement was sent, so it never ends here later than in the

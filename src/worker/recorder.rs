@@ -15,7 +15,7 @@ use crate::domain::id::SubscriptionId;
 use crate::domain::next_step::NextStep;
 use crate::domain::ordering::OrderingGroup;
 use crate::domain::slots::Slot;
-use crate::store::{HealthNote, StoreError};
+use crate::store::{HealthReport, StoreError};
 
 /// Most time after the grace for recording what was sent in it.
 pub(super) const LAST_RECORDING: Duration = Duration::from_secs(5);
@@ -93,7 +93,7 @@ impl Recorder {
                     }
                     self.signal(&reports);
                     self.advance(&reports).await;
-                    return self.note_health(&reports, &recorded.failing).await;
+                    return self.record_health(&reports, &recorded.failing).await;
                 }
                 Err(StoreError::Deadlock) => {}
                 // Not again when it did not help: after days without a database the partition of
@@ -103,7 +103,7 @@ impl Recorder {
                     missing += u32::from(self.make_partitions().await);
                 }
                 Err(error) if error.is_unavailable() => {
-                    self.outage.note();
+                    self.outage.report();
                     if !std::mem::replace(&mut is_reported, true) {
                         tracing::warn!(%error, reports = reports.len(), "outcomes wait to be recorded");
                     }
@@ -165,12 +165,12 @@ impl Recorder {
 
     /// Counts failures, and the successes that end them. A lost count is made good by the next
     /// attempt.
-    async fn note_health(&self, reports: &[Report], failing: &[SubscriptionId]) {
-        let notes = health_notes(reports, failing);
-        if notes.is_empty() {
+    async fn record_health(&self, reports: &[Report], failing: &[SubscriptionId]) {
+        let found = health_reports(reports, failing);
+        if found.is_empty() {
             return;
         }
-        match self.parts.store.note_health(&notes, self.parts.rules.breaker).await {
+        match self.parts.store.record_health(&found, self.parts.rules.breaker).await {
             Ok(turned) => {
                 let since = self.parts.clock.now();
                 let due = |subscription, tenant| Due { tenant, subscription, rows: None, since };
@@ -182,40 +182,42 @@ impl Recorder {
                     self.signals.send(Signal::Paced(paced));
                 }
             }
-            Err(error) => tracing::warn!(%error, "the health of subscriptions was not noted"),
+            Err(error) => tracing::warn!(%error, "the health of subscriptions was not recorded"),
         }
     }
 }
 
 /// What the attempts say of their subscriptions, in the order in which they were answered.
 /// Successes count only for those that were failing.
-fn health_notes(reports: &[Report], failing: &[SubscriptionId]) -> Vec<HealthNote> {
-    let mut notes: HashMap<SubscriptionId, HealthNote> = HashMap::new();
+fn health_reports(reports: &[Report], failing: &[SubscriptionId]) -> Vec<HealthReport> {
+    let mut found: HashMap<SubscriptionId, HealthReport> = HashMap::new();
     for report in reports {
         let subscription = report.key.subscription;
         let Some(last) = report.attempts.last() else { continue };
         let class = ResponseClass::of(&last.answer);
-        if class == ResponseClass::Success && !failing.contains(&subscription) && !notes.contains_key(&subscription) {
+        if class == ResponseClass::Success && !failing.contains(&subscription) && !found.contains_key(&subscription) {
             continue;
         }
         let version = report.subscription_version;
-        let nothing = HealthNote { subscription, version, succeeded: false, failed: 0, wait: None };
-        let note = notes.entry(subscription).or_insert(nothing);
+        let nothing = HealthReport { subscription, version, succeeded: false, failed: 0, wait: None };
+        let of_one = found.entry(subscription).or_insert(nothing);
         // Of two versions the later one counts.
-        if note.version < version {
-            *note = nothing;
+        if of_one.version < version {
+            *of_one = nothing;
         }
-        if note.version > version {
+        if of_one.version > version {
             continue;
         }
         match class {
-            ResponseClass::Success => (note.succeeded, note.failed) = (true, 0),
-            ResponseClass::Failure => note.failed += 1,
-            ResponseClass::Wait(wait) => (note.failed, note.wait) = (note.failed + 1, note.wait.max(Some(wait))),
+            ResponseClass::Success => (of_one.succeeded, of_one.failed) = (true, 0),
+            ResponseClass::Failure => of_one.failed += 1,
+            ResponseClass::Wait(wait) => {
+                (of_one.failed, of_one.wait) = (of_one.failed + 1, of_one.wait.max(Some(wait)))
+            }
         }
     }
-    let mut notes: Vec<HealthNote> = notes.into_values().collect();
+    let mut found: Vec<HealthReport> = found.into_values().collect();
     // Rows are locked in the order in which they are given.
-    notes.sort_unstable_by_key(|note| note.subscription);
-    notes
+    found.sort_unstable_by_key(|of_one| of_one.subscription);
+    found
 }

@@ -69,7 +69,7 @@ impl Ticket {
     }
 
     /// What the receiver said.
-    pub(super) fn note(&mut self, class: Option<ResponseClass>) {
+    pub(super) fn set_class(&mut self, class: Option<ResponseClass>) {
         self.answered.class = class;
     }
 }

@@ -103,9 +103,10 @@ fn bench_sources() -> Vec<Source> {
 /// The lines before the tests of the file, numbered from 1.
 fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let numbered = text.lines().enumerate().map(|(index, line)| (index + 1, line));
-    let tests_begin = text.lines().zip(text.lines().skip(1)).position(|(attribute, module)| {
-        attribute.trim() == "#[cfg(test)]" && module.trim_start().starts_with("mod ") && module.ends_with('{')
-    });
+    let tests_begin = text
+        .lines()
+        .zip(text.lines().skip(1))
+        .position(|(attribute, module)| attribute.trim() == "#[cfg(test)]" && module.ends_with("mod tests {"));
     numbered.take(tests_begin.unwrap_or(usize::MAX))
 }
 

@@ -149,7 +149,7 @@ async fn nobody_but_its_owner_takes_from_a_paced_subscription() {
             tenant: subscription.tenant,
             subscription: subscription.id,
             most: 1,
-            floor: OffsetDateTime::UNIX_EPOCH,
+            due_from: OffsetDateTime::UNIX_EPOCH,
             breaker: Breaker::Closed,
         };
         let request = TakeRequest {

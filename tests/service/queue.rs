@@ -427,10 +427,9 @@ async fn under_overload_each_delivery_is_still_written_twice_and_deleted_once() 
         select n_tup_ins, n_tup_upd, n_tup_del
         from pg_stat_user_tables
         where relname = 'deliveries' and n_tup_del >= $1";
-    let row = until("the server has counted", async || {
-        rig.client.query_opt(written, &[&(EVENTS as i64)]).await.unwrap()
-    })
-    .await;
+    let row =
+        until("the server has counted", async || rig.client.query_opt(written, &[&(EVENTS as i64)]).await.unwrap())
+            .await;
     let events = EVENTS as i64;
     assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1), row.get::<_, i64>(2)), (events, events, events));
     assert_eq!(rig.receiver.count(), EVENTS);

@@ -2,7 +2,7 @@
 //! values come in and go out to the target, and are seen nowhere in between.
 
 use hyper::Method;
-use postrider::domain::keyring::{Keyring, Place};
+use postrider::domain::keyring::{Keyring, SealContext};
 use postrider::domain::secret::Secret;
 use serde_json::{Value, json};
 
@@ -164,7 +164,7 @@ async fn the_doctor_counts_headers_with_the_master_key_that_sealed_them() {
     let fields = json!({ "target_url": "https://example.com/", "headers": { "x-a": "1" } });
     let made = postrider.http().post("/subscriptions/", &fields.to_string()).await.json();
     // The secret is sealed with the other key by now, as after a rotation.
-    let place = Place {
+    let place = SealContext {
         tenant: "00000000-0000-7000-8000-000000000000".parse().unwrap(),
         subscription: made["id"].as_str().unwrap().parse().unwrap(),
     };

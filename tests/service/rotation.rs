@@ -66,12 +66,12 @@ async fn ingest_signed(http: &Http, subscription: &str, secret: &str) -> u16 {
 }
 
 /// What the API says of a subscription and its rotation.
-struct Place {
+struct SealContext {
     api: TestApi,
     path: String,
 }
 
-impl Place {
+impl SealContext {
     async fn with(fields: Value) -> Self {
         let api = TestApi::start().await;
         let path = format!("/subscriptions/{}", api.subscribe(fields).await["id"].as_str().unwrap());
@@ -207,7 +207,7 @@ async fn an_older_secret_that_does_not_open_is_left_out_and_the_current_one_sign
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ingest_accepts_either_secret_during_the_overlap_and_only_the_new_one_after_it() {
-    let place = Place::with(json!({ "secret_key": OLD })).await;
+    let place = SealContext::with(json!({ "secret_key": OLD })).await;
     assert_eq!((place.ingest(OLD).await, place.ingest(NEW).await), (202, 401));
     assert_eq!(place.rotate(json!({ "secret_key": NEW })).await.status, 200);
     assert_eq!((place.ingest(OLD).await, place.ingest(NEW).await), (202, 202));
@@ -235,7 +235,7 @@ async fn a_rotation_on_one_replica_is_known_to_another_with_the_next_event() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rotations_at_the_same_time_follow_one_another_and_every_secret_that_was_shown_is_live() {
-    let place = Place::with(json!({ "verify_ingest": true })).await;
+    let place = SealContext::with(json!({ "verify_ingest": true })).await;
     let answers = join_all((0..4).map(|_| place.rotate(json!({})))).await;
     for answer in &answers {
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -249,7 +249,7 @@ async fn rotations_at_the_same_time_follow_one_another_and_every_secret_that_was
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_new_secret_is_shown_once_and_the_end_of_the_old_one_to_every_reader() {
-    let place = Place::with(json!({})).await;
+    let place = SealContext::with(json!({})).await;
     assert!(place.ends().await.is_empty());
     let before: OffsetDateTime = place.api.database.client().await.query_one("select now()", &[]).await.unwrap().get(0);
     // Without a body, and so without a content type.
@@ -276,7 +276,7 @@ async fn the_new_secret_is_shown_once_and_the_end_of_the_old_one_to_every_reader
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_secrets_may_be_live_and_those_that_have_ended_make_room() {
-    let place = Place::with(json!({})).await;
+    let place = SealContext::with(json!({})).await;
     for _ in 0..4 {
         assert_eq!(place.rotate(json!({})).await.status, 200);
     }
@@ -293,7 +293,7 @@ async fn five_secrets_may_be_live_and_those_that_have_ended_make_room() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn changing_the_secret_ends_all_others_at_once_and_other_changes_do_not() {
-    let place = Place::with(json!({ "secret_key": OLD })).await;
+    let place = SealContext::with(json!({ "secret_key": OLD })).await;
     place.rotate(json!({ "secret_key": NEW })).await;
     assert_eq!(place.patch(json!({ "description": "x" })).await["previous_secrets_until"].as_array().unwrap().len(), 1);
     assert_eq!(place.ingest(OLD).await, 202);
@@ -305,7 +305,7 @@ async fn changing_the_secret_ends_all_others_at_once_and_other_changes_do_not() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_rotated_is_refused_by_name_and_changes_nothing() {
-    let place = Place::with(json!({ "secret_key": OLD })).await;
+    let place = SealContext::with(json!({ "secret_key": OLD })).await;
     for (body, pointer, code) in [
         (r#"{"overlap_seconds": -1}"#, "/overlap_seconds", "out_of_range"),
         (r#"{"overlap_seconds": 604801}"#, "/overlap_seconds", "out_of_range"),

@@ -89,7 +89,7 @@ const HOT: [(&str, &str, &str); 19] = [
         "owners_pkey",
     ),
     (
-        "health/note",
+        "health/record",
         "array['00000000-0000-7000-8001-000000000001'::uuid], array[false], array[1], array[null::float8], array[1], 10, 30, 30",
         "subscription_health_pkey",
     ),
@@ -128,7 +128,7 @@ const HOT: [(&str, &str, &str); 19] = [
     ),
     ("upkeep/report", "array[3600.0], 60.0", "subscription_health_"),
     (
-        "health/turn",
+        "health/change",
         "'00000000-0000-7000-8002-000000000000', array['00000000-0000-7000-8001-000000000100'::uuid], array['open'], \
          array['recovering'], array[2], array[0], array[null::float8]",
         "subscription_health_pkey",

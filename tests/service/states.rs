@@ -303,7 +303,7 @@ async fn take(rig: &Rig, by: Uuid, key: DeliveryKey) {
             tenant: key.tenant,
             subscription: key.subscription,
             most: 10,
-            floor: OffsetDateTime::UNIX_EPOCH,
+            due_from: OffsetDateTime::UNIX_EPOCH,
             breaker: Breaker::Closed,
         }],
     };

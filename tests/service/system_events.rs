@@ -265,9 +265,9 @@ async fn changes_that_nobody_asks_for_are_noted_and_delay_nobody() {
         .await;
     }
     let call = async || rig.store().report(&WARN_AFTER, REPORT_INTERVAL).await.unwrap();
-    assert_eq!(call().await, Raised { noted: 80, raised: 20 });
-    assert_eq!(call().await, Raised { noted: 10, raised: 10 });
-    assert_eq!(call().await, Raised { noted: 0, raised: 0 });
+    assert_eq!(call().await, Raised { checked: 80, raised: 20 });
+    assert_eq!(call().await, Raised { checked: 10, raised: 10 });
+    assert_eq!(call().await, Raised { checked: 0, raised: 0 });
 }
 
 #[tokio::test(flavor = "multi_thread")]

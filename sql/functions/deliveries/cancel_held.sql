@@ -21,7 +21,7 @@ declare
     at constant timestamptz := now();
     lapsed_at constant timestamptz := at - interval '5 seconds';
     held_until timestamptz;
-    places tid[];
+    tids tid[];
     events uuid[];
     counted integer[];
     keys text[];
@@ -41,7 +41,7 @@ begin
     end if;
     with waiting as materialized (
         select
-            d.ctid as place, d.event_id, d.attempts, d.ordering_key, d.next_attempt_at as was_due,
+            d.ctid as tid, d.event_id, d.attempts, d.ordering_key, d.next_attempt_at as was_due,
             d.lease is not null as is_lapsed
         from deliveries as d
         where uuid_hash_extended(d.subscription_id, 0) = uuid_hash_extended(subscription, 0)
@@ -54,7 +54,7 @@ begin
         for update skip locked
     ),
     ordered as materialized (
-        select d.ctid as place, d.event_id, d.attempts, d.ordering_key
+        select d.ctid as tid, d.event_id, d.attempts, d.ordering_key
         from deliveries as d
         where d.subscription_id = subscription
             and d.ordering_key is not null
@@ -63,25 +63,25 @@ begin
         for update skip locked
     )
     select
-        array_agg(h.place),
+        array_agg(h.tid),
         array_agg(h.event_id),
         array_agg(h.attempts),
         array_agg(h.ordering_key),
         array_agg(h.was_due),
         array_agg(h.is_lapsed)
-    into places, events, counted, keys, due_times, lapsed
+    into tids, events, counted, keys, due_times, lapsed
     from (
-        select w.place, w.event_id, w.attempts, w.ordering_key, w.was_due, w.is_lapsed
+        select w.tid, w.event_id, w.attempts, w.ordering_key, w.was_due, w.is_lapsed
         from waiting as w
         union all
-        select o.place, o.event_id, o.attempts, o.ordering_key, at, false
+        select o.tid, o.event_id, o.attempts, o.ordering_key, at, false
         from ordered as o
     ) as h;
-    if places is null then
+    if tids is null then
         return;
     end if;
     delete from deliveries as d
-    where d.ctid = any(places);
+    where d.ctid = any(tids);
     get diagnostics cancelled = row_count;
     if true = any(lapsed) then
         perform attempts_note_lost_1(

@@ -22,7 +22,7 @@ as $$
 declare
     at constant timestamptz := now();
     lapsed_at constant timestamptz := at - interval '5 seconds';
-    places tid[];
+    tids tid[];
     tenants uuid[];
     events uuid[];
     subscriptions uuid[];
@@ -39,7 +39,7 @@ begin
     with old as materialized (
         select
             d.event_id,
-            d.ctid as place,
+            d.ctid as tid,
             d.expires_at is null and (d.lease is null or d.next_attempt_at <= lapsed_at) as is_over
         from deliveries as d
         where d.event_id > after_id
@@ -49,7 +49,7 @@ begin
     ),
     over as materialized (
         (
-            select x.ctid as place
+            select x.ctid as tid
             from deliveries as x
             where x.expires_at <= at
                 and x.expires_at is not null
@@ -58,21 +58,21 @@ begin
             limit most_rows
         )
         union all
-        select old.place
+        select old.tid
         from old
         where old.is_over
     ),
     locked as materialized (
         select
-            x.ctid as place, x.tenant_id, x.event_id, x.subscription_id, x.expires_at, x.attempts, x.next_attempt_at,
+            x.ctid as tid, x.tenant_id, x.event_id, x.subscription_id, x.expires_at, x.attempts, x.next_attempt_at,
             x.lease is not null as is_lapsed
         from deliveries as x
-        where x.ctid = any(array(select over.place from over))
+        where x.ctid = any(array(select over.tid from over))
             and (x.lease is null or x.next_attempt_at <= lapsed_at)
         for update skip locked
     )
     select
-        array_agg(l.place),
+        array_agg(l.tid),
         array_agg(l.tenant_id),
         array_agg(l.event_id),
         array_agg(l.subscription_id),
@@ -86,16 +86,16 @@ begin
         array_agg(l.is_lapsed),
         (select count(*) from old),
         (select o.event_id from old as o order by o.event_id desc limit 1)
-    into places, tenants, events, subscriptions, reasons, counted, due_times, lapsed, looked_at, reached
+    into tids, tenants, events, subscriptions, reasons, counted, due_times, lapsed, looked_at, reached
     from locked as l;
     if looked_at < most_rows then
         reached := null;
     end if;
-    if places is null then
+    if tids is null then
         return;
     end if;
     delete from deliveries as d
-    where d.ctid = any(places);
+    where d.ctid = any(tids);
     get diagnostics ended = row_count;
     if true = any(lapsed) then
         perform attempts_note_lost_1(

@@ -50,7 +50,7 @@ declare
     at constant timestamptz := now();
     stamp constant bigint := extract(epoch from at) * 1000000;
     -- Of each delivery: where its row is, null where the lease is another's; what it counts; whether it was cancelled.
-    places tid[];
+    tids tid[];
     counted integer[];
     cancelled boolean[];
     moved integer := 0;
@@ -58,14 +58,14 @@ declare
 begin
     disabled := '{}';
     select
-        array_agg(d.place order by i.number),
+        array_agg(d.tid order by i.number),
         array_agg(d.attempts order by i.number),
         array_agg(d.is_cancelled order by i.number),
-        count(d.place)
-    into places, counted, cancelled, recorded
+        count(d.tid)
+    into tids, counted, cancelled, recorded
     from unnest(event_ids, subscription_ids, tokens) with ordinality as i (event_id, subscription_id, token, number)
     left join lateral (
-        select x.ctid as place, x.attempts, x.expires_at is not distinct from '-infinity' as is_cancelled
+        select x.ctid as tid, x.attempts, x.expires_at is not distinct from '-infinity' as is_cancelled
         from deliveries as x
         where x.event_id = i.event_id
             and x.subscription_id = i.subscription_id
@@ -94,12 +94,12 @@ begin
         delivery_numbers, attempt_ids, event_types, attempt_numbers, outcomes, status_codes, messages, bodies, remotes,
         durations, times
     ) as a (delivery, id, event_type, number, outcome, status_code, message, body, remote, duration, began)
-    where places[a.delivery] is not null;
+    where tids[a.delivery] is not null;
     delete from deliveries as d
     where d.ctid = any(array(
-        select i.place
-        from unnest(places, steps, cancelled) as i (place, step, is_cancelled)
-        where i.place is not null
+        select i.tid
+        from unnest(tids, steps, cancelled) as i (tid, step, is_cancelled)
+        where i.tid is not null
             and (i.step in ('done', 'give_up') or i.is_cancelled)
     ));
     get diagnostics ended = row_count;
@@ -111,9 +111,9 @@ begin
             lease = null,
             attempts = d.attempts + i.attempt_change,
             free_attempts = d.free_attempts + i.free_change
-        from unnest(places, steps, delays, attempt_changes, free_changes, cancelled)
-            as i (place, step, delay, attempt_change, free_change, is_cancelled)
-        where d.ctid = i.place
+        from unnest(tids, steps, delays, attempt_changes, free_changes, cancelled)
+            as i (tid, step, delay, attempt_change, free_change, is_cancelled)
+        where d.ctid = i.tid
             and i.step in ('retry', 'hand_back')
             and not i.is_cancelled;
         get diagnostics moved = row_count;
@@ -123,7 +123,7 @@ begin
     end if;
     if exists (
         select 1
-        from unnest(places, steps, cancelled) as i (place, step, is_cancelled)
+        from unnest(tids, steps, cancelled) as i (tid, step, is_cancelled)
         where i.step = 'give_up'
             or i.is_cancelled
     ) then
@@ -136,21 +136,21 @@ begin
             array_agg(i.counted + i.attempt_change)
         )
         from unnest(
-            tenant_ids, event_ids, subscription_ids, places, steps, statuses, reasons, counted, attempt_changes, cancelled
+            tenant_ids, event_ids, subscription_ids, tids, steps, statuses, reasons, counted, attempt_changes, cancelled
         ) as i (
-            tenant_id, event_id, subscription_id, place, step, status, reason, counted, attempt_change, is_cancelled
+            tenant_id, event_id, subscription_id, tid, step, status, reason, counted, attempt_change, is_cancelled
         )
-        where i.place is not null
+        where i.tid is not null
             and i.step <> 'done'
             and (i.step = 'give_up' or i.is_cancelled);
     end if;
     if cardinality(array_remove(disable_reasons, null)) > 0 then
         with unwanted as materialized (
-            select s.place, min(i.disable_reason) as reason
-            from unnest(places, tenant_ids, subscription_ids, versions, disable_reasons)
-                as i (place, tenant_id, subscription_id, version, disable_reason)
+            select s.tid, min(i.disable_reason) as reason
+            from unnest(tids, tenant_ids, subscription_ids, versions, disable_reasons)
+                as i (tid, tenant_id, subscription_id, version, disable_reason)
             cross join lateral (
-                select x.ctid as place
+                select x.ctid as tid
                 from subscriptions as x
                 where x.tenant_id = i.tenant_id
                     and x.id = i.subscription_id
@@ -159,9 +159,9 @@ begin
                     and x.deleted_at is null
                 limit 1
             ) as s
-            where i.place is not null
+            where i.tid is not null
                 and i.disable_reason is not null
-            group by s.place
+            group by s.tid
         ),
         turned_off as (
             update subscriptions as s
@@ -171,7 +171,7 @@ begin
                 version = greatest(s.version + 1, stamp),
                 updated_at = at
             from unwanted as u
-            where s.ctid = u.place
+            where s.ctid = u.tid
                 and s.is_active
             returning s.id
         )
@@ -184,8 +184,8 @@ begin
         from subscription_health as h
         where h.subscription_id = any(array(
             select i.subscription_id
-            from unnest(places, subscription_ids, steps) as i (place, subscription_id, step)
-            where i.place is not null
+            from unnest(tids, subscription_ids, steps) as i (tid, subscription_id, step)
+            where i.tid is not null
                 and i.step = 'done'
             group by i.subscription_id
         ))

@@ -70,7 +70,7 @@ begin
     -- What is pending has not ended, whoever requeued it: a statement of its own, after the insert.
     delete from undelivered as u
     where u.ctid = any(array(
-        select ended.place
+        select ended.tid
         from unnest(event_ids, subscription_ids) as a (event_id, subscription_id)
         cross join lateral (
             select 1
@@ -80,7 +80,7 @@ begin
             limit 1
         ) as d
         cross join lateral (
-            select x.ctid as place
+            select x.ctid as tid
             from undelivered as x
             where x.tenant_id = tenant
                 and x.event_id = a.event_id

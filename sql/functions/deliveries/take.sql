@@ -1,6 +1,6 @@
 -- deliveries/take(lease token, lease in seconds where the subscription asks for no longer one, worker,
 --   whether to take lapsed leases, most payload bytes;
---   subscriptions, one element each: ids, tenants, most rows, floors (nothing due before is looked at),
+--   subscriptions, one element each: ids, tenants, most rows, due_from_times (nothing due before is looked at),
 --     breakers as their owner knows them, '' while closed)
 -- Leases due deliveries of these subscriptions, of each the longest due first: none of a disabled one, none of
 -- a paced one that the worker does not own or whose breaker is another. Deliveries of a deleted subscription
@@ -18,7 +18,7 @@ create function deliveries_take_1(
     subscription_ids uuid[],
     tenant_ids uuid[],
     rooms integer[],
-    floors timestamptz[],
+    due_from_times timestamptz[],
     breakers text[]
 )
 returns table (
@@ -76,8 +76,8 @@ declare
     found_rows bigint;
 begin
     with asked as materialized (
-        select a.subscription_id, a.room, a.floor, greatest(lease_seconds, s.least_lease_seconds) as seconds
-        from unnest(subscription_ids, tenant_ids, rooms, floors, breakers) as a (subscription_id, tenant_id, room, floor, breaker)
+        select a.subscription_id, a.room, a.due_from, greatest(lease_seconds, s.least_lease_seconds) as seconds
+        from unnest(subscription_ids, tenant_ids, rooms, due_from_times, breakers) as a (subscription_id, tenant_id, room, due_from, breaker)
         cross join lateral (
             select x.least_lease_seconds
             from subscriptions as x
@@ -100,15 +100,15 @@ begin
         ) as s
     ),
     due as materialized (
-        select d.place, d.is_lapsed, d.was_due, a.seconds, sum(d.payload_bytes) over (rows unbounded preceding) as bytes
+        select d.tid, d.is_lapsed, d.was_due, a.seconds, sum(d.payload_bytes) over (rows unbounded preceding) as bytes
         from asked as a
         cross join lateral (
-            select x.ctid as place, x.lease is not null as is_lapsed, x.next_attempt_at as was_due, x.payload_bytes
+            select x.ctid as tid, x.lease is not null as is_lapsed, x.next_attempt_at as was_due, x.payload_bytes
             from deliveries as x
             where uuid_hash_extended(x.subscription_id, 0) = uuid_hash_extended(a.subscription_id, 0)
                 and x.subscription_id = a.subscription_id
                 and x.next_attempt_at < 'infinity'
-                and x.next_attempt_at >= a.floor
+                and x.next_attempt_at >= a.due_from
                 and x.next_attempt_at <= at
                 and (x.lease is null or takes_lapsed and x.next_attempt_at <= lapsed_at)
             order by x.next_attempt_at
@@ -123,8 +123,8 @@ begin
             lease = token,
             attempts = d.attempts + 1
         from due
-        where d.ctid = due.place
-            and (due.bytes <= most_bytes or due.place = (select due.place from due limit 1))
+        where d.ctid = due.tid
+            and (due.bytes <= most_bytes or due.tid = (select due.tid from due limit 1))
         returning
             d.tenant_id, d.event_id, d.subscription_id, d.attempts, d.free_attempts, d.ordering_key, d.expires_at,
             due.was_due, due.seconds, due.is_lapsed

@@ -35,7 +35,7 @@ begin
     end if;
     with recursive head as (
         (
-            select d.subscription_id, d.ordering_key, d.tenant_id, d.ctid as place, d.next_attempt_at, 1 as number
+            select d.subscription_id, d.ordering_key, d.tenant_id, d.ctid as tid, d.next_attempt_at, 1 as number
             from deliveries as d
             where d.ordering_key is not null
                 and (d.subscription_id, d.ordering_key) > (after_subscription, after_key)
@@ -43,10 +43,10 @@ begin
             limit 1
         )
         union all
-        select next.subscription_id, next.ordering_key, next.tenant_id, next.place, next.next_attempt_at, h.number + 1
+        select next.subscription_id, next.ordering_key, next.tenant_id, next.tid, next.next_attempt_at, h.number + 1
         from head as h
         cross join lateral (
-            select d.subscription_id, d.ordering_key, d.tenant_id, d.ctid as place, d.next_attempt_at
+            select d.subscription_id, d.ordering_key, d.tenant_id, d.ctid as tid, d.next_attempt_at
             from deliveries as d
             where d.ordering_key is not null
                 and (d.subscription_id, d.ordering_key) > (h.subscription_id, h.ordering_key)
@@ -56,7 +56,7 @@ begin
         where h.number < most_groups
     ),
     judged as materialized (
-        select h.subscription_id, h.ordering_key, h.place, h.next_attempt_at, h.number, coalesce(s.is_ordered, false) as is_ordered
+        select h.subscription_id, h.ordering_key, h.tid, h.next_attempt_at, h.number, coalesce(s.is_ordered, false) as is_ordered
         from head as h
         left join lateral (
             select x.is_ordered
@@ -68,7 +68,7 @@ begin
         ) as s on true
     )
     select
-        coalesce(array_agg(j.place) filter (where j.is_ordered and j.next_attempt_at = 'infinity'), '{}'),
+        coalesce(array_agg(j.tid) filter (where j.is_ordered and j.next_attempt_at = 'infinity'), '{}'),
         coalesce(array_agg(j.subscription_id) filter (where not j.is_ordered), '{}'),
         array_agg(j.ordering_key) filter (where not j.is_ordered),
         count(*),
@@ -93,10 +93,10 @@ begin
             ordering_key = null,
             position = null
         where d.ctid = any(array(
-            select w.place
+            select w.tid
             from unnest(dissolved, dissolved_keys) as g (subscription_id, ordering_key)
             cross join lateral (
-                select x.ctid as place
+                select x.ctid as tid
                 from deliveries as x
                 where x.subscription_id = g.subscription_id
                     and x.ordering_key = g.ordering_key

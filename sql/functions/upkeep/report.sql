@@ -2,20 +2,20 @@
 --   failed deliveries, in seconds)
 -- Raises system events about what changed: a subscription has failed for so long (a warning for each of the
 -- times), is disabled, is well again, deliveries of it failed. One process at a time does it. A call raises 20
--- events of a kind at most and notes 500 changes of it, so that its locks are short; a change that no
+-- events of a kind at most and checks 500 changes of it, so that its locks are short; a change that no
 -- subscription asks for costs little. Rows that somebody else has locked are left for the next call.
--- Returns how many changes were noted, and for how many an event was raised.
+-- Returns how many changes were checked, and for how many an event was raised.
 create function upkeep_report_1(
     warn_after double precision[],
     report_interval double precision,
-    out noted bigint,
+    out checked bigint,
     out raised bigint
 )
 language plpgsql
 set search_path from current
 as $$
 declare
-    most_noted constant integer := 500;
+    most_checked constant integer := 500;
     most_raised constant integer := 20;
     at constant timestamptz := now();
     first_warning constant timestamptz := at - make_interval(secs => (
@@ -25,7 +25,7 @@ declare
     change record;
     full_at bigint;
 begin
-    noted := 0;
+    checked := 0;
     raised := 0;
     if not pg_try_advisory_xact_lock(hashtext(current_schema() || '.report')) then
         return;
@@ -47,11 +47,11 @@ begin
             and s.is_active
             and s.deleted_at is null
         order by h.failing_since
-        limit most_noted
+        limit most_checked
         for no key update of h, s skip locked
     loop
         exit when raised = full_at;
-        noted := noted + 1;
+        checked := checked + 1;
         raised := raised + events_raise_1(
             change.tenant_id,
             change.subscription_id,
@@ -75,11 +75,11 @@ begin
             and s.notified is distinct from 'disabled'
             and s.deleted_at is null
         order by s.id
-        limit most_noted
+        limit most_checked
         for no key update of s skip locked
     loop
         exit when raised = full_at;
-        noted := noted + 1;
+        checked := checked + 1;
         raised := raised + events_raise_1(
             change.tenant_id, change.id, 'subscription.disabled', jsonb_build_object('reason', change.disabled_reason)
         )::integer;
@@ -100,11 +100,11 @@ begin
                 where h.subscription_id = s.id
             )
         order by s.id
-        limit most_noted
+        limit most_checked
         for no key update of s skip locked
     loop
         exit when raised = full_at;
-        noted := noted + 1;
+        checked := checked + 1;
         raised := raised + events_raise_1(
             change.tenant_id, change.id, 'subscription.recovered', jsonb_build_object('was', change.notified)
         )::integer;
@@ -127,11 +127,11 @@ begin
         where u.failed > 0
             and (u.reported_at is null or u.reported_at <= at - make_interval(secs => report_interval))
         order by u.subscription_id
-        limit most_noted
+        limit most_checked
         for update skip locked
     loop
         exit when raised = full_at;
-        noted := noted + 1;
+        checked := checked + 1;
         if not change.is_there then
             delete from unreported_failures
             where subscription_id = change.subscription_id;

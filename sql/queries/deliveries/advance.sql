@@ -11,10 +11,10 @@ with asked as materialized (
     from unnest($1::uuid[], $2::text[], $3::bigint[]) as a (subscription_id, ordering_key, lowest)
 ),
 head as materialized (
-    select asked.subscription_id, asked.ordering_key, first.place, first.position, first.waits
+    select asked.subscription_id, asked.ordering_key, first.tid, first.position, first.waits
     from asked
     cross join lateral (
-        select d.ctid as place, d.position, d.next_attempt_at = 'infinity' as waits
+        select d.ctid as tid, d.position, d.next_attempt_at = 'infinity' as waits
         from deliveries as d
         where d.subscription_id = asked.subscription_id
             and d.ordering_key = asked.ordering_key
@@ -23,7 +23,7 @@ head as materialized (
         limit 1
     ) as first
 ),
--- Locked by its place and not on the way there: a head that somebody has locked must not make the second
+-- Locked by its ctid and not on the way there: a head that somebody has locked must not make the second
 -- of the group look like the first.
 released as (
     update deliveries as d
@@ -31,7 +31,7 @@ released as (
     where d.ctid = any(array(
         select x.ctid
         from deliveries as x
-        where x.ctid = any(array(select head.place from head where head.waits))
+        where x.ctid = any(array(select head.tid from head where head.waits))
             and x.next_attempt_at = 'infinity'
         for update skip locked
     ))

@@ -1,5 +1,5 @@
--- deliveries/find($1 floor, $2 end of the look or null for now, $3 most rows)
--- Which subscriptions have deliveries that fell due since the floor and that nobody has leased, how many and since
+-- deliveries/find($1 due_from, $2 end of the look or null for now, $3 most rows)
+-- Which subscriptions have deliveries that fell due since the due_from and that nobody has leased, how many and since
 -- when. Changes and locks nothing. The last row is the look itself: how many rows it saw, the due time of the last
 -- of them, when the next unleased delivery falls due, and the time of the look.
 with due as materialized (

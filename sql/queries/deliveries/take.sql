@@ -1,5 +1,5 @@
 -- deliveries/take($1 lease token, $2 lease in seconds, $3 worker, $4 whether to take lapsed leases, $5 most bytes;
---   subscriptions, one element each: $6 ids, $7 tenants, $8 most rows, $9 floors, $10 breakers)
+--   subscriptions, one element each: $6 ids, $7 tenants, $8 most rows, $9 due_from_times, $10 breakers)
 -- Leases due deliveries of these subscriptions; sql/functions/deliveries/take.sql says how.
 select
     t.tenant_id,

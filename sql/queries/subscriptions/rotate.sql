@@ -14,12 +14,12 @@ with live as (
     from subscriptions as s
     cross join lateral (
         select
-            coalesce(array_agg(o.secret order by o.place), '{}') as older_secrets,
-            coalesce(array_agg(o.until order by o.place), '{}') as older_until
+            coalesce(array_agg(o.secret order by o.tid), '{}') as older_secrets,
+            coalesce(array_agg(o.until order by o.tid), '{}') as older_until
         from unnest(
             array_prepend(s.secret, s.older_secrets),
             array_prepend(now() + make_interval(secs => $5::double precision), s.older_until)
-        ) with ordinality as o (secret, until, place)
+        ) with ordinality as o (secret, until, tid)
         where o.until > now()
     ) as kept
     where s.tenant_id = $1

@@ -273,7 +273,7 @@ mod tests {
 
     use super::super::Level;
     use super::*;
-    use crate::domain::keyring::Place;
+    use crate::domain::keyring::SealContext;
     use crate::domain::secret::Secret;
 
     fn facts() -> ServerFacts {
@@ -317,7 +317,7 @@ mod tests {
     }
 
     fn sealed(key_id: &str, key: [u8; 32], subscriptions: i64) -> SealedWith {
-        let place = Place { tenant: Uuid::from_u128(1).into(), subscription: Uuid::from_u128(2).into() };
+        let place = SealContext { tenant: Uuid::from_u128(1).into(), subscription: Uuid::from_u128(2).into() };
         let keyring = Keyring::parse(&Keyring::entry(key_id, key)).unwrap();
         let secret = keyring.seal(&Secret::from_random([9; 32]), place, [3; 12]);
         SealedWith { key_id: key_id.to_owned(), subscriptions, place, content: secret, is_headers: false }

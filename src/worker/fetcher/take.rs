@@ -38,7 +38,7 @@ impl Fetcher {
             tenant: ask.tenant,
             subscription: ask.subscription,
             most: ask.slots.len(),
-            floor: ask.floor,
+            due_from: ask.due_from,
             breaker: ask.breaker,
         };
         let request = TakeRequest {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Ownership;
 use crate::domain::breaker::{Breaker, ResponseClass};
 use crate::domain::id::SubscriptionId;
-use crate::store::Turn;
+use crate::store::BreakerChange;
 use crate::worker::signal::Answered;
 
 /// Time between two looks at what has recovered or is idle.
@@ -32,14 +32,14 @@ impl Ownership {
                     Some(ResponseClass::Wait(wait)) => wait,
                     _ => Duration::ZERO,
                 };
-                self.turn(answered.subscription, next, asked, roll, now);
+                self.change(answered.subscription, next, asked, roll, now);
             }
             _ => {}
         }
     }
 
     /// Decides a transition: it holds here at once, and is written with the next round.
-    fn turn(&mut self, subscription: SubscriptionId, to: Breaker, asked: Duration, roll: f64, now: Instant) {
+    fn change(&mut self, subscription: SubscriptionId, to: Breaker, asked: Duration, roll: f64, now: Instant) {
         let Some(pace) = self.paces.get_mut(&subscription) else { return };
         let wait = match to {
             Breaker::Open { probes } => {
@@ -53,10 +53,13 @@ impl Ownership {
         if pace.breaker.word() != to.word() {
             tracing::info!(%subscription, breaker = to.word().unwrap_or("closed"), "a breaker turned");
         }
-        let turn = Turn { subscription, from: pace.breaker, to, wait };
+        let change = BreakerChange { subscription, from: pace.breaker, to, wait };
         pace.breaker = to;
         // Of two that are not written yet the second begins where the first did.
-        self.turns.entry(subscription).and_modify(|first| *first = Turn { from: first.from, ..turn }).or_insert(turn);
+        self.changes
+            .entry(subscription)
+            .and_modify(|first| *first = BreakerChange { from: first.from, ..change })
+            .or_insert(change);
     }
 
     /// Ends throttles that are over, closes the breakers of what has recovered, and gives up what has been idle.
@@ -78,13 +81,13 @@ impl Ownership {
             }
         }
         for subscription in over {
-            self.turn(subscription, Breaker::RECOVERY, Duration::ZERO, 0.5, now);
+            self.change(subscription, Breaker::RECOVERY, Duration::ZERO, 0.5, now);
             self.wakes.insert((now, subscription));
         }
         for subscription in well {
-            self.turn(subscription, Breaker::Closed, Duration::ZERO, 0.5, now);
+            self.change(subscription, Breaker::Closed, Duration::ZERO, 0.5, now);
         }
-        for subscription in idle.iter().filter(|subscription| !self.turns.contains_key(*subscription)) {
+        for subscription in idle.iter().filter(|subscription| !self.changes.contains_key(*subscription)) {
             self.paces.remove(subscription);
             self.dropped.push(*subscription);
         }

@@ -244,7 +244,7 @@ impl Actor {
             tenant: self.tenant,
             subscription: *subscription,
             most,
-            floor: OffsetDateTime::UNIX_EPOCH,
+            due_from: OffsetDateTime::UNIX_EPOCH,
             breaker: breaker(subscription),
         };
         let token = LeaseToken::from(Uuid::new_v4());

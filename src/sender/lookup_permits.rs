@@ -1,4 +1,4 @@
-//! Places for look-ups, with a fair share for each tenant: names of one tenant whose servers are silent leave some
+//! LookupPermits for look-ups, with a fair share for each tenant: names of one tenant whose servers are silent leave some
 //! to the others.
 
 use std::collections::HashMap;
@@ -12,44 +12,44 @@ use crate::domain::share::Share;
 /// What one tenant may have of them.
 const SHARE: Share = Share(4);
 
-/// A number of places.
+/// A number of permits.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct LookupPermits {
     total: usize,
     taken: Mutex<HashMap<TenantId, usize>>,
     freed: Notify,
 }
 
-/// A place; it is free again when the value goes.
+/// A permit; it is free again when the value goes.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct LookupPermit {
     tenant: TenantId,
-    places: Arc<Places>,
+    permits: Arc<LookupPermits>,
 }
 
-impl Places {
+impl LookupPermits {
     pub(super) fn new(total: usize) -> Arc<Self> {
         Arc::new(Self { total, taken: Mutex::default(), freed: Notify::new() })
     }
 
-    /// A place, as soon as the tenant may have one.
-    pub(super) async fn take(self: &Arc<Self>, tenant: TenantId) -> Place {
+    /// A permit, as soon as the tenant may have one.
+    pub(super) async fn take(self: &Arc<Self>, tenant: TenantId) -> LookupPermit {
         loop {
             let freed = self.freed.notified();
-            if let Some(place) = self.try_take(tenant) {
-                return place;
+            if let Some(permit) = self.try_take(tenant) {
+                return permit;
             }
             freed.await;
         }
     }
 
-    fn try_take(self: &Arc<Self>, tenant: TenantId) -> Option<Place> {
+    fn try_take(self: &Arc<Self>, tenant: TenantId) -> Option<LookupPermit> {
         let mut taken = self.taken();
         let free = self.total.saturating_sub(taken.values().sum());
         let used = taken.get(&tenant).copied().unwrap_or(0);
         SHARE.allows(used, free).then(|| {
             taken.insert(tenant, used + 1);
-            Place { tenant, places: Arc::clone(self) }
+            LookupPermit { tenant, permits: Arc::clone(self) }
         })
     }
 
@@ -58,15 +58,15 @@ impl Places {
     }
 }
 
-impl Drop for Place {
+impl Drop for LookupPermit {
     fn drop(&mut self) {
-        let mut taken = self.places.taken();
+        let mut taken = self.permits.taken();
         match taken.get_mut(&self.tenant) {
             Some(used) if *used > 1 => *used -= 1,
             _ => drop(taken.remove(&self.tenant)),
         }
         drop(taken);
-        self.places.freed.notify_waiters();
+        self.permits.freed.notify_waiters();
     }
 }
 
@@ -81,18 +81,18 @@ mod tests {
 
     #[tokio::test]
     async fn one_tenant_leaves_places_to_the_others_and_gets_them_back() {
-        let places = Places::new(64);
-        let mut of_one: Vec<Place> = std::iter::from_fn(|| places.try_take(tenant(1))).collect();
+        let permits = LookupPermits::new(64);
+        let mut of_one: Vec<LookupPermit> = std::iter::from_fn(|| permits.try_take(tenant(1))).collect();
         assert_eq!(of_one.len(), 52);
-        let other = places.try_take(tenant(2)).unwrap();
+        let other = permits.try_take(tenant(2)).unwrap();
         let waiting = tokio::spawn({
-            let places = Arc::clone(&places);
-            async move { places.take(tenant(1)).await }
+            let permits = Arc::clone(&permits);
+            async move { permits.take(tenant(1)).await }
         });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
         drop((other, of_one.pop()));
         waiting.await.unwrap();
-        assert_eq!(places.taken().len(), 1);
+        assert_eq!(permits.taken().len(), 1);
     }
 }

@@ -24,12 +24,12 @@ const MAX_TIME: Duration = Duration::from_secs(3);
 type Inner = BoxBody<Bytes, std::io::Error>;
 
 /// A request's body that is drained when it is dropped early.
-pub(super) struct Courteous {
+pub(super) struct DrainOnDrop {
     inner: Option<Inner>,
     exchange: Option<Arc<Exchange>>,
 }
 
-impl Courteous {
+impl DrainOnDrop {
     /// Wraps a body. One that waits for `100 Continue` is better not wrapped: reading it
     /// would ask for what is not wanted.
     /// Its end is told to the exchange that it belongs to.
@@ -44,7 +44,7 @@ fn tell_end(exchange: Option<Arc<Exchange>>) {
     }
 }
 
-impl Body for Courteous {
+impl Body for DrainOnDrop {
     type Data = Bytes;
     type Error = std::io::Error;
 
@@ -67,7 +67,7 @@ impl Body for Courteous {
     }
 }
 
-impl Drop for Courteous {
+impl Drop for DrainOnDrop {
     fn drop(&mut self) {
         let exchange = self.exchange.take();
         match self.inner.take() {

@@ -1,4 +1,4 @@
--- health/note(
+-- health/record(
 --   subscriptions, one element each: ids, whether an attempt succeeded, attempts that failed since, for how many
 --     seconds the receiver asked to be sent nothing or null, versions of the subscriptions that were sent to;
 --   failures in a row that open a breaker or 0 for never, least age of the first of them in seconds unless there
@@ -7,7 +7,7 @@
 -- throttles. An open breaker stays open, and a recovering one recovers: the owner of the subscription decides. Outcomes
 -- of another version do not count. Rows are locked in key order, a subscription before its health, as everywhere.
 -- Returns the subscriptions whose breaker changed.
-create function health_note_1(
+create function health_record_1(
     subscription_ids uuid[],
     succeeded boolean[],
     failed integer[],

@@ -1,7 +1,7 @@
--- health/turn($1 owner; turns, one element each: $2 subscriptions, $3 breakers as the owner knows them,
+-- health/change($1 owner; changes, one element each: $2 subscriptions, $3 breakers as the owner knows them,
 --   $4 breakers to be, $5 most requests at a time while it recovers or null, $6 probes that failed,
 --   $7 seconds for which nothing is sent or null)
--- Turns breakers of subscriptions by decision of their owner. A subscription is locked before its health, as
+-- Changes breakers of subscriptions as their owner decided. A subscription is locked before its health, as
 -- everywhere. No row for one that the worker no longer owns, or whose breaker is another by now.
 with locked as materialized (
     select s.id
@@ -12,19 +12,19 @@ with locked as materialized (
 )
 update subscription_health as h
 set
-    state = t.turned,
-    width = t.width,
-    probes = t.probes,
-    opened_at = case when t.turned = 'open' and h.state <> 'open' then now() else h.opened_at end,
+    state = c.next,
+    width = c.width,
+    probes = c.probes,
+    opened_at = case when c.next = 'open' and h.state <> 'open' then now() else h.opened_at end,
     probe_at = case
-        when t.wait is not null then now() + make_interval(secs => t.wait)
-        when t.turned <> 'recovering' then h.probe_at
+        when c.wait is not null then now() + make_interval(secs => c.wait)
+        when c.next <> 'recovering' then h.probe_at
     end
 from unnest($2::uuid[], $3::text[], $4::text[], $5::integer[], $6::integer[], $7::double precision[])
-    as t (subscription_id, known, turned, width, probes, wait)
-where h.subscription_id = t.subscription_id
+    as c (subscription_id, known, next, width, probes, wait)
+where h.subscription_id = c.subscription_id
     and h.subscription_id in (select locked.id from locked)
-    and h.state = t.known
+    and h.state = c.known
     and exists (
         select 1
         from owners as o
