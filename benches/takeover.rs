@@ -13,8 +13,9 @@ const WATCH: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(5);
 /// The last arrivals are those of leases that the killed worker held: they come when these have
-/// lapsed and say nothing of the rate. As many as two workers may send at a time to one subscription.
-const LEASED: usize = 128;
+/// lapsed and say nothing of the rate. A worker leases as many as wait and are sent to one subscription, and those that
+/// were answered and are not recorded.
+const LEASED: usize = 512;
 
 /// Arrivals around the loss of a worker.
 #[derive(Debug, Clone, Copy)]

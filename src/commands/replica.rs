@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
@@ -85,9 +86,12 @@ impl Replica {
         let Self { base, halves, ops_listener, api_listener } = self;
         let (store, metrics, slots) = (base.store.clone(), base.metrics.clone(), base.slots.clone());
         let ops = Ops { store, metrics, slots, stopping: base.stop.clone() };
-        let ops = tokio::spawn(ops.serve(ops_listener));
-        let clock = follow_clock(base.clock.clone(), base.store.clone(), base.metrics.clone(), base.stop.clone());
-        let clock = tokio::spawn(clock);
+        let mut beside = JoinSet::new();
+        beside.spawn(ops.serve(ops_listener));
+        beside.spawn(follow_clock(base.clock.clone(), base.store.clone(), base.metrics.clone(), base.stop.clone()));
+        if halves.api {
+            beside.spawn(base.notifier.clone().run(base.store.clone()));
+        }
 
         let (handoff, receiver) =
             if halves.api && halves.worker { Some(Handoff::new(base.slots.clone())).unzip() } else { (None, None) };
@@ -124,12 +128,25 @@ impl Replica {
                 }
             }
         };
-        let (answered, worked) = tokio::join!(answering, working);
-        clock.abort();
-        ops.abort();
+        let finishing = async { tokio::join!(answering, working) };
+        tokio::pin!(finishing);
+        let mut are_well = true;
+        let (answered, worked) = loop {
+            tokio::select! {
+                ended = &mut finishing => break ended,
+                // Nothing of the process goes on without it.
+                Some(Err(_)) = beside.join_next() => {
+                    are_well = false;
+                    base.stop.cancel();
+                }
+            }
+        };
+        beside.abort_all();
         base.store.close();
         tracing::info!("stopped");
-        answered.and(worked)
+        let beside =
+            if are_well { Ok(()) } else { Err(Failure::new("a task beside API and worker broke off".to_owned())) };
+        answered.and(worked).and(beside)
     }
 }
 
@@ -229,7 +246,6 @@ impl Base {
             watch.cancel();
             ended.is_ok() && !is_early
         });
-        let notifying = tokio::spawn(self.notifier.clone().run(self.store.clone()));
         let api = Api {
             settings: ApiSettings {
                 auth_required: config.auth == AuthMode::Keys,
@@ -255,7 +271,6 @@ impl Base {
         });
         api::serve(listener, api, stopping).await;
         noticing.abort();
-        notifying.abort();
         match watching.await {
             Ok(true) => Ok(()),
             _ => Err(Failure::new("intake broke off".to_owned())),

@@ -217,16 +217,16 @@ impl Fetcher {
     /// Remembers what is for this worker to take of what was found.
     fn found(&mut self, found: &[Found], now: Instant) {
         for found in found.iter().filter(|found| found.is_active) {
-            let subscription = found.due.subscription;
+            let (subscription, left) = (found.due.subscription, self.peers.leaves(found));
             if found.is_paced && !self.owned.has_due(subscription) {
-                if self.peers.is_ours(found) {
+                if left.is_zero() {
                     self.lanes.forget(subscription);
                     self.owned.want(&found.due);
                 }
-            } else if found.is_paced || self.lanes.knows(subscription) || self.peers.is_ours(found) {
+            } else if found.is_paced || left.is_zero() || self.lanes.knows(subscription) {
                 self.lanes.expect(&found.due);
             } else {
-                self.finder.look_again(found.due.since, now);
+                self.finder.look_again(found.due.since, now + left);
             }
         }
     }

@@ -81,10 +81,10 @@ impl Finder {
         self.ask(self.reached);
     }
 
-    /// Rows due since then are left to another worker for a moment.
-    pub(super) fn look_again(&mut self, since: OffsetDateTime, now: Instant) {
-        let (earliest, at) = self.again.unwrap_or((since, now + PAUSE_MANY));
-        self.again = Some((earliest.min(since), at));
+    /// Rows due since then are left to other workers until this time.
+    pub(super) fn look_again(&mut self, since: OffsetDateTime, at: Instant) {
+        let (earliest, first) = self.again.unwrap_or((since, at));
+        self.again = Some((earliest.min(since), first.min(at)));
     }
 
     /// When to look next.
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn what_is_left_to_another_worker_is_looked_at_again_and_delays_nothing_else() {
         let (mut finder, now) = looked();
-        finder.look_again(NOW - SECOND, now);
+        finder.look_again(NOW - SECOND, now + PAUSE_MANY);
         assert_eq!(finder.next(), now + PAUSE_MANY);
         finder.ask(NOW);
         assert_eq!(finder.begin(now + PAUSE_FEW).unwrap().due_from, NOW - SLACK);

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::unbounded_channel;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -124,23 +125,24 @@ impl Worker {
         let mut listening = tokio::spawn(listener::listen(parts.store.clone(), signals.clone()));
         let deliverer = Arc::new(Deliverer::new(parts.clone()));
         let dispatcher = Dispatcher::new(deliverer, sending.clone(), reports);
-        let receiving = handoff.map(|handoff| tokio::spawn(dispatcher.clone().receive(handoff, signals.clone())));
+        let mut receiving = JoinSet::new();
+        if let Some(handoff) = handoff {
+            receiving.spawn(dispatcher.clone().receive(handoff, signals.clone()));
+        }
         let fetcher = Fetcher::new(parts.clone(), id, dispatcher, outage, (signals, inbox));
         let owned = tokio::select! {
             owned = fetcher.run(&stopping.token) => owned,
             _ = &mut recording => return tracing::error!("the recorder broke off"),
             _ = &mut beating => return tracing::error!("the heartbeat broke off"),
             _ = &mut listening => return tracing::error!("the listener broke off"),
+            Some(Err(_)) = receiving.join_next() => return tracing::error!("the handoff broke off"),
         };
         beating.abort();
         listening.abort();
         let deadline = tokio::time::Instant::now() + stopping.grace;
         // The handoff closes when intake is gone; what was given before is still sent.
-        if let Some(mut receiving) = receiving
-            && tokio::time::timeout_at(deadline, &mut receiving).await.is_err()
-        {
-            receiving.abort();
-        }
+        let _unfinished = tokio::time::timeout_at(deadline, receiving.join_next()).await;
+        receiving.abort_all();
         sending.close();
         if tokio::time::timeout_at(deadline, sending.wait()).await.is_err() {
             tracing::warn!(unfinished = sending.len(), "grace is over: unfinished attempts are left to their leases");

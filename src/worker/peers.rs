@@ -1,17 +1,17 @@
 //! The other workers: who is alive, and which of all is the first to ask for a subscription.
 //!
-//! Every worker finds every due delivery. So that they do not all ask for it, each subscription has a first
-//! worker, chosen by rendezvous hashing over those that are alive; the others ask only for what has been left
-//! for a moment. Nothing depends on workers agreeing about who is first.
+//! Every worker finds every due delivery. So that they do not all ask for it, each subscription has an order of
+//! workers, by rendezvous hashing over those that are alive: the second asks only for what the first has left for a
+//! moment, the third for what both have left, and so on. Nothing depends on workers agreeing about the order.
 
 use std::time::Duration;
 
 use crate::domain::id::{SubscriptionId, WorkerId};
 use crate::store::Found;
 
-/// How long the others leave a due delivery to the first worker.
+/// How long a worker leaves a due delivery to each one that comes before it.
 const HEAD_START: Duration = Duration::from_millis(20);
-/// How long a paced subscription is left to the first worker: ownership is taken once and then kept.
+/// The same of a paced subscription: ownership is taken once and then kept.
 const OWNER_HEAD_START: Duration = Duration::from_secs(2);
 
 /// The workers that are alive.
@@ -33,15 +33,17 @@ impl Peers {
         self.others.retain(|worker| *worker != self.own);
     }
 
-    /// Whether this worker is to ask for what was found, now.
-    pub(super) fn is_ours(&self, found: &Found) -> bool {
+    /// How long this worker leaves what was found to those that come before it; zero where it asks for it now.
+    pub(super) fn leaves(&self, found: &Found) -> Duration {
         let head_start = if found.is_paced { OWNER_HEAD_START } else { HEAD_START };
-        found.overdue >= head_start || self.is_first(found.due.subscription)
+        head_start.saturating_mul(self.place(found.due.subscription)).saturating_sub(found.overdue)
     }
 
-    fn is_first(&self, subscription: SubscriptionId) -> bool {
+    /// How many workers come before this one.
+    fn place(&self, subscription: SubscriptionId) -> u32 {
         let own = weight(self.own, subscription);
-        self.others.iter().all(|other| weight(*other, subscription) < own)
+        let before = self.others.iter().filter(|other| weight(**other, subscription) > own).count();
+        u32::try_from(before).unwrap_or(u32::MAX)
     }
 }
 
@@ -83,8 +85,8 @@ mod tests {
         let workers: Vec<Peers> = workers.collect();
         let mut counts = [0; 4];
         for n in 0..4_000 {
-            let firsts: Vec<usize> =
-                (0..4).filter(|index| workers[*index].is_ours(&found(n, Duration::ZERO))).collect();
+            let is_first = |index: &usize| workers[*index].leaves(&found(n, Duration::ZERO)).is_zero();
+            let firsts: Vec<usize> = (0..4).filter(is_first).collect();
             assert_eq!(firsts.len(), 1);
             counts[firsts[0]] += 1;
         }
@@ -92,12 +94,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_for_a_moment_is_everybodys() {
-        let mut peers = Peers::new(Uuid::from_u128(1).into());
-        peers.are((1..100).map(|n| Uuid::from_u128(n).into()).collect());
-        let left = (0..100).map(|n| found(n, HEAD_START));
-        assert!(left.into_iter().all(|found| peers.is_ours(&found)));
-        let paced = Found { is_paced: true, ..found(1, HEAD_START) };
-        assert!(!peers.is_ours(&paced) || peers.is_first(paced.due.subscription));
+    fn each_worker_leaves_the_rest_to_those_before_it_for_a_moment() {
+        let ids: Vec<WorkerId> = (1..=4).map(|n| Uuid::from_u128(n << 70).into()).collect();
+        let left = |own: WorkerId, found: Found| {
+            let mut peers = Peers::new(own);
+            peers.are(ids.clone());
+            peers.leaves(&found)
+        };
+        let all = |found: Found| {
+            let mut all: Vec<Duration> = ids.iter().map(|id| left(*id, found)).collect();
+            all.sort_unstable();
+            all
+        };
+        let moments = [0, 1, 2, 3];
+        assert_eq!(all(found(1, Duration::ZERO)), moments.map(|n| HEAD_START * n));
+        assert_eq!(all(found(1, HEAD_START)), moments.map(|n: u32| HEAD_START * n.saturating_sub(1)));
+        let paced = Found { is_paced: true, ..found(1, Duration::ZERO) };
+        assert_eq!(all(paced), moments.map(|n| OWNER_HEAD_START * n));
     }
 }

@@ -51,8 +51,8 @@ impl Fetcher {
         };
         let began = Instant::now();
         let span = tracing::debug_span!("take", subscriptions = asks.len());
-        match self.parts.store.take(&request).instrument(span).await {
-            Ok(take) => self.dispatch(asks, take, request.token, began, stop.is_cancelled()),
+        match self.parts.store.take(&request).instrument(span.clone()).await {
+            Ok(take) => span.in_scope(|| self.dispatch(asks, take, request.token, began, stop.is_cancelled())),
             Err(error) => {
                 asks.into_iter().for_each(|ask| self.lanes.make_ready(ask.subscription));
                 if matches!(error, StoreError::NoPartition) {
@@ -88,6 +88,7 @@ impl Fetcher {
             self.owned.sent(ask.subscription, got, has_more, now);
             let is_probe = matches!(ask.breaker, Breaker::Open { .. });
             for (delivery, mut slot) in deliveries.into_iter().zip(ask.slots) {
+                tracing::trace!(event = %delivery.key.event, subscription = %ask.subscription, "taken");
                 slot.holds(delivery.payload.len());
                 let ticket = || Ticket::new(ask.subscription, is_probe, self.signals.clone());
                 let ticket = ask.is_paced.then(ticket);
