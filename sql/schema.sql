@@ -327,6 +327,7 @@ begin
     ended := 0;
     looked_at := 0;
     if not pg_try_advisory_xact_lock(hashtext(current_schema() || '.expire')) then
+        looked_at := null;
         return;
     end if;
     with old as materialized (
@@ -1440,6 +1441,13 @@ begin
             and x.deleted_at is null
         limit 1
     ) as s
+    -- What is another's is not even locked: two workers that want each other's would wait for each other.
+    where not exists (
+        select 1
+        from owners as x
+        where x.subscription_id = s.id
+            and x.until >= at
+    )
     order by s.id
     on conflict on constraint owners_pkey do update
     set
@@ -1475,7 +1483,8 @@ begin
         limit 1
     ) as h on true
     cross join lateral (
-        select count(*) as leased
+        -- Cut short, it may be any number.
+        select case when count(*) < most_leases then count(x.lease) else most_leases end as leased
         from (
             select x.lease
             from deliveries as x
@@ -1487,7 +1496,6 @@ begin
             order by x.next_attempt_at
             limit most_leases
         ) as x
-        where x.lease is not null
     ) as l
     where o.subscription_id = any(owned || wanted)
         and o.owner = worker
@@ -1910,6 +1918,7 @@ begin
     looked_at := 0;
     released := 0;
     if not pg_try_advisory_xact_lock(hashtext(current_schema() || '.advance')) then
+        looked_at := null;
         return;
     end if;
     with recursive head as (
@@ -1983,6 +1992,7 @@ begin
                 limit most_rows
                 for update skip locked
             ) as w
+            limit most_rows
         ));
         get diagnostics left_groups = row_count;
         released := released + left_groups;

@@ -11,6 +11,7 @@ pub mod migrate;
 mod ops;
 mod replica;
 mod sockets;
+mod starting;
 
 use std::path::Path;
 use std::process::ExitCode;

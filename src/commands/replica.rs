@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::Failure;
 use super::ops::Ops;
 use super::sockets::{listen, raise_descriptor_limit};
+use super::starting::migrate_patiently;
 use crate::api::{self, Api, ApiSettings, Stopping as ApiStopping};
 use crate::config::{AuthMode, Config};
 use crate::domain::handoff::{Handoff, HandoffReceiver};
@@ -28,9 +29,6 @@ use crate::worker::{Stopping, Worker, WorkerParts, WorkerRules};
 
 /// Longest time the API takes to finish its requests when stopping.
 const API_DRAIN: Duration = Duration::from_secs(5);
-/// How long a start waits for a database that is not there yet.
-const START_PATIENCE: Duration = Duration::from_secs(30);
-const START_PAUSE: Duration = Duration::from_millis(500);
 /// Which halves a process has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Halves {
@@ -274,37 +272,6 @@ impl Base {
         match watching.await {
             Ok(true) => Ok(()),
             _ => Err(Failure::new("intake broke off".to_owned())),
-        }
-    }
-}
-
-/// A database that is starting beside us is waited for; a wrong schema is not.
-async fn migrate_patiently(store: &Store, policy: SchemaPolicy) -> Result<(), Failure> {
-    let deadline = tokio::time::Instant::now() + START_PATIENCE;
-    let mut waited = false;
-    loop {
-        match store.migrate(policy).await {
-            Ok(applied) => {
-                if waited {
-                    tracing::info!("the database is there");
-                }
-                if applied > 0 {
-                    tracing::info!(applied, "the schema was brought up");
-                }
-                return Ok(());
-            }
-            Err(crate::store::MigrateError::Store(error))
-                if error.is_unavailable() && tokio::time::Instant::now() < deadline =>
-            {
-                if waited {
-                    tracing::debug!(%error, "still waiting for the database");
-                } else {
-                    tracing::warn!(%error, "waiting for the database, {} s at most", START_PATIENCE.as_secs());
-                    waited = true;
-                }
-                tokio::time::sleep(START_PAUSE).await;
-            }
-            Err(error) => return Err(error.into()),
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod auth;
 pub mod backoff;
 pub mod breaker;
 pub mod bucket;
+mod concurrency;
 pub mod delivery;
 pub mod duration;
 pub mod end;

@@ -21,6 +21,8 @@ pub struct Recovery {
     failures: usize,
     /// Failures since the last success.
     in_a_row: usize,
+    /// Whether the last round was as wide as the limit and went well.
+    pub is_complete: bool,
 }
 
 impl Recovery {
@@ -29,7 +31,7 @@ impl Recovery {
 
     /// One that has come to this width, at the beginning of a round.
     pub const fn at(width: usize) -> Self {
-        Self { width, answers: 0, failures: 0, in_a_row: 0 }
+        Self { width, answers: 0, failures: 0, in_a_row: 0, is_complete: false }
     }
 
     /// What it is after an answer, for a subscription that takes `limit` requests at a time when
@@ -50,7 +52,8 @@ impl Recovery {
         }
         let is_well = next.failures * 2 <= next.answers;
         let width = if is_well { next.width.saturating_mul(2).min(limit) } else { next.width / 2 };
-        Some(Self { in_a_row: next.in_a_row, ..Self::at(width.max(1)) })
+        let is_complete = is_well && next.width >= limit;
+        Some(Self { in_a_row: next.in_a_row, is_complete, ..Self::at(width.max(1)) })
     }
 }
 
@@ -69,6 +72,7 @@ mod tests {
         }
         widths.dedup();
         assert_eq!(widths, [2, 4, 8, 10]);
+        assert!(recovery.is_complete && !Recovery::at(10).is_complete);
     }
 
     #[test]
@@ -83,7 +87,7 @@ mod tests {
     fn a_receiver_that_refuses_every_fourth_event_comes_back_all_the_same() {
         let answers = (0..200).map(|number| number % 4 != 0);
         let recovered = answers.into_iter().try_fold(Recovery::START, |at, met| at.after(met, 64)).unwrap();
-        assert_eq!(recovered.width, 64);
+        assert_eq!((recovered.width, recovered.is_complete), (64, true));
     }
 
     proptest! {

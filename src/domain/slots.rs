@@ -1,6 +1,8 @@
 //! Slots: how many deliveries a worker process may have in flight, in all, in bytes, of one tenant and to one
 //! subscription. A slot is a guard; dropping it frees what it holds, also in a panic.
 
+mod subscription;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,10 +10,10 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::id::{SubscriptionId, TenantId};
 use super::share::Share;
+use subscription::{SubscriptionSlots, WAITING_FACTOR};
 
-/// Slots of one subscription, as a multiple of the requests that may be in flight to it: those beyond wait in
-/// memory, so that the next request follows the last answer at once.
-const WAITING_FACTOR: usize = 2;
+/// Most failing receivers that are remembered, about 100 bytes each.
+const MAX_FAILING: usize = 100_000;
 /// What a tenant may have of slots and bytes: deliveries that were taken from the queue, and, a little less, fresh
 /// ones, so that a stream of fresh events never starves the tenant's own backlog.
 const TAKEN: Share = Share(4);
@@ -64,14 +66,6 @@ struct Used {
     bytes: usize,
 }
 
-#[derive(Debug)]
-struct SubscriptionSlots {
-    taken: usize,
-    /// Free slots that somebody waits for; 0 where nobody does.
-    awaited: usize,
-    requests: Arc<Semaphore>,
-}
-
 /// A place in flight. It counts against process and tenant until it is dropped (which is after the outcome is
 /// recorded) and against its subscription until [`Slot::answered`].
 #[derive(Debug)]
@@ -79,7 +73,6 @@ pub struct Slot {
     tenant: TenantId,
     subscription: Option<SubscriptionId>,
     bytes: usize,
-    most_per_subscription: usize,
     requests: Arc<Semaphore>,
     shared: Arc<Shared>,
 }
@@ -113,10 +106,13 @@ impl Slots {
         (0..most).map_while(|_| self.take(&mut taken, tenant, subscription, 0)).collect()
     }
 
-    /// Free slots of one subscription.
-    pub fn free_for(&self, subscription: SubscriptionId) -> usize {
-        let taken = self.taken().by_subscription.get(&subscription).map_or(0, |places| places.taken);
-        self.most_per_subscription().saturating_sub(taken)
+    /// Free slots of one subscription, where there are so many or half of its requests fit; none otherwise.
+    pub fn room_for(&self, subscription: SubscriptionId, most: usize) -> usize {
+        match self.taken().by_subscription.get(&subscription) {
+            Some(here) if here.has_room_for(most) => here.free().min(most),
+            Some(_) => 0,
+            None => self.limits.per_subscription.saturating_mul(WAITING_FACTOR).min(most),
+        }
     }
 
     /// Bytes that are free.
@@ -144,11 +140,11 @@ impl Slots {
         }
     }
 
-    /// Asks to be woken when a subscription has so many free slots; see [`Slots::roomy`].
-    pub fn await_free(&self, subscription: SubscriptionId, places: usize) {
+    /// Asks to be woken when there is room for so many of a subscription ([`Slots::room_for`]); see [`Slots::roomy`].
+    pub fn await_room(&self, subscription: SubscriptionId, most: usize) {
         let mut taken = self.taken();
         match taken.by_subscription.get_mut(&subscription) {
-            Some(here) if self.most_per_subscription().saturating_sub(here.taken) < places => here.awaited = places,
+            Some(here) if !here.has_room_for(most) => here.awaited = most,
             _ => {
                 taken.roomy.push(subscription);
                 self.shared.freed.notify_one();
@@ -171,10 +167,6 @@ impl Slots {
         std::mem::take(&mut self.taken().roomy)
     }
 
-    fn most_per_subscription(&self) -> usize {
-        self.limits.per_subscription.saturating_mul(WAITING_FACTOR)
-    }
-
     /// How many slots the tenant may take now.
     fn allowance(&self, taken: &Taken, tenant: TenantId, share: Share) -> usize {
         let used = taken.by_tenant.get(&tenant).copied().unwrap_or_default();
@@ -188,10 +180,9 @@ impl Slots {
         if taken.total >= self.limits.total {
             return None;
         }
-        let permits = self.limits.per_subscription.min(Semaphore::MAX_PERMITS);
-        let new = || SubscriptionSlots { taken: 0, awaited: 0, requests: Arc::new(Semaphore::new(permits)) };
+        let new = || SubscriptionSlots::new(self.limits.per_subscription);
         let places = taken.by_subscription.entry(subscription).or_insert_with(new);
-        if places.taken >= self.most_per_subscription() {
+        if places.free() == 0 {
             return None;
         }
         places.taken += 1;
@@ -202,8 +193,8 @@ impl Slots {
         let used = taken.by_tenant.entry(tenant).or_default();
         used.slots += 1;
         used.bytes = used.bytes.saturating_add(bytes);
-        let (most_per_subscription, shared) = (self.most_per_subscription(), Arc::clone(&self.shared));
-        Some(Slot { tenant, subscription: Some(subscription), bytes, most_per_subscription, requests, shared })
+        let shared = Arc::clone(&self.shared);
+        Some(Slot { tenant, subscription: Some(subscription), bytes, requests, shared })
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -225,21 +216,29 @@ impl Slot {
         taken.by_tenant.entry(self.tenant).or_default().bytes += payload;
     }
 
-    /// The receiver has answered: the subscription's place is free, those of process and tenant are kept until the
-    /// outcome is recorded.
-    pub fn answered(&mut self) {
+    /// The receiver has answered or failed: the subscription's place is free, those of process and tenant are kept
+    /// until the outcome is recorded.
+    pub fn answered(&mut self, succeeded: bool) {
+        self.leave(Some(succeeded));
+    }
+
+    fn leave(&mut self, succeeded: Option<bool>) {
         let Some(subscription) = self.subscription.take() else { return };
         let mut taken = lock(&self.shared.taken);
+        let may_remember = taken.by_subscription.len() <= MAX_FAILING;
         let Some(places) = taken.by_subscription.get_mut(&subscription) else { return };
         places.taken = places.taken.saturating_sub(1);
-        let has_room = places.awaited > 0 && self.most_per_subscription.saturating_sub(places.taken) >= places.awaited;
-        if has_room {
+        if let Some(succeeded) = succeeded {
+            places.concurrency.answered(succeeded);
+        }
+        let is_awaited = places.awaited > 0 && places.has_room_for(places.awaited);
+        if is_awaited {
             places.awaited = 0;
         }
-        if places.taken == 0 {
+        if places.taken == 0 && (places.concurrency.is_full() || !may_remember) {
             taken.by_subscription.remove(&subscription);
         }
-        if has_room {
+        if is_awaited {
             taken.roomy.push(subscription);
             self.shared.freed.notify_one();
         }
@@ -248,7 +247,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.answered();
+        self.leave(None);
         let mut taken = lock(&self.shared.taken);
         taken.total = taken.total.saturating_sub(1);
         taken.bytes = taken.bytes.saturating_sub(self.bytes);
@@ -293,12 +292,12 @@ mod tests {
     fn no_limit_is_passed_and_every_drop_frees() {
         let slots = slots(100, 2);
         let first = slots.reserve(TENANT, subscription(1), 10);
-        assert_eq!((first.len(), slots.free_for(subscription(1))), (4, 0));
+        assert_eq!((first.len(), slots.room_for(subscription(1), 9)), (4, 0));
         assert_eq!(first[0].requests().available_permits(), 2);
         let others: Vec<_> = (2..100).flat_map(|n| slots.reserve(TENANT, subscription(n), 1)).collect();
         assert_eq!((others.len(), slots.in_flight()), (76, 80));
         drop((first, others));
-        assert_eq!((slots.in_flight(), slots.bytes_in_flight(), slots.free_for(subscription(1))), (0, 0, 4));
+        assert_eq!((slots.in_flight(), slots.bytes_in_flight(), slots.room_for(subscription(1), 9)), (0, 0, 4));
     }
 
     #[test]
@@ -335,14 +334,26 @@ mod tests {
         assert_eq!(slots.reserve(TENANT, subscription(1), 1).len(), 1);
     }
 
+    #[test]
+    fn a_receiver_that_fails_gets_fewer_at_a_time_until_it_answers() {
+        let slots = slots(100, 4);
+        for _ in 0..15 {
+            slots.reserve(TENANT, subscription(1), 1)[0].answered(false);
+        }
+        assert_eq!((slots.room_for(subscription(1), 9), slots.room_for(subscription(2), 9)), (2, 8));
+        assert_eq!(slots.reserve(TENANT, subscription(1), 9).len(), 2);
+        slots.reserve(TENANT, subscription(1), 1)[0].answered(true);
+        slots.reserve(TENANT, subscription(1), 1)[0].answered(true);
+        assert_eq!(slots.room_for(subscription(1), 9), 8);
+    }
+
     #[tokio::test]
     async fn whoever_waits_for_places_is_woken_when_there_are_enough() {
         let slots = slots(100, 2);
         let mut held = slots.reserve(TENANT, subscription(1), 4);
-        slots.await_free(subscription(1), 2);
-        held[0].answered();
+        slots.await_room(subscription(1), 9);
         assert!(slots.roomy().is_empty());
-        held[1].answered();
+        held[0].answered(true);
         slots.freed().await;
         assert_eq!(slots.roomy(), [subscription(1)]);
         slots.await_any();

@@ -1,5 +1,5 @@
-//! The database's clock, followed from here: queue time and ids are its time, so replicas
-//! whose own clocks differ still agree.
+//! The database's clock, followed from here: queue time, ids and signatures are its time, so replicas whose own clocks
+//! differ still agree, and a step of this machine's clock changes nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -13,36 +13,45 @@ use super::{Store, StoreError, sql};
 /// still accepted: beyond it receivers would refuse our timestamps.
 pub const MAX_SKEW: Duration = Duration::from_secs(120);
 
-/// The measured offset of the database's clock from this machine's. Clones share it.
-#[derive(Debug, Clone, Default)]
+/// The database's clock, carried on by one that never steps. Clones share it.
+#[derive(Debug, Clone)]
 pub struct Clock {
-    offset_micros: Arc<AtomicI64>,
+    origin: Instant,
+    /// The database's time at the origin, in microseconds since 1970.
+    at_origin: Arc<AtomicI64>,
+}
+
+impl Default for Clock {
+    /// This machine's clock, until the database's is measured.
+    fn default() -> Self {
+        Self { origin: Instant::now(), at_origin: Arc::new(AtomicI64::new(micros(OffsetDateTime::now_utc()))) }
+    }
 }
 
 impl Clock {
     /// The database's time now, as last measured; exact to the measuring round trip.
     pub fn now(&self) -> OffsetDateTime {
-        OffsetDateTime::now_utc() + time::Duration::microseconds(self.offset_micros.load(Ordering::Relaxed))
+        let at_origin = time::Duration::microseconds(self.at_origin.load(Ordering::Relaxed));
+        OffsetDateTime::UNIX_EPOCH + at_origin + self.origin.elapsed()
     }
 
     /// How far this machine's clock is from the database's.
     pub fn skew(&self) -> Duration {
-        Duration::from_micros(self.offset_micros.load(Ordering::Relaxed).unsigned_abs())
+        (self.now() - OffsetDateTime::now_utc()).unsigned_abs()
     }
 
-    /// Measures the offset anew.
+    /// Measures it anew.
     ///
     /// # Errors
-    /// [`StoreError`] when the database does not answer; the last offset stays.
+    /// [`StoreError`] when the database does not answer; what was measured before stays.
     pub async fn measure(&self, store: &Store) -> Result<(), StoreError> {
         let mut connection = store.interactive().await?;
-        let (sent, sent_at) = (Instant::now(), OffsetDateTime::now_utc());
+        let sent = Instant::now();
         let rows = connection.query(&sql::CLOCK, &[]).await?;
-        let half_way = sent_at + sent.elapsed() / 2;
+        let half_way = sent + sent.elapsed() / 2;
         let row = rows.first().ok_or_else(|| StoreError::Unreadable("the clock has no row".to_owned()))?;
-        let offset: OffsetDateTime = row.try_get("now")?;
-        let micros = (offset - half_way).whole_microseconds();
-        self.offset_micros.store(i64::try_from(micros).unwrap_or(i64::MAX), Ordering::Relaxed);
+        let now: OffsetDateTime = row.try_get("now")?;
+        self.at_origin.store(micros(now - half_way.duration_since(self.origin)), Ordering::Relaxed);
         let durability: &str = row.try_get("synchronous_commit")?;
         if !matches!(durability, "on" | "remote_apply") {
             return Err(StoreError::Unavailable(format!(
@@ -52,4 +61,8 @@ impl Clock {
         }
         Ok(())
     }
+}
+
+fn micros(time: OffsetDateTime) -> i64 {
+    i64::try_from((time - OffsetDateTime::UNIX_EPOCH).whole_microseconds()).unwrap_or(i64::MAX)
 }

@@ -174,6 +174,8 @@ impl Store {
 
 async fn lock(client: &Client) -> Result<(), MigrateError> {
     let deadline = tokio::time::Instant::now() + LOCK_LIMIT;
+    // It waits in its transaction for as long as the steps take, which other connections run.
+    client.batch_execute("set idle_in_transaction_session_timeout = 0").await?;
     client.batch_execute("begin").await?;
     while tokio::time::Instant::now() < deadline {
         let row = client.query_one("select pg_try_advisory_xact_lock($1)", &[&LOCK]).await?;

@@ -82,11 +82,15 @@ impl Store {
     }
 
     /// The same for up to `most` groups, whichever come after this one, or the first of all; and lets those
-    /// deliveries go whose subscription is not ordered any more.
+    /// deliveries go whose subscription is not ordered any more. `None` while another process is at it.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
-    pub async fn advance_groups(&self, after: Option<&OrderingGroup>, most: usize) -> Result<GroupWalk, StoreError> {
+    pub async fn advance_groups(
+        &self,
+        after: Option<&OrderingGroup>,
+        most: usize,
+    ) -> Result<Option<GroupWalk>, StoreError> {
         let mut connection = self.maintenance().await?;
         let (subscription, key) =
             after.map_or((Uuid::nil(), ""), |group| (group.subscription.uuid(), group.key.as_str()));
@@ -94,19 +98,18 @@ impl Store {
         let params: [Param<'_>; 4] =
             [(&subscription, Type::UUID), (&key, Type::TEXT), (&most, Type::INT8), (&DISSOLVED_ROWS, Type::INT8)];
         let rows = connection.query(&sql::ADVANCE_GROUPS, &params).await?;
-        let Some(row) = rows.first() else { return Ok(GroupWalk::default()) };
-        let count = |name: &str| Ok::<_, StoreError>(usize::try_from(row.try_get::<_, i64>(name)?).unwrap_or(0));
+        let count = |row: &Row, name: &str| {
+            Ok::<_, StoreError>(row.try_get::<_, Option<i64>>(name)?.and_then(|count| usize::try_from(count).ok()))
+        };
+        let Some(row) = rows.first() else { return Ok(None) };
+        let Some(looked_at) = count(row, "looked_at")? else { return Ok(None) };
         let last: Option<(Uuid, String)> =
             row.try_get::<_, Option<Uuid>>("last_subscription")?.zip(row.try_get("last_key")?);
-        let released = count("released")?;
+        let released = count(row, "released")?.unwrap_or(0);
         if released > 0 {
             self.hints.forget();
         }
-        Ok(GroupWalk {
-            looked_at: count("looked_at")?,
-            released,
-            last: last.map(|(subscription, key)| group(subscription, key)),
-        })
+        Ok(Some(GroupWalk { looked_at, released, last: last.map(|(subscription, key)| group(subscription, key)) }))
     }
 }
 

@@ -40,7 +40,7 @@ impl Store {
     }
 
     /// Ends deliveries whose time is over and that nobody has leased: at most so many by a time of their own, and of so
-    /// many of events with an id after `after` and below `expired_before`.
+    /// many of events with an id after `after` and below `expired_before`. `None` while another process is at it.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
@@ -49,18 +49,18 @@ impl Store {
         expired_before: EventId,
         after: Option<EventId>,
         most: usize,
-    ) -> Result<Sweep, StoreError> {
+    ) -> Result<Option<Sweep>, StoreError> {
         let (expired_before, after) = (expired_before.uuid(), after.map_or(Uuid::nil(), EventId::uuid));
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let params: [Param<'_>; 3] = [(&expired_before, Type::UUID), (&after, Type::UUID), (&most, Type::INT8)];
         let rows = self.maintenance().await?.query(&sql::EXPIRE, &params).await?;
-        let Some(row) = rows.first() else { return Ok(Sweep::default()) };
-        let count = |name: &str| Ok::<_, StoreError>(usize::try_from(row.try_get::<_, i64>(name)?).unwrap_or(0));
-        Ok(Sweep {
-            ended: count("ended")?,
-            looked_at: count("looked_at")?,
-            reached: row.try_get::<_, Option<Uuid>>("reached")?.map(EventId::from),
-        })
+        let Some(row) = rows.first() else { return Ok(None) };
+        let count = |name: &str| {
+            Ok::<_, StoreError>(row.try_get::<_, Option<i64>>(name)?.and_then(|count| usize::try_from(count).ok()))
+        };
+        let Some(looked_at) = count("looked_at")? else { return Ok(None) };
+        let reached = row.try_get::<_, Option<Uuid>>("reached")?.map(EventId::from);
+        Ok(Some(Sweep { ended: count("ended")?.unwrap_or(0), looked_at, reached }))
     }
 
     /// Raises system events about what changed, some of them a call.

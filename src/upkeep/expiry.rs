@@ -25,7 +25,8 @@ impl Expiry {
     pub async fn sweep(&mut self, store: &Store, expired_before: OffsetDateTime) -> Result<usize, StoreError> {
         let mut ended = 0;
         for _ in 0..BATCHES {
-            let sweep = store.expire(EventId::floor(expired_before), self.after, BATCH_ROWS).await?;
+            let expired_before = EventId::floor(expired_before);
+            let Some(sweep) = store.expire(expired_before, self.after, BATCH_ROWS).await? else { break };
             ended += sweep.ended;
             self.after = sweep.reached;
             if sweep.ended < BATCH_ROWS && sweep.reached.is_none() {

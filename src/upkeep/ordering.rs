@@ -21,12 +21,13 @@ pub struct GroupWalker {
 
 impl GroupWalker {
     /// Looks at the next groups, `most` of them, and advances those that can go on. At the end it
-    /// begins anew. Returns how many deliveries became due, and whether there are more groups to look at.
+    /// begins anew. Returns how many deliveries became due, and whether there are more groups to look at; none while
+    /// another process is at it.
     ///
     /// # Errors
     /// [`StoreError`] from the database; the next walk looks at the same groups.
     pub async fn advance(&mut self, store: &Store, most: usize) -> Result<(usize, bool), StoreError> {
-        let walk = store.advance_groups(self.after.as_ref(), most).await?;
+        let Some(walk) = store.advance_groups(self.after.as_ref(), most).await? else { return Ok((0, false)) };
         let more = walk.looked_at >= most;
         self.after = walk.last.filter(|_| more);
         Ok((walk.released, more))

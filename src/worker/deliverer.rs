@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use ring::rand::{SecureRandom, SystemRandom};
-use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::WorkerParts;
@@ -21,11 +21,13 @@ pub(super) const SEND_MARGIN: Duration = Duration::from_secs(3);
 pub(super) struct Deliverer {
     parts: WorkerParts,
     random: SystemRandom,
+    stop: CancellationToken,
 }
 
 impl Deliverer {
-    pub(super) fn new(parts: WorkerParts) -> Self {
-        Self { parts, random: SystemRandom::new() }
+    /// Until told to stop it waits for its turn at a receiver.
+    pub(super) fn new(parts: WorkerParts, stop: CancellationToken) -> Self {
+        Self { parts, random: SystemRandom::new(), stop }
     }
 
     /// Sends a parcel and says what follows. A request lost on a kept-alive connection that
@@ -43,18 +45,22 @@ impl Deliverer {
 
     async fn deliver_in_turn(&self, parcel: Parcel, slot: &mut Slot) -> Report {
         // Closed never; without a permit the number in flight is still bounded by the slots.
-        let _permit = slot.requests().acquire_owned().await;
-        if !self.has_time(&parcel) {
+        let permit = tokio::select! {
+            biased;
+            permit = slot.requests().acquire_owned() => Some(permit),
+            () = self.stop.cancelled() => None,
+        };
+        if permit.is_none() || !self.has_time(&parcel) {
             return unsent(&parcel, NextStep::HandBack);
         }
         let first = self.attempt(&parcel).await;
         if !first.answer.stale_connection || !self.has_time(&parcel) {
-            slot.answered();
+            slot.answered(first.answer.outcome.is_success());
             return self.report(&parcel, vec![first], 0);
         }
         let again = Parcel { attempt_number: parcel.attempt_number.saturating_add(1), ..parcel };
         let second = self.attempt(&again).await;
-        slot.answered();
+        slot.answered(second.answer.outcome.is_success());
         self.report(&again, vec![first, second], 1)
     }
 
@@ -65,7 +71,7 @@ impl Deliverer {
 
     async fn attempt(&self, parcel: &Parcel) -> Attempt {
         let started_at = self.parts.clock.now();
-        let answer = self.parts.sender.send(parcel, OffsetDateTime::now_utc()).await;
+        let answer = self.parts.sender.send(parcel, started_at).await;
         self.count(parcel, &answer);
         Attempt { id: AttemptId::at(started_at), number: parcel.attempt_number, started_at, answer }
     }

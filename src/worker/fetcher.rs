@@ -18,7 +18,7 @@ use super::WorkerParts;
 use super::alarms::Alarms;
 use super::deliverer::{SEND_MARGIN, roll};
 use super::dispatcher::Dispatcher;
-use super::finder::{Finder, MOST_ROWS};
+use super::finder::{Finder, MOST_ROWS, REACH_BACK};
 use super::full_look::FullLook;
 use super::lanes::Lanes;
 use super::outage::Outage;
@@ -92,13 +92,17 @@ impl Fetcher {
 
     /// Works until told to stop, or until one of its tasks breaks off; returns the paced subscriptions that it owns.
     pub(super) async fn run(mut self, stop: &CancellationToken) -> Vec<SubscriptionId> {
+        let mut has_taken = false;
         while !stop.is_cancelled() && !self.is_broken {
-            self.wait(stop).await;
+            if !has_taken {
+                self.wait(stop).await;
+            }
+            self.apply_all();
             self.apply_time(Instant::now());
             self.find().await;
             self.look_at_everything();
             self.keep_owned();
-            self.take_all(stop).await;
+            has_taken = self.take(stop).await;
             self.parts.metrics.lanes.set(self.lanes.len() as f64);
         }
         self.owned.owned()
@@ -116,7 +120,6 @@ impl Fetcher {
             Some(ended) = self.tasks.join_next() => self.is_broken = ended.is_err(),
             () = tokio::time::sleep_until(until) => {}
         }
-        self.apply_all();
     }
 
     fn apply_all(&mut self) {
@@ -137,7 +140,10 @@ impl Fetcher {
             }
             Signal::Retry(due, at) => self.alarms.set(due, at, now),
             Signal::Noticed(Notice::DueSince(since)) => self.finder.ask(since),
-            Signal::Noticed(Notice::Anything) => self.finder.ask_for_anything(),
+            Signal::Noticed(Notice::Anything) => {
+                self.finder.ask_for_anything();
+                self.full_look.hurry(now);
+            }
             // Its rows are older than any look.
             Signal::Noticed(Notice::Released(_, subscription)) => {
                 self.owned.refresh(subscription, now);
@@ -166,12 +172,16 @@ impl Fetcher {
                 self.parts.metrics.oldest_due.set(oldest.as_secs_f64());
                 self.found(&found, now);
             }
-            Signal::LookedAtAll(Err(error), began) => {
+            Signal::LookedAtAll(Err(error), _) => {
                 tracing::debug!(%error, "not everything was looked at");
-                self.full_look.done(began, now);
+                self.full_look.failed(now);
             }
             Signal::Kept(Ok(kept), began) => {
-                for due in self.owned.kept(&kept, began) {
+                let won = self.owned.kept(&kept, began, self.parts.clock.now() - REACH_BACK);
+                if !won.is_empty() {
+                    self.full_look.hurry(now);
+                }
+                for due in won {
                     self.lanes.expect(&due);
                 }
             }
@@ -204,7 +214,9 @@ impl Fetcher {
         match self.parts.store.find(span.due_from, span.until, MOST_ROWS).await {
             Ok(look) => {
                 let now = Instant::now();
-                self.finder.done(span, &look, now, roll(&self.random));
+                if self.finder.done(span, &look, now, roll(&self.random)) {
+                    self.full_look.hurry(now);
+                }
                 self.found(&look.found, now);
             }
             Err(error) => {

@@ -4,7 +4,9 @@
 //! can put off for hours; walking over them is what makes queues in PostgreSQL slow down. So a look begins where the
 //! last one ended, less a slack for commits that were under way, or at the due time that a notification names. Once a
 //! second it reaches back a minute, for rows that were committed late and of which nobody was notified; anything
-//! older is found by the look at everything.
+//! older is found by the look at everything. That one steps from subscription to subscription, so it also comes at once
+//! where a look found more rows than it may read and they are of few subscriptions: walking on would read a backlog row
+//! by row, and what falls due behind it would wait.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +16,7 @@ use crate::store::Look;
 
 /// How much later than its due time a row may be committed and still be seen by every look.
 const SLACK: Duration = Duration::from_millis(250);
-const REACH_BACK: Duration = Duration::from_secs(60);
+pub(super) const REACH_BACK: Duration = Duration::from_secs(60);
 const REACH_BACK_EVERY: Duration = Duration::from_secs(1);
 /// Longest time between two looks; the promise that holds without any notification.
 const POLL: Duration = Duration::from_millis(1_000);
@@ -25,6 +27,8 @@ const PAUSE_MANY: Duration = Duration::from_millis(20);
 const MANY_ROWS: usize = 200;
 /// Most rows of one look: some milliseconds.
 pub(super) const MOST_ROWS: usize = 2_000;
+/// Rows of a subscription, on average, from which on a backlog is deep rather than wide.
+const DEEP_ROWS: usize = 20;
 
 /// One look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +36,8 @@ pub(super) struct Span {
     pub(super) due_from: OffsetDateTime,
     /// Until now where there is none.
     pub(super) until: Option<OffsetDateTime>,
+    /// Whether it begins before what was seen, for late commits.
+    pub(super) reaches_back: bool,
 }
 
 /// What the looks so far have told.
@@ -39,6 +45,8 @@ pub(super) struct Span {
 pub(super) struct Finder {
     /// Everything due before this was seen, but for what is behind.
     reached: OffsetDateTime,
+    /// No look goes back behind this for slack alone: a deep backlog fell due before.
+    deep_until: OffsetDateTime,
     /// What a look that was cut short left out. Looks at it take turns with looks at what falls due meanwhile, so
     /// that nobody waits behind a backlog that is only seen.
     behind: Option<Span>,
@@ -59,6 +67,7 @@ impl Finder {
     pub(super) fn new(database_now: OffsetDateTime, now: Instant) -> Self {
         Self {
             reached: database_now - REACH_BACK,
+            deep_until: OffsetDateTime::UNIX_EPOCH,
             behind: None,
             was_behind: false,
             asked: None,
@@ -107,33 +116,48 @@ impl Finder {
         if let Some(behind) = self.behind.filter(|_| self.was_behind) {
             return Some(behind);
         }
-        let reached = self.reached;
+        let reached = (self.reached - SLACK).max(self.deep_until);
         let again = self.again.take_if(|(_, at)| *at <= now).map(|(since, _)| since);
-        let due_from = [self.asked.take(), again].into_iter().flatten().fold(reached - SLACK, OffsetDateTime::min);
-        if self.reached_back_at.is_none_or(|at| now >= at + REACH_BACK_EVERY) {
+        let due_from = [self.asked.take(), again].into_iter().flatten().fold(reached, OffsetDateTime::min);
+        let reaches_back = self.reached_back_at.is_none_or(|at| now >= at + REACH_BACK_EVERY);
+        if reaches_back {
             self.reached_back_at = Some(now);
-            return Some(Span { due_from: due_from.min(reached - REACH_BACK), until: None });
+            return Some(Span { due_from: due_from.min(self.reached - REACH_BACK), until: None, reaches_back });
         }
-        Some(Span { due_from, until: None })
+        Some(Span { due_from, until: None, reaches_back })
     }
 
-    /// The look is done. `roll`, from 0 up to 1, keeps workers from polling in step.
-    pub(super) fn done(&mut self, span: Span, look: &Look, now: Instant, roll: f64) {
+    /// The look is done. `roll`, from 0 up to 1, keeps workers from polling in step. Returns whether a look at
+    /// everything finds sooner what this one left out.
+    pub(super) fn done(&mut self, span: Span, look: &Look, now: Instant, roll: f64) -> bool {
         let is_cut_short = look.rows >= MOST_ROWS;
-        let rest = look.reached.filter(|_| is_cut_short);
+        let is_deep = is_cut_short && look.found.len().saturating_mul(DEEP_ROWS) <= look.rows;
+        // Where all that it saw fell due at one time, it goes on after that time.
+        let is_stuck = is_cut_short && look.reached.is_some_and(|reached| reached <= span.due_from);
+        let rest = look.reached.filter(|_| is_cut_short && !is_deep);
+        let rest = rest.map(|rest| if is_stuck { rest + Duration::from_micros(1) } else { rest });
         if span.until.is_some() {
-            self.behind = rest.map(|due_from| Span { due_from, until: span.until });
-        } else {
+            self.behind = rest.map(|due_from| Span { due_from, ..span });
+        } else if !(span.reaches_back && is_deep) {
             if let Some(due_from) = rest {
                 let due_from = self.behind.map_or(due_from, |behind| behind.due_from.min(due_from));
-                self.behind = Some(Span { due_from, until: Some(look.at) });
+                self.behind = Some(Span { due_from, until: Some(look.at), reaches_back: false });
             }
             self.reached = look.at;
+            if is_deep {
+                self.deep_until = look.at;
+            }
         }
-        self.pause = if look.rows >= MANY_ROWS { PAUSE_MANY } else { PAUSE_FEW };
+        let is_walk = look.rows >= MANY_ROWS && !(is_deep && span.reaches_back);
+        self.pause = if is_walk { PAUSE_MANY } else { PAUSE_FEW };
         let poll = POLL.mul_f64(0.9 + 0.2 * roll);
         let next_due = look.next_due.and_then(|due| Duration::try_from(due - look.at).ok());
         self.poll_at = now + next_due.map_or(poll, |due| due.min(poll));
+        // A look that reached back and saw nothing else is followed by one from where the last one ended.
+        if span.reaches_back && is_deep {
+            self.poll_at = now;
+        }
+        (is_deep && !span.reaches_back) || is_stuck
     }
 
     /// The look failed: what was asked for is asked for again, not at once.
@@ -149,13 +173,24 @@ impl Finder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::delivery::Due;
+    use crate::store::Found;
     use time::macros::datetime;
+    use uuid::Uuid;
 
     const NOW: OffsetDateTime = datetime!(2026-11-28 12:00 UTC);
     const SECOND: Duration = Duration::from_secs(1);
 
     fn look(rows: usize, reached: Option<OffsetDateTime>, at: OffsetDateTime) -> Look {
         Look { found: Vec::new(), rows, reached, next_due: None, at }
+    }
+
+    /// One that was cut short, over many subscriptions.
+    fn wide(reached: OffsetDateTime, at: OffsetDateTime) -> Look {
+        let id = Uuid::from_u128(1);
+        let due = Due { tenant: id.into(), subscription: id.into(), rows: Some(1), since: reached };
+        let found = Found { due, is_active: true, is_paced: false, overdue: Duration::ZERO };
+        Look { found: vec![found; MOST_ROWS / DEEP_ROWS + 1], ..look(MOST_ROWS, Some(reached), at) }
     }
 
     /// A finder that has just looked.
@@ -172,7 +207,7 @@ mod tests {
         let (mut finder, now) = looked();
         finder.ask(NOW + SECOND);
         let span = finder.begin(now + PAUSE_FEW).unwrap();
-        assert_eq!(span, Span { due_from: NOW - SLACK, until: None });
+        assert_eq!(span, Span { due_from: NOW - SLACK, until: None, reaches_back: false });
         finder.done(span, &look(1, Some(NOW), NOW + SECOND), now + PAUSE_FEW, 0.5);
         let span = finder.begin(now + 2 * POLL).unwrap();
         assert_eq!(span.due_from, NOW + SECOND - REACH_BACK);
@@ -210,16 +245,16 @@ mod tests {
     }
 
     #[test]
-    fn a_backlog_is_walked_in_turns_with_what_falls_due_meanwhile() {
+    fn a_wide_backlog_is_walked_in_turns_with_what_falls_due_meanwhile() {
         let (mut finder, mut now) = looked();
-        finder.ask(NOW);
+        finder.ask(NOW - 10 * SECOND);
         now += PAUSE_MANY;
         let span = finder.begin(now).unwrap();
-        finder.done(span, &look(MOST_ROWS, Some(NOW - 5 * SECOND), NOW + SECOND), now, 0.5);
+        finder.done(span, &wide(NOW - 5 * SECOND, NOW + SECOND), now, 0.5);
         now += PAUSE_MANY;
         let behind = finder.begin(now).unwrap();
-        assert_eq!(behind, Span { due_from: NOW - 5 * SECOND, until: Some(NOW + SECOND) });
-        finder.done(behind, &look(MOST_ROWS, Some(NOW - 2 * SECOND), NOW + SECOND), now, 0.5);
+        assert_eq!(behind, Span { due_from: NOW - 5 * SECOND, until: Some(NOW + SECOND), reaches_back: false });
+        finder.done(behind, &wide(NOW - 2 * SECOND, NOW + SECOND), now, 0.5);
         now += PAUSE_MANY;
         let fresh = finder.begin(now).unwrap();
         assert_eq!((fresh.due_from, fresh.until), (NOW + SECOND - SLACK, None));
@@ -229,6 +264,40 @@ mod tests {
         assert_eq!(behind.due_from, NOW - 2 * SECOND);
         finder.done(behind, &look(7, Some(NOW), NOW + SECOND), now, 0.5);
         assert_eq!(finder.next(), now + POLL);
+    }
+
+    #[test]
+    fn a_backlog_that_fell_due_at_one_time_is_gone_past() {
+        let (mut finder, mut now) = looked();
+        finder.ask(NOW - SECOND);
+        now += PAUSE_MANY;
+        let span = finder.begin(now).unwrap();
+        assert!(finder.done(span, &wide(NOW - SECOND, NOW), now, 0.5));
+        now += PAUSE_MANY;
+        assert_eq!(finder.begin(now).unwrap().due_from, NOW - SECOND + Duration::from_micros(1));
+    }
+
+    #[test]
+    fn a_deep_backlog_is_not_walked_and_hides_nothing_that_falls_due_after_it() {
+        let (mut finder, mut now) = looked();
+        finder.ask(NOW);
+        now += PAUSE_MANY;
+        let span = finder.begin(now).unwrap();
+        let at = NOW + SECOND / 10;
+        assert!(finder.done(span, &look(MOST_ROWS, Some(NOW), at), now, 0.5));
+        // It begins behind the backlog, not a slack before, until a notification names an earlier time.
+        finder.ask(at);
+        now += PAUSE_MANY;
+        assert_eq!(finder.begin(now), Some(Span { due_from: at, until: None, reaches_back: false }));
+        finder.ask(NOW);
+        now += PAUSE_MANY;
+        assert_eq!(finder.begin(now).unwrap().due_from, NOW);
+        // One that reached back saw the backlog alone: the next begins where the last one ended.
+        let back = finder.begin(now + REACH_BACK_EVERY).unwrap();
+        assert!(back.reaches_back);
+        assert!(!finder.done(back, &look(MOST_ROWS, Some(NOW), at + SECOND), now, 0.5));
+        now += REACH_BACK_EVERY + PAUSE_FEW;
+        assert_eq!(finder.begin(now), Some(Span { due_from: at, until: None, reaches_back: false }));
     }
 
     #[test]

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The same while leases of a lost worker may lapse, or something was released.
 const HURRIED: Duration = Duration::from_millis(100);
-/// A look may take at most one part in so many of the time; a hurried one.
+/// Longest time between two looks, whatever they cost.
+const LOOK_LATEST: Duration = Duration::from_secs(60);
+/// Up to that a look may take at most one part in so many of the time; a hurried one.
 const SHARE: u32 = 50;
 const HURRIED_SHARE: u32 = 10;
 
@@ -44,8 +46,13 @@ impl FullLook {
     /// It is over.
     pub(super) fn done(&mut self, began: Instant, now: Instant) {
         self.cost = now.saturating_duration_since(began);
-        let usual = self.began + LOOK_EVERY.max(self.cost * SHARE);
+        let usual = self.began + LOOK_EVERY.max(self.cost * SHARE).min(LOOK_LATEST);
         self.next = Some(if self.is_hurried { usual.min(self.soonest()) } else { usual });
+    }
+
+    /// It failed: how long that took says nothing of its cost.
+    pub(super) fn failed(&mut self, now: Instant) {
+        self.next = Some(now + LOOK_EVERY);
     }
 
     /// Something is due that only this look sees.
@@ -63,7 +70,7 @@ impl FullLook {
     }
 
     fn soonest(&self) -> Instant {
-        self.began + HURRIED.max(self.cost * HURRIED_SHARE)
+        self.began + HURRIED.max(self.cost * HURRIED_SHARE).min(LOOK_LATEST)
     }
 }
 

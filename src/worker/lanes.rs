@@ -4,6 +4,7 @@
 //! Tenants take turns, and the lanes of a tenant take turns. A lane without room is set aside until it has some, so a
 //! pass costs what it asks for, whatever waits. Pure but for the slots that it reserves.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -13,10 +14,13 @@ use super::ownership::Ownership;
 use crate::domain::breaker::Breaker;
 use crate::domain::delivery::Due;
 use crate::domain::id::{SubscriptionId, TenantId};
+use crate::domain::share::Share;
 use crate::domain::slots::{Slot, Slots};
 
-/// Most lanes remembered, about 150 bytes each; what finds no place is found by the look at everything.
+/// Most lanes remembered, about 150 bytes each, and how they are shared out among tenants; what finds no place is found
+/// again by the looks at everything.
 const MAX_LANES: usize = 100_000;
+const SHARE: Share = Share(4);
 /// How much later than its due time a delivery may be committed and still be seen by the next take.
 const SLACK: Duration = Duration::from_millis(250);
 
@@ -45,21 +49,12 @@ pub(super) struct Ask {
     pub(super) is_paced: bool,
 }
 
-/// How much a lane may ask for.
-#[derive(Debug, PartialEq, Eq)]
-enum Room {
-    Now(usize),
-    /// When so many places of the subscription are free.
-    WhenFree(usize),
-    /// When its pace says so.
-    Later,
-}
-
 /// All lanes.
 #[derive(Debug)]
 pub(super) struct Lanes {
     slots: Slots,
     lanes: HashMap<SubscriptionId, Lane>,
+    by_tenant: HashMap<TenantId, usize>,
     ready: HashMap<TenantId, VecDeque<SubscriptionId>>,
     turns: VecDeque<TenantId>,
 }
@@ -67,13 +62,17 @@ pub(super) struct Lanes {
 impl Lanes {
     /// No lanes yet, with these slots to reserve.
     pub(super) fn new(slots: Slots) -> Self {
-        Self { slots, lanes: HashMap::new(), ready: HashMap::new(), turns: VecDeque::new() }
+        Self { slots, lanes: HashMap::new(), by_tenant: HashMap::new(), ready: HashMap::new(), turns: VecDeque::new() }
     }
 
     /// Deliveries of a subscription are due.
     pub(super) fn expect(&mut self, due: &Due) {
-        if self.lanes.len() >= MAX_LANES && !self.lanes.contains_key(&due.subscription) {
-            return;
+        if !self.lanes.contains_key(&due.subscription) {
+            let of_tenant = self.by_tenant.get(&due.tenant).copied().unwrap_or(0);
+            if !SHARE.allows(of_tenant, MAX_LANES.saturating_sub(self.lanes.len())) {
+                return;
+            }
+            self.by_tenant.insert(due.tenant, of_tenant + 1);
         }
         let due_from = due.since - SLACK;
         let new = || Lane { tenant: due.tenant, due_from, expected: 0, is_ready: false };
@@ -96,7 +95,7 @@ impl Lanes {
 
     /// Nothing is due any more, as far as is known.
     pub(super) fn forget(&mut self, subscription: SubscriptionId) {
-        if self.lanes.remove(&subscription).is_some() {
+        if self.set_aside(subscription).is_some() {
             self.slots.set_backlogged(subscription, false);
         }
     }
@@ -108,7 +107,14 @@ impl Lanes {
 
     /// Nothing is asked of it for now; returns its due_from, if it was known.
     pub(super) fn set_aside(&mut self, subscription: SubscriptionId) -> Option<OffsetDateTime> {
-        self.lanes.remove(&subscription).map(|lane| lane.due_from)
+        let lane = self.lanes.remove(&subscription)?;
+        if let Entry::Occupied(mut of_tenant) = self.by_tenant.entry(lane.tenant) {
+            *of_tenant.get_mut() -= 1;
+            if *of_tenant.get() == 0 {
+                of_tenant.remove();
+            }
+        }
+        Some(lane.due_from)
     }
 
     /// How many there are.
@@ -159,19 +165,18 @@ impl Lanes {
         let slots = &self.slots;
         let pace = owned.pace(subscription);
         let (is_paced, breaker) = (pace.is_some(), pace.map_or(Breaker::Closed, |pace| pace.breaker));
-        let room = if is_paced {
-            paced_room(owned.room(subscription, now).min(lane.expected).min(slots.free_for(subscription)))
-        } else {
-            unpaced_room(slots.free_for(subscription), lane.expected, slots.limits().per_subscription)
-        };
-        let Room::Now(room) = room else {
+        let paced = if is_paced { owned.room(subscription, now) } else { usize::MAX };
+        let wanted = paced.min(lane.expected);
+        let room = if wanted == 0 { 0 } else { slots.room_for(subscription, wanted) };
+        if room == 0 {
             lane.is_ready = false;
-            if let Room::WhenFree(places) = room {
+            // One that waits for its pace is woken by it.
+            if wanted > 0 {
                 slots.set_backlogged(subscription, true);
-                slots.await_free(subscription, places);
+                slots.await_room(subscription, wanted);
             }
             return None;
-        };
+        }
         slots.set_backlogged(subscription, room < lane.expected);
         let slots = slots.reserve(tenant, subscription, room.min(most));
         // Out of the turns until its take is back; or at their head, where it got no slot.
@@ -203,16 +208,6 @@ impl Lanes {
         self.make_ready(subscription);
         true
     }
-}
-
-fn paced_room(room: usize) -> Room {
-    if room == 0 { Room::Later } else { Room::Now(room) }
-}
-
-/// Slots are not asked for in dribs: a lane with a backlog waits until half of its requests fit.
-fn unpaced_room(places: usize, expected: usize, per_subscription: usize) -> Room {
-    let least = expected.min(per_subscription.div_ceil(2));
-    if places >= least { Room::Now(places.min(expected)) } else { Room::WhenFree(least) }
 }
 
 #[cfg(test)]

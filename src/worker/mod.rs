@@ -123,7 +123,7 @@ impl Worker {
         let mut recording = tokio::spawn(recorder.run());
         let mut beating = tokio::spawn(heartbeat::beat(parts.clone(), id, signals.clone()));
         let mut listening = tokio::spawn(listener::listen(parts.store.clone(), signals.clone()));
-        let deliverer = Arc::new(Deliverer::new(parts.clone()));
+        let deliverer = Arc::new(Deliverer::new(parts.clone(), stopping.token.clone()));
         let dispatcher = Dispatcher::new(deliverer, sending.clone(), reports);
         let mut receiving = JoinSet::new();
         if let Some(handoff) = handoff {

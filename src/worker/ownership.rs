@@ -22,7 +22,9 @@ use crate::store::{BreakerChange, KeepRequest, Owned};
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
 /// Least time between two rounds of keeping.
 const KEEP_PAUSE: Duration = Duration::from_millis(20);
-/// The same after one that failed.
+/// Most subscriptions that one round prolongs, wants or changes, each.
+const MOST_KEPT: usize = 500;
+/// Pause after a round that failed.
 const FAILURE_PAUSE: Duration = Duration::from_millis(500);
 
 /// What is fixed for a worker.
@@ -176,16 +178,20 @@ impl Ownership {
             return None;
         }
         let mut owned = Vec::new();
-        while let Some((at, subscription)) = self.refreshes.first().copied().filter(|(at, _)| *at <= now) {
+        while owned.len() < MOST_KEPT
+            && let Some((at, subscription)) = self.refreshes.first().copied().filter(|(at, _)| *at <= now)
+        {
             self.refreshes.remove(&(at, subscription));
             owned.extend(self.paces.contains_key(&subscription).then_some(subscription));
         }
-        let changes: Vec<BreakerChange> = self.changes.drain().map(|(_, change)| change).collect();
+        let changing: Vec<SubscriptionId> = self.changes.keys().take(MOST_KEPT).copied().collect();
+        let changes: Vec<BreakerChange> = changing.iter().filter_map(|id| self.changes.remove(id)).collect();
         self.writing = changes.iter().map(|change| change.subscription).collect();
         owned.extend(&self.writing);
         owned.sort_unstable();
         owned.dedup();
-        let wanted: Vec<_> = self.wanted.iter().map(|(subscription, (tenant, _))| (*tenant, *subscription)).collect();
+        let wanted = self.wanted.iter().take(MOST_KEPT).map(|(subscription, (tenant, _))| (*tenant, *subscription));
+        let wanted: Vec<_> = wanted.collect();
         let dropped = std::mem::take(&mut self.dropped);
         if owned.is_empty() && wanted.is_empty() && changes.is_empty() && dropped.is_empty() {
             return None;
@@ -198,8 +204,8 @@ impl Ownership {
     }
 
     /// A round is done, which began at `began`. Returns the deliveries that may be asked for now: those of
-    /// subscriptions that became ours.
-    pub(super) fn kept(&mut self, kept: &Kept, began: Instant) -> Vec<Due> {
+    /// subscriptions that became ours, due since `since` where no more is known.
+    pub(super) fn kept(&mut self, kept: &Kept, began: Instant, since: OffsetDateTime) -> Vec<Due> {
         self.is_keeping = false;
         self.writing.clear();
         let mut won = Vec::new();
@@ -209,7 +215,7 @@ impl Ownership {
                 // Nobody has to own it: it is disabled, or sent to by every worker.
                 self.paces.remove(&owned.subscription);
                 self.dropped.push(owned.subscription);
-                won.extend(owned.is_active.then(|| due(owned, wanted)));
+                won.extend(owned.is_active.then(|| due(owned, wanted, since)));
                 continue;
             }
             let is_new = !self.paces.contains_key(&owned.subscription);
@@ -221,7 +227,7 @@ impl Ownership {
             pace.has_work |= is_other;
             self.refreshes.insert((pace.refresh_at(began, REFRESH_EVERY), owned.subscription));
             self.wakes.insert((began, owned.subscription));
-            won.extend((is_new || is_other).then(|| due(owned, wanted)));
+            won.extend((is_new || is_other).then(|| due(owned, wanted, since)));
         }
         // What was asked for and is not ours is another's: its deliveries are found again.
         let ours: HashSet<_> = kept.owned.iter().map(|owned| owned.subscription).collect();
@@ -243,8 +249,8 @@ impl Ownership {
 }
 
 /// What may be asked for of a subscription that became ours.
-fn due(owned: &Owned, wanted: Option<(TenantId, OffsetDateTime)>) -> Due {
-    let since = wanted.map_or(OffsetDateTime::UNIX_EPOCH, |(_, since)| since);
+fn due(owned: &Owned, wanted: Option<(TenantId, OffsetDateTime)>, since: OffsetDateTime) -> Due {
+    let since = wanted.map_or(since, |(_, since)| since);
     Due { tenant: owned.tenant, subscription: owned.subscription, rows: None, since }
 }
 
@@ -256,6 +262,7 @@ pub(super) mod tests {
     use uuid::Uuid;
 
     const MOMENT: Duration = Duration::from_millis(30);
+    const SINCE: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
     pub(in crate::worker) fn ownership() -> Ownership {
         let rules = OwnerRules {
@@ -293,7 +300,7 @@ pub(super) mod tests {
     /// A round in which these were found to be ours.
     pub(in crate::worker) fn own(ownership: &mut Ownership, owned: &[Owned], now: Instant) -> Vec<Due> {
         let asked = owned.iter().map(|owned| owned.subscription).collect();
-        ownership.kept(&Kept { asked, owned: owned.to_vec() }, now)
+        ownership.kept(&Kept { asked, owned: owned.to_vec() }, now, SINCE)
     }
 
     fn answer(subscription: SubscriptionId, class: ResponseClass) -> Answered {
@@ -313,7 +320,7 @@ pub(super) mod tests {
         assert!(ownership.begin(now + MOMENT).is_none(), "one at a time");
         // The other is somebody else's.
         let asked = round.keep.wanted.iter().map(|(_, subscription)| *subscription).collect();
-        let due = ownership.kept(&Kept { asked, owned: vec![paced(100, 5)] }, now);
+        let due = ownership.kept(&Kept { asked, owned: vec![paced(100, 5)] }, now, SINCE);
         assert_eq!((due.len(), due[0].since), (1, since));
         assert_eq!(ownership.room(paced(100, 5).subscription, now), 5);
         assert_eq!(ownership.room(paced(101, 5).subscription, now), 0);

@@ -50,7 +50,7 @@ impl Pace {
             not_before: now,
             in_flight: 0,
             foreign: owned.leased,
-            foreign_until: now + longest_lease,
+            foreign_until: now + longest_lease.max(owned.lasts),
             has_work: true,
             busy_at: now,
             failed_at: now,
@@ -161,14 +161,13 @@ impl Pace {
         self.breaker == Breaker::Throttled && now >= self.not_before
     }
 
-    /// Whether it has recovered: nothing waits, and it takes as much as ever, whatever is under way
-    /// then: under a steady load something always is. Or it has not failed for this long and
-    /// has answered all that was sent: one that hangs has not failed yet.
+    /// Whether it has recovered: it takes as much as ever, whatever waits and is under way. Or nothing waits, it has not
+    /// failed for this long, and has answered all that was sent: one that hangs has not failed yet.
     pub(super) fn is_well(&self, quiet: Duration, now: Instant) -> bool {
         let Breaker::Recovering(recovery) = self.breaker else { return false };
-        let is_quiet = self.in_flight == 0 && now.saturating_duration_since(self.failed_at) >= quiet;
-        let is_proven = recovery.width >= self.limit || is_quiet;
-        !self.has_work && is_proven && now >= self.close_at
+        let is_idle = !self.has_work && self.in_flight == 0;
+        let is_quiet = is_idle && now.saturating_duration_since(self.failed_at) >= quiet;
+        (recovery.is_complete || is_quiet) && now >= self.close_at
     }
 
     /// It is being closed, or could not be: not asked again for a second.
@@ -266,15 +265,21 @@ mod tests {
     }
 
     #[test]
-    fn it_is_well_when_it_takes_as_much_as_ever_and_nothing_waits() {
+    fn it_is_well_after_a_round_as_wide_as_ever_or_when_nothing_has_failed_for_a_while() {
         let recovering = |width| Owned { breaker: Breaker::Recovering(Recovery::at(width)), ..owned() };
         let (mut pace, now) = pace(&recovering(5));
+        pace.sent(5, now);
+        for _ in 0..4 {
+            pace.breaker = pace.answered(Some(ResponseClass::Success), now);
+        }
         assert!(!pace.is_well(30 * SECOND, now));
-        pace.has_work = false;
-        assert!(pace.is_well(30 * SECOND, now));
+        pace.breaker = pace.answered(Some(ResponseClass::Success), now);
+        assert!(pace.has_work && pace.is_well(30 * SECOND, now));
         pace.closing(now);
         assert!(!pace.is_well(30 * SECOND, now) && pace.is_well(30 * SECOND, now + CLOSE_PAUSE));
         pace.breaker = Breaker::Recovering(Recovery::at(2));
+        assert!(!pace.is_well(30 * SECOND, now + 30 * SECOND));
+        pace.has_work = false;
         assert!(!pace.is_well(30 * SECOND, now + CLOSE_PAUSE) && pace.is_well(30 * SECOND, now + 30 * SECOND));
     }
 }

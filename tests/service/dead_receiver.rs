@@ -61,6 +61,10 @@ const LEASES_LAPSED: &str =
 /// The same of what they owned, so that it is another's soon after those leases are.
 const OWNERSHIPS_LAPSED: &str = "update owners set until = now() - interval '6 seconds'";
 
+/// As far as an event may come from its place by age, when the breaker is closed again: two workers have so many at a
+/// time, sent, waiting or not recorded yet.
+const HELD: usize = 8 * CAP;
+
 /// What the story takes place in.
 struct Scene {
     database: Database,
@@ -125,7 +129,7 @@ fn assert_slow_start_in_order(refused: &[Arrived], arrived: &[Arrived]) {
     let firsts = arrived.iter().map(number).filter(|number| seen.insert(*number));
     for (place, number) in firsts.filter(|number| !refused.contains(number)).enumerate() {
         let expected = untried.binary_search(&number).unwrap();
-        assert!(place.abs_diff(expected) <= 2 * CAP, "event {number} came as number {place}");
+        assert!(place.abs_diff(expected) <= HELD, "event {number} came as number {place}");
     }
     assert_eq!(seen.len(), BACKLOG);
     assert!(arrived.len() <= BACKLOG + CAP, "{} came twice", arrived.len() - BACKLOG);

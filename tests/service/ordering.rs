@@ -244,9 +244,9 @@ async fn what_waits_in_a_group_is_released_when_order_is_switched_off() {
     rig.receiver.script([Reply::Status(500)]);
     publish_all(&rig, &subscription, "a", &["1", "2", "3"]).await;
     rig.settle().await;
-    assert_eq!(rig.store().advance_groups(None, 10).await.unwrap().released, 0);
+    assert_eq!(rig.store().advance_groups(None, 10).await.unwrap().unwrap().released, 0);
     rig.sql("update subscriptions set is_ordered = false").await;
-    assert_eq!(rig.store().advance_groups(None, 10).await.unwrap().released, 2);
+    assert_eq!(rig.store().advance_groups(None, 10).await.unwrap().unwrap().released, 2);
     rig.settle().await;
     // Nobody cares for their order any more.
     let mut arrived = numbers(&rig);
@@ -263,7 +263,7 @@ async fn a_deleted_subscription_leaves_no_group_behind() {
     let subscription = ordered(&rig).await;
     publish_all(&rig, &subscription, "a", &["1", "2", "3"]).await;
     rig.sql("update subscriptions set deleted_at = now(), is_active = false").await;
-    assert_eq!(rig.store().advance_groups(None, 10).await.unwrap().released, 2);
+    assert_eq!(rig.store().advance_groups(None, 10).await.unwrap().unwrap().released, 2);
     rig.settle().await;
     assert_eq!(rig.count("deliveries").await, 0);
     assert!(states(&rig).await.iter().all(|(status, _)| status == "cancelled"));

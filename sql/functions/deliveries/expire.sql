@@ -3,7 +3,7 @@
 -- Ends deliveries whose time is over and that nobody has leased, or whose lease lapsed five seconds ago; a worker ends
 -- those that it takes, this the others, as those of a disabled subscription. First by their own expires_at, then by
 -- the age of their event. One process at a time does it. Returns how many ended, and after which event id the next call looks for old events:
--- null when it has looked at all of them.
+-- null when it has looked at all of them. Nothing was looked at (null) while another process is at it.
 create function deliveries_expire_1(
     expired_before uuid,
     after_id uuid,
@@ -34,6 +34,7 @@ begin
     ended := 0;
     looked_at := 0;
     if not pg_try_advisory_xact_lock(hashtext(current_schema() || '.expire')) then
+        looked_at := null;
         return;
     end if;
     with old as materialized (

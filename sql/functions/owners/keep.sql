@@ -67,6 +67,13 @@ begin
             and x.deleted_at is null
         limit 1
     ) as s
+    -- What is another's is not even locked: two workers that want each other's would wait for each other.
+    where not exists (
+        select 1
+        from owners as x
+        where x.subscription_id = s.id
+            and x.until >= at
+    )
     order by s.id
     on conflict on constraint owners_pkey do update
     set
@@ -102,7 +109,8 @@ begin
         limit 1
     ) as h on true
     cross join lateral (
-        select count(*) as leased
+        -- Cut short, it may be any number.
+        select case when count(*) < most_leases then count(x.lease) else most_leases end as leased
         from (
             select x.lease
             from deliveries as x
@@ -114,7 +122,6 @@ begin
             order by x.next_attempt_at
             limit most_leases
         ) as x
-        where x.lease is not null
     ) as l
     where o.subscription_id = any(owned || wanted)
         and o.owner = worker

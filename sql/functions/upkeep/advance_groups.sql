@@ -1,9 +1,10 @@
 -- upkeep/advance_groups(the ordering group after which to begin: subscription, ordering key; most groups; most
---   rows to release of a group whose subscription is not ordered any more)
+--   rows to release of groups whose subscription is not ordered any more)
 -- Makes the head of each ordering group due, as deliveries/advance does for the groups that a commit changed: a
 -- process may have been lost between. All deliveries of a subscription that is not ordered any more, or deleted,
 -- leave their groups. One index probe for each group, however long it is. One process at a time does it.
--- Returns how many groups were looked at, how many deliveries became due, and the last group; nulls when there was none.
+-- Returns how many groups were looked at, how many deliveries became due, and the last group; nulls when there was none, and of
+-- everything where another process is at it.
 create function upkeep_advance_groups_1(
     after_subscription uuid,
     after_key text,
@@ -31,6 +32,7 @@ begin
     looked_at := 0;
     released := 0;
     if not pg_try_advisory_xact_lock(hashtext(current_schema() || '.advance')) then
+        looked_at := null;
         return;
     end if;
     with recursive head as (
@@ -104,6 +106,7 @@ begin
                 limit most_rows
                 for update skip locked
             ) as w
+            limit most_rows
         ));
         get diagnostics left_groups = row_count;
         released := released + left_groups;

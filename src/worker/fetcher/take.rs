@@ -21,19 +21,15 @@ const MOST_TAKEN: usize = 256;
 const MOST_BYTES: usize = 16 << 20;
 
 impl Fetcher {
-    /// Takes as long as any lane has room, in the order of their turns.
-    pub(super) async fn take_all(&mut self, stop: &CancellationToken) {
-        while self.resumes_at.is_none() && !stop.is_cancelled() {
-            let asks = self.lanes.asks(&mut self.owned, MOST_TAKEN, Instant::now());
-            if asks.is_empty() {
-                return;
-            }
-            self.take(asks, stop).await;
-            self.apply_all();
+    /// Takes of the lanes that have room, in the order of their turns. Returns whether any had.
+    pub(super) async fn take(&mut self, stop: &CancellationToken) -> bool {
+        if self.resumes_at.is_some() || stop.is_cancelled() {
+            return false;
         }
-    }
-
-    async fn take(&mut self, asks: Vec<Ask>, stop: &CancellationToken) {
+        let asks = self.lanes.asks(&mut self.owned, MOST_TAKEN, Instant::now());
+        if asks.is_empty() {
+            return false;
+        }
         let ask = |ask: &Ask| TakeAsk {
             tenant: ask.tenant,
             subscription: ask.subscription,
@@ -63,6 +59,7 @@ impl Fetcher {
                 self.failed(&error, "taking deliveries");
             }
         }
+        true
     }
 
     /// Gives what was taken to the dispatcher, or to the recorder what is not to be sent.
