@@ -74,8 +74,8 @@ bench: ## all scenarios; bench quick: shorter; bench SCENARIO; bench check: coun
 	@deploy/setup bench
 	@benches/run $(BENCH) $(ARGS)
 
-chaos: setup ## the tests in which things break
-	@tests/with-postgres cargo test --test service outage
+chaos: setup ## the tests in which databases, processes and receivers go away
+	@tests/with-postgres cargo test --test service -- outage:: processes:: ordering_crashes:: dead_receiver:: redis_cache::
 
 pgcron: setup ## try deploy/pg_cron.sql; needs the package postgresql-NN-cron
 	@cargo build

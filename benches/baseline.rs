@@ -5,7 +5,7 @@
 //! each at a time as there, every commit on disk; and beside them one bare POST for each
 //! event, of the same payload to a receiver that takes as long. They go on at once, so they
 //! share the machine; the rate is the number of events divided by the time until all are
-//! done. Deliveries are born leased, so there is no claim.
+//! done. Deliveries are born leased, so there is no take.
 //!
 //! Not in it: producers and the API, parsing, signing, address checks, waiting of one half
 //! for the other, upkeep. The second baseline adds a bare POST in for each event, from the

@@ -28,7 +28,7 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(120);
 pub(crate) enum Processes {
     /// One `serve`: most events are born leased and sent from memory.
     Serve,
-    /// One `api` and so many `worker`s: each event is left due and claimed.
+    /// One `api` and so many `worker`s: each event is left due and taken.
     Apart(usize),
 }
 

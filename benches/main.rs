@@ -72,7 +72,7 @@ enum Scenario {
     Overload,
     /// A healthy tenant beside three whose receivers never answer
     NoisyTenant,
-    /// Healthy receivers beside a dead one with a large backlog, of killed workers, and its return
+    /// Healthy receivers beside a dead one with a large backlog, while workers are killed, and while it comes back
     DeadReceiver(dead_receiver::DeadReceiver),
     /// Ten thousand active subscriptions of a hundred tenants against one
     ManySubscriptions,

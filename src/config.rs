@@ -294,7 +294,7 @@ pub struct Config {
     pub retries: RetryPolicy,
     /// Time limit of one attempt.
     pub request_timeout: Duration,
-    /// How long a claimed delivery belongs to its worker.
+    /// How long a taken delivery belongs to its worker.
     pub lease: Duration,
     /// How many deliveries may be in flight.
     pub slots: SlotLimits,

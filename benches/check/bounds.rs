@@ -30,8 +30,8 @@ pub(crate) const BORN_LEASED: Bounds = [
     bound("buffers touched", 22.8, 26.0),
 ];
 
-/// What an event may cost that was left due and claimed.
-pub(crate) const CLAIMED: Bounds = [
+/// What an event may cost that was left due and taken.
+pub(crate) const TAKEN: Bounds = [
     bound("statements", 0.1, 0.15),
     bound("bytes of WAL", 2_290.0, 2_650.0),
     bound("rows inserted", 3.0, 3.1),

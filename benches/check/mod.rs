@@ -2,8 +2,8 @@
 //!
 //! Counted are statements, WAL, rows and buffers of a fixed number of events at a fixed
 //! concurrency: born leased to the replica that accepted them; left due for a worker to
-//! claim; and as many deliveries of events that go to a hundred subscriptions each, all of
-//! them claimed. Then the instructions of the pure parts that every event goes through. A slow
+//! take; and as many deliveries of events that go to a hundred subscriptions each, all of
+//! them taken. Then the instructions of the pure parts that every event goes through. A slow
 //! or busy machine counts the same, so this also runs beside other work and with a debug
 //! build; times are for the other scenarios.
 //!
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::check::bounds::{BORN_LEASED, Bounds, CLAIMED, FANNED_OUT, compare};
+use crate::check::bounds::{BORN_LEASED, Bounds, FANNED_OUT, TAKEN, compare};
 use crate::counts::Counts;
 use crate::failure::Failure;
 use crate::findings::{Findings, Table};
@@ -57,9 +57,9 @@ pub(crate) async fn run(lab: &Lab) -> Result<Findings, Failure> {
     let start = Counts::read(&counted.database).await?;
     counted.serve(EVENTS).await?;
     let served = Counts::read(&counted.database).await?;
-    counted.claim_plain().await?;
-    let claimed = Counts::read(&counted.database).await?;
-    counted.claim_wide().await?;
+    counted.take_plain().await?;
+    let taken = Counts::read(&counted.database).await?;
+    counted.take_wide().await?;
     let fanned_out = Counts::read(&counted.database).await?;
 
     let mut table = Table::new(["what", "each", "measured", "usual", "bound", "within"]);
@@ -68,8 +68,8 @@ pub(crate) async fn run(lab: &Lab) -> Result<Findings, Failure> {
         exceeded += compare(&mut table, name, bounds, &counts.0.map(|count| count as f64 / EVENTS as f64));
     };
     add("born leased", &BORN_LEASED, served.since(&start));
-    add("claimed", &CLAIMED, claimed.since(&served));
-    add("fanned out, claimed", &FANNED_OUT, fanned_out.since(&claimed));
+    add("taken", &TAKEN, taken.since(&served));
+    add("fanned out, taken", &FANNED_OUT, fanned_out.since(&taken));
     exceeded += instructions::count(&mut table).await?;
     let how = format!(
         "Each of {EVENTS} deliveries, {PAYLOAD_BYTES} bytes, 64 connections, from the start of the service to its stop; \
@@ -112,12 +112,12 @@ impl Counted {
         service.stop().await
     }
 
-    async fn claim_plain(&mut self) -> Result<(), Failure> {
+    async fn take_plain(&mut self) -> Result<(), Failure> {
         let sent = self.launch.accept(&mut self.plain, EVENTS).await?;
         self.launch.deliver(&self.plain, &sent).await
     }
 
-    async fn claim_wide(&mut self) -> Result<(), Failure> {
+    async fn take_wide(&mut self) -> Result<(), Failure> {
         let sent = self.launch.accept(&mut self.wide, EVENTS / WIDTH).await?;
         self.launch.deliver(&self.wide, &sent).await
     }

@@ -2,7 +2,7 @@
 //!
 //! `POST /events` to 1, 10 and 100 subscriptions, beside a plain ingest to one, by one `serve`.
 //! The connections are as many as in `steady`, so a fan-out to 100 soon has more deliveries
-//! than there are slots: what has none is claimed, and that is in its cost.
+//! than there are slots: what has none is taken from the queue, and that is in its cost.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -2,7 +2,7 @@
 //!
 //! `begin isolation level repeatable read` and one `select`: from then on PostgreSQL may not
 //! remove a row version that became dead later, and whatever walks over the queue walks over
-//! them all. Beside it events are left due and claimed, or born leased, as fast as they are
+//! them all. Beside it events are left due and taken, or born leased, as fast as they are
 //! delivered. Each slice must cost what the first did, as multiples of the same load to another
 //! database in turn, which the transaction does not concern: so a busy machine is told from a
 //! slower queue.

@@ -2,9 +2,9 @@
 //!
 //! One subscription, whose receiver takes 20 or 50 ms, 64 requests at once: half as much again
 //! as a bare client with 64 connections gets rid of is offered for some seconds, and then the
-//! backlog drains. What an event costs then is compared with the uncrowded run: as many events,
+//! backlog drains. What an event costs then is compared with the unhindered run: as many events,
 //! accepted by an `api` and taken by a `worker` at half the capacity, so that each is due now
-//! and claimed with nothing in its way. Another tenant's receiver gets 20 events a second
+//! and taken with nothing in its way. Another tenant's receiver gets 20 events a second
 //! meanwhile. Then one burst beside a steady load.
 
 use std::sync::Arc;
@@ -33,7 +33,7 @@ const TAKES: [u64; 2] = [20, 50];
 pub(crate) const MOST_AT_ONCE: usize = 64;
 /// What is offered, as a multiple of what the receiver takes.
 const OFFERED: f64 = 1.5;
-const UNCROWDED: f64 = 0.5;
+const UNHINDERED: f64 = 0.5;
 /// Events a second to the other tenant's receiver, and room for them.
 const NEIGHBOUR_PER_SECOND: usize = 20;
 const MOST_NEIGHBOURS: usize = 600 * NEIGHBOUR_PER_SECOND;
@@ -81,7 +81,7 @@ pub(crate) async fn run(lab: &Lab) -> Result<Findings, Failure> {
         let apart = Processes::Apart(1);
         let mut runs = Vec::new();
         for (name, processes, share) in [
-            ("uncrowded, api + worker", apart, UNCROWDED),
+            ("unhindered, api + worker", apart, UNHINDERED),
             ("overload, api + worker", apart, OFFERED),
             ("overload, serve", Processes::Serve, OFFERED),
         ] {
@@ -95,8 +95,8 @@ pub(crate) async fn run(lab: &Lab) -> Result<Findings, Failure> {
     }
     let how = format!(
         "One subscription, {MOST_AT_ONCE} requests at once, {PAYLOAD_BYTES} bytes; offered {OFFERED} x what a bare client with as \
-         many connections gets from such a receiver in this run, until all has arrived; cost per event against the uncrowded \
-         run at {UNCROWDED} x. Goals: 0.92 of the bare client; WAL and buffers 1.2 x; after a burst back to normal within twice \
+         many connections gets from such a receiver in this run, until all has arrived; cost per event against the unhindered \
+         run at {UNHINDERED} x. Goals: 0.92 of the bare client; WAL and buffers 1.2 x; after a burst back to normal within twice \
          the time that its events take."
     );
     Ok(Findings::new(table, how, ledger).and(bursts))
@@ -132,15 +132,15 @@ async fn measure(lab: &Lab, plan: Plan, name: &'static str, offered: f64, ledger
     })
 }
 
-/// The first run is the uncrowded one.
+/// The first run is the unhindered one.
 fn add(table: &mut Table, takes: Duration, capacity: f64, runs: &[Run]) {
-    let Some(uncrowded) = runs.first() else { return };
+    let Some(unhindered) = runs.first() else { return };
     for run in runs {
         let [rate, offering, draining] = run.rates;
         let (share, is_overload) = (rate / capacity, run.offered > capacity);
         let buffers = run.counts.buffers(run.events);
-        let of_wal = run.spent.wal() / uncrowded.spent.wal();
-        let of_buffers = buffers / uncrowded.counts.buffers(uncrowded.events);
+        let of_wal = run.spent.wal() / unhindered.spent.wal();
+        let of_buffers = buffers / unhindered.counts.buffers(unhindered.events);
         let (inserted, updated, deleted) = run.counts.rows(run.events);
         let is_met = share >= 0.92 && of_wal <= 1.2 && of_buffers <= 1.2;
         table.row([
@@ -156,7 +156,7 @@ fn add(table: &mut Table, takes: Duration, capacity: f64, runs: &[Run]) {
             format!("{buffers:.1}"),
             format!("{:.2}", inserted + updated + deleted),
             format!("{:.3}", run.counts.statements(run.events)),
-            format!("{:.2}", run.spent.cpu() / uncrowded.spent.cpu()),
+            format!("{:.2}", run.spent.cpu() / unhindered.spent.cpu()),
             format!("{of_wal:.2}"),
             format!("{of_buffers:.2}"),
             format!("{:.1}", run.neighbour.p99()),

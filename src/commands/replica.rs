@@ -1,7 +1,7 @@
 //! A replica: the parts of one process, connected and run until a signal.
 //!
 //! `serve` is all of it, `api` and `worker` are one half each. Stopping goes in order: the
-//! readiness fails, the API finishes its requests while nothing more is claimed, intake
+//! readiness fails, the API finishes its requests while nothing more is taken, intake
 //! ends, the worker sends what it was given, and what was sent is recorded.
 
 use std::sync::Arc;
@@ -173,7 +173,7 @@ impl Base {
         clock.measure(&store).await.map_err(Failure::from)?;
         let slots = Slots::new(config.slots);
         let metrics = Metrics::new();
-        // Only the API reads subscriptions by themselves; the worker gets them with its claims.
+        // Only the API reads subscriptions by themselves; the worker gets them with its takes.
         let redis_url = config.redis_url.as_ref().filter(|_| halves.api);
         let redis = redis_url.map(|url| Redis::connect(&url.0, metrics.clone())).transpose();
         let redis = redis.map_err(|rule| Failure::new(format!("REDIS_URL: {rule}")))?;

@@ -61,7 +61,7 @@ impl Lease {
 pub struct Parcel {
     /// Which delivery it is.
     pub key: DeliveryKey,
-    /// The claim on it.
+    /// The lease on it.
     pub lease: Lease,
     /// Number of the attempt that the lease counted; 1 for the first.
     pub attempt_number: u32,

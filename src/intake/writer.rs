@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -49,12 +50,23 @@ impl Writer {
     /// Writes batch after batch until the queue is closed and empty.
     pub(super) async fn run(self: Arc<Self>, queue: Arc<Queue>) {
         let alone = TaskTracker::new();
+        // Events for very many subscriptions take their time, and leave a connection to the statement that all tenants
+        // share. Ordered ones wait for each other in the database, and for no other tenant's.
+        let connections = self.parts.store.intake_connections().saturating_sub(1).max(1);
+        let turns = Arc::new(Semaphore::new(connections));
         while let Some(batch) = queue.next().await {
             match batch {
                 Batch::Shared(batch) => self.write_all(batch).await,
                 Batch::Alone(tenant, batch) => {
                     let (writer, done) = (Arc::clone(&self), Done { queue: Arc::clone(&queue), tenant });
+                    let is_ordered = batch.iter().any(|pending| pending.submission.ordering_key.is_some());
+                    let turns = (!is_ordered).then(|| Arc::clone(&turns));
                     alone.spawn(async move {
+                        // Closed never.
+                        let _turn = match turns {
+                            Some(turns) => Some(turns.acquire_owned().await),
+                            None => None,
+                        };
                         writer.write_all(batch).await;
                         drop(done);
                     });

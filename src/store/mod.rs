@@ -191,6 +191,11 @@ impl Store {
         self.pools().into_iter().for_each(Pool::close);
     }
 
+    /// How many accepting statements can be under way.
+    pub fn intake_connections(&self) -> usize {
+        self.intake.status().max_size
+    }
+
     /// Connections of all pools: open, unused, and waited for.
     pub fn pool_status(&self) -> PoolStatus {
         let pools = self.pools().map(Pool::status);

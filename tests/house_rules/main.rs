@@ -32,7 +32,6 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("worker", &["domain", "store", "sender", "subscriptions", "telemetry"]),
     ("upkeep", &["domain", "store", "telemetry"]),
     ("api", &["domain", "store", "subscriptions", "intake", "telemetry"]),
-    ("dashboard", &["domain", "store", "subscriptions", "intake", "telemetry"]),
     ("commands", &["*"]),
 ];
 

@@ -330,7 +330,8 @@ async fn requests_that_arrive_together_share_their_commit() {
     })
     .await;
     let others = join_all((0..300).map(|_| submit(&intake, &subscription, b"{}", None)));
-    let ((), others) = tokio::join!(async { rig.client.batch_execute("commit").await.unwrap() }, others);
+    // In this order: all of them wait by the time of the commit.
+    let (others, ()) = tokio::join!(others, async { rig.client.batch_execute("commit").await.unwrap() });
     assert!(first.await.unwrap().is_ok() && others.iter().all(Result::is_ok));
     assert_eq!((rig.count("events").await, rig.count("deliveries").await), (301, 301));
     // 1, 256 and 44.

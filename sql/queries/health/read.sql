@@ -11,7 +11,7 @@ select
     coalesce(h.failures, 0) as failures,
     h.failing_since,
     case when h.state in ('open', 'throttled') then h.probe_at end as next_probe_at,
-    due.held + ordered.held as held
+    least(due.held + ordered.held, $3::bigint) as held
 from subscriptions as s
 left join lateral (
     select x.state, x.failures, x.failing_since, x.probe_at
