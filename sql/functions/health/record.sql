@@ -102,7 +102,8 @@ begin
                     and open_after_failures > 0
                     and c.failures >= open_after_failures
                     and (
-                        c.failing_since <= at - make_interval(secs => open_after_seconds)
+                        -- The first of them may have been counted by a transaction that began later.
+                        greatest(at - c.failing_since, interval '0') >= make_interval(secs => open_after_seconds)
                         or c.failures >= 10 * open_after_failures
                     )
                     then 'open'
