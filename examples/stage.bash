@@ -3,6 +3,7 @@
 # with the path of postrider; whoever sources it sets `service` and `receiver` to what it starts.
 
 script=$(basename "$0")
+# shellcheck disable=SC2034 # for the scripts that source this
 binary=$(realpath "${1:?usage: examples/$script PATH-OF-POSTRIDER}")
 # Directly under /tmp and open to all: the unprivileged PostgreSQL has to reach it.
 folder=$(mktemp -d "/tmp/postrider-$script.XXXXXX")
