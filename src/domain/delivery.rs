@@ -103,6 +103,20 @@ pub struct Report {
 }
 
 impl Report {
+    /// The report of a delivery that was leased and not sent.
+    pub fn unsent(key: DeliveryKey, token: LeaseToken, subscription_version: i64, step: NextStep) -> Self {
+        Self {
+            key,
+            token,
+            subscription_version,
+            event_type: None,
+            attempts: Vec::new(),
+            free_attempts: 0,
+            ordering_key: None,
+            step,
+        }
+    }
+
     /// The ordering group whose next delivery has its turn when this is recorded, if there is one.
     pub fn ended_group(&self) -> Option<OrderingGroup> {
         let ended = matches!(self.step, NextStep::Done | NextStep::GiveUp(_));

@@ -63,14 +63,6 @@ impl Dispatcher {
 
 /// The report of a parcel that was not sent.
 pub(super) fn unsent(parcel: &Parcel, step: NextStep) -> Report {
-    Report {
-        key: parcel.key,
-        token: parcel.lease.token,
-        subscription_version: parcel.subscription_version,
-        event_type: parcel.event_type.clone(),
-        attempts: Vec::new(),
-        free_attempts: 0,
-        ordering_key: parcel.ordering_key.clone(),
-        step,
-    }
+    let unsent = Report::unsent(parcel.key, parcel.lease.token, parcel.subscription_version, step);
+    Report { event_type: parcel.event_type.clone(), ordering_key: parcel.ordering_key.clone(), ..unsent }
 }

@@ -117,7 +117,7 @@ impl Fetcher {
             () = stop.cancelled() => {}
             Some(signal) = self.inbox.recv() => self.apply(signal),
             () = self.parts.slots.freed() => {}
-            Some(ended) = self.tasks.join_next() => self.is_broken = ended.is_err(),
+            Some(ended) = self.tasks.join_next() => self.is_broken |= ended.is_err(),
             () = tokio::time::sleep_until(until) => {}
         }
     }
@@ -125,6 +125,9 @@ impl Fetcher {
     fn apply_all(&mut self) {
         while let Ok(signal) = self.inbox.try_recv() {
             self.apply(signal);
+        }
+        while let Some(ended) = self.tasks.try_join_next() {
+            self.is_broken |= ended.is_err();
         }
         for subscription in self.parts.slots.roomy() {
             self.lanes.make_ready(subscription);
@@ -188,7 +191,10 @@ impl Fetcher {
             Signal::Kept(Err(asked), _) => self.owned.not_kept(&asked, now),
             Signal::Workers(alive, is_one_lost) => {
                 self.peers.are(alive);
-                self.full_look.set_worker_lost(is_one_lost, now);
+                // Its leases may lapse.
+                if is_one_lost {
+                    self.full_look.hurry(now);
+                }
             }
         }
     }

@@ -62,13 +62,6 @@ impl FullLook {
         self.next = self.next.map(|at| at.min(soonest));
     }
 
-    /// Leases of a lost worker may lapse.
-    pub(super) fn set_worker_lost(&mut self, is_one_lost: bool, now: Instant) {
-        if is_one_lost {
-            self.hurry(now);
-        }
-    }
-
     fn soonest(&self) -> Instant {
         self.began + HURRIED.max(self.cost * HURRIED_SHARE).min(LOOK_LATEST)
     }
@@ -101,8 +94,19 @@ mod tests {
         look.hurry(began + 2 * SECOND);
         assert_eq!(look.next(), Some(began + 10 * SECOND));
         let (mut look, began) = after(Duration::ZERO);
-        look.set_worker_lost(true, began + 2 * SECOND);
+        look.hurry(began + 2 * SECOND);
         assert_eq!(look.next(), Some(began + 2 * SECOND));
+    }
+
+    #[test]
+    fn a_look_that_failed_or_was_very_dear_is_not_put_off_for_long() {
+        let now = Instant::now();
+        let mut look = FullLook::new(now);
+        look.begin(now);
+        look.failed(now + 30 * SECOND);
+        assert_eq!(look.next(), Some(now + 35 * SECOND));
+        let (look, began) = after(10 * SECOND);
+        assert_eq!(look.next(), Some(began + LOOK_LATEST));
     }
 
     #[test]

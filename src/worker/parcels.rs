@@ -32,19 +32,9 @@ pub(super) fn open(
 ) -> Result<Parcel, Box<Report>> {
     let TakenDelivery { key, attempts, free_attempts, subscription_version, .. } = taken;
     let event_type = taken.event_type.as_deref().and_then(|name| name.parse::<EventType>().ok());
-    let instead = |step, event_type| {
-        let ordering_key = taken.ordering_key.clone();
-        let attempts = Vec::new();
-        Box::new(Report {
-            key,
-            token,
-            subscription_version,
-            event_type,
-            attempts,
-            free_attempts: 0,
-            ordering_key,
-            step,
-        })
+    let instead = |step| {
+        let unsent = Report::unsent(key, token, subscription_version, step);
+        Box::new(Report { ordering_key: taken.ordering_key.clone(), ..unsent })
     };
     let schedule = taken.retry_schedule.as_ref().unwrap_or(&parts.rules.retries.schedule);
     let facts = Taken {
@@ -56,7 +46,7 @@ pub(super) fn open(
         max_attempts: schedule.max_attempts(),
     };
     if let Some(reason) = facts.ends(parts.clock.now(), parts.rules.lifetime) {
-        return Err(instead(NextStep::GiveUp(reason), event_type));
+        return Err(instead(NextStep::GiveUp(reason)));
     }
     let place = SealContext { tenant: key.tenant, subscription: key.subscription };
     match open_sealed(&parts.keyring, &taken.secrets, taken.headers.as_deref(), place) {
@@ -85,7 +75,7 @@ pub(super) fn open(
         }
         Err(error) => {
             tracing::error!(%error, subscription = %key.subscription, "a secret or the headers cannot be opened; its deliveries wait");
-            Err(instead(NextStep::RetryIn(UNREADABLE_DELAY), event_type))
+            Err(instead(NextStep::RetryIn(UNREADABLE_DELAY)))
         }
     }
 }

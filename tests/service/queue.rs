@@ -437,6 +437,45 @@ async fn under_overload_each_delivery_is_still_written_twice_and_deleted_once() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_falls_due_while_a_backlog_is_taken_does_not_wait_for_its_end() {
+    const SUBSCRIPTIONS: usize = 60;
+    const EVENTS: i64 = 100;
+    let rig = Rig::with_slots(2_048, 64).await;
+    for _ in 0..SUBSCRIPTIONS {
+        rig.subscription().await;
+    }
+    // No subscription and no tenant is ever full: there is always something to take.
+    let backlog = "
+        with event as (
+            insert into events (tenant_id, id, payload)
+            select s.tenant_id, uuid_v7(), '[1]'
+            from (select x.tenant_id from subscriptions as x limit 1) as s
+            cross join generate_series(1, $1::bigint) as n
+            returning tenant_id, id
+        )
+        insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at, payload_bytes)
+        select event.tenant_id, event.id, s.id, now(), 3
+        from event
+        cross join subscriptions as s";
+    rig.client.execute(backlog, &[&EVENTS]).await.unwrap();
+    let other = rig.subscription_of_another_tenant().await;
+    let later = "
+        with event as (
+            insert into events (tenant_id, id, payload) values ($1, uuid_v7(), '[2]') returning tenant_id, id
+        )
+        insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at, payload_bytes)
+        select event.tenant_id, event.id, $2, now() + interval '300 milliseconds', 3
+        from event";
+    rig.client.execute(later, &[&other.tenant.uuid(), &other.id.uuid()]).await.unwrap();
+    rig.receiver.takes(Duration::from_millis(20));
+    let _working = rig.working();
+    let all = SUBSCRIPTIONS * usize::try_from(EVENTS).unwrap() + 1;
+    let requests = rig.receiver.arrived(all).await;
+    let place = requests.iter().position(|request| request.body == b"[2]".as_slice()).unwrap();
+    assert!(place < all * 3 / 4, "it came as number {place} of {all}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_whose_commit_came_late_is_found_however_late_and_without_a_word() {
     let rig = Rig::new().await;
     let subscription = rig.subscription().await;
