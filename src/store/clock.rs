@@ -1,5 +1,5 @@
 //! The database's clock, followed from here: queue time, ids and signatures are its time, so replicas whose own clocks
-//! differ still agree, and a step of this machine's clock changes nothing.
+//! differ still agree, and a step of this machine's clock expires nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use super::{Store, StoreError, sql};
 
 /// Largest difference between this machine's clock and the database's at which events are
-/// still accepted: beyond it receivers would refuse our timestamps.
+/// still accepted: beyond it one of the two is wrong, and receivers may refuse our timestamps.
 pub const MAX_SKEW: Duration = Duration::from_secs(120);
 
 /// The database's clock, carried on by one that never steps. Clones share it.

@@ -5,6 +5,7 @@
 //! (looking at everything, keeping ownerships, recording) are tasks of their own; the loop itself waits for `find`
 //! and `take` alone.
 
+mod keep;
 mod take;
 
 use std::time::{Duration, Instant};
@@ -22,11 +23,11 @@ use super::finder::{Finder, MOST_ROWS, REACH_BACK};
 use super::full_look::FullLook;
 use super::lanes::Lanes;
 use super::outage::Outage;
-use super::ownership::{Kept, OwnerRules, Ownership, Round};
+use super::ownership::{OwnerRules, Ownership};
 use super::peers::Peers;
 use super::signal::{Signal, Signals};
 use crate::domain::id::{SubscriptionId, WorkerId};
-use crate::store::{Found, Notice, Store, StoreError};
+use crate::store::{Found, Notice, StoreError};
 
 /// Pause after a statement that failed.
 const FAILURE_PAUSE: Duration = Duration::from_millis(500);
@@ -259,24 +260,6 @@ impl Fetcher {
         self.tasks.spawn(async move { signals.send(Signal::LookedAtAll(store.find_all().await, began)) });
     }
 
-    /// Keeps and takes ownerships, in a task of its own, if there is any reason to.
-    fn keep_owned(&mut self) {
-        let began = Instant::now();
-        let Some(round) = self.owned.begin(began) else { return };
-        let (store, signals) = (self.parts.store.clone(), self.signals.clone());
-        self.tasks.spawn(async move {
-            let keep = &round.keep;
-            let asked = keep.owned.iter().chain(keep.wanted.iter().map(|(_, subscription)| subscription)).copied();
-            let asked: Vec<SubscriptionId> = asked.collect();
-            let kept = write_round(&store, &round).await;
-            let kept = kept.map(|owned| Kept { asked: asked.clone(), owned }).map_err(|error| {
-                tracing::debug!(%error, "ownerships were not kept");
-                asked
-            });
-            signals.send(Signal::Kept(kept, began));
-        });
-    }
-
     /// A statement failed: nothing is taken for a moment.
     fn failed(&mut self, error: &StoreError, doing: &'static str) {
         self.resumes_at = Some(Instant::now() + FAILURE_PAUSE);
@@ -284,19 +267,4 @@ impl Fetcher {
             tracing::warn!(%error, doing, "the database is not available to the worker");
         }
     }
-}
-
-/// Writes transitions, gives up what is idle, and keeps or takes the rest.
-async fn write_round(store: &Store, round: &Round) -> Result<Vec<crate::store::Owned>, StoreError> {
-    let worker = round.keep.worker;
-    if !round.changes.is_empty() {
-        store.change_breakers(worker, &round.changes).await?;
-    }
-    if !round.dropped.is_empty() {
-        store.drop_owned(worker, &round.dropped).await?;
-    }
-    if round.keep.owned.is_empty() && round.keep.wanted.is_empty() {
-        return Ok(Vec::new());
-    }
-    store.keep_owned(&round.keep).await
 }
