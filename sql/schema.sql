@@ -304,6 +304,86 @@ begin
     ) as k;
 end
 $$;
+CREATE FUNCTION public.deliveries_enqueue_1(tenant_ids uuid[], event_ids uuid[], payload_sizes integer[], ordering_keys text[], not_before timestamp with time zone[], expire_at timestamp with time zone[], event_numbers integer[], subscription_ids uuid[], lease_seconds double precision[], grouped boolean[], attempts_before integer[], token uuid) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+declare
+    at constant timestamptz := now();
+    written bigint;
+    group_size bigint;
+    last_position bigint;
+begin
+    if attempts_before is not null then
+        insert into deliveries (
+            tenant_id, event_id, subscription_id, next_attempt_at, attempts, free_attempts, payload_bytes, expires_at
+        )
+        select
+            tenant_ids[d.event_number],
+            event_ids[d.event_number],
+            d.subscription_id,
+            at,
+            d.attempts,
+            d.attempts,
+            payload_sizes[d.event_number],
+            expire_at[d.event_number]
+        from unnest(event_numbers, subscription_ids, attempts_before) as d (event_number, subscription_id, attempts)
+        order by event_ids[d.event_number], d.subscription_id
+        on conflict on constraint deliveries_pkey do nothing;
+        get diagnostics written = row_count;
+        return written;
+    end if;
+    insert into deliveries (
+        tenant_id, event_id, subscription_id, next_attempt_at, lease, attempts, payload_bytes, expires_at
+    )
+    select
+        tenant_ids[d.event_number],
+        event_ids[d.event_number],
+        d.subscription_id,
+        case
+            when d.seconds is not null then at + make_interval(secs => d.seconds)
+            else greatest(at, not_before[d.event_number])
+        end,
+        case when d.seconds is not null then token end,
+        case when d.seconds is not null then 1 else 0 end,
+        payload_sizes[d.event_number],
+        expire_at[d.event_number]
+    from unnest(event_numbers, subscription_ids, lease_seconds, grouped)
+        as d (event_number, subscription_id, seconds, is_grouped)
+    where event_ids[d.event_number] is not null
+        and d.is_grouped is not true;
+    get diagnostics written = row_count;
+    select count(*)
+    into group_size
+    from unnest(event_numbers, grouped) as d (event_number, is_grouped)
+    where d.is_grouped
+        and event_ids[d.event_number] is not null;
+    if group_size > 0 then
+        insert into ordering_counters as c (tenant_id, position)
+        values (tenant_ids[1], group_size)
+        on conflict on constraint ordering_counters_pkey do update
+        set position = c.position + excluded.position
+        returning c.position into last_position;
+        insert into deliveries (
+            tenant_id, event_id, subscription_id, next_attempt_at, payload_bytes, expires_at, ordering_key, position
+        )
+        select
+            tenant_ids[d.event_number],
+            event_ids[d.event_number],
+            d.subscription_id,
+            'infinity',
+            payload_sizes[d.event_number],
+            expire_at[d.event_number],
+            ordering_keys[d.event_number],
+            last_position - group_size + row_number() over (order by d.number)
+        from unnest(event_numbers, subscription_ids, grouped) with ordinality
+            as d (event_number, subscription_id, is_grouped, number)
+        where d.is_grouped
+            and event_ids[d.event_number] is not null;
+    end if;
+    return written + group_size;
+end
+$$;
 CREATE FUNCTION public.deliveries_expire_1(expired_before uuid, after_id uuid, most_rows bigint, OUT ended bigint, OUT looked_at bigint, OUT reached uuid) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -585,21 +665,19 @@ CREATE FUNCTION public.deliveries_requeue_1(tenant uuid, event_ids uuid[], subsc
     AS $$
 declare
     at constant timestamptz := now();
-    requeued bigint;
+    found_events uuid[];
+    found_subscriptions uuid[];
+    sizes integer[];
+    attempts_before integer[];
+    requeued bigint := 0;
 begin
-    insert into deliveries (
-        tenant_id, event_id, subscription_id, next_attempt_at, attempts, free_attempts, payload_bytes, expires_at
-    )
     select
-        tenant,
-        a.event_id,
-        a.subscription_id,
-        at,
-        coalesce(ended.attempts, made.attempts, 0),
-        coalesce(ended.attempts, made.attempts, 0),
-        e.payload_bytes,
-        at + lifetime
-    from unnest(event_ids, subscription_ids) as a (event_id, subscription_id)
+        array_agg(a.event_id order by a.number),
+        array_agg(a.subscription_id order by a.number),
+        array_agg(e.payload_bytes order by a.number),
+        array_agg(coalesce(ended.attempts, made.attempts, 0) order by a.number)
+    into found_events, found_subscriptions, sizes, attempts_before
+    from unnest(event_ids, subscription_ids) with ordinality as a (event_id, subscription_id, number)
     cross join lateral (
         select octet_length(x.payload) as payload_bytes
         from events as x
@@ -629,10 +707,23 @@ begin
         where x.event_id = a.event_id
             and x.subscription_id = a.subscription_id
             and ended.attempts is null
-    ) as made
-    order by a.event_id, a.subscription_id
-    on conflict on constraint deliveries_pkey do nothing;
-    get diagnostics requeued = row_count;
+    ) as made;
+    if found_events is not null then
+        requeued := deliveries_enqueue_1(
+            array_fill(tenant, array[cardinality(found_events)]),
+            found_events,
+            sizes,
+            null,
+            null,
+            array_fill(at + lifetime, array[cardinality(found_events)]),
+            array(select generate_series(1, cardinality(found_events))),
+            found_subscriptions,
+            null,
+            null,
+            attempts_before,
+            null
+        );
+    end if;
     -- What is pending has not ended, whoever requeued it: a statement of its own, after the insert.
     delete from undelivered as u
     where u.ctid = any(array(
@@ -938,14 +1029,9 @@ CREATE FUNCTION public.events_accept_1(event_ids uuid[], tenant_ids uuid[], even
     SET jit TO 'off'
     AS $$
 declare
-    at constant timestamptz := now();
-    -- Of each delivery: the lease where it is born leased, and whether it waits in an ordering group.
     seconds double precision[];
     grouped boolean[];
-    -- Events of which nothing is written.
-    refused integer[];
-    group_size bigint;
-    last_position bigint;
+    refused integer;
 begin
     select
         array_agg(case when d.is_leasable then greatest(lease_seconds, d.least_lease_seconds) end order by d.number),
@@ -957,8 +1043,8 @@ begin
             from unnest(tenant_ids, list_versions) with ordinality as i (tenant_id, list_version, number)
             left join tenants as t
                 on t.id = i.tenant_id
-            where i.list_version is not null
-                and t.subscriptions_version is distinct from i.list_version
+            where t.subscriptions_version is distinct from i.list_version
+                and i.list_version is not null
         )::integer[]
     into seconds, grouped, released, outdated, changed
     from (
@@ -967,7 +1053,7 @@ begin
             d.event_number,
             d.leased,
             d.leased and coalesce(s.version = d.version and not s.is_paced, false) as is_leasable,
-            coalesce(s.is_ordered and ordering_keys[d.event_number] is not null, false) as is_grouped,
+            s.is_ordered and ordering_keys[d.event_number] is not null as is_grouped,
             list_versions[d.event_number] is null and (s.version = d.version and s.is_active) is not true as has_changed,
             (s.version = d.version) is not true as is_outdated,
             s.least_lease_seconds
@@ -982,89 +1068,29 @@ begin
             limit 1
         ) as s on true
     ) as d;
-    refused := changed;
+    foreach refused in array changed loop
+        event_ids[refused] := null;
+    end loop;
     taken := '{}';
     taken_by := '{}';
     taken_by_same := '{}';
     if cardinality(array_remove(idempotency_keys, null)) > 0 then
-        insert into idempotency_keys (tenant_id, key, event_id, fingerprint)
-        select i.tenant_id, i.key, i.event_id, i.fingerprint
-        from unnest(tenant_ids, idempotency_keys, event_ids, fingerprints) with ordinality
-            as i (tenant_id, key, event_id, fingerprint, number)
-        where i.key is not null
-            and i.number <> all(refused)
-        order by i.tenant_id, i.key
-        on conflict on constraint idempotency_keys_pkey do nothing;
-        -- A snapshot of its own, which sees what the insert waited for.
-        select
-            coalesce(array_agg(i.number order by i.number), '{}'),
-            coalesce(array_agg(k.event_id order by i.number), '{}'),
-            coalesce(array_agg(k.fingerprint = i.fingerprint order by i.number), '{}')
+        select k.taken, k.taken_by, k.taken_by_same
         into taken, taken_by, taken_by_same
-        from unnest(tenant_ids, idempotency_keys, event_ids, fingerprints) with ordinality
-            as i (tenant_id, key, event_id, fingerprint, number)
-        cross join lateral (
-            select x.event_id, x.fingerprint
-            from idempotency_keys as x
-            where x.tenant_id = i.tenant_id
-                and x.key = i.key
-            limit 1
-        ) as k
-        where k.event_id <> i.event_id;
-        refused := refused || taken;
+        from idempotency_keys_claim_1(tenant_ids, idempotency_keys, event_ids, fingerprints) as k;
+        foreach refused in array taken loop
+            event_ids[refused] := null;
+        end loop;
     end if;
-    insert into events (tenant_id, id, event_type, payload, accepted_at, fan_out)
-    select i.tenant_id, i.id, i.event_type, i.payload, at, case when i.list_version is not null then true end
-    from unnest(tenant_ids, event_ids, event_types, payloads, list_versions) with ordinality
-        as i (tenant_id, id, event_type, payload, list_version, number)
-    where i.number <> all(refused);
-    insert into deliveries (
-        tenant_id, event_id, subscription_id, next_attempt_at, lease, attempts, payload_bytes, expires_at
-    )
-    select
-        tenant_ids[d.event_number],
-        event_ids[d.event_number],
-        d.subscription_id,
-        case
-            when d.seconds is not null then at + make_interval(secs => d.seconds)
-            else greatest(at, not_before[d.event_number])
-        end,
-        case when d.seconds is not null then token end,
-        case when d.seconds is not null then 1 else 0 end,
-        payload_sizes[d.event_number],
-        expire_at[d.event_number]
-    from unnest(event_numbers, subscription_ids, seconds, grouped) with ordinality
-        as d (event_number, subscription_id, seconds, is_grouped, number)
-    where d.event_number <> all(refused)
-        and not d.is_grouped;
-    if true = any(grouped) then
-        select count(*)
-        into group_size
-        from unnest(event_numbers, grouped) as d (event_number, is_grouped)
-        where d.is_grouped
-            and d.event_number <> all(refused);
-        insert into ordering_counters as c (tenant_id, position)
-        values (tenant_ids[1], group_size)
-        on conflict on constraint ordering_counters_pkey do update
-        set position = c.position + excluded.position
-        returning c.position into last_position;
-        insert into deliveries (
-            tenant_id, event_id, subscription_id, next_attempt_at, payload_bytes, expires_at, ordering_key, position
-        )
-        select
-            tenant_ids[d.event_number],
-            event_ids[d.event_number],
-            d.subscription_id,
-            'infinity',
-            payload_sizes[d.event_number],
-            expire_at[d.event_number],
-            ordering_keys[d.event_number],
-            last_position - group_size + row_number() over (order by d.number)
-        from unnest(event_numbers, subscription_ids, grouped) with ordinality
-            as d (event_number, subscription_id, is_grouped, number)
-        where d.is_grouped
-            and d.event_number <> all(refused);
-    end if;
+    insert into events (tenant_id, id, event_type, payload, fan_out)
+    select i.tenant_id, i.id, i.event_type, i.payload, case when i.list_version is not null then true end
+    from unnest(tenant_ids, event_ids, event_types, payloads, list_versions)
+        as i (tenant_id, id, event_type, payload, list_version)
+    where i.id is not null;
+    perform deliveries_enqueue_1(
+        tenant_ids, event_ids, payload_sizes, ordering_keys, not_before, expire_at, event_numbers, subscription_ids,
+        seconds, grouped, null, token
+    );
 end
 $$;
 CREATE FUNCTION public.events_raise_1(tenant uuid, subject uuid, kind text, details jsonb) RETURNS boolean
@@ -1105,9 +1131,20 @@ begin
     );
     insert into events (tenant_id, id, event_type, payload, accepted_at, fan_out, about)
     values (tenant, raised, kind, payload, at, true, subject);
-    insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at, payload_bytes)
-    select tenant, raised, r.id, at, octet_length(payload)
-    from unnest(recipients) as r (id);
+    perform deliveries_enqueue_1(
+        array[tenant],
+        array[raised],
+        array[octet_length(payload)],
+        array[null]::text[],
+        array[null]::timestamptz[],
+        array[null]::timestamptz[],
+        array_fill(1, array[cardinality(recipients)]),
+        recipients,
+        array[]::double precision[],
+        array[]::boolean[],
+        null,
+        null
+    );
     return true;
 end
 $$;
@@ -1394,6 +1431,39 @@ begin
     select n.subscription_id, n.tenant_id, n.state
     from unnest(ids, tenants, states_before, states) as n (subscription_id, tenant_id, before, state)
     where n.state is distinct from n.before;
+end
+$$;
+CREATE FUNCTION public.idempotency_keys_claim_1(tenant_ids uuid[], keys text[], event_ids uuid[], fingerprints bytea[], OUT taken integer[], OUT taken_by uuid[], OUT taken_by_same boolean[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+begin
+    insert into idempotency_keys (tenant_id, key, event_id, fingerprint)
+    select i.tenant_id, i.key, i.event_id, i.fingerprint
+    from unnest(tenant_ids, keys, event_ids, fingerprints) as i (tenant_id, key, event_id, fingerprint)
+    where i.key is not null
+        and i.event_id is not null
+    order by i.tenant_id, i.key
+    on conflict on constraint idempotency_keys_pkey do nothing;
+    -- A statement of its own sees what the insert waited for.
+    select
+        coalesce(array_agg(i.number order by i.number), '{}'),
+        coalesce(array_agg(k.event_id order by i.number), '{}'),
+        coalesce(array_agg(k.fingerprint = i.fingerprint order by i.number), '{}')
+    into taken, taken_by, taken_by_same
+    from unnest(tenant_ids, keys, event_ids, fingerprints) with ordinality
+        as i (tenant_id, key, event_id, fingerprint, number)
+    cross join lateral (
+        select x.event_id, x.fingerprint
+        from idempotency_keys as x
+        where x.tenant_id = i.tenant_id
+            and x.key = i.key
+        limit 1
+    ) as k
+    where k.event_id <> i.event_id;
 end
 $$;
 CREATE FUNCTION public.is_wanted(event_type text, patterns text[]) RETURNS boolean

@@ -19,21 +19,19 @@ set jit = off
 as $$
 declare
     at constant timestamptz := now();
-    requeued bigint;
+    found_events uuid[];
+    found_subscriptions uuid[];
+    sizes integer[];
+    attempts_before integer[];
+    requeued bigint := 0;
 begin
-    insert into deliveries (
-        tenant_id, event_id, subscription_id, next_attempt_at, attempts, free_attempts, payload_bytes, expires_at
-    )
     select
-        tenant,
-        a.event_id,
-        a.subscription_id,
-        at,
-        coalesce(ended.attempts, made.attempts, 0),
-        coalesce(ended.attempts, made.attempts, 0),
-        e.payload_bytes,
-        at + lifetime
-    from unnest(event_ids, subscription_ids) as a (event_id, subscription_id)
+        array_agg(a.event_id order by a.number),
+        array_agg(a.subscription_id order by a.number),
+        array_agg(e.payload_bytes order by a.number),
+        array_agg(coalesce(ended.attempts, made.attempts, 0) order by a.number)
+    into found_events, found_subscriptions, sizes, attempts_before
+    from unnest(event_ids, subscription_ids) with ordinality as a (event_id, subscription_id, number)
     cross join lateral (
         select octet_length(x.payload) as payload_bytes
         from events as x
@@ -63,10 +61,23 @@ begin
         where x.event_id = a.event_id
             and x.subscription_id = a.subscription_id
             and ended.attempts is null
-    ) as made
-    order by a.event_id, a.subscription_id
-    on conflict on constraint deliveries_pkey do nothing;
-    get diagnostics requeued = row_count;
+    ) as made;
+    if found_events is not null then
+        requeued := deliveries_enqueue_1(
+            array_fill(tenant, array[cardinality(found_events)]),
+            found_events,
+            sizes,
+            null,
+            null,
+            array_fill(at + lifetime, array[cardinality(found_events)]),
+            array(select generate_series(1, cardinality(found_events))),
+            found_subscriptions,
+            null,
+            null,
+            attempts_before,
+            null
+        );
+    end if;
     -- What is pending has not ended, whoever requeued it: a statement of its own, after the insert.
     delete from undelivered as u
     where u.ctid = any(array(

@@ -41,9 +41,20 @@ begin
     );
     insert into events (tenant_id, id, event_type, payload, accepted_at, fan_out, about)
     values (tenant, raised, kind, payload, at, true, subject);
-    insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at, payload_bytes)
-    select tenant, raised, r.id, at, octet_length(payload)
-    from unnest(recipients) as r (id);
+    perform deliveries_enqueue_1(
+        array[tenant],
+        array[raised],
+        array[octet_length(payload)],
+        array[null]::text[],
+        array[null]::timestamptz[],
+        array[null]::timestamptz[],
+        array_fill(1, array[cardinality(recipients)]),
+        recipients,
+        array[]::double precision[],
+        array[]::boolean[],
+        null,
+        null
+    );
     return true;
 end
 $$;
