@@ -35,6 +35,8 @@ use crate::domain::target::TargetPolicy;
 
 /// Fewest connections: one for each of the store's pools.
 const LEAST_POOL_SIZE: usize = 5;
+/// Twice the largest other body, 1 MiB for generate-signature, and more.
+const LEAST_REQUEST_BYTES: usize = 4 << 20;
 /// Least time between an attempt's deadline and the end of its lease.
 pub const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
@@ -154,6 +156,9 @@ pub struct Settings {
     /// Largest body of POST /events/batch, in bytes [default: 8388608]
     #[arg(long, env = "POSTRIDER_MAX_BATCH_BYTES", value_name = "POSTRIDER_MAX_BATCH_BYTES", global = true)]
     pub max_batch_bytes: Option<usize>,
+    /// Most bytes of all request bodies that are being read or not answered yet; at least eight times the largest payload and twice the largest batch [default: 67108864, or that]
+    #[arg(long, env = "POSTRIDER_MAX_REQUEST_BYTES", value_name = "POSTRIDER_MAX_REQUEST_BYTES", global = true)]
+    pub max_request_bytes: Option<usize>,
     /// Networks that may be dialled though they are not public, as CIDRs [default: none; loopback in dev]
     #[arg(long, env = "POSTRIDER_ALLOW_TARGETS", value_name = "POSTRIDER_ALLOW_TARGETS", global = true)]
     pub allow_targets: Option<Networks>,
@@ -312,6 +317,8 @@ pub struct Config {
     pub max_payload_bytes: usize,
     /// Most bytes of a batch of events.
     pub max_batch_bytes: usize,
+    /// Most bytes of all request bodies that are being read or not answered yet.
+    pub max_request_bytes: usize,
     /// What may be a target.
     pub targets: TargetPolicy,
     /// How long a stopping process answers as before.
@@ -389,6 +396,7 @@ impl Settings {
             log_retention: retention("POSTRIDER_LOG_RETENTION", self.log_retention)?,
             max_payload_bytes,
             max_batch_bytes,
+            max_request_bytes: self.max_request_bytes(max_payload_bytes, max_batch_bytes)?,
             targets: self.targets(development),
             shutdown_notice,
             shutdown_grace,
@@ -430,6 +438,17 @@ impl Settings {
         rule((1..=100_000).contains(&total), "POSTRIDER_MAX_IN_FLIGHT", "must be from 1 to 100000")?;
         rule(per_subscription >= 1, "POSTRIDER_MAX_IN_FLIGHT_PER_SUBSCRIPTION", "must be at least 1")?;
         Ok(SlotLimits { total, bytes, per_subscription })
+    }
+
+    /// One body has to fit beside as much that is free, without a key into a quarter (`api::body::budget`).
+    fn max_request_bytes(&self, payload: usize, batch: usize) -> Result<usize, InvalidSetting> {
+        let least = LEAST_REQUEST_BYTES.max(8 * payload).max(2 * batch);
+        let bytes = self.max_request_bytes.unwrap_or(least.max(64 << 20));
+        let must = format!(
+            "must be at least {least}: 4 MiB, eight times POSTRIDER_MAX_PAYLOAD_BYTES and twice POSTRIDER_MAX_BATCH_BYTES"
+        );
+        rule(bytes >= least, "POSTRIDER_MAX_REQUEST_BYTES", &must)?;
+        Ok(bytes)
     }
 
     fn targets(&self, development: bool) -> TargetPolicy {

@@ -30,6 +30,10 @@ pub struct Metrics {
     pub requests: IntCounterVec,
     /// From a request's head to its answer, in seconds, by operation.
     pub request_seconds: HistogramVec,
+    /// Bytes reserved for request bodies.
+    pub body_bytes: Gauge,
+    /// Requests that were refused because there was no memory for their bodies.
+    pub bodies_refused: IntCounter,
     /// Events committed.
     pub accepted: IntCounter,
     /// Rows in each accepting statement.
@@ -109,6 +113,8 @@ impl Metrics {
                 &registry,
                 HistogramVec::new(request_seconds.buckets(REQUEST_SECONDS.to_vec()), &["operation"]),
             ),
+            body_bytes: gauge("postrider_request_body_bytes", "Bytes reserved for request bodies."),
+            bodies_refused: counter("postrider_request_bodies_refused_total", "Requests refused for lack of memory."),
             accepted: counter("postrider_events_accepted_total", "Events committed."),
             accept_batch: histogram("postrider_accept_batch_rows", "Events in one accepting statement.", &BATCH_ROWS),
             attempts,

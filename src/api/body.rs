@@ -2,51 +2,84 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use poem::Body;
+use http_body_util::combinators::BoxBody;
+use hyper::body::Body as _;
 use poem::http::{HeaderMap, header};
+use poem::{Body, Request};
 
+use super::auth::Caller;
 use super::problem::Problem;
+
+mod budget;
+
+pub(super) use budget::{BodyBudget, Party, RequestMemory};
 
 /// Most time a whole body may take to arrive.
 const READ_LIMIT: Duration = Duration::from_secs(30);
 
-/// Reads a body whole.
+/// Reads the body of a request that has a key.
+///
+/// # Errors
+/// As [`read_for`].
+pub(super) async fn read(request: &Request, body: Body, limit: usize) -> Result<Bytes, Problem> {
+    let caller: &Caller = request.extensions().get().ok_or(Problem::Unauthenticated)?;
+    read_for(Party::Tenant(caller.tenant), request, body, limit).await
+}
+
+/// Reads a body whole, into memory that is reserved until the request is answered.
 ///
 /// # Errors
 /// [`Problem::BodyTooLarge`] as soon as it is known, before reading where the length is
-/// declared; [`Problem::RequestTimeout`]; [`Problem::MalformedRequest`] where it breaks off.
-pub(super) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
-    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit)) {
-        return Err(Problem::BodyTooLarge(limit));
+/// declared; [`Problem::Unavailable`] where there is no memory for it; [`Problem::RequestTimeout`];
+/// [`Problem::MalformedRequest`] where it breaks off.
+pub(super) async fn read_for(party: Party, request: &Request, body: Body, limit: usize) -> Result<Bytes, Problem> {
+    let memory: &RequestMemory = request.extensions().get().ok_or(Problem::Internal)?;
+    let body: BoxBody<Bytes, std::io::Error> = body.into();
+    let declared = body.size_hint().exact();
+    let declared = declared.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    match declared {
+        Some(0) => return Ok(Bytes::new()),
+        Some(length) if length > limit => return Err(Problem::BodyTooLarge(limit)),
+        _ => {}
     }
-    let reading = tokio::time::timeout(READ_LIMIT, collect(body, limit));
+    let reading = tokio::time::timeout(READ_LIMIT, collect(party, memory, body, declared, limit));
     reading.await.unwrap_or(Err(Problem::RequestTimeout))
 }
 
-async fn collect(body: Body, limit: usize) -> Result<Bytes, Problem> {
-    let mut body: http_body_util::combinators::BoxBody<Bytes, std::io::Error> = body.into();
-    let mut whole = BytesMut::new();
-    let mut only = Bytes::new();
+async fn collect(
+    party: Party,
+    memory: &RequestMemory,
+    mut body: BoxBody<Bytes, std::io::Error>,
+    declared: Option<usize>,
+    limit: usize,
+) -> Result<Bytes, Problem> {
+    let mut permit = memory.reserve(party, declared.unwrap_or_default()).await?;
+    let (mut first, mut whole) = (Bytes::new(), Vec::new());
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Problem::MalformedRequest("the body broke off or was framed wrongly"))?;
         let Ok(data) = frame.into_data() else { continue };
-        if only.len() + whole.len() + data.len() > limit {
+        let length = first.len() + whole.len() + data.len();
+        if length > limit {
             return Err(Problem::BodyTooLarge(limit));
         }
-        // Most bodies arrive in one piece, which is then kept as it is.
-        if only.is_empty() && whole.is_empty() {
-            only = data;
+        if first.is_empty() && whole.is_empty() {
+            permit.grow(length).await?;
+            first = data;
             continue;
         }
-        if !only.is_empty() {
-            whole.extend_from_slice(&std::mem::take(&mut only));
+        if length > whole.capacity() {
+            let capacity = declared.unwrap_or((2 * length).min(limit));
+            permit.grow(capacity).await?;
+            whole.reserve_exact(capacity - whole.len());
         }
+        whole.extend_from_slice(&std::mem::take(&mut first));
         whole.extend_from_slice(&data);
     }
-    Ok(if whole.is_empty() { only } else { whole.freeze() })
+    memory.keep(permit);
+    // Most bodies arrive in one piece, which is not copied.
+    Ok(if whole.is_empty() { first } else { whole.into() })
 }
 
 /// Whether what is declared is plain JSON: `application/json`, parameters allowed, no

@@ -106,7 +106,7 @@ impl EventsApi {
         body: Unread<AnyDocument>,
     ) -> Result<Answer<PublishAnswer, 202>, Problem> {
         let headers = IngestHeaders::read(request.headers())?;
-        let bytes = body::read(request.headers(), body.body, self.0.settings.max_payload_bytes).await?;
+        let bytes = body::read(request, body.body, self.0.settings.max_payload_bytes).await?;
         body::check_json(request.headers())?;
         let asked = [deliver_at.0, expires_at.0].map(|at| at.map(|at| at.0));
         let ordering_key = headers.ordering_key()?;
@@ -143,7 +143,7 @@ impl EventsApi {
     ) -> Result<Answer<BatchAnswer>, Problem> {
         body::check_json(request.headers())?;
         batch::check_headers(request.headers())?;
-        let bytes = body::read(request.headers(), body.body, self.0.settings.max_batch_bytes).await?;
+        let bytes = body::read(request, body.body, self.0.settings.max_batch_bytes).await?;
         let limits = batch::Limits {
             payload_bytes: self.0.settings.max_payload_bytes,
             lifetime: self.0.settings.delivery_lifetime,

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use poem::Request;
-use poem::http::HeaderMap;
 use poem_openapi::param::Path;
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
@@ -17,7 +16,7 @@ use time::OffsetDateTime;
 
 use super::Api;
 use super::auth::{Caller, MaybeCaller};
-use super::body;
+use super::body::{self, Party};
 use super::docs::Resource;
 use super::payload::{Answer, AnyDocument, Unread};
 use super::problem::Problem;
@@ -99,7 +98,7 @@ impl IngestApi {
         body: Unread<AnyDocument>,
     ) -> Result<Answer<IngestAnswer, 202>, Problem> {
         let SubscriptionPath(name) = subscription_id.0;
-        let accepted = self.accept(caller.0, request.headers(), &name, body.body).await?;
+        let accepted = self.accept(caller.0, request, &name, body.body).await?;
         Ok(Answer::Value(IngestAnswer {
             message: "webhook accepted",
             webhook_id: IdText(accepted.event.uuid()),
@@ -128,10 +127,11 @@ impl IngestApi {
     async fn accept(
         &self,
         caller: Option<Caller>,
-        headers: &HeaderMap,
+        request: &Request,
         name: &SubscriptionName,
         body: poem::Body,
     ) -> Result<Accepted, Problem> {
+        let headers = request.headers();
         if caller.is_none() && !IngestHeaders::has_signature(headers) {
             return Err(Problem::Unauthenticated);
         }
@@ -146,7 +146,8 @@ impl IngestApi {
         // The body takes the producer's time, the rest takes ours.
         let left = ANSWER_BUDGET.saturating_sub(began.elapsed());
         let limit = self.0.settings.max_payload_bytes;
-        let body = match body::read(headers, body, limit).await {
+        let party = caller.map_or(Party::Keyless(seen.subscription.id), |caller| Party::Tenant(caller.tenant));
+        let body = match body::read_for(party, request, body, limit).await {
             // A body too large to read is a signature that cannot be right.
             Err(Problem::BodyTooLarge(_)) if caller.is_none() => return Err(Problem::Unauthenticated),
             read => read?,

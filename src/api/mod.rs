@@ -57,6 +57,8 @@ pub struct ApiSettings {
     pub max_payload_bytes: usize,
     /// Most bytes of a batch of events.
     pub max_batch_bytes: usize,
+    /// Most bytes of all request bodies together.
+    pub max_request_bytes: usize,
     /// How long a delivery lives, and how far ahead it may be asked for.
     pub delivery_lifetime: Duration,
     /// What may be a target.

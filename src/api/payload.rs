@@ -77,7 +77,7 @@ impl<'a, T: Type, const LIMIT: usize> ApiExtractor<'a> for Document<T, LIMIT> {
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         body::check_json(request.headers())?;
-        let bytes = body::read(request.headers(), body.take()?, LIMIT).await?;
+        let bytes = body::read(request, body.take()?, LIMIT).await?;
         Ok(Self { bytes, documented_as: PhantomData })
     }
 }
@@ -100,7 +100,7 @@ impl<'a, T: Type> ApiExtractor<'a> for OptionalDocument<T> {
         body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let mut bytes = body::read(request.headers(), body.take()?, CONTROL_LIMIT).await?;
+        let mut bytes = body::read(request, body.take()?, CONTROL_LIMIT).await?;
         if bytes.is_empty() {
             bytes = Bytes::from_static(b"{}");
         } else {

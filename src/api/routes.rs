@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::auth::{Caller, Keys};
+use super::body::BodyBudget;
 use super::docs;
 use super::drain_on_drop::DrainOnDrop;
 use super::events::EventsApi;
@@ -47,6 +48,7 @@ pub(super) struct Routes {
     auth_required: bool,
     metrics: Metrics,
     keys: Keys,
+    bodies: BodyBudget,
     table: Table,
     resources: BoxEndpoint<'static, Response>,
     pages: BoxEndpoint<'static, Response>,
@@ -81,6 +83,7 @@ impl Routes {
             auth_required: api.settings.auth_required,
             metrics: api.metrics.clone(),
             keys,
+            bodies: BodyBudget::new(api.settings.max_request_bytes, api.metrics.clone()),
             table,
             resources: OpenApiService::new(resources, "", "").into_endpoint().map_to_response().boxed(),
             pages: docs::pages(api.settings.auth_required),
@@ -142,9 +145,14 @@ impl Routes {
         if let Some(caller) = caller {
             request.extensions_mut().insert(caller);
         }
+        // Held here until the request is answered.
+        let memory = self.bodies.of_request();
+        request.extensions_mut().insert(memory.clone());
         matched.rewrite(&mut request);
         let endpoint = if operation.access == Access::Public { &self.pages } else { &self.resources };
-        finish(endpoint.get_response(request).await).map_err(|problem| operation.explain(problem))
+        let response = endpoint.get_response(request).await;
+        drop(memory);
+        finish(response).map_err(|problem| operation.explain(problem))
     }
 
     async fn caller(&self, headers: &HeaderMap, access: Access) -> Result<Option<Caller>, Problem> {

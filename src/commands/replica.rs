@@ -249,6 +249,7 @@ impl Base {
                 auth_required: config.auth == AuthMode::Keys,
                 max_payload_bytes: config.max_payload_bytes,
                 max_batch_bytes: config.max_batch_bytes,
+                max_request_bytes: config.max_request_bytes,
                 delivery_lifetime: config.delivery_lifetime,
                 targets: Arc::new(config.targets.clone()),
                 public_url: format!("http://localhost:{}", config.listen.port()),

@@ -79,7 +79,16 @@ impl TestApi {
     pub(crate) async fn start_with(auth_required: bool) -> Self {
         let database = Database::new().await;
         let served = database.store();
-        Self::start_over(database, &served, auth_required).await
+        let api = api_over(&served, auth_required);
+        Self::start_over(database, api).await
+    }
+
+    /// An API that needs keys, with other limits.
+    pub(crate) async fn start_limited(limit: impl FnOnce(&mut ApiSettings)) -> Self {
+        let database = Database::new().await;
+        let mut api = api_over(&database.store(), true);
+        limit(&mut api.settings);
+        Self::start_over(database, api).await
     }
 
     /// An API whose database is away.
@@ -93,15 +102,14 @@ impl TestApi {
             pool_size: 5,
         })
         .unwrap();
-        Self::start_over(Database::new().await, &away, auth_required).await
+        Self::start_over(Database::new().await, api_over(&away, auth_required)).await
     }
 
-    async fn start_over(database: Database, served: &Store, auth_required: bool) -> Self {
+    async fn start_over(database: Database, api: Api) -> Self {
         let store = database.store();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let api = api_over(served, auth_required);
         let (announced, closing) = (shutdown.clone(), shutdown.clone());
         tokio::spawn(serve(listener, api, Stopping { announced, closing, drain: Duration::from_secs(5) }));
         let (_, admin) = store.create_api_key("acme", Scope::Admin).await.unwrap();
@@ -191,6 +199,7 @@ fn api_over(store: &Store, auth_required: bool) -> Api {
             auth_required,
             max_payload_bytes: 1_048_576,
             max_batch_bytes: 8 << 20,
+            max_request_bytes: 64 << 20,
             delivery_lifetime: Duration::from_secs(96 * 3_600),
             targets: Arc::new(TargetPolicy::default()),
             public_url: "http://localhost:8000".to_owned(),

@@ -1,0 +1,66 @@
+//! Nobody takes all the memory or all the connections of the API.
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::support::api::TestApi;
+
+const MIB: usize = 1 << 20;
+const SIGNED: &str = "X-Hub-Signature-256: sha256=00\r\n";
+
+/// A request to this path whose body of 1 MiB waits to be asked for.
+async fn announce(api: &TestApi, path: &str, header: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(api.address).await.unwrap();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {MIB}\r\n\
+         Expect: 100-continue\r\n{header}\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+/// The beginning of what comes back.
+async fn status(stream: &mut TcpStream) -> String {
+    let mut line = [0; 12];
+    stream.read_exact(&mut line).await.unwrap();
+    String::from_utf8_lossy(&line).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_bodies_without_a_key_leave_memory_to_producers_with_one() {
+    let api = TestApi::start_limited(|settings| settings.max_request_bytes = 8 * MIB).await;
+    let of = |made: Value| format!("/ingest/{}", made["id"].as_str().unwrap());
+    let path = of(api.subscribe(json!({ "verify_ingest": true })).await);
+    let mut slow = announce(&api, &path, SIGNED).await;
+    assert_eq!(status(&mut slow).await, "HTTP/1.1 100", "it has half of the quarter for requests without a key");
+    let mut refused = announce(&api, &path, SIGNED).await;
+    assert_eq!(status(&mut refused).await, "HTTP/1.1 503", "its body was not asked for");
+    let mut rest = vec![0; 4_096];
+    let length = refused.read(&mut rest).await.unwrap();
+    assert!(String::from_utf8_lossy(&rest[..length]).to_lowercase().contains("\r\nretry-after: 1\r\n"));
+
+    let payload = format!("{{\"a\":\"{}\"}}", "x".repeat(MIB - 8));
+    let plain = of(api.subscribe(json!({})).await);
+    assert_eq!(api.ask("POST", &plain).body(payload).send().await.status, 202);
+    drop(slow);
+    let mut next = announce(&api, &path, SIGNED).await;
+    assert_eq!(status(&mut next).await, "HTTP/1.1 100", "what the slow one held is free");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_with_many_slow_bodies_leaves_memory_to_others() {
+    let api = TestApi::start_limited(|settings| settings.max_request_bytes = 4 * MIB).await;
+    let path = format!("/ingest/{}", api.subscribe(json!({})).await["id"].as_str().unwrap());
+    let key = format!("Authorization: Bearer {}\r\n", api.admin);
+    let mut slow = [announce(&api, &path, &key).await, announce(&api, &path, &key).await];
+    for slow in &mut slow {
+        assert_eq!(status(slow).await, "HTTP/1.1 100");
+    }
+    let other = api.key("other", postrider::domain::api_key::Scope::Publish).await;
+    assert_eq!(api.ask("POST", "/events/").key(&other).body("{}").send().await.status, 202);
+    let mut third = announce(&api, &path, &key).await;
+    let [first, _second] = slow;
+    drop(first);
+    assert_eq!(status(&mut third).await, "HTTP/1.1 100", "it waited for room");
+}
