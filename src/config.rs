@@ -159,6 +159,9 @@ pub struct Settings {
     /// Most bytes of all request bodies that are being read or not answered yet; at least eight times the largest payload and twice the largest batch [default: 67108864, or that]
     #[arg(long, env = "POSTRIDER_MAX_REQUEST_BYTES", value_name = "POSTRIDER_MAX_REQUEST_BYTES", global = true)]
     pub max_request_bytes: Option<usize>,
+    /// Most connections to the API at once; at the limit the one that idles longest is closed for a new one [default: 1024]
+    #[arg(long, env = "POSTRIDER_MAX_CONNECTIONS", value_name = "POSTRIDER_MAX_CONNECTIONS", global = true)]
+    pub max_connections: Option<usize>,
     /// Networks that may be dialled though they are not public, as CIDRs [default: none; loopback in dev]
     #[arg(long, env = "POSTRIDER_ALLOW_TARGETS", value_name = "POSTRIDER_ALLOW_TARGETS", global = true)]
     pub allow_targets: Option<Networks>,
@@ -319,6 +322,8 @@ pub struct Config {
     pub max_batch_bytes: usize,
     /// Most bytes of all request bodies that are being read or not answered yet.
     pub max_request_bytes: usize,
+    /// Most connections to the API at once.
+    pub max_connections: usize,
     /// What may be a target.
     pub targets: TargetPolicy,
     /// How long a stopping process answers as before.
@@ -397,6 +402,7 @@ impl Settings {
             max_payload_bytes,
             max_batch_bytes,
             max_request_bytes: self.max_request_bytes(max_payload_bytes, max_batch_bytes)?,
+            max_connections: self.max_connections()?,
             targets: self.targets(development),
             shutdown_notice,
             shutdown_grace,
@@ -449,6 +455,12 @@ impl Settings {
         );
         rule(bytes >= least, "POSTRIDER_MAX_REQUEST_BYTES", &must)?;
         Ok(bytes)
+    }
+
+    fn max_connections(&self) -> Result<usize, InvalidSetting> {
+        let limit = self.max_connections.unwrap_or(1_024);
+        rule((1..=65_536).contains(&limit), "POSTRIDER_MAX_CONNECTIONS", "must be from 1 to 65536")?;
+        Ok(limit)
     }
 
     fn targets(&self, development: bool) -> TargetPolicy {

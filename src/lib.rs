@@ -4,7 +4,7 @@
 //! [`api`], is checked against its subscription ([`subscriptions`]), is written down by
 //! [`intake`] into [`store`] (PostgreSQL, the truth), is taken from there by [`worker`] and
 //! brought to its receiver by [`sender`]. [`upkeep`] makes partitions ahead and frees what
-//! a crash left behind. [`commands`] connects the parts to the program that people run, on
+//! a crash left behind. [`http`] is the accept loop of everything that listens. [`commands`] connects the parts to the program that people run, on
 //! the settings of [`config`], with [`telemetry`] and [`shutdown`] around it.
 //! ARCHITECTURE.md has the map and the invariants.
 
@@ -12,6 +12,7 @@ pub mod api;
 pub mod commands;
 pub mod config;
 pub mod domain;
+pub mod http;
 pub mod intake;
 pub mod sender;
 pub mod shutdown;

@@ -1,6 +1,6 @@
 //! The HTTP API: one file a resource, and around them what all requests share.
 //!
-//! A request passes, outermost first: `server` (connections, header limits), `routes`
+//! A request passes, outermost first: `crate::http` (connections, heads), `routes`
 //! (request id, framing, path, key, scope, query names), then poem, which parses parameters
 //! and calls a resource. Every failure is a `problem`. Nothing here sends to receivers or
 //! knows the queue: an accepted event is handed to `intake`, and the rest is read from `store`.
@@ -8,9 +8,7 @@
 mod auth;
 mod body;
 mod docs;
-mod drain_on_drop;
 mod events;
-mod head_limit;
 mod ingest;
 mod key_uses;
 mod logs;
@@ -30,7 +28,7 @@ mod subscriptions;
 mod text;
 
 pub use docs::openapi_document;
-pub use server::{Stopping, serve};
+pub use server::serve;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +57,8 @@ pub struct ApiSettings {
     pub max_batch_bytes: usize,
     /// Most bytes of all request bodies together.
     pub max_request_bytes: usize,
+    /// Most connections at once.
+    pub max_connections: usize,
     /// How long a delivery lives, and how far ahead it may be asked for.
     pub delivery_lifetime: Duration,
     /// What may be a target.

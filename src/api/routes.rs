@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::FutureExt as _;
-use http_body_util::BodyExt as _;
 use poem::endpoint::{BoxEndpoint, Endpoint, EndpointExt as _};
 use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header, uri};
 use poem::{IntoEndpoint as _, Request, Response};
@@ -20,7 +19,6 @@ use tracing::Instrument as _;
 use super::auth::{Caller, Keys};
 use super::body::BodyBudget;
 use super::docs;
-use super::drain_on_drop::DrainOnDrop;
 use super::events::EventsApi;
 use super::ingest::{IngestApi, IngestHeaders};
 use super::logs::LogsApi;
@@ -136,7 +134,6 @@ impl Routes {
     }
 
     async fn pass(&self, mut request: Request, matched: Option<Arc<Matched>>) -> Result<Response, Problem> {
-        drain_on_drop(&mut request);
         check_framing(&request)?;
         let matched = matched.filter(|matched| matched.knows(request.uri().path())).ok_or(Problem::RouteNotFound)?;
         let operation = matched.operation(request.method())?;
@@ -180,17 +177,6 @@ fn count_from_zero(table: &Table, metrics: &Metrics) {
         for status in &operation.usual {
             metrics.requests.with_label_values(&[&operation.id, status]);
         }
-    }
-}
-
-/// Lets a client that is refused early finish sending, unless it waits to be asked.
-fn drain_on_drop(request: &mut Request) {
-    let has_body = request.headers().contains_key(header::CONTENT_LENGTH)
-        || request.headers().contains_key(header::TRANSFER_ENCODING);
-    if has_body && !request.headers().contains_key(header::EXPECT) {
-        let exchange = request.extensions().get().cloned();
-        let body = request.take_body();
-        request.set_body(poem::Body::from(DrainOnDrop::new(body, exchange).boxed()));
     }
 }
 

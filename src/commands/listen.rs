@@ -17,9 +17,7 @@
 //! database and can stand for any receiver.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -27,19 +25,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use clap::Args;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use time::OffsetDateTime;
 use time::macros::format_description;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 
 use crate::domain::duration::parse_duration;
 use crate::domain::secret::Secret;
 use crate::domain::signature::{InvalidSignature, SignatureHeaders};
+use crate::http::{self, RequestBody, Stopping};
 
 /// Largest body that is read, in bytes.
 const MAX_BODY_BYTES: usize = 16 << 20;
@@ -49,10 +43,6 @@ const SHOWN_CHARACTERS: usize = 500;
 const MAX_CONNECTIONS: usize = 1_024;
 /// Most webhook ids whose failures are counted; beyond, counting starts afresh.
 const MAX_COUNTED: usize = 100_000;
-/// How long a connection may take over the head of its next request.
-const HEAD_LIMIT: Duration = Duration::from_secs(60);
-/// Pause after a failed accept, so that a full descriptor table does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How to receive.
 #[derive(Debug, Clone, Args)]
@@ -74,23 +64,6 @@ pub struct Listen {
     pub fail_first: u32,
 }
 
-/// Receives until the future is dropped: one line with the address, then the blocks.
-///
-/// # Errors
-/// The system's, where the port is taken.
-pub async fn listen(options: Listen) -> std::io::Result<Infallible> {
-    let receiver = Receiver::bind(options).await?;
-    print(&format!("listening on http://{}/\n", receiver.address()?));
-    Ok(receiver.run(print).await)
-}
-
-/// Whole blocks, so that those of two requests do not mix. A closed pipe is no reason to
-/// stop answering.
-fn print(block: &str) {
-    let mut out = std::io::stdout().lock();
-    let _closed = out.write_all(block.as_bytes()).and_then(|()| out.flush());
-}
-
 /// A receiver that has its port and does not answer yet.
 #[derive(Debug)]
 pub struct Receiver {
@@ -110,7 +83,7 @@ impl Receiver {
     /// # Errors
     /// The system's, where the port is taken or not allowed.
     pub async fn bind(options: Listen) -> std::io::Result<Self> {
-        let socket = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, options.port))).await?;
+        let socket = http::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, options.port)))?;
         Ok(Self { socket, rules: Arc::new(Rules { options, seen: Mutex::default() }) })
     }
 
@@ -122,37 +95,18 @@ impl Receiver {
         self.socket.local_addr()
     }
 
-    /// Answers until it is dropped; `print` gets one block for each request, as it is
-    /// answered.
-    pub async fn run<P>(self, print: P) -> Infallible
-    where
-        P: Fn(&str) + Clone + Send + Sync + 'static,
-    {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        loop {
-            let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
-            let Ok((stream, _)) = self.socket.accept().await else {
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            };
+    /// Answers until it is dropped; `print` gets one block for each request, as it is answered.
+    pub async fn run(self, print: impl Fn(&str) + Clone + Send + Sync + 'static) {
+        let answer = move |request| {
             let (rules, print) = (Arc::clone(&self.rules), print.clone());
-            let answer = service_fn(move |request| {
-                let (rules, print) = (Arc::clone(&rules), print.clone());
-                async move { Ok::<_, Infallible>(rules.answer(request, print).await) }
-            });
-            tokio::spawn(async move {
-                let mut server = http1::Builder::new();
-                server.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
-                // A connection that breaks is the sender's affair; the next request shows.
-                let _broken = server.serve_connection(TokioIo::new(stream), answer).await;
-                drop(place);
-            });
-        }
+            async move { rules.answer(request, print).await }
+        };
+        http::serve(self.socket, MAX_CONNECTIONS, Stopping::never(), answer).await;
     }
 }
 
 impl Rules {
-    async fn answer(&self, request: Request<Incoming>, print: impl Fn(&str)) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<RequestBody>, print: impl Fn(&str)) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
         let arrived = OffsetDateTime::now_utc();
         let (status, body) = match Limited::new(body, MAX_BODY_BYTES).collect().await {

@@ -3,31 +3,19 @@
 //! `/healthz`: the process lives. `/readyz`: it should get traffic; false while it stops
 //! and while the database does not answer. `/metrics`: Prometheus text.
 
-use std::convert::Infallible;
-use std::sync::Arc;
-use std::time::Duration;
-
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::slots::Slots;
+use crate::http::{self, RequestBody, Stopping};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
 /// Most connections at once.
 const MAX_CONNECTIONS: usize = 64;
-/// Longest wait for a request's head.
-const HEAD_LIMIT: Duration = Duration::from_secs(5);
-/// Pause after a failed accept, so that a lack of descriptors does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the listener answers from.
 #[derive(Clone)]
@@ -41,40 +29,23 @@ pub(super) struct Ops {
 impl Ops {
     /// Answers until the task is dropped: a stopping process still says how it is.
     pub(super) async fn serve(self, listener: TcpListener) {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-            let stream = match listener.accept().await {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    tracing::warn!(%error, "the ops listener cannot accept");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            };
+        let answer = move |request| {
             let ops = self.clone();
-            tokio::spawn(async move {
-                let service = service_fn(|request| ops.answer(request));
-                let mut builder = http1::Builder::new();
-                builder.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT).keep_alive(false);
-                if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
-                    tracing::debug!(%error, "a connection to the ops listener broke");
-                }
-                drop(place);
-            });
-        }
+            async move { ops.answer(&request).await }
+        };
+        http::serve(listener, MAX_CONNECTIONS, Stopping::never(), answer).await;
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    async fn answer(&self, request: &Request<RequestBody>) -> Response<Full<Bytes>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Ok(text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned()));
+            return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
         }
-        Ok(match request.uri().path() {
+        match request.uri().path() {
             "/healthz" => text(StatusCode::OK, "alive\n".to_owned()),
             "/readyz" => self.readiness().await,
             "/metrics" => self.metrics(),
             _ => text(StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics\n".to_owned()),
-        })
+        }
     }
 
     async fn readiness(&self) -> Response<Full<Bytes>> {

@@ -15,10 +15,11 @@ use super::Failure;
 use super::ops::Ops;
 use super::sockets::{listen, raise_descriptor_limit};
 use super::starting::migrate_patiently;
-use crate::api::{self, Api, ApiSettings, Stopping as ApiStopping};
+use crate::api::{self, Api, ApiSettings};
 use crate::config::{AuthMode, Config};
 use crate::domain::handoff::{Handoff, HandoffReceiver};
 use crate::domain::slots::Slots;
+use crate::http;
 use crate::intake::{Intake, IntakeParts, Notifier};
 use crate::sender::{Sender, SenderConfig, own_addresses};
 use crate::store::{Clock, SchemaPolicy, Store, StoreConfig};
@@ -250,6 +251,7 @@ impl Base {
                 max_payload_bytes: config.max_payload_bytes,
                 max_batch_bytes: config.max_batch_bytes,
                 max_request_bytes: config.max_request_bytes,
+                max_connections: config.max_connections,
                 delivery_lifetime: config.delivery_lifetime,
                 targets: Arc::new(config.targets.clone()),
                 public_url: format!("http://localhost:{}", config.listen.port()),
@@ -261,7 +263,7 @@ impl Base {
             metrics: self.metrics.clone(),
         };
         let closing = CancellationToken::new();
-        let stopping = ApiStopping { announced: self.stop.clone(), closing: closing.clone(), drain: API_DRAIN };
+        let stopping = http::Stopping { announced: self.stop.clone(), closing: closing.clone(), drain: API_DRAIN };
         let (stop, notice) = (self.stop.clone(), config.shutdown_notice);
         let noticing = tokio::spawn(async move {
             stop.cancelled().await;

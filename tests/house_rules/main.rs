@@ -25,20 +25,21 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["domain"]),
     ("telemetry", &["domain"]),
     ("shutdown", &[]),
+    ("http", &[]),
     ("store", &["domain"]),
     ("sender", &["domain"]),
     ("subscriptions", &["domain", "store", "telemetry"]),
     ("intake", &["domain", "store", "subscriptions", "telemetry"]),
     ("worker", &["domain", "store", "sender", "subscriptions", "telemetry"]),
     ("upkeep", &["domain", "store", "telemetry"]),
-    ("api", &["domain", "store", "subscriptions", "intake", "telemetry"]),
+    ("api", &["domain", "http", "store", "subscriptions", "intake", "telemetry"]),
     ("commands", &["*"]),
 ];
 
 const MAX_CODE_LINES: usize = 300;
 /// Files that may be longer, each with its reason.
 const LONG_FILES: &[(&str, usize, &str)] =
-    &[("src/config.rs", 510, "every setting stands in one list, which is read as a document")];
+    &[("src/config.rs", 530, "every setting stands in one list, which is read as a document")];
 
 const DRAWERS: &[&str] = &["util", "utils", "helper", "helpers", "common", "misc", "shared", "types", "manager"];
 

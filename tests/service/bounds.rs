@@ -64,3 +64,49 @@ async fn a_tenant_with_many_slow_bodies_leaves_memory_to_others() {
     drop(first);
     assert_eq!(status(&mut third).await, "HTTP/1.1 100", "it waited for room");
 }
+
+const ASK: &[u8] = b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// A connection that has had an answer and is kept.
+async fn answered(api: &TestApi) -> TcpStream {
+    let mut stream = TcpStream::connect(api.address).await.unwrap();
+    stream.write_all(ASK).await.unwrap();
+    assert_eq!(status(&mut stream).await, "HTTP/1.1 404");
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_connection_that_idles_longest_gives_way_to_a_new_one() {
+    let api = TestApi::start_limited(|settings| settings.max_connections = 3).await;
+    let mut idle = Vec::new();
+    for _ in 0..3 {
+        idle.push(answered(&api).await);
+    }
+    let began = std::time::Instant::now();
+    let _new = answered(&api).await;
+    assert!(began.elapsed() < std::time::Duration::from_secs(1), "it waited {:?}", began.elapsed());
+    let mut rest = Vec::new();
+    idle[0].read_to_end(&mut rest).await.unwrap();
+    idle[2].write_all(ASK).await.unwrap();
+    let mut buffer = [0; 4_096];
+    assert!(idle[2].read(&mut buffer).await.unwrap() > 0, "the youngest is still open");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_with_a_request_under_way_is_never_closed_for_another() {
+    let api = TestApi::start_limited(|settings| settings.max_connections = 1).await;
+    let key =
+        format!("Authorization: Bearer {}\r\n", api.key("acme", postrider::domain::api_key::Scope::Publish).await);
+    let mut busy = announce(&api, "/events/", &key).await;
+    assert_eq!(status(&mut busy).await, "HTTP/1.1 100");
+    let mut waiting = TcpStream::connect(api.address).await.unwrap();
+    waiting.write_all(ASK).await.unwrap();
+    let mut early = [0; 1];
+    let early = tokio::time::timeout(std::time::Duration::from_millis(300), waiting.peek(&mut early)).await;
+    assert!(early.is_err(), "a new connection waits while all are busy");
+    busy.write_all(format!("{{\"a\":\"{}\"}}", "x".repeat(MIB - 8)).as_bytes()).await.unwrap();
+    let mut rest = vec![0; 13];
+    busy.read_exact(&mut rest).await.unwrap();
+    assert_eq!(status(&mut busy).await, "HTTP/1.1 202");
+    assert_eq!(status(&mut waiting).await, "HTTP/1.1 404");
+}

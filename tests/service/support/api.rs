@@ -9,10 +9,11 @@ use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use postrider::api::{Api, ApiSettings, Stopping, serve};
+use postrider::api::{Api, ApiSettings, serve};
 use postrider::domain::api_key::Scope;
 use postrider::domain::keyring::Keyring;
 use postrider::domain::target::TargetPolicy;
+use postrider::http::Stopping;
 use postrider::intake::{Intake, IntakeParts, Notifier};
 use postrider::store::{Clock, Store, StoreConfig};
 use postrider::subscriptions::Subscriptions;
@@ -200,6 +201,7 @@ fn api_over(store: &Store, auth_required: bool) -> Api {
             max_payload_bytes: 1_048_576,
             max_batch_bytes: 8 << 20,
             max_request_bytes: 64 << 20,
+            max_connections: 1_024,
             delivery_lifetime: Duration::from_secs(96 * 3_600),
             targets: Arc::new(TargetPolicy::default()),
             public_url: "http://localhost:8000".to_owned(),

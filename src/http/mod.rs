@@ -1,0 +1,159 @@
+//! One accept loop for everything here that listens: it bounds connections, times heads and
+//! idle connections, and stops in order. It knows no routes.
+//!
+//! poem's own server has no timer for heads, no limit on connections, and spins when descriptors run out.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Incoming};
+use hyper::header::{self, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+mod activity;
+mod connections;
+mod request_body;
+
+pub use request_body::RequestBody;
+
+use activity::{Activity, Answered, Watched};
+use connections::{Connections, Place};
+
+/// Connections that the system keeps until they are accepted, or as many as it allows
+/// (`net.core.somaxconn`).
+const BACKLOG: u32 = 4_096;
+/// Most time that a connection idles between two requests. Above the 60 s of common load
+/// balancers, so that they close first.
+const IDLE_LIMIT: Duration = Duration::from_secs(75);
+/// Most header fields; more is answered 431.
+const MAX_HEADERS: usize = 100;
+/// Most bytes of a request's head that are buffered. Above the 64 KiB that the API allows
+/// for headers, so that a target over 65,534 bytes is answered 414 and not 431.
+const MAX_BUFFER_BYTES: usize = 96 * 1_024;
+/// Pause after the system refuses a connection, as when descriptors run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How a server stops.
+#[derive(Debug, Clone)]
+pub struct Stopping {
+    /// From here on every answer closes its connection, and everything is answered as before,
+    /// so that a load balancer has time to look elsewhere.
+    pub announced: CancellationToken,
+    /// From here on nothing new is accepted, and idle connections are closed.
+    pub closing: CancellationToken,
+    /// Most time for the requests under way after that.
+    pub drain: Duration,
+}
+
+impl Stopping {
+    /// Not before the server's future is dropped.
+    pub fn never() -> Self {
+        Self { announced: CancellationToken::new(), closing: CancellationToken::new(), drain: Duration::ZERO }
+    }
+}
+
+/// Listens on this address.
+///
+/// # Errors
+/// The system's, where the port is taken or not allowed.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // As the usual bind does, so that a restart need not wait for old connections.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Answers requests until `stopping`; then finishes those under way and returns. At the limit
+/// of connections an idle one is closed for a new one, or the new one waits.
+pub async fn serve<A, Answering, B>(listener: TcpListener, max_connections: usize, stopping: Stopping, answer: A)
+where
+    A: Fn(Request<RequestBody>) -> Answering + Clone + Send + Sync + 'static,
+    Answering: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Unpin + Send + 'static,
+{
+    let connections = Connections::new(max_connections);
+    let tasks = TaskTracker::new();
+    let cut = CancellationToken::new();
+    let accept = async || {
+        let stream = listener.accept().await?.0;
+        io::Result::Ok((stream, connections.place(stopping.closing.child_token()).await))
+    };
+    while let Some(accepted) = stopping.closing.run_until_cancelled(accept()).await {
+        match accepted {
+            Ok((stream, place)) => {
+                let serving = connection(stream, place, stopping.announced.clone(), answer.clone());
+                tasks.spawn(cut.clone().run_until_cancelled_owned(serving));
+            }
+            // The peer is gone already.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                tracing::error!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    tasks.close();
+    if tokio::time::timeout(stopping.drain, tasks.wait()).await.is_err() {
+        tracing::warn!(open = tasks.len(), "connections are cut at the end of the drain time");
+        cut.cancel();
+        tasks.wait().await;
+    }
+}
+
+async fn connection<A, Answering, B>(stream: TcpStream, place: Place, announced: CancellationToken, answer: A)
+where
+    A: Fn(Request<RequestBody>) -> Answering,
+    Answering: Future<Output = Response<B>>,
+    B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Unpin + 'static,
+{
+    // Answers are small and whole; waiting to fill a packet only delays them.
+    let _best_effort = stream.set_nodelay(true);
+    let activity: &Arc<Activity> = place.activity();
+    let service = service_fn(|request: Request<Incoming>| {
+        let exchange = Activity::begin(activity, !request.body().is_end_stream());
+        let answering = answer(RequestBody::wrap(request, Arc::clone(&exchange)));
+        let announced = &announced;
+        async move {
+            let mut response = answering.await;
+            if announced.is_cancelled() {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response.map(|body| Answered { body, exchange }))
+        }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE_LIMIT)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_BUFFER_BYTES)
+        .serve_connection(TokioIo::new(Watched { stream, activity: Arc::clone(activity) }), service);
+    tokio::pin!(serving);
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = activity.overrun() => {
+            tracing::debug!("a connection was closed: its head took too long");
+            return;
+        }
+        () = place.closing() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        // What peers send, or fail to, is no fault of ours.
+        tracing::debug!(%error, "a connection ended early");
+    }
+}

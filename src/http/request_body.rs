@@ -1,0 +1,87 @@
+//! A request's body, which lets a refused client finish sending.
+//!
+//! A connection closed while unread bytes wait is reset, and a client that is still writing
+//! never sees why it was refused. So a body that is dropped early is read on and thrown away,
+//! up to a limit, while the answer is on its way.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::Request;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::EXPECT;
+
+use super::activity::Exchange;
+
+/// Most bytes read and thrown away.
+const MAX_BYTES: usize = 8 * 1_024 * 1_024;
+/// Most time spent on it.
+const MAX_TIME: Duration = Duration::from_secs(3);
+
+/// The body as it arrives.
+#[derive(Debug)]
+pub struct RequestBody {
+    /// Until its end, and where there is one.
+    arriving: Option<(Incoming, Arc<Exchange>)>,
+    drains: bool,
+}
+
+impl RequestBody {
+    pub(super) fn wrap(request: Request<Incoming>, exchange: Arc<Exchange>) -> Request<Self> {
+        // Reading the body of a client that waits for `100 Continue` would ask for it.
+        let drains = !request.headers().contains_key(EXPECT);
+        request.map(|body| Self { arriving: (!body.is_end_stream()).then_some((body, exchange)), drains })
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let Some((body, _)) = self.arriving.as_mut() else { return Poll::Ready(None) };
+        let polled = Pin::new(body).poll_frame(cx);
+        if matches!(polled, Poll::Ready(None | Some(Err(_))))
+            && let Some((_, exchange)) = self.arriving.take()
+        {
+            exchange.part_ended();
+        }
+        polled.map_err(io::Error::other)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.arriving.as_ref().is_none_or(|(body, _)| body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.arriving.as_ref().map_or_else(|| SizeHint::with_exact(0), |(body, _)| body.size_hint())
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        match self.arriving.take() {
+            Some((body, exchange)) if self.drains && !body.is_end_stream() => {
+                tokio::spawn(tokio::time::timeout(MAX_TIME, drain(body, exchange)));
+            }
+            Some((_, exchange)) => exchange.part_ended(),
+            None => {}
+        }
+    }
+}
+
+async fn drain(mut body: Incoming, exchange: Arc<Exchange>) {
+    let mut read = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        read += frame.data_ref().map_or(0, Bytes::len);
+        if read > MAX_BYTES {
+            return;
+        }
+    }
+    exchange.part_ended();
+}
