@@ -5,9 +5,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use poem::http::{HeaderMap, header};
-use poem::{Request, RequestBody};
-use poem_openapi::registry::{MetaSecurityScheme, Registry};
-use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +26,6 @@ const MAX_KEYS: usize = 10_000;
 const MAX_LOOKUPS: usize = 2;
 // What the documents promise of a revocation.
 const _: () = assert!(BELIEVED_FOR.as_millis() <= 1_000 && ASKED_AFTER.as_millis() < BELIEVED_FOR.as_millis());
-const SCHEME: &str = "api_key";
 
 /// Who asks, and what they may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,10 +35,6 @@ pub(super) struct Caller {
     /// What they may do.
     pub(super) scope: Scope,
 }
-
-/// Who asks where a signature may do instead of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct MaybeCaller(pub(super) Option<Caller>);
 
 /// Checks keys.
 pub(super) struct Keys {
@@ -143,70 +135,6 @@ impl Keys {
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-fn register_scheme(registry: &mut Registry) {
-    registry.create_security_scheme(
-        SCHEME,
-        MetaSecurityScheme {
-            ty: "http",
-            description: Some("A key made by `postrider keys create`. Not needed where POSTRIDER_AUTH=off."),
-            name: None,
-            key_in: None,
-            scheme: Some("bearer"),
-            bearer_format: Some("prk_…"),
-            flows: None,
-            openid_connect_url: None,
-        },
-    );
-}
-
-impl<'a> ApiExtractor<'a> for Caller {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        register_scheme(registry);
-    }
-
-    fn security_schemes() -> Vec<&'static str> {
-        vec![SCHEME]
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        _body: &mut RequestBody,
-        _options: ExtractParamOptions<()>,
-    ) -> poem::Result<Self> {
-        request.extensions().get().copied().ok_or_else(|| Problem::Unauthenticated.into())
-    }
-}
-
-impl<'a> ApiExtractor<'a> for MaybeCaller {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        register_scheme(registry);
-    }
-
-    fn security_schemes() -> Vec<&'static str> {
-        vec![SCHEME]
-    }
-
-    fn has_security_fallback() -> bool {
-        true
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        _body: &mut RequestBody,
-        _options: ExtractParamOptions<()>,
-    ) -> poem::Result<Self> {
-        Ok(Self(request.extensions().get().copied()))
-    }
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
+use poem::Response;
 use poem::endpoint::{BoxEndpoint, EndpointExt, make_sync};
 use poem::http::{HeaderValue, Method, StatusCode, header};
-use poem::{Response, Route};
 use poem_openapi::registry::{MetaApi, Registry};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 use serde_json::Value;
@@ -47,9 +47,6 @@ pub(super) enum Resource {
 /// Every resource, in the order of the document.
 pub(super) type Resources = (SubscriptionsApi, SignaturesApi, IngestApi, EventsApi, ReplaysApi, StatusApi, LogsApi);
 
-/// Paths of the document and its pages.
-pub(super) const PAGES: [&str; 4] = ["/", "/docs", "/redoc", "/openapi.json"];
-
 /// The pages carry their scripts inline; nothing may be fetched from elsewhere.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; \
                            font-src data:; connect-src 'self'; worker-src blob:; frame-ancestors 'none'; base-uri 'none'";
@@ -86,8 +83,9 @@ fn document(auth_required: bool) -> String {
     format!("{document:#}")
 }
 
-/// The pages, each made when it is first asked for. They say whether this server asks for keys.
-pub(super) fn pages(auth_required: bool) -> BoxEndpoint<'static, Response> {
+/// The pages with their paths, each made when it is first asked for. They say whether this
+/// server asks for keys.
+pub(super) fn pages(auth_required: bool) -> [(&'static str, BoxEndpoint<'static, Response>); 4] {
     let page = |make: fn(&OpenApiService<Contract, ()>) -> String| {
         let made: OnceLock<Bytes> = OnceLock::new();
         make_sync(move |_| {
@@ -97,23 +95,19 @@ pub(super) fn pages(auth_required: bool) -> BoxEndpoint<'static, Response> {
             });
             respond("text/html; charset=utf-8", html.clone())
         })
-    };
-    let made: OnceLock<Bytes> = OnceLock::new();
-    Route::new()
-        .at(
-            "/",
-            make_sync(|_| Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, "/docs").finish()),
-        )
-        .at("/docs", page(OpenApiService::swagger_ui_html))
-        .at("/redoc", page(OpenApiService::redoc_html))
-        .at(
-            "/openapi.json",
-            make_sync(move |_| {
-                respond("application/json", made.get_or_init(|| document(auth_required).into()).clone())
-            }),
-        )
-        .map_to_response()
         .boxed()
+    };
+    let root =
+        make_sync(|_| Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, "/docs").finish());
+    let made: OnceLock<Bytes> = OnceLock::new();
+    let json =
+        make_sync(move |_| respond("application/json", made.get_or_init(|| document(auth_required).into()).clone()));
+    [
+        ("/", root.boxed()),
+        ("/docs", page(OpenApiService::swagger_ui_html)),
+        ("/redoc", page(OpenApiService::redoc_html)),
+        ("/openapi.json", json.boxed()),
+    ]
 }
 
 fn respond(content_type: &str, body: Bytes) -> Response {

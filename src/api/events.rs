@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::Api;
-use super::auth::Caller;
+use super::access::{Allowed, Publish, Read};
 use super::body;
 use super::docs::Resource;
 use super::ingest::IngestHeaders;
@@ -95,7 +95,7 @@ impl EventsApi {
     #[expect(clippy::too_many_arguments, reason = "each is a documented parameter of the operation")]
     async fn publish(
         &self,
-        caller: Caller,
+        caller: Allowed<Publish>,
         request: &Request,
         /// Addresses the event to this subscription alone, by its id or its external id.
         subscription_id: Query<Option<SubscriptionPath>>,
@@ -137,7 +137,7 @@ impl EventsApi {
     #[oai(path = "/batch", method = "post", operation_id = "publish_batch")]
     async fn publish_batch(
         &self,
-        caller: Caller,
+        caller: Allowed<Publish>,
         request: &Request,
         body: Unread<BatchForm>,
     ) -> Result<Answer<BatchAnswer>, Problem> {
@@ -165,7 +165,7 @@ impl EventsApi {
     #[oai(path = "/:webhook_id", method = "get", operation_id = "read_event")]
     async fn read(
         &self,
-        caller: Caller,
+        caller: Allowed<Read>,
         /// The event.
         webhook_id: Path<IdText>,
     ) -> Result<Answer<EventAnswer>, Problem> {
@@ -181,7 +181,7 @@ impl EventsApi {
     #[oai(path = "/:webhook_id/retry", method = "post", operation_id = "retry_event")]
     async fn retry(
         &self,
-        caller: Caller,
+        caller: Allowed<Publish>,
         /// The event.
         webhook_id: Path<IdText>,
         /// Only its delivery to this subscription, by its id or its external id.
@@ -197,7 +197,7 @@ impl EventsApi {
     #[oai(path = "/:webhook_id/cancel", method = "post", operation_id = "cancel_event")]
     async fn cancel(
         &self,
-        caller: Caller,
+        caller: Allowed<Publish>,
         /// The event.
         webhook_id: Path<IdText>,
         /// Only its delivery to this subscription, by its id or its external id.
@@ -212,7 +212,7 @@ impl EventsApi {
     #[oai(path = "/:webhook_id/deliveries", method = "get", operation_id = "list_event_deliveries")]
     async fn deliveries(
         &self,
-        caller: Caller,
+        caller: Allowed<Read>,
         /// The event.
         webhook_id: Path<IdText>,
         /// Only deliveries that have this status.

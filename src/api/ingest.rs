@@ -15,7 +15,8 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::Api;
-use super::auth::{Caller, MaybeCaller};
+use super::access::{AllowedOrSigned, Publish};
+use super::auth::Caller;
 use super::body::{self, Party};
 use super::docs::Resource;
 use super::payload::{Answer, AnyDocument, Unread};
@@ -91,7 +92,7 @@ impl IngestApi {
     )]
     async fn ingest(
         &self,
-        caller: MaybeCaller,
+        caller: AllowedOrSigned<Publish>,
         request: &Request,
         /// The subscription.
         subscription_id: Path<SubscriptionPath>,

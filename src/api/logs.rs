@@ -8,7 +8,7 @@ use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
 use super::Api;
-use super::auth::Caller;
+use super::access::{Allowed, Read};
 use super::docs::Resource;
 use super::page::{self, DEFAULT_LIMIT, List};
 use super::payload::Answer;
@@ -99,7 +99,7 @@ impl LogsApi {
     #[expect(clippy::too_many_arguments, reason = "each is a documented parameter of the operation")]
     async fn list(
         &self,
-        caller: Caller,
+        caller: Allowed<Read>,
         /// The subscription.
         subscription_id: Path<SubscriptionPath>,
         /// How far back; 7 when neither this nor `since` is given, and not together with it.
@@ -149,7 +149,7 @@ impl LogsApi {
 impl LogsApi {
     async fn page(
         &self,
-        caller: Caller,
+        caller: Allowed<Read>,
         subscription: IdText,
         filter: &LogFilter,
         limit: usize,

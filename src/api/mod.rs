@@ -1,10 +1,11 @@
 //! The HTTP API: one file a resource, and around them what all requests share.
 //!
-//! A request passes, outermost first: `crate::http` (connections, heads), `routes`
-//! (request id, framing, path, key, scope, query names), then poem, which parses parameters
-//! and calls a resource. Every failure is a `problem`. Nothing here sends to receivers or
+//! A request passes, outermost first: `crate::http` (connections, heads), `routes` (request
+//! id, framing), poem's router (path, method), `routes::operation` (key, scope, query names),
+//! then its handler (parameters, body). Every failure is a `problem`. Nothing here sends to receivers or
 //! knows the queue: an accepted event is handed to `intake`, and the rest is read from `store`.
 
+mod access;
 mod auth;
 mod body;
 mod docs;

@@ -92,7 +92,7 @@ pub(super) enum Problem {
     EventTypeNotWanted,
     /// More subscriptions want the event than one event may go to.
     TooManyRecipients,
-    /// The id in the path is not an id; the path names it.
+    /// The id in the path is not an id; `routes` names it.
     InvalidId,
     /// Fields or parameters break rules.
     Invalid(Vec<FieldError>),
@@ -108,6 +108,15 @@ impl Problem {
     /// A single field or parameter that breaks a rule.
     pub(super) fn field(pointer: impl Into<String>, code: &'static str, detail: impl ToString) -> Self {
         Self::Invalid(vec![FieldError { pointer: pointer.into(), code, detail: detail.to_string() }])
+    }
+
+    /// The variable part of the path is not an id.
+    pub(super) fn invalid_id(parameter: &str) -> Self {
+        let rule = match parameter {
+            "subscription_id" => NOT_A_SUBSCRIPTION.to_owned(),
+            _ => crate::domain::id::NotAnId.to_string(),
+        };
+        Self::field(format!("/path/{parameter}"), "invalid_id", rule)
     }
 
     /// Status, stable code, and title.
@@ -202,16 +211,8 @@ impl Problem {
         sentence.to_owned()
     }
 
-    fn errors(&self, path_parameter: &str) -> Vec<FieldError> {
+    fn errors(&self) -> Vec<FieldError> {
         match self {
-            Self::InvalidId => vec![FieldError {
-                pointer: format!("/path/{path_parameter}"),
-                code: "invalid_id",
-                detail: match path_parameter {
-                    "subscription_id" => NOT_A_SUBSCRIPTION.to_owned(),
-                    _ => crate::domain::id::NotAnId.to_string(),
-                },
-            }],
             Self::Invalid(errors) => errors.iter().take(MAX_ERRORS).cloned().collect(),
             _ => Vec::new(),
         }
@@ -223,7 +224,7 @@ impl Problem {
     }
 
     /// What the answer says.
-    pub(super) fn document(&self, request_id: &str, path_parameter: &str) -> ProblemDocument {
+    pub(super) fn document(&self, request_id: &str) -> ProblemDocument {
         let (status, code, title) = self.kind();
         ProblemDocument {
             kind: format!("{TYPE_PREFIX}{}", code.replace('_', "-")),
@@ -232,14 +233,13 @@ impl Problem {
             detail: self.detail(),
             code,
             request_id: request_id.to_owned(),
-            errors: self.errors(path_parameter),
+            errors: self.errors(),
         }
     }
 
     /// The answer, with headers that belong to the problem.
-    pub(super) fn render(&self, request_id: &str, path_parameter: &str) -> Response {
-        let text = serde_json::to_string(&self.document(request_id, path_parameter))
-            .expect("a problem is plain text and numbers");
+    pub(super) fn render(&self, request_id: &str) -> Response {
+        let text = serde_json::to_string(&self.document(request_id)).expect("a problem is plain text and numbers");
         let mut response = Response::builder().status(self.status()).content_type(PROBLEM_JSON).body(text);
         let headers = response.headers_mut();
         match self {

@@ -7,7 +7,7 @@ use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 
 use super::Api;
-use super::auth::Caller;
+use super::access::{Admin, Allowed, Read};
 use super::docs::Resource;
 use super::page::{self, DEFAULT_LIMIT, List};
 use super::payload::{Answer, Document};
@@ -77,7 +77,11 @@ impl ReplaysApi {
     /// sent as they were accepted, under their own `webhook-id`. It goes on by itself, whatever
     /// happens to the process that took it; 10 of a tenant run at a time.
     #[oai(path = "/", method = "post", operation_id = "create_replay")]
-    async fn create(&self, caller: Caller, body: Document<ReplayForm>) -> Result<Answer<ReplayAnswer, 202>, Problem> {
+    async fn create(
+        &self,
+        caller: Allowed<Admin>,
+        body: Document<ReplayForm>,
+    ) -> Result<Answer<ReplayAnswer, 202>, Problem> {
         let now = self.0.clock.now();
         let Wanted { subscription, selection, rate } = Wanted::read(Fields::of(&body.bytes)?, now)?;
         let subscription = self.0.subscription_id(caller.tenant, &subscription).await?;
@@ -94,7 +98,7 @@ impl ReplaysApi {
     #[oai(path = "/", method = "get", operation_id = "list_replays")]
     async fn list(
         &self,
-        caller: Caller,
+        caller: Allowed<Read>,
         /// Only those of this subscription, by its id or its external id.
         subscription_id: Query<Option<SubscriptionPath>>,
         /// Rows of a page.
@@ -116,7 +120,7 @@ impl ReplaysApi {
     #[oai(path = "/:replay_id", method = "get", operation_id = "read_replay")]
     async fn read(
         &self,
-        caller: Caller,
+        caller: Allowed<Read>,
         /// The replay.
         replay_id: Path<IdText>,
     ) -> Result<Answer<ReplayAnswer>, Problem> {
@@ -130,7 +134,7 @@ impl ReplaysApi {
     #[oai(path = "/:replay_id/cancel", method = "post", operation_id = "cancel_replay")]
     async fn cancel(
         &self,
-        caller: Caller,
+        caller: Allowed<Admin>,
         /// The replay.
         replay_id: Path<IdText>,
     ) -> Result<Answer<ReplayAnswer>, Problem> {

@@ -1,40 +1,38 @@
-//! What every request passes before a resource sees it: request id, framing, path, key,
-//! scope, query names. And what every answer passes on its way out.
-//!
-//! The paths, methods and query names are read from the OpenAPI document, so what is
-//! documented and what is answered cannot differ.
+//! What every request passes before poem's router, and every answer after it: request id,
+//! framing, metrics, headers. Every failure leaves as a problem.
 
-use std::panic::AssertUnwindSafe;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::FutureExt as _;
-use poem::endpoint::{BoxEndpoint, Endpoint, EndpointExt as _};
-use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header, uri};
-use poem::{IntoEndpoint as _, Request, Response};
-use poem_openapi::OpenApiService;
+use poem::endpoint::{Endpoint, EndpointExt as _};
+use poem::error::MethodNotAllowedError;
+use poem::http::{HeaderValue, Method, Version, header, uri};
+use poem::{IntoResponse as _, Request, Response, Route, RouteMethod};
+use poem_openapi::registry::{MetaOperation, Registry};
+use poem_openapi::{OpenApi as _, OperationId};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::auth::{Caller, Keys};
+use super::Api;
+use super::access::Guard;
+use super::auth::Keys;
 use super::body::BodyBudget;
-use super::docs;
+use super::docs::{self, Resources};
 use super::events::EventsApi;
-use super::ingest::{IngestApi, IngestHeaders};
+use super::ingest::IngestApi;
 use super::logs::LogsApi;
-use super::problem::{INVALID_PARAMETER, Problem};
+use super::problem::Problem;
 use super::replays::ReplaysApi;
 use super::request_id::{RequestId, X_REQUEST_ID, request_id};
 use super::signatures::SignaturesApi;
 use super::status::StatusApi;
 use super::subscriptions::SubscriptionsApi;
-use super::{Api, default_tenant};
-use crate::domain::api_key::Scope;
 use crate::telemetry::Metrics;
 
-mod table;
+mod operation;
 
-use table::{Access, Matched, Table};
+use operation::{Operation, problem_of};
 
 /// Most bytes of all header names and values.
 const MAX_HEADER_BYTES: usize = 64 * 1_024;
@@ -43,13 +41,10 @@ const LOGGED_PATH_BYTES: usize = 128;
 
 /// The API as an endpoint that never fails.
 pub(super) struct Routes {
-    auth_required: bool,
     metrics: Metrics,
-    keys: Keys,
+    guard: Arc<Guard>,
     bodies: BodyBudget,
-    table: Table,
-    resources: BoxEndpoint<'static, Response>,
-    pages: BoxEndpoint<'static, Response>,
+    router: Route,
 }
 
 impl Endpoint for Routes {
@@ -64,33 +59,15 @@ impl Routes {
     /// All routes over this API.
     pub(super) fn new(api: Api) -> Self {
         let keys = Keys::new(api.store.clone(), api.clock.clone());
-        let api = Arc::new(api);
-        let resources = (
-            SubscriptionsApi(Arc::clone(&api)),
-            SignaturesApi(Arc::clone(&api)),
-            IngestApi(Arc::clone(&api)),
-            EventsApi(Arc::clone(&api)),
-            ReplaysApi(Arc::clone(&api)),
-            StatusApi(Arc::clone(&api)),
-            LogsApi(Arc::clone(&api)),
-        );
-        let resources: docs::Resources = resources;
-        let table = Table::of(&docs::openapi_document());
-        count_from_zero(&table, &api.metrics);
-        Self {
-            auth_required: api.settings.auth_required,
-            metrics: api.metrics.clone(),
-            keys,
-            bodies: BodyBudget::new(api.settings.max_request_bytes, api.metrics.clone()),
-            table,
-            resources: OpenApiService::new(resources, "", "").into_endpoint().map_to_response().boxed(),
-            pages: docs::pages(api.settings.auth_required),
-        }
+        let guard = Arc::new(Guard::new(api.settings.auth_required, keys));
+        let metrics = api.metrics.clone();
+        let bodies = BodyBudget::new(api.settings.max_request_bytes, metrics.clone());
+        Self { router: router(Arc::new(api), &guard), guard, bodies, metrics }
     }
 
     /// What goes on beside the requests, until `shutdown`.
     pub(super) async fn beside(&self, shutdown: &CancellationToken) {
-        self.keys.write_uses(shutdown).await;
+        self.guard.keys().write_uses(shutdown).await;
     }
 
     async fn answer(&self, mut request: Request) -> Response {
@@ -105,78 +82,116 @@ impl Routes {
             path = path.get(..path.floor_char_boundary(LOGGED_PATH_BYTES)).unwrap_or_default(),
             status = tracing::field::Empty,
         );
-        let matched = self.table.find(path).cloned();
-        let parameter = matched.as_ref().and_then(|matched| matched.parameter.clone()).unwrap_or_default();
-        let asked = (matched.clone(), request.method().clone());
-        let passing = AssertUnwindSafe(self.pass(request, matched)).catch_unwind().instrument(span.clone());
-        let mut response = match passing.await {
-            Ok(Ok(response)) => response,
-            Ok(Err(problem)) => problem.render(&request_id, &parameter),
-            Err(_) => {
-                span.in_scope(|| tracing::error!("a request panicked"));
-                Problem::Internal.render(&request_id, &parameter)
-            }
-        };
+        let response = self.route(request).instrument(span.clone()).await;
+        let operation = response.data::<OperationId>().map_or("none", |id| id.0);
+        let mut response = problem_of(response).unwrap_or_else(|problem| problem.render(&request_id));
         span.record("status", response.status().as_u16());
         span.in_scope(|| tracing::debug!("answered"));
-        self.count(asked, response.status(), began);
+        self.metrics.requests.with_label_values(&[operation, response.status().as_str()]).inc();
+        self.metrics.request_seconds.with_label_values(&[operation]).observe(began.elapsed().as_secs_f64());
         let headers = response.headers_mut();
         headers.extend(HeaderValue::from_str(&request_id).ok().map(|id| (X_REQUEST_ID, id)));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
     }
 
-    fn count(&self, (matched, method): (Option<Arc<Matched>>, Method), status: StatusCode, began: Instant) {
-        let operation = matched.as_ref().and_then(|matched| matched.operation(&method).ok());
-        let operation = operation.map_or("none", |operation| operation.id.as_str());
-        self.metrics.requests.with_label_values(&[operation, status.as_str()]).inc();
-        self.metrics.request_seconds.with_label_values(&[operation]).observe(began.elapsed().as_secs_f64());
-    }
-
-    async fn pass(&self, mut request: Request, matched: Option<Arc<Matched>>) -> Result<Response, Problem> {
-        check_framing(&request)?;
-        let matched = matched.filter(|matched| matched.knows(request.uri().path())).ok_or(Problem::RouteNotFound)?;
-        let operation = matched.operation(request.method())?;
-        let caller = self.caller(request.headers(), operation.access).await?;
-        operation.check_query(request.uri().query().unwrap_or_default())?;
-        if let Some(caller) = caller {
-            request.extensions_mut().insert(caller);
+    async fn route(&self, mut request: Request) -> Response {
+        if let Err(problem) = check_framing(&request).and_then(|()| check_path(request.uri().path())) {
+            return problem.into_response();
         }
         // Held here until the request is answered.
         let memory = self.bodies.of_request();
         request.extensions_mut().insert(memory.clone());
-        matched.rewrite(&mut request);
-        let endpoint = if operation.access == Access::Public { &self.pages } else { &self.resources };
-        let response = endpoint.get_response(request).await;
+        let response = self.router.get_response(request).await;
         drop(memory);
-        finish(response).map_err(|problem| operation.explain(problem))
-    }
-
-    async fn caller(&self, headers: &HeaderMap, access: Access) -> Result<Option<Caller>, Problem> {
-        let needed = match access {
-            Access::Public => return Ok(None),
-            Access::Key(scope) | Access::KeyOrSignature(scope) => scope,
-        };
-        if !self.auth_required {
-            return Ok(Some(Caller { tenant: default_tenant(), scope: Scope::Admin }));
-        }
-        match self.keys.caller(headers).await? {
-            Some(caller) if caller.scope.allows(needed) => Ok(Some(caller)),
-            // A valid signature opens ingest by itself, whatever else comes with it.
-            _ if matches!(access, Access::KeyOrSignature(_)) && IngestHeaders::has_signature(headers) => Ok(None),
-            Some(_) => Err(Problem::ScopeMissing),
-            None => Err(Problem::Unauthenticated),
-        }
+        response
     }
 }
 
-/// A rate over a series that begins with its first event misses that event.
-fn count_from_zero(table: &Table, metrics: &Metrics) {
-    for operation in table.operations() {
-        metrics.request_seconds.with_label_values(&[&operation.id]);
-        for status in &operation.usual {
-            metrics.requests.with_label_values(&[&operation.id, status]);
+/// poem's router over every operation, each with and without a slash at its end.
+fn router(api: Arc<Api>, guard: &Arc<Guard>) -> Route {
+    let mut registry = Registry::new();
+    Resources::register(&mut registry);
+    let mut handlers = HashMap::new();
+    resources(&api).add_routes(&mut handlers);
+    let mut described = described();
+    let mut router = Route::new();
+    for (path, handlers) in handlers {
+        let (mut methods, mut allowed) = (RouteMethod::new(), Vec::new());
+        for (method, handler) in handlers {
+            let meta = described.remove(&(path.clone(), method.clone())).expect("every handler is documented");
+            count_from_zero(&meta, &api.metrics);
+            allowed.push(method.clone());
+            methods = methods.method(method, Operation::of(meta, &registry, Arc::clone(guard), handler));
         }
+        router = at(router, &path, methods, &allowed);
+    }
+    for (path, page) in docs::pages(api.settings.auth_required) {
+        let page = RouteMethod::new().get(Operation::page(Arc::clone(guard), page));
+        router = at(router, path, page, &[Method::GET]);
+    }
+    router
+}
+
+/// The path, with and without a slash at its end, which answers other methods with 405.
+fn at(router: Route, path: &str, methods: RouteMethod, allowed: &[Method]) -> Route {
+    let head = allowed.contains(&Method::GET).then_some("HEAD");
+    let mut allowed: Vec<&str> = allowed.iter().map(Method::as_str).chain(head).collect();
+    allowed.sort_unstable();
+    let allowed = allowed.join(", ");
+    let refused = move |_: MethodNotAllowedError| {
+        let problem = Problem::MethodNotAllowed(allowed.clone());
+        async move { problem }
+    };
+    let methods = Arc::new(methods.catch_error(refused));
+    match path.trim_end_matches('/') {
+        "" => router.at("/", methods),
+        bare => router.at(bare, Arc::clone(&methods)).at(format!("{bare}/"), methods),
+    }
+}
+
+fn resources(api: &Arc<Api>) -> Resources {
+    (
+        SubscriptionsApi(Arc::clone(api)),
+        SignaturesApi(Arc::clone(api)),
+        IngestApi(Arc::clone(api)),
+        EventsApi(Arc::clone(api)),
+        ReplaysApi(Arc::clone(api)),
+        StatusApi(Arc::clone(api)),
+        LogsApi(Arc::clone(api)),
+    )
+}
+
+/// What the document says of each operation, by the router's path and the method.
+fn described() -> HashMap<(String, Method), MetaOperation> {
+    let paths = Resources::meta().into_iter().flat_map(|resource| resource.paths);
+    let operations = paths.flat_map(|path| {
+        let router_path = router_path(&path.path);
+        path.operations.into_iter().map(move |operation| ((router_path.clone(), operation.method.clone()), operation))
+    });
+    operations.collect()
+}
+
+/// `/events/{webhook_id}/retry` as the framework gives it to the router: `/events/:param0/retry`.
+fn router_path(documented: &str) -> String {
+    let mut variables = 0;
+    let part = |part: &str| {
+        if !part.starts_with('{') {
+            return part.to_owned();
+        }
+        variables += 1;
+        format!(":param{}", variables - 1)
+    };
+    documented.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+/// A rate over a series that begins with its first event misses that event.
+fn count_from_zero(operation: &MetaOperation, metrics: &Metrics) {
+    let id = operation.operation_id.unwrap_or_default();
+    metrics.request_seconds.with_label_values(&[id]);
+    let documented = operation.responses.responses.iter().filter_map(|response| response.status);
+    for status in documented.chain([503]) {
+        metrics.requests.with_label_values(&[id, &status.to_string()]);
     }
 }
 
@@ -206,18 +221,7 @@ fn check_framing(request: &Request) -> Result<(), Problem> {
     }
 }
 
-/// Turns what the framework answered into a problem where it is one.
-fn finish(mut response: Response) -> Result<Response, Problem> {
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        return Err(problem);
-    }
-    match response.status() {
-        StatusCode::NOT_FOUND => Err(Problem::RouteNotFound),
-        status if status.is_server_error() => {
-            tracing::error!(%status, "the framework failed");
-            Err(Problem::Internal)
-        }
-        status if status.is_client_error() => Err(Problem::MalformedRequest("the request cannot be read")),
-        _ => Ok(response),
-    }
+/// Ids need no percent-encoding, and decoding is where two parsers differ; an empty part is no id.
+fn check_path(path: &str) -> Result<(), Problem> {
+    if path.contains('%') || path.contains("//") { Err(Problem::RouteNotFound) } else { Ok(()) }
 }

@@ -8,7 +8,7 @@ use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 
 use super::Api;
-use super::auth::Caller;
+use super::access::{Admin, Allowed};
 use super::docs::Resource;
 use super::payload::{Answer, Document};
 use super::problem::Problem;
@@ -66,7 +66,7 @@ impl SignaturesApi {
     #[oai(path = "/generate-signature", method = "post", operation_id = "generate_signature")]
     async fn generate(
         &self,
-        _caller: Caller,
+        _caller: Allowed<Admin>,
         body: Document<SignatureRequest, LIMIT>,
     ) -> Result<Answer<SignatureAnswer>, Problem> {
         let mut fields = Fields::of(&body.bytes)?;

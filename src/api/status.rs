@@ -7,7 +7,7 @@ use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 
 use super::Api;
-use super::auth::Caller;
+use super::access::{Allowed, Read};
 use super::docs::Resource;
 use super::payload::Answer;
 use super::problem::Problem;
@@ -76,7 +76,7 @@ impl StatusApi {
     #[oai(path = "/:webhook_id", method = "get", operation_id = "read_status")]
     async fn read(
         &self,
-        caller: Caller,
+        caller: Allowed<Read>,
         /// The event.
         webhook_id: Path<IdText>,
     ) -> Result<Answer<StatusAnswer>, Problem> {

@@ -7,7 +7,7 @@ use poem_openapi::OpenApi;
 use poem_openapi::param::{Path, Query};
 
 use super::Api;
-use super::auth::Caller;
+use super::access::{Admin, Allowed, Read};
 use super::docs::Resource;
 use super::page::{self, DEFAULT_LIMIT, List};
 use super::payload::{Answer, Document, OptionalDocument};
@@ -49,7 +49,7 @@ impl SubscriptionsApi {
     #[oai(path = "/", method = "post", operation_id = "create_subscription")]
     async fn create(
         &self,
-        caller: Caller,
+        caller: Allowed<Admin>,
         body: Document<SubscriptionForm>,
     ) -> Result<Answer<SubscriptionAnswer, 201>, Problem> {
         let given = Changes::read(Fields::of(&body.bytes)?, &self.0.settings.targets, true)?;
@@ -76,7 +76,7 @@ impl SubscriptionsApi {
     #[oai(path = "/", method = "get", operation_id = "list_subscriptions")]
     async fn list(
         &self,
-        caller: Caller,
+        caller: Allowed<Read>,
         /// Rows of a page.
         #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
         limit: Query<Option<u16>>,
@@ -87,7 +87,7 @@ impl SubscriptionsApi {
         external_id: Query<Option<String>>,
     ) -> Result<Answer<SubscriptionPage>, Problem> {
         if let Some(name) = external_id.0 {
-            return self.list_named(caller, &name, cursor.0.is_some()).await;
+            return self.list_named(caller.tenant, &name, cursor.0.is_some()).await;
         }
         let limit = usize::from(limit.0.unwrap_or(DEFAULT_LIMIT));
         let before = cursor.0.map(|cursor| page::read_cursor(List::Subscriptions, &cursor)).transpose()?;
@@ -102,7 +102,7 @@ impl SubscriptionsApi {
     #[oai(path = "/:subscription_id", method = "get", operation_id = "read_subscription")]
     async fn read(
         &self,
-        caller: Caller,
+        caller: Allowed<Read>,
         /// The subscription, by its id or its external id.
         subscription_id: Path<SubscriptionPath>,
     ) -> Result<Answer<SubscriptionAnswer>, Problem> {
@@ -119,7 +119,7 @@ impl SubscriptionsApi {
     #[oai(path = "/:subscription_id", method = "put", operation_id = "replace_subscription")]
     async fn replace(
         &self,
-        caller: Caller,
+        caller: Allowed<Admin>,
         /// The subscription, by its id or its external id.
         subscription_id: Path<SubscriptionPath>,
         body: Document<SubscriptionForm>,
@@ -132,7 +132,7 @@ impl SubscriptionsApi {
         given.metadata = given.metadata.instead();
         given.policy = given.policy.or_default();
         let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
-        self.write(caller, id, given).await
+        self.write(caller.tenant, id, given).await
     }
 
     /// Change a subscription
@@ -143,14 +143,14 @@ impl SubscriptionsApi {
     #[oai(path = "/:subscription_id", method = "patch", operation_id = "change_subscription")]
     async fn change(
         &self,
-        caller: Caller,
+        caller: Allowed<Admin>,
         /// The subscription, by its id or its external id.
         subscription_id: Path<SubscriptionPath>,
         body: Document<SubscriptionPatch>,
     ) -> Result<Answer<SubscriptionAnswer>, Problem> {
         let given = Changes::read(Fields::of(&body.bytes)?, &self.0.settings.targets, false)?;
         let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
-        self.write(caller, id, given).await
+        self.write(caller.tenant, id, given).await
     }
 
     /// Rotate the secret
@@ -162,7 +162,7 @@ impl SubscriptionsApi {
     #[oai(path = "/:subscription_id/rotate-secret", method = "post", operation_id = "rotate_secret")]
     async fn rotate_secret(
         &self,
-        caller: Caller,
+        caller: Allowed<Admin>,
         /// The subscription, by its id or its external id.
         subscription_id: Path<SubscriptionPath>,
         body: OptionalDocument<RotationForm>,
@@ -183,7 +183,7 @@ impl SubscriptionsApi {
     #[oai(path = "/:subscription_id/cancel-held", method = "post", operation_id = "cancel_held")]
     async fn cancel_held(
         &self,
-        caller: Caller,
+        caller: Allowed<Admin>,
         /// The subscription, by its id or its external id.
         subscription_id: Path<SubscriptionPath>,
     ) -> Result<Answer<HeldCancelled>, Problem> {
@@ -199,7 +199,7 @@ impl SubscriptionsApi {
     #[oai(path = "/:subscription_id", method = "delete", operation_id = "delete_subscription")]
     async fn delete(
         &self,
-        caller: Caller,
+        caller: Allowed<Admin>,
         /// The subscription, by its id or its external id.
         subscription_id: Path<SubscriptionPath>,
     ) -> Result<Answer<SubscriptionDeleted>, Problem> {
@@ -221,7 +221,7 @@ impl SubscriptionsApi {
     /// The page that has the subscription with this external id, or nothing.
     async fn list_named(
         &self,
-        caller: Caller,
+        tenant: TenantId,
         name: &str,
         has_cursor: bool,
     ) -> Result<Answer<SubscriptionPage>, Problem> {
@@ -231,27 +231,27 @@ impl SubscriptionsApi {
         let name: ExternalId = name
             .parse()
             .map_err(|rule: InvalidExternalId| Problem::field("/query/external_id", "invalid_external_id", rule))?;
-        let found = match self.0.subscriptions.resolve(caller.tenant, &name).await? {
-            Some(id) => self.0.subscriptions.look_up(caller.tenant, id).await?,
+        let found = match self.0.subscriptions.resolve(tenant, &name).await? {
+            Some(id) => self.0.subscriptions.look_up(tenant, id).await?,
             None => None,
         };
-        let data = self.answers(caller.tenant, found.into_iter().collect()).await?;
+        let data = self.answers(tenant, found.into_iter().collect()).await?;
         Ok(Answer::Value(SubscriptionPage { data, next_cursor: None }))
     }
 
     async fn write(
         &self,
-        caller: Caller,
+        tenant: TenantId,
         id: SubscriptionId,
         given: Changes,
     ) -> Result<Answer<SubscriptionAnswer>, Problem> {
         let merge = |current: &StoredSubscription| given.over(current);
-        let change = self.0.subscriptions.change(caller.tenant, id, given.secret.as_ref(), merge);
+        let change = self.0.subscriptions.change(tenant, id, given.secret.as_ref(), merge);
         let written = change.await?;
         let written = written.ok_or(Problem::SubscriptionNotFound)?;
         // It may be enabled, sent elsewhere or limited otherwise from now on.
-        self.0.notify_released(caller.tenant, id).await;
-        self.answer(caller.tenant, written, given.secret.as_ref()).await
+        self.0.notify_released(tenant, id).await;
+        self.answer(tenant, written, given.secret.as_ref()).await
     }
 
     async fn answer(

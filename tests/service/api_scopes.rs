@@ -39,6 +39,8 @@ struct Operation {
     method: String,
     path: String,
     body: Option<Value>,
+    /// The scope that the document says it needs.
+    scope: Scope,
 }
 
 /// What a tenant has.
@@ -57,6 +59,7 @@ impl Operation {
                 method: method.to_uppercase(),
                 path: path.clone(),
                 body: body(&document, described),
+                scope: described["x-scope"].as_str().unwrap().parse().unwrap(),
             };
             methods.as_object().unwrap().iter().map(operation).collect::<Vec<_>>()
         };
@@ -115,6 +118,14 @@ fn the_table_names_every_operation_once() {
     documented.sort();
     named.sort();
     assert_eq!(named, documented);
+}
+
+#[test]
+fn the_document_says_which_scope_an_operation_needs() {
+    for operation in Operation::all() {
+        let opened = SCOPES.map(|scope| scope.allows(operation.scope));
+        assert_eq!(opened, SCOPES.map(|scope| operation.is_opened_by(scope)), "{}", operation.name());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -91,6 +91,19 @@ async fn every_path_says_which_methods_it_knows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_slash_at_the_end_is_optional_and_no_part_of_a_path_is_empty() {
+    let api = TestApi::start().await;
+    for path in ["/subscriptions", "/subscriptions/", "/replays", "/replays/", "/docs", "/docs/", "/"] {
+        let status = api.ask("GET", path).send().await.status.as_u16();
+        assert!(matches!(status, 200 | 303), "{path}: {status}");
+    }
+    for path in ["/ingest/", "/ingest//", "//docs", "/events//retry", "/subscriptions/x/y", "/status/logs/x//", "/a%62"]
+    {
+        assert_eq!(api.ask("POST", path).send().await.code(), "route_not_found", "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_harmless_request_id_is_reused_and_others_are_not() {
     let api = TestApi::start().await;
     let mine = api.stranger("GET", "/nothing").header("x-request-id", "mine-1").send().await;

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::examples::example;
+use crate::api::access;
 use crate::api::page::List;
 use crate::api::problem::PROBLEM_JSON;
 use crate::domain::replay::Ending;
@@ -155,9 +156,7 @@ fn finish_operation(path: &str, operation: &mut Value, auth_required: bool) {
         finish_parameter(path, parameter);
     }
     let Some(operation) = operation.as_object_mut() else { return };
-    if !auth_required {
-        operation.remove("security");
-    }
+    access::finish(operation, auth_required);
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
     if let Some(accepted) = responses.get_mut("202") {
         let followed =

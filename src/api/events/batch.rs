@@ -102,7 +102,7 @@ impl BatchResult {
                 webhook_id: None,
                 duplicate: None,
                 matched: None,
-                problem: Some(problem.document(request_id, "")),
+                problem: Some(problem.document(request_id)),
             },
         }
     }
