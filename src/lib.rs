@@ -1,12 +1,7 @@
-//! postrider delivers webhooks, with PostgreSQL as the queue.
+//! postrider delivers webhooks. PostgreSQL is the queue. ARCHITECTURE.md has the map and the invariants.
 //!
-//! In reading order: [`domain`] has the words and rules, pure. An event enters through
-//! [`api`], is checked against its subscription ([`subscriptions`]), is written down by
-//! [`intake`] into [`store`] (PostgreSQL, the truth), is taken from there by [`worker`] and
-//! brought to its receiver by [`sender`]. [`upkeep`] makes partitions ahead and frees what
-//! a crash left behind. [`http`] is the accept loop of everything that listens. [`commands`] connects the parts to the program that people run, on
-//! the settings of [`config`], with [`telemetry`] and [`shutdown`] around it.
-//! ARCHITECTURE.md has the map and the invariants.
+//! Reading order: [`domain`] (rules), [`http`] (accept loop), [`api`], [`subscriptions`], [`intake`], [`store`], [`worker`], [`sender`],
+//! [`upkeep`], [`commands`].
 
 pub mod api;
 pub mod commands;

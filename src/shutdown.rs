@@ -1,15 +1,15 @@
-//! SIGTERM and ctrl-c become one cancellation token; a second signal ends the process now.
+//! Turns SIGTERM and ctrl-c into one cancellation token. A second signal ends the process at once.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Exit code of a process that a second signal ended before its work was done.
+/// Shells report 128 + 2 (SIGINT) for an interrupted process.
 const IMPATIENT: i32 = 130;
 
-/// A token that is cancelled by the first SIGTERM or SIGINT.
+/// A token that the first SIGTERM or SIGINT cancels.
 ///
 /// # Errors
-/// When the system does not let signals be handled.
+/// If a signal handler cannot be installed.
 pub fn on_signals() -> std::io::Result<CancellationToken> {
     let token = CancellationToken::new();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -22,7 +22,7 @@ pub fn on_signals() -> std::io::Result<CancellationToken> {
             }
         };
         next().await;
-        tracing::info!("stopping: finishing what is in flight; a second signal ends at once");
+        tracing::info!("stopping: finishing requests in flight; a second signal stops at once");
         stopping.cancel();
         next().await;
         std::process::exit(IMPATIENT);

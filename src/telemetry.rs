@@ -1,5 +1,4 @@
-//! Logs and metrics. One registry for each process part that is built, none global, so two
-//! postriders can run in one process.
+//! Logs and metrics. Each process part has its own registry, so that two postriders can run in one process.
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -10,25 +9,21 @@ use tracing_subscriber::EnvFilter;
 
 use crate::domain::outcome::Outcome;
 
-/// Bounds of the end-to-end latency histogram, in seconds.
 const LATENCY_SECONDS: [f64; 16] =
     [0.001, 0.002, 0.003, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3_600.0];
-/// Bounds of the request histogram, in seconds.
 const REQUEST_SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
-/// What came of a question to Redis.
 const CACHE_RESULTS: [&str; 5] = ["hit", "miss", "refused", "failed", "bypassed"];
-/// What a subscription's failures have come to.
+/// Values of the label `state` of [`Metrics::breakers`].
 pub const BREAKER_STATES: [&str; 4] = ["failing", "open", "throttled", "recovering"];
-/// Bounds of the batch size histograms, in rows.
 const BATCH_ROWS: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0];
 
-/// What the program counts.
+/// The metrics of one process part.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Registry,
-    /// Requests answered by the API, by operation and status.
+    /// API requests by operation and status.
     pub requests: IntCounterVec,
-    /// From a request's head to its answer, in seconds, by operation.
+    /// Seconds from a request's head to its response.
     pub request_seconds: HistogramVec,
     /// Bytes reserved for request bodies.
     pub body_bytes: Gauge,
@@ -36,55 +31,55 @@ pub struct Metrics {
     pub bodies_refused: IntCounter,
     /// Events committed.
     pub accepted: IntCounter,
-    /// Rows in each accepting statement.
+    /// Events per accepting statement.
     pub accept_batch: Histogram,
-    /// Attempts made, by outcome.
+    /// Attempts by outcome.
     pub attempts: IntCounterVec,
-    /// From acceptance to the recorded success's answer, in seconds.
+    /// Seconds from acceptance to the successful response.
     pub latency: Histogram,
-    /// Rows in each recording statement.
+    /// Reports per recording statement.
     pub record_batch: Histogram,
-    /// Reports that came after their lease had gone to another.
+    /// Reports rejected because their lease belongs to another worker.
     pub fenced: IntCounter,
-    /// Attempts found cut off by a lapsed lease.
+    /// Attempts cut off when a lease lapsed.
     pub cut_off: IntCounter,
-    /// Statements that took due deliveries, by whether they brought any.
+    /// Statements that lease due deliveries, by whether they returned any.
     pub takes: IntCounterVec,
-    /// Subscriptions that the worker knows to have something due.
+    /// Subscriptions that this worker knows to have due deliveries.
     pub lanes: Gauge,
     /// Deliveries in flight in this process.
     pub in_flight: Gauge,
-    /// Bytes of the deliveries in flight in this process.
+    /// Bytes of the deliveries in flight.
     pub in_flight_bytes: Gauge,
-    /// Deliveries pending in the database.
+    /// Pending deliveries in the database.
     pub pending: Gauge,
-    /// For how long the oldest due delivery has waited, in seconds.
+    /// Seconds since the oldest due delivery fell due.
     pub oldest_due: Gauge,
-    /// Subscriptions that are not well, by what that has come to.
+    /// Subscriptions with failures, by state of the breaker.
     pub breakers: GaugeVec,
-    /// Partitions that retention dropped.
+    /// Partitions dropped by retention.
     pub partitions_dropped: IntCounter,
-    /// Days after today for which partitions stand.
+    /// Days after today that already have partitions.
     pub partitions_ahead: Gauge,
-    /// Partitions that are past their retention and still stand.
+    /// Partitions past their retention that still exist.
     pub partitions_past: Gauge,
-    /// Connections to PostgreSQL, by state.
+    /// PostgreSQL connections by state.
     pub connections: GaugeVec,
-    /// Difference between this machine's clock and the database's, in seconds.
+    /// This machine's clock minus the database's, in seconds.
     pub clock_skew: Gauge,
-    /// Questions to Redis, by what came of them.
+    /// Requests to Redis by result.
     pub cache_requests: IntCounterVec,
-    /// Whether Redis is in use: 1 or 0; 0 where there is none.
+    /// 1 if Redis is in use, else 0.
     pub cache_available: Gauge,
 }
 
 impl Metrics {
-    /// All at zero.
+    /// Creates all metrics at zero.
     pub fn new() -> Self {
         let registry = Registry::new();
         let counters = |name: &str, help: &str, label: &str, values: &[&str]| {
             let counters = register(&registry, IntCounterVec::new(Opts::new(name, help), &[label]));
-            // A series that has not counted anything yet is there all the same.
+            // Exports a series before its first count, so that alerts can use it.
             values.iter().for_each(|value| drop(counters.with_label_values(&[value])));
             counters
         };
@@ -152,10 +147,9 @@ impl Metrics {
         }
     }
 
-    /// All of them in the Prometheus text format.
+    /// Renders the metrics in the Prometheus text format.
     pub fn render(&self) -> String {
         let mut text = Vec::new();
-        // Writing to memory does not fail, and every registered metric is well-formed.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         String::from_utf8_lossy(&text).into_owned()
     }
@@ -173,24 +167,23 @@ fn register<M: Collector + Clone + 'static>(registry: &Registry, metric: prometh
     metric
 }
 
-/// What is never logged, whatever the filter says.
+/// Applied after the user's filter. At debug level the driver logs the parameters of statements, which include
+/// payloads.
 const DRIVER_FILTERS: [&str; 3] = ["tokio_postgres=warn", "deadpool.postgres=error", "hyper_util=info"];
 
-/// Starts logging to standard error, for people or as one JSON object a line. A filter that cannot be read falls back to `info`.
+/// Starts logging to standard error, as text or as JSON. An invalid filter falls back to `info`.
 pub fn start_logging(filter: Option<&str>, as_json: bool) {
-    // Each migration is announced by us; the library's own lines would say it twice.
+    // postrider logs each migration itself.
     const DEFAULT_FILTER: &str = "info,refinery_core=warn";
     let filter =
         EnvFilter::try_new(filter.unwrap_or(DEFAULT_FILTER)).unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
-    // At debug the driver writes the parameters of every statement, payloads among them; what
-    // the pool says of a connection that broke, we say with what it meant.
     let filter = DRIVER_FILTERS.iter().fold(filter, |filter, directive| match directive.parse() {
         Ok(directive) => filter.add_directive(directive),
         Err(_) => filter,
     });
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
-    // A second start in one process (tests) leaves the first in place.
+    // Fails if logging was started before, as in tests.
     let _ = if as_json { subscriber.json().try_init() } else { subscriber.try_init() };
 }
 

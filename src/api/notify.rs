@@ -29,7 +29,7 @@ impl Api {
         match self.store.advance(groups).await {
             Ok(released) if released.is_empty() => {}
             Ok(_) => self.notify_workers().await,
-            Err(error) => tracing::debug!(%error, "ordering groups were not advanced and wait for upkeep"),
+            Err(error) => tracing::debug!(%error, "ordering groups were not advanced; upkeep will do it"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `postrider migrate`: brings the schema up, once, whoever else tries at the same time.
+//! `postrider migrate` migrates the schema. A lock lets several processes call it at once.
 
 use super::{Failure, replica};
 use crate::config::Settings;
@@ -7,7 +7,7 @@ use crate::store::SchemaPolicy;
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] when the database does not answer, a migration fails, or the schema is newer.
+/// [`Failure`] if the database does not answer, a migration fails, or the schema is newer.
 pub async fn run(settings: &Settings) -> Result<(), Failure> {
     let store = replica::store(&settings.database()?)?;
     let applied = store.migrate(SchemaPolicy::Migrate).await?;

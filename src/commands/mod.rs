@@ -1,7 +1,4 @@
-//! One file a command: what the program does when it is called by that name.
-//!
-//! Commands connect the parts with each other and read the settings. They hold no rule of
-//! their own about events, deliveries or receivers.
+//! One file per command. Commands read the settings and connect the parts; they hold no rules.
 
 pub mod dev;
 mod doctor;
@@ -35,35 +32,35 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// API, worker and upkeep in one process: the ordinary replica
+    /// API, worker and upkeep in one process: the usual replica
     Serve,
-    /// The API alone
+    /// Only the API
     Api,
-    /// Worker and upkeep alone
+    /// Only worker and upkeep
     Worker,
-    /// Brings the schema up, once, whoever else tries at the same time
+    /// Migrate the schema; safe to run from several processes at once
     Migrate,
-    /// Everything on this machine, with a private PostgreSQL in .postrider/
+    /// Run everything locally, with a private PostgreSQL in .postrider/
     Dev,
-    /// A receiver for trying things: prints and verifies what arrives
+    /// Receive webhooks for testing: print and verify what arrives
     Listen(listen::Listen),
-    /// API keys of tenants
+    /// Manage API keys
     #[command(subcommand)]
     Keys(keys::Keys),
-    /// Looks at settings, database, Redis and names, and says what to do
+    /// Check settings, database, Redis and host names, and say what to do
     Doctor,
-    /// Prints the OpenAPI document
+    /// Print the OpenAPI document
     Openapi,
 }
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// A sentence for whoever called it.
+    /// A message for the user.
     #[error("{0}")]
     Sentence(String),
-    /// Nothing more: what the command printed says it.
-    #[error("what was printed says why")]
+    /// The command has already printed why.
+    #[error("see the output above")]
     AlreadySaid,
 }
 
@@ -91,15 +88,14 @@ failure_from!(
     std::io::Error
 );
 
-/// Through [`StoreError`](crate::store::StoreError), which knows what PostgreSQL said.
+/// [`StoreError`](crate::store::StoreError) reads PostgreSQL's message.
 impl From<tokio_postgres::Error> for Failure {
     fn from(error: tokio_postgres::Error) -> Self {
         crate::store::StoreError::from(error).into()
     }
 }
 
-/// The program: reads the command and the settings, runs, and says in one line why it
-/// could not.
+/// Runs the command and prints an error in one line.
 pub fn main() -> ExitCode {
     if let Err(error) = load_dotenv() {
         eprintln!("postrider: {error}");
@@ -110,7 +106,7 @@ pub fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ran = runtime.map_err(Failure::from).and_then(|runtime| {
         let ran = runtime.block_on(run(cli));
-        // A name lookup on a blocking thread cannot be stopped and is not waited for.
+        // A running name lookup cannot be cancelled.
         runtime.shutdown_background();
         ran
     });
@@ -147,7 +143,7 @@ async fn replicate(settings: &Settings, halves: Halves) -> Result<(), Failure> {
     if halves.api && config.auth == AuthMode::Off {
         tracing::warn!(
             listen = %config.listen,
-            "POSTRIDER_AUTH=off: whoever reaches the API owns everything in it; set POSTRIDER_AUTH=keys"
+            "POSTRIDER_AUTH=off: anyone who can reach the API has full access; set POSTRIDER_AUTH=keys"
         );
     }
     replica::run(config, halves, shutdown::on_signals()?).await

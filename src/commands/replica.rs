@@ -1,8 +1,8 @@
-//! A replica: the parts of one process, connected and run until a signal.
+//! Connects the parts of one process and runs them until a signal: `serve` all of them, `api` and `worker` a half
+//! each.
 //!
-//! `serve` is all of it, `api` and `worker` are one half each. Stopping goes in order: the
-//! readiness fails, the API finishes its requests while nothing more is taken, intake
-//! ends, the worker sends what it was given, and what was sent is recorded.
+//! Stops in order: readiness fails, the API finishes its requests, intake ends, the worker sends what it has and
+//! records it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,16 +28,14 @@ use crate::telemetry::Metrics;
 use crate::upkeep::{Retention, SystemEvents, Upkeep, follow_clock};
 use crate::worker::{Stopping, Worker, WorkerParts, WorkerRules};
 
-/// Longest time the API takes to finish its requests when stopping.
 const API_DRAIN: Duration = Duration::from_secs(5);
-/// Which halves a process has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Halves {
     pub(super) api: bool,
     pub(super) worker: bool,
 }
 
-/// A replica that has its database and its ports, and does nothing yet.
+/// A replica with database and ports that has not started yet.
 pub(super) struct Replica {
     base: Base,
     halves: Halves,
@@ -45,7 +43,6 @@ pub(super) struct Replica {
     api_listener: Option<TcpListener>,
 }
 
-/// What both halves share.
 struct Base {
     config: Config,
     store: Store,
@@ -57,7 +54,6 @@ struct Base {
     stop: CancellationToken,
 }
 
-/// Runs these halves until `stop` is cancelled and everything is finished.
 pub(super) async fn run(config: Config, halves: Halves, stop: CancellationToken) -> Result<(), Failure> {
     match Replica::prepare(config, halves, stop).await? {
         Some(replica) => replica.run().await,
@@ -66,8 +62,7 @@ pub(super) async fn run(config: Config, halves: Halves, stop: CancellationToken)
 }
 
 impl Replica {
-    /// Waits for the database, brings it up and takes the ports; `None` where it is stopped
-    /// meanwhile.
+    /// Waits for the database, migrates it and binds the ports; `None` if it is stopped meanwhile.
     pub(super) async fn prepare(
         config: Config,
         halves: Halves,
@@ -80,7 +75,6 @@ impl Replica {
         Ok(Some(Self { base, halves, ops_listener, api_listener }))
     }
 
-    /// Runs until it is stopped and everything is finished.
     pub(super) async fn run(self) -> Result<(), Failure> {
         let Self { base, halves, ops_listener, api_listener } = self;
         let (store, metrics, slots) = (base.store.clone(), base.metrics.clone(), base.slots.clone());
@@ -101,9 +95,8 @@ impl Replica {
             worker = halves.worker,
             "running"
         );
-        // The API's end is the end of intake, and so of the handoff. A worker that ends
-        // before it was told to takes the whole process along: a replica that accepts and does
-        // not deliver would look well.
+        // When the API ends, so do intake and the handoff. A worker that ends early stops the process: a replica
+        // that accepts events without delivering them would look healthy.
         let watch = base.stop.clone();
         let working = async {
             let ended = match working {
@@ -114,8 +107,8 @@ impl Replica {
             watch.cancel();
             match ended {
                 Ok(()) if told => Ok(()),
-                Ok(()) => Err(Failure::new("the worker ended by itself".to_owned())),
-                Err(error) => Err(Failure::new(format!("the worker broke off: {error}"))),
+                Ok(()) => Err(Failure::new("the worker ended unexpectedly".to_owned())),
+                Err(error) => Err(Failure::new(format!("the worker panicked: {error}"))),
             }
         };
         let answering = async {
@@ -133,7 +126,7 @@ impl Replica {
         let (answered, worked) = loop {
             tokio::select! {
                 ended = &mut finishing => break ended,
-                // Nothing of the process goes on without it.
+                // A panic in one of these tasks stops the process.
                 Some(Err(_)) = beside.join_next() => {
                     are_well = false;
                     base.stop.cancel();
@@ -143,13 +136,11 @@ impl Replica {
         beside.abort_all();
         base.store.close();
         tracing::info!("stopped");
-        let beside =
-            if are_well { Ok(()) } else { Err(Failure::new("a task beside API and worker broke off".to_owned())) };
+        let beside = if are_well { Ok(()) } else { Err(Failure::new("a background task panicked".to_owned())) };
         answered.and(worked).and(beside)
     }
 }
 
-/// A store as the settings describe it.
 pub(super) fn store(config: &crate::config::DatabaseConfig) -> Result<Store, Failure> {
     let store = Store::new(&StoreConfig {
         url: config.url.0.clone(),
@@ -174,7 +165,7 @@ impl Base {
         clock.measure(&store).await.map_err(Failure::from)?;
         let slots = Slots::new(config.slots);
         let metrics = Metrics::new();
-        // Only the API reads subscriptions by themselves; the worker gets them with its takes.
+        // The worker gets subscriptions with its deliveries, not from Redis.
         let redis_url = config.redis_url.as_ref().filter(|_| halves.api);
         let redis = redis_url.map(|url| Redis::connect(&url.0, metrics.clone())).transpose();
         let redis = redis.map_err(|rule| Failure::new(format!("REDIS_URL: {rule}")))?;
@@ -217,7 +208,7 @@ impl Base {
         };
         let stopping = Stopping { token: self.stop.clone(), grace: config.shutdown_grace };
         let stop = self.stop.clone();
-        // One task, so that a panic of either ends both and is seen.
+        // One task, so that a panic of either ends both.
         tokio::spawn(async move {
             tokio::select! {
                 () = worker.run(handoff, stopping) => {}
@@ -226,8 +217,7 @@ impl Base {
         })
     }
 
-    /// Answers requests until stopped; returns when the last is answered. Stops the process where intake broke
-    /// off: a replica that accepts nothing would look well.
+    /// Stops the process if intake panics, because a replica that accepts nothing would look healthy.
     async fn serve_api(&self, listener: TcpListener, handoff: Option<Handoff>) -> Result<(), Failure> {
         let config = &self.config;
         let (intake, writing) = Intake::start(IntakeParts {
@@ -274,7 +264,7 @@ impl Base {
         noticing.abort();
         match watching.await {
             Ok(true) => Ok(()),
-            _ => Err(Failure::new("intake broke off".to_owned())),
+            _ => Err(Failure::new("intake panicked".to_owned())),
         }
     }
 }

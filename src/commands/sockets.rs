@@ -1,4 +1,4 @@
-//! The ports of a process, and how many descriptors it may have.
+//! Binds ports and raises the limit of file descriptors.
 
 use std::net::SocketAddr;
 
@@ -7,12 +7,12 @@ use tokio::net::TcpListener;
 use super::Failure;
 use crate::http;
 
-/// Listens on the address that this setting names.
+/// `setting` names the address in error messages.
 pub(super) fn listen(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
     http::bind(address).map_err(|error| Failure::new(format!("{setting}: cannot listen on {address}: {error}")))
 }
 
-/// Connections to many receivers need many descriptors; the soft limit is often 1,024.
+/// Many receivers need many descriptors; the soft limit is often 1,024.
 pub(super) fn raise_descriptor_limit() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);

@@ -1,15 +1,14 @@
-//! What a replica waits for before it runs.
+//! Waits for the database at the start.
 
 use std::time::Duration;
 
 use super::Failure;
 use crate::store::{SchemaPolicy, Store};
 
-/// How long a start waits for a database that is not there yet.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 const START_PAUSE: Duration = Duration::from_millis(500);
 
-/// A database that is starting beside us is waited for; a wrong schema is not.
+/// Retries while the database is starting; a wrong schema fails at once.
 pub(super) async fn migrate_patiently(store: &Store, policy: SchemaPolicy) -> Result<(), Failure> {
     let deadline = tokio::time::Instant::now() + START_PATIENCE;
     let mut waited = false;
@@ -20,7 +19,7 @@ pub(super) async fn migrate_patiently(store: &Store, policy: SchemaPolicy) -> Re
                     tracing::info!("the database is there");
                 }
                 if applied > 0 {
-                    tracing::info!(applied, "the schema was brought up");
+                    tracing::info!(applied, "the schema was migrated");
                 }
                 return Ok(());
             }
@@ -30,7 +29,7 @@ pub(super) async fn migrate_patiently(store: &Store, policy: SchemaPolicy) -> Re
                 if waited {
                     tracing::debug!(%error, "still waiting for the database");
                 } else {
-                    tracing::warn!(%error, "waiting for the database, {} s at most", START_PATIENCE.as_secs());
+                    tracing::warn!(%error, "waiting up to {} s for the database", START_PATIENCE.as_secs());
                     waited = true;
                 }
                 tokio::time::sleep(START_PAUSE).await;

@@ -55,7 +55,7 @@ struct Taken {
     /// Subscriptions with older deliveries in the queue than there is room for.
     backlogged: HashSet<SubscriptionId>,
     /// Subscriptions that have the room that somebody waits for.
-    roomy: Vec<SubscriptionId>,
+    with_room: Vec<SubscriptionId>,
     /// Whether somebody waits for any slot.
     is_awaited: bool,
 }
@@ -140,13 +140,13 @@ impl Slots {
         }
     }
 
-    /// Asks to be woken when there is room for so many of a subscription ([`Slots::room_for`]); see [`Slots::roomy`].
+    /// Asks to be woken when there is room for so many of a subscription ([`Slots::room_for`]); see [`Slots::with_room`].
     pub fn await_room(&self, subscription: SubscriptionId, most: usize) {
         let mut taken = self.taken();
         match taken.by_subscription.get_mut(&subscription) {
             Some(here) if !here.has_room_for(most) => here.awaited = most,
             _ => {
-                taken.roomy.push(subscription);
+                taken.with_room.push(subscription);
                 self.shared.freed.notify_one();
             }
         }
@@ -163,8 +163,8 @@ impl Slots {
     }
 
     /// The subscriptions that have the places that were asked for, each once.
-    pub fn roomy(&self) -> Vec<SubscriptionId> {
-        std::mem::take(&mut self.taken().roomy)
+    pub fn with_room(&self) -> Vec<SubscriptionId> {
+        std::mem::take(&mut self.taken().with_room)
     }
 
     /// How many slots the tenant may take now.
@@ -239,7 +239,7 @@ impl Slot {
             taken.by_subscription.remove(&subscription);
         }
         if is_awaited {
-            taken.roomy.push(subscription);
+            taken.with_room.push(subscription);
             self.shared.freed.notify_one();
         }
     }
@@ -352,10 +352,10 @@ mod tests {
         let slots = slots(100, 2);
         let mut held = slots.reserve(TENANT, subscription(1), 4);
         slots.await_room(subscription(1), 9);
-        assert!(slots.roomy().is_empty());
+        assert!(slots.with_room().is_empty());
         held[0].answered(true);
         slots.freed().await;
-        assert_eq!(slots.roomy(), [subscription(1)]);
+        assert_eq!(slots.with_room(), [subscription(1)]);
         slots.await_any();
         held.pop();
         slots.freed().await;

@@ -36,7 +36,7 @@ impl Notifier {
             let since = self.since.lock().unwrap_or_else(PoisonError::into_inner).take();
             let Some(since) = since else { continue };
             if let Err(error) = store.notify(Notice::DueSince(since)).await {
-                tracing::debug!(%error, "workers were not notified and will find the deliveries by polling");
+                tracing::debug!(%error, "workers were not notified; polling finds the deliveries");
             }
             tokio::time::sleep(NOTIFY_INTERVAL).await;
         }

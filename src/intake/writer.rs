@@ -209,7 +209,7 @@ impl Writer {
         }
         let all: Vec<OrderingGroup> = groups.keys().cloned().collect();
         let released = self.parts.store.advance(&all).await.unwrap_or_else(|error| {
-            tracing::debug!(%error, "ordering groups were not advanced and wait for upkeep");
+            tracing::debug!(%error, "ordering groups were not advanced; upkeep will do it");
             Vec::new()
         });
         let due = |group: OrderingGroup| {

@@ -1,5 +1,4 @@
-//! The HTTP client with every limit in view. It never re-sends, never follows a redirect
-//! and looks at no environment variable.
+//! The HTTP client and its limits. It never retries, follows no redirect, and reads no environment variable.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,19 +14,14 @@ use rustls::{ClientConfig, RootCertStore};
 use super::connection::Connector;
 use super::gate::Gate;
 
-/// Most header lines of an answer.
 const MAX_HEADERS: usize = 64;
-/// Most bytes of an answer's head.
 const MAX_HEAD_BYTES: usize = 65_536;
-/// How long an unused connection is kept: less than the 5 s after which many servers
-/// close theirs, so that few requests meet a connection that is closing.
+/// Many servers close idle connections after 5 s; less avoids most requests on a closing connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 const HTTP_1_1: &[u8] = b"http/1.1";
 
-/// The client that sends every delivery.
 pub(super) type DeliveryClient = Client<Connector, Full<Bytes>>;
 
-/// A client over this gate.
 pub(super) fn new(gate: Gate, extra_roots: Vec<CertificateDer<'static>>, max_idle_per_host: usize) -> DeliveryClient {
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
@@ -35,18 +29,18 @@ pub(super) fn new(gate: Gate, extra_roots: Vec<CertificateDer<'static>>, max_idl
         .pool_max_idle_per_host(max_idle_per_host)
         .http1_max_headers(MAX_HEADERS)
         .http1_max_buf_size(MAX_HEAD_BYTES)
-        // A second send that no log shows is worse than a failed attempt that one does.
+        // A second request that no log shows is worse than a failed attempt that is logged.
         .retry_canceled_requests(false)
         .set_host(true)
         .build(Connector::new(gate, tls(extra_roots)))
 }
 
-/// One configuration for all receivers, so that TLS sessions are resumed.
+/// Shared by all receivers, so that TLS sessions are resumed.
 fn tls(extra_roots: Vec<CertificateDer<'static>>) -> ClientConfig {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let (_added, unusable) = roots.add_parsable_certificates(extra_roots);
     if unusable > 0 {
-        tracing::warn!(unusable, "some extra root certificates cannot be used");
+        tracing::warn!(unusable, "cannot parse some extra root certificates; they are ignored");
     }
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -1,6 +1,5 @@
-//! One connection to a receiver, TLS included, and the memory of how far its exchanges
-//! came: what tells a connection that had gone stale in the pool from a receiver that
-//! closed in the middle of an answer. It reads no HTTP.
+//! A connection to a receiver. It tracks its exchanges, to distinguish a stale pooled connection from a receiver
+//! that closes within a response. It parses no HTTP.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -27,27 +26,19 @@ use super::failure::NoConnection;
 use super::gate::{Dialled, Gate};
 use crate::domain::outcome::Outcome;
 
-/// Longest time from the name to the end of the TLS handshake. An attempt's own deadline
-/// comes first; this one ends the connections that hyper-util goes on making in the
-/// background after the attempt that asked for them took an idle one.
+/// Ends connections that hyper-util goes on opening after their attempt has used an idle one.
 const OPENING_BUDGET: Duration = Duration::from_secs(15);
 
-/// What a connection has been used for so far.
 #[derive(Debug)]
 pub(super) struct Usage {
-    /// The address dialled.
     pub(super) remote: Option<IpAddr>,
-    /// A request before the current one was answered.
     reused: AtomicBool,
-    /// A byte has arrived since the current request began.
     answered: AtomicBool,
 }
 
 impl Usage {
-    /// Whether this connection had served an earlier request and was closed before a
-    /// byte of an answer to the current one: the receiver most likely never saw it.
-    /// `unsent` tells that not even its first byte was written; then whatever arrived
-    /// belongs to an earlier request.
+    /// Whether the receiver closed a reused connection before it answered, so that it most likely never saw the
+    /// request. `unsent`: not even its first byte was written.
     pub(super) fn went_stale(&self, unsent: bool) -> bool {
         let answered = self.answered.load(Ordering::Acquire);
         let reused = self.reused.load(Ordering::Acquire);
@@ -61,8 +52,7 @@ impl Usage {
     }
 }
 
-/// Opens connections through the gate and puts TLS on them where the URI asks for it.
-/// hyper-util clones it twice for each request, so it is one pointer.
+/// hyper-util clones the connector twice per request, so it is one pointer.
 #[derive(Debug, Clone)]
 pub(super) struct Connector(Arc<Opening>);
 
@@ -89,7 +79,7 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let dialled = Dialled::default();
-        // Called while the request is polled for the first time, by its own task.
+        // The request's own task runs this, so the task-local is set.
         let tenant = TENANT.try_with(|tenant| *tenant).unwrap_or_else(|_| Uuid::nil().into());
         let gate = self.0.gate.telling(Arc::clone(&dialled), tenant);
         let opening = HttpsConnector::from((gate, Arc::clone(&self.0.tls))).call(uri);
@@ -107,14 +97,12 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// A connection that keeps its [`Usage`].
 pub(super) struct Connection {
     stream: TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>,
     usage: Arc<Usage>,
-    /// All of the current request is written. hyper flushes at its end only, so the
-    /// first write after a flush begins the next request.
+    /// hyper flushes only at the end of a request, so the first write after a flush begins the next one.
     flushed: bool,
-    /// A request has been written. What arrives before is a banner and answers nothing.
+    /// Bytes that arrive before the first request answer nothing.
     used: bool,
 }
 
@@ -124,7 +112,7 @@ impl Connection {
         Self { stream: TokioIo::new(stream), usage: Arc::new(usage), flushed: true, used: false }
     }
 
-    /// Noted before the write, so that a write that fails belongs to its request too.
+    /// Called before the write, so that a failed write counts too.
     fn note_write(&mut self) {
         if std::mem::take(&mut self.flushed) {
             self.used = true;

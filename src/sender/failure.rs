@@ -1,7 +1,7 @@
-//! From the errors of sockets, TLS and HTTP to the one word of an outcome.
+//! Maps errors of sockets, TLS and HTTP to outcomes.
 //!
-//! The whole chain of causes is read, outermost first, and the first cause that says
-//! something decides. Error texts go nowhere: they may show a stranger's insides.
+//! Reads the chain of causes from the outside; the first known cause decides. Error texts are dropped, because they
+//! may reveal internals of receivers.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -12,44 +12,36 @@ use rustls::{AlertDescription, CertificateError, PeerIncompatible};
 
 use crate::domain::outcome::Outcome;
 
-/// How webpki words that a certificate authority's own certificate was presented, which
-/// is what the usual one-line recipe for a self-signed certificate makes.
+/// How webpki reports a CA certificate used as a server certificate, which the usual one-line command for a
+/// self-signed certificate creates.
 const CA_AS_END_ENTITY: &str = "CaUsedAsEndEntity";
 
-/// Why there is no connection.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("{outcome}")]
 pub(super) struct NoConnection {
-    /// The word for it.
     pub(super) outcome: Outcome,
-    /// The address last dialled, if it came to that.
     pub(super) remote: Option<IpAddr>,
 }
 
 impl NoConnection {
-    /// Nothing was dialled.
     pub(super) fn before_dialling(outcome: Outcome) -> Self {
         Self { outcome, remote: None }
     }
 
-    /// Dialling, or the TLS handshake after it, ended with this error.
     pub(super) fn after_dialling(error: &(dyn Error + 'static), remote: Option<IpAddr>) -> Self {
         Self { outcome: outcome_of(error), remote }
     }
 
-    /// The decision of our own side in this chain of causes, if it holds one.
     pub(super) fn within<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
         causes(error).find_map(|cause| cause.downcast_ref())
     }
 }
 
-/// The outcome of an attempt that ended with this error before a complete head.
 pub(super) fn outcome_of(error: &(dyn Error + 'static)) -> Outcome {
-    // Whatever hyper does not explain further is an answer that it cannot read.
+    // hyper explains everything else; the rest is a malformed response.
     causes(error).find_map(of_cause).unwrap_or(Outcome::BadResponse)
 }
 
-/// The outcome of a TCP connect that failed with this error.
 pub(super) fn of_connect(error: &io::Error) -> Outcome {
     match error.kind() {
         ErrorKind::ConnectionRefused => Outcome::ConnectRefused,
@@ -57,24 +49,22 @@ pub(super) fn of_connect(error: &io::Error) -> Outcome {
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => Outcome::Reset,
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Outcome::ConnectUnreachable,
         _ => {
-            // Out of descriptors, out of ports, a local firewall: ours to repair.
-            tracing::warn!(%error, "cannot dial");
+            // No descriptors, no ports, or a local firewall: the operator must act.
+            tracing::warn!(%error, "cannot connect: a limit or firewall of this machine");
             Outcome::ConnectUnreachable
         }
     }
 }
 
-/// Whether hyper handed the request back without having written any of it.
 pub(super) fn is_unsent(error: &(dyn Error + 'static)) -> bool {
     causes(error).filter_map(|cause| cause.downcast_ref::<hyper::Error>()).any(hyper::Error::is_canceled)
 }
 
-/// An error and everything beneath it.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |cause| beneath(*cause))
 }
 
-/// An `io::Error` hides the error that it wraps from `source()`, so it is asked for it.
+/// `io::Error` hides the wrapped error from `source()`.
 fn beneath<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
         Some(wrapped) => Some(wrapped),
@@ -95,7 +85,7 @@ fn of_cause(cause: &(dyn Error + 'static)) -> Option<Outcome> {
     if let Some(io) = cause.downcast_ref::<io::Error>() {
         return of_io(io);
     }
-    // No certificate can be valid for a name that is none.
+    // No certificate is valid for an invalid name.
     cause.is::<InvalidDnsNameError>().then_some(Outcome::TlsName)
 }
 
@@ -107,7 +97,7 @@ fn of_http(error: &hyper::Error) -> Option<Outcome> {
     } else if error.is_incomplete_message() || error.is_closed() {
         Some(Outcome::ClosedEarly)
     } else if error.is_canceled() {
-        // Where the connection ended with an error, that one is beneath and says more.
+        // The cause of a closed connection is more precise.
         let says_more = error.source().is_some_and(|beneath| beneath.is::<hyper::Error>());
         (!says_more).then_some(Outcome::ClosedEarly)
     } else {

@@ -1,9 +1,7 @@
-//! The gate: the one place that opens sockets, and the one that decides where to.
+//! The gate opens all sockets to receivers and decides which addresses are allowed.
 //!
-//! Every address is judged here, immediately before it is dialled, whether it stands in
-//! the target or comes from the resolver; a name is never handed to anything that could
-//! resolve it a second time. hyper-util's own connector would not ask its resolver about
-//! address literals, which is why it is not used. Environment proxies are not looked at.
+//! It checks every address just before connecting, so nothing can resolve the name a second time. hyper-util's own
+//! connector is not used because it does not ask its resolver about address literals. Proxy settings are ignored.
 
 use std::future::Future;
 use std::io;
@@ -26,22 +24,20 @@ use crate::domain::id::TenantId;
 use crate::domain::outcome::Outcome;
 use crate::domain::target::needs_opened_address;
 
-/// Longest wait for a TCP connection, over all addresses of a name.
+/// Over all addresses of a name.
 const CONNECT_BUDGET: Duration = Duration::from_secs(5);
 const HTTP_PORT: u16 = 80;
 const HTTPS_PORT: u16 = 443;
 
-/// The address that a gate connected to, for whoever asks after the TLS on it failed.
+/// Tells the caller the connected address, also if TLS fails on it.
 pub(super) type Dialled = Arc<OnceLock<IpAddr>>;
 
-/// Dials judged addresses only.
 #[derive(Debug, Clone)]
 pub(super) struct Gate {
     addresses: Arc<AddressPolicy>,
     resolver: Resolver,
     connect_budget: Duration,
     dialled: Dialled,
-    /// For whom it looks up names.
     tenant: TenantId,
 }
 
@@ -51,7 +47,7 @@ impl Gate {
         Self { addresses, resolver: Resolver::new(), connect_budget: CONNECT_BUDGET, dialled, tenant }
     }
 
-    /// The same gate, for one connection of this tenant: it writes down there what it connected to.
+    /// A copy of the gate for one connection of this tenant.
     pub(super) fn telling(&self, dialled: Dialled, tenant: TenantId) -> Self {
         Self { dialled, tenant, ..self.clone() }
     }
@@ -62,8 +58,7 @@ impl Gate {
         let mut met = NoConnection::before_dialling(Outcome::DnsNoAddress);
         let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
         for address in addresses {
-            // Each address gets its share of what is left, so that a dead first one
-            // leaves time for the next, and one that refuses at once leaves all of it.
+            // An equal share per address: a dead first address leaves time for the next.
             let share = deadline.saturating_duration_since(Instant::now()) / left.max(1);
             left = left.saturating_sub(1);
             match timeout(share, dial(SocketAddr::new(address, port(&uri)))).await {
@@ -78,13 +73,12 @@ impl Gate {
         Err(met)
     }
 
-    /// The addresses of the URI's host, all of which may be dialled.
     pub(super) async fn judged(&self, uri: &Uri) -> Result<Vec<IpAddr>, Outcome> {
         let host = uri.host().ok_or(Outcome::BlockedAddress)?;
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         match bare.unwrap_or(host).parse::<IpAddr>() {
             Ok(literal) => self.judge_literal(literal.to_canonical()),
-            // Brackets around anything else, a zone among it, are no name to look up.
+            // Brackets around anything but an IPv6 address are no host name.
             Err(_) if bare.is_some() => Err(Outcome::BlockedAddress),
             Err(_) => {
                 let answer = self.resolver.lookup(host, self.tenant).await?;
@@ -102,12 +96,12 @@ impl Gate {
     }
 }
 
-/// One address that must not be dialled condemns the whole answer: an answer that mixes
-/// public and private addresses is an attack or a mistake, and neither is to be guessed at.
+/// One forbidden address rejects the whole DNS answer: a mix of public and private addresses is an attack or a
+/// mistake.
 fn judge_answer(policy: &AddressPolicy, host: &str, answer: &[IpAddr]) -> Result<(), Outcome> {
     let must_be_opened = needs_opened_address(host);
     let may_be_dialled = |address: &IpAddr| match policy.judge(*address) {
-        // No honest zone holds an IPv4 address in its IPv6 spelling.
+        // An IPv4-mapped IPv6 address in DNS is suspicious.
         _ if *address != address.to_canonical() => false,
         Verdict::Blocked => false,
         Verdict::Public => !must_be_opened,
@@ -123,7 +117,7 @@ async fn dial(address: SocketAddr) -> Result<TcpStream, Outcome> {
         Ok((stream, peer))
     };
     let (stream, peer) = TcpStream::connect(address).await.and_then(connected).map_err(|error| of_connect(&error))?;
-    // Never seen to differ; if something between us and the kernel redirects, nothing is sent.
+    // Sends nothing if something redirected the connection.
     if (peer.ip(), peer.port()) == (address.ip(), address.port()) { Ok(stream) } else { Err(Outcome::BlockedAddress) }
 }
 
@@ -183,7 +177,7 @@ mod tests {
         }
     }
 
-    /// A listener whose queue is full drops whatever else wants to connect.
+    /// A listener whose queue is full drops further connections.
     #[tokio::test]
     async fn an_address_that_keeps_silent_is_a_connect_timeout() {
         const MOMENT: Duration = Duration::from_millis(100);

@@ -1,5 +1,4 @@
-//! LookupPermits for look-ups, with a fair share for each tenant: names of one tenant whose servers are silent leave some
-//! to the others.
+//! Limits DNS lookups, with a fair share per tenant: a tenant with silent name servers cannot use all of them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,10 +8,8 @@ use tokio::sync::Notify;
 use crate::domain::id::TenantId;
 use crate::domain::share::Share;
 
-/// What one tenant may have of them.
 const SHARE: Share = Share(4);
 
-/// A number of permits.
 #[derive(Debug)]
 pub(super) struct LookupPermits {
     total: usize,
@@ -20,7 +17,6 @@ pub(super) struct LookupPermits {
     freed: Notify,
 }
 
-/// A permit; it is free again when the value goes.
 #[derive(Debug)]
 pub(super) struct LookupPermit {
     tenant: TenantId,
@@ -32,7 +28,6 @@ impl LookupPermits {
         Arc::new(Self { total, taken: Mutex::default(), freed: Notify::new() })
     }
 
-    /// A permit, as soon as the tenant may have one.
     pub(super) async fn take(self: &Arc<Self>, tenant: TenantId) -> LookupPermit {
         loop {
             let freed = self.freed.notified();

@@ -1,12 +1,7 @@
-//! One POST to one stranger.
+//! Sends one HTTP POST.
 //!
-//! [`Sender::send`] makes exactly one attempt and tells what it met. Whatever the
-//! receiver does (refuse, stall, flood, lie), the answer comes within the deadline, holds
-//! at most 16 KiB, and is data, never an error. The sender does not know that there is a
-//! queue: it does not retry, schedule, or record.
-//!
-//! `request` and `response` are the two halves of the exchange, `gate` decides every
-//! address, `permits` shares the look-ups out among tenants, `connection` watches the stream, `failure` finds the word for what went wrong.
+//! [`Sender::send`] makes exactly one attempt and returns what happened, as data, within the deadline, with at most
+//! 16 KiB of the body. It knows nothing of the queue: it does not retry, schedule or record.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -47,33 +42,33 @@ mod response;
 mod tests;
 
 tokio::task_local! {
-    /// Whose delivery the task sends: hyper-util tells a connector only where to.
+    /// The tenant of the running task: hyper-util passes only the URI to a connector.
     static TENANT: TenantId;
 }
 
-/// What a sender needs to know.
+/// Settings of a sender.
 #[derive(Debug, Clone)]
 pub struct SenderConfig {
-    /// Longest time of a whole attempt, where the parcel's destination has no limit of its own:
-    /// lookup, connect, TLS, request, response head. The body of a 2xx answer may take 2 s more.
+    /// Default limit of one attempt: lookup, connect, TLS, request, response head. The body of a 2xx response gets
+    /// 2 s more.
     pub request_timeout: Duration,
-    /// Which addresses may be dialled; [`own_addresses`] belong into its `own`.
+    /// Which addresses are allowed. Put [`own_addresses`] into its `own`.
     pub addresses: Arc<AddressPolicy>,
     /// Kept-alive connections per host.
     pub max_idle_per_host: usize,
 }
 
-/// The addresses to which a target leads, all of which may be dialled; nothing is dialled.
+/// Resolves a target and checks its addresses without connecting.
 ///
 /// # Errors
-/// The outcome that an attempt would meet.
+/// The outcome that an attempt would have.
 pub async fn addresses_of(target: &Target, addresses: Arc<AddressPolicy>) -> Result<Vec<IpAddr>, Outcome> {
     let uri = target.as_str().parse().map_err(|_| Outcome::BlockedAddress)?;
     Gate::new(addresses).judged(&uri).await
 }
 
-/// Sends deliveries. Clones share connections and limits; a changed address policy takes
-/// a new sender, because kept-alive connections were judged under the old one.
+/// Sends deliveries. Clones share connections and limits. A new address policy needs a new sender, because
+/// kept-alive connections are not checked again.
 #[derive(Debug, Clone)]
 pub struct Sender {
     client: DeliveryClient,
@@ -81,20 +76,18 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// A sender that trusts the public certificate authorities.
+    /// Trusts the public certificate authorities.
     pub fn new(config: SenderConfig) -> Self {
         Self::with_roots(config, Vec::new())
     }
 
-    /// A sender that trusts these certificate authorities as well. One that cannot be
-    /// parsed is left out with a warning.
+    /// Also trusts `extra_roots`. Logs and skips one that it cannot parse.
     pub fn with_roots(config: SenderConfig, extra_roots: Vec<CertificateDer<'static>>) -> Self {
         let client = client::new(Gate::new(config.addresses), extra_roots, config.max_idle_per_host);
         Self { client, request_timeout: config.request_timeout }
     }
 
-    /// Makes one attempt. `now` is wall-clock time: it is signed as the attempt's
-    /// timestamp, so a receiver's tolerance counts from it.
+    /// Makes one attempt. `now` is signed as its timestamp.
     pub async fn send(&self, parcel: &Parcel, now: OffsetDateTime) -> Answer {
         let started = Instant::now();
         let answer = match request::build(parcel, now) {
@@ -131,16 +124,15 @@ impl Sender {
     }
 }
 
-/// Every address of this machine's interfaces: what nobody may make it dial.
+/// Addresses of this machine's interfaces, which receivers may not use.
 pub fn own_addresses() -> Vec<IpAddr> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_else(|error| {
-        tracing::warn!(%error, "cannot read the addresses of the interfaces");
+        tracing::warn!(%error, "cannot read the addresses of this machine's interfaces");
         Vec::new()
     });
     interfaces.iter().map(if_addrs::Interface::ip).collect()
 }
 
-/// The answer to a request that ended with an error.
 fn failed(error: &legacy::Error, connection: &CaptureConnection) -> Answer {
     if let Some(met) = NoConnection::within(error) {
         return Answer { remote: met.remote, ..no_answer(met.outcome) };
@@ -153,8 +145,7 @@ fn failed(error: &legacy::Error, connection: &CaptureConnection) -> Answer {
     Answer {
         remote: usage.and_then(|usage| usage.remote),
         stale_connection: stale,
-        // Whether a connection that closed while idle shows it by FIN, by RST, or before
-        // the request is written depends on the moment; the receiver did the same thing.
+        // An idle connection may close with FIN, with RST, or before the write; the cause is the same.
         ..no_answer(if stale { Outcome::ClosedEarly } else { outcome })
     }
 }
@@ -178,7 +169,6 @@ fn never_reuse(connection: &CaptureConnection) {
     }
 }
 
-/// The connection that the request was given, if it came to that.
 fn usage_of(connection: &CaptureConnection) -> Option<Arc<Usage>> {
     let mut extras = hyper::http::Extensions::new();
     connection.connection_metadata().as_ref()?.get_extras(&mut extras);

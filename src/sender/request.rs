@@ -1,5 +1,4 @@
-//! The delivery request: the payload's exact bytes, and headers that prove where they
-//! come from and when they were sent.
+//! Builds the signed request: the exact bytes of the payload, and headers that prove sender and time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -25,13 +24,11 @@ const X_WEBHOOK_ATTEMPT: HeaderName = HeaderName::from_static("x-webhook-attempt
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PRODUCT: HeaderValue = HeaderValue::from_static(concat!("postrider/", env!("CARGO_PKG_VERSION")));
 
-/// Room for our headers and the host, so that the map never grows.
+/// Our headers and the host, so that the map never grows.
 const HEADER_ROOM: usize = 12;
-/// Most interim (1xx) heads before an answer; more of them is a flood.
 const MAX_INTERIM_HEADS: u32 = 100;
 
-/// The request for a parcel, signed at `now`; `None` where the stored target is not a
-/// URL that HTTP can address, so that there is nobody to send it to.
+/// `None` if the stored target is not a valid URL.
 pub(super) fn build(parcel: &Parcel, now: OffsetDateTime) -> Option<Request<Full<Bytes>>> {
     let uri = uri_of(&parcel.destination.target)?;
     let mut request = Request::new(Full::new(parcel.payload.clone()));
@@ -55,7 +52,7 @@ fn headers(parcel: &Parcel, now: OffsetDateTime) -> HeaderMap {
     headers.insert(CONTENT_TYPE, JSON);
     headers.insert(USER_AGENT, PRODUCT);
     headers.insert(WEBHOOK_SIGNATURE, visible(sign_v1_all(secrets.live(now), &id, timestamp, &parcel.payload)));
-    // This form has room for one.
+    // This header holds only one signature.
     headers.insert(X_HUB_SIGNATURE_256, visible(sign_hub(secrets.current(), &parcel.payload)));
     headers.insert(WEBHOOK_ID, visible(id));
     headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp));
@@ -67,10 +64,10 @@ fn headers(parcel: &Parcel, now: OffsetDateTime) -> HeaderMap {
     headers
 }
 
-/// The subscription's own headers, after ours: none takes the place of one that is set.
+/// A subscription's header never replaces one of ours.
 fn add_own(headers: &mut HeaderMap, parcel: &Parcel) {
     for (name, value) in parcel.destination.headers.lines() {
-        // What was checked when it was written converts; nothing else is sent.
+        // Both were validated when they were stored.
         let (Ok(name), Ok(mut value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else { continue };
         value.set_sensitive(true);
         headers.entry(name).or_insert(value);
@@ -81,8 +78,7 @@ fn visible(text: String) -> HeaderValue {
     HeaderValue::try_from(text).expect("ids, signatures and event types are visible ASCII")
 }
 
-/// Counts the interim heads of an answer. hyper skips them without limit, and a receiver
-/// that sends nothing else would keep a core busy until the attempt's deadline.
+/// Counts 1xx responses. hyper skips them without limit, so a receiver could keep a core busy until the deadline.
 #[derive(Debug, Default)]
 pub(super) struct InterimHeads {
     seen: AtomicU32,
@@ -90,7 +86,6 @@ pub(super) struct InterimHeads {
 }
 
 impl InterimHeads {
-    /// Begins to count those that answer this request.
     pub(super) fn counted_on(request: &mut Request<Full<Bytes>>) -> Arc<Self> {
         let heads = Arc::new(Self::default());
         let counted = Arc::clone(&heads);
@@ -102,7 +97,6 @@ impl InterimHeads {
         heads
     }
 
-    /// Ends when there were more than anybody needs.
     pub(super) async fn too_many(&self) {
         self.too_many.notified().await;
     }

@@ -1,5 +1,4 @@
-//! From a name to addresses, within limits. Which of them may be dialled is the gate's
-//! decision; nothing is remembered here.
+//! Resolves names within limits. The gate decides which addresses are allowed.
 
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs as _};
@@ -13,18 +12,14 @@ use super::lookup_permits::LookupPermits;
 use crate::domain::id::TenantId;
 use crate::domain::outcome::Outcome;
 
-/// Longest wait for a lookup, waiting for a free permit included.
+/// Includes the wait for a permit.
 const LOOKUP_BUDGET: Duration = Duration::from_secs(5);
-/// Most lookups at once. A dead DNS server holds a thread for each until the system's
-/// own limits end the call; the blocking pool has 512 and others need it too.
+/// A dead DNS server blocks one thread per lookup; the blocking pool has 512 and others need it too.
 const MAX_LOOKUPS: usize = 64;
-/// Most addresses of one name that are dialled.
 const MAX_ADDRESSES: usize = 4;
-/// How the C libraries (GNU, musl) word that a name exists and has no address. The
-/// standard library passes on the text of this error and not its number.
+/// The C libraries' messages for a name without addresses: the standard library passes on only the text.
 const NO_ADDRESS: [&str; 2] = ["No address associated with hostname", "Name has no usable address"];
 
-/// The system's resolver behind a limit.
 #[derive(Debug, Clone)]
 pub(super) struct Resolver {
     permits: Arc<LookupPermits>,
@@ -35,17 +30,12 @@ impl Resolver {
         Self { permits: LookupPermits::new(MAX_LOOKUPS) }
     }
 
-    /// Every address of the name, in the system's order; at least one. Tenants have fair shares of the permits.
-    ///
-    /// # Errors
-    /// The outcome that says why there is none.
     pub(super) async fn lookup(&self, host: &str, tenant: TenantId) -> Result<Vec<IpAddr>, Outcome> {
         let name = absolute(host);
         let permits = Arc::clone(&self.permits);
         let lookup = async {
             let permit = permits.take(tenant).await;
-            // getaddrinfo cannot be called off: the permit stays taken until it returns,
-            // however long ago the attempt gave up.
+            // getaddrinfo cannot be cancelled: the permit stays taken until it returns.
             let answer = spawn_blocking(move || {
                 let _place = permit;
                 addresses(&name)
@@ -56,8 +46,8 @@ impl Resolver {
     }
 }
 
-/// A final dot keeps the machine's search list from turning the name into another one.
-/// Single labels (`localhost`, a container's name) need that list or the hosts file.
+/// A final dot disables the search list. Single labels (`localhost`, container names) need that list or the hosts
+/// file.
 fn absolute(host: &str) -> String {
     let dot = if host.contains('.') && !host.ends_with('.') { "." } else { "" };
     format!("{host}{dot}")
@@ -74,8 +64,7 @@ fn of_lookup(error: &io::Error) -> Outcome {
     if NO_ADDRESS.iter().any(|words| text.contains(words)) { Outcome::DnsNoAddress } else { Outcome::DnsFailed }
 }
 
-/// The addresses to dial, in order: the families alternate, so that one broken family
-/// costs one address and not all of them.
+/// Alternates IPv4 and IPv6, so that a broken family costs one address, not all.
 pub(super) fn interleaved(addresses: &[IpAddr]) -> Vec<IpAddr> {
     let first_is_v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
     let (preferred, other): (Vec<IpAddr>, Vec<IpAddr>) =

@@ -1,4 +1,4 @@
-//! From a response to an answer: the head decides, the body is decoration.
+//! Reads a response. The head decides the outcome; the body is only logged.
 
 use std::time::Duration;
 
@@ -14,14 +14,11 @@ use crate::domain::attempt::{Answer, Directives, MAX_RESPONSE_BODY_BYTES};
 use crate::domain::outcome::Outcome;
 use crate::domain::retry_after::parse_retry_after;
 
-/// Header in which a receiver can ask for an end.
 const DELIVERY_DIRECTIVES: &str = "webhook-delivery";
-/// Longest time that an answer's body gets after its head.
 const BODY_BUDGET: Duration = Duration::from_secs(2);
 
-/// Reads the answer. After a 2xx head the body has its whole budget, even beyond the
-/// attempt's deadline, because nothing hangs on it any more and a connection read to its
-/// end is used again; after any other head it has what is left of both.
+/// After a 2xx head the body may exceed the deadline, because a connection read to its end is reused. After any
+/// other head the deadline holds.
 pub(super) async fn read(response: Response<Incoming>, deadline: Instant, now: OffsetDateTime) -> Answer {
     let (head, body) = response.into_parts();
     let outcome = Outcome::of_status(head.status.as_u16());
@@ -41,16 +38,13 @@ pub(super) async fn read(response: Response<Incoming>, deadline: Instant, now: O
     }
 }
 
-/// Whether the head tells the body's end in two ways. Somebody between here and the
-/// receiver may follow the other one, and then the next answer on this connection is not
-/// the answer to our request.
+/// Two conflicting body lengths allow response smuggling: the next response could belong to another request.
 pub(super) fn is_ambiguous(response: &Response<Incoming>) -> bool {
     let headers = response.headers();
     headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING)
 }
 
-/// What arrives of a body until it ends, fails, exceeds the cap or its time is up. It is
-/// never inflated. A body left before its end is dropped, which closes its connection.
+/// Reads up to the cap, without decompressing. Dropping an unfinished body closes its connection.
 async fn first_bytes(mut body: Incoming, until: Instant) -> Bytes {
     let mut bytes = Vec::new();
     let reading = async {
@@ -61,7 +55,7 @@ async fn first_bytes(mut body: Incoming, until: Instant) -> Bytes {
             bytes.extend_from_slice(data.get(..room).unwrap_or(data));
         }
     };
-    // Too late or broken: what came so far is kept, and the head has already decided.
+    // A late or broken body is kept as far as it came.
     let _in_time = timeout_at(until, reading).await;
     Bytes::from(bytes)
 }

@@ -1,11 +1,7 @@
-//! What keeps the database healthy without anybody asking: partitions ahead of time, the end
-//! of those that are past, deliveries whose time is over and that nobody takes, ordering groups that came to a standstill,
-//! replays, system events, vacuum.
+//! Maintenance: partitions, retention, expiry, stalled ordering groups, replays, system events, vacuum.
 //!
-//! Every `serve` and `worker` runs it; expiry, ordering, reports, retention and vacuum take an advisory
-//! try-lock, so one process at a time does the work and none waits. Each job has a limit for a tick and goes on
-//! where it ended. A failure is logged and
-//! tried again at the next tick; nothing here is needed for correctness within a tick.
+//! Every `serve` and `worker` runs it. An advisory try-lock per job lets one process at a time do the work. A
+//! failed job is logged and retried at the next tick.
 
 mod expiry;
 mod ordering;
@@ -26,41 +22,36 @@ use tokio_util::sync::CancellationToken;
 use crate::store::{Clock, Store, StoreError};
 use crate::telemetry::{BREAKER_STATES, Metrics};
 
-/// Time between two ticks.
 const TICK: Duration = Duration::from_secs(5);
-/// Time between two vacuums of the queue, where there is something to vacuum.
 const VACUUM_INTERVAL: Duration = Duration::from_secs(15);
-/// Turns between two measurements.
 const MEASURE_TICKS: u64 = 2;
-/// Turns between two looks for missing partitions, which stand a week ahead, and for what is stale.
+/// Every 10 minutes: partitions exist a week ahead.
 const PARTITION_TICKS: u64 = 120;
-/// Finished rows from which a vacuum pays.
+/// Finished rows that make a vacuum worth its cost.
 const VACUUM_FROM_ROWS: i64 = 5_000;
-/// How often the database's clock is read.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What upkeep stands on.
+/// Everything that upkeep needs.
 #[derive(Clone)]
 pub struct Upkeep {
     /// The database.
     pub store: Store,
-    /// Its time.
+    /// The database's clock.
     pub clock: Clock,
-    /// What is measured.
+    /// Where jobs are counted.
     pub metrics: Metrics,
     /// Age at which a pending delivery expires.
     pub lifetime: Duration,
-    /// How long no attempt has succeeded when a subscription is disabled; never where there is
-    /// none.
+    /// Disables a subscription after this long without a success; `None` = never.
     pub disable_after: Option<Duration>,
-    /// How long what is over is kept.
+    /// How long events and attempts are kept.
     pub retention: Retention,
-    /// When tenants are told how their subscriptions fare.
+    /// When system events are raised.
     pub system_events: SystemEvents,
 }
 
 impl Upkeep {
-    /// Works tick by tick until told to stop.
+    /// Runs all jobs until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
         tokio::join!(
             self.run_jobs(&stop),
@@ -71,7 +62,7 @@ impl Upkeep {
         );
     }
 
-    /// As [`Upkeep::run`], and then waits: its end is not the end of those beside it.
+    /// Stays pending after the stop, because `select!` ends when one of its branches ends.
     pub async fn run_for_ever(self, stop: CancellationToken) {
         self.run(stop).await;
         std::future::pending().await
@@ -93,7 +84,7 @@ impl Upkeep {
         }
     }
 
-    /// One tick; the number decides which of the rarer jobs are done.
+    /// `tick` decides which of the less frequent jobs run.
     async fn run_jobs_once(&self, tick: u64, expiry: &mut Expiry) {
         let expired = expiry.sweep(&self.store, self.clock.now() - self.lifetime).await;
         log_job("expire", expired.map(|count| i64::try_from(count).unwrap_or(i64::MAX)));
@@ -115,10 +106,10 @@ impl Upkeep {
         match self.store.disable_failing(after).await {
             Ok(disabled) => {
                 for subscription in disabled {
-                    tracing::warn!(%subscription, "disabled: its receiver has failed for too long");
+                    tracing::warn!(%subscription, "subscription disabled: no successful delivery for too long");
                 }
             }
-            Err(error) => tracing::warn!(%error, "failing subscriptions were not looked for"),
+            Err(error) => tracing::warn!(%error, "failing subscriptions were not checked"),
         }
     }
 
@@ -142,7 +133,7 @@ impl Upkeep {
     }
 }
 
-/// Follows the database's clock until told to stop; every process that runs needs it.
+/// Reads the database's clock repeatedly until `stop` is cancelled.
 pub async fn follow_clock(clock: Clock, store: Store, metrics: Metrics, stop: CancellationToken) {
     let mut ticks = interval(CLOCK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -154,11 +145,10 @@ pub async fn follow_clock(clock: Clock, store: Store, metrics: Metrics, stop: Ca
     }
 }
 
-/// Logs what a job did.
 fn log_job(job: &'static str, done: Result<i64, StoreError>) {
     match done {
         Ok(0) => {}
         Ok(count) => tracing::debug!(job, count, "upkeep"),
-        Err(error) => tracing::warn!(job, %error, "upkeep failed; trying again at the next tick"),
+        Err(error) => tracing::warn!(job, %error, "upkeep failed; the next tick retries"),
     }
 }

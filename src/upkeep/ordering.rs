@@ -1,5 +1,5 @@
-//! Ordering groups that came to a standstill: a process was lost after a commit and before it advanced the
-//! group, or the head ended otherwise than by being sent.
+//! Advances stalled ordering groups. A group stalls if a process dies before it calls `advance`, or if its head
+//! ended without being sent.
 
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -8,24 +8,21 @@ use super::{TICK, Upkeep};
 use crate::domain::ordering::OrderingGroup;
 use crate::store::{Store, StoreError};
 
-/// Most groups of one statement.
 const PAGE_GROUPS: usize = 1_000;
-/// Most statements of one tick; the next goes on where it ended.
 const PAGES: usize = 10;
 
-/// A walk along all ordering groups, from tick to tick.
+/// A walk over all ordering groups. It continues where the last tick ended.
 #[derive(Debug, Default)]
 pub struct GroupWalker {
     after: Option<OrderingGroup>,
 }
 
 impl GroupWalker {
-    /// Looks at the next groups, `most` of them, and advances those that can go on. At the end it
-    /// begins anew. Returns how many deliveries became due, and whether there are more groups to look at; none while
-    /// another process is at it.
+    /// Advances up to `most` groups and starts over at the end. Returns how many deliveries became due and whether
+    /// groups are left; `None` while another process does this.
     ///
     /// # Errors
-    /// [`StoreError`] from the database; the next walk looks at the same groups.
+    /// [`StoreError`] from the database; the next walk retries the same groups.
     pub async fn advance(&mut self, store: &Store, most: usize) -> Result<(usize, bool), StoreError> {
         let Some(walk) = store.advance_groups(self.after.as_ref(), most).await? else { return Ok((0, false)) };
         let more = walk.looked_at >= most;
@@ -35,7 +32,6 @@ impl GroupWalker {
 }
 
 impl Upkeep {
-    /// Advances ordering groups, tick by tick, until told to stop.
     pub(super) async fn advance(&self, stop: &CancellationToken) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -44,19 +40,18 @@ impl Upkeep {
             if self.advance_pages(&mut walker).await
                 && let Err(error) = self.store.notify_due().await
             {
-                tracing::debug!(%error, "workers were not notified and will find the deliveries by polling");
+                tracing::debug!(%error, "workers were not notified; polling finds the deliveries");
             }
         }
     }
 
-    /// Returns whether any delivery became due.
     async fn advance_pages(&self, walker: &mut GroupWalker) -> bool {
         let mut any = false;
         for _ in 0..PAGES {
             match walker.advance(&self.store, PAGE_GROUPS).await {
                 Ok((released, more)) => {
                     if released > 0 {
-                        tracing::debug!(released, "deliveries of ordering groups that stood still are due");
+                        tracing::debug!(released, "released deliveries of stalled ordering groups");
                     }
                     any |= released > 0;
                     if !more {
@@ -64,7 +59,7 @@ impl Upkeep {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "ordering groups were not looked at; trying again at the next tick");
+                    tracing::warn!(%error, "ordering groups were not checked; the next tick retries");
                     break;
                 }
             }

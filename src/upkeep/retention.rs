@@ -1,6 +1,5 @@
-//! The end of what is older than it may be: once a minute the database is told to retire it.
-//! What may go, and in which order, is decided there (`past_partitions`, `retire_partition`), so that pg_cron
-//! can do the same without a replica.
+//! Asks the database once a minute to drop old partitions. The database decides what may go, so that pg_cron can do
+//! the same without a replica.
 
 use std::time::Duration;
 
@@ -10,16 +9,14 @@ use tokio_util::sync::CancellationToken;
 use super::Upkeep;
 use crate::store::{MAX_SKEW, Retained, StoreError};
 
-/// Time between two looks for what is past.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// How long what is over is kept. Attempts stay for the longer of both, so that none goes
-/// before its event.
+/// How long data is kept. Attempts are kept for the longer of both times.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
-    /// Events, from their acceptance.
+    /// Events, since they were accepted.
     pub payloads: Duration,
-    /// Attempts, from their beginning.
+    /// Attempts, since they began.
     pub log: Duration,
 }
 
@@ -28,22 +25,21 @@ impl Upkeep {
         let mut ticks = interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            // A stop need not wait for it: what is committed is done, the rest is undone.
             let retaining = Box::pin(self.retain_once());
             if let Some(Err(error)) = stop.run_until_cancelled(retaining).await {
-                tracing::warn!(%error, "retention failed; trying again in a minute");
+                tracing::warn!(%error, "retention failed; the next try is in a minute");
             }
         }
     }
 
-    /// Retires what is past, as far as it can be done now.
+    /// Drops what may go now.
     ///
     /// # Errors
-    /// [`StoreError`] from the database; what was retired before stays retired.
+    /// [`StoreError`] from the database; what was dropped before stays dropped.
     pub async fn retain_once(&self) -> Result<Retained, StoreError> {
         if self.clock.skew() > MAX_SKEW {
             tracing::warn!(
-                "nothing is retired: this machine's clock is too far from the database's, and one of them is wrong"
+                "retention is paused: the clocks of this machine and of the database differ too much; correct the wrong one"
             );
             return Ok(Retained::default());
         }
@@ -52,12 +48,12 @@ impl Upkeep {
         let Retained { dropped, replaced, postponed, failed, forgotten } = &retained;
         self.metrics.partitions_past.set((postponed.len() + failed.len()) as f64);
         if !failed.is_empty() {
-            tracing::warn!(?failed, "partitions past their retention cannot be dropped; the database's log says why");
+            tracing::warn!(?failed, "partitions past their retention cannot be dropped; see the database's log");
         }
         if !dropped.is_empty() || !replaced.is_empty() || *forgotten > 0 {
-            tracing::info!(?dropped, ?replaced, ?postponed, forgotten, "retired what is past its retention");
+            tracing::info!(?dropped, ?replaced, ?postponed, forgotten, "dropped partitions past their retention");
         } else if !postponed.is_empty() {
-            tracing::debug!(?postponed, "partitions past their retention have to wait");
+            tracing::debug!(?postponed, "partitions past their retention cannot be dropped yet");
         }
         Ok(retained)
     }
@@ -65,7 +61,7 @@ impl Upkeep {
     pub(super) async fn count_partitions(&self) {
         match self.store.partitions_ahead().await {
             Ok(days) => self.metrics.partitions_ahead.set(days as f64),
-            Err(error) => tracing::warn!(%error, "the partitions ahead could not be counted"),
+            Err(error) => tracing::warn!(%error, "future partitions could not be counted"),
         }
     }
 }

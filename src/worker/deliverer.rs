@@ -1,4 +1,4 @@
-//! Deliver: one parcel, one request; its outcome becomes a report.
+//! Sends one parcel and turns its outcome into a report.
 
 use std::time::{Duration, Instant};
 
@@ -14,10 +14,9 @@ use crate::domain::id::AttemptId;
 use crate::domain::next_step::{AttemptMade, NextStep};
 use crate::domain::slots::Slot;
 
-/// Time that a send needs besides its own limit: the body's allowance and a second to spare.
+/// 2 s for reading the response body, 1 s reserve.
 pub(super) const SEND_MARGIN: Duration = Duration::from_secs(3);
 
-/// Brings parcels to receivers.
 pub(super) struct Deliverer {
     parts: WorkerParts,
     random: SystemRandom,
@@ -25,14 +24,12 @@ pub(super) struct Deliverer {
 }
 
 impl Deliverer {
-    /// Until told to stop it waits for its turn at a receiver.
     pub(super) fn new(parts: WorkerParts, stop: CancellationToken) -> Self {
         Self { parts, random: SystemRandom::new(), stop }
     }
 
-    /// Sends a parcel and says what follows. A request lost on a kept-alive connection that
-    /// the receiver had already closed is logged and followed by one more at once, which
-    /// uses up no step of the schedule.
+    /// Sends a parcel. If the receiver had already closed a kept-alive connection, a second request follows at
+    /// once; it does not count as a retry.
     pub(super) async fn deliver(&self, parcel: Parcel, slot: &mut Slot) -> Report {
         let span = tracing::debug_span!(
             "send",
@@ -44,7 +41,7 @@ impl Deliverer {
     }
 
     async fn deliver_in_turn(&self, parcel: Parcel, slot: &mut Slot) -> Report {
-        // Closed never; without a permit the number in flight is still bounded by the slots.
+        // The semaphore is never closed. Without a permit the slots still limit what is in flight.
         let permit = tokio::select! {
             biased;
             permit = slot.requests().acquire_owned() => Some(permit),
@@ -86,7 +83,7 @@ impl Deliverer {
         tracing::debug!(outcome = %answer.outcome, status = answer.status, duration_ms, "attempt");
     }
 
-    /// `free` of the attempts used up no step of the schedule.
+    /// `free`: attempts that do not count as retries.
     fn report(&self, parcel: &Parcel, attempts: Vec<Attempt>, free: u32) -> Report {
         let step = attempts.last().map_or(NextStep::HandBack, |last| {
             let made = AttemptMade {
@@ -98,7 +95,11 @@ impl Deliverer {
             };
             let skip_after = parcel.skip_after.filter(|_| parcel.ordering_key.is_some());
             let own = parcel.destination.retry_schedule.as_ref();
-            self.parts.rules.retries.next_step(own, made, roll(&self.random)).or_skip(made.counted, skip_after)
+            self.parts
+                .rules
+                .retries
+                .next_step(own, made, random_fraction(&self.random))
+                .or_skip(made.counted, skip_after)
         });
         if let NextStep::GiveUp(reason) = step {
             tracing::info!(
@@ -112,12 +113,11 @@ impl Deliverer {
     }
 }
 
-/// A random number from 0 up to 1.
-pub(super) fn roll(random: &SystemRandom) -> f64 {
+pub(super) fn random_fraction(random: &SystemRandom) -> f64 {
     let mut bytes = [0; 4];
     match random.fill(&mut bytes) {
         Ok(()) => f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0),
-        // Without randomness every delay is the schedule's own.
+        // 0.5 leaves every delay as it is in the schedule.
         Err(_) => 0.5,
     }
 }

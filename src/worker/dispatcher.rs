@@ -1,4 +1,4 @@
-//! Where parcels become tasks, and reports go to be recorded.
+//! Starts a task per parcel and passes reports to the recorder.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use tokio_util::task::TaskTracker;
 
 use super::deliverer::Deliverer;
 use super::recorder::Inbox;
-use super::signal::Ticket;
+use super::signal::CompletionGuard;
 use crate::domain::breaker::ResponseClass;
 use crate::domain::delivery::{Parcel, Report};
 use crate::domain::handoff::{HandedOver, HandoffReceiver};
@@ -14,7 +14,6 @@ use crate::domain::next_step::NextStep;
 use crate::domain::slots::Slot;
 use crate::worker::signal::{Signal, Signals};
 
-/// Gives each parcel to a task. Clones share it.
 #[derive(Clone)]
 pub(super) struct Dispatcher {
     deliverer: Arc<Deliverer>,
@@ -27,30 +26,27 @@ impl Dispatcher {
         Self { deliverer, sending, inbox }
     }
 
-    /// Sends a parcel; one of a paced subscription comes with its ticket.
-    pub(super) fn send(&self, parcel: Parcel, mut slot: Slot, mut ticket: Option<Ticket>) {
+    pub(super) fn send(&self, parcel: Parcel, mut slot: Slot, mut guard: Option<CompletionGuard>) {
         let dispatcher = self.clone();
         self.sending.spawn(async move {
             let report = dispatcher.deliverer.deliver(parcel, &mut slot).await;
-            if let Some(ticket) = &mut ticket {
-                ticket.set_class(report.attempts.last().map(|last| ResponseClass::of(&last.answer)));
+            if let Some(guard) = &mut guard {
+                guard.set_class(report.attempts.last().map(|last| ResponseClass::of(&last.answer)));
             }
-            drop(ticket);
+            drop(guard);
             dispatcher.report(report, slot);
         });
     }
 
-    /// Gives a parcel back unsent.
     pub(super) fn hand_back(&self, parcel: &Parcel, slot: Slot) {
         self.report(unsent(parcel, NextStep::HandBack), slot);
     }
 
-    /// Has a report recorded; its slot is kept until then.
+    /// The slot stays reserved until the report is recorded.
     pub(super) fn report(&self, report: Report, slot: Slot) {
         self.inbox.send(report, slot);
     }
 
-    /// Sends what intake hands over, until intake is gone.
     pub(super) async fn receive(self, mut handoff: HandoffReceiver, signals: Signals) {
         while let Some(handed_over) = handoff.recv().await {
             match handed_over {
@@ -61,7 +57,6 @@ impl Dispatcher {
     }
 }
 
-/// The report of a parcel that was not sent.
 pub(super) fn unsent(parcel: &Parcel, step: NextStep) -> Report {
     let unsent = Report::unsent(parcel.key, parcel.lease.token, parcel.subscription_version, step);
     Report { event_type: parcel.event_type.clone(), ordering_key: parcel.ordering_key.clone(), ..unsent }

@@ -1,9 +1,7 @@
-//! The loop of a worker: find which subscriptions have something due, take of those that have room, send.
+//! The main loop of a worker: find subscriptions with due deliveries, take as many as there is room for, send.
 //!
-//! A row stays where it is until it is taken; what stands in its way (a full subscription, a rate, a breaker, its
-//! tenant's share) only keeps its lane from being asked for. Three of the four things that wait for the database
-//! (looking at everything, keeping ownerships, recording) are tasks of their own; the loop itself waits for `find`
-//! and `take` alone.
+//! The loop itself waits only for the statements `find` and `take`. The full scan, ownerships and recording run in
+//! tasks of their own.
 
 mod keep;
 mod take;
@@ -16,23 +14,21 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::WorkerParts;
-use super::alarms::Alarms;
-use super::deliverer::{SEND_MARGIN, roll};
+use super::deliverer::{SEND_MARGIN, random_fraction};
 use super::dispatcher::Dispatcher;
 use super::finder::{Finder, MOST_ROWS, REACH_BACK};
-use super::full_look::FullLook;
+use super::full_scan::FullScan;
 use super::lanes::Lanes;
 use super::outage::Outage;
 use super::ownership::{OwnerRules, Ownership};
 use super::peers::Peers;
 use super::signal::{Signal, Signals};
+use super::timers::RetryTimers;
 use crate::domain::id::{SubscriptionId, WorkerId};
 use crate::store::{Found, Notice, StoreError};
 
-/// Pause after a statement that failed.
 const FAILURE_PAUSE: Duration = Duration::from_millis(500);
 
-/// What a worker knows and does about due deliveries.
 pub(super) struct Fetcher {
     parts: WorkerParts,
     id: WorkerId,
@@ -43,13 +39,12 @@ pub(super) struct Fetcher {
     lanes: Lanes,
     owned: Ownership,
     finder: Finder,
-    full_look: FullLook,
-    alarms: Alarms,
+    full_scan: FullScan,
+    timers: RetryTimers,
     peers: Peers,
     random: SystemRandom,
-    /// Nothing is taken before: a statement failed.
+    /// Set after a failed statement.
     resumes_at: Option<Instant>,
-    /// Looks at everything, and rounds of keeping.
     tasks: JoinSet<()>,
     is_broken: bool,
 }
@@ -75,8 +70,8 @@ impl Fetcher {
             lanes: Lanes::new(parts.slots.clone()),
             owned: Ownership::new(rules, now),
             finder: Finder::new(parts.clock.now(), now),
-            full_look: FullLook::new(now),
-            alarms: Alarms::default(),
+            full_scan: FullScan::new(now),
+            timers: RetryTimers::default(),
             peers: Peers::new(id),
             random: SystemRandom::new(),
             resumes_at: None,
@@ -91,7 +86,7 @@ impl Fetcher {
         }
     }
 
-    /// Works until told to stop, or until one of its tasks breaks off; returns the paced subscriptions that it owns.
+    /// Runs until `stop` is cancelled or one of its tasks panics. Returns the owned subscriptions.
     pub(super) async fn run(mut self, stop: &CancellationToken) -> Vec<SubscriptionId> {
         let mut has_taken = false;
         while !stop.is_cancelled() && !self.is_broken {
@@ -101,7 +96,7 @@ impl Fetcher {
             self.apply_all();
             self.apply_time(Instant::now());
             self.find().await;
-            self.look_at_everything();
+            self.start_full_scan();
             self.keep_owned();
             has_taken = self.take(stop).await;
             self.parts.metrics.lanes.set(self.lanes.len() as f64);
@@ -109,9 +104,8 @@ impl Fetcher {
         self.owned.owned()
     }
 
-    /// Waits for a signal, for room, or for the time of something.
     async fn wait(&mut self, stop: &CancellationToken) {
-        let times = [Some(self.finder.next()), self.full_look.next(), self.owned.next(), self.alarms.next()];
+        let times = [Some(self.finder.next()), self.full_scan.next(), self.owned.next(), self.timers.next()];
         let next = times.into_iter().flatten().chain(self.resumes_at).min();
         let until = tokio::time::Instant::from_std(next.unwrap_or_else(Instant::now));
         tokio::select! {
@@ -130,7 +124,7 @@ impl Fetcher {
         while let Some(ended) = self.tasks.try_join_next() {
             self.is_broken |= ended.is_err();
         }
-        for subscription in self.parts.slots.roomy() {
+        for subscription in self.parts.slots.with_room() {
             self.lanes.make_ready(subscription);
         }
     }
@@ -142,21 +136,21 @@ impl Fetcher {
                 self.owned.has_due(due.subscription);
                 self.lanes.expect(&due);
             }
-            Signal::Retry(due, at) => self.alarms.set(due, at, now),
-            Signal::Noticed(Notice::DueSince(since)) => self.finder.ask(since),
-            Signal::Noticed(Notice::Anything) => {
+            Signal::Retry(due, at) => self.timers.set(due, at, now),
+            Signal::Notified(Notice::DueSince(since)) => self.finder.ask(since),
+            Signal::Notified(Notice::Anything) => {
                 self.finder.ask_for_anything();
-                self.full_look.hurry(now);
+                self.full_scan.hurry(now);
             }
-            // Its rows are older than any look.
-            Signal::Noticed(Notice::Released(_, subscription)) => {
+            // These rows may have fallen due before every later look.
+            Signal::Notified(Notice::Released(_, subscription)) => {
                 self.owned.refresh(subscription, now);
-                self.full_look.hurry(now);
+                self.full_scan.hurry(now);
             }
             Signal::Paced(dues) => {
                 for mut due in dues {
                     due.since =
-                        self.lanes.set_aside(due.subscription).map_or(due.since, |due_from| due_from.min(due.since));
+                        self.lanes.remove(due.subscription).map_or(due.since, |due_from| due_from.min(due.since));
                     if self.owned.has_due(due.subscription) {
                         self.owned.refresh(due.subscription, now);
                         self.lanes.expect(&due);
@@ -166,47 +160,46 @@ impl Fetcher {
                 }
             }
             Signal::Answered(answered) => {
-                self.owned.answered(&answered, roll(&self.random), now);
+                self.owned.answered(&answered, random_fraction(&self.random), now);
                 self.lanes.make_ready(answered.subscription);
             }
-            Signal::LookedAtAll(Ok(found), began) => {
-                self.full_look.done(began, now);
+            Signal::FullScanDone(Ok(found), began) => {
+                self.full_scan.done(began, now);
                 let waiting = found.iter().filter(|found| found.is_active && !found.is_paced);
                 let oldest = waiting.map(|found| found.overdue).max().unwrap_or_default();
                 self.parts.metrics.oldest_due.set(oldest.as_secs_f64());
                 self.found(&found, now);
             }
-            Signal::LookedAtAll(Err(error), _) => {
-                tracing::debug!(%error, "not everything was looked at");
-                self.full_look.failed(now);
+            Signal::FullScanDone(Err(error), _) => {
+                tracing::debug!(%error, "the full scan failed");
+                self.full_scan.failed(now);
             }
             Signal::Kept(Ok(kept), began) => {
-                let won = self.owned.kept(&kept, began, self.parts.clock.now() - REACH_BACK);
-                if !won.is_empty() {
-                    self.full_look.hurry(now);
+                let gained = self.owned.kept(&kept, began, self.parts.clock.now() - REACH_BACK);
+                if !gained.is_empty() {
+                    self.full_scan.hurry(now);
                 }
-                for due in won {
+                for due in gained {
                     self.lanes.expect(&due);
                 }
             }
             Signal::Kept(Err(asked), _) => self.owned.not_kept(&asked, now),
             Signal::Workers(alive, is_one_lost) => {
-                self.peers.are(alive);
-                // Its leases may lapse.
+                self.peers.set_alive(alive);
+                // The leases of the lost worker may lapse.
                 if is_one_lost {
-                    self.full_look.hurry(now);
+                    self.full_scan.hurry(now);
                 }
             }
         }
     }
 
-    /// What time alone makes due.
     fn apply_time(&mut self, now: Instant) {
-        for due in self.alarms.gone_off(now) {
+        for due in self.timers.expired(now) {
             self.owned.has_due(due.subscription);
             self.lanes.expect(&due);
         }
-        for subscription in self.owned.awake(now) {
+        for subscription in self.owned.woken(now) {
             self.lanes.make_ready(subscription);
         }
         if self.resumes_at.is_some_and(|at| at <= now) {
@@ -214,15 +207,14 @@ impl Fetcher {
         }
     }
 
-    /// Looks for what fell due, if it is time.
     async fn find(&mut self) {
         let began = Instant::now();
         let Some(span) = self.finder.begin(began) else { return };
         match self.parts.store.find(span.due_from, span.until, MOST_ROWS).await {
             Ok(look) => {
                 let now = Instant::now();
-                if self.finder.done(span, &look, now, roll(&self.random)) {
-                    self.full_look.hurry(now);
+                if self.finder.done(span, &look, now, random_fraction(&self.random)) {
+                    self.full_scan.hurry(now);
                 }
                 self.found(&look.found, now);
             }
@@ -233,10 +225,10 @@ impl Fetcher {
         }
     }
 
-    /// Remembers what is for this worker to take of what was found.
+    /// Adds lanes for what was found, unless another worker takes it first.
     fn found(&mut self, found: &[Found], now: Instant) {
         for found in found.iter().filter(|found| found.is_active) {
-            let (subscription, left) = (found.due.subscription, self.peers.leaves(found));
+            let (subscription, left) = (found.due.subscription, self.peers.wait_before(found));
             if found.is_paced && !self.owned.has_due(subscription) {
                 if left.is_zero() {
                     self.lanes.forget(subscription);
@@ -250,21 +242,19 @@ impl Fetcher {
         }
     }
 
-    /// Looks at everything, in a task of its own, if it is time.
-    fn look_at_everything(&mut self) {
+    fn start_full_scan(&mut self) {
         let began = Instant::now();
-        if !self.full_look.begin(began) {
+        if !self.full_scan.begin(began) {
             return;
         }
         let (store, signals) = (self.parts.store.clone(), self.signals.clone());
-        self.tasks.spawn(async move { signals.send(Signal::LookedAtAll(store.find_all().await, began)) });
+        self.tasks.spawn(async move { signals.send(Signal::FullScanDone(store.find_all().await, began)) });
     }
 
-    /// A statement failed: nothing is taken for a moment.
     fn failed(&mut self, error: &StoreError, doing: &'static str) {
         self.resumes_at = Some(Instant::now() + FAILURE_PAUSE);
         if self.outage.report() {
-            tracing::warn!(%error, doing, "the database is not available to the worker");
+            tracing::warn!(%error, doing, "the database is not available; the worker retries");
         }
     }
 }

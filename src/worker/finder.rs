@@ -1,12 +1,8 @@
-//! When the worker looks for due deliveries, and from which due time on.
+//! Decides when to look for due deliveries and from which due time on.
 //!
-//! Finished rows stay in the index until vacuum may remove them, which an old transaction anywhere in the database
-//! can put off for hours; walking over them is what makes queues in PostgreSQL slow down. So a look begins where the
-//! last one ended, less a slack for commits that were under way, or at the due time that a notification names. Once a
-//! second it reaches back a minute, for rows that were committed late and of which nobody was notified; anything
-//! older is found by the look at everything. That one steps from subscription to subscription, so it also comes at once
-//! where a look found more rows than it may read and they are of few subscriptions: walking on would read a backlog row
-//! by row, and what falls due behind it would wait.
+//! Finished rows stay in the index until vacuum removes them, which an old transaction can delay for hours. So a
+//! look starts where the last one ended, less a slack for late commits. Once a second it reaches back a minute. The
+//! full scan finds everything older; it also replaces a look that met a deep backlog.
 
 use std::time::{Duration, Instant};
 
@@ -14,56 +10,50 @@ use time::OffsetDateTime;
 
 use crate::store::Look;
 
-/// How much later than its due time a row may be committed and still be seen by every look.
+/// A row may be committed this long after its due time and every look still finds it.
 const SLACK: Duration = Duration::from_millis(250);
 pub(super) const REACH_BACK: Duration = Duration::from_secs(60);
 const REACH_BACK_EVERY: Duration = Duration::from_secs(1);
-/// Longest time between two looks; the promise that holds without any notification.
+/// Longest time between two looks, even without a notification.
 const POLL: Duration = Duration::from_millis(1_000);
-/// Least time between two looks, after one that brought few rows and after one that brought many: under load
-/// rows are found in batches.
+/// Under load, rows are found in batches.
 const PAUSE_FEW: Duration = Duration::from_millis(5);
 const PAUSE_MANY: Duration = Duration::from_millis(20);
 const MANY_ROWS: usize = 200;
-/// Most rows of one look: some milliseconds.
+/// A look at 2,000 rows takes some milliseconds.
 pub(super) const MOST_ROWS: usize = 2_000;
-/// Rows of a subscription, on average, from which on a backlog is deep rather than wide.
+/// A backlog is deep if a subscription has this many rows on average.
 const DEEP_ROWS: usize = 20;
 
-/// One look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) due_from: OffsetDateTime,
-    /// Until now where there is none.
+    /// `None` = until now.
     pub(super) until: Option<OffsetDateTime>,
-    /// Whether it begins before what was seen, for late commits.
     pub(super) reaches_back: bool,
 }
 
-/// What the looks so far have told.
 #[derive(Debug)]
 pub(super) struct Finder {
-    /// Everything due before this was seen, but for what is behind.
+    /// Everything due before this was seen, except `behind`.
     reached: OffsetDateTime,
-    /// No look goes back behind this for slack alone: a deep backlog fell due before.
+    /// A deep backlog fell due before; the slack does not reach back beyond it.
     deep_until: OffsetDateTime,
-    /// What a look that was cut short left out. Looks at it take turns with looks at what falls due meanwhile, so
-    /// that nobody waits behind a backlog that is only seen.
+    /// What a look at its row limit left out. It alternates with looks at new rows, so that new rows do not wait.
     behind: Option<Span>,
     was_behind: bool,
-    /// Due times that a notification asks to look at.
+    /// Earliest due time named by a notification.
     asked: Option<OffsetDateTime>,
-    /// Due times of what was left to another worker, and when to look at them again.
+    /// Earliest due time left to other workers, and when to look again.
     again: Option<(OffsetDateTime, Instant)>,
     looked_at: Option<Instant>,
     reached_back_at: Option<Instant>,
     pause: Duration,
-    /// When to look next whatever happens.
     poll_at: Instant,
 }
 
 impl Finder {
-    /// A finder that has seen nothing. The look at everything is for what fell due before this database time.
+    /// Leaves everything due before `database_now` to the full scan.
     pub(super) fn new(database_now: OffsetDateTime, now: Instant) -> Self {
         Self {
             reached: database_now - REACH_BACK,
@@ -79,24 +69,20 @@ impl Finder {
         }
     }
 
-    /// Rows may have fallen due from this time on.
     pub(super) fn ask(&mut self, since: OffsetDateTime) {
         self.asked = Some(self.asked.map_or(since, |asked| asked.min(since)));
     }
 
-    /// Anything may have fallen due: notifications were lost.
     pub(super) fn ask_for_anything(&mut self) {
         self.reached_back_at = None;
         self.ask(self.reached);
     }
 
-    /// Rows due since then are left to other workers until this time.
     pub(super) fn look_again(&mut self, since: OffsetDateTime, at: Instant) {
         let (earliest, first) = self.again.unwrap_or((since, at));
         self.again = Some((earliest.min(since), first.min(at)));
     }
 
-    /// When to look next.
     pub(super) fn next(&self) -> Instant {
         let Some(looked_at) = self.looked_at else { return self.poll_at };
         let earliest = looked_at + self.pause;
@@ -106,7 +92,6 @@ impl Finder {
         self.again.map_or(self.poll_at, |(_, at)| at.min(self.poll_at)).max(earliest)
     }
 
-    /// The look that is due, if one is.
     pub(super) fn begin(&mut self, now: Instant) -> Option<Span> {
         if now < self.next() {
             return None;
@@ -127,12 +112,12 @@ impl Finder {
         Some(Span { due_from, until: None, reaches_back })
     }
 
-    /// The look is done. `roll`, from 0 up to 1, keeps workers from polling in step. Returns whether a look at
-    /// everything finds sooner what this one left out.
-    pub(super) fn done(&mut self, span: Span, look: &Look, now: Instant, roll: f64) -> bool {
+    /// Updates the state after a look. `fraction`, from 0 up to 1, spreads the polls of several workers. Returns
+    /// whether a full scan should find the rest.
+    pub(super) fn done(&mut self, span: Span, look: &Look, now: Instant, fraction: f64) -> bool {
         let is_cut_short = look.rows >= MOST_ROWS;
         let is_deep = is_cut_short && look.found.len().saturating_mul(DEEP_ROWS) <= look.rows;
-        // Where all that it saw fell due at one time, it goes on after that time.
+        // All rows have the same due time: continue just after it.
         let is_stuck = is_cut_short && look.reached.is_some_and(|reached| reached <= span.due_from);
         let rest = look.reached.filter(|_| is_cut_short && !is_deep);
         let rest = rest.map(|rest| if is_stuck { rest + Duration::from_micros(1) } else { rest });
@@ -150,17 +135,16 @@ impl Finder {
         }
         let is_walk = look.rows >= MANY_ROWS && !(is_deep && span.reaches_back);
         self.pause = if is_walk { PAUSE_MANY } else { PAUSE_FEW };
-        let poll = POLL.mul_f64(0.9 + 0.2 * roll);
+        let poll = POLL.mul_f64(0.9 + 0.2 * fraction);
         let next_due = look.next_due.and_then(|due| Duration::try_from(due - look.at).ok());
         self.poll_at = now + next_due.map_or(poll, |due| due.min(poll));
-        // A look that reached back and saw nothing else is followed by one from where the last one ended.
+        // This look saw only the backlog, so another follows from where the last one ended.
         if span.reaches_back && is_deep {
             self.poll_at = now;
         }
         (is_deep && !span.reaches_back) || is_stuck
     }
 
-    /// The look failed: what was asked for is asked for again, not at once.
     pub(super) fn failed(&mut self, span: Span, now: Instant, pause: Duration) {
         if span.until.is_none() {
             self.ask(span.due_from);
@@ -185,7 +169,6 @@ mod tests {
         Look { found: Vec::new(), rows, reached, next_due: None, at }
     }
 
-    /// One that was cut short, over many subscriptions.
     fn wide(reached: OffsetDateTime, at: OffsetDateTime) -> Look {
         let id = Uuid::from_u128(1);
         let due = Due { tenant: id.into(), subscription: id.into(), rows: Some(1), since: reached };
@@ -193,7 +176,6 @@ mod tests {
         Look { found: vec![found; MOST_ROWS / DEEP_ROWS + 1], ..look(MOST_ROWS, Some(reached), at) }
     }
 
-    /// A finder that has just looked.
     fn looked() -> (Finder, Instant) {
         let now = Instant::now();
         let mut finder = Finder::new(NOW, now);
@@ -285,14 +267,12 @@ mod tests {
         let span = finder.begin(now).unwrap();
         let at = NOW + SECOND / 10;
         assert!(finder.done(span, &look(MOST_ROWS, Some(NOW), at), now, 0.5));
-        // It begins behind the backlog, not a slack before, until a notification names an earlier time.
         finder.ask(at);
         now += PAUSE_MANY;
         assert_eq!(finder.begin(now), Some(Span { due_from: at, until: None, reaches_back: false }));
         finder.ask(NOW);
         now += PAUSE_MANY;
         assert_eq!(finder.begin(now).unwrap().due_from, NOW);
-        // One that reached back saw the backlog alone: the next begins where the last one ended.
         let back = finder.begin(now + REACH_BACK_EVERY).unwrap();
         assert!(back.reaches_back);
         assert!(!finder.done(back, &look(MOST_ROWS, Some(NOW), at + SECOND), now, 0.5));

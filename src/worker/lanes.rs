@@ -1,8 +1,7 @@
-//! The lanes of a worker: what it remembers of subscriptions that have something due. Nothing of it is stored:
-//! it is found again in a second.
+//! The subscriptions with due deliveries, in memory only.
 //!
-//! Tenants take turns, and the lanes of a tenant take turns. A lane without room is set aside until it has some, so a
-//! pass costs what it asks for, whatever waits. Pure but for the slots that it reserves.
+//! Tenants take turns, and so do the lanes of a tenant. A lane without room leaves the rotation, so a pass costs
+//! only what it takes.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -17,39 +16,32 @@ use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::share::Share;
 use crate::domain::slots::{Slot, Slots};
 
-/// Most lanes remembered, about 150 bytes each, and how they are shared out among tenants; what finds no place is found
-/// again by the looks at everything.
+/// About 150 bytes each. The full scan finds what has no lane.
 const MAX_LANES: usize = 100_000;
 const SHARE: Share = Share(4);
-/// How much later than its due time a delivery may be committed and still be seen by the next take.
+/// A delivery may be committed this long after its due time and the next take still sees it.
 const SLACK: Duration = Duration::from_millis(250);
 
-/// One subscription with something due.
 #[derive(Debug)]
 struct Lane {
     tenant: TenantId,
-    /// Nothing that fell due before is looked at.
+    /// Earlier due times are not read.
     due_from: OffsetDateTime,
-    /// Deliveries that are due as far as is known; `usize::MAX` where there may be any number.
+    /// `usize::MAX` = unknown.
     expected: usize,
-    /// Whether it is in its tenant's turns.
     is_ready: bool,
 }
 
-/// What is asked of one subscription, with the slots for it.
 #[derive(Debug)]
 pub(super) struct Ask {
     pub(super) tenant: TenantId,
     pub(super) subscription: SubscriptionId,
     pub(super) due_from: OffsetDateTime,
     pub(super) slots: Vec<Slot>,
-    /// Its breaker as its owner knows it.
     pub(super) breaker: Breaker,
-    /// Whether it is paced, and ours.
     pub(super) is_paced: bool,
 }
 
-/// All lanes.
 #[derive(Debug)]
 pub(super) struct Lanes {
     slots: Slots,
@@ -60,12 +52,10 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    /// No lanes yet, with these slots to reserve.
     pub(super) fn new(slots: Slots) -> Self {
         Self { slots, lanes: HashMap::new(), by_tenant: HashMap::new(), ready: HashMap::new(), turns: VecDeque::new() }
     }
 
-    /// Deliveries of a subscription are due.
     pub(super) fn expect(&mut self, due: &Due) {
         if !self.lanes.contains_key(&due.subscription) {
             let of_tenant = self.by_tenant.get(&due.tenant).copied().unwrap_or(0);
@@ -82,7 +72,6 @@ impl Lanes {
         self.make_ready(due.subscription);
     }
 
-    /// A lane that was set aside may have room.
     pub(super) fn make_ready(&mut self, subscription: SubscriptionId) {
         let Some(lane) = self.lanes.get_mut(&subscription).filter(|lane| !lane.is_ready) else { return };
         lane.is_ready = true;
@@ -93,20 +82,18 @@ impl Lanes {
         queue.push_back(subscription);
     }
 
-    /// Nothing is due any more, as far as is known.
     pub(super) fn forget(&mut self, subscription: SubscriptionId) {
-        if self.set_aside(subscription).is_some() {
+        if self.remove(subscription).is_some() {
             self.slots.set_backlogged(subscription, false);
         }
     }
 
-    /// Whether the worker asks for it already.
     pub(super) fn knows(&self, subscription: SubscriptionId) -> bool {
         self.lanes.contains_key(&subscription)
     }
 
-    /// Nothing is asked of it for now; returns its due_from, if it was known.
-    pub(super) fn set_aside(&mut self, subscription: SubscriptionId) -> Option<OffsetDateTime> {
+    /// Removes a lane and returns where its due deliveries start.
+    pub(super) fn remove(&mut self, subscription: SubscriptionId) -> Option<OffsetDateTime> {
         let lane = self.lanes.remove(&subscription)?;
         if let Entry::Occupied(mut of_tenant) = self.by_tenant.entry(lane.tenant) {
             *of_tenant.get_mut() -= 1;
@@ -117,13 +104,11 @@ impl Lanes {
         Some(lane.due_from)
     }
 
-    /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.lanes.len()
     }
 
-    /// What to ask for now, with the slots for it: at most so many deliveries, tenants in turn, lanes of a tenant
-    /// in turn.
+    /// Chooses what to take now and reserves the slots: up to `most` deliveries, tenants in turn.
     pub(super) fn asks(&mut self, owned: &mut Ownership, most: usize, now: Instant) -> Vec<Ask> {
         let (mut asks, mut left, mut without_share) = (Vec::new(), most, Vec::new());
         while left > 0 {
@@ -152,7 +137,7 @@ impl Lanes {
         asks
     }
 
-    /// What to ask of a lane; without slots where its tenant has none to take, `None` where the lane has no room.
+    /// `None` if the lane has no room; without slots if its tenant has used its share.
     fn ask(
         &mut self,
         tenant: TenantId,
@@ -170,7 +155,7 @@ impl Lanes {
         let room = if wanted == 0 { 0 } else { slots.room_for(subscription, wanted) };
         if room == 0 {
             lane.is_ready = false;
-            // One that waits for its pace is woken by it.
+            // A lane that waits for its pace is woken by a timer.
             if wanted > 0 {
                 slots.set_backlogged(subscription, true);
                 slots.await_room(subscription, wanted);
@@ -179,13 +164,12 @@ impl Lanes {
         }
         slots.set_backlogged(subscription, room < lane.expected);
         let slots = slots.reserve(tenant, subscription, room.min(most));
-        // Out of the turns until its take is back; or at their head, where it got no slot.
+        // A lane waits for its take to return, unless it got no slot.
         lane.is_ready = slots.is_empty();
         Some(Ask { tenant, subscription, due_from: lane.due_from, slots, breaker, is_paced })
     }
 
-    /// A take brought `got` of the deliveries that were asked for, the last of which fell due at `last_due`; it
-    /// may have been cut short by their bytes.
+    /// Updates a lane after a take. Returns whether more may be due. `is_cut_short`: the byte limit ended the take.
     pub(super) fn took(
         &mut self,
         subscription: SubscriptionId,
@@ -223,7 +207,7 @@ mod tests {
         Lanes::new(Slots::new(SlotLimits { total, bytes: 1 << 30, per_subscription }))
     }
 
-    /// Deliveries of a subscription; its hundreds are its tenant.
+    /// The tenant is the subscription's number divided by 100.
     fn due(subscription: u128, rows: Option<usize>) -> Due {
         Due {
             tenant: Uuid::from_u128(subscription / 100).into(),
@@ -233,7 +217,6 @@ mod tests {
         }
     }
 
-    /// What is asked: of which subscriptions, and how many.
     fn asked(asks: &[Ask]) -> Vec<(u128, usize)> {
         asks.iter().map(|ask| (ask.subscription.uuid().as_u128(), ask.slots.len())).collect()
     }
@@ -258,13 +241,12 @@ mod tests {
             lanes.expect(&due(subscription, None));
         }
         assert_eq!(asked(&asks(&mut lanes, 150)), [(100, 128), (200, 22)]);
-        // The first two are out of the turns until their takes are back.
         assert_eq!(asked(&asks(&mut lanes, 150)), [(300, 128)]);
         assert!(asks(&mut lanes, 150).is_empty());
     }
 
     #[test]
-    fn a_full_subscription_is_set_aside_until_half_of_its_requests_fit() {
+    fn a_full_subscription_waits_until_half_of_its_requests_fit() {
         let mut lanes = lanes(10_000, 8);
         let subscription = due(100, None).subscription;
         lanes.expect(&due(100, None));
@@ -273,9 +255,9 @@ mod tests {
         assert!(lanes.took(subscription, 16, 16, Some(NOW), false));
         assert!(asks(&mut lanes, 1_000).is_empty());
         first[0].slots.truncate(13);
-        assert!(lanes.slots.roomy().is_empty());
+        assert!(lanes.slots.with_room().is_empty());
         first[0].slots.truncate(12);
-        assert_eq!(lanes.slots.roomy(), [subscription]);
+        assert_eq!(lanes.slots.with_room(), [subscription]);
         lanes.make_ready(subscription);
         assert_eq!(asked(&asks(&mut lanes, 1_000)), [(100, 4)]);
     }
@@ -309,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn the_floor_follows_what_was_taken_and_falls_back_to_what_is_found_before() {
+    fn the_due_time_follows_takes_and_goes_back_for_earlier_rows() {
         let mut lanes = lanes(10_000, 64);
         let (subscription, later) = (due(100, None).subscription, NOW + Duration::from_secs(60));
         lanes.expect(&due(100, None));

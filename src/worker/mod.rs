@@ -1,16 +1,13 @@
-//! Taking deliveries away: find, take, deliver, record, as visible steps.
+//! Delivers what is due: find, take, deliver, record.
 //!
-//! The worker meets the API only in the database. It remembers which subscriptions have something due and asks for
-//! those that have room, sends each delivery without any transaction open, and records the outcomes in batches. A fresh
-//! event of the same process may skip finding and taking through the handoff. Nothing here renews a
-//! lease: a crashed worker's rows simply fall due again.
+//! The worker meets the API only in the database. No transaction is open while it sends, and it never renews a
+//! lease: the rows of a crashed worker fall due again.
 
-mod alarms;
 mod deliverer;
 mod dispatcher;
 mod fetcher;
 mod finder;
-mod full_look;
+mod full_scan;
 mod heartbeat;
 mod lanes;
 mod listener;
@@ -21,6 +18,7 @@ mod parcels;
 mod peers;
 mod recorder;
 mod signal;
+mod timers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,71 +46,69 @@ use outage::Outage;
 use recorder::Recorder;
 use signal::Signals;
 
-/// What a worker stands on.
+/// Everything that a worker needs.
 #[derive(Clone)]
 pub struct WorkerParts {
     /// The queue.
     pub store: Store,
     /// Makes the requests.
     pub sender: Sender,
-    /// Opens the secrets that sign.
+    /// Opens sealed secrets.
     pub keyring: Arc<Keyring>,
-    /// The database's time.
+    /// The database's clock.
     pub clock: Clock,
-    /// Places in flight, shared with the handoff.
+    /// Limits what is in flight; shared with the handoff.
     pub slots: Slots,
-    /// What is counted.
+    /// Where attempts are counted.
     pub metrics: Metrics,
-    /// The rules.
+    /// Limits and schedules.
     pub rules: WorkerRules,
 }
 
-/// The rules of a worker.
+/// Limits and schedules of a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerRules {
-    /// How long a taken delivery belongs to the worker, where its subscription asks for no
-    /// longer time limit.
+    /// Duration of a lease; longer for a subscription with a longer request timeout.
     pub lease: Duration,
-    /// Time limit of one attempt, where the subscription has none of its own.
+    /// Default time limit of one attempt.
     pub request_timeout: Duration,
-    /// When failed deliveries are tried again, where the subscription does not say it.
+    /// Default retry schedule.
     pub retries: RetryPolicy,
     /// Age at which a pending delivery expires.
     pub lifetime: Duration,
-    /// When breakers open, and how they ask.
+    /// When breakers open and probe.
     pub breaker: BreakerRules,
 }
 
 impl WorkerRules {
-    /// How long any lease lasts at most.
     fn longest_lease(&self) -> Duration {
         policy::lease(self.lease, Some(*policy::REQUEST_TIMEOUT_RANGE.end()))
     }
 }
 
-/// How a worker is told to stop.
+/// How a worker stops.
 #[derive(Debug, Clone)]
 pub struct Stopping {
-    /// Cancelled: take no more.
+    /// Cancelled when the worker must take no more.
     pub token: CancellationToken,
-    /// How long to wait for what is in flight after that.
+    /// Time to finish what is in flight after that.
     pub grace: Duration,
 }
 
-/// A worker of one process.
+/// The worker of one process.
 pub struct Worker {
     parts: WorkerParts,
     id: WorkerId,
 }
 
 impl Worker {
-    /// A worker that does nothing yet.
+    /// Creates a worker; [`Worker::run`] starts it.
     pub fn new(parts: WorkerParts) -> Self {
         Self { parts, id: WorkerId::from(Uuid::new_v4()) }
     }
 
-    /// Works until told to stop, then finishes what is in flight within the grace, and records it. Ends
-    /// early where one of its tasks broke off: without it deliveries would be sent twice, or not at all.
+    /// Runs until stopped, then finishes and records what is in flight. Ends early if one of its tasks panics:
+    /// without it, deliveries would be sent twice or never.
     pub async fn run(self, handoff: Option<HandoffReceiver>, stopping: Stopping) {
         let Self { parts, id } = self;
         let sending = TaskTracker::new();
@@ -132,27 +128,30 @@ impl Worker {
         let fetcher = Fetcher::new(parts.clone(), id, dispatcher, outage, (signals, inbox));
         let owned = tokio::select! {
             owned = fetcher.run(&stopping.token) => owned,
-            _ = &mut recording => return tracing::error!("the recorder broke off"),
-            _ = &mut beating => return tracing::error!("the heartbeat broke off"),
-            _ = &mut listening => return tracing::error!("the listener broke off"),
-            Some(Err(_)) = receiving.join_next() => return tracing::error!("the handoff broke off"),
+            _ = &mut recording => return tracing::error!("the recorder panicked; the worker stops"),
+            _ = &mut beating => return tracing::error!("the heartbeat panicked; the worker stops"),
+            _ = &mut listening => return tracing::error!("the listener panicked; the worker stops"),
+            Some(Err(_)) = receiving.join_next() => return tracing::error!("the handoff panicked; the worker stops"),
         };
         beating.abort();
         listening.abort();
         let deadline = tokio::time::Instant::now() + stopping.grace;
-        // The handoff closes when intake is gone; what was given before is still sent.
+        // The handoff closes after intake has ended; parcels handed over before are still sent.
         let _unfinished = tokio::time::timeout_at(deadline, receiving.join_next()).await;
         receiving.abort_all();
         sending.close();
         if tokio::time::timeout_at(deadline, sending.wait()).await.is_err() {
-            tracing::warn!(unfinished = sending.len(), "grace is over: unfinished attempts are left to their leases");
+            tracing::warn!(
+                unfinished = sending.len(),
+                "POSTRIDER_SHUTDOWN_GRACE is over; unfinished attempts are repeated after their leases lapse"
+            );
         } else if !owned.is_empty() && parts.store.drop_owned(id, &owned).await.is_err() {
-            tracing::debug!("ownerships were not given up and will end by themselves");
+            tracing::debug!("ownerships were not released; they will expire");
         }
         if tokio::time::timeout_at(deadline + recorder::LAST_RECORDING, recording).await.is_err() {
-            tracing::error!("outcomes could not be recorded before the end: their leases will lapse");
+            tracing::error!("outcomes could not be recorded before the end; their leases will lapse");
         } else if sending.is_empty() && parts.store.leave(id).await.is_err() {
-            tracing::debug!("the worker was not signed off and will be taken for lost");
+            tracing::debug!("the worker was not deregistered; others will report it as lost");
         }
     }
 }

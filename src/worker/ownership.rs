@@ -1,8 +1,7 @@
-//! The paced subscriptions of a worker: which it owns, which it wants, and what becomes of their breakers.
+//! The paced subscriptions of a worker: owned, wanted, and the transitions of their breakers.
 //!
-//! Ownerships are rows that are prolonged while there is work. Nothing is sent that may outlast one, so the
-//! next owner finds nothing under way. Decisions are made here at once and written in batches by a task of
-//! their own, so that the loop never waits for them.
+//! An ownership is a row with an end that the owner renews while it has work. The owner sends nothing that could
+//! outlast it. Decisions apply here at once; a task writes them in batches.
 
 mod breakers;
 
@@ -18,30 +17,24 @@ use crate::domain::delivery::Due;
 use crate::domain::id::{SubscriptionId, TenantId, WorkerId};
 use crate::store::{BreakerChange, KeepRequest, Owned};
 
-/// How often an owned subscription with work is looked at, so that a changed limit is soon followed.
+/// Limits how late a changed rate or cap takes effect.
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
-/// Least time between two rounds of keeping.
 const KEEP_PAUSE: Duration = Duration::from_millis(20);
-/// Most subscriptions that one round prolongs, wants or changes, each.
 const MOST_KEPT: usize = 500;
-/// Pause after a round that failed.
 const FAILURE_PAUSE: Duration = Duration::from_millis(500);
 
-/// What is fixed for a worker.
 #[derive(Debug, Clone)]
 pub(super) struct OwnerRules {
     pub(super) worker: WorkerId,
-    /// How long an ownership lasts at least.
     pub(super) lasting: Duration,
-    /// What an attempt needs of it.
+    /// Time that one attempt needs before the ownership ends.
     pub(super) needed: Duration,
-    /// Most requests at a time to one subscription.
     pub(super) most: usize,
     pub(super) breaker: BreakerRules,
     pub(super) jitter: Jitter,
 }
 
-/// A round of keeping: what a task of its own writes and asks for.
+/// What one renewal task writes and requests.
 #[derive(Debug)]
 pub(super) struct Round {
     pub(super) changes: Vec<BreakerChange>,
@@ -49,28 +42,23 @@ pub(super) struct Round {
     pub(super) keep: KeepRequest,
 }
 
-/// What came of a round.
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) asked: Vec<SubscriptionId>,
     pub(super) owned: Vec<Owned>,
 }
 
-/// What a worker owns and wants.
 #[derive(Debug)]
 pub(super) struct Ownership {
     rules: OwnerRules,
     paces: HashMap<SubscriptionId, Pace>,
-    /// Wanted ones, with when the first of their deliveries fell due.
+    /// With the earliest due time of their deliveries.
     wanted: HashMap<SubscriptionId, (TenantId, OffsetDateTime)>,
-    /// Transitions that are decided and not written yet.
     changes: HashMap<SubscriptionId, BreakerChange>,
-    /// Of which subscriptions the round that is under way writes transitions.
+    /// Transitions that the running round writes.
     writing: HashSet<SubscriptionId>,
     dropped: Vec<SubscriptionId>,
-    /// When a lane that was set aside may have room again.
     wakes: BTreeSet<(Instant, SubscriptionId)>,
-    /// When each has to be looked at in the database.
     refreshes: BTreeSet<(Instant, SubscriptionId)>,
     is_keeping: bool,
     kept_at: Instant,
@@ -94,39 +82,33 @@ impl Ownership {
         }
     }
 
-    /// All that is owned.
     pub(super) fn owned(&self) -> Vec<SubscriptionId> {
         self.paces.keys().copied().collect()
     }
 
-    /// The pace of an owned subscription.
     pub(super) fn pace(&self, subscription: SubscriptionId) -> Option<&Pace> {
         self.paces.get(&subscription)
     }
 
-    /// Deliveries of a paced subscription are due. Returns whether it is owned.
     pub(super) fn has_due(&mut self, subscription: SubscriptionId) -> bool {
         let pace = self.paces.get_mut(&subscription);
         pace.map(|pace| pace.has_work = true).is_some()
     }
 
-    /// A paced subscription with due deliveries may have no owner.
     pub(super) fn want(&mut self, due: &Due) {
         self.wanted.entry(due.subscription).or_insert((due.tenant, due.since));
     }
 
-    /// It was written, or its breaker turned elsewhere: look at it.
     pub(super) fn refresh(&mut self, subscription: SubscriptionId, now: Instant) {
         if self.paces.contains_key(&subscription) {
             self.refreshes.insert((now, subscription));
         }
     }
 
-    /// How many deliveries may be asked for of an owned subscription; where it is none, the time is noted at which
-    /// it may be more.
+    /// How many deliveries may be taken now. If none, schedules the time at which more may be.
     pub(super) fn room(&mut self, subscription: SubscriptionId, now: Instant) -> usize {
         let Some(pace) = self.paces.get_mut(&subscription) else { return 0 };
-        // Until the database knows the breaker it gives nothing; the end of the round wakes the lane.
+        // `take` returns nothing until the database knows the breaker.
         if self.changes.contains_key(&subscription) || self.writing.contains(&subscription) {
             return 0;
         }
@@ -143,7 +125,6 @@ impl Ownership {
         room
     }
 
-    /// So many of it are under way; there may be more to send.
     pub(super) fn sent(&mut self, subscription: SubscriptionId, count: usize, has_more: bool, now: Instant) {
         if let Some(pace) = self.paces.get_mut(&subscription) {
             pace.sent(count, now);
@@ -151,27 +132,24 @@ impl Ownership {
         }
     }
 
-    /// Subscriptions that were set aside and may have room by now.
-    pub(super) fn awake(&mut self, now: Instant) -> Vec<SubscriptionId> {
-        let mut awake = Vec::new();
+    pub(super) fn woken(&mut self, now: Instant) -> Vec<SubscriptionId> {
+        let mut woken = Vec::new();
         while let Some((at, subscription)) = self.wakes.first().copied().filter(|(at, _)| *at <= now) {
             self.wakes.remove(&(at, subscription));
-            awake.push(subscription);
+            woken.push(subscription);
         }
-        awake
+        woken
     }
 
-    /// When there is something to do.
     pub(super) fn next(&self) -> Option<Instant> {
         let wake = self.wakes.first().map(|(at, _)| *at);
-        let has_news = !self.wanted.is_empty() || !self.changes.is_empty() || !self.dropped.is_empty();
+        let has_requests = !self.wanted.is_empty() || !self.changes.is_empty() || !self.dropped.is_empty();
         let refresh = self.refreshes.first().map(|(at, _)| *at);
-        let round = has_news.then_some(self.kept_at).into_iter().chain(refresh).min();
+        let round = has_requests.then_some(self.kept_at).into_iter().chain(refresh).min();
         let round = round.filter(|_| !self.is_keeping).map(|at| at.max(self.kept_at + KEEP_PAUSE));
         [wake, round, self.settles_at()].into_iter().flatten().min()
     }
 
-    /// The round that is due, if one is; one at a time.
     pub(super) fn begin(&mut self, now: Instant) -> Option<Round> {
         self.settle(now);
         if self.is_keeping || now < self.kept_at + KEEP_PAUSE {
@@ -203,42 +181,41 @@ impl Ownership {
         Some(Round { changes, dropped, keep: KeepRequest { worker, lasting, owned, wanted, counted } })
     }
 
-    /// A round is done, which began at `began`. Returns the deliveries that may be asked for now: those of
-    /// subscriptions that became ours, due since `since` where no more is known.
+    /// Applies the result of a round. Returns the deliveries of subscriptions that became ours.
     pub(super) fn kept(&mut self, kept: &Kept, began: Instant, since: OffsetDateTime) -> Vec<Due> {
         self.is_keeping = false;
         self.writing.clear();
-        let mut won = Vec::new();
+        let mut gained = Vec::new();
         for owned in &kept.owned {
             let wanted = self.wanted.remove(&owned.subscription);
             if !owned.is_paced || !owned.is_active {
-                // Nobody has to own it: it is disabled, or sent to by every worker.
+                // A disabled or no longer paced subscription needs no owner.
                 self.paces.remove(&owned.subscription);
                 self.dropped.push(owned.subscription);
-                won.extend(owned.is_active.then(|| due(owned, wanted, since)));
+                gained.extend(owned.is_active.then(|| due(owned, wanted, since)));
                 continue;
             }
             let is_new = !self.paces.contains_key(&owned.subscription);
             let new = || Pace::new(owned, self.rules.most, self.rules.lasting, began);
             let pace = self.paces.entry(owned.subscription).or_insert_with(new);
             pace.apply(owned, self.rules.most, began);
-            // Where another breaker stands there, a take in between brought nothing, whatever is due.
+            // The database had another breaker, so takes in between returned nothing.
             let is_other = !self.changes.contains_key(&owned.subscription) && pace.apply_breaker(owned, began);
             pace.has_work |= is_other;
             self.refreshes.insert((pace.refresh_at(began, REFRESH_EVERY), owned.subscription));
             self.wakes.insert((began, owned.subscription));
-            won.extend((is_new || is_other).then(|| due(owned, wanted, since)));
+            gained.extend((is_new || is_other).then(|| due(owned, wanted, since)));
         }
-        // What was asked for and is not ours is another's: its deliveries are found again.
+        // Another worker owns the rest.
         let ours: HashSet<_> = kept.owned.iter().map(|owned| owned.subscription).collect();
         for subscription in kept.asked.iter().filter(|subscription| !ours.contains(subscription)) {
             self.wanted.remove(subscription);
             self.paces.remove(subscription);
         }
-        won
+        gained
     }
 
-    /// A round failed: its transitions are lost and read anew, and what was wanted is wanted again.
+    /// Transitions of a failed round are lost and read again.
     pub(super) fn not_kept(&mut self, asked: &[SubscriptionId], now: Instant) {
         (self.is_keeping, self.kept_at) = (false, now + FAILURE_PAUSE);
         self.writing.clear();
@@ -248,7 +225,6 @@ impl Ownership {
     }
 }
 
-/// What may be asked for of a subscription that became ours.
 fn due(owned: &Owned, wanted: Option<(TenantId, OffsetDateTime)>, since: OffsetDateTime) -> Due {
     let since = wanted.map_or(since, |(_, since)| since);
     Due { tenant: owned.tenant, subscription: owned.subscription, rows: None, since }
@@ -281,7 +257,7 @@ pub(super) mod tests {
         Ownership::new(rules, Instant::now())
     }
 
-    /// A subscription that takes so many requests at a time; its hundreds are its tenant.
+    /// The tenant is the subscription's number divided by 100.
     pub(in crate::worker) fn paced(subscription: u128, max_in_flight: u32) -> Owned {
         Owned {
             subscription: Uuid::from_u128(subscription).into(),
@@ -297,7 +273,6 @@ pub(super) mod tests {
         }
     }
 
-    /// A round in which these were found to be ours.
     pub(in crate::worker) fn own(ownership: &mut Ownership, owned: &[Owned], now: Instant) -> Vec<Due> {
         let asked = owned.iter().map(|owned| owned.subscription).collect();
         ownership.kept(&Kept { asked, owned: owned.to_vec() }, now, SINCE)
@@ -318,7 +293,6 @@ pub(super) mod tests {
         let round = ownership.begin(now).unwrap();
         assert_eq!(round.keep.wanted.len(), 2);
         assert!(ownership.begin(now + MOMENT).is_none(), "one at a time");
-        // The other is somebody else's.
         let asked = round.keep.wanted.iter().map(|(_, subscription)| *subscription).collect();
         let due = ownership.kept(&Kept { asked, owned: vec![paced(100, 5)] }, now, SINCE);
         assert_eq!((due.len(), due[0].since), (1, since));
@@ -354,7 +328,7 @@ pub(super) mod tests {
         assert_eq!(ownership.room(subscription, now + MOMENT), 0);
         own(&mut ownership, &[Owned { breaker: Breaker::RECOVERY, ..open }], now + MOMENT);
         assert_eq!(ownership.room(subscription, now + MOMENT), 2);
-        assert!(ownership.awake(now + MOMENT).contains(&subscription));
+        assert!(ownership.woken(now + MOMENT).contains(&subscription));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! A paced subscription as its owner keeps it: how much may be sent now, and when more. Pure arithmetic: nobody
-//! else sends meanwhile, so rate, cap and breaker are exact over all replicas.
+//! How much the owner of a paced subscription may send now, and when more. Only the owner sends, so rate and cap
+//! are exact over all replicas.
 
 use std::time::{Duration, Instant};
 
@@ -7,42 +7,33 @@ use crate::domain::breaker::{Breaker, ResponseClass};
 use crate::domain::bucket::Bucket;
 use crate::store::Owned;
 
-/// Time between two tries to close a breaker.
 const CLOSE_PAUSE: Duration = Duration::from_secs(1);
-/// Longest time from an answer until the database knows it, as a rule.
+/// Longest usual time from a response until it is recorded.
 const RECORDING: Duration = Duration::from_secs(5);
 
-/// The pace of one subscription.
 #[derive(Debug)]
 pub(super) struct Pace {
     pub(super) breaker: Breaker,
-    /// Until when it is ours at least.
+    /// Earliest end of the ownership.
     pub(super) until: Instant,
-    /// Nothing is sent before: the next probe, the end of a throttle.
+    /// Time of the next probe, or end of a throttle.
     pub(super) not_before: Instant,
-    /// Requests of ours that the receiver has not answered.
     in_flight: usize,
-    /// Requests that were under way when it became ours, and may still be; and until when at most.
+    /// Requests of the previous owner that may still be in flight.
     pub(super) foreign: usize,
     foreign_until: Instant,
-    /// Whether deliveries may be due.
     pub(super) has_work: bool,
-    /// When something was last sent or answered.
     busy_at: Instant,
-    /// When an attempt last failed.
     failed_at: Instant,
-    /// When the receiver last asked to wait: the database knows it a little later.
+    /// The database learns of it only when the attempt is recorded.
     asked_to_wait_at: Instant,
-    /// Before this it is not asked whether the breaker may close.
     close_at: Instant,
-    /// Most requests at a time when it is well.
     limit: usize,
     bucket: Option<Bucket>,
 }
 
 impl Pace {
-    /// A pace that is ours from now on. Where there is a rate, its bucket is empty: what the owner before had
-    /// sent is not known.
+    /// The rate's bucket starts empty, because the previous owner's last requests are unknown.
     pub(super) fn new(owned: &Owned, most: usize, longest_lease: Duration, now: Instant) -> Self {
         let mut pace = Self {
             breaker: owned.breaker,
@@ -63,7 +54,6 @@ impl Pace {
         pace
     }
 
-    /// Takes over how it stands in the database.
     pub(super) fn apply(&mut self, owned: &Owned, most: usize, now: Instant) {
         self.until = now + owned.lasts;
         let asked = owned.max_in_flight.and_then(|limit| usize::try_from(limit).ok());
@@ -71,19 +61,19 @@ impl Pace {
         if self.bucket.map(|bucket| bucket.rate()) != owned.rate_limit {
             self.bucket = owned.rate_limit.map(|rate| Bucket::new(rate, now));
         }
-        // Leases that are not ours end one by one; ours among the counted only hide that.
+        // Foreign leases can only become fewer.
         let others = owned.leased.saturating_sub(self.in_flight);
         self.foreign = if now >= self.foreign_until { 0 } else { self.foreign.min(others) };
     }
 
-    /// Takes over the breaker as it stands in the database; returns whether it is another than was known.
+    /// Returns whether the database has another breaker than was known.
     pub(super) fn apply_breaker(&mut self, owned: &Owned, now: Instant) -> bool {
         let is_other = self.breaker.word() != owned.breaker.word();
         if is_other {
             self.breaker = owned.breaker;
             self.failed_at = now;
         }
-        // What was waited for may be forgotten, with the target or the disabling.
+        // A new target or a disable clears the wait.
         let was_asked = now.saturating_duration_since(self.asked_to_wait_at) < RECORDING;
         let waits = matches!(owned.breaker, Breaker::Open { .. } | Breaker::Throttled);
         if is_other || (!waits && !was_asked) {
@@ -95,7 +85,6 @@ impl Pace {
         is_other
     }
 
-    /// Most requests at a time now.
     fn width(&self) -> usize {
         match self.breaker {
             Breaker::Closed => self.limit,
@@ -105,7 +94,6 @@ impl Pace {
         }
     }
 
-    /// How many more may be sent now.
     pub(super) fn room(&mut self, now: Instant) -> usize {
         if now < self.not_before {
             return 0;
@@ -115,7 +103,6 @@ impl Pace {
         places.min(tokens)
     }
 
-    /// So many are under way.
     pub(super) fn sent(&mut self, count: usize, now: Instant) {
         self.in_flight += count;
         if let Some(bucket) = &mut self.bucket {
@@ -126,7 +113,7 @@ impl Pace {
         }
     }
 
-    /// The receiver answered one, or it was not sent after all. Returns what that makes of the breaker.
+    /// Returns the breaker that follows. `class`: `None` if nothing was sent.
     pub(super) fn answered(&mut self, class: Option<ResponseClass>, now: Instant) -> Breaker {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.busy_at = now;
@@ -141,7 +128,7 @@ impl Pace {
         self.breaker.after(class, self.limit)
     }
 
-    /// When there may be room again without an answer; `None` where only an answer makes some.
+    /// `None` if only a response can make room.
     pub(super) fn next(&self, now: Instant) -> Option<Instant> {
         if now < self.not_before {
             return Some(self.not_before);
@@ -150,35 +137,30 @@ impl Pace {
         self.bucket.filter(|_| !is_full).map(|bucket| bucket.next())
     }
 
-    /// When it is to be looked at in the database: now and then, and one that waits before it may send again.
     pub(super) fn refresh_at(&self, now: Instant, every: Duration) -> Instant {
         let soon = now + every;
         self.not_before.checked_sub(every).map_or(soon, |at| at.max(soon))
     }
 
-    /// Whether what the receiver asked to wait for is over.
     pub(super) fn is_throttle_over(&self, now: Instant) -> bool {
         self.breaker == Breaker::Throttled && now >= self.not_before
     }
 
-    /// Whether it has recovered: it takes as much as ever, whatever waits and is under way. Or nothing waits, it has not
-    /// failed for this long, and has answered all that was sent: one that hangs has not failed yet.
-    pub(super) fn is_well(&self, quiet: Duration, now: Instant) -> bool {
+    /// A recovery is complete at full width, or if nothing is due or in flight and nothing has failed for `quiet`.
+    pub(super) fn has_recovered(&self, quiet: Duration, now: Instant) -> bool {
         let Breaker::Recovering(recovery) = self.breaker else { return false };
         let is_idle = !self.has_work && self.in_flight == 0;
         let is_quiet = is_idle && now.saturating_duration_since(self.failed_at) >= quiet;
         (recovery.is_complete || is_quiet) && now >= self.close_at
     }
 
-    /// It is being closed, or could not be: not asked again for a second.
     pub(super) fn closing(&mut self, now: Instant) {
         self.close_at = now + CLOSE_PAUSE;
     }
 
-    /// Whether nothing has been to do for this long.
-    pub(super) fn is_idle(&self, patience: Duration, now: Instant) -> bool {
+    pub(super) fn is_idle(&self, timeout: Duration, now: Instant) -> bool {
         let is_over = !matches!(self.breaker, Breaker::Recovering(_));
-        let is_quiet = now.saturating_duration_since(self.busy_at) >= patience;
+        let is_quiet = now.saturating_duration_since(self.busy_at) >= timeout;
         is_over && !self.has_work && self.in_flight == 0 && is_quiet
     }
 }
@@ -219,7 +201,6 @@ mod tests {
         assert_eq!(pace.room(now), 2);
         pace.sent(2, now);
         assert_eq!(pace.room(now), 0);
-        // One of the three has ended.
         pace.apply(&Owned { leased: 4, ..owned() }, 64, now);
         assert_eq!(pace.room(now), 1);
         pace.apply(&Owned { leased: 5, ..owned() }, 64, now + 26 * SECOND);
@@ -254,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_to_wait_that_the_database_does_not_know_yet_is_kept() {
+    fn an_unrecorded_retry_after_is_kept() {
         let (mut pace, now) = pace(&owned());
         pace.sent(1, now);
         pace.answered(Some(ResponseClass::Wait(60 * SECOND)), now);
@@ -272,14 +253,16 @@ mod tests {
         for _ in 0..4 {
             pace.breaker = pace.answered(Some(ResponseClass::Success), now);
         }
-        assert!(!pace.is_well(30 * SECOND, now));
+        assert!(!pace.has_recovered(30 * SECOND, now));
         pace.breaker = pace.answered(Some(ResponseClass::Success), now);
-        assert!(pace.has_work && pace.is_well(30 * SECOND, now));
+        assert!(pace.has_work && pace.has_recovered(30 * SECOND, now));
         pace.closing(now);
-        assert!(!pace.is_well(30 * SECOND, now) && pace.is_well(30 * SECOND, now + CLOSE_PAUSE));
+        assert!(!pace.has_recovered(30 * SECOND, now) && pace.has_recovered(30 * SECOND, now + CLOSE_PAUSE));
         pace.breaker = Breaker::Recovering(Recovery::at(2));
-        assert!(!pace.is_well(30 * SECOND, now + 30 * SECOND));
+        assert!(!pace.has_recovered(30 * SECOND, now + 30 * SECOND));
         pace.has_work = false;
-        assert!(!pace.is_well(30 * SECOND, now + CLOSE_PAUSE) && pace.is_well(30 * SECOND, now + 30 * SECOND));
+        assert!(
+            !pace.has_recovered(30 * SECOND, now + CLOSE_PAUSE) && pace.has_recovered(30 * SECOND, now + 30 * SECOND)
+        );
     }
 }

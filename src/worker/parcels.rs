@@ -1,4 +1,4 @@
-//! From a delivery that was taken to a parcel that can be sent, or to the report that ends it or puts it off.
+//! Turns a taken delivery into a parcel, or into the report that ends or delays it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,11 +18,10 @@ use crate::domain::target::Target;
 use crate::store::TakenDelivery;
 use crate::subscriptions::open_sealed;
 
-/// How long a delivery waits whose secret or headers do not open: an operator has to act.
+/// Delay if secrets or headers cannot be opened: an operator has to add the key.
 const UNREADABLE_DELAY: Duration = Duration::from_secs(60);
 
-/// The parcel of a delivery that was taken at `taken_at`, whose ownership ends at `until` where it is paced; or what
-/// becomes of it instead.
+/// `until`: end of the ownership, if the subscription is paced.
 pub(super) fn open(
     parts: &WorkerParts,
     taken: TakenDelivery,
@@ -51,8 +50,7 @@ pub(super) fn open(
     let place = SealContext { tenant: key.tenant, subscription: key.subscription };
     match open_sealed(&parts.keyring, &taken.secrets, taken.headers.as_deref(), place) {
         Ok((secrets, headers)) => {
-            // The lease is counted from before its statement was sent, so it never ends here later than in the
-            // database.
+            // Counted from before the statement, so that the lease never ends later here than in the database.
             let leased = taken_at + policy::lease(parts.rules.lease, taken.request_timeout);
             Ok(Parcel {
                 key,
@@ -74,7 +72,7 @@ pub(super) fn open(
             })
         }
         Err(error) => {
-            tracing::error!(%error, subscription = %key.subscription, "a secret or the headers cannot be opened; its deliveries wait");
+            tracing::error!(%error, subscription = %key.subscription, "cannot open a secret or the headers of a subscription; its deliveries are retried in 60 s: check POSTRIDER_MASTER_KEYS");
             Err(instead(NextStep::RetryIn(UNREADABLE_DELAY)))
         }
     }

@@ -1,20 +1,17 @@
-//! The other workers: who is alive, and which of all is the first to ask for a subscription.
+//! Which workers are alive, and which of them takes from a subscription first.
 //!
-//! Every worker finds every due delivery. So that they do not all ask for it, each subscription has an order of
-//! workers, by rendezvous hashing over those that are alive: the second asks only for what the first has left for a
-//! moment, the third for what both have left, and so on. Nothing depends on workers agreeing about the order.
+//! Every worker finds every due delivery. Rendezvous hashing orders the workers per subscription; each waits a head
+//! start for every worker before it. Workers need not agree on the order.
 
 use std::time::Duration;
 
 use crate::domain::id::{SubscriptionId, WorkerId};
 use crate::store::Found;
 
-/// How long a worker leaves a due delivery to each one that comes before it.
 const HEAD_START: Duration = Duration::from_millis(20);
-/// The same of a paced subscription: ownership is taken once and then kept.
+/// Longer, because an ownership is claimed once and then kept.
 const OWNER_HEAD_START: Duration = Duration::from_secs(2);
 
-/// The workers that are alive.
 #[derive(Debug)]
 pub(super) struct Peers {
     own: WorkerId,
@@ -22,32 +19,29 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    /// A worker that knows of no other yet.
     pub(super) fn new(own: WorkerId) -> Self {
         Self { own, others: Vec::new() }
     }
 
-    /// These are alive.
-    pub(super) fn are(&mut self, alive: Vec<WorkerId>) {
+    pub(super) fn set_alive(&mut self, alive: Vec<WorkerId>) {
         self.others = alive;
         self.others.retain(|worker| *worker != self.own);
     }
 
-    /// How long this worker leaves what was found to those that come before it; zero where it asks for it now.
-    pub(super) fn leaves(&self, found: &Found) -> Duration {
+    /// How long this worker waits before it takes what was found.
+    pub(super) fn wait_before(&self, found: &Found) -> Duration {
         let head_start = if found.is_paced { OWNER_HEAD_START } else { HEAD_START };
-        head_start.saturating_mul(self.place(found.due.subscription)).saturating_sub(found.overdue)
+        head_start.saturating_mul(self.rank(found.due.subscription)).saturating_sub(found.overdue)
     }
 
-    /// How many workers come before this one.
-    fn place(&self, subscription: SubscriptionId) -> u32 {
+    fn rank(&self, subscription: SubscriptionId) -> u32 {
         let own = weight(self.own, subscription);
         let before = self.others.iter().filter(|other| weight(**other, subscription) > own).count();
         u32::try_from(before).unwrap_or(u32::MAX)
     }
 }
 
-/// The weight of a worker for a subscription: the same on every worker, and evenly spread.
+/// The same on every worker, and evenly spread.
 fn weight(worker: WorkerId, subscription: SubscriptionId) -> (u64, WorkerId) {
     let ((a, b), (c, d)) = (worker.uuid().as_u64_pair(), subscription.uuid().as_u64_pair());
     let mixed = [b, c, d].into_iter().fold(mix(a), |mixed, part| mix(mixed ^ part));
@@ -79,13 +73,13 @@ mod tests {
         let ids: Vec<WorkerId> = (1..=4).map(|n| Uuid::from_u128(n << 70).into()).collect();
         let workers = ids.iter().map(|id| {
             let mut peers = Peers::new(*id);
-            peers.are(ids.clone());
+            peers.set_alive(ids.clone());
             peers
         });
         let workers: Vec<Peers> = workers.collect();
         let mut counts = [0; 4];
         for n in 0..4_000 {
-            let is_first = |index: &usize| workers[*index].leaves(&found(n, Duration::ZERO)).is_zero();
+            let is_first = |index: &usize| workers[*index].wait_before(&found(n, Duration::ZERO)).is_zero();
             let firsts: Vec<usize> = (0..4).filter(is_first).collect();
             assert_eq!(firsts.len(), 1);
             counts[firsts[0]] += 1;
@@ -98,8 +92,8 @@ mod tests {
         let ids: Vec<WorkerId> = (1..=4).map(|n| Uuid::from_u128(n << 70).into()).collect();
         let left = |own: WorkerId, found: Found| {
             let mut peers = Peers::new(own);
-            peers.are(ids.clone());
-            peers.leaves(&found)
+            peers.set_alive(ids.clone());
+            peers.wait_before(&found)
         };
         let all = |found: Found| {
             let mut all: Vec<Duration> = ids.iter().map(|id| left(*id, found)).collect();

@@ -1,4 +1,4 @@
-//! Record: outcomes in batches, kept until they are recorded or their lease is another's.
+//! Records reports in batches and keeps them until they are recorded or fenced.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -17,32 +17,26 @@ use crate::domain::ordering::OrderingGroup;
 use crate::domain::slots::Slot;
 use crate::store::{HealthReport, StoreError};
 
-/// Most time after the grace for recording what was sent in it.
 pub(super) const LAST_RECORDING: Duration = Duration::from_secs(5);
 
-/// Most reports in one statement.
 const MAX_BATCH: usize = 256;
-/// How long a batch waits for more reports while deliveries are in flight. Nothing waits for a recording
-/// but its slot, and the cost of a report is the cost of its statement divided by its batch.
+/// Batching makes a report cheaper; only its slot waits.
 const LINGER: Duration = Duration::from_millis(5);
-/// Pause between two tries while the database is away.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
-/// Times that making partitions is tried where one is missing.
-const MAKING_TRIES: u32 = 3;
+const MAX_PARTITION_TRIES: u32 = 3;
 
-/// Where reports go. The channel is bounded by the slots that reports keep.
+/// The slots that reports keep bound the channel.
 #[derive(Clone)]
 pub(super) struct Inbox(UnboundedSender<(Report, Slot)>);
 
 impl Inbox {
     pub(super) fn send(&self, report: Report, slot: Slot) {
         if self.0.send((report, slot)).is_err() {
-            tracing::error!("a report came after the recorder had ended; its lease will lapse");
+            tracing::error!("a report arrived after the recorder ended; its lease will lapse");
         }
     }
 }
 
-/// Records reports until every inbox is gone.
 pub(super) struct Recorder {
     parts: WorkerParts,
     signals: Signals,
@@ -63,12 +57,10 @@ impl Recorder {
             let (reports, slots): (Vec<Report>, Vec<Slot>) = batch.drain(..).unzip();
             let span = tracing::debug_span!("record", reports = reports.len());
             self.record(reports).instrument(span).await;
-            // The slots are free from here on.
             drop(slots);
         }
     }
 
-    /// Waits a moment for more reports, if more deliveries are in flight.
     async fn linger(&mut self, batch: &mut Vec<(Report, Slot)>) {
         let deadline = tokio::time::Instant::now() + LINGER;
         while batch.len() < MAX_BATCH && self.parts.slots.in_flight() > batch.len() {
@@ -80,7 +72,7 @@ impl Recorder {
         }
     }
 
-    /// Tries until the reports are recorded or fenced off.
+    /// Retries until the reports are recorded or fenced.
     async fn record(&self, mut reports: Vec<Report>) {
         self.parts.metrics.record_batch.observe(reports.len() as f64);
         let (mut is_reported, mut missing) = (false, 0);
@@ -89,28 +81,27 @@ impl Recorder {
                 Ok(recorded) => {
                     self.parts.metrics.fenced.inc_by(recorded.fenced as u64);
                     for subscription in &recorded.disabled {
-                        tracing::warn!(%subscription, "disabled: its receiver asked for it");
+                        tracing::warn!(%subscription, "subscription disabled at its receiver's request");
                     }
                     self.signal(&reports);
                     self.advance(&reports).await;
                     return self.record_health(&reports, &recorded.failing).await;
                 }
                 Err(StoreError::Deadlock) => {}
-                // Not again when it did not help: after days without a database the partition of
-                // an attempt may be past its retention. Its lease lapses then, as if it had been
-                // cut off.
-                Err(StoreError::NoPartition) if missing < MAKING_TRIES => {
+                // After days without a database the partition may be past retention. Then the lease lapses, as if
+                // the attempt had been cut off.
+                Err(StoreError::NoPartition) if missing < MAX_PARTITION_TRIES => {
                     missing += u32::from(self.make_partitions().await);
                 }
                 Err(error) if error.is_unavailable() => {
                     self.outage.report();
                     if !std::mem::replace(&mut is_reported, true) {
-                        tracing::warn!(%error, reports = reports.len(), "outcomes wait to be recorded");
+                        tracing::warn!(%error, reports = reports.len(), "the database is not available; outcomes wait in memory");
                     }
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
                 Err(error) if reports.len() == 1 => {
-                    return tracing::error!(%error, "an outcome cannot be recorded; its lease will lapse");
+                    return tracing::error!(%error, "cannot record an outcome; its lease will lapse");
                 }
                 Err(_) => {
                     let rest = reports.split_off(reports.len() / 2);
@@ -120,17 +111,15 @@ impl Recorder {
         }
     }
 
-    /// Makes those around today; returns whether that could be done.
     async fn make_partitions(&self) -> bool {
         let made = self.parts.store.ensure_partitions().await;
         if let Err(error) = &made {
-            tracing::warn!(%error, "a partition of the log is missing and could not be made yet");
+            tracing::warn!(%error, "a partition of the attempts table is missing and could not be created yet");
             tokio::time::sleep(RETRY_PAUSE).await;
         }
         made.is_ok()
     }
 
-    /// Tells the loop which deliveries fall due again.
     fn signal(&self, reports: &[Report]) {
         let (now, database_now) = (Instant::now(), self.parts.clock.now());
         for report in reports {
@@ -144,7 +133,7 @@ impl Recorder {
         }
     }
 
-    /// Lets the ordering groups go on whose heads ended. A failure costs time only: upkeep does the same.
+    /// Releases the next delivery of each ordering group whose head ended. Upkeep repairs a failure.
     async fn advance(&self, reports: &[Report]) {
         let ended = reports.iter().filter_map(|report| Some((report.ended_group()?, report.key.tenant)));
         let ended: BTreeMap<OrderingGroup, _> = ended.collect();
@@ -159,12 +148,11 @@ impl Recorder {
                     self.signals.send(Signal::Left(one_due(*tenant, group.subscription, now)));
                 }
             }
-            Err(error) => tracing::debug!(%error, "ordering groups were not advanced and wait for upkeep"),
+            Err(error) => tracing::debug!(%error, "ordering groups were not advanced; upkeep will do it"),
         }
     }
 
-    /// Counts failures, and the successes that end them. A lost count is made good by the next
-    /// attempt.
+    /// A lost count is harmless: the next attempt counts again.
     async fn record_health(&self, reports: &[Report], failing: &[SubscriptionId]) {
         let found = health_reports(reports, failing);
         if found.is_empty() {
@@ -175,20 +163,19 @@ impl Recorder {
                 let since = self.parts.clock.now();
                 let due = |subscription, tenant| Due { tenant, subscription, rows: None, since };
                 for turned in &turned {
-                    tracing::warn!(subscription = %turned.subscription, breaker = turned.state, "a breaker turned");
+                    tracing::warn!(subscription = %turned.subscription, breaker = turned.state, "breaker changed state");
                 }
                 let paced: Vec<Due> = turned.iter().map(|turned| due(turned.subscription, turned.tenant)).collect();
                 if !paced.is_empty() {
                     self.signals.send(Signal::Paced(paced));
                 }
             }
-            Err(error) => tracing::warn!(%error, "the health of subscriptions was not recorded"),
+            Err(error) => tracing::warn!(%error, "the failures of subscriptions were not counted"),
         }
     }
 }
 
-/// What the attempts say of their subscriptions, in the order in which they were answered.
-/// Successes count only for those that were failing.
+/// Counts results per subscription, in the order of the responses. Successes count only after failures.
 fn health_reports(reports: &[Report], failing: &[SubscriptionId]) -> Vec<HealthReport> {
     let mut found: HashMap<SubscriptionId, HealthReport> = HashMap::new();
     for report in reports {
@@ -201,7 +188,7 @@ fn health_reports(reports: &[Report], failing: &[SubscriptionId]) -> Vec<HealthR
         let version = report.subscription_version;
         let nothing = HealthReport { subscription, version, succeeded: false, failed: 0, wait: None };
         let of_one = found.entry(subscription).or_insert(nothing);
-        // Of two versions the later one counts.
+        // The later version wins.
         if of_one.version < version {
             *of_one = nothing;
         }
@@ -217,7 +204,7 @@ fn health_reports(reports: &[Report], failing: &[SubscriptionId]) -> Vec<HealthR
         }
     }
     let mut found: Vec<HealthReport> = found.into_values().collect();
-    // Rows are locked in the order in which they are given.
+    // Rows are locked in this order.
     found.sort_unstable_by_key(|of_one| of_one.subscription);
     found
 }

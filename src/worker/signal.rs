@@ -1,4 +1,4 @@
-//! What the parts of a worker tell its loop.
+//! Messages to the main loop.
 
 use std::time::Instant;
 
@@ -11,37 +11,31 @@ use crate::domain::delivery::Due;
 use crate::domain::id::{SubscriptionId, WorkerId};
 use crate::store::{Found, Notice, StoreError};
 
-/// One thing to know.
 #[derive(Debug)]
 pub(super) enum Signal {
-    /// This process left deliveries due, or handed them back.
+    /// This process left deliveries due or handed them back.
     Left(Due),
-    /// A delivery of this process falls due again at this time.
+    /// A retry of this process falls due at this time.
     Retry(Due, Instant),
-    /// A notification arrived.
-    Noticed(Notice),
-    /// Another worker, or nobody, is to send for these from now on: their breakers opened.
+    Notified(Notice),
+    /// Their breakers opened: an owner sends from now on.
     Paced(Vec<Due>),
-    /// A receiver answered a paced delivery, or it was not sent.
     Answered(Answered),
-    /// A look at everything is done.
-    LookedAtAll(Result<Vec<Found>, StoreError>, Instant),
-    /// A round of keeping ownerships is done, or failed for these.
+    FullScanDone(Result<Vec<Found>, StoreError>, Instant),
     Kept(Result<Kept, Vec<SubscriptionId>>, Instant),
-    /// The workers that are alive, and whether one was lost whose leases may have lapsed.
+    /// All workers alive, and whether one was lost.
     Workers(Vec<WorkerId>, bool),
 }
 
-/// What became of a delivery of an owned subscription.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Answered {
     pub(super) subscription: SubscriptionId,
     pub(super) is_probe: bool,
-    /// What the receiver said; `None` where nothing was sent.
+    /// `None` if nothing was sent.
     pub(super) class: Option<ResponseClass>,
 }
 
-/// The way to the loop. The channel is bounded by the slots, by the alarms, and by the events of a commit.
+/// Bounded by the slots, the timers, and the events of a commit.
 #[derive(Debug, Clone)]
 pub(super) struct Signals(UnboundedSender<Signal>);
 
@@ -50,37 +44,35 @@ impl Signals {
         Self(sender)
     }
 
-    /// Nobody listens any more when the worker stops.
+    /// Fails only after the loop has ended.
     pub(super) fn send(&self, signal: Signal) {
         let _stopped = self.0.send(signal);
     }
 }
 
-/// A paced parcel on its way. It answers when it is dropped, also in a panic.
+/// A paced delivery in flight. Dropping it reports the result, even after a panic.
 #[derive(Debug)]
-pub(super) struct Ticket {
+pub(super) struct CompletionGuard {
     answered: Answered,
     signals: Signals,
 }
 
-impl Ticket {
+impl CompletionGuard {
     pub(super) fn new(subscription: SubscriptionId, is_probe: bool, signals: Signals) -> Self {
         Self { answered: Answered { subscription, is_probe, class: None }, signals }
     }
 
-    /// What the receiver said.
     pub(super) fn set_class(&mut self, class: Option<ResponseClass>) {
         self.answered.class = class;
     }
 }
 
-impl Drop for Ticket {
+impl Drop for CompletionGuard {
     fn drop(&mut self) {
         self.signals.send(Signal::Answered(self.answered));
     }
 }
 
-/// A delivery that falls due at this database time.
 pub(super) fn one_due(tenant: crate::domain::id::TenantId, subscription: SubscriptionId, since: OffsetDateTime) -> Due {
     Due { tenant, subscription, rows: Some(1), since }
 }

@@ -1,4 +1,4 @@
-//! Which of the installed PostgreSQL programs to use.
+//! Finds the installed PostgreSQL programs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,19 +6,17 @@ use std::process::Command;
 
 use super::DevError;
 
-/// Oldest major version that is supported.
 const OLDEST: u32 = 15;
-/// Where Debian and Ubuntu keep each major version, outside PATH.
+/// Debian and Ubuntu keep each major version here, outside PATH.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
-/// The programs of one major version.
 #[derive(Debug, Clone)]
 pub(super) struct Binaries {
     folder: PathBuf,
 }
 
 impl Binaries {
-    /// The version that made the data, or the newest where there is none yet.
+    /// The version that created the data, else the newest.
     pub(super) fn find(data: &Path) -> Result<Self, DevError> {
         let installed = installed();
         let made_by = fs::read_to_string(data.join("PG_VERSION")).ok().and_then(|text| text.trim().parse().ok());
@@ -33,12 +31,10 @@ impl Binaries {
         }
     }
 
-    /// The path of a program.
     pub(super) fn path(&self, program: &str) -> PathBuf {
         self.folder.join(program)
     }
 
-    /// The folder of the programs.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -50,7 +46,7 @@ fn installed() -> Vec<(u32, PathBuf)> {
         let version = entry.file_name().to_str()?.parse().ok()?;
         Some((version, entry.path().join("bin")))
     });
-    // Client packages leave a folder without a server in it.
+    // Client packages create a folder without a server in it.
     debian.chain(in_path()).filter(|(_, folder)| folder.join("initdb").is_file()).collect()
 }
 
@@ -59,7 +55,7 @@ fn in_path() -> Option<(u32, PathBuf)> {
         let output = Command::new("pg_config").arg(what).output().ok().filter(|output| output.status.success())?;
         String::from_utf8(output.stdout).ok()
     };
-    // As in "PostgreSQL 16.2 (Homebrew)".
+    // Example: "PostgreSQL 16.2 (Homebrew)".
     let version = say("--version")?;
     let major = version.split_whitespace().nth(1)?.split(|c: char| !c.is_ascii_digit()).next()?;
     Some((major.parse().ok()?, PathBuf::from(say("--bindir")?.trim())))

@@ -1,8 +1,7 @@
-//! A private PostgreSQL made of the installed programs, on a Unix socket only.
+//! A private PostgreSQL on a Unix socket.
 //!
-//! `pg_ctl` detaches the server from the terminal, so ctrl-c does not reach it and it is
-//! stopped by us, after the last of its clients. A server that outlived a killed run is
-//! taken over and stopped like our own. Everything here blocks.
+//! `pg_ctl` detaches the server from the terminal, so ctrl-c does not reach it: this module stops it after its last
+//! client. A server left by a killed run is reused. Everything here blocks.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -18,12 +17,10 @@ use super::folder::DevFolder;
 
 const DATABASE: &str = "postrider";
 const SUPERUSER: &str = "postrider";
-/// Limit of pg_ctl's waiting, in seconds: recovery after a hard stop may take a while.
+/// Recovery after a crash may take a while.
 const WAIT_SECONDS: &str = "120";
-/// What the cluster runs with. A commit is on disk before it is answered, as elsewhere.
 const SERVER_SETTINGS: [&str; 4] =
     ["listen_addresses=", "unix_socket_permissions=0700", "fsync=on", "shared_buffers=128MB"];
-/// How much of the server's log an error repeats, in lines.
 const LOG_LINES: usize = 8;
 
 /// A PostgreSQL that belongs to one folder. Dropping it stops the server.
@@ -34,8 +31,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts the cluster of this folder, or takes over the one that runs already; makes it
-    /// and its database where they are missing. Blocks for some seconds the first time.
+    /// Starts or reuses the folder's cluster and creates what is missing; the first start takes seconds.
     ///
     /// # Errors
     /// [`DevError`] says what to do.
@@ -59,12 +55,12 @@ impl Cluster {
         format!("postgres://{SUPERUSER}@{}/{DATABASE}", percent_encoded(self.folder.socket().as_os_str()))
     }
 
-    /// Process id of the running server, as it wrote it down; `None` where it is not readable.
+    /// Process id of the running server; `None` if its pid file is not readable.
     pub fn postmaster_pid(&self) -> Option<u32> {
         fs::read_to_string(self.data().join("postmaster.pid")).ok()?.lines().next()?.parse().ok()
     }
 
-    /// Starts the server unless it runs already; for use after a stop.
+    /// Starts the server after a stop.
     ///
     /// # Errors
     /// [`DevError::Program`] with the end of the server's log.
@@ -82,18 +78,18 @@ impl Cluster {
         Ok(())
     }
 
-    /// Stops the server in order; open transactions are rolled back.
+    /// Stops the server; open transactions are rolled back.
     ///
     /// # Errors
-    /// [`DevError::Program`] where it does not stop.
+    /// [`DevError::Program`] if it does not stop.
     pub fn stop(&self) -> Result<(), DevError> {
         self.stop_by("fast")
     }
 
-    /// Kills the server, as a power cut would; the next start recovers.
+    /// Kills the server like a power cut; the next start recovers.
     ///
     /// # Errors
-    /// [`DevError::Program`] where it does not stop.
+    /// [`DevError::Program`] if it does not stop.
     pub fn stop_immediately(&self) -> Result<(), DevError> {
         self.stop_by("immediate")
     }
@@ -110,7 +106,7 @@ impl Cluster {
     }
 
     fn initialise(&self) -> Result<(), DevError> {
-        // Made apart and renamed: an interrupted run leaves no half cluster behind.
+        // Renamed when complete, so that an interrupted run leaves no half-made cluster.
         let draft = self.folder.postgres().join("data.new");
         if draft.exists() {
             fs::remove_dir_all(&draft).map_err(DevError::system("remove", &draft))?;
@@ -145,7 +141,7 @@ impl Cluster {
 
     fn command(&self, program: &str) -> Command {
         let mut command = self.folder.command(&self.binaries.path(program));
-        // initdb and pg_ctl look for their siblings.
+        // initdb and pg_ctl call other programs of PostgreSQL.
         command.env("PATH", format!("{}:/usr/bin:/bin", self.binaries.folder().display()));
         command
     }
@@ -173,19 +169,18 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // Nothing is left to tell it to; the next start takes over what still runs.
+        // The next start reuses a server that still runs.
         let _unheard = self.stop();
     }
 }
 
-/// The path as the host of a URL.
 fn percent_encoded(path: &OsStr) -> String {
     let keep = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let encoded = path.as_bytes().iter();
     encoded.map(|&byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
-/// The path as one word of the shell through which pg_ctl starts the server.
+/// For the shell through which pg_ctl starts the server.
 fn shell_quoted(path: &Path) -> String {
     format!("'{}'", path.to_string_lossy().replace('\'', "'\\''"))
 }

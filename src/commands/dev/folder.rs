@@ -1,11 +1,9 @@
-//! Where a development environment keeps its files, and who owns them.
+//! Paths and owners of the files of a development environment.
 //!
-//! `.postrider/` holds `dev.lock`, `master.key` and `postgres/`, in which are `data/`, the
-//! server's `log` and its socket. PostgreSQL refuses to run as root, so under root
-//! `postgres/` belongs to somebody without rights. Where that user cannot reach the folder,
-//! or its socket's path would be too long, `.postrider` is a link to a folder under
-//! `/var/lib/postrider` instead. An ordinary user cannot write there and needs only the
-//! shorter path: the socket alone then lives in the folder for temporary files.
+//! `.postrider/` holds `dev.lock`, `master.key` and `postgres/`. PostgreSQL refuses to run as root, so under root
+//! an unprivileged user owns `postgres/`. If that user cannot reach the folder, or the socket's path would be too
+//! long, `.postrider` is a link into `/var/lib/postrider`. For an ordinary user only the socket moves, into the
+//! folder for temporary files.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::ErrorKind;
@@ -18,23 +16,20 @@ use ring::digest::{SHA256, digest};
 
 use super::DevError;
 
-/// Longest path of a socket; the system's limit is 107 bytes on Linux and 103 elsewhere.
+/// The system's limit is 107 bytes on Linux and 103 elsewhere.
 const MAX_SOCKET_PATH_BYTES: usize = 100;
 const SOCKET_NAME: &str = ".s.PGSQL.5432";
-/// Where root's unreachable folders keep their data.
 const ELSEWHERE: &str = "/var/lib/postrider";
-/// Everybody may pass, nobody else may look: the user of PostgreSQL has to get through.
+/// PostgreSQL's user must be able to pass through; nobody else may list the folder.
 const PASSAGE: u32 = 0o711;
 const PRIVATE: u32 = 0o700;
 
-/// A user and its group, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Owner {
     uid: u32,
     gid: u32,
 }
 
-/// The files of one development environment.
 #[derive(Debug, Clone)]
 pub(super) struct DevFolder {
     state: PathBuf,
@@ -43,7 +38,6 @@ pub(super) struct DevFolder {
 }
 
 impl DevFolder {
-    /// Makes the folders that are missing.
     pub(super) fn prepare(folder: &Path) -> Result<Self, DevError> {
         let folder = folder.canonicalize().map_err(DevError::system("find", folder))?;
         let as_root = rustix::process::geteuid().is_root();
@@ -53,7 +47,7 @@ impl DevFolder {
         let found = fs::metadata(&postgres).map_err(DevError::system("look at", &postgres))?;
         let owner = match (as_root, found.uid()) {
             (true, 0) => Some(unprivileged()?),
-            // Made by an ordinary user earlier: it stays theirs.
+            // An ordinary user created it and keeps it.
             (true, uid) => Some(Owner { uid, gid: found.gid() }),
             (false, uid) if uid == rustix::process::geteuid().as_raw() => None,
             (false, _) => return Err(DevError::OtherOwner { path: postgres }),
@@ -65,28 +59,24 @@ impl DevFolder {
         Ok(Self { state, socket, owner })
     }
 
-    /// Where the lock and the key are.
     pub(super) fn state(&self) -> &Path {
         &self.state
     }
 
-    /// Where the cluster is.
     pub(super) fn postgres(&self) -> PathBuf {
         self.state.join("postgres")
     }
 
-    /// Where the server listens.
     pub(super) fn socket(&self) -> &Path {
         &self.socket
     }
 
-    /// Makes the socket's folder where it is apart from the cluster's.
     pub(super) fn open_socket_folder(&self) -> Result<(), DevError> {
         if self.socket == self.postgres() {
             return Ok(());
         }
         make_folder(&self.socket, PRIVATE)?;
-        // Anybody may write beside it: a folder put there by somebody else is not ours.
+        // Anybody may create a folder in /tmp, so the owner is checked.
         let found = fs::symlink_metadata(&self.socket).map_err(DevError::system("look at", &self.socket))?;
         let uid = rustix::process::geteuid().as_raw();
         if found.is_dir() && found.uid() == uid && found.mode() & 0o077 == 0 {
@@ -96,16 +86,15 @@ impl DevFolder {
         }
     }
 
-    /// Leaves nothing behind among the temporary files.
     pub(super) fn close_socket_folder(&self) {
         if self.socket != self.postgres() {
-            // Not empty means in use, and then it stays.
+            // Not empty means in use.
             let _in_use = fs::remove_dir(&self.socket);
         }
     }
 
-    /// A command that runs as the owner of the cluster, in its folder, without our
-    /// environment: a stray PGDATA or PGOPTIONS would lead it elsewhere.
+    /// Runs as the owner of the cluster, with an empty environment: a stray PGDATA or PGOPTIONS would mislead
+    /// PostgreSQL.
     pub(super) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C.UTF-8").current_dir(self.postgres());
@@ -146,8 +135,7 @@ fn state_of_root(folder: &Path) -> Result<PathBuf, DevError> {
     Ok(elsewhere)
 }
 
-/// Whether this user can pass through the folder and all that leads to it. Only trying
-/// tells: permissions, access lists and mounts all have a say.
+/// Tries it, because permissions, access lists and mounts all decide.
 fn reaches(owner: Owner, folder: &Path) -> Result<bool, DevError> {
     let mut test = Command::new("test");
     test.arg("-x").arg(folder).current_dir("/");
@@ -155,7 +143,6 @@ fn reaches(owner: Owner, folder: &Path) -> Result<bool, DevError> {
     Ok(test.status().map_err(DevError::system("try as another user", folder))?.success())
 }
 
-/// The cluster's own folder, or a short one among the temporary files.
 fn socket_folder(folder: &Path, postgres: PathBuf) -> PathBuf {
     if fits(&postgres) {
         return postgres;
@@ -168,7 +155,7 @@ fn fits(socket_folder: &Path) -> bool {
     socket_folder.as_os_str().len() + 1 + SOCKET_NAME.len() <= MAX_SOCKET_PATH_BYTES
 }
 
-/// Makes a folder of this mode, whatever the umask; one that is there stays as it is.
+/// Sets the mode whatever the umask is; leaves an existing folder alone.
 fn make_folder(path: &Path, mode: u32) -> Result<(), DevError> {
     if path.is_dir() {
         return Ok(());
@@ -183,7 +170,7 @@ fn make_folder(path: &Path, mode: u32) -> Result<(), DevError> {
     }
 }
 
-/// Eight bytes of hash tell the folders of one machine apart.
+/// Distinguishes the folders of one machine.
 fn short_hash(folder: &Path) -> String {
     let hash = digest(&SHA256, folder.as_os_str().as_encoded_bytes());
     hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()

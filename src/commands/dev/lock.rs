@@ -1,4 +1,4 @@
-//! One `postrider dev` a folder: the system lets go of the lock when its holder dies.
+//! Allows one `postrider dev` per folder. The system releases the lock when its process dies.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -6,14 +6,13 @@ use std::path::Path;
 
 use super::DevError;
 
-/// Held as long as this value.
 #[derive(Debug)]
 pub(super) struct DevLock {
     _file: File,
 }
 
 impl DevLock {
-    /// Takes the lock and leaves the address there for whoever comes second.
+    /// Writes the address into the lock file, for the message of a second process.
     pub(super) fn take(state: &Path, address: &str) -> Result<Self, DevError> {
         let path = state.join("dev.lock");
         let mut file = OpenOptions::new()

@@ -1,4 +1,4 @@
-//! The master key of a development folder: made once, kept beside the data it seals.
+//! The master key of a development folder, created once.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -10,12 +10,11 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use super::DevError;
 use crate::domain::keyring::{Keyring, MASTER_KEY_BYTES};
 
-/// The key of this folder, in the form of `POSTRIDER_MASTER_KEYS`.
 pub(super) fn kept_in(state: &Path) -> Result<String, DevError> {
     let path = state.join("master.key");
     match fs::read_to_string(&path) {
         Ok(text) if Keyring::parse(text.trim()).is_ok() => Ok(text.trim().to_owned()),
-        // Never replaced: the secrets in the database open with the lost key only.
+        // Never replaced: only this key opens the secrets in the database.
         Ok(_) => Err(DevError::MasterKey { path }),
         Err(error) if error.kind() == ErrorKind::NotFound => make(&path),
         Err(error) => Err(DevError::system("read", &path)(error)),
@@ -28,7 +27,7 @@ fn make(path: &Path) -> Result<String, DevError> {
         .fill(&mut key)
         .map_err(|_| DevError::system("read random bytes for", path)(ErrorKind::Other.into()))?;
     let entry = Keyring::entry("dev", key);
-    // Written apart and renamed: a crash in between leaves no half key behind.
+    // Renamed when complete, so that a crash leaves no half-written key.
     let draft = path.with_extension("draft");
     let written = OpenOptions::new()
         .write(true)

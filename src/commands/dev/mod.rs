@@ -1,8 +1,5 @@
-//! `postrider dev`: everything on one machine, with a PostgreSQL of its own.
-//!
-//! Prepares what a replica needs (a cluster in `.postrider/`, a master key kept beside it)
-//! and says how to try it. It does not serve: that is the ordinary replica, run on the
-//! settings that come out of here.
+//! `postrider dev` prepares a private PostgreSQL and a master key in `.postrider/`. The ordinary replica then runs
+//! on the resulting settings.
 
 mod binaries;
 mod cluster;
@@ -20,64 +17,64 @@ use crate::config::{Config, Settings};
 use folder::DevFolder;
 use lock::DevLock;
 
-/// Why the development environment cannot be had. Each says what to do.
+/// Why the development environment could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum DevError {
     /// No PostgreSQL on this machine.
     #[error("PostgreSQL {0} or newer is not installed: run `make setup`, or install your system's PostgreSQL server")]
     NotInstalled(u32),
-    /// The data belongs to another major version.
+    /// Another major version created the data.
     #[error(
-        "the data in {data} was made by PostgreSQL {version}, which is not installed: install it, or remove .postrider \
+        "the data in {data} was created by PostgreSQL {version}, which is not installed: install it, or remove .postrider \
          to start with an empty database",
         data = data.display()
     )]
     OtherVersion {
         /// The data directory.
         data: PathBuf,
-        /// The version that made it.
+        /// The version that created it.
         version: u32,
     },
-    /// PostgreSQL refuses to run as root, and there is nobody else.
+    /// Root, and no unprivileged user to run PostgreSQL.
     #[error(
         "PostgreSQL does not run as root, and there is neither a user `postgres` nor `nobody`: run as another user"
     )]
     NobodyToRunAs,
-    /// The data was made by another user.
+    /// Another user owns the data.
     #[error("{path} belongs to another user: run as that user or as root, or remove .postrider", path = path.display())]
     OtherOwner {
-        /// What belongs to somebody else.
+        /// The path that another user owns.
         path: PathBuf,
     },
-    /// A second `postrider dev` in one folder.
+    /// A second `postrider dev` in the folder.
     #[error("postrider dev is already running in this folder ({0}): use that one, or stop it first")]
     Running(String),
     /// A program of PostgreSQL failed.
-    #[error("{program} failed; its last words: {output}")]
+    #[error("{program} failed; the end of its output: {output}")]
     Program {
-        /// Which one.
+        /// The program.
         program: String,
-        /// What it printed, or the end of the server's log.
+        /// Its output, or the end of the server's log.
         output: String,
     },
-    /// The system refused something.
+    /// An operation of the system failed.
     #[error("cannot {doing} {path}: {source}", path = path.display())]
     System {
-        /// What was tried.
+        /// The operation.
         doing: &'static str,
-        /// With what.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The key that seals the secrets of the data is not readable as one.
-    #[error("{path} holds no master key: put the old file back, or remove .postrider to start afresh", path = path.display())]
+    /// The file does not contain a master key.
+    #[error("{path} holds no master key: restore the old file, or remove .postrider to start over", path = path.display())]
     MasterKey {
         /// The file.
         path: PathBuf,
     },
-    /// Preparing ended without an answer.
-    #[error("preparing was interrupted; start again")]
+    /// The blocking task ended without a result.
+    #[error("the preparation was interrupted; start again")]
     Interrupted,
 }
 
@@ -88,20 +85,17 @@ impl DevError {
     }
 }
 
-/// A running private PostgreSQL and the settings that lead to it. Dropping it stops
-/// PostgreSQL; [`DevEnvironment::stop`] does so without blocking a runtime thread.
+/// A running private PostgreSQL and its settings. [`DevEnvironment::stop`] stops it without blocking a runtime
+/// thread; dropping it does too, but blocks.
 pub struct DevEnvironment {
-    /// The user's settings with the database and the master key filled in. A
-    /// `DATABASE_URL` is set aside: dev never touches a database it does not own.
+    /// The user's settings with database and master key filled in; `DATABASE_URL` is ignored.
     pub settings: Settings,
-    // Fields are dropped in this order: the folder is free only when PostgreSQL is down.
+    // Dropped in this order: the lock is released only after PostgreSQL has stopped.
     cluster: Cluster,
     _lock: DevLock,
 }
 
-/// Starts (or takes over) the PostgreSQL of this folder and completes the settings.
-/// The first time takes some seconds. What the environment says stays in effect, except
-/// where the database is.
+/// Starts or reuses the folder's PostgreSQL and completes the settings.
 ///
 /// # Errors
 /// [`DevError`] says what to do.
@@ -133,18 +127,17 @@ impl DevEnvironment {
         self.cluster.url()
     }
 
-    /// Stops PostgreSQL and frees the folder.
+    /// Stops PostgreSQL and releases the folder.
     ///
     /// # Errors
-    /// [`DevError`] where PostgreSQL does not stop.
+    /// [`DevError`] if PostgreSQL does not stop.
     pub async fn stop(self) -> Result<(), DevError> {
         let stopping = tokio::task::spawn_blocking(move || self.cluster.stop());
         stopping.await.map_err(|_| DevError::Interrupted)?
     }
 }
 
-/// What a user reads when all is up: where things are, and lines that work when pasted.
-/// `program` is how this program was called.
+/// What a user reads after the start. `program` is how this program was called.
 pub fn banner(environment: &DevEnvironment, config: &Config, program: &str) -> String {
     let (api, ops) = (reachable(config.listen), reachable(config.ops_listen));
     let json = "-H 'content-type: application/json'";
@@ -172,7 +165,7 @@ pub fn banner(environment: &DevEnvironment, config: &Config, program: &str) -> S
     text
 }
 
-/// The address as a client on this machine writes it: nobody can dial 0.0.0.0 everywhere.
+/// Not every system can connect to 0.0.0.0.
 fn reachable(address: SocketAddr) -> String {
     let loopback = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),

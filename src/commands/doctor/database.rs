@@ -1,4 +1,4 @@
-//! What a replica would meet in PostgreSQL.
+//! Checks PostgreSQL.
 
 use std::time::Duration;
 
@@ -8,25 +8,19 @@ use crate::config::Config;
 use crate::domain::keyring::{CannotOpen, Keyring};
 use crate::store::{Clock, MAX_SKEW, OldSnapshot, QueueSize, SealedWith, ServerFacts, Store, StoreError};
 
-/// Oldest server that is supported.
 const OLDEST_VERSION: i32 = 150_000;
-/// Age from which a transaction is in the way of the queue.
 const OLD_SECONDS: f64 = 60.0;
-/// Clock difference from which it is worth a word.
 const NOTABLE_SKEW_SECONDS: f64 = 1.0;
-/// What a pending delivery takes in the table, in bytes, with room for its versions.
+/// Bytes of a pending delivery in the table, dead versions included.
 const ROW_BYTES: i64 = 400;
-/// Size below which a table is not called bloated.
 const SMALL_TABLE_BYTES: i64 = 64 << 20;
-/// How long the oldest due delivery may wait before it is worth a word.
 const NOTABLE_WAIT_SECONDS: f64 = 60.0;
 
-/// Everything about the database, as far as it can be reached.
 pub(super) async fn look(store: &Store, config: &Config) -> Vec<Finding> {
     let facts = match store.server_facts().await {
         Ok(facts) => facts,
         Err(error) => {
-            let advice = "check DATABASE_URL, that PostgreSQL runs and lets this host in, and POSTRIDER_DB_PREPARE behind a pooler";
+            let advice = "check DATABASE_URL, that PostgreSQL runs and accepts this host, and POSTRIDER_DB_PREPARE behind a pooler";
             return vec![Finding::problem("database", error.to_string(), advice)];
         }
     };
@@ -52,7 +46,7 @@ pub(super) async fn look(store: &Store, config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// About how many deliveries are pending, and for how long the oldest has been due that a worker may take.
+/// How many deliveries are pending (estimate), and how long the oldest takeable one has been due.
 async fn backlog(store: &Store) -> Result<(i64, Duration), StoreError> {
     let found = store.find_all().await?;
     let waiting = found.iter().filter(|found| found.is_active && !found.is_paced);
@@ -65,7 +59,7 @@ fn or_problem(about: &'static str, looked: Result<Finding, StoreError>) -> Findi
         Finding::problem(
             about,
             error.to_string(),
-            "run postrider doctor again; if it stays, look at the log of PostgreSQL",
+            "run postrider doctor again; if it still fails, check the log of PostgreSQL",
         )
     })
 }
@@ -74,18 +68,18 @@ fn of_server(facts: &ServerFacts, pool_size: usize) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("database", format!("PostgreSQL {}", facts.version))];
     let problems = [
         (facts.version_number < OLDEST_VERSION, format!("PostgreSQL {} is too old", facts.version), "use 15 or newer"),
-        (!facts.fsync, "fsync is off: a crash can lose or damage what was accepted".to_owned(), "set fsync = on"),
+        (!facts.fsync, "fsync is off: a crash can lose or corrupt accepted events".to_owned(), "set fsync = on"),
         (
             !facts.full_page_writes,
-            "full_page_writes is off: a crash can damage tables".to_owned(),
+            "full_page_writes is off: a crash can corrupt tables".to_owned(),
             "set full_page_writes = on",
         ),
         (
             !matches!(facts.synchronous_commit.as_str(), "on" | "remote_apply"),
             format!("synchronous_commit is {} on our connections", facts.synchronous_commit),
-            "connect so that connection options reach PostgreSQL (DATABASE_URL past the pooler, or the pooler's ignore list)",
+            "connection options must reach PostgreSQL: bypass the pooler, or remove them from the pooler's ignore list",
         ),
-        (facts.is_replica, "this server only repeats another one".to_owned(), "let DATABASE_URL name the primary"),
+        (facts.is_replica, "this server is a read-only standby".to_owned(), "point DATABASE_URL at the primary"),
         (
             facts.encoding != "UTF8",
             format!("the database's encoding is {}", facts.encoding),
@@ -106,33 +100,29 @@ fn of_server(facts: &ServerFacts, pool_size: usize) -> Vec<Finding> {
 }
 
 fn of_connections(facts: &ServerFacts, pool_size: usize) -> Finding {
-    // One for LISTEN and one for migrations come on top of the pools.
+    // LISTEN and migrations use one connection each beside the pools.
     let most = i64::try_from(pool_size).unwrap_or(i64::MAX).saturating_add(2);
     let says = format!("{} of {} in use; a replica opens up to {most}", facts.connections, facts.max_connections);
     let free = i64::from(facts.max_connections) - facts.connections;
     if free >= most {
         return Finding::ok("connections", says);
     }
-    Finding::warning(
-        "connections",
-        says,
-        "raise max_connections, lower POSTRIDER_DB_POOL_SIZE, or put a pooler between",
-    )
+    Finding::warning("connections", says, "raise max_connections, lower POSTRIDER_DB_POOL_SIZE, or use a pooler")
 }
 
 async fn of_clock(store: &Store) -> Finding {
     let clock = Clock::default();
     match clock.measure(store).await {
-        Err(error) => Finding::problem("clock", error.to_string(), "events are not accepted until this is right"),
+        Err(error) => Finding::problem("clock", error.to_string(), "events are not accepted until this is corrected"),
         Ok(()) => judge_skew(clock.skew().as_secs_f64()),
     }
 }
 
 fn judge_skew(seconds: f64) -> Finding {
     let says = format!("{seconds:.3} s from the database's");
-    let advice = "run an NTP client on both machines; signatures carry the time, and receivers refuse old ones";
+    let advice = "run an NTP client on both machines; signatures contain the time, and receivers reject old ones";
     if seconds > MAX_SKEW.as_secs_f64() {
-        return Finding::problem("clock", format!("{says}: events are refused"), advice);
+        return Finding::problem("clock", format!("{says}: events are rejected"), advice);
     }
     if seconds > NOTABLE_SKEW_SECONDS { Finding::warning("clock", says, advice) } else { Finding::ok("clock", says) }
 }
@@ -152,9 +142,9 @@ fn judge_schema(found: i32, known: i32) -> Finding {
         _ if found == known => Finding::ok("schema", says),
         0 => Finding::problem("schema", "there is none yet", "run: postrider migrate"),
         _ if found < known => {
-            Finding::problem("schema", format!("{says}, this postrider needs {known}"), "run: postrider migrate")
+            Finding::problem("schema", format!("{says}; this postrider needs {known}"), "run: postrider migrate")
         }
-        _ => Finding::warning("schema", format!("{says}, this postrider knows {known}"), "start a newer postrider"),
+        _ => Finding::warning("schema", format!("{says}; this postrider knows {known}"), "start a newer postrider"),
     }
 }
 
@@ -180,8 +170,8 @@ fn of_snapshots(held: &[OldSnapshot], facts: &ServerFacts) -> Finding {
         oldest.detail
     );
     let advice = match oldest.kind.as_str() {
-        "transaction" => format!("end it if nobody needs it: select pg_terminate_backend({})", oldest.name),
-        "prepared" => format!("end it if nobody needs it: rollback prepared '{}'", oldest.name),
+        "transaction" => format!("end it if it is not needed: select pg_terminate_backend({})", oldest.name),
+        "prepared" => format!("end it if it is not needed: rollback prepared '{}'", oldest.name),
         _ => format!("let its reader catch up, or drop it: select pg_drop_replication_slot('{}')", oldest.name),
     };
     Finding::warning("transactions", says, advice)
@@ -189,9 +179,9 @@ fn of_snapshots(held: &[OldSnapshot], facts: &ServerFacts) -> Finding {
 
 fn of_partitions(days_ahead: i64) -> Finding {
     let says = format!("stand for {} ahead", counted(days_ahead, "day"));
-    let advice = "start a `serve` or `worker`, whose upkeep makes them, with a role that owns the tables";
+    let advice = "start `postrider serve` or `worker` with a role that owns the tables; it creates them";
     match days_ahead {
-        ..1 => Finding::problem("partitions", format!("{says}: events may be refused tomorrow"), advice),
+        ..1 => Finding::problem("partitions", format!("{says}: events may be rejected tomorrow"), advice),
         1 => Finding::warning("partitions", says, advice),
         _ => Finding::ok("partitions", says),
     }
@@ -210,25 +200,25 @@ fn of_queue(size: QueueSize) -> Finding {
         size.table_bytes > SMALL_TABLE_BYTES && size.table_bytes > (size.live_rows + size.dead_rows) * ROW_BYTES;
     let unvacuumed = size.dead_rows > 100_000 && size.dead_rows > size.live_rows;
     if unvacuumed {
-        let advice = "look for old transactions above; then run: vacuum (verbose, truncate off) deliveries";
+        let advice = "check for old transactions above; then run: vacuum (verbose, truncate off) deliveries";
         return Finding::warning("queue", format!("{says}: vacuum does not keep up"), advice);
     }
     if bloated {
-        let advice = "it is reused as the queue fills; to give it back, in a quiet moment: vacuum full deliveries (locks the queue for seconds)";
+        let advice = "the space is reused; to return it to the system, in a quiet moment: vacuum full deliveries (locks the queue for seconds)";
         return Finding::warning("queue", format!("{says}: most of it is empty"), advice);
     }
     Finding::ok("queue", says)
 }
 
 fn of_backlog(pending: i64, oldest_due_seconds: f64) -> Finding {
-    let says = format!("{pending} pending, the oldest due one waits for {oldest_due_seconds:.0} s");
+    let says = format!("{pending} pending; the oldest has been due for {oldest_due_seconds:.0} s");
     if oldest_due_seconds <= NOTABLE_WAIT_SECONDS {
         return Finding::ok("backlog", says);
     }
     Finding::warning(
         "backlog",
         says,
-        "see that a `serve` or `worker` runs (postrider_in_flight in /metrics), or start more of them",
+        "check that a `serve` or `worker` runs (postrider_in_flight in /metrics), or start more",
     )
 }
 
@@ -245,9 +235,9 @@ fn of_seals(used: &[SealedWith], keyring: &Keyring) -> Finding {
         used.iter().filter_map(|sealed| Some((sealed, cannot_open(keyring, sealed)?))).collect();
     let named = |sealed: &SealedWith| format!("{} with '{}'", sealed.subscriptions, sealed.key_id);
     if refused.is_empty() {
-        // A subscription whose older secrets have another key is counted with both.
+        // A subscription whose secrets use two keys is counted for both.
         let by_key: Vec<String> = used.iter().map(named).collect();
-        let says = format!("each opens what it sealed; subscriptions: {}", by_key.join(", "));
+        let says = format!("each key opens its secrets; subscriptions: {}", by_key.join(", "));
         return Finding::ok("master keys", if used.is_empty() { "there is no secret yet" } else { &says });
     }
     let listed = |is_missing: bool| {
@@ -255,15 +245,15 @@ fn of_seals(used: &[SealedWith], keyring: &Keyring) -> Finding {
         of_kind.map(|(sealed, _)| named(sealed)).collect::<Vec<_>>().join(", ")
     };
     let says = [
-        (listed(true), "secrets of subscriptions are sealed with keys that are not among them"),
-        (listed(false), "keys of the right id do not open what was sealed, so they have other bytes now"),
+        (listed(true), "secrets of subscriptions are sealed with keys that are missing from POSTRIDER_MASTER_KEYS"),
+        (listed(false), "keys with the right id do not open the secrets: their bytes have changed"),
     ];
     let says: Vec<String> =
         says.into_iter().filter(|(keys, _)| !keys.is_empty()).map(|(keys, says)| format!("{says}: {keys}")).collect();
     Finding::problem(
         "master keys",
         says.join("; "),
-        "put the keys that sealed them back into POSTRIDER_MASTER_KEYS, with the same id and bytes, after the one that seals",
+        "restore these keys in POSTRIDER_MASTER_KEYS with the same id and bytes, after the first one",
     )
 }
 
@@ -333,10 +323,10 @@ mod tests {
         assert_eq!(judge(&[("main", [1; 32]), ("old", [2; 32])]).level, Level::Ok);
         let missing = judge(&[("main", [1; 32])]);
         assert_eq!(missing.level, Level::Problem);
-        assert!(missing.says.contains("not among them: 2 with 'old'"), "{missing}");
+        assert!(missing.says.contains("missing from POSTRIDER_MASTER_KEYS: 2 with 'old'"), "{missing}");
         let other = judge(&[("main", [7; 32]), ("old", [2; 32])]);
         assert_eq!(other.level, Level::Problem);
-        assert!(other.says.contains("other bytes now: 3 with 'main'"), "{other}");
+        assert!(other.says.contains("bytes have changed: 3 with 'main'"), "{other}");
     }
 
     #[test]

@@ -1,5 +1,4 @@
-//! `postrider doctor`: looks at settings, database, Redis and names as a replica would meet
-//! them, and says what to do. Changes nothing.
+//! `postrider doctor` checks settings, database, Redis and host names, and says what to do. It changes nothing.
 
 mod database;
 mod network;
@@ -10,23 +9,20 @@ use std::fmt;
 use super::{Failure, replica};
 use crate::config::{Profile, Settings, unknown_settings};
 
-/// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
     Ok,
-    /// It works, and will hurt.
+    /// Works now, and will cause trouble.
     Warning,
     /// postrider cannot work like this.
     Problem,
 }
 
-/// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Finding {
     level: Level,
     about: &'static str,
     says: String,
-    /// What to do about it.
     advice: Option<String>,
 }
 
@@ -59,15 +55,11 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// [`Failure`] when there is a problem, after all findings were printed.
 pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let config = match settings.resolve(Profile::Production) {
         Ok(config) => config,
         Err(invalid) => {
-            let advice = "every setting is described in .env.example and by: postrider serve --help";
+            let advice = ".env.example and `postrider serve --help` describe every setting";
             return conclude(&[Finding::problem("settings", invalid.to_string(), advice)]);
         }
     };
@@ -101,7 +93,6 @@ fn conclude(findings: &[Finding]) -> Result<(), Failure> {
     if problems == 0 { Ok(()) } else { Err(Failure::AlreadySaid) }
 }
 
-/// A number with its noun, in the plural where it needs one.
 fn counted(count: impl fmt::Display, noun: &str) -> String {
     let count = count.to_string();
     if count == "1" { format!("1 {noun}") } else { format!("{count} {noun}s") }

@@ -1,4 +1,4 @@
-//! Redis and names.
+//! Checks Redis and the host names of targets.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,14 +15,11 @@ use crate::sender::{addresses_of, own_addresses};
 use crate::store::Store;
 use crate::subscriptions;
 
-/// From which on Redis is not worth asking.
+/// Slower than this, Redis is no gain over PostgreSQL.
 const SLOW_REDIS: Duration = Duration::from_millis(20);
-/// Newest subscriptions whose targets are looked at.
 const SUBSCRIPTIONS: i64 = 500;
-/// Most names that are looked up.
 const NAMES: usize = 20;
 
-/// Whether Redis answers, where there is one.
 pub(super) async fn look_at_redis(config: &Config) -> Finding {
     let Some(url) = &config.redis_url else {
         return Finding::ok("redis", "not used; subscriptions come from memory and PostgreSQL");
@@ -31,32 +28,31 @@ pub(super) async fn look_at_redis(config: &Config) -> Finding {
         Ok(took) if took < SLOW_REDIS => Finding::ok("redis", format!("answers in {:.1} ms", took.as_secs_f64() * 1e3)),
         Ok(took) => Finding::warning(
             "redis",
-            format!("answers in {:.0} ms, which is slower than PostgreSQL should be", took.as_secs_f64() * 1e3),
-            "put it nearer, or unset REDIS_URL",
+            format!("answers in {:.0} ms: too slow to help", took.as_secs_f64() * 1e3),
+            "move it closer, or unset REDIS_URL",
         ),
-        // The API refuses to start with a URL of a wrong form; a Redis that is away it does not mind.
+        // Unlike a Redis that does not answer, an invalid URL prevents the start.
         Err(error) if error.starts_with("REDIS_URL") => {
             let says = error.replacen("REDIS_URL must", "REDIS_URL: must", 1);
-            Finding::problem("redis", says, "correct it, or unset it: postrider works without Redis")
+            Finding::problem("redis", says, "correct or unset it; postrider works without Redis")
         }
         Err(error) => Finding::warning(
             "redis",
             in_plain_words(&error),
-            "postrider works without it, a little slower; check REDIS_URL, or unset it",
+            "postrider works without it, a little slower; check or unset REDIS_URL",
         ),
     }
 }
 
-/// What the driver says, for whoever does not know it.
 fn in_plain_words(error: &str) -> String {
     let lower = error.to_lowercase();
     let meanings = [
-        ("authenticat", "it refuses the password, or wants one: see REDIS_URL"),
-        ("wrongpass", "it refuses the password, or wants one: see REDIS_URL"),
-        ("noauth", "it refuses the password, or wants one: see REDIS_URL"),
-        ("refused", "nothing listens there: the connection was refused"),
+        ("authenticat", "it rejects the password or requires one: check REDIS_URL"),
+        ("wrongpass", "it rejects the password or requires one: check REDIS_URL"),
+        ("noauth", "it rejects the password or requires one: check REDIS_URL"),
+        ("refused", "connection refused: no Redis listens there"),
         ("no such file", "its socket does not exist"),
-        ("lookup", "the name of its host cannot be looked up"),
+        ("lookup", "its host name cannot be resolved"),
         ("timed out", "no answer in time"),
         ("in time", "no answer in time"),
     ];
@@ -64,7 +60,6 @@ fn in_plain_words(error: &str) -> String {
     meaning.map_or_else(|| error.to_owned(), |(_, meaning)| (*meaning).to_owned())
 }
 
-/// Whether the names of targets can be looked up, and may be dialled.
 pub(super) async fn look_up_targets(store: &Store, config: &Config) -> Finding {
     let targets = match store.newest_targets(SUBSCRIPTIONS).await {
         Ok(targets) => targets,
@@ -81,31 +76,31 @@ pub(super) async fn look_up_targets(store: &Store, config: &Config) -> Finding {
     let looked_up = join_all(hosts.into_iter().take(NAMES).map(|host| look_up(host, &policy))).await;
     let failed: Vec<String> = looked_up.iter().flatten().cloned().collect();
     let hosts = counted(looked_up.len(), "host");
-    let says = format!("{hosts} of targets looked up in {:.2} s", began.elapsed().as_secs_f64());
+    let says = format!("{hosts} of targets resolved in {:.2} s", began.elapsed().as_secs_f64());
     if failed.is_empty() {
         return Finding::ok("names", says);
     }
     let blocked = if failed.iter().any(|failed| failed.contains(Outcome::BlockedAddress.as_str())) {
-        "; if a blocked_address is a receiver of your own, name its network in POSTRIDER_ALLOW_TARGETS of every replica"
+        "; if a blocked_address is your own receiver, add its network to POSTRIDER_ALLOW_TARGETS of every replica"
     } else {
         ""
     };
     Finding::warning(
         "names",
-        format!("{says}; {} cannot be dialled: {}", failed.len(), failed.join(", ")),
+        format!("{says}; {} cannot be reached: {}", failed.len(), failed.join(", ")),
         format!(
-            "if all of them fail, look at this machine's resolver (/etc/resolv.conf); if some do, at their subscriptions{blocked}"
+            "if all of them fail, check this machine's resolver (/etc/resolv.conf); if some fail, check their subscriptions{blocked}"
         ),
     )
 }
 
-/// Why this host cannot be dialled; `None` where it can.
+/// `None` if the host can be reached.
 async fn look_up(host: String, policy: &Arc<AddressPolicy>) -> Option<String> {
     let looked_up = addresses_of(&Target::stored(host.clone()), Arc::clone(policy)).await;
     looked_up.err().map(|outcome| format!("{host} ({outcome})"))
 }
 
-/// Scheme and host of a target, without what may be private.
+/// Path and query may be private.
 fn origin(target: &str) -> Option<String> {
     let url = url::Url::parse(target).ok()?;
     Some(format!("{}/", url.origin().ascii_serialization()))

@@ -1,4 +1,4 @@
-//! What can be said of the settings alone.
+//! Checks the settings alone.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::{Finding, counted};
 use crate::config::{AuthMode, Config, UnknownSetting};
 
-/// What is valid and still likely to be a mistake.
+/// Values that are valid but probably a mistake.
 pub(super) fn look(config: &Config) -> Vec<Finding> {
     let keys: Vec<&str> = config.keyring.ids().collect();
     let sealing = keys.first().copied().unwrap_or_default();
-    let says = format!("valid; secrets are sealed with master key '{sealing}', {} in all", counted(keys.len(), "key"));
+    let says = format!("valid; new secrets are sealed with master key '{sealing}', of {}", counted(keys.len(), "key"));
     let mut findings = vec![Finding::ok("settings", says)];
     findings.extend(open_api(config.auth, config.listen));
     findings.extend(open_targets(config));
@@ -18,7 +18,6 @@ pub(super) fn look(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// Variables that are no setting, and so change nothing.
 pub(super) fn look_at_unknown(unknown: &[UnknownSetting]) -> Option<Finding> {
     let named = |setting: &UnknownSetting| match &setting.nearest {
         Some(nearest) => format!("{} ({nearest}?)", setting.name),
@@ -28,17 +27,17 @@ pub(super) fn look_at_unknown(unknown: &[UnknownSetting]) -> Option<Finding> {
     (!names.is_empty()).then(|| {
         Finding::warning(
             "settings",
-            format!("set, and no setting of this postrider: {}", names.join(", ")),
-            "correct the name or remove it; every setting is described in .env.example",
+            format!("unknown settings: {}", names.join(", ")),
+            "correct or remove the name; .env.example describes every setting",
         )
     })
 }
 
 fn open_api(auth: AuthMode, listen: SocketAddr) -> Option<Finding> {
     let says = if listen.ip().is_loopback() {
-        format!("POSTRIDER_AUTH is off and the API listens on {listen}: every program on this machine owns everything")
+        format!("POSTRIDER_AUTH is off and the API listens on {listen}: every program on this machine has full access")
     } else {
-        format!("POSTRIDER_AUTH is off and the API listens on {listen}: whoever reaches it owns everything")
+        format!("POSTRIDER_AUTH is off and the API listens on {listen}: anyone who can reach it has full access")
     };
     let advice = "set POSTRIDER_AUTH=keys and make one with: postrider keys create --tenant NAME";
     (auth == AuthMode::Off).then(|| Finding::warning("keys", says, advice))
@@ -46,15 +45,15 @@ fn open_api(auth: AuthMode, listen: SocketAddr) -> Option<Finding> {
 
 fn open_targets(config: &Config) -> Option<Finding> {
     let open = [
-        (config.targets.allow_http, "POSTRIDER_ALLOW_HTTP lets events travel unencrypted"),
-        (config.targets.addresses.opens_something(), "POSTRIDER_ALLOW_TARGETS opens networks that are not public"),
+        (config.targets.allow_http, "POSTRIDER_ALLOW_HTTP allows unencrypted deliveries"),
+        (config.targets.addresses.opens_something(), "POSTRIDER_ALLOW_TARGETS allows deliveries to private networks"),
     ];
     let open: Vec<&str> = open.iter().filter(|(is_open, _)| *is_open).map(|(_, says)| *says).collect();
     (!open.is_empty()).then(|| {
         Finding::warning(
             "targets",
             open.join("; "),
-            "right for trying things and for receivers of your own, wrong where strangers subscribe",
+            "fine for tests and for your own receivers; unsafe if customers choose targets",
         )
     })
 }
@@ -66,7 +65,7 @@ fn schedule_beyond_lifetime(config: &Config) -> Option<Finding> {
         Finding::warning(
             "retries",
             format!(
-                "the retry schedule takes {} h, and deliveries expire after {} h: its end is never reached",
+                "the retry schedule takes {} h, but deliveries expire after {} h: the last retries never happen",
                 hours(total),
                 hours(config.delivery_lifetime)
             ),

@@ -3,7 +3,6 @@ use super::receiver::{OK, Receiver};
 use super::*;
 use crate::domain::outcome::Outcome;
 
-/// A sender under the built-in rule alone: no network is opened.
 fn strict() -> Sender {
     Sender::new(SenderConfig { addresses: Arc::default(), ..config(AMPLE) })
 }

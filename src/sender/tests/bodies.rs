@@ -3,7 +3,6 @@ use super::*;
 use crate::domain::attempt::MAX_RESPONSE_BODY_BYTES;
 use crate::domain::outcome::Outcome;
 
-/// Sends the first bytes once, then the others until the sender closes.
 async fn endless(first: &'static str, then: &'static [u8]) -> Receiver {
     Receiver::start(move |mut peer| async move {
         peer.answer(first).await?;
@@ -16,7 +15,6 @@ async fn endless(first: &'static str, then: &'static [u8]) -> Receiver {
     .await
 }
 
-/// Sends these bytes and then nothing, and does not close.
 async fn stalling(bytes: &'static str) -> Receiver {
     endless(bytes, b"").await
 }

@@ -1,4 +1,4 @@
-//! The sender against real sockets on loopback, opened by an allow list of networks.
+//! Runs the sender against real sockets on loopback.
 
 mod addresses;
 mod bodies;
@@ -24,9 +24,9 @@ use crate::domain::secret::Secret;
 use crate::domain::subscription::Destination;
 use crate::domain::target::{Target, TargetPolicy};
 
-/// A deadline that no healthy exchange on a busy machine meets.
+/// Longer than any healthy exchange on a busy machine.
 const AMPLE: Duration = Duration::from_secs(20);
-/// A deadline for tests whose point is the deadline.
+/// For tests about the deadline.
 const SHORT: Duration = Duration::from_millis(300);
 
 fn loopback() -> AddressPolicy {
@@ -46,7 +46,6 @@ fn secret(byte: u8) -> Secret {
     Secret::from_random([byte; 32])
 }
 
-/// A parcel for a URL that is a target where loopback is open and http allowed.
 fn parcel(url: &str) -> Parcel {
     let policy = TargetPolicy { allow_http: true, addresses: loopback() };
     let now = OffsetDateTime::now_utc();
@@ -72,7 +71,6 @@ async fn send(sender: &Sender, parcel: &Parcel) -> Answer {
     sender.send(parcel, OffsetDateTime::now_utc()).await
 }
 
-/// One attempt with ample time at whatever listens there.
 async fn met_at(address: std::net::SocketAddr) -> Answer {
     send(&sender(AMPLE), &http(address)).await
 }

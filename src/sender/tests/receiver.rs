@@ -1,4 +1,4 @@
-//! A receiver that does exactly what a test tells it, byte by byte.
+//! A receiver that a test controls byte by byte.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -16,7 +16,6 @@ const LOOPBACK: &str = "127.0.0.1:0";
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-/// A request as its bytes came.
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) head: String,
@@ -30,17 +29,15 @@ impl Received {
     }
 }
 
-/// The receiver's end of one connection.
 pub(super) struct Peer {
     stream: Box<dyn Stream>,
     unread: Vec<u8>,
     received: UnboundedSender<Received>,
-    /// 0 for the first connection.
     pub(super) number: usize,
 }
 
 impl Peer {
-    /// Reads to the end of a head; nothing once the sender has closed.
+    /// `None` if the sender has closed the connection.
     pub(super) async fn head(&mut self) -> Option<String> {
         loop {
             if let Some(end) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -51,7 +48,6 @@ impl Peer {
         }
     }
 
-    /// Reads one whole request and files it.
     pub(super) async fn request(&mut self) -> Option<()> {
         let head = self.head().await?;
         let request = Received { head, body: Vec::new() };
@@ -63,24 +59,20 @@ impl Peer {
         self.received.send(Received { body, ..request }).ok()
     }
 
-    /// Writes bytes; `None` once the sender has closed.
     pub(super) async fn send(&mut self, bytes: impl AsRef<[u8]>) -> Option<()> {
         self.stream.write_all(bytes.as_ref()).await.ok()?;
         self.stream.flush().await.ok()
     }
 
-    /// Reads one request and answers it.
     pub(super) async fn answer(&mut self, bytes: impl AsRef<[u8]>) -> Option<()> {
         self.request().await?;
         self.send(bytes).await
     }
 
-    /// Writes the same bytes until the sender closes.
     pub(super) async fn repeat(&mut self, bytes: impl AsRef<[u8]>) {
         while self.send(&bytes).await.is_some() {}
     }
 
-    /// Holds the connection open, in silence, until the sender closes it.
     pub(super) async fn hold(&mut self) {
         while self.more().await.is_some() {}
     }
@@ -91,7 +83,6 @@ impl Peer {
     }
 }
 
-/// A listening receiver; it ends with the test's runtime.
 pub(super) struct Receiver {
     pub(super) address: SocketAddr,
     accepted: Arc<AtomicUsize>,
@@ -99,14 +90,13 @@ pub(super) struct Receiver {
 }
 
 impl Receiver {
-    /// Plain HTTP on 127.0.0.1; `script` is played on each connection.
+    /// Runs `script` on each connection.
     pub(super) async fn start<F: Future<Output = Option<()>> + Send + 'static>(
         script: impl Fn(Peer) -> F + Send + Sync + 'static,
     ) -> Self {
         Self::listen(LOOPBACK, None, script).await
     }
 
-    /// The same behind TLS.
     pub(super) async fn start_tls<F: Future<Output = Option<()>> + Send + 'static>(
         tls: TlsAcceptor,
         script: impl Fn(Peer) -> F + Send + Sync + 'static,
@@ -114,7 +104,6 @@ impl Receiver {
         Self::listen(LOOPBACK, Some(tls), script).await
     }
 
-    /// Answers every request with these bytes.
     pub(super) async fn answering(bytes: impl AsRef<[u8]> + Clone + Send + Sync + 'static) -> Self {
         Self::start(move |mut peer| {
             let bytes = bytes.clone();
@@ -153,23 +142,19 @@ impl Receiver {
         Self { address, accepted, received }
     }
 
-    /// How many connections were accepted so far.
     pub(super) fn accepted(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
     }
 
-    /// The next request, in order of arrival; it must have been read already.
     pub(super) fn received(&mut self) -> Received {
         self.received.try_recv().unwrap()
     }
 
-    /// No further request has been read.
     pub(super) fn got_no_more(&mut self) -> bool {
         self.received.try_recv().is_err()
     }
 }
 
-/// A plain TCP server for what [`Peer`] cannot do: it plays one function on each socket.
 pub(super) async fn raw<F: Future<Output = ()> + Send + 'static>(
     script: impl Fn(TcpStream) -> F + Send + 'static,
 ) -> SocketAddr {

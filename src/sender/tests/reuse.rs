@@ -18,7 +18,7 @@ async fn concurrent_attempts_reuse_connections() {
             assert_eq!(answer.outcome, Outcome::Delivered);
         }
     }
-    // A connection may be on its way back to the pool when the next attempt looks there.
+    // A connection may not yet be back in the pool when the next attempt looks there.
     assert!(receiver.accepted() <= 4 * AT_ONCE, "{} connections for 80 attempts", receiver.accepted());
 }
 
@@ -32,7 +32,6 @@ async fn a_body_read_to_its_end_leaves_the_connection_reusable() {
     assert_eq!(receiver.accepted(), 1);
 }
 
-/// Answers the first request on each connection and then does `then` at the second.
 async fn stale_after_one(second: &'static str) -> Receiver {
     Receiver::start(move |mut peer| async move {
         peer.answer(OK).await?;
@@ -56,7 +55,6 @@ async fn a_reused_connection_that_closes_in_silence_was_stale() {
     assert_eq!((third.outcome, third.stale_connection), (Outcome::Delivered, false));
 }
 
-/// Answers one request and closes when told to; (close, is closed).
 fn closing_when_told() -> (SocketAddr, mpsc::Sender<()>, mpsc::Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -78,9 +76,7 @@ fn closing_when_told() -> (SocketAddr, mpsc::Sender<()>, mpsc::Receiver<()>) {
     (address, close, is_closed)
 }
 
-/// The receiver closes while this thread is kept from noticing. With no turn of the
-/// runtime the request is written and meets a reset; with one turn the connection's task
-/// is woken, but only after the request was queued on it, and hyper hands that back.
+/// With no turn of the runtime the write meets a reset; with one turn hyper returns the queued request.
 #[tokio::test]
 async fn a_connection_that_closed_while_idle_was_stale_and_nothing_is_sent_again() {
     for turns in [0, 1] {

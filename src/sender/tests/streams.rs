@@ -63,7 +63,7 @@ async fn a_closed_port_is_refused() {
 async fn a_receiver_that_closes_at_once_closed_early() {
     let receiver = Receiver::start(|_| async { None }).await;
     let answer = met_at(receiver.address).await;
-    // With the request already on its way the kernel answers it with a reset.
+    // The kernel answers a request already sent with a reset.
     assert!(matches!(answer.outcome, Outcome::ClosedEarly | Outcome::Reset), "{answer:?}");
     assert!(!answer.stale_connection);
     assert_eq!(receiver.accepted(), 1, "there was a second, silent send");

@@ -11,7 +11,6 @@ use super::receiver::{OK, Peer, Receiver, raw};
 use super::*;
 use crate::domain::outcome::Outcome;
 
-/// An authority of the test's own.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -26,7 +25,6 @@ impl Authority {
         self.0.der().clone()
     }
 
-    /// A server with a certificate for this name, changed by `change` before it is signed.
     fn server(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> TlsAcceptor {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         change(&mut params);
@@ -35,7 +33,6 @@ impl Authority {
         acceptor(certificate.der().clone(), &key, None)
     }
 
-    /// A sender that trusts this authority as well.
     fn trusting(&self, request_timeout: Duration) -> Sender {
         Sender::with_roots(config(request_timeout), vec![self.root()])
     }
@@ -71,7 +68,6 @@ fn https(host: &str, address: SocketAddr) -> Parcel {
     parcel(&format!("https://{host}:{}/in", address.port()))
 }
 
-/// What a sender that trusts the authority meets at a server with such a certificate.
 async fn met(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Answer {
     let authority = Authority::named("ours");
     let receiver = Receiver::start_tls(authority.server(name, change), answer_all).await;

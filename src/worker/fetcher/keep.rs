@@ -1,4 +1,4 @@
-//! Keeping: what the loop writes and asks of ownerships, in a task that it does not wait for.
+//! Renews and claims ownerships in a task, so that the loop does not wait.
 
 use std::time::Instant;
 
@@ -9,7 +9,6 @@ use crate::worker::ownership::{Kept, Round};
 use crate::worker::signal::Signal;
 
 impl Fetcher {
-    /// Keeps and takes ownerships, in a task of its own, if there is any reason to.
     pub(super) fn keep_owned(&mut self) {
         let began = Instant::now();
         let Some(round) = self.owned.begin(began) else { return };
@@ -20,7 +19,7 @@ impl Fetcher {
             let asked: Vec<SubscriptionId> = asked.collect();
             let kept = write_round(&store, &round).await;
             let kept = kept.map(|owned| Kept { asked: asked.clone(), owned }).map_err(|error| {
-                tracing::debug!(%error, "ownerships were not kept");
+                tracing::debug!(%error, "ownerships were not renewed");
                 asked
             });
             signals.send(Signal::Kept(kept, began));
@@ -28,7 +27,6 @@ impl Fetcher {
     }
 }
 
-/// Writes transitions, gives up what is idle, and keeps or takes the rest.
 async fn write_round(store: &Store, round: &Round) -> Result<Vec<Owned>, StoreError> {
     let worker = round.keep.worker;
     if !round.changes.is_empty() {

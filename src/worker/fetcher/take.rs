@@ -1,4 +1,4 @@
-//! Taking: what the loop asks of the queue, and where what it gets goes.
+//! Takes due deliveries and dispatches them.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -13,15 +13,14 @@ use crate::domain::id::{LeaseToken, SubscriptionId};
 use crate::store::{StoreError, Take, TakeAsk, TakeRequest};
 use crate::worker::lanes::Ask;
 use crate::worker::parcels;
-use crate::worker::signal::Ticket;
+use crate::worker::signal::CompletionGuard;
 
-/// Most deliveries of one take: larger ones cost no less for each, and others wait for it.
+/// Larger statements are not cheaper per row and delay the others.
 const MOST_TAKEN: usize = 256;
-/// Most bytes of payload of one take.
 const MOST_BYTES: usize = 16 << 20;
 
 impl Fetcher {
-    /// Takes of the lanes that have room, in the order of their turns. Returns whether any had.
+    /// Returns whether any lane had room.
     pub(super) async fn take(&mut self, stop: &CancellationToken) -> bool {
         if self.resumes_at.is_some() || stop.is_cancelled() {
             return false;
@@ -52,7 +51,7 @@ impl Fetcher {
             Err(error) => {
                 asks.into_iter().for_each(|ask| self.lanes.make_ready(ask.subscription));
                 if matches!(error, StoreError::NoPartition) {
-                    // Of an attempt that was cut off.
+                    // Needed to log the attempt that was cut off.
                     let made = self.parts.store.ensure_partitions().await;
                     tracing::debug!(?made, "a partition was missing");
                 }
@@ -62,7 +61,6 @@ impl Fetcher {
         true
     }
 
-    /// Gives what was taken to the dispatcher, or to the recorder what is not to be sent.
     fn dispatch(&mut self, asks: Vec<Ask>, take: Take, token: LeaseToken, began: Instant, is_stopping: bool) {
         let result = if take.deliveries.is_empty() { "none" } else { "some" };
         self.parts.metrics.takes.with_label_values(&[result]).inc();
@@ -70,7 +68,7 @@ impl Fetcher {
         let cut_off = take.deliveries.iter().filter(|delivery| delivery.is_cut_off).count();
         if cut_off > 0 {
             self.parts.metrics.cut_off.inc_by(cut_off as u64);
-            tracing::warn!(attempts = cut_off, "took over attempts that a lost worker had begun");
+            tracing::warn!(attempts = cut_off, "took over attempts of a lost worker");
         }
         let mut taken: HashMap<SubscriptionId, Vec<_>> = HashMap::with_capacity(asks.len());
         for delivery in take.deliveries {
@@ -87,12 +85,12 @@ impl Fetcher {
             for (delivery, mut slot) in deliveries.into_iter().zip(ask.slots) {
                 tracing::trace!(event = %delivery.key.event, subscription = %ask.subscription, "taken");
                 slot.holds(delivery.payload.len());
-                let ticket = || Ticket::new(ask.subscription, is_probe, self.signals.clone());
-                let ticket = ask.is_paced.then(ticket);
+                let guard = || CompletionGuard::new(ask.subscription, is_probe, self.signals.clone());
+                let guard = ask.is_paced.then(guard);
                 match parcels::open(&self.parts, delivery, token, began, until) {
-                    // A stop came while the take was under way: nothing of it is sent.
+                    // The stop came while the statement ran.
                     Ok(parcel) if is_stopping => self.dispatcher.hand_back(&parcel, slot),
-                    Ok(parcel) => self.dispatcher.send(parcel, slot, ticket),
+                    Ok(parcel) => self.dispatcher.send(parcel, slot, guard),
                     Err(report) => self.dispatcher.report(*report, slot),
                 }
             }

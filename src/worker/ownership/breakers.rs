@@ -1,4 +1,4 @@
-//! What becomes of the breakers of owned subscriptions: decided at once, written with the next round.
+//! Decides the transitions of the breakers of owned subscriptions.
 
 use std::time::{Duration, Instant};
 
@@ -8,21 +8,18 @@ use crate::domain::id::SubscriptionId;
 use crate::store::BreakerChange;
 use crate::worker::signal::Answered;
 
-/// Time between two looks at what has recovered or is idle.
 const SETTLE_EVERY: Duration = Duration::from_millis(250);
-/// How long after its last delivery an ownership is kept.
-const PATIENCE: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Ownership {
-    /// The receiver of an owned subscription answered, or nothing was sent after all. Decides what becomes of
-    /// its breaker, for this roll of the dice.
-    pub(in crate::worker) fn answered(&mut self, answered: &Answered, roll: f64, now: Instant) {
+    /// Applies the result of a request to the breaker. `fraction` is random, from 0 up to 1, for jitter.
+    pub(in crate::worker) fn answered(&mut self, answered: &Answered, fraction: f64, now: Instant) {
         let Some(pace) = self.paces.get_mut(&answered.subscription) else { return };
         let (before, next) = (pace.breaker, pace.answered(answered.class, now));
         match (before, next) {
-            // The recording of the attempt throttles; until it has, the pace waits by itself.
+            // Recording the attempt throttles; the pace waits meanwhile.
             (Breaker::Closed | Breaker::Throttled, _) | (Breaker::Recovering(_), Breaker::Throttled) => {}
-            // Sent before it opened.
+            // Sent before the breaker opened.
             (Breaker::Open { .. }, _) if !answered.is_probe => {}
             (Breaker::Recovering(before), Breaker::Recovering(after)) if before.width == after.width => {
                 pace.breaker = next;
@@ -32,18 +29,18 @@ impl Ownership {
                     Some(ResponseClass::Wait(wait)) => wait,
                     _ => Duration::ZERO,
                 };
-                self.change(answered.subscription, next, asked, roll, now);
+                self.change(answered.subscription, next, asked, fraction, now);
             }
             _ => {}
         }
     }
 
-    /// Decides a transition: it holds here at once, and is written with the next round.
-    fn change(&mut self, subscription: SubscriptionId, to: Breaker, asked: Duration, roll: f64, now: Instant) {
+    /// A transition applies here at once. The next round writes it.
+    fn change(&mut self, subscription: SubscriptionId, to: Breaker, asked: Duration, fraction: f64, now: Instant) {
         let Some(pace) = self.paces.get_mut(&subscription) else { return };
         let wait = match to {
             Breaker::Open { probes } => {
-                Some(self.rules.breaker.probe_delay(probes, self.rules.jitter, roll).max(asked))
+                Some(self.rules.breaker.probe_delay(probes, self.rules.jitter, fraction).max(asked))
             }
             _ => None,
         };
@@ -51,18 +48,18 @@ impl Ownership {
             pace.not_before = now + wait;
         }
         if pace.breaker.word() != to.word() {
-            tracing::info!(%subscription, breaker = to.word().unwrap_or("closed"), "a breaker turned");
+            tracing::info!(%subscription, breaker = to.word().unwrap_or("closed"), "breaker changed state");
         }
         let change = BreakerChange { subscription, from: pace.breaker, to, wait };
         pace.breaker = to;
-        // Of two that are not written yet the second begins where the first did.
+        // Two unwritten transitions become one.
         self.changes
             .entry(subscription)
             .and_modify(|first| *first = BreakerChange { from: first.from, ..change })
             .or_insert(change);
     }
 
-    /// Ends throttles that are over, closes the breakers of what has recovered, and gives up what has been idle.
+    /// Ends throttles, closes recovered breakers and gives up idle ownerships.
     pub(super) fn settle(&mut self, now: Instant) {
         if now < self.settled_at + SETTLE_EVERY {
             return;
@@ -73,10 +70,10 @@ impl Ownership {
         for (subscription, pace) in &mut self.paces {
             if pace.is_throttle_over(now) {
                 over.push(*subscription);
-            } else if pace.is_well(quiet, now) {
+            } else if pace.has_recovered(quiet, now) {
                 pace.closing(now);
                 well.push(*subscription);
-            } else if pace.is_idle(PATIENCE, now) {
+            } else if pace.is_idle(IDLE_TIMEOUT, now) {
                 idle.push(*subscription);
             }
         }
@@ -93,7 +90,6 @@ impl Ownership {
         }
     }
 
-    /// When [`Ownership::settle`] has something to look at.
     pub(super) fn settles_at(&self) -> Option<Instant> {
         (!self.paces.is_empty()).then_some(self.settled_at + SETTLE_EVERY)
     }

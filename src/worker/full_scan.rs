@@ -1,40 +1,34 @@
-//! When the worker looks at everything that is due, whenever it fell due: for lapsed leases, for what fell due
-//! before it started, and for what no other look sees.
+//! Decides when to scan everything due, whatever its due time. Only this scan finds lapsed leases and rows that
+//! fell due before the worker started.
 
 use std::time::{Duration, Instant};
 
-/// Time between two looks.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// The same while leases of a lost worker may lapse, or something was released.
-const HURRIED: Duration = Duration::from_millis(100);
-/// Longest time between two looks, whatever they cost.
-const LOOK_LATEST: Duration = Duration::from_secs(60);
-/// Up to that a look may take at most one part in so many of the time; a hurried one.
+const SCAN_INTERVAL: Duration = Duration::from_secs(5);
+/// While leases of a lost worker may lapse, or something was released.
+const HURRIED_INTERVAL: Duration = Duration::from_millis(100);
+const MAX_INTERVAL: Duration = Duration::from_secs(60);
+/// Below that limit a scan may use at most 1/50 of the time, a hurried one 1/10.
 const SHARE: u32 = 50;
 const HURRIED_SHARE: u32 = 10;
 
-/// When the next look is.
 #[derive(Debug)]
-pub(super) struct FullLook {
+pub(super) struct FullScan {
     began: Instant,
     cost: Duration,
-    /// `None` while one is under way.
+    /// `None` while a scan runs.
     next: Option<Instant>,
     is_hurried: bool,
 }
 
-impl FullLook {
-    /// The first look is now.
+impl FullScan {
     pub(super) fn new(now: Instant) -> Self {
         Self { began: now, cost: Duration::ZERO, next: Some(now), is_hurried: false }
     }
 
-    /// When the next is; `None` while one is under way.
     pub(super) fn next(&self) -> Option<Instant> {
         self.next
     }
 
-    /// Whether one is due, and begins.
     pub(super) fn begin(&mut self, now: Instant) -> bool {
         let is_due = self.next.is_some_and(|at| at <= now);
         if is_due {
@@ -43,19 +37,17 @@ impl FullLook {
         is_due
     }
 
-    /// It is over.
     pub(super) fn done(&mut self, began: Instant, now: Instant) {
         self.cost = now.saturating_duration_since(began);
-        let usual = self.began + LOOK_EVERY.max(self.cost * SHARE).min(LOOK_LATEST);
+        let usual = self.began + SCAN_INTERVAL.max(self.cost * SHARE).min(MAX_INTERVAL);
         self.next = Some(if self.is_hurried { usual.min(self.soonest()) } else { usual });
     }
 
-    /// It failed: how long that took says nothing of its cost.
+    /// The duration of a failed scan is not a measure of its cost.
     pub(super) fn failed(&mut self, now: Instant) {
-        self.next = Some(now + LOOK_EVERY);
+        self.next = Some(now + SCAN_INTERVAL);
     }
 
-    /// Something is due that only this look sees.
     pub(super) fn hurry(&mut self, now: Instant) {
         self.is_hurried = true;
         let soonest = self.soonest().max(now);
@@ -63,7 +55,7 @@ impl FullLook {
     }
 
     fn soonest(&self) -> Instant {
-        self.began + HURRIED.max(self.cost * HURRIED_SHARE).min(LOOK_LATEST)
+        self.began + HURRIED_INTERVAL.max(self.cost * HURRIED_SHARE).min(MAX_INTERVAL)
     }
 }
 
@@ -73,23 +65,23 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn after(cost: Duration) -> (FullLook, Instant) {
+    fn after(cost: Duration) -> (FullScan, Instant) {
         let now = Instant::now();
-        let mut look = FullLook::new(now);
+        let mut look = FullScan::new(now);
         assert!(look.begin(now) && look.next().is_none());
         look.done(now, now + cost);
         (look, now)
     }
 
     #[test]
-    fn a_cheap_look_comes_every_five_seconds_and_a_dear_one_takes_a_fiftieth_of_the_time() {
+    fn a_cheap_scan_runs_every_five_seconds_and_a_costly_one_uses_a_fiftieth_of_the_time() {
         assert_eq!(after(SECOND / 100).0.next().map(|at| at > Instant::now() + 4 * SECOND), Some(true));
         let (look, began) = after(SECOND);
         assert_eq!(look.next(), Some(began + 50 * SECOND));
     }
 
     #[test]
-    fn a_hurried_look_comes_sooner_and_still_has_its_share() {
+    fn a_hurried_scan_starts_sooner_within_its_share() {
         let (mut look, began) = after(SECOND);
         look.hurry(began + 2 * SECOND);
         assert_eq!(look.next(), Some(began + 10 * SECOND));
@@ -99,20 +91,20 @@ mod tests {
     }
 
     #[test]
-    fn a_look_that_failed_or_was_very_dear_is_not_put_off_for_long() {
+    fn a_failed_or_very_costly_scan_is_not_delayed_for_long() {
         let now = Instant::now();
-        let mut look = FullLook::new(now);
+        let mut look = FullScan::new(now);
         look.begin(now);
         look.failed(now + 30 * SECOND);
         assert_eq!(look.next(), Some(now + 35 * SECOND));
         let (look, began) = after(10 * SECOND);
-        assert_eq!(look.next(), Some(began + LOOK_LATEST));
+        assert_eq!(look.next(), Some(began + MAX_INTERVAL));
     }
 
     #[test]
-    fn a_wish_that_comes_during_a_look_is_not_forgotten() {
+    fn a_hurry_during_a_scan_is_kept() {
         let now = Instant::now();
-        let mut look = FullLook::new(now);
+        let mut look = FullScan::new(now);
         look.begin(now);
         look.hurry(now + SECOND / 10);
         look.done(now, now + SECOND / 5);
