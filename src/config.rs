@@ -541,14 +541,14 @@ mod tests {
         let three_days = Duration::from_secs(3 * 86_400);
         assert_eq!((config.payload_retention, config.log_retention), (three_days, three_days));
         assert_eq!(config.auth, AuthMode::Keys);
-        assert!(!config.targets.allow_http && !config.targets.addresses.opens_something());
+        assert!(!config.targets.allow_http && !config.targets.addresses.allows_private());
     }
 
     #[test]
     fn development_opens_loopback_and_needs_no_key() {
         let config = minimal().resolve(Profile::Development).unwrap();
         assert_eq!(config.auth, AuthMode::Off);
-        assert!(config.targets.allow_http && config.targets.addresses.opens_something());
+        assert!(config.targets.allow_http && config.targets.addresses.allows_private());
     }
 
     #[test]

@@ -1,9 +1,7 @@
-//! Which addresses may be dialled.
+//! Decides which addresses are allowed.
 //!
-//! IPv4 is a deny list, IPv6 an allow list: everything outside 2000::/3 is refused,
-//! and inside it what the IANA special-purpose registry reserves. Sources: IANA IPv4 and
-//! IPv6 Special-Purpose Address Registries (2025-10-09), and the documented platform
-//! addresses of cloud providers. This module judges addresses; it resolves no names.
+//! IPv4 is a deny list. IPv6 is an allow list: 2000::/3 without reserved blocks. Sources: IANA Special-Purpose
+//! Address Registries (2025-10-09), and cloud providers' documented platform addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -12,41 +10,38 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 /// What the operator and the machine add to the built-in rule.
 #[derive(Debug, Clone, Default)]
 pub struct AddressPolicy {
-    /// Networks opened by the operator; never link-local or metadata.
+    /// Networks that the operator allows; never link-local or metadata addresses.
     pub allow: Vec<IpNet>,
-    /// Networks closed by the operator; stronger than `allow`.
+    /// Networks that the operator blocks; wins over `allow`.
     pub deny: Vec<IpNet>,
     /// The machine's own addresses.
     pub own: Vec<IpAddr>,
 }
 
-/// The verdict on one address.
+/// The result for one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// An ordinary public address.
+pub(crate) enum AddressClass {
     Public,
-    /// Not public, but opened by the operator's list.
-    Opened,
-    /// Must not be dialled.
+    /// Private, but allowed by the operator.
+    Allowed,
     Blocked,
 }
 
 impl AddressPolicy {
-    /// Judges an address; an IPv4-mapped one is judged as the IPv4 it carries.
-    pub fn judge(&self, address: IpAddr) -> Verdict {
+    /// An IPv4-mapped address counts as the IPv4 address in it.
+    pub(crate) fn classify(&self, address: IpAddr) -> AddressClass {
         let address = address.to_canonical();
         let listed = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&address));
         if listed(&self.deny) || is_never_allowed(address) {
-            return Verdict::Blocked;
+            return AddressClass::Blocked;
         }
         if listed(&self.allow) {
-            return Verdict::Opened;
+            return AddressClass::Allowed;
         }
-        if self.own.contains(&address) || is_special(address) { Verdict::Blocked } else { Verdict::Public }
+        if self.own.contains(&address) || is_special(address) { AddressClass::Blocked } else { AddressClass::Public }
     }
 
-    /// Whether the operator opened anything at all.
-    pub fn opens_something(&self) -> bool {
+    pub(crate) fn allows_private(&self) -> bool {
         !self.allow.is_empty()
     }
 }
@@ -59,7 +54,7 @@ const fn v6(a: u16, b: u16, c: u16, prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0), prefix)
 }
 
-/// Link-local and metadata: an allow list does not open these.
+/// Link-local and metadata: no allow list opens these.
 const NEVER_V4: [Ipv4Net; 4] = [
     v4(169, 254, 0, 0, 16),     // link-local, metadata of most clouds (RFC 3927)
     v4(100, 100, 100, 200, 32), // metadata of Alibaba Cloud
@@ -124,8 +119,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn verdict(address: &str) -> Verdict {
-        AddressPolicy::default().judge(address.parse().unwrap())
+    fn class(address: &str) -> AddressClass {
+        AddressPolicy::default().classify(address.parse().unwrap())
     }
 
     #[test]
@@ -158,8 +153,8 @@ mod tests {
             ("3ffe::1", "3ffd::1"),
         ];
         for (blocked, public) in pairs {
-            assert_eq!(verdict(blocked), Verdict::Blocked, "{blocked}");
-            assert_eq!(verdict(public), Verdict::Public, "{public}");
+            assert_eq!(class(blocked), AddressClass::Blocked, "{blocked}");
+            assert_eq!(class(public), AddressClass::Public, "{public}");
         }
     }
 
@@ -185,7 +180,7 @@ mod tests {
             "2001:0:7f00:1::1",
         ];
         for probe in probes {
-            assert_eq!(verdict(probe), Verdict::Blocked, "{probe}");
+            assert_eq!(class(probe), AddressClass::Blocked, "{probe}");
         }
     }
 
@@ -196,10 +191,10 @@ mod tests {
             deny: ["10.1.0.0/16".parse().unwrap()].into(),
             own: vec![],
         };
-        let judge = |address: &str| policy.judge(address.parse().unwrap());
-        assert_eq!(judge("127.0.0.1"), Verdict::Opened);
-        assert_eq!(judge("::1"), Verdict::Opened);
-        assert_eq!(judge("10.1.2.3"), Verdict::Blocked);
+        let check = |address: &str| policy.classify(address.parse().unwrap());
+        assert_eq!(check("127.0.0.1"), AddressClass::Allowed);
+        assert_eq!(check("::1"), AddressClass::Allowed);
+        assert_eq!(check("10.1.2.3"), AddressClass::Blocked);
         for never in [
             "169.254.169.254",
             "fe80::1",
@@ -209,15 +204,15 @@ mod tests {
             "168.63.129.16",
             "192.0.0.192",
         ] {
-            assert_eq!(judge(never), Verdict::Blocked, "{never}");
+            assert_eq!(check(never), AddressClass::Blocked, "{never}");
         }
     }
 
     #[test]
     fn the_machine_does_not_dial_itself() {
         let policy = AddressPolicy { own: vec!["8.8.8.8".parse().unwrap()], ..AddressPolicy::default() };
-        assert_eq!(policy.judge("8.8.8.8".parse().unwrap()), Verdict::Blocked);
-        assert_eq!(policy.judge("8.8.4.4".parse().unwrap()), Verdict::Public);
+        assert_eq!(policy.classify("8.8.8.8".parse().unwrap()), AddressClass::Blocked);
+        assert_eq!(policy.classify("8.8.4.4".parse().unwrap()), AddressClass::Public);
     }
 
     proptest! {
@@ -225,7 +220,7 @@ mod tests {
         fn a_mapped_address_is_judged_as_the_ipv4_it_carries(bits: u32) {
             let ip = Ipv4Addr::from(bits);
             let policy = AddressPolicy::default();
-            prop_assert_eq!(policy.judge(ip.into()), policy.judge(ip.to_ipv6_mapped().into()));
+            prop_assert_eq!(policy.classify(ip.into()), policy.classify(ip.to_ipv6_mapped().into()));
         }
 
         #[test]
@@ -239,7 +234,7 @@ mod tests {
                 Ipv6Addr::new(0x2001, 0, a, b, 0, 0, 0, 1),
             ];
             for form in forms {
-                prop_assert_eq!(AddressPolicy::default().judge(form.into()), Verdict::Blocked);
+                prop_assert_eq!(AddressPolicy::default().classify(form.into()), AddressClass::Blocked);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! One HTTP request made for a delivery: one row of the delivery log.
+//! One HTTP request made for a delivery: one row of the log.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -9,22 +9,21 @@ use time::OffsetDateTime;
 use super::id::AttemptId;
 use super::outcome::Outcome;
 
-/// Most bytes of a response body that are read and kept.
-pub const MAX_RESPONSE_BODY_BYTES: usize = 16 * 1_024;
+pub(crate) const MAX_RESPONSE_BODY_BYTES: usize = 16 * 1_024;
 
-/// What a receiver can ask for in the `webhook-delivery` headers of its answer.
+/// What a receiver requests in the `webhook-delivery` headers of its response.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Directives {
-    /// `disable`: nothing more is to be sent to the subscription.
+    /// `disable`: send nothing more to the subscription.
     pub disable: bool,
-    /// `abort-message`: this event is not to be sent again.
+    /// `abort-message`: do not send this event again.
     pub abort_message: bool,
 }
 
 impl Directives {
-    /// The directives in these header values: each is a comma-separated list, in upper or lower case.
-    /// Unknown words are ignored, so that new ones can be added.
-    pub fn parse<'a>(values: impl Iterator<Item = &'a [u8]>) -> Self {
+    /// Each value is a comma-separated list; case does not matter. Unknown words are ignored, so that words can be
+    /// added.
+    pub(crate) fn parse<'a>(values: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut directives = Self::default();
         for word in values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii) {
             directives.disable |= word.eq_ignore_ascii_case(b"disable");
@@ -34,38 +33,38 @@ impl Directives {
     }
 }
 
-/// What a receiver did with one request.
+/// What happened to one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// What the request met.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// Status of the final head, if one arrived.
+    /// Status of the final response head.
     pub status: Option<u16>,
-    /// First bytes of the body, at most [`MAX_RESPONSE_BODY_BYTES`], as they came.
+    /// The first bytes of the body.
     pub body: Bytes,
-    /// How long the receiver asked us to wait.
+    /// How long the receiver asked to wait.
     pub retry_after: Option<Duration>,
-    /// What else it asked for.
+    /// What the receiver requested.
     pub directives: Directives,
-    /// The address that was dialled.
+    /// The connected address.
     pub remote: Option<IpAddr>,
-    /// From the first step (name lookup) to the last byte read.
+    /// From name lookup to the last byte read.
     pub duration: Duration,
-    /// A kept-alive connection was closed before any byte of an answer: the receiver
-    /// most likely never saw the request, so one further attempt follows at once.
+    /// A kept-alive connection closed before any response, so the receiver most likely never saw the request. One
+    /// more attempt follows at once.
     pub stale_connection: bool,
 }
 
-/// One row of the delivery log, ready to be written.
+/// One row of the log.
 #[derive(Debug, Clone)]
 pub struct Attempt {
-    /// Its id, which carries `started_at`.
+    /// Contains `started_at`.
     pub id: AttemptId,
     /// 1 for the first attempt of the delivery.
     pub number: u32,
-    /// When it began, by the database's clock.
+    /// By the database's clock.
     pub started_at: OffsetDateTime,
-    /// What it met.
+    /// What happened.
     pub answer: Answer,
 }
 

@@ -1,42 +1,39 @@
-//! Whom an event is for, as it was decided on copies of subscriptions. The accepting
-//! statement has the last word.
+//! The recipients of an event, chosen from copies of subscriptions. The accepting statement checks them.
 
 use std::sync::Arc;
 
 use super::id::{SubscriptionId, TenantId};
 use super::subscription::Subscription;
 
-/// Most subscriptions that one event may go to: all its deliveries are one statement.
+/// One statement writes all deliveries of an event.
 pub const MAX_RECIPIENTS: usize = 10_000;
 
-/// A subscription that gets an event.
+/// A subscription that receives the event.
 #[derive(Debug, Clone)]
 pub struct Recipient {
-    /// Which one.
+    /// The subscription.
     pub id: SubscriptionId,
-    /// The version of it that was looked at.
+    /// The version of the copy.
     pub version: i64,
-    /// Whether it wants events with an ordering key one after the other.
+    /// Whether it delivers events with an ordering key in order.
     pub is_ordered: bool,
-    /// All of it; `None` where its secret does not open here, so that a worker that has the
-    /// key sends.
+    /// `None` if its secret cannot be opened here; another worker may have the key.
     pub subscription: Option<Arc<Subscription>>,
 }
 
-/// All who get an event.
+/// All recipients of an event.
 #[derive(Debug, Clone)]
 pub struct Audience {
-    /// Who owns them and the event.
+    /// Owner of recipients and event.
     pub tenant: TenantId,
-    /// Those who get it; may be none where the event is for all who want it.
+    /// May be empty for an event to all interested subscriptions.
     pub recipients: Vec<Recipient>,
-    /// For an event to all who want it, the version of the tenant's list they were chosen
-    /// from; `None` for an event that is addressed.
+    /// Version of the tenant's list they were chosen from; `None` for an event to one subscription.
     pub list_version: Option<i64>,
 }
 
 impl Audience {
-    /// This subscription alone.
+    /// One subscription only.
     pub fn one(subscription: &Arc<Subscription>) -> Self {
         let recipient = Recipient {
             id: subscription.id,

@@ -1,5 +1,4 @@
-//! What authorises a subscription's requests at their target: a user name and a password, or
-//! a token. As secret as secrets are.
+//! Authorization at a target: user name and password, or a token. Secret like the signing secrets.
 
 use std::fmt;
 
@@ -13,25 +12,25 @@ const MAX_USERNAME_BYTES: usize = 255;
 const MAX_PASSWORD_BYTES: usize = 1_024;
 const MAX_TOKEN_BYTES: usize = 4_096;
 
-/// Why an authorization is refused. Values are never repeated.
+/// Why an authorization is invalid. Messages never repeat values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAuth {
-    /// A user name that the form has no room for.
+    /// User name with an invalid form.
     #[error("must be 1 to {MAX_USERNAME_BYTES} bytes, without colon and control characters")]
     Username,
-    /// A password that is too long or has control characters.
+    /// Password too long or with control characters.
     #[error("must be at most {MAX_PASSWORD_BYTES} bytes, without control characters, and no mask")]
     Password,
-    /// A token that is none.
+    /// Token with an invalid form.
     #[error("must be 1 to {MAX_TOKEN_BYTES} bytes of visible ASCII, and no mask")]
     Token,
 }
 
-/// How a request is authorised at its target.
+/// Authorization of requests at their target.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Auth {
-    /// A user name and a password.
+    /// User name and password.
     Basic {
         /// The user name.
         username: String,
@@ -45,18 +44,18 @@ pub enum Auth {
     },
 }
 
-/// The types of authorization.
+/// Type of an authorization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthType {
-    /// A user name and a password.
+    /// User name and password.
     Basic,
-    /// A token.
+    /// Bearer token.
     Bearer,
 }
 
 impl AuthType {
-    /// The word, as it stands in the table and the API.
-    pub fn as_str(self) -> &'static str {
+    /// As in the table and the API.
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Basic => "basic",
             Self::Bearer => "bearer",
@@ -65,11 +64,7 @@ impl AuthType {
 }
 
 impl Auth {
-    /// A user name and a password.
-    ///
-    /// # Errors
-    /// [`InvalidAuth::Username`] or [`InvalidAuth::Password`].
-    pub fn basic(username: String, password: String) -> Result<Self, InvalidAuth> {
+    pub(crate) fn basic(username: String, password: String) -> Result<Self, InvalidAuth> {
         let is_name = (1..=MAX_USERNAME_BYTES).contains(&username.len()) && !username.contains(':');
         if !is_name || username.chars().any(char::is_control) {
             return Err(InvalidAuth::Username);
@@ -80,17 +75,12 @@ impl Auth {
         Ok(Self::Basic { username, password })
     }
 
-    /// A token.
-    ///
-    /// # Errors
-    /// [`InvalidAuth::Token`].
-    pub fn bearer(token: String) -> Result<Self, InvalidAuth> {
+    pub(crate) fn bearer(token: String) -> Result<Self, InvalidAuth> {
         let fits = (1..=MAX_TOKEN_BYTES).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
         if fits && token != MASK { Ok(Self::Bearer { token }) } else { Err(InvalidAuth::Token) }
     }
 
-    /// Its type.
-    pub fn kind(&self) -> AuthType {
+    pub(crate) fn kind(&self) -> AuthType {
         match self {
             Self::Basic { .. } => AuthType::Basic,
             Self::Bearer { .. } => AuthType::Bearer,
@@ -98,7 +88,7 @@ impl Auth {
     }
 
     /// The value of the header `authorization`.
-    pub fn header(&self) -> String {
+    pub(crate) fn header(&self) -> String {
         match self {
             Self::Basic { username, password } => {
                 format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))

@@ -1,4 +1,4 @@
-//! When a failed delivery is tried again.
+//! When a failed delivery is retried.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,74 +6,65 @@ use std::time::Duration;
 
 use super::duration::{NotADuration, parse_duration};
 
-/// Most retries in a schedule.
-pub const MAX_RETRIES: usize = 100;
-/// Longest delay between two attempts, whatever a schedule or a receiver asks for.
-pub const MAX_DELAY: Duration = Duration::from_secs(24 * 3_600);
-/// Shortest delay that a subscription may ask for.
-pub const MIN_OWN_DELAY: Duration = Duration::from_secs(1);
+pub(crate) const MAX_RETRIES: usize = 100;
+/// Longest delay, whatever a schedule or a receiver asks for.
+pub(crate) const MAX_DELAY: Duration = Duration::from_secs(24 * 3_600);
+pub(crate) const MIN_OWN_DELAY: Duration = Duration::from_secs(1);
 
-/// Schedules with a name. `standard` is the example of the Standard Webhooks specification:
-/// ten attempts in 75 h 35 min. `fast` ends after 43 minutes, `day` after 23 hours.
+/// `standard` is the example of the Standard Webhooks specification: ten attempts in 75 h 35 min. `fast` ends after
+/// 43 minutes, `day` after 23 hours.
 const NAMED: [(&str, &str); 4] = [
     ("standard", "5s,5m,30m,2h,5h,10h,14h,20h,24h"),
     ("fast", "5s,30s,2m,10m,30m"),
     ("day", "10s,30s,1m,5m,10m,30m,1h,3h,6h,12h"),
     (NO_RETRIES, ""),
 ];
-/// How one says that nothing is tried again.
 const NO_RETRIES: &str = "none";
 
 /// Why a text is not a retry schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSchedule {
-    /// An entry is not a duration.
+    /// Entry that is not a duration.
     #[error("must be standard, fast, day or none, or delays separated by commas; each {0}")]
     Entry(#[from] NotADuration),
-    /// An entry is longer than [`MAX_DELAY`].
+    /// Entry above 24 h.
     #[error("no delay may be longer than 24h")]
     TooLong,
-    /// An entry is shorter than [`MIN_OWN_DELAY`].
+    /// Entry below 1 s.
     #[error("no delay may be shorter than 1s")]
     TooShort,
-    /// More than [`MAX_RETRIES`] entries.
+    /// Too many entries.
     #[error("must have at most {MAX_RETRIES} entries")]
     TooMany,
 }
 
-/// The delays before the second, third, … attempt: n entries make n + 1 attempts.
+/// The delays before the second, third, … attempt: n entries allow n + 1 attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetrySchedule {
-    /// As it was written, without blanks around the entries.
     text: String,
     delays: Vec<Duration>,
 }
 
 impl RetrySchedule {
-    /// A schedule that a subscription asks for.
-    ///
-    /// # Errors
-    /// [`InvalidSchedule`]; `TooShort` where its receiver would be tried again at once.
-    pub fn own(text: &str) -> Result<Self, InvalidSchedule> {
+    /// The schedule of a subscription. Its delays are at least 1 s, to protect receivers.
+    pub(crate) fn own(text: &str) -> Result<Self, InvalidSchedule> {
         let schedule: Self = text.parse()?;
         let is_short = schedule.delays.iter().any(|delay| *delay < MIN_OWN_DELAY);
         if is_short { Err(InvalidSchedule::TooShort) } else { Ok(schedule) }
     }
 
-    /// A schedule as it is stored; `None` where this version cannot read it. Earlier ones took
-    /// empty entries, which said nothing.
-    pub fn stored(text: &str) -> Option<Self> {
+    /// `None` if this version cannot read it. Earlier versions accepted empty entries.
+    pub(crate) fn stored(text: &str) -> Option<Self> {
         let entries: Vec<_> = text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect();
         if entries.is_empty() { "none".parse().ok() } else { entries.join(",").parse().ok() }
     }
 
-    /// How many attempts the schedule allows in all.
-    pub fn max_attempts(&self) -> u32 {
+    pub(crate) fn max_attempts(&self) -> u32 {
         u32::try_from(self.delays.len()).map_or(u32::MAX, |retries| retries.saturating_add(1))
     }
 
-    /// The delay after this many attempts have been made; `None` when the schedule ended.
-    pub fn delay_after(&self, attempts_made: u32) -> Option<Duration> {
+    /// `None` after the last attempt.
+    pub(crate) fn delay_after(&self, attempts_made: u32) -> Option<Duration> {
         let index = usize::try_from(attempts_made).ok()?.checked_sub(1)?;
         self.delays.get(index).copied()
     }
@@ -97,28 +88,27 @@ impl FromStr for RetrySchedule {
     }
 }
 
-/// As it was written.
 impl fmt::Display for RetrySchedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-/// How far a delay may stray from the schedule: each is multiplied by a factor drawn
-/// evenly from 1 − j to 1 + j, so that retries of one moment do not return as a crowd.
+/// Multiplies each delay by a factor between 1 − j and 1 + j, so that failed deliveries are not all retried at the
+/// same moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Jitter(f64);
 
 impl Jitter {
-    /// A jitter from 0 (none) to 0.5.
+    /// From 0 (none) to 0.5.
     pub fn new(fraction: f64) -> Option<Self> {
         (0.0..=0.5).contains(&fraction).then_some(Self(fraction))
     }
 
-    /// The delay for this roll of the dice, a number from 0 up to 1.
-    pub fn apply(self, delay: Duration, roll: f64) -> Duration {
-        let roll = roll.clamp(0.0, 1.0);
-        delay.mul_f64(1.0 - self.0 + 2.0 * self.0 * roll)
+    /// `fraction` is random, from 0 up to 1.
+    pub(crate) fn apply(self, delay: Duration, fraction: f64) -> Duration {
+        let fraction = fraction.clamp(0.0, 1.0);
+        delay.mul_f64(1.0 - self.0 + 2.0 * self.0 * fraction)
     }
 }
 
@@ -192,10 +182,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_jittered_delay_stays_in_its_band(seconds in 0_u64..86_400, fraction in 0.0..=0.5, roll in 0.0..1.0) {
+        fn a_jittered_delay_stays_in_its_band(seconds in 0_u64..86_400, spread in 0.0..=0.5, fraction in 0.0..1.0) {
             let delay = Duration::from_secs(seconds);
-            let jittered = Jitter::new(fraction).unwrap().apply(delay, roll).as_secs_f64();
-            let (low, high) = (delay.as_secs_f64() * (1.0 - fraction), delay.as_secs_f64() * (1.0 + fraction));
+            let jittered = Jitter::new(spread).unwrap().apply(delay, fraction).as_secs_f64();
+            let (low, high) = (delay.as_secs_f64() * (1.0 - spread), delay.as_secs_f64() * (1.0 + spread));
             prop_assert!(low - 1e-6 <= jittered && jittered <= high + 1e-6);
         }
     }

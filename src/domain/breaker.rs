@@ -1,8 +1,7 @@
-//! The breaker of a subscription: what follows from its receiver's failures in a row.
+//! The circuit breaker of a subscription.
 //!
-//! While it is closed nothing is held back. *Open*, one probe at a time asks whether the
-//! receiver is back; *throttled*, the receiver has said when; *recovering*, it starts slowly.
-//! The database counts failures and opens; the worker that owns the subscription decides every other
+//! *Open*: one probe at a time tests the receiver. *Throttled*: the receiver said when to continue. *Recovering*:
+//! slow start. The database counts failures and opens; the worker that owns the subscription decides every other
 //! transition.
 
 use std::time::Duration;
@@ -13,43 +12,43 @@ use super::recovery::Recovery;
 
 const TOO_MANY_REQUESTS: u16 = 429;
 const UNAVAILABLE: u16 = 503;
-/// Doublings after which every probe delay is the longest.
+/// Every later probe delay is the longest.
 const MOST_DOUBLINGS: u32 = 20;
 
-/// When breakers open, and how they ask.
+/// When breakers open and probe.
 #[derive(Debug, Clone, Copy)]
 pub struct BreakerRules {
-    /// Failures in a row that open it; 0 for never.
+    /// Failures in a row that open it; 0 = never.
     pub failures: u32,
-    /// How long ago the first of them is at least.
+    /// It opens only if the first of those failures is at least this old.
     pub after: Duration,
-    /// From opening to the first probe.
+    /// Delay of the first probe.
     pub probe: Duration,
-    /// Longest time between two probes.
+    /// Longest delay between two probes.
     pub probe_max: Duration,
 }
 
 impl BreakerRules {
-    /// The delay before the next probe when this many have failed, for this roll of the dice.
-    pub fn probe_delay(&self, failed: u32, jitter: Jitter, roll: f64) -> Duration {
+    /// The delay after `failed` failed probes. `fraction` is random, from 0 up to 1.
+    pub(crate) fn probe_delay(&self, failed: u32, jitter: Jitter, fraction: f64) -> Duration {
         let doubled = self.probe.saturating_mul(1 << failed.min(MOST_DOUBLINGS));
-        jitter.apply(doubled.min(self.probe_max), roll)
+        jitter.apply(doubled.min(self.probe_max), fraction)
     }
 }
 
-/// What an attempt says of its receiver.
+/// What an attempt says about its receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponseClass {
-    /// It has the event.
+    /// The receiver has the event.
     Success,
-    /// It does not.
+    /// The receiver does not have the event.
     Failure,
-    /// It does not, and asks to be sent nothing for so long: 429 or 503 with `Retry-After`.
+    /// A failure with a wait: 429 or 503 with `Retry-After`.
     Wait(Duration),
 }
 
 impl ResponseClass {
-    /// What this answer says.
+    /// Classifies a response.
     pub fn of(answer: &Answer) -> Self {
         let asks = matches!(answer.status, Some(TOO_MANY_REQUESTS | UNAVAILABLE));
         match answer.retry_after {
@@ -63,25 +62,25 @@ impl ResponseClass {
 /// The state of a breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Breaker {
-    /// Nothing is held back.
+    /// Sends normally.
     Closed,
-    /// Nothing but probes is sent.
+    /// Sends only probes.
     Open {
-        /// Probes that failed.
+        /// Failed probes so far.
         probes: u32,
     },
-    /// Nothing is sent until the receiver's own time.
+    /// Sends nothing until the time that the receiver named.
     Throttled,
-    /// A few requests at a time.
+    /// Sends a few requests at a time.
     Recovering(Recovery),
 }
 
 impl Breaker {
-    /// The beginning of a recovery.
+    /// The start of a recovery.
     pub const RECOVERY: Self = Self::Recovering(Recovery::START);
 
-    /// The word, as it stands in the database; `None` while it is closed.
-    pub fn word(self) -> Option<&'static str> {
+    /// As in the database; `None` if closed.
+    pub(crate) fn word(self) -> Option<&'static str> {
         match self {
             Self::Closed => None,
             Self::Open { .. } => Some("open"),
@@ -90,24 +89,22 @@ impl Breaker {
         }
     }
 
-    /// Most requests at a time while it recovers.
-    pub fn width(self) -> Option<usize> {
+    /// Concurrent requests while it recovers.
+    pub(crate) fn width(self) -> Option<usize> {
         match self {
             Self::Recovering(recovery) => Some(recovery.width),
             Self::Closed | Self::Open { .. } | Self::Throttled => None,
         }
     }
 
-    /// Probes that failed while it is open.
-    pub fn failed_probes(self) -> u32 {
+    pub(crate) fn failed_probes(self) -> u32 {
         match self {
             Self::Open { probes } => probes,
             Self::Closed | Self::Throttled | Self::Recovering(_) => 0,
         }
     }
 
-    /// What it is after an attempt of the owner, for a subscription that takes `limit`
-    /// requests at a time when it is well.
+    /// The state after an attempt of the owner. `limit`: concurrent requests of a healthy receiver.
     pub fn after(self, class: ResponseClass, limit: usize) -> Self {
         match (self, class) {
             (Self::Closed | Self::Throttled | Self::Recovering(_), ResponseClass::Wait(_)) => Self::Throttled,

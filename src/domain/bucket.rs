@@ -1,11 +1,11 @@
-//! A token bucket: so many requests a second, evenly spaced.
+//! A token bucket that spaces requests evenly.
 
 use std::time::Instant;
 
-/// How much of a second the bucket holds: what a worker that wakes up late catches up.
+/// Capacity: what a worker that wakes up late may catch up.
 const HELD_SECONDS: f64 = 0.05;
 
-/// How much of a second is worth a draw.
+/// Wakes once per 20 ms, not once per token.
 const DRAWN_SECONDS: f64 = 0.02;
 
 /// Tokens for the requests of one subscription.
@@ -17,17 +17,16 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// An empty bucket that fills by this many tokens a second.
+    /// Creates an empty bucket with `rate` tokens a second.
     pub fn new(rate: u32, now: Instant) -> Self {
         Self { rate: f64::from(rate), tokens: 0.0, filled: now }
     }
 
-    /// Its rate, in tokens a second.
-    pub fn rate(&self) -> u32 {
+    pub(crate) fn rate(&self) -> u32 {
         self.rate as u32
     }
 
-    /// Whole tokens in it.
+    /// Whole tokens in the bucket.
     pub fn tokens(&mut self, now: Instant) -> usize {
         let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
         self.filled = self.filled.max(now);
@@ -35,12 +34,12 @@ impl Bucket {
         self.tokens as usize
     }
 
-    /// Takes this many, which must be there.
+    /// Removes tokens, which must be there.
     pub fn take(&mut self, count: usize) {
         self.tokens -= count as f64;
     }
 
-    /// When it has a token, or as many as are worth a draw, if nothing is taken.
+    /// When the next tokens are worth waking up for.
     pub fn next(&self) -> Instant {
         let missing = ((self.rate * DRAWN_SECONDS).max(1.0) - self.tokens).max(0.0);
         self.filled + std::time::Duration::from_secs_f64(missing / self.rate)

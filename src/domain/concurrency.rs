@@ -1,10 +1,8 @@
-//! How many requests at a time a worker sends to one receiver: fewer while it fails, so that a dead one costs next
-//! to nothing until its breaker opens.
+//! Limits concurrent requests to a failing receiver, so that a dead one costs little until its breaker opens.
 
-/// Failures in a row that halve it.
+/// Failures in a row that halve the limit.
 const HALVING: u32 = 5;
 
-/// The adaptive limit of one receiver.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Concurrency {
     limit: usize,
@@ -13,22 +11,19 @@ pub(super) struct Concurrency {
 }
 
 impl Concurrency {
-    /// Of a receiver that has not failed.
     pub(super) fn new(most: usize) -> Self {
         Self { limit: most, most, failures_in_a_row: 0 }
     }
 
-    /// Requests at a time.
     pub(super) fn limit(self) -> usize {
         self.limit
     }
 
-    /// Whether there is nothing to remember.
+    /// Whether the limit is back at its maximum, so nothing needs to be stored.
     pub(super) fn is_full(self) -> bool {
         self.limit == self.most && self.failures_in_a_row == 0
     }
 
-    /// The receiver answered, or did not.
     pub(super) fn answered(&mut self, succeeded: bool) {
         if succeeded {
             (self.limit, self.failures_in_a_row) = (self.limit.saturating_mul(2).min(self.most), 0);

@@ -1,5 +1,4 @@
-//! A delivery (the duty to bring one event to one subscription) on its way through a
-//! worker: taken as a [`Parcel`], handed back as a [`Report`].
+//! A delivery in a worker: taken as a [`Parcel`], returned as a [`Report`].
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,42 +14,39 @@ use super::next_step::NextStep;
 use super::ordering::{OrderingGroup, OrderingKey};
 use super::subscription::Destination;
 
-/// What names a delivery: the key of the queue's row is event and subscription.
+/// The key of a queue row: event and subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeliveryKey {
-    /// The event to bring.
+    /// The event.
     pub event: EventId,
-    /// The subscription to bring it to.
+    /// The subscription.
     pub subscription: SubscriptionId,
     /// Owner of both.
     pub tenant: TenantId,
 }
 
-/// Deliveries of one subscription that are due and that nobody has leased.
+/// Due, unleased deliveries of one subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
-    /// Its owner.
-    pub tenant: TenantId,
-    /// Which.
-    pub subscription: SubscriptionId,
-    /// How many there are at least; `None` where that is not known.
-    pub rows: Option<usize>,
-    /// When the first of them fell due, at the earliest, by the database's clock.
-    pub since: OffsetDateTime,
+    pub(crate) tenant: TenantId,
+    pub(crate) subscription: SubscriptionId,
+    /// Their least number; `None` if unknown.
+    pub(crate) rows: Option<usize>,
+    /// Earliest due time, by the database's clock.
+    pub(crate) since: OffsetDateTime,
 }
 
 /// The time during which a delivery belongs to one worker.
 #[derive(Debug, Clone, Copy)]
 pub struct Lease {
-    /// Proof of it; recording with another token changes nothing.
+    /// Fences: recording with another token changes nothing.
     pub token: LeaseToken,
-    /// Its end on the monotonic clock, counted from before the statement that granted
-    /// it was sent: never later than the end the database knows.
+    /// Measured from before the leasing statement, so never later than in the database.
     pub ends: Instant,
 }
 
 impl Lease {
-    /// Whether this much time is left at `now`.
+    /// Whether at least `needed` is left.
     pub fn has(&self, needed: Duration, now: Instant) -> bool {
         self.ends.saturating_duration_since(now) >= needed
     }
@@ -59,44 +55,44 @@ impl Lease {
 /// A leased delivery with all that sending needs.
 #[derive(Debug, Clone)]
 pub struct Parcel {
-    /// Which delivery it is.
+    /// Its key.
     pub key: DeliveryKey,
-    /// The lease on it.
+    /// Its lease.
     pub lease: Lease,
-    /// Number of the attempt that the lease counted; 1 for the first.
+    /// 1 for the first attempt.
     pub attempt_number: u32,
-    /// Attempts so far that used up no step of the schedule.
+    /// Attempts that do not count as retries.
     pub free_attempts: u32,
-    /// The event's type, sent as a header.
+    /// Sent as a header.
     pub event_type: Option<EventType>,
     /// The event's bytes.
     pub payload: Bytes,
-    /// Version of the subscription that the destination was read from.
+    /// Version of the subscription that `destination` was read from.
     pub subscription_version: i64,
-    /// Where to, and what signs it.
+    /// Target, secrets and headers.
     pub destination: Arc<Destination>,
-    /// The key of its ordering group, where it is the head of one.
+    /// Set if it is the head of an ordering group.
     pub ordering_key: Option<OrderingKey>,
-    /// Attempts after which the head of an ordering group is skipped.
+    /// Attempts after which an ordering group skips its head.
     pub skip_after: Option<u32>,
 }
 
-/// What a worker reports of a parcel.
+/// The result of a parcel.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// Which delivery it is.
+    /// Its key.
     pub key: DeliveryKey,
-    /// The lease under which it was sent.
+    /// The token of its lease.
     pub token: LeaseToken,
-    /// Version of the subscription that it was sent to.
+    /// Version of the subscription it was sent to.
     pub subscription_version: i64,
-    /// The event's type, kept in the log beside its attempts.
+    /// Stored in the log with the attempts.
     pub event_type: Option<EventType>,
-    /// The requests made, oldest first; none where nothing was sent.
+    /// Oldest first; empty if nothing was sent.
     pub attempts: Vec<Attempt>,
-    /// Of these, how many used up no step of the schedule.
+    /// How many of them do not count as retries.
     pub free_attempts: u32,
-    /// The key of its ordering group, where it is the head of one.
+    /// Set if it was the head of an ordering group.
     pub ordering_key: Option<OrderingKey>,
     /// What follows.
     pub step: NextStep,
@@ -117,15 +113,15 @@ impl Report {
         }
     }
 
-    /// The ordering group whose next delivery has its turn when this is recorded, if there is one.
-    pub fn ended_group(&self) -> Option<OrderingGroup> {
+    /// The ordering group whose next delivery may go once this is recorded.
+    pub(crate) fn ended_group(&self) -> Option<OrderingGroup> {
         let ended = matches!(self.step, NextStep::Done | NextStep::GiveUp(_));
         let key = self.ordering_key.as_ref().filter(|_| ended)?;
         Some(OrderingGroup { subscription: self.key.subscription, key: key.clone() })
     }
 
-    /// Why the subscription is to be disabled, where its receiver said so: by a 410, or by a directive.
-    pub fn disable_reason(&self) -> Option<&'static str> {
+    /// Why the receiver wants the subscription disabled: a 410 or a directive.
+    pub(crate) fn disable_reason(&self) -> Option<&'static str> {
         let asked = self.attempts.last().is_some_and(|last| last.answer.directives.disable);
         match self.step {
             NextStep::GiveUp(EndReason::Gone) => Some(EndReason::Gone.as_str()),

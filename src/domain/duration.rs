@@ -1,4 +1,4 @@
-//! Durations as people write them in settings: `250ms`, `10s`, `5m`, `72h`, `5d`.
+//! Durations in settings: `250ms`, `10s`, `5m`, `72h`, `5d`.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,11 +8,8 @@ use std::time::Duration;
 #[error("must be a whole number followed by ms, s, m, h or d, as in 250ms, 10s or 72h")]
 pub struct NotADuration;
 
-/// Reads one duration; zero is written `0s`.
-///
-/// # Errors
-/// [`NotADuration`] where the number or the unit is missing, or the value overflows.
-pub fn parse_duration(text: &str) -> Result<Duration, NotADuration> {
+/// Zero is `0s`.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, NotADuration> {
     let text = text.trim();
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or(NotADuration)?;
     let (number, unit) = text.split_at(unit_at);
@@ -28,7 +25,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, NotADuration> {
     number.checked_mul(millis_per_unit).map(Duration::from_millis).ok_or(NotADuration)
 }
 
-/// Several durations, separated by commas; none where the text is empty.
+/// Durations separated by commas; may be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Durations(pub Vec<Duration>);
 

@@ -1,4 +1,4 @@
-//! How a delivery ends without success, and what is decided of one before it is sent.
+//! Why a delivery ends without success, and which ones end before they are sent.
 
 use std::time::Duration;
 
@@ -9,28 +9,28 @@ use super::id::EventId;
 /// Why a delivery ended without success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndReason {
-    /// The schedule has no further attempt.
+    /// No retries left.
     Exhausted,
-    /// The receiver answered 410: it wants no more.
+    /// The receiver answered 410.
     Gone,
-    /// The receiver asked for no further attempt of this delivery.
+    /// The receiver asked for no retry of this delivery.
     AbortedByReceiver,
-    /// The target must not be dialled; trying again would not change that.
+    /// The target's address is not allowed; a retry would not change that.
     BlockedAddress,
-    /// The head of an ordering group failed as often as its subscription allows, and is skipped.
+    /// An ordering group skipped its head after too many failures.
     SkipAfterAttempts,
-    /// Somebody cancelled it.
+    /// A user cancelled it.
     Requested,
     /// Its subscription is deleted.
     SubscriptionDeleted,
-    /// Its own time is over.
+    /// It has passed its own expiry.
     ExpiresAt,
-    /// Its event is older than deliveries may become.
+    /// Its event is too old.
     Lifetime,
 }
 
 impl EndReason {
-    /// The word, as it stands in `undelivered` and the API.
+    /// As in `undelivered` and the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Exhausted => "exhausted",
@@ -45,7 +45,7 @@ impl EndReason {
         }
     }
 
-    /// The status of a delivery that ended so.
+    /// The status of such a delivery.
     pub fn status(self) -> &'static str {
         match self {
             Self::Exhausted | Self::Gone | Self::AbortedByReceiver | Self::BlockedAddress => "failed",
@@ -61,31 +61,31 @@ impl EndReason {
 pub enum End {
     /// With the lifetime of its event.
     WithLifetime,
-    /// At a time of its own.
+    /// At its own expiry.
     At(OffsetDateTime),
-    /// Now: it was cancelled while it was leased.
+    /// Now: it was cancelled while leased.
     Cancelled,
 }
 
-/// What is known of a delivery that was taken from the queue.
+/// What is known of a delivery taken from the queue.
 #[derive(Debug, Clone, Copy)]
 pub struct Taken {
     /// Its event.
     pub event: EventId,
     /// Whether its subscription is deleted.
     pub is_deleted: bool,
-    /// Whether the attempt before was cut off: a lease lapsed.
+    /// Whether its last lease lapsed.
     pub is_cut_off: bool,
     /// When it ends.
     pub end: End,
-    /// Attempts before this one that used up a step of the schedule.
+    /// Earlier attempts that count as retries.
     pub counted: u32,
     /// Attempts that the schedule allows.
     pub max_attempts: u32,
 }
 
 impl Taken {
-    /// Why it ends now instead of being sent; `None` where it is sent.
+    /// Why it ends now; `None` if it may be sent.
     pub fn ends(&self, now: OffsetDateTime, lifetime: Duration) -> Option<EndReason> {
         match self.end {
             End::Cancelled => return Some(EndReason::Requested),
@@ -122,7 +122,6 @@ mod tests {
         assert_eq!(ends(|_| {}), None);
         assert_eq!(ends(|taken| taken.end = End::At(NOW + Duration::from_millis(1))), None);
         assert_eq!(ends(|taken| taken.is_cut_off = true), None);
-        // It was handed back, or waited: what it has used up it has used up.
         assert_eq!(ends(|taken| taken.counted = 3), None);
     }
 

@@ -4,15 +4,15 @@ use super::event_type::EventType;
 use super::id::{EventId, TenantId};
 use super::payload::Payload;
 
-/// An event that is about to be accepted or has been.
+/// One event.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// Its id, which carries the time of its acceptance.
+    /// Contains the time of acceptance.
     pub id: EventId,
     /// Its owner.
     pub tenant: TenantId,
-    /// What kind it is; a producer may leave it out.
+    /// A producer may omit it.
     pub event_type: Option<EventType>,
-    /// The bytes.
+    /// Its bytes.
     pub payload: Payload,
 }

@@ -1,33 +1,32 @@
-//! Event types and the patterns by which a subscription chooses them.
+//! Event types and the patterns with which a subscription selects them.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Longest event type or pattern, in characters.
-pub const MAX_EVENT_TYPE_LENGTH: usize = 128;
-/// Most patterns in one subscription.
-pub const MAX_EVENT_TYPES: usize = 100;
+/// In characters.
+pub(crate) const MAX_EVENT_TYPE_LENGTH: usize = 128;
+pub(crate) const MAX_EVENT_TYPES: usize = 100;
 
 /// Why a text is not an event type or pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEventType {
-    /// Nothing was given.
+    /// Empty text.
     #[error("must not be empty")]
     Empty,
-    /// Longer than [`MAX_EVENT_TYPE_LENGTH`].
+    /// Text longer than the maximum.
     #[error("must be at most {MAX_EVENT_TYPE_LENGTH} characters")]
     TooLong,
-    /// A character or an empty segment that the grammar does not know.
+    /// Character or empty segment outside the grammar.
     #[error("must be segments of ASCII letters, digits, '_' or '-', separated by single dots")]
     Characters,
 }
 
-/// What kind of event this is: `order.created`. Case counts.
+/// A type such as `order.created`; case-sensitive.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EventType(String);
 
 impl EventType {
-    /// The name as given.
+    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -48,19 +47,17 @@ impl fmt::Display for EventType {
     }
 }
 
-/// One entry of a subscription's `event_types`: a name, `prefix.*`, or `*`.
+/// An entry of a subscription's `event_types`: a name, `prefix.*`, or `*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventTypePattern(String);
 
 impl EventTypePattern {
-    /// The pattern as given.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether an event of this type is wanted. `order.*` wants everything below
-    /// `order.`, at any depth, and not `order` itself.
-    pub fn matches(&self, event_type: &EventType) -> bool {
+    /// `order.*` matches every type below `order.`, at any depth, but not `order` itself.
+    pub(crate) fn matches(&self, event_type: &EventType) -> bool {
         match self.0.strip_suffix('*') {
             Some(prefix) => event_type.0.starts_with(prefix),
             None => self.0 == event_type.0,
@@ -82,21 +79,20 @@ impl FromStr for EventTypePattern {
     }
 }
 
-/// Why a filter does not take an event.
+/// Why a filter rejects an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotWanted {
-    /// It names types, and the event has none.
+pub(crate) enum NotWanted {
+    /// The filter names types, and the event has none.
     TypeMissing,
-    /// It does not name this type.
     TypeNotWanted,
 }
 
-/// The choice of a subscription; empty means all, with a type or without.
+/// The event types of a subscription; empty = all events, also those without a type.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EventTypeFilter(Vec<EventTypePattern>);
 
 impl EventTypeFilter {
-    /// A filter of these patterns, each kept once, in the order given.
+    /// Removes duplicates and keeps the order.
     pub fn new(patterns: Vec<EventTypePattern>) -> Self {
         let mut kept: Vec<EventTypePattern> = Vec::with_capacity(patterns.len());
         for pattern in patterns {
@@ -107,21 +103,16 @@ impl EventTypeFilter {
         Self(kept)
     }
 
-    /// Whether every event is wanted, even one without a type.
-    pub fn wants_all(&self) -> bool {
+    pub(crate) fn wants_all(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether an event of this type is wanted.
+    /// Whether an event of this type matches.
     pub fn wants(&self, event_type: &EventType) -> bool {
         self.wants_all() || self.0.iter().any(|pattern| pattern.matches(event_type))
     }
 
-    /// Whether an event of this type, or of none, is wanted.
-    ///
-    /// # Errors
-    /// [`NotWanted`] says why not.
-    pub fn check(&self, event_type: Option<&EventType>) -> Result<(), NotWanted> {
+    pub(crate) fn check(&self, event_type: Option<&EventType>) -> Result<(), NotWanted> {
         match event_type {
             None if self.wants_all() => Ok(()),
             None => Err(NotWanted::TypeMissing),
@@ -130,14 +121,12 @@ impl EventTypeFilter {
         }
     }
 
-    /// Whether system events of this type are asked for, which its full name alone does: patterns
-    /// stand for what producers publish.
-    pub fn asks_for_system_event(&self, event_type: &EventType) -> bool {
+    /// Only a full name selects a system event: patterns are for the producer's own types.
+    pub(crate) fn asks_for_system_event(&self, event_type: &EventType) -> bool {
         self.0.iter().any(|pattern| pattern.0 == event_type.0)
     }
 
-    /// The patterns in the order given.
-    pub fn patterns(&self) -> &[EventTypePattern] {
+    pub(crate) fn patterns(&self) -> &[EventTypePattern] {
         &self.0
     }
 }

@@ -1,4 +1,4 @@
-//! A subscription's external id: its owner's own name for it, which stands wherever its id may.
+//! External ids: the customer's own name for a subscription. Accepted wherever its id is.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,38 +7,37 @@ use uuid::Uuid;
 
 use super::id::SubscriptionId;
 
-/// Longest external id, in characters.
-pub const MAX_LENGTH: usize = 255;
+/// In characters.
+pub(crate) const MAX_LENGTH: usize = 255;
 
-/// Texts that paths already give a meaning to.
+/// Path segments with another meaning.
 const RESERVED: [&str; 3] = [".", "..", "generate-signature"];
 
 /// Why a text is not an external id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidExternalId {
-    /// Too short, too long, or of other characters.
+    /// Wrong length or characters.
     #[error("must be 1 to {MAX_LENGTH} of A-Z a-z 0-9 _ . : -")]
     Form,
-    /// It could be taken for the id of another subscription.
+    /// Could be the id of another subscription.
     #[error("must not have the form of a UUID")]
     Uuid,
-    /// It means something else in a path.
+    /// Has another meaning in a path.
     #[error("must not be '.', '..' or 'generate-signature', which paths give another meaning")]
     Reserved,
 }
 
-/// A valid external id, unique per tenant among the subscriptions that live.
+/// An external id, unique per tenant among live subscriptions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ExternalId(String);
 
 impl ExternalId {
-    /// One that was checked when it was stored.
-    pub fn stored(text: String) -> Self {
+    /// Skips the check: it was valid when it was stored.
+    pub(crate) fn stored(text: String) -> Self {
         Self(text)
     }
 
-    /// The text.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -67,12 +66,10 @@ impl fmt::Display for ExternalId {
     }
 }
 
-/// What a request says of a subscription. The two are never taken for each other.
+/// How a request names a subscription.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum SubscriptionName {
-    /// Its id.
+pub(crate) enum SubscriptionName {
     Id(SubscriptionId),
-    /// Its external id.
     External(ExternalId),
 }
 

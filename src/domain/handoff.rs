@@ -1,10 +1,8 @@
-//! The handoff: how `serve` spares a fresh event the way through the queue.
+//! Hands fresh events from intake to the worker of the same process.
 //!
-//! Intake reserves worker slots before it writes; deliveries with a slot are born leased to this process and go
-//! to its worker from memory after their commit. Of those that are left due the worker is told, so that it need
-//! not look for them. The channel is bounded by the slots and by the events of a commit, and a crash between
-//! commit and send is an ordinary lapsed lease. A process without a worker has no handoff, and then every delivery
-//! is due at once.
+//! Intake reserves slots before it writes. Deliveries with a slot are created leased to this process and reach the
+//! worker through memory after their commit; the others are due in the queue. A crash in between is an ordinary
+//! lapsed lease.
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -12,43 +10,42 @@ use super::delivery::{Due, Parcel};
 use super::id::{SubscriptionId, TenantId};
 use super::slots::{Slot, Slots};
 
-/// The sending half, held by intake.
+/// The sending half.
 #[derive(Debug, Clone)]
 pub struct Handoff {
     slots: Slots,
     channel: UnboundedSender<HandedOver>,
 }
 
-/// What intake tells the worker after a commit.
+/// A message from intake to the worker after a commit.
 #[derive(Debug)]
 pub enum HandedOver {
-    /// A parcel that was born leased to this process, with the slot reserved for it.
+    /// Leased to this process, with its reserved slot.
     Leased(Parcel, Slot),
-    /// Deliveries that are due now and that nobody has leased.
+    /// Due now and unleased.
     Left(Due),
 }
 
-/// The receiving half, held by the worker.
+/// The receiving half.
 pub type HandoffReceiver = UnboundedReceiver<HandedOver>;
 
 impl Handoff {
-    /// Both halves, over the worker's slots.
+    /// Creates both halves.
     pub fn new(slots: Slots) -> (Self, HandoffReceiver) {
         let (channel, receiver) = unbounded_channel();
         (Self { slots, channel }, receiver)
     }
 
-    /// A slot for a delivery of so many bytes to this subscription, if the worker has one to spare.
-    pub fn reserve(&self, tenant: TenantId, subscription: SubscriptionId, payload: usize) -> Option<Slot> {
+    /// A slot for a delivery with a payload of `bytes`, if one is free.
+    pub(crate) fn reserve(&self, tenant: TenantId, subscription: SubscriptionId, payload: usize) -> Option<Slot> {
         if self.channel.is_closed() {
             return None;
         }
         self.slots.reserve_fresh(tenant, subscription, payload)
     }
 
-    /// Tells the worker. Where it has stopped in between, a parcel is dropped here and its lease lapses as
-    /// after a crash.
-    pub fn give(&self, handed_over: HandedOver) {
+    /// After the worker has stopped, a parcel is dropped here and its lease lapses.
+    pub(crate) fn give(&self, handed_over: HandedOver) {
         let _stopped = self.channel.send(handed_over);
     }
 }

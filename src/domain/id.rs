@@ -1,8 +1,7 @@
-//! Identifiers as types of their own, so that one kind is never passed for another.
+//! Identifiers with a type each.
 //!
-//! All are UUIDs in their usual hyphenated form, the same in SQL, API and headers.
-//! Events and attempts are UUIDv7: their first 48 bits are milliseconds since 1970,
-//! so one key serves identity, order, paging and the choice of a partition.
+//! All are hyphenated UUIDs in SQL, API and headers. Events and attempts use UUIDv7 (48 bits of milliseconds since
+//! 1970), so that the id also gives order and partition.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +12,7 @@ use uuid::Uuid;
 
 const NANOS_PER_MILLI: u128 = 1_000_000;
 
-/// The text is not a UUID in the usual hyphenated form.
+/// The text is not a hyphenated UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a UUID in its hyphenated form, as in 0199c5f0-0000-7000-8000-000000000001")]
 pub struct NotAnId;
@@ -25,17 +24,17 @@ macro_rules! id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// The identifier that this UUID is.
+            /// Wraps a UUID.
             pub const fn new(uuid: Uuid) -> Self {
                 Self(uuid)
             }
 
-            /// The identifier as a plain UUID, for the database driver.
+            /// The UUID, for the database driver.
             pub const fn uuid(self) -> Uuid {
                 self.0
             }
 
-            /// A new UUIDv7 that carries `at`, to the millisecond.
+            /// A new UUIDv7 with the time `at`, to the millisecond.
             pub fn at(at: OffsetDateTime) -> Self {
                 Self(uuid_v7(at))
             }
@@ -64,23 +63,23 @@ macro_rules! id {
 }
 
 id! {
-    /// Who owns subscriptions, events and keys.
+    /// Owner of subscriptions, events and keys.
     TenantId
 }
 id! {
-    /// Where a receiver wants which events.
+    /// One subscription.
     SubscriptionId
 }
 id! {
-    /// What a producer published: the `webhook-id` header and the API's `webhook_id`.
+    /// One event: the `webhook-id` header and the API's `webhook_id`.
     EventId
 }
 id! {
-    /// One HTTP request made for a delivery: one row of the delivery log.
+    /// One attempt.
     AttemptId
 }
 id! {
-    /// A run through deliveries that are made again.
+    /// One replay.
     ReplayId
 }
 id! {
@@ -88,17 +87,17 @@ id! {
     ApiKeyId
 }
 id! {
-    /// One run of a worker process; the owner of paced subscriptions.
+    /// One run of a worker process.
     WorkerId
 }
 id! {
-    /// Proof that a delivery is leased to its bearer; fresh for each take and each accept.
+    /// Proof of a lease, unique to each statement that leases.
     LeaseToken
 }
 
 impl EventId {
-    /// When the event was accepted, to the millisecond, as the id carries it; `None` for an id
-    /// that no event can have: of another version, or of a year that has no four digits.
+    /// When the event was accepted. `None` if no event can have this id: another UUID version, or a year without
+    /// four digits.
     pub fn accepted_at(self) -> Option<OffsetDateTime> {
         if self.0.get_version() != Some(uuid::Version::SortRand) {
             return None;
@@ -108,22 +107,22 @@ impl EventId {
         OffsetDateTime::UNIX_EPOCH.checked_add(since_epoch)
     }
 
-    /// The smallest id an event accepted at `at` could have: a bound for range scans.
+    /// The smallest id with this time, as a bound of range scans.
     pub fn floor(at: OffsetDateTime) -> Self {
         let millis = at.unix_timestamp_nanos().max(0) / 1_000_000;
         let bits = u64::try_from(millis).unwrap_or(u64::MAX) << 16;
         Self(Uuid::from_u64_pair(bits, 0))
     }
 
-    /// The moment of which this is the [`EventId::floor`]; `None` for the smallest id of all.
-    pub fn floor_of(self) -> Option<OffsetDateTime> {
+    /// The time of an [`EventId::floor`]; `None` for the smallest id of all.
+    pub(crate) fn floor_of(self) -> Option<OffsetDateTime> {
         let millis = i64::try_from(self.0.as_u64_pair().0 >> 16).ok().filter(|millis| *millis > 0)?;
         OffsetDateTime::UNIX_EPOCH.checked_add(time::Duration::milliseconds(millis))
     }
 }
 
-/// Within a millisecond the 12 bits after the version go on counting time, in steps of 244 ns
-/// (RFC 9562, section 6.2, method 3), so that ids made one after the other are in that order.
+/// The 12 bits after the version count steps of 244 ns (RFC 9562, section 6.2, method 3), so that later ids are
+/// greater.
 fn uuid_v7(at: OffsetDateTime) -> Uuid {
     let nanos = u128::try_from(at.unix_timestamp_nanos()).unwrap_or(0);
     let millis = u64::try_from(nanos / NANOS_PER_MILLI).unwrap_or(u64::MAX);

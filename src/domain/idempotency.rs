@@ -1,4 +1,4 @@
-//! Idempotency keys: a producer's promise that two requests are one.
+//! Idempotency keys mark two requests as the same.
 
 use std::str::FromStr;
 
@@ -10,21 +10,20 @@ use super::event_type::EventType;
 use super::id::SubscriptionId;
 use super::ordering::OrderingKey;
 
-/// Longest key, in characters.
-pub const MAX_KEY_LENGTH: usize = 255;
+/// In characters.
+pub(crate) const MAX_KEY_LENGTH: usize = 255;
 
 /// Why a text is not an idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to {MAX_KEY_LENGTH} visible ASCII characters")]
 pub struct InvalidIdempotencyKey;
 
-/// A valid key, unique per tenant for as long as its event lives.
+/// A key, unique per tenant while its event is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
-    /// The key as given.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -39,13 +38,12 @@ impl FromStr for IdempotencyKey {
     }
 }
 
-/// What must be equal for a repeated key to mean the same request.
+/// Hash of everything that must be equal for a key to mean the same request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// The fingerprint of an ingest request: route, subscription, event type, body, and the
-    /// ordering key where it has one. Without one it is the same as before there were any.
+    /// Hashes route, subscription, event type, body, and ordering key if any.
     pub fn of_ingest(
         subscription: SubscriptionId,
         event_type: Option<&EventType>,
@@ -57,8 +55,7 @@ impl Fingerprint {
         Self::of(parts.into_iter().chain(ordering_key.map(|key| key.as_str().as_bytes())))
     }
 
-    /// The fingerprint of an event that is published: the subscription it is addressed to, if
-    /// it is, its type, its times as they were asked for, its payload, and its ordering key.
+    /// Hashes subscription, event type, the requested times, payload, and ordering key.
     pub fn of_publish(
         address: Option<SubscriptionId>,
         event_type: Option<&EventType>,
@@ -80,7 +77,7 @@ impl Fingerprint {
         Self::of(parts.into_iter().chain(ordering_key.map(|key| key.as_str().as_bytes())))
     }
 
-    /// Each part is preceded by its length, so no two different requests read alike.
+    /// A length before each part makes the encoding unambiguous.
     fn of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut context = Context::new(&SHA256);
         for part in parts {

@@ -1,24 +1,23 @@
-//! Metadata: what the owner of a subscription wants to remember beside it. Nothing reads it.
+//! Metadata: the customer's own data about a subscription. postrider does not use it.
 
 use std::collections::BTreeMap;
 
-/// Most keys.
-pub const MAX_KEYS: usize = 50;
-/// Longest key, in characters.
-pub const MAX_KEY_LENGTH: usize = 40;
-/// Longest value, in characters.
-pub const MAX_VALUE_LENGTH: usize = 500;
+pub(crate) const MAX_KEYS: usize = 50;
+/// In characters.
+pub(crate) const MAX_KEY_LENGTH: usize = 40;
+/// In characters.
+pub(crate) const MAX_VALUE_LENGTH: usize = 500;
 
-/// Why a key, a value or the whole is refused.
+/// Why metadata is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMetadata {
-    /// A key too short, too long, or with control characters.
+    /// Key with an invalid form.
     #[error("must have keys of 1 to {MAX_KEY_LENGTH} characters, without control characters")]
     Key,
-    /// A value too long, or with control characters.
+    /// Value with an invalid form.
     #[error("must be at most {MAX_VALUE_LENGTH} characters, without control characters but line feed and tab")]
     Value,
-    /// More than [`MAX_KEYS`].
+    /// Too many keys.
     #[error("must have at most {MAX_KEYS} keys")]
     TooMany,
 }
@@ -28,21 +27,17 @@ pub enum InvalidMetadata {
 pub struct Metadata(BTreeMap<String, String>);
 
 impl Metadata {
-    /// What was checked when it was stored.
-    pub fn stored(entries: BTreeMap<String, String>) -> Self {
+    /// Skips the check: it was valid when it was stored.
+    pub(crate) fn stored(entries: BTreeMap<String, String>) -> Self {
         Self(entries)
     }
 
-    /// The entries.
-    pub fn entries(&self) -> &BTreeMap<String, String> {
+    pub(crate) fn entries(&self) -> &BTreeMap<String, String> {
         &self.0
     }
 
-    /// This with some keys written and others, those with `None`, removed.
-    ///
-    /// # Errors
-    /// [`InvalidMetadata::TooMany`] for what comes of it.
-    pub fn merged(mut self, changes: &BTreeMap<String, Option<String>>) -> Result<Self, InvalidMetadata> {
+    /// Sets keys; `None` removes one.
+    pub(crate) fn merged(mut self, changes: &BTreeMap<String, Option<String>>) -> Result<Self, InvalidMetadata> {
         for (key, value) in changes {
             match value {
                 Some(value) => self.0.insert(key.clone(), value.clone()),
@@ -53,20 +48,12 @@ impl Metadata {
     }
 }
 
-/// Whether this can be a key.
-///
-/// # Errors
-/// [`InvalidMetadata::Key`].
-pub fn check_key(key: &str) -> Result<(), InvalidMetadata> {
+pub(crate) fn check_key(key: &str) -> Result<(), InvalidMetadata> {
     let fits = (1..=MAX_KEY_LENGTH).contains(&key.chars().count()) && !key.chars().any(char::is_control);
     if fits { Ok(()) } else { Err(InvalidMetadata::Key) }
 }
 
-/// Whether this can be a value.
-///
-/// # Errors
-/// [`InvalidMetadata::Value`].
-pub fn check_value(value: &str) -> Result<(), InvalidMetadata> {
+pub(crate) fn check_value(value: &str) -> Result<(), InvalidMetadata> {
     let illegal = |c: char| c.is_control() && c != '\n' && c != '\t';
     let fits = value.chars().count() <= MAX_VALUE_LENGTH && !value.chars().any(illegal);
     if fits { Ok(()) } else { Err(InvalidMetadata::Value) }

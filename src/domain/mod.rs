@@ -1,8 +1,7 @@
-//! The words and rules that every other part shares.
+//! Types and rules that all parts share.
 //!
-//! Pure: nothing here does I/O, awaits, reads a clock or rolls dice; times and
-//! random bytes come in as arguments. A value of one of these types is valid:
-//! parsing happens at the edge and nothing inside checks again.
+//! Pure: no I/O, no async, no clock, no random numbers; times and random bytes are arguments. A value of these
+//! types is valid, so nothing checks it again.
 
 pub mod address;
 pub mod api_key;

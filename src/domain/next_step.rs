@@ -10,20 +10,19 @@ use super::outcome::Outcome;
 /// What follows from an attempt, or from none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextStep {
-    /// Delivered: the queue's row goes.
+    /// Delivered: the queue row is deleted.
     Done,
-    /// Try again after this delay.
+    /// Retry after this delay.
     RetryIn(Duration),
     /// Ended without success.
     GiveUp(EndReason),
-    /// Nothing was sent: due again at once, and the attempt is not counted.
+    /// Nothing was sent: due again at once, not counted.
     HandBack,
 }
 
 impl NextStep {
-    /// The rule of ordering groups: a head that would be tried again after as many attempts as its
-    /// subscription allows is skipped instead. `counted` as in [`AttemptMade`].
-    pub fn or_skip(self, counted: u32, skip_after: Option<u32>) -> Self {
+    /// An ordering group skips its head instead of retrying it after `skip_after` attempts.
+    pub(crate) fn or_skip(self, counted: u32, skip_after: Option<u32>) -> Self {
         match (self, skip_after) {
             (Self::RetryIn(_), Some(most)) if counted >= most => Self::GiveUp(EndReason::SkipAfterAttempts),
             _ => self,
@@ -31,36 +30,35 @@ impl NextStep {
     }
 }
 
-/// The rule of retries of a worker.
+/// The retry rules of a worker.
 #[derive(Debug, Clone)]
 pub struct RetryPolicy {
-    /// The delays between attempts, where a subscription has no schedule of its own.
+    /// Used if the subscription has no schedule.
     pub schedule: RetrySchedule,
-    /// How far delays stray.
+    /// Random change of each delay.
     pub jitter: Jitter,
 }
 
-/// What is known after an attempt.
+/// The result of an attempt.
 #[derive(Debug, Clone, Copy)]
 pub struct AttemptMade {
-    /// What it met.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// The status of the final head, if one arrived.
+    /// Status of the final head.
     pub status: Option<u16>,
-    /// How long the receiver asked us to wait.
+    /// How long the receiver asked to wait.
     pub retry_after: Option<Duration>,
-    /// What else it asked for.
+    /// What the receiver requested.
     pub directives: Directives,
-    /// Attempts made so far that used up a step of the schedule, this one included.
+    /// Attempts that count as retries, including this one.
     pub counted: u32,
 }
 
 const GONE: u16 = 410;
 
 impl RetryPolicy {
-    /// What follows under a subscription's own schedule, or under the worker's, for this roll of
-    /// the dice (from 0 up to 1).
-    pub fn next_step(&self, own: Option<&RetrySchedule>, made: AttemptMade, roll: f64) -> NextStep {
+    /// Decides what follows. `own`: the subscription's schedule; `fraction`: random, from 0 up to 1.
+    pub fn next_step(&self, own: Option<&RetrySchedule>, made: AttemptMade, fraction: f64) -> NextStep {
         if made.outcome.is_success() {
             return NextStep::Done;
         }
@@ -76,7 +74,7 @@ impl RetryPolicy {
         match own.unwrap_or(&self.schedule).delay_after(made.counted) {
             None => NextStep::GiveUp(EndReason::Exhausted),
             Some(delay) => {
-                let scheduled = self.jitter.apply(delay, roll);
+                let scheduled = self.jitter.apply(delay, fraction);
                 let asked = made.retry_after.unwrap_or(Duration::ZERO).min(MAX_DELAY);
                 NextStep::RetryIn(scheduled.max(asked))
             }

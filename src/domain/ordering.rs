@@ -1,29 +1,28 @@
-//! Ordering groups: deliveries of one subscription that go one after the other.
+//! Ordering groups: deliveries of one subscription that are sent one after the other.
 
 use std::str::FromStr;
 
 use super::id::SubscriptionId;
 
-/// Longest key, in characters.
-pub const MAX_KEY_LENGTH: usize = 255;
+/// In characters.
+pub(crate) const MAX_KEY_LENGTH: usize = 255;
 
 /// Why a text is not an ordering key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to {MAX_KEY_LENGTH} visible ASCII characters")]
 pub struct InvalidOrderingKey;
 
-/// A valid key: events that share it keep their order, where the subscription is ordered.
+/// An ordered subscription receives events with the same key in order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OrderingKey(String);
 
 impl OrderingKey {
-    /// The key as given.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// A key that was valid when it was stored.
-    pub fn stored(text: String) -> Self {
+    /// Skips the check: it was valid when it was stored.
+    pub(crate) fn stored(text: String) -> Self {
         Self(text)
     }
 }
@@ -38,13 +37,12 @@ impl FromStr for OrderingKey {
     }
 }
 
-/// The deliveries of a subscription that share an ordering key. The one accepted first is the
-/// head; the others wait until it has ended.
+/// The deliveries of a subscription with one ordering key. The oldest is the head; the others wait until it ends.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OrderingGroup {
-    /// Whose deliveries they are.
+    /// Their subscription.
     pub subscription: SubscriptionId,
-    /// What their events have in common.
+    /// The shared key.
     pub key: OrderingKey,
 }
 

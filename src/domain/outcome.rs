@@ -1,15 +1,15 @@
-//! What an attempt met. Failures of receivers are data, never errors.
+//! Outcomes of attempts. Failures of receivers are data, not errors.
 
 use std::fmt;
 
-/// The coarse, stable word of an attempt's outcome.
+/// The stable name of an attempt's outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// A 2xx head arrived in time.
+    /// A 2xx head in time.
     Delivered,
-    /// A 1xx head as the final answer.
+    /// A final 1xx head.
     Http1xx,
-    /// A redirect; it is not followed.
+    /// A redirect; not followed.
     Http3xx,
     /// A 4xx head.
     Http4xx,
@@ -17,45 +17,45 @@ pub enum Outcome {
     Http5xx,
     /// A status outside 100 to 599.
     HttpOther,
-    /// No complete head within the attempt's deadline.
+    /// No complete head before the deadline.
     Timeout,
-    /// No TCP connection within the connect budget.
+    /// No TCP connection in time.
     ConnectTimeout,
-    /// The port is closed.
+    /// Closed port.
     ConnectRefused,
     /// No route to the address.
     ConnectUnreachable,
-    /// The connection was reset.
+    /// Connection reset.
     Reset,
-    /// The receiver closed before a complete head.
+    /// Closed before a complete head.
     ClosedEarly,
-    /// What arrived is not HTTP.
+    /// Not HTTP.
     BadResponse,
-    /// The head is larger than the limits.
+    /// Head too large.
     ResponseTooLarge,
-    /// The certificate is not signed by a trusted root.
+    /// Certificate without a trusted root.
     TlsUntrusted,
-    /// The certificate is expired or not yet valid.
+    /// Certificate expired or not yet valid.
     TlsExpired,
-    /// The certificate is for another name.
+    /// Certificate for another name.
     TlsName,
-    /// The certificate is invalid in another way.
+    /// Certificate invalid otherwise.
     TlsInvalid,
-    /// No TLS version in common.
+    /// No common TLS version.
     TlsVersion,
-    /// What arrived is not TLS, or breaks it.
+    /// Not TLS, or a violation of it.
     TlsProtocol,
-    /// The receiver ended the handshake with an alert.
+    /// Handshake ended by the receiver with an alert.
     TlsAlert,
-    /// The name could not be resolved.
+    /// Name not resolved.
     DnsFailed,
-    /// The name has no address.
+    /// Name without an address.
     DnsNoAddress,
-    /// No DNS answer within its budget.
+    /// No DNS response in time.
     DnsTimeout,
-    /// The target leads to an address that must not be dialled.
+    /// Address not allowed.
     BlockedAddress,
-    /// The worker was lost before the outcome was recorded.
+    /// The worker was lost before it recorded the outcome.
     Unknown,
 }
 
@@ -90,7 +90,7 @@ impl Outcome {
         Self::Unknown,
     ];
 
-    /// The outcome of a final response head with this status.
+    /// The outcome of a final response head.
     pub fn of_status(status: u16) -> Self {
         match status {
             100..=199 => Self::Http1xx,
@@ -102,7 +102,7 @@ impl Outcome {
         }
     }
 
-    /// The word, as it stands in the log, the API and the metrics.
+    /// As in the log, the API and the metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
@@ -134,13 +134,12 @@ impl Outcome {
         }
     }
 
-    /// Whether the receiver has the event.
-    pub fn is_success(self) -> bool {
+    pub(crate) fn is_success(self) -> bool {
         self == Self::Delivered
     }
 
-    /// One sentence for people, after the word; `None` for a success.
-    pub fn message(self, status: Option<u16>) -> Option<String> {
+    /// For people; `None` for a success.
+    pub(crate) fn message(self, status: Option<u16>) -> Option<String> {
         let sentence = match (self, status) {
             (Self::Delivered, _) => return None,
             (Self::Http3xx, Some(status)) => format!("the receiver answered {status}; redirects are not followed"),

@@ -1,10 +1,10 @@
-//! The payload's bytes: checked, never changed.
+//! Payloads are checked and never changed.
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-/// Deepest nesting of arrays and objects; deeper documents break receivers' parsers.
-pub const MAX_DEPTH: usize = 128;
+/// Deeper documents break receivers' parsers.
+pub(crate) const MAX_DEPTH: usize = 128;
 
 /// Why bytes are not a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -12,21 +12,20 @@ pub enum InvalidPayload {
     /// Not one JSON document in UTF-8.
     #[error("the body must be one JSON document in UTF-8, without byte order mark")]
     Malformed,
-    /// A document, but a bare value.
+    /// Neither object nor array.
     #[error("the payload must be a JSON object or array")]
     NotAContainer,
-    /// Nested deeper than [`MAX_DEPTH`].
+    /// Nested too deep.
     #[error("the payload must not nest deeper than {MAX_DEPTH} levels")]
     TooDeep,
 }
 
-/// A valid payload: exactly the bytes received, which are the bytes sent.
+/// The bytes as received, which are also the bytes sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload(Bytes);
 
 impl Payload {
-    /// Checks the grammar and keeps the bytes. Numbers, escapes, duplicate keys and
-    /// white space are the producer's own and stay as they are.
+    /// Checks the grammar only; numbers, escapes, duplicate keys and white space stay as they are.
     ///
     /// # Errors
     /// [`InvalidPayload`] names the rule.
@@ -48,7 +47,7 @@ impl Payload {
     }
 }
 
-/// Deepest nesting of a document known to be well-formed; iterative, so no stack to exhaust.
+/// Iterative, so that a deep document cannot exhaust the stack.
 fn depth(document: &[u8]) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0_usize);
     let (mut in_string, mut escaped) = (false, false);

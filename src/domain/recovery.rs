@@ -1,42 +1,37 @@
-//! The slow start of a receiver that is back: a few requests at a time, and more after each
-//! round of answers of which at most half were failures.
+//! Slow start of a recovering receiver: the width grows after each round of responses with at most half failures.
 //!
-//! A round has as many answers as requests are allowed at a time. A receiver that refuses some
-//! events now and then is as well as it ever is, so single failures hold nothing back; only
-//! failures in a row say that it is gone again.
+//! A round has as many responses as the width. Single failures do not matter, because some receivers always reject
+//! some events; failures in a row end the recovery.
 
-/// Requests at a time with which a recovery begins.
 const FIRST_WIDTH: usize = 2;
-/// Failures in a row, whatever the round, with which it is over.
-pub const RELAPSE: usize = 5;
+/// Failures in a row that end the recovery.
+pub(crate) const RELAPSE: usize = 5;
 
-/// How far a recovery has come.
+/// Progress of a recovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recovery {
-    /// Most requests at a time.
+    /// Concurrent requests.
     pub width: usize,
-    /// Answers in this round.
+    /// Responses in this round.
     answers: usize,
-    /// Of these, failures.
     failures: usize,
-    /// Failures since the last success.
     in_a_row: usize,
-    /// Whether the last round was as wide as the limit and went well.
-    pub is_complete: bool,
+    /// Whether the last round reached the limit and succeeded.
+    pub(crate) is_complete: bool,
 }
 
 impl Recovery {
-    /// The beginning.
+    /// Start of a recovery.
     pub const START: Self = Self::at(FIRST_WIDTH);
 
-    /// One that has come to this width, at the beginning of a round.
-    pub const fn at(width: usize) -> Self {
+    /// The start of a round with this width.
+    pub(crate) const fn at(width: usize) -> Self {
         Self { width, answers: 0, failures: 0, in_a_row: 0, is_complete: false }
     }
 
-    /// What it is after an answer, for a subscription that takes `limit` requests at a time when
-    /// it is well; `None` when the receiver is gone again.
-    pub fn after(self, succeeded: bool, limit: usize) -> Option<Self> {
+    /// The state after a response; `None` if the receiver failed again. `limit`: concurrent requests of a healthy
+    /// receiver.
+    pub(crate) fn after(self, succeeded: bool, limit: usize) -> Option<Self> {
         let failed = usize::from(!succeeded);
         let next = Self {
             answers: self.answers + 1,

@@ -1,5 +1,4 @@
-//! What a replay makes again: deliveries of one subscription, by how they ended and when
-//! their events were accepted.
+//! Selects the deliveries that a replay repeats.
 
 use std::str::FromStr;
 
@@ -9,34 +8,32 @@ use super::id::EventId;
 /// How a delivery ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// Its schedule ended, or its receiver or its address forbade more.
+    /// Out of retries, or not allowed to retry.
     Failed,
-    /// Its time was over.
+    /// Expired.
     Expired,
-    /// Its line went on without it.
+    /// Skipped by its ordering group.
     Skipped,
-    /// Somebody cancelled it.
+    /// Cancelled by a user.
     Cancelled,
-    /// A receiver answered 2xx.
+    /// Delivered.
     Succeeded,
-    /// It never was: an event for all who want it that its subscription did not get, and whose
-    /// type it wants now.
+    /// Never created: the subscription did not want this type then, and does now.
     Missed,
 }
 
-/// The text is no word for how a delivery ends.
+/// Not the name of an ending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be failed, expired, skipped, cancelled, succeeded or missed")]
 pub struct NotAnEnding;
 
 impl Ending {
-    /// Every one.
-    pub const ALL: [Self; 6] =
+    pub(crate) const ALL: [Self; 6] =
         [Self::Failed, Self::Expired, Self::Skipped, Self::Cancelled, Self::Succeeded, Self::Missed];
-    /// Without success, and not because somebody wanted it so.
+    /// All that ended without success, except cancelled ones.
     pub const UNDELIVERED: [Self; 3] = [Self::Failed, Self::Expired, Self::Skipped];
 
-    /// The word, as it stands in the database and the API.
+    /// As in the database and the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Failed => "failed",
@@ -57,16 +54,16 @@ impl FromStr for Ending {
     }
 }
 
-/// Which deliveries of a subscription are made again.
+/// Selects deliveries of a subscription.
 #[derive(Debug, Clone)]
 pub struct Selection {
     /// How they ended; at least one.
     pub statuses: Vec<Ending>,
-    /// Which types their events have.
+    /// The types of their events.
     pub event_types: EventTypeFilter,
-    /// Of events after this id.
+    /// Events after this id.
     pub after: EventId,
-    /// And before this one.
+    /// Events before this id.
     pub below: EventId,
 }
 

@@ -1,8 +1,7 @@
-//! What a subscription's requests carry beside what postrider sets itself: headers that its
-//! owner chose, and what authorises us at the target.
+//! The headers and the authorization that a subscription adds to its requests.
 //!
-//! Values are as secret as secrets: they are sealed at rest, shown to nobody, and repeated in
-//! no error. No line break passes, so a value never becomes a header of its own.
+//! Values are secret: sealed at rest, never shown, never in an error. They cannot contain a line break, so they
+//! cannot add a header.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,16 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::auth::{Auth, AuthType};
 
-/// Most headers of a subscription.
-pub const MAX_HEADERS: usize = 20;
-/// Longest name, in bytes.
-pub const MAX_NAME_BYTES: usize = 100;
-/// Longest value, in bytes.
-pub const MAX_VALUE_BYTES: usize = 4_096;
-/// Most bytes of all names and values.
-pub const MAX_TOTAL_BYTES: usize = 16 * 1_024;
+pub(crate) const MAX_HEADERS: usize = 20;
+pub(crate) const MAX_NAME_BYTES: usize = 100;
+pub(crate) const MAX_VALUE_BYTES: usize = 4_096;
+/// Names and values together.
+pub(crate) const MAX_TOTAL_BYTES: usize = 16 * 1_024;
 
-/// What postrider sets itself, what frames the message, and what says where it comes from.
+/// Set by postrider, or used by HTTP for framing and routing.
 const RESERVED: [&str; 19] = [
     "connection",
     "cookie2",
@@ -44,31 +40,31 @@ const RESERVED: [&str; 19] = [
 ];
 const RESERVED_PREFIXES: [&str; 6] = ["content-", "proxy-", "webhook-", "x-forwarded-", "x-postrider-", "x-webhook-"];
 
-/// Why headers or an authorization are refused. Values are never repeated.
+/// Why headers or an authorization are invalid. Messages never repeat values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidHeader {
-    /// Not a token, or too long.
+    /// Invalid or too long name.
     #[error("must have a name of 1 to {MAX_NAME_BYTES} letters, digits and !#$%&'*+-.^_`|~")]
     Name,
-    /// A name that is not free.
+    /// Reserved name.
     #[error("must not be given: postrider sets it, or it frames the message")]
     Reserved,
-    /// `authorization`.
+    /// `authorization`, which has its own field.
     #[error("must be given as auth")]
     Authorization,
-    /// A value with other bytes, or too long.
+    /// Invalid or too long value.
     #[error("must be at most {MAX_VALUE_BYTES} bytes of visible ASCII, with blanks and tabs only in between")]
     Value,
-    /// A mask where nothing is stored.
+    /// A mask without a stored value.
     #[error("is the mask of an answer, and no value is stored under this name")]
     NothingStored,
-    /// More than [`MAX_HEADERS`].
+    /// Too many headers.
     #[error("must have at most {MAX_HEADERS} entries")]
     TooMany,
-    /// More than [`MAX_TOTAL_BYTES`].
+    /// Too many bytes.
     #[error("must be at most {MAX_TOTAL_BYTES} bytes, names and values together")]
     TooLarge,
-    /// Only the type, where nothing of that type is stored.
+    /// A type without credentials, and none of this type are stored.
     #[error("must be whole: nothing of this type is stored")]
     NoAuthStored,
 }
@@ -82,23 +78,21 @@ pub struct RequestHeaders {
 }
 
 impl RequestHeaders {
-    /// Whether there is nothing.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.headers.is_empty() && self.auth.is_none()
     }
 
-    /// The names, in lower case; `authorization` is not among them.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    /// In lower case, without `authorization`.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.headers.keys().map(String::as_str)
     }
 
-    /// What authorises.
-    pub fn auth(&self) -> Option<&Auth> {
+    pub(crate) fn auth(&self) -> Option<&Auth> {
         self.auth.as_ref()
     }
 
     /// Each header as it is sent.
-    pub fn lines(&self) -> impl Iterator<Item = (&str, String)> {
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (&str, String)> {
         let own = self.headers.iter().map(|(name, value)| (name.as_str(), value.clone()));
         own.chain(self.auth.as_ref().map(|auth| ("authorization", auth.header())))
     }
@@ -110,11 +104,8 @@ impl fmt::Debug for RequestHeaders {
     }
 }
 
-/// A name as it is kept: in lower case.
-///
-/// # Errors
-/// [`InvalidHeader`] says why it is none, or not free.
-pub fn header_name(text: &str) -> Result<String, InvalidHeader> {
+/// Checks a name and returns it in lower case.
+pub(crate) fn header_name(text: &str) -> Result<String, InvalidHeader> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if !(1..=MAX_NAME_BYTES).contains(&text.len()) || !text.bytes().all(legal) {
         return Err(InvalidHeader::Name);
@@ -127,42 +118,37 @@ pub fn header_name(text: &str) -> Result<String, InvalidHeader> {
     if reserved { Err(InvalidHeader::Reserved) } else { Ok(name) }
 }
 
-/// Whether this can be a value.
-///
-/// # Errors
-/// [`InvalidHeader::Value`].
-pub fn check_value(value: &str) -> Result<(), InvalidHeader> {
+pub(crate) fn check_value(value: &str) -> Result<(), InvalidHeader> {
     let legal = |byte: u8| byte.is_ascii_graphic() || byte == b' ' || byte == b'\t';
     let fits = value.len() <= MAX_VALUE_BYTES && value.bytes().all(legal) && value.trim() == value;
     if fits { Ok(()) } else { Err(InvalidHeader::Value) }
 }
 
-/// What is to become of the headers of a subscription; `None` leaves what stands.
+/// Changes to the headers of a subscription; `None` changes nothing.
 #[derive(Debug, Clone, Default)]
 pub struct HeaderChanges {
-    /// All headers by their names; one without value keeps the one that is stored.
+    /// All headers; one without a value keeps its stored value.
     pub headers: Option<BTreeMap<String, Option<String>>>,
-    /// What authorises, or nothing any more.
+    /// The new authorization; `Some(None)` removes it.
     pub auth: Option<Option<AuthChange>>,
 }
 
-/// What is to authorise.
+/// A new authorization.
 #[derive(Debug, Clone)]
 pub enum AuthChange {
-    /// This.
+    /// These credentials.
     New(Auth),
-    /// What is stored, which has to be of this type.
+    /// The stored credentials, which must have this type.
     Stored(AuthType),
 }
 
 impl HeaderChanges {
-    /// Whether all stays as it is.
-    pub fn is_none(&self) -> bool {
+    pub(crate) fn is_none(&self) -> bool {
         self.headers.is_none() && self.auth.is_none()
     }
 
-    /// Whether something of what stands is kept, so that it has to be opened.
-    pub fn keeps(&self, has_headers: bool, has_auth: bool) -> bool {
+    /// Whether a stored value stays, so that the stored headers must be opened.
+    pub(crate) fn keeps(&self, has_headers: bool, has_auth: bool) -> bool {
         let headers = self.headers.as_ref().map_or(has_headers, |all| all.values().any(Option::is_none));
         let auth = match &self.auth {
             None => has_auth,
@@ -171,11 +157,8 @@ impl HeaderChanges {
         headers || auth
     }
 
-    /// The headers with these changes.
-    ///
-    /// # Errors
-    /// [`InvalidHeader`], with the name of the header that it is about.
-    pub fn over(&self, current: &RequestHeaders) -> Result<RequestHeaders, (Option<String>, InvalidHeader)> {
+    /// Applies the changes. The error names its header.
+    pub(crate) fn over(&self, current: &RequestHeaders) -> Result<RequestHeaders, (Option<String>, InvalidHeader)> {
         let mut headers = BTreeMap::new();
         match &self.headers {
             None => headers.clone_from(&current.headers),

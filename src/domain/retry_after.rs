@@ -1,25 +1,23 @@
-//! The `Retry-After` header of a receiver: seconds or an HTTP date.
+//! Parses `Retry-After`: seconds or an HTTP date.
 
 use std::time::Duration;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-/// Longest header value that is looked at, in bytes; a longer one is ignored.
 const MAX_LENGTH: usize = 64;
 
-/// How long the receiver asks us to wait, seen at `now`; `None` for whatever is not
-/// plainly one of the two forms. Clamping is the caller's rule.
-pub fn parse_retry_after(value: &[u8], now: OffsetDateTime) -> Option<Duration> {
+/// `None` if it is clearly neither. The caller clamps the result.
+pub(crate) fn parse_retry_after(value: &[u8], now: OffsetDateTime) -> Option<Duration> {
     if value.len() > MAX_LENGTH {
         return None;
     }
     let text = std::str::from_utf8(value).ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // Twenty nines are an absurd wish, not a malformed one: the caller clamps it.
+        // Absurdly long, but well-formed; the caller clamps it.
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::from(u32::MAX))));
     }
-    // A comment may nest in RFC 2822 and never stands in an HTTP date.
+    // RFC 2822 allows comments, HTTP dates do not.
     if text.contains('(') {
         return None;
     }

@@ -1,8 +1,7 @@
-//! Rotation: a subscription has one current secret, and for a while older ones that live on
-//! until everybody knows the new one.
+//! Rotation: a subscription has one current secret and, for a while, older ones.
 //!
-//! An older secret ends by itself: whoever signs or verifies asks which ones are live at
-//! that moment, so a copy that nobody tells anything stops using it in time.
+//! An older secret has an end. Signing and verifying use the secrets live at that moment, so that copies need no
+//! invalidation.
 
 use std::time::Duration;
 
@@ -10,25 +9,24 @@ use time::OffsetDateTime;
 
 use super::secret::Secret;
 
-/// Most older secrets that may be live beside the current one.
-pub const MAX_OLDER: usize = 4;
-/// Longest overlap, in seconds: 7 days.
-pub const MAX_OVERLAP_SECONDS: u32 = 604_800;
+/// Most live older secrets.
+pub(crate) const MAX_OLDER: usize = 4;
+/// 7 days.
+pub(crate) const MAX_OVERLAP_SECONDS: u32 = 604_800;
 
 const DEFAULT_OVERLAP_SECONDS: u32 = 86_400;
 
-/// How long a secret lives on after it was replaced; 24 hours unless told otherwise.
+/// How long a replaced secret stays valid; by default 24 hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Overlap(u32);
 
 impl Overlap {
-    /// An overlap of so many seconds; `None` above [`MAX_OVERLAP_SECONDS`].
+    /// `None` above the maximum.
     pub fn of_seconds(seconds: u32) -> Option<Self> {
         (seconds <= MAX_OVERLAP_SECONDS).then_some(Self(seconds))
     }
 
-    /// Its length.
-    pub fn duration(self) -> Duration {
+    pub(crate) fn duration(self) -> Duration {
         Duration::from_secs(self.0.into())
     }
 }
@@ -39,12 +37,12 @@ impl Default for Overlap {
     }
 }
 
-/// A secret that was replaced and lives on for a while.
+/// A replaced secret that is still valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OlderSecret {
     /// The secret.
     pub secret: Secret,
-    /// When it ends, by the database's clock.
+    /// Its end, by the database's clock.
     pub until: OffsetDateTime,
 }
 
@@ -56,26 +54,24 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// A current secret with older ones, newest first. One that became current again is not
-    /// older as well: it would sign twice.
+    /// Older ones are newest first. The current secret is removed from them, because it would sign twice.
     pub fn new(current: Secret, mut older: Vec<OlderSecret>) -> Self {
         older.retain(|older| !older.secret.is_same(&current));
         Self { current, older }
     }
 
-    /// The newest one.
+    /// The current secret.
     pub fn current(&self) -> &Secret {
         &self.current
     }
 
-    /// Those that sign and verify at this moment, the current one first.
-    pub fn live(&self, at: OffsetDateTime) -> impl Iterator<Item = &Secret> {
+    /// Secrets valid at this time, the current one first.
+    pub(crate) fn live(&self, at: OffsetDateTime) -> impl Iterator<Item = &Secret> {
         let older = self.older.iter().filter(move |older| older.until > at).map(|older| &older.secret);
         std::iter::once(&self.current).chain(older)
     }
 }
 
-/// Without older ones.
 impl From<Secret> for Secrets {
     fn from(current: Secret) -> Self {
         Self { current, older: Vec::new() }

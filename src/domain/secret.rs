@@ -5,37 +5,37 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// What stands in an answer instead of a secret.
-pub const MASK: &str = "********";
-/// Prefix of a Standard Webhooks secret.
-pub const PREFIX: &str = "whsec_";
-/// Bytes of a generated secret; Standard Webhooks asks for 24 to 64.
+/// Shown instead of a secret.
+pub(crate) const MASK: &str = "********";
+/// Of a Standard Webhooks secret.
+pub(crate) const PREFIX: &str = "whsec_";
+/// Standard Webhooks requires 24 to 64 bytes.
 pub const GENERATED_BYTES: usize = 32;
 
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 const TEXT_BYTES: std::ops::RangeInclusive<usize> = 8..=256;
 
-/// Why a text is not a secret. The text itself is never repeated.
+/// Why a text is not a secret. Messages never repeat it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSecret {
-    /// `whsec_` followed by something that is not canonical padded base64.
+    /// Invalid base64 after `whsec_`.
     #[error("after 'whsec_' must stand canonical base64 of the standard alphabet, with padding")]
     NotBase64,
-    /// `whsec_` with a key of the wrong length.
+    /// Wrong length after `whsec_`.
     #[error("after 'whsec_' must stand base64 of 24 to 64 bytes")]
     KeyLength,
-    /// A plain text of the wrong length.
+    /// Other text of a wrong length.
     #[error("must be 8 to 256 bytes of UTF-8, or 'whsec_' and base64 of 24 to 64 bytes")]
     TextLength,
-    /// A control character in a plain text.
+    /// Control character.
     #[error("must not contain control characters")]
     ControlCharacter,
-    /// The mask of an answer was sent back.
+    /// A mask that was sent back.
     #[error("is the mask of an answer; leave the field out to keep the secret")]
     Mask,
 }
 
-/// A valid secret. Its text is shown once, to whoever set it or had it made.
+/// A valid secret. It is shown once, when it is set or generated.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret {
     text: String,
@@ -43,11 +43,10 @@ pub struct Secret {
 }
 
 impl Secret {
-    /// Reads a secret as a user gives it: `whsec_` and base64 of the key, or any
-    /// other text, which then is the key itself.
+    /// Reads `whsec_` and a base64 key, or any other text as the key itself.
     ///
     /// # Errors
-    /// [`InvalidSecret`] names the rule that the text breaks.
+    /// [`InvalidSecret`] names the rule.
     pub fn parse(text: &str) -> Result<Self, InvalidSecret> {
         if text == MASK {
             return Err(InvalidSecret::Mask);
@@ -67,23 +66,22 @@ impl Secret {
         Ok(Self { text: text.to_owned(), key })
     }
 
-    /// A `whsec_` secret made of these random bytes.
+    /// A `whsec_` secret from random bytes.
     pub fn from_random(bytes: [u8; GENERATED_BYTES]) -> Self {
         Self { text: format!("{PREFIX}{}", STANDARD.encode(bytes)), key: bytes.to_vec() }
     }
 
-    /// The text form, for the one answer that may show it and for sealing.
+    /// The text, for the one response that shows it and for sealing.
     pub fn reveal(&self) -> &str {
         &self.text
     }
 
     /// Whether both sign alike, in whatever form they were given.
-    pub fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.key == other.key
     }
 
-    /// The HMAC key.
-    pub fn key(&self) -> &[u8] {
+    pub(crate) fn key(&self) -> &[u8] {
         &self.key
     }
 }

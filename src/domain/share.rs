@@ -1,22 +1,20 @@
-//! The fair share of a resource that tenants have in common: slots, bytes, look-ups, places in a queue.
+//! Fair shares of a resource that tenants use together: slots, bytes, lookups, lanes.
 //!
-//! A tenant takes one more only while it has fewer than a multiple of what is free. The rule is always in
-//! force, also while nobody else wants anything: by the time another tenant arrives, the resource could be
-//! full. With the multiple m one tenant alone gets m/(m + 1) of the resource, and k tenants that take turns
-//! leave 1/(mk + 1) free. One that comes late begins with less, and grows as the others give back.
+//! A tenant may take one more while it has less than m times what is free, even if nobody else waits: the resource
+//! could be full before another tenant arrives. One tenant gets at most m/(m + 1); k tenants leave 1/(mk + 1) free.
 
-/// The multiple of what is free that one tenant may have.
+/// The multiple m.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Share(pub usize);
+pub(crate) struct Share(pub usize);
 
 impl Share {
-    /// Whether a tenant that has `used` may take one more while so much is free.
-    pub fn allows(self, used: usize, free: usize) -> bool {
+    /// Whether a tenant with `used` may take one more.
+    pub(crate) fn allows(self, used: usize, free: usize) -> bool {
         used < self.0.saturating_mul(free)
     }
 
-    /// How many more a tenant that has `used` may take, one after the other.
-    pub fn allowance(self, used: usize, free: usize) -> usize {
+    /// How many more a tenant with `used` may take.
+    pub(crate) fn allowance(self, used: usize, free: usize) -> usize {
         // The i-th more is allowed while used + i < m (free - i).
         self.0.saturating_mul(free).saturating_sub(used).div_ceil(self.0.saturating_add(1))
     }

@@ -1,7 +1,6 @@
-//! Signatures: Standard Webhooks (`v1`) and the hub form, made and verified.
+//! Makes and verifies signatures: Standard Webhooks (`v1`) and the hub form.
 //!
-//! Source: Standard Webhooks specification 1.0.0. Signed content is
-//! `id.timestamp.body`; comparison is constant-time on decoded bytes.
+//! Standard Webhooks 1.0.0 signs `id.timestamp.body`. Comparison is constant-time on decoded bytes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,31 +8,31 @@ use ring::hmac;
 
 use super::secret::Secret;
 
-/// How far a signed timestamp may lie from now, both ways, in seconds.
-pub const TOLERANCE_SECONDS: i64 = 300;
+/// Largest difference of a signed timestamp from now.
+pub(crate) const TOLERANCE_SECONDS: i64 = 300;
 
 const HUB_PREFIX: &str = "sha256=";
 const V1: &str = "v1";
 const MAC_BYTES: usize = 32;
 
-/// Why a signature is not accepted. What was expected is never told.
+/// Why a signature is rejected. Messages never show the expected one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSignature {
-    /// None of the two forms is there.
+    /// No signature header.
     #[error("a signature is required: X-Hub-Signature-256, or webhook-id, webhook-timestamp and webhook-signature")]
     Missing,
-    /// Not in the form that the header asks for.
+    /// Malformed signature.
     #[error("the signature is malformed")]
     Malformed,
-    /// The timestamp is outside the tolerance.
+    /// Timestamp outside the tolerance.
     #[error("the signature's timestamp is more than {TOLERANCE_SECONDS} seconds from now")]
     Stale,
-    /// It does not fit the body and the secret.
+    /// Wrong body or secret.
     #[error("the signature does not fit the body and the secret")]
     Wrong,
 }
 
-/// The signature headers of a request, as they came.
+/// The signature headers of a request.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SignatureHeaders<'a> {
     /// `X-Hub-Signature-256`
@@ -47,12 +46,8 @@ pub struct SignatureHeaders<'a> {
 }
 
 impl SignatureHeaders<'_> {
-    /// Verifies the form that is there, with any of these secrets; the hub form decides
-    /// where both are.
-    ///
-    /// # Errors
-    /// [`InvalidSignature`] names the rule.
-    pub fn verify<'s>(
+    /// Tries each secret. If both forms are present, the hub form decides.
+    pub(crate) fn verify<'s>(
         &self,
         secrets: impl IntoIterator<Item = &'s Secret>,
         body: &[u8],
@@ -61,7 +56,7 @@ impl SignatureHeaders<'_> {
         let mut verdict = Err(InvalidSignature::Wrong);
         for secret in secrets {
             verdict = self.verify_with(secret, body, now_unix);
-            // Another secret mends what does not fit, and nothing else.
+            // Another secret can only help against a wrong signature.
             if verdict != Err(InvalidSignature::Wrong) {
                 break;
             }
@@ -87,7 +82,7 @@ pub fn sign_v1(secret: &Secret, id: &str, timestamp_unix: i64, body: &[u8]) -> S
     format!("{V1},{}", STANDARD.encode(mac))
 }
 
-/// The `webhook-signature` header: one item for each of these secrets.
+/// The `webhook-signature` header: one item per secret.
 pub fn sign_v1_all<'s>(
     secrets: impl IntoIterator<Item = &'s Secret>,
     id: &str,
@@ -98,7 +93,7 @@ pub fn sign_v1_all<'s>(
     items.join(" ")
 }
 
-/// The `X-Hub-Signature-256` header: `sha256=` and hex of the MAC over the body alone.
+/// `X-Hub-Signature-256`: `sha256=` and the hex MAC of the body.
 pub fn sign_hub(secret: &Secret, body: &[u8]) -> String {
     const HEX: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.key()), body);
@@ -175,7 +170,7 @@ mod tests {
     const DERIVED: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
     const DERIVED_ID: &str = "0190c5f0-0000-7000-8000-000000000001";
 
-    /// Published by the Standard Webhooks libraries' own tests.
+    /// From the tests of the Standard Webhooks libraries.
     #[test]
     fn the_published_vectors_are_reproduced() {
         let cases: [(&str, &str, i64, &[u8], &str); 2] = [
@@ -206,7 +201,7 @@ mod tests {
         }
     }
 
-    /// Computed independently of this code, for bytes that the published ones do not cover.
+    /// Computed independently of this code.
     #[test]
     fn odd_bytes_are_signed_as_they_are() {
         let cases: [(&[u8], &str); 5] = [

@@ -1,5 +1,5 @@
-//! Slots: how many deliveries a worker process may have in flight, in all, in bytes, of one tenant and to one
-//! subscription. A slot is a guard; dropping it frees what it holds, also in a panic.
+//! Slots limit the deliveries in flight in a worker: in total, in bytes, per tenant and per subscription. Dropping
+//! a slot frees it, even after a panic.
 
 mod subscription;
 
@@ -12,24 +12,23 @@ use super::id::{SubscriptionId, TenantId};
 use super::share::Share;
 use subscription::{SubscriptionSlots, WAITING_FACTOR};
 
-/// Most failing receivers that are remembered, about 100 bytes each.
+/// About 100 bytes each.
 const MAX_FAILING: usize = 100_000;
-/// What a tenant may have of slots and bytes: deliveries that were taken from the queue, and, a little less, fresh
-/// ones, so that a stream of fresh events never starves the tenant's own backlog.
+/// Shares of a tenant. Fresh deliveries get a little less, so that they never starve the tenant's own backlog.
 const TAKEN: Share = Share(4);
 const FRESH: Share = Share(3);
-/// Bytes of a slot besides the payload: the answer's body (at most 16 KiB) and, measured, 4 KiB of task, parcel
-/// and report.
+/// Bytes of a slot besides the payload: at most 16 KiB of response body and, measured, 4 KiB of task, parcel and
+/// report.
 pub const SLOT_BYTES: usize = 20 * 1_024;
 
 /// The limits of a worker process.
 #[derive(Debug, Clone, Copy)]
 pub struct SlotLimits {
-    /// Most deliveries in flight.
+    /// Deliveries in flight.
     pub total: usize,
-    /// Most bytes of them.
+    /// Bytes in flight.
     pub bytes: usize,
-    /// Most requests in flight to one subscription.
+    /// Requests in flight to one subscription.
     pub per_subscription: usize,
 }
 
@@ -52,11 +51,10 @@ struct Taken {
     bytes: usize,
     by_tenant: HashMap<TenantId, Used>,
     by_subscription: HashMap<SubscriptionId, SubscriptionSlots>,
-    /// Subscriptions with older deliveries in the queue than there is room for.
+    /// Subscriptions with more due deliveries than room.
     backlogged: HashSet<SubscriptionId>,
-    /// Subscriptions that have the room that somebody waits for.
+    /// Subscriptions that now have the room that was waited for.
     with_room: Vec<SubscriptionId>,
-    /// Whether somebody waits for any slot.
     is_awaited: bool,
 }
 
@@ -66,8 +64,8 @@ struct Used {
     bytes: usize,
 }
 
-/// A place in flight. It counts against process and tenant until it is dropped (which is after the outcome is
-/// recorded) and against its subscription until [`Slot::answered`].
+/// Room for one delivery. It counts for process and tenant until its outcome is recorded, and for its subscription
+/// until [`Slot::answered`].
 #[derive(Debug)]
 pub struct Slot {
     tenant: TenantId,
@@ -78,18 +76,16 @@ pub struct Slot {
 }
 
 impl Slots {
-    /// Empty slots under these limits.
+    /// Creates free slots.
     pub fn new(limits: SlotLimits) -> Self {
         Self { limits, shared: Arc::default() }
     }
 
-    /// The limits.
-    pub fn limits(&self) -> SlotLimits {
+    pub(crate) fn limits(&self) -> SlotLimits {
         self.limits
     }
 
-    /// A slot for a fresh delivery with so many bytes of payload, unless the process, the tenant's share or the
-    /// subscription has none, or older deliveries of the subscription wait for room: they come first.
+    /// A slot for a fresh delivery. None while older deliveries of the subscription wait: they come first.
     pub fn reserve_fresh(&self, tenant: TenantId, subscription: SubscriptionId, payload: usize) -> Option<Slot> {
         let mut taken = self.taken();
         if taken.backlogged.contains(&subscription) || self.allowance(&taken, tenant, FRESH) == 0 {
@@ -98,16 +94,15 @@ impl Slots {
         self.take(&mut taken, tenant, subscription, payload)
     }
 
-    /// Up to so many slots for deliveries that are about to be taken from the queue. Their bytes are counted
-    /// when they are known ([`Slot::holds`]).
+    /// Up to `most` slots for deliveries to be taken. [`Slot::holds`] adds their bytes later.
     pub fn reserve(&self, tenant: TenantId, subscription: SubscriptionId, most: usize) -> Vec<Slot> {
         let mut taken = self.taken();
         let most = most.min(self.allowance(&taken, tenant, TAKEN));
         (0..most).map_while(|_| self.take(&mut taken, tenant, subscription, 0)).collect()
     }
 
-    /// Free slots of one subscription, where there are so many or half of its requests fit; none otherwise.
-    pub fn room_for(&self, subscription: SubscriptionId, most: usize) -> usize {
+    /// Free slots of a subscription, if `most` or half of its requests fit; else 0.
+    pub(crate) fn room_for(&self, subscription: SubscriptionId, most: usize) -> usize {
         match self.taken().by_subscription.get(&subscription) {
             Some(here) if here.has_room_for(most) => here.free().min(most),
             Some(_) => 0,
@@ -115,8 +110,7 @@ impl Slots {
         }
     }
 
-    /// Bytes that are free.
-    pub fn free_bytes(&self) -> usize {
+    pub(crate) fn free_bytes(&self) -> usize {
         self.limits.bytes.saturating_sub(self.taken().bytes)
     }
 
@@ -125,13 +119,12 @@ impl Slots {
         self.taken().total
     }
 
-    /// Bytes of the deliveries in flight.
-    pub fn bytes_in_flight(&self) -> usize {
+    pub(crate) fn bytes_in_flight(&self) -> usize {
         self.taken().bytes
     }
 
-    /// Notes whether older deliveries of a subscription wait for room.
-    pub fn set_backlogged(&self, subscription: SubscriptionId, is_backlogged: bool) {
+    /// Marks whether older deliveries of a subscription wait for room.
+    pub(crate) fn set_backlogged(&self, subscription: SubscriptionId, is_backlogged: bool) {
         let mut taken = self.taken();
         if is_backlogged {
             taken.backlogged.insert(subscription);
@@ -140,8 +133,8 @@ impl Slots {
         }
     }
 
-    /// Asks to be woken when there is room for so many of a subscription ([`Slots::room_for`]); see [`Slots::with_room`].
-    pub fn await_room(&self, subscription: SubscriptionId, most: usize) {
+    /// Wakes [`Slots::freed`] when `most` deliveries of a subscription have room.
+    pub(crate) fn await_room(&self, subscription: SubscriptionId, most: usize) {
         let mut taken = self.taken();
         match taken.by_subscription.get_mut(&subscription) {
             Some(here) if !here.has_room_for(most) => here.awaited = most,
@@ -152,22 +145,20 @@ impl Slots {
         }
     }
 
-    /// Asks to be woken when any slot is dropped.
-    pub fn await_any(&self) {
+    /// Wakes [`Slots::freed`] when any slot is dropped.
+    pub(crate) fn await_any(&self) {
         self.taken().is_awaited = true;
     }
 
-    /// Waits for what was asked for.
-    pub async fn freed(&self) {
+    pub(crate) async fn freed(&self) {
         self.shared.freed.notified().await;
     }
 
-    /// The subscriptions that have the places that were asked for, each once.
-    pub fn with_room(&self) -> Vec<SubscriptionId> {
+    /// Returns and clears the subscriptions that now have room.
+    pub(crate) fn with_room(&self) -> Vec<SubscriptionId> {
         std::mem::take(&mut self.taken().with_room)
     }
 
-    /// How many slots the tenant may take now.
     fn allowance(&self, taken: &Taken, tenant: TenantId, share: Share) -> usize {
         let used = taken.by_tenant.get(&tenant).copied().unwrap_or_default();
         if !share.allows(used.bytes, self.limits.bytes.saturating_sub(taken.bytes)) {
@@ -203,22 +194,21 @@ impl Slots {
 }
 
 impl Slot {
-    /// The requests that may be in flight to its subscription: one permit for each.
-    pub fn requests(&self) -> Arc<Semaphore> {
+    /// One permit per request that may be in flight to the subscription.
+    pub(crate) fn requests(&self) -> Arc<Semaphore> {
         Arc::clone(&self.requests)
     }
 
-    /// The delivery that it is for has so many bytes of payload.
-    pub fn holds(&mut self, payload: usize) {
+    /// Adds the bytes of the payload.
+    pub(crate) fn holds(&mut self, payload: usize) {
         self.bytes = self.bytes.saturating_add(payload);
         let mut taken = lock(&self.shared.taken);
         taken.bytes = taken.bytes.saturating_add(payload);
         taken.by_tenant.entry(self.tenant).or_default().bytes += payload;
     }
 
-    /// The receiver has answered or failed: the subscription's place is free, those of process and tenant are kept
-    /// until the outcome is recorded.
-    pub fn answered(&mut self, succeeded: bool) {
+    /// Frees the subscription's part; process and tenant wait for the recording.
+    pub(crate) fn answered(&mut self, succeeded: bool) {
         self.leave(Some(succeeded));
     }
 
@@ -264,7 +254,7 @@ impl Drop for Slot {
     }
 }
 
-/// Counters stay meaningful after a panic elsewhere, so a poisoned lock is taken over.
+/// The counters are consistent even after a panic.
 fn lock(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
     taken.lock().unwrap_or_else(PoisonError::into_inner)
 }

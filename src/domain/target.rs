@@ -1,70 +1,69 @@
-//! The URL a subscription's deliveries go to.
+//! The URL to which a subscription's deliveries go.
 //!
-//! Parsed once; only the canonical form is kept and sent, so no second parser can read
-//! another host from it. Shape is judged here and address literals too; what a name
-//! resolves to is judged when the connection is made, which is the rule that counts.
+//! Only the canonical form is kept and sent, so no second parser can read another host. This module checks the form
+//! and literal addresses; the gate checks resolved addresses when it connects.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use url::{Host, Url};
 
-use super::address::{AddressPolicy, Verdict};
+use super::address::{AddressClass, AddressPolicy};
 
-/// Longest target URL, in bytes.
-pub const MAX_TARGET_LENGTH: usize = 2_048;
+/// In bytes.
+pub(crate) const MAX_TARGET_LENGTH: usize = 2_048;
 
 const MAX_HOST_LENGTH: usize = 253;
 const RESERVED_SUFFIXES: [&str; 8] =
     ["localhost", "local", "internal", "intranet", "lan", "home.arpa", "onion", "svc.cluster.local"];
 
-/// Ports from 1024 up that speak other protocols: the WHATWG bad ports and common data stores.
+/// Ports that speak other protocols: WHATWG bad ports and common data stores, from 1024 up.
 const REFUSED_PORTS: [u16; 26] = [
     1719, 1720, 1723, 2049, 3306, 3659, 4045, 4190, 5060, 5061, 5432, 6000, 6379, 6566, 6665, 6666, 6667, 6668, 6669,
     6679, 6697, 9200, 10080, 11211, 27017, 1433,
 ];
 
-/// Why a URL is refused as a target.
+/// Why a URL is not a valid target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTarget {
-    /// Longer than [`MAX_TARGET_LENGTH`].
+    /// Too long.
     #[error("must be at most {MAX_TARGET_LENGTH} bytes")]
     TooLong,
-    /// White space, a control character or a backslash.
+    /// White space, control character or backslash.
     #[error("must not contain white space, control characters or backslashes")]
     Characters,
     /// Not an absolute URL.
     #[error("must be an absolute URL, as in https://example.com/hook")]
     NotAUrl,
-    /// A scheme other than https, or http where it is not allowed.
+    /// A scheme that is not allowed.
     #[error("must begin with https://")]
     Scheme,
-    /// A user name or password before the host.
+    /// User name or password.
     #[error("must not contain a user name or password")]
     UserInfo,
-    /// A part after `#`.
+    /// A fragment (`#`).
     #[error("must not contain a fragment")]
     Fragment,
-    /// A host written so that parsers may differ, or not a host name.
+    /// Ambiguous or invalid host.
     #[error("the host must be written in its plain form: a domain name of at least two labels, or an address")]
     Host,
-    /// A name reserved for inside use.
+    /// Host name reserved for private use.
     #[error("the host is reserved for private use")]
     ReservedName,
-    /// A port that does not belong to a web server.
+    /// Port of another protocol.
     #[error("the port must be 80, 443 or one from 1024 that belongs to no other protocol")]
     Port,
-    /// An address that must not be dialled.
+    /// Address not allowed.
     #[error("the address is private, reserved or otherwise not to be dialled")]
     BlockedAddress,
 }
 
-/// What may be a target here.
+/// Which targets are allowed.
 #[derive(Debug, Clone, Default)]
 pub struct TargetPolicy {
     /// Whether plain http is allowed.
     pub allow_http: bool,
-    /// Which addresses may be dialled.
+    /// Which addresses are allowed.
     pub addresses: AddressPolicy,
 }
 
@@ -73,10 +72,10 @@ pub struct TargetPolicy {
 pub struct Target(String);
 
 impl Target {
-    /// Reads a URL under this policy.
+    /// Parses a URL.
     ///
     /// # Errors
-    /// [`InvalidTarget`] names the rule; it never repeats the URL.
+    /// [`InvalidTarget`] names the rule and never repeats the URL.
     pub fn parse(raw: &str, policy: &TargetPolicy) -> Result<Self, InvalidTarget> {
         if raw.len() > MAX_TARGET_LENGTH {
             return Err(InvalidTarget::TooLong);
@@ -102,8 +101,7 @@ impl Target {
         Ok(Self(url.into()))
     }
 
-    /// A target as it stands in the table, where only parsed ones are written. The gate
-    /// judges its address again at every attempt, so an edited row opens nothing.
+    /// Skips the check: only parsed URLs are stored, and the gate checks the address at every attempt.
     pub fn stored(canonical: String) -> Self {
         Self(canonical)
     }
@@ -120,15 +118,13 @@ impl fmt::Display for Target {
     }
 }
 
-/// Whether a host name may only lead to addresses that the operator opened:
-/// single labels and names under a suffix reserved for inside use.
-pub fn needs_opened_address(host: &str) -> bool {
+/// Single labels and private suffixes may lead only to addresses that the operator allowed.
+pub(crate) fn needs_allowed_address(host: &str) -> bool {
     let host = host.to_ascii_lowercase();
     let under = |suffix: &&str| host == **suffix || host.strip_suffix(*suffix).is_some_and(|rest| rest.ends_with('.'));
     !host.contains('.') || RESERVED_SUFFIXES.iter().any(under)
 }
 
-/// What stands between `//` and the next `/`, `?` or `#`.
 fn raw_authority(raw: &str) -> Option<&str> {
     let (_, rest) = raw.split_once("://")?;
     rest.split(['/', '?', '#']).next().filter(|authority| !authority.is_empty())
@@ -157,7 +153,7 @@ fn check_host(url: &Url, authority: &str, policy: &TargetPolicy) -> Result<(), I
             let same_name = !written.is_ascii() || written.eq_ignore_ascii_case(name);
             let labels_filled = name.split('.').all(|label| !label.is_empty());
             require(same_name && !written.contains('%') && labels_filled && name.len() <= MAX_HOST_LENGTH)?;
-            match needs_opened_address(name) && !policy.addresses.opens_something() {
+            match needs_allowed_address(name) && !policy.addresses.allows_private() {
                 true if name.contains('.') || name == "localhost" => Err(InvalidTarget::ReservedName),
                 true => Err(InvalidTarget::Host),
                 false => Ok(()),
@@ -178,9 +174,9 @@ fn require(holds: bool) -> Result<(), InvalidTarget> {
 }
 
 fn check_address(address: IpAddr, policy: &TargetPolicy) -> Result<(), InvalidTarget> {
-    match policy.addresses.judge(address) {
-        Verdict::Blocked => Err(InvalidTarget::BlockedAddress),
-        Verdict::Public | Verdict::Opened => Ok(()),
+    match policy.addresses.classify(address) {
+        AddressClass::Blocked => Err(InvalidTarget::BlockedAddress),
+        AddressClass::Public | AddressClass::Allowed => Ok(()),
     }
 }
 
@@ -282,8 +278,8 @@ mod tests {
             assert!(Target::parse(raw, &production()).is_err(), "{raw}");
             assert!(Target::parse(raw, &development()).is_ok(), "{raw}");
         }
-        assert!(!needs_opened_address("notlocal.example"));
-        assert!(!needs_opened_address("mylan.com"));
+        assert!(!needs_allowed_address("notlocal.example"));
+        assert!(!needs_allowed_address("mylan.com"));
     }
 
     proptest! {

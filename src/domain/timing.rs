@@ -1,25 +1,24 @@
-//! When an event is to be delivered, at the earliest and at the latest.
+//! When a delivery becomes due and when it expires.
 
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
-/// Why times are not those of a delivery.
+/// Why the times are invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidTiming {
-    /// The delivery would outlive every delivery.
+pub(crate) enum InvalidTiming {
+    /// Beyond the maximum lifetime.
     #[error("must be at most {} s ahead, the lifetime of a delivery", .0.as_secs())]
     TooFarAhead(Duration),
-    /// It would be over before it began.
+    /// Expiry in the past.
     #[error("must be in the future")]
     Over,
-    /// It would end before it is due.
+    /// Expiry before the due time.
     #[error("must be after deliver_at")]
     BeforeDelivery,
 }
 
-/// The earliest time of a delivery, and its end. The default: now, and at the end of the
-/// lifetime.
+/// Due time and expiry. Default: now, and the end of the lifetime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Timing {
     deliver_at: Option<OffsetDateTime>,
@@ -27,12 +26,8 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// The times as a producer asks for them: `deliver_at` in the past means now, and nothing
-    /// lives longer than `lifetime` from when it is due.
-    ///
-    /// # Errors
-    /// [`InvalidTiming`] names the rule; all but `TooFarAhead` are of `expires_at`.
-    pub fn new(
+    /// A `deliver_at` in the past means now; `lifetime` counts from the due time.
+    pub(crate) fn new(
         deliver_at: Option<OffsetDateTime>,
         expires_at: Option<OffsetDateTime>,
         now: OffsetDateTime,
@@ -50,7 +45,7 @@ impl Timing {
             return Err(InvalidTiming::BeforeDelivery);
         }
         let end = latest(deliver_at.unwrap_or(now));
-        // Without a time of its own to begin, the lifetime ends it by its event's age.
+        // Without `deliver_at` the age of the event already limits the delivery.
         let expires_at = match deliver_at {
             Some(_) => expires_at.into_iter().chain(end).min(),
             None => expires_at.filter(|at| Some(*at) < end),
@@ -58,12 +53,12 @@ impl Timing {
         Ok(Self { deliver_at, expires_at })
     }
 
-    /// Not before this time; `None` for now.
+    /// `None` = now.
     pub fn deliver_at(&self) -> Option<OffsetDateTime> {
         self.deliver_at
     }
 
-    /// When it ends undelivered; `None` where the age of its event decides.
+    /// `None` = the age of the event decides.
     pub fn expires_at(&self) -> Option<OffsetDateTime> {
         self.expires_at
     }

@@ -19,10 +19,10 @@ use uuid::Uuid;
 
 use super::failure::{NoConnection, of_connect};
 use super::resolve::{Resolver, interleaved};
-use crate::domain::address::{AddressPolicy, Verdict};
+use crate::domain::address::{AddressClass, AddressPolicy};
 use crate::domain::id::TenantId;
 use crate::domain::outcome::Outcome;
-use crate::domain::target::needs_opened_address;
+use crate::domain::target::needs_allowed_address;
 
 /// Over all addresses of a name.
 const CONNECT_BUDGET: Duration = Duration::from_secs(5);
@@ -53,7 +53,7 @@ impl Gate {
     }
 
     async fn open(self, uri: Uri) -> Result<TcpStream, NoConnection> {
-        let addresses = self.judged(&uri).await.map_err(NoConnection::before_dialling)?;
+        let addresses = self.resolve(&uri).await.map_err(NoConnection::before_dialling)?;
         let deadline = Instant::now() + self.connect_budget;
         let mut met = NoConnection::before_dialling(Outcome::DnsNoAddress);
         let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
@@ -73,41 +73,41 @@ impl Gate {
         Err(met)
     }
 
-    pub(super) async fn judged(&self, uri: &Uri) -> Result<Vec<IpAddr>, Outcome> {
+    pub(super) async fn resolve(&self, uri: &Uri) -> Result<Vec<IpAddr>, Outcome> {
         let host = uri.host().ok_or(Outcome::BlockedAddress)?;
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         match bare.unwrap_or(host).parse::<IpAddr>() {
-            Ok(literal) => self.judge_literal(literal.to_canonical()),
+            Ok(literal) => self.check_literal(literal.to_canonical()),
             // Brackets around anything but an IPv6 address are no host name.
             Err(_) if bare.is_some() => Err(Outcome::BlockedAddress),
             Err(_) => {
                 let answer = self.resolver.lookup(host, self.tenant).await?;
-                judge_answer(&self.addresses, host, &answer)?;
+                check_answer(&self.addresses, host, &answer)?;
                 Ok(interleaved(&answer))
             }
         }
     }
 
-    fn judge_literal(&self, literal: IpAddr) -> Result<Vec<IpAddr>, Outcome> {
-        match self.addresses.judge(literal) {
-            Verdict::Blocked => Err(Outcome::BlockedAddress),
-            Verdict::Public | Verdict::Opened => Ok(vec![literal]),
+    fn check_literal(&self, literal: IpAddr) -> Result<Vec<IpAddr>, Outcome> {
+        match self.addresses.classify(literal) {
+            AddressClass::Blocked => Err(Outcome::BlockedAddress),
+            AddressClass::Public | AddressClass::Allowed => Ok(vec![literal]),
         }
     }
 }
 
 /// One forbidden address rejects the whole DNS answer: a mix of public and private addresses is an attack or a
 /// mistake.
-fn judge_answer(policy: &AddressPolicy, host: &str, answer: &[IpAddr]) -> Result<(), Outcome> {
-    let must_be_opened = needs_opened_address(host);
-    let may_be_dialled = |address: &IpAddr| match policy.judge(*address) {
+fn check_answer(policy: &AddressPolicy, host: &str, answer: &[IpAddr]) -> Result<(), Outcome> {
+    let must_be_allowed = needs_allowed_address(host);
+    let is_allowed = |address: &IpAddr| match policy.classify(*address) {
         // An IPv4-mapped IPv6 address in DNS is suspicious.
         _ if *address != address.to_canonical() => false,
-        Verdict::Blocked => false,
-        Verdict::Public => !must_be_opened,
-        Verdict::Opened => true,
+        AddressClass::Blocked => false,
+        AddressClass::Public => !must_be_allowed,
+        AddressClass::Allowed => true,
     };
-    if answer.iter().all(may_be_dialled) { Ok(()) } else { Err(Outcome::BlockedAddress) }
+    if answer.iter().all(is_allowed) { Ok(()) } else { Err(Outcome::BlockedAddress) }
 }
 
 async fn dial(address: SocketAddr) -> Result<TcpStream, Outcome> {
@@ -145,35 +145,35 @@ impl tower_service::Service<Uri> for Gate {
 mod tests {
     use super::*;
 
-    fn judge(allow: &[&str], host: &str, answer: &[&str]) -> Result<(), Outcome> {
+    fn check(allow: &[&str], host: &str, answer: &[&str]) -> Result<(), Outcome> {
         let allow = allow.iter().map(|net| net.parse().unwrap()).collect();
         let policy = AddressPolicy { allow, ..AddressPolicy::default() };
         let answer: Vec<IpAddr> = answer.iter().map(|ip| ip.parse().unwrap()).collect();
-        judge_answer(&policy, host, &answer)
+        check_answer(&policy, host, &answer)
     }
 
     const BLOCKED: Result<(), Outcome> = Err(Outcome::BlockedAddress);
 
     #[test]
     fn one_blocked_address_condemns_the_whole_answer() {
-        assert_eq!(judge(&[], "a.example", &["1.1.1.1", "2606:4700::1111"]), Ok(()));
-        assert_eq!(judge(&[], "a.example", &["1.1.1.1", "10.0.0.1"]), BLOCKED);
-        assert_eq!(judge(&[], "a.example", &["1.1.1.1", "::1"]), BLOCKED);
-        assert_eq!(judge(&["10.0.0.0/8"], "a.example", &["1.1.1.1", "10.0.0.1"]), Ok(()));
+        assert_eq!(check(&[], "a.example", &["1.1.1.1", "2606:4700::1111"]), Ok(()));
+        assert_eq!(check(&[], "a.example", &["1.1.1.1", "10.0.0.1"]), BLOCKED);
+        assert_eq!(check(&[], "a.example", &["1.1.1.1", "::1"]), BLOCKED);
+        assert_eq!(check(&["10.0.0.0/8"], "a.example", &["1.1.1.1", "10.0.0.1"]), Ok(()));
     }
 
     #[test]
     fn an_answer_in_the_ipv6_spelling_of_ipv4_is_refused_even_where_the_address_is_open() {
-        assert_eq!(judge(&[], "a.example", &["::ffff:1.1.1.1"]), BLOCKED);
-        assert_eq!(judge(&["127.0.0.0/8"], "localhost", &["::ffff:127.0.0.1"]), BLOCKED);
+        assert_eq!(check(&[], "a.example", &["::ffff:1.1.1.1"]), BLOCKED);
+        assert_eq!(check(&["127.0.0.0/8"], "localhost", &["::ffff:127.0.0.1"]), BLOCKED);
     }
 
     #[test]
     fn inside_names_lead_to_opened_addresses_only() {
         for name in ["localhost", "backend", "a.internal", "x.svc.cluster.local"] {
-            assert_eq!(judge(&["10.0.0.0/8"], name, &["10.0.0.1"]), Ok(()), "{name}");
-            assert_eq!(judge(&["10.0.0.0/8"], name, &["10.0.0.1", "1.1.1.1"]), BLOCKED, "{name}");
-            assert_eq!(judge(&[], name, &["1.1.1.1"]), BLOCKED, "{name}");
+            assert_eq!(check(&["10.0.0.0/8"], name, &["10.0.0.1"]), Ok(()), "{name}");
+            assert_eq!(check(&["10.0.0.0/8"], name, &["10.0.0.1", "1.1.1.1"]), BLOCKED, "{name}");
+            assert_eq!(check(&[], name, &["1.1.1.1"]), BLOCKED, "{name}");
         }
     }
 
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn odd_spellings_of_an_address_are_judged_by_what_they_lead_to() {
+    async fn unusual_spellings_of_an_address_are_checked_by_the_address() {
         let gate = Gate::new(Arc::new(AddressPolicy::default()));
         for host in
             ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "2130706433", "0x7f.1", "127.1", "0"]

@@ -64,7 +64,7 @@ pub struct SenderConfig {
 /// The outcome that an attempt would have.
 pub async fn addresses_of(target: &Target, addresses: Arc<AddressPolicy>) -> Result<Vec<IpAddr>, Outcome> {
     let uri = target.as_str().parse().map_err(|_| Outcome::BlockedAddress)?;
-    Gate::new(addresses).judged(&uri).await
+    Gate::new(addresses).resolve(&uri).await
 }
 
 /// Sends deliveries. Clones share connections and limits. A new address policy needs a new sender, because

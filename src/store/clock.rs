@@ -1,5 +1,5 @@
-//! The database's clock, followed from here: queue time, ids and signatures are its time, so replicas whose own clocks
-//! differ still agree, and a step of this machine's clock expires nothing.
+//! Follows the database's clock. Queue time, ids and signatures use it, so that replicas agree and a step of this
+//! machine's clock expires nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -9,41 +9,41 @@ use time::OffsetDateTime;
 
 use super::{Store, StoreError, sql};
 
-/// Largest difference between this machine's clock and the database's at which events are
-/// still accepted: beyond it one of the two is wrong, and receivers may refuse our timestamps.
+/// Above this difference from the database's clock, events are rejected: one of the two clocks is wrong, and
+/// receivers may reject our timestamps.
 pub const MAX_SKEW: Duration = Duration::from_secs(120);
 
-/// The database's clock, carried on by one that never steps. Clones share it.
+/// The database's clock, continued by a monotonic one. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Clock {
     origin: Instant,
-    /// The database's time at the origin, in microseconds since 1970.
+    /// In microseconds since 1970.
     at_origin: Arc<AtomicI64>,
 }
 
 impl Default for Clock {
-    /// This machine's clock, until the database's is measured.
+    /// Uses this machine's clock until the first measurement.
     fn default() -> Self {
         Self { origin: Instant::now(), at_origin: Arc::new(AtomicI64::new(micros(OffsetDateTime::now_utc()))) }
     }
 }
 
 impl Clock {
-    /// The database's time now, as last measured; exact to the measuring round trip.
+    /// Exact to the round trip of the last measurement.
     pub fn now(&self) -> OffsetDateTime {
         let at_origin = time::Duration::microseconds(self.at_origin.load(Ordering::Relaxed));
         OffsetDateTime::UNIX_EPOCH + at_origin + self.origin.elapsed()
     }
 
-    /// How far this machine's clock is from the database's.
+    /// Difference between this machine's clock and the database's.
     pub fn skew(&self) -> Duration {
         (self.now() - OffsetDateTime::now_utc()).unsigned_abs()
     }
 
-    /// Measures it anew.
+    /// Measures the clock.
     ///
     /// # Errors
-    /// [`StoreError`] when the database does not answer; what was measured before stays.
+    /// [`StoreError`] if the database does not answer; the last measurement stays.
     pub async fn measure(&self, store: &Store) -> Result<(), StoreError> {
         let mut connection = store.interactive().await?;
         let sent = Instant::now();

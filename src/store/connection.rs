@@ -1,4 +1,4 @@
-//! One connection out of a pool, and the one way to run a statement on it.
+//! A pooled connection and the only function that runs statements on it.
 
 use std::time::Duration;
 
@@ -8,20 +8,17 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::error::StoreError;
 
-/// A statement from `sql/queries/`: its name there and its text.
 #[derive(Debug)]
 pub(super) struct Query {
-    /// `table/verb`, as the file is named.
     pub(super) name: &'static str,
-    /// The file's text.
     pub(super) text: &'static str,
 }
 
-/// A parameter with its type, so that no statement depends on what the server infers.
+/// Explicit types, so that no statement depends on what the server infers.
 pub(super) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// A checked-out connection. One whose statement ran out of time is closed and not
-/// returned: dropping a future does not stop a statement, and the next would wait behind it.
+/// A connection whose statement timed out is closed, not returned: dropping a future does not stop its statement,
+/// and the next one would wait for it.
 pub struct Connection {
     object: Option<Object>,
     prepare: bool,
@@ -29,14 +26,14 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection whose statements the server ends after the time that this limit exceeds a little.
+    /// The server's own limit for a statement is a little shorter than `limit`.
     pub(super) async fn checkout(pool: &Pool, prepare: bool, limit: Duration) -> Result<Self, StoreError> {
         let object = tokio::time::timeout(super::CHECKOUT_LIMIT, pool.get()).await;
         let object = object.map_err(|_| StoreError::Unavailable("no connection in time".to_owned()))??;
         Ok(Self { object: Some(object), prepare, limit })
     }
 
-    /// Runs one statement, in a transaction of its own, and returns its rows.
+    /// Runs one statement in a transaction of its own.
     pub(super) async fn query(&mut self, query: &Query, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
         let object =
             self.object.take().ok_or_else(|| StoreError::Unavailable("the connection was given up".to_owned()))?;
@@ -47,8 +44,7 @@ impl Connection {
                 Ok(rows?)
             }
             Err(_) => {
-                // The server ends the statement by its own limit, which is shorter: here it is out of reach. Taken out
-                // of the pool and closed.
+                // The server did not apply its own, shorter limit, so the connection is broken.
                 drop(Object::take(object));
                 Err(StoreError::Unavailable(format!("{} did not answer in time", query.name)))
             }

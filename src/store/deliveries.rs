@@ -1,4 +1,4 @@
-//! What people ask of deliveries: to be retried at once, or to be cancelled.
+//! Retries and cancels deliveries on request.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::domain::ordering::OrderingGroup;
 /// Result of a retry request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retried {
-    /// Deliveries that are due now because of it.
+    /// Deliveries that are due now.
     pub retried: i64,
-    /// Whether the event makes a delivery to the subscription that was named, if one was.
+    /// Whether the named subscription, if any, has a delivery of the event.
     pub is_known: bool,
 }
 
@@ -23,19 +23,17 @@ pub struct Retried {
 pub struct Cancelled {
     /// Deliveries that ended.
     pub cancelled: i64,
-    /// Deliveries that are leased, and end when their attempt has failed.
+    /// Leased deliveries: they end if the running attempt fails.
     pub sending: i64,
-    /// Whether the event makes a delivery to the subscription that was named, if one was.
+    /// Whether the named subscription, if any, has a delivery of the event.
     pub is_known: bool,
     /// Ordering groups whose head may have ended.
     pub groups: Vec<OrderingGroup>,
 }
 
 impl Store {
-    /// Makes deliveries of an event due now, of this subscription or of all: those that wait for
-    /// their time or ended without success; of one subscription also one that was cancelled or
-    /// succeeded. At most so many of both kinds. What is requeued lives for `lifetime`. `None` where there is no such
-    /// event.
+    /// Makes deliveries of an event due now: those scheduled or ended without success and, if a subscription is
+    /// named, also a cancelled or successful one. `None` if there is no such event.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
@@ -62,8 +60,7 @@ impl Store {
         Ok(Some(Retried { retried, is_known: row.try_get("is_known")? }))
     }
 
-    /// Ends pending deliveries of an event, to this subscription or to all, at most so many. `None` where there
-    /// is no such event.
+    /// Ends up to `most` pending deliveries of an event. `None` if there is no such event.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
@@ -89,7 +86,7 @@ impl Store {
         }))
     }
 
-    /// Ends held deliveries of a subscription, at most so many of each kind. Returns how many, and the ordering groups
+    /// Ends up to `most` held deliveries of a subscription per kind. Returns how many, and the ordering groups
     /// whose head may have ended.
     ///
     /// # Errors

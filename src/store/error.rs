@@ -1,41 +1,41 @@
-//! What can go wrong with the database, sorted by what a caller does about it.
+//! Errors of the database, sorted by what a caller does about them.
 
 use std::error::Error;
 
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 
-/// A failure of ours, with its source.
+/// An error of the database.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// A URL that is not one of PostgreSQL; it may hold a password, so it is not repeated.
+    /// An invalid URL. It may contain a password, so it is not shown.
     #[error("the database URL is not a valid postgres:// URL")]
     Url,
-    /// The database is away, busy, full, or did not answer in time: try again later.
+    /// Down, busy, full, or too slow: retry later.
     #[error("the database is not available: {0}")]
     Unavailable(String),
-    /// Two statements waited for each other, or met at one row: try again at once.
+    /// Deadlock or concurrent change: retry at once.
     #[error("the database ended a deadlock, or a row was changed meanwhile")]
     Deadlock,
-    /// No partition for this time: make it, then try again.
+    /// No partition for this time: create it, then retry.
     #[error("a partition is missing")]
     NoPartition,
-    /// A row breaks a constraint of this name.
+    /// A violated constraint.
     #[error("the constraint {0} is broken")]
     Constraint(String),
-    /// A table, column or function is not there.
+    /// A table, column or function is missing.
     #[error("the database has no schema yet, or an old one ({0}); run: postrider migrate")]
     NoSchema(String),
-    /// What came back is not what the statement promises, or the statement is wrong.
+    /// A wrong statement, or an unexpected result.
     #[error("the database answered with an error: {}", in_words(.0))]
     Unexpected(#[source] tokio_postgres::Error),
-    /// A row holds what this version cannot read.
+    /// A row that this version cannot read.
     #[error("a stored row cannot be read: {0}")]
     Unreadable(String),
 }
 
 impl StoreError {
-    /// Whether a later try may succeed without anybody changing anything here.
+    /// Whether a later retry may succeed by itself.
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Deadlock)
     }
@@ -44,7 +44,7 @@ impl StoreError {
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(db) = error.as_db_error() else {
-            // No SQLSTATE: the connection itself failed, or a value did not convert.
+            // Without SQLSTATE, the connection failed or a value did not convert.
             let converting = error.source().is_some_and(|source| !source.is::<std::io::Error>());
             return if error.is_closed() || !converting {
                 Self::Unavailable(in_words(&error))
@@ -65,8 +65,8 @@ impl From<tokio_postgres::Error> for StoreError {
         if [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN, SqlState::UNDEFINED_FUNCTION].contains(code) {
             return Self::NoSchema(db.message().to_owned());
         }
-        // 08 connection, 25006 read-only standby, 40 rollback, 53 resources, 55P03 lock
-        // timeout, 57 operator intervention (shutdown, statement timeout), 58 system.
+        // 08 connection, 25006 read-only standby, 40 rollback, 53 resources, 55P03 lock timeout, 57 operator
+        // intervention (shutdown, statement timeout), 58 system.
         let passing = ["08", "25006", "40", "53", "55P03", "57", "58"];
         if passing.iter().any(|class| code.code().starts_with(class)) {
             return Self::Unavailable(in_words(&error));
@@ -79,7 +79,7 @@ impl From<PoolError> for StoreError {
     fn from(error: PoolError) -> Self {
         match error {
             PoolError::Backend(error) => match Self::from(error) {
-                // Whatever stands in the way of a connection may pass.
+                // Every cause of a failed connection may pass.
                 Self::Unexpected(error) => Self::Unavailable(in_words(&error)),
                 other => other,
             },
@@ -89,8 +89,7 @@ impl From<PoolError> for StoreError {
     }
 }
 
-/// What PostgreSQL said, with its SQLSTATE, else what the driver and the system said. The
-/// details of an error are left out: they repeat values of rows.
+/// PostgreSQL's message with its SQLSTATE. Details are dropped, because they contain values of rows.
 pub(super) fn in_words(error: &tokio_postgres::Error) -> String {
     if let Some(db) = error.as_db_error() {
         return format!("{} ({})", db.message(), db.code().code());

@@ -1,4 +1,4 @@
-//! An event and its deliveries, however many: counted, and read by page.
+//! Reads events and their deliveries.
 
 use time::OffsetDateTime;
 use tokio_postgres::types::Type;
@@ -9,40 +9,32 @@ use super::status::{delivery, first_attempt};
 use super::{DeliveryStatus, Store, StoreError, sql};
 use crate::domain::id::{EventId, SubscriptionId, TenantId};
 
-/// An event, with its deliveries counted.
+/// An event with counts of its deliveries.
 #[derive(Debug, Clone)]
-pub struct EventFacts {
-    /// What kind it is.
-    pub event_type: Option<String>,
-    /// When it was accepted.
-    pub accepted_at: OffsetDateTime,
-    /// Size of its payload.
-    pub payload_bytes: i32,
-    /// Whether it was published to all who want it.
-    pub fan_out: bool,
-    /// The subscription that it is about, where it is a system event.
-    pub about: Option<SubscriptionId>,
-    /// Each status that a delivery of it has, and how many have it.
-    pub deliveries: Vec<(String, i64)>,
+pub(crate) struct EventFacts {
+    pub(crate) event_type: Option<String>,
+    pub(crate) accepted_at: OffsetDateTime,
+    pub(crate) payload_bytes: i32,
+    /// Whether it was published to all interested subscriptions.
+    pub(crate) fan_out: bool,
+    /// The subscription that a system event is about.
+    pub(crate) about: Option<SubscriptionId>,
+    /// The number of deliveries per status.
+    pub(crate) deliveries: Vec<(String, i64)>,
 }
 
-/// A subscription that an event makes no delivery to.
+/// A subscription without a delivery of an event.
 #[derive(Debug, Clone)]
-pub struct NotDelivered {
-    /// Which one.
-    pub subscription: SubscriptionId,
-    /// The patterns that it has now; empty for all.
-    pub event_types: Vec<String>,
-    /// When it was made.
-    pub created_at: OffsetDateTime,
+pub(crate) struct NotDelivered {
+    pub(crate) subscription: SubscriptionId,
+    /// Its current patterns; empty = all.
+    pub(crate) event_types: Vec<String>,
+    pub(crate) created_at: OffsetDateTime,
 }
 
 impl Store {
-    /// A tenant's event; `None` when it is unknown, expired or another's.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn read_event(&self, tenant: TenantId, event: EventId) -> Result<Option<EventFacts>, StoreError> {
+    /// `None` if the tenant has no such event.
+    pub(crate) async fn read_event(&self, tenant: TenantId, event: EventId) -> Result<Option<EventFacts>, StoreError> {
         let (tenant, event) = (tenant.uuid(), event.uuid());
         let params: [Param<'_>; 2] = [(&tenant, Type::UUID), (&event, Type::UUID)];
         let rows = self.interactive().await?.query(&sql::READ_EVENT, &params).await?;
@@ -63,12 +55,8 @@ impl Store {
         }))
     }
 
-    /// A page of an event's deliveries by subscription, of one status or of all, above the
-    /// subscription `after`.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn list_deliveries(
+    /// A page of an event's deliveries in order of subscriptions, after `after`.
+    pub(crate) async fn list_deliveries(
         &self,
         tenant: TenantId,
         event: EventId,
@@ -90,11 +78,8 @@ impl Store {
         rows.iter().filter_map(|row| delivery(row).transpose()).collect()
     }
 
-    /// The first subscriptions of the tenant that the event makes no delivery to, by id.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn not_delivered(
+    /// The tenant's first subscriptions without a delivery of the event.
+    pub(crate) async fn not_delivered(
         &self,
         tenant: TenantId,
         event: EventId,

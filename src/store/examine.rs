@@ -1,4 +1,4 @@
-//! What an operator asks the database about itself. Read rarely, by hand.
+//! Reads the state of the server, for `postrider doctor`.
 
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -6,82 +6,67 @@ use uuid::Uuid;
 use super::{Store, StoreError, sql};
 use crate::domain::keyring::SealContext;
 
-/// What the server is, and how it is set on our connections.
+/// Server settings as our connections see them.
 #[derive(Debug, Clone)]
-pub struct ServerFacts {
-    /// As 150018 for 15.18.
-    pub version_number: i32,
-    /// As the server writes it.
-    pub version: String,
-    /// Whether commits reach the disk.
-    pub fsync: bool,
-    /// Whether torn pages can be mended after a crash.
-    pub full_page_writes: bool,
-    /// What a commit waits for.
-    pub synchronous_commit: String,
-    /// Whether finished rows are removed.
-    pub autovacuum: bool,
-    /// Most connections of the server.
-    pub max_connections: i32,
-    /// Connections open now.
-    pub connections: i64,
-    /// The role we connect as, quoted where SQL needs it.
-    pub role: String,
-    /// Whether that role may see the transactions of others.
-    pub sees_others: bool,
-    /// Whether it only repeats another server.
-    pub is_replica: bool,
-    /// Of the database.
-    pub encoding: String,
+pub(crate) struct ServerFacts {
+    /// 150018 for 15.18.
+    pub(crate) version_number: i32,
+    pub(crate) version: String,
+    pub(crate) fsync: bool,
+    pub(crate) full_page_writes: bool,
+    pub(crate) synchronous_commit: String,
+    pub(crate) autovacuum: bool,
+    pub(crate) max_connections: i32,
+    pub(crate) connections: i64,
+    /// Quoted if SQL needs it.
+    pub(crate) role: String,
+    /// Whether the role can see the transactions of others.
+    pub(crate) sees_others: bool,
+    /// Whether the server is a standby.
+    pub(crate) is_replica: bool,
+    pub(crate) encoding: String,
 }
 
-/// Something that keeps finished rows from being removed.
+/// Something that keeps vacuum from removing finished rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OldSnapshot {
     /// `transaction`, `prepared` or `slot`.
     pub kind: String,
     /// Process id, transaction id or name of the slot.
     pub name: String,
-    /// Whose it is.
+    /// Its owner.
     pub detail: String,
-    /// For how long, where that is known.
+    /// Its age, if known.
     pub seconds: Option<f64>,
 }
 
-/// What is sealed with one master key.
+/// Use of one master key.
 #[derive(Debug, Clone)]
-pub struct SealedWith {
-    /// Id of the key.
-    pub key_id: String,
-    /// How many subscriptions.
-    pub subscriptions: i64,
-    /// Where what is sealed of the oldest of them stands.
-    pub place: SealContext,
-    /// That, sealed.
-    pub content: Vec<u8>,
-    /// Whether it is headers; a secret otherwise.
-    pub is_headers: bool,
+pub(crate) struct SealedWith {
+    pub(crate) key_id: String,
+    /// Subscriptions with something sealed by it.
+    pub(crate) subscriptions: i64,
+    /// The seal context of the oldest subscription.
+    pub(crate) place: SealContext,
+    /// A sealed value of that subscription.
+    pub(crate) content: Vec<u8>,
+    /// Whether `content` is headers rather than a secret.
+    pub(crate) is_headers: bool,
 }
 
-/// How large the queue's table is.
+/// Size of the queue table.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct QueueSize {
-    /// Rows, as last counted.
-    pub live_rows: i64,
-    /// Finished rows that wait for vacuum, as last counted.
-    pub dead_rows: i64,
-    /// Bytes of the table.
-    pub table_bytes: i64,
-    /// Bytes of its indexes.
-    pub index_bytes: i64,
+pub(crate) struct QueueSize {
+    /// Estimate.
+    pub(crate) live_rows: i64,
+    /// Finished rows waiting for vacuum; estimate.
+    pub(crate) dead_rows: i64,
+    pub(crate) table_bytes: i64,
+    pub(crate) index_bytes: i64,
 }
 
 impl Store {
-    /// What the server is.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn server_facts(&self) -> Result<ServerFacts, StoreError> {
+    pub(crate) async fn server_facts(&self) -> Result<ServerFacts, StoreError> {
         let rows = self.interactive().await?.query(&sql::FACTS, &[]).await?;
         let row = rows.first().ok_or_else(|| StoreError::Unreadable("the database has no facts".to_owned()))?;
         Ok(ServerFacts {
@@ -100,7 +85,7 @@ impl Store {
         })
     }
 
-    /// What has kept finished rows for longer than this, oldest first.
+    /// What has blocked vacuum for longer than `age_seconds`, oldest first.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
@@ -117,11 +102,7 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// How large the queue's table is.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn queue_size(&self) -> Result<QueueSize, StoreError> {
+    pub(crate) async fn queue_size(&self) -> Result<QueueSize, StoreError> {
         let rows = self.interactive().await?.query(&sql::QUEUE_SIZE, &[]).await?;
         let Some(row) = rows.first() else { return Ok(QueueSize::default()) };
         Ok(QueueSize {
@@ -132,11 +113,8 @@ impl Store {
         })
     }
 
-    /// The master keys in use, by id, with what each has sealed.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn sealed_with(&self) -> Result<Vec<SealedWith>, StoreError> {
+    /// The master keys in use, by id.
+    pub(crate) async fn sealed_with(&self) -> Result<Vec<SealedWith>, StoreError> {
         let rows = self.maintenance().await?.query(&sql::SEALED_WITH, &[]).await?;
         let read = |row: &tokio_postgres::Row| {
             let (tenant, subscription): (Uuid, Uuid) = (row.try_get("tenant_id")?, row.try_get("subscription_id")?);
@@ -151,11 +129,8 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// Targets of the newest active subscriptions.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn newest_targets(&self, most: i64) -> Result<Vec<String>, StoreError> {
+    /// The targets of the newest active subscriptions.
+    pub(crate) async fn newest_targets(&self, most: i64) -> Result<Vec<String>, StoreError> {
         let rows = self.interactive().await?.query(&sql::NEWEST_TARGETS, &[(&most, Type::INT8)]).await?;
         rows.iter().map(|row| Ok(row.try_get("target_url")?)).collect()
     }

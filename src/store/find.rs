@@ -1,4 +1,4 @@
-//! Finding: which subscriptions have something due. Changes and locks nothing.
+//! Finds subscriptions with due deliveries. Changes and locks nothing.
 
 use std::time::Duration;
 
@@ -11,36 +11,36 @@ use super::connection::Param;
 use super::{Store, StoreError, sql};
 use crate::domain::delivery::Due;
 
-/// A subscription with deliveries that are due.
+/// A subscription with due deliveries.
 #[derive(Debug, Clone, Copy)]
 pub struct Found {
     /// What is due.
     pub due: Due,
-    /// Whether anything of it is to be taken: it is active, or deleted and ends.
+    /// Whether its deliveries may be taken: it is active, or deleted so that they end.
     pub is_active: bool,
-    /// Whether only its owner may take.
+    /// Whether only its owner may take them.
     pub is_paced: bool,
-    /// For how long the first of them has been due, at least.
+    /// Least time for which the oldest has been due.
     pub overdue: Duration,
 }
 
-/// What a look found.
+/// The result of a look.
 #[derive(Debug)]
 pub struct Look {
-    /// Subscriptions with something due.
+    /// Subscriptions with due deliveries.
     pub found: Vec<Found>,
-    /// Rows that were seen; as many as were asked for means that there may be more.
+    /// Rows read; if the limit was reached there may be more.
     pub rows: usize,
-    /// The due time of the last of them.
+    /// The due time of the last row.
     pub reached: Option<OffsetDateTime>,
-    /// When the next delivery falls due that nobody has leased.
+    /// When the next unleased delivery falls due.
     pub next_due: Option<OffsetDateTime>,
-    /// The database's time of the look.
+    /// Database time of the look.
     pub at: OffsetDateTime,
 }
 
 impl Store {
-    /// What fell due from `due_from` on, until now or `until`, and is leased to nobody; at most so many rows.
+    /// Unleased deliveries due from `due_from` until now or `until`.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
@@ -67,12 +67,12 @@ impl Store {
         })
     }
 
-    /// Every subscription with anything due, whenever it fell due, and lapsed leases.
+    /// Every subscription with due deliveries or lapsed leases.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn find_all(&self) -> Result<Vec<Found>, StoreError> {
-        // Its plan is pinned like the queue's, and it may take longer than the queue's statements may.
+        // Pinned plans like the queue, but a longer time limit.
         let mut connection = self.sweep().await?;
         connection.query(&sql::FIND_ALL, &[]).await?.iter().map(|row| found(row, None)).collect()
     }

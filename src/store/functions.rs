@@ -1,15 +1,11 @@
-//! The functions that statements call. Their names carry a version of their content: a changed function is a
-//! new one, which is made beside the old one, so that replicas of both versions work, and one that restarts
-//! puts nothing back.
+//! Installs the SQL functions. Their names contain a version of their text: a changed function is created beside
+//! the old one, so that replicas of both versions work.
 
 use tokio_postgres::Client;
 
 use super::{StoreError, sql};
 
-/// Makes the functions that are missing; returns how many. To be called under the lock of migrations.
-///
-/// # Errors
-/// [`StoreError`] from the database.
+/// Creates missing functions; returns how many. The caller holds the migration lock.
 pub(super) async fn install(client: &Client) -> Result<usize, StoreError> {
     let mut made = 0;
     for text in sql::FUNCTIONS {
@@ -22,17 +18,12 @@ pub(super) async fn install(client: &Client) -> Result<usize, StoreError> {
     Ok(made)
 }
 
-/// Whether any function is missing.
-///
-/// # Errors
-/// [`StoreError`] from the database.
 pub(super) async fn are_missing(client: &Client) -> Result<bool, StoreError> {
     let names: Vec<&str> = sql::FUNCTIONS.iter().map(|text| name(text)).collect();
     let row = client.query_one("select bool_or(to_regproc(n) is null) from unnest($1::text[]) as n", &[&names]).await?;
     Ok(row.try_get(0)?)
 }
 
-/// What the function of this text is called.
 fn name(text: &str) -> &str {
     let after = text.split_once("create function ").map_or("", |(_, after)| after);
     after.split_once('(').map_or("", |(name, _)| name)

@@ -1,5 +1,4 @@
-//! The health of subscriptions: failures in a row and what they have come to, of which a row
-//! stands only while something is wrong, and what is held.
+//! Failures in a row and breakers. A row exists only while something is wrong.
 
 use std::time::Duration;
 
@@ -12,65 +11,61 @@ use super::{Store, StoreError, sql};
 use crate::domain::breaker::{Breaker, BreakerRules};
 use crate::domain::id::{SubscriptionId, TenantId, WorkerId};
 
-/// What the attempts of a batch say of one subscription.
+/// Results of a batch for one subscription.
 #[derive(Debug, Clone, Copy)]
 pub struct HealthReport {
-    /// Which.
+    /// The subscription.
     pub subscription: SubscriptionId,
-    /// The version that they were made for.
+    /// Its version at the attempts.
     pub version: i64,
     /// Whether an attempt succeeded.
     pub succeeded: bool,
-    /// Attempts that failed since.
+    /// Failures since the last success.
     pub failed: u32,
-    /// How long the receiver wants nothing.
+    /// How long the receiver asked to wait.
     pub wait: Option<Duration>,
 }
 
-/// A subscription whose breaker opened or was throttled.
+/// A breaker that opened or was throttled.
 #[derive(Debug, Clone)]
 pub struct BreakerOpened {
-    /// Which.
+    /// The subscription.
     pub subscription: SubscriptionId,
     /// Its owner.
     pub tenant: TenantId,
-    /// What the breaker is now.
+    /// The new state.
     pub state: String,
 }
 
-/// Most held deliveries that are counted of a subscription.
 const MAX_HELD_COUNTED: i64 = 1_000;
 
-/// How the receiver of a subscription does, and what waits for it.
+/// Health of a subscription for the API.
 #[derive(Debug, Clone, Default)]
-pub struct Health {
-    /// `failing`, `open`, `throttled` or `recovering`; `None` while it does well.
-    pub state: Option<String>,
-    /// Attempts that failed since the last success.
-    pub failures: i32,
-    /// When the first of them failed.
-    pub failing_since: Option<OffsetDateTime>,
-    /// Nothing is sent before.
-    pub next_probe_at: Option<OffsetDateTime>,
-    /// Deliveries that are held; 1,000 stands for that many or more.
-    pub held: i64,
+pub(crate) struct Health {
+    /// `failing`, `open`, `throttled` or `recovering`; `None` if healthy.
+    pub(crate) state: Option<String>,
+    pub(crate) failures: i32,
+    pub(crate) failing_since: Option<OffsetDateTime>,
+    pub(crate) next_probe_at: Option<OffsetDateTime>,
+    /// At most 1,000 are counted.
+    pub(crate) held: i64,
 }
 
-/// A transition of a breaker, decided by the owner of its subscription.
+/// A transition decided by the owner.
 #[derive(Debug, Clone, Copy)]
 pub struct BreakerChange {
-    /// Of which subscription.
+    /// The subscription.
     pub subscription: SubscriptionId,
-    /// What it is as far as the owner knows.
+    /// The state that the owner knows.
     pub from: Breaker,
-    /// What it shall be.
+    /// The new state.
     pub to: Breaker,
-    /// How long nothing is sent, from now.
+    /// How long to send nothing.
     pub wait: Option<Duration>,
 }
 
 impl Store {
-    /// Counts the outcomes of attempts. Returns whose breaker opened or was throttled.
+    /// Counts results of attempts. Returns the breakers that opened or were throttled.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
@@ -108,8 +103,7 @@ impl Store {
         rows.iter().map(changed).collect()
     }
 
-    /// Changes breakers. Returns those that were changed: not where the worker is no longer the owner, or the breaker
-    /// is another by now.
+    /// Changes breakers. Skips those that the worker no longer owns or that have changed meanwhile.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
@@ -169,11 +163,7 @@ impl Store {
         subscriptions(&connection.query(&sql::CLOSE_BREAKERS, &params).await?)
     }
 
-    /// How these subscriptions of a tenant do.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn read_health(
+    pub(crate) async fn read_health(
         &self,
         tenant: TenantId,
         subscriptions: &[SubscriptionId],
@@ -196,16 +186,13 @@ impl Store {
         rows.iter().map(health).collect()
     }
 
-    /// How many subscriptions are not well, by state.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn count_breakers(&self) -> Result<Vec<(String, i64)>, StoreError> {
+    /// Unhealthy subscriptions by state.
+    pub(crate) async fn count_breakers(&self) -> Result<Vec<(String, i64)>, StoreError> {
         let rows = self.maintenance().await?.query(&sql::COUNT_BREAKERS, &[]).await?;
         rows.iter().map(|row| Ok((row.try_get("state")?, row.try_get("subscriptions")?))).collect()
     }
 
-    /// Disables subscriptions that have failed for so long. Returns which.
+    /// Disables subscriptions that have failed for this long.
     ///
     /// # Errors
     /// [`StoreError`] from the database.

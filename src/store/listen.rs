@@ -1,4 +1,4 @@
-//! LISTEN and NOTIFY: hints of what is due. Nothing depends on one arriving.
+//! NOTIFY and LISTEN. A lost notification only costs time.
 
 use futures_util::future::poll_fn;
 use time::OffsetDateTime;
@@ -10,22 +10,22 @@ use uuid::Uuid;
 use super::{Store, StoreError, sql, tls};
 use crate::domain::id::{SubscriptionId, TenantId};
 
-/// The channel on which workers are notified.
+/// The channel that workers listen on.
 pub const DUE_CHANNEL: &str = "postrider_due";
 
-/// What a worker is notified of.
+/// A notification for workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice {
-    /// Deliveries that fell due at this time, at the earliest, and that nobody has leased.
+    /// Unleased deliveries are due, the first at this time.
     DueSince(OffsetDateTime),
-    /// Everything of this subscription may be sent again.
+    /// The deliveries of this subscription may be sent again.
     Released(TenantId, SubscriptionId),
-    /// Anything may be due: notifications before this were lost.
+    /// Notifications may have been lost.
     Anything,
 }
 
 impl Notice {
-    /// As the payload of a notification.
+    /// The payload of the notification.
     fn text(self) -> String {
         match self {
             Self::DueSince(since) => format!("due {}", since.unix_timestamp_nanos() / 1_000),
@@ -34,7 +34,7 @@ impl Notice {
         }
     }
 
-    /// What a payload says. One that cannot be read, because another version wrote it, says that anything may be due.
+    /// An unreadable payload, from another version, means that anything may be due.
     fn read(text: &str) -> Self {
         let words: Vec<&str> = text.split(' ').collect();
         let notice = match words.as_slice() {
@@ -53,8 +53,7 @@ impl Notice {
 }
 
 impl Store {
-    /// Notifies workers. Callers keep this rare: a commit with a notification takes a lock that all of them
-    /// share.
+    /// Notifies workers. Call it rarely: commits with a notification take a global lock.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
@@ -63,21 +62,21 @@ impl Store {
         self.interactive().await?.query(&sql::NOTIFY, &[(&text, Type::TEXT)]).await.map(drop)
     }
 
-    /// Notifies workers of what fell due just now.
+    /// Notifies workers of deliveries due now.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn notify_due(&self) -> Result<(), StoreError> {
-        /// A statement that made it due may have begun so long ago.
+        /// The writing statement may have begun this long ago.
         const STATEMENT: time::Duration = time::Duration::seconds(2);
         self.notify(Notice::DueSince(self.clock.now() - STATEMENT)).await
     }
 
-    /// Calls `on_notice` for each notification until the connection ends, and with
-    /// [`Notice::Anything`] when listening begins: notifications before that are lost.
+    /// Calls `on_notice` for each notification until the connection ends; first with [`Notice::Anything`], because
+    /// earlier ones are lost.
     ///
     /// # Errors
-    /// [`StoreError`] when the connection cannot be made or ends.
+    /// [`StoreError`] if the connection fails.
     pub async fn listen_due(&self, on_notice: impl Fn(Notice) + Send + Sync) -> Result<(), StoreError> {
         if self.direct.get_ssl_mode() == tokio_postgres::config::SslMode::Require {
             self.listen_through(tls::connector(), on_notice).await

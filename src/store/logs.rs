@@ -1,4 +1,4 @@
-//! Reading the delivery log, a page at a time.
+//! Reads the log by page.
 
 use time::OffsetDateTime;
 use tokio_postgres::Row;
@@ -8,56 +8,40 @@ use uuid::Uuid;
 use super::{Store, StoreError, sql};
 use crate::domain::id::{AttemptId, EventId, SubscriptionId, TenantId};
 
-/// Which rows of a subscription's log are wanted.
+/// Selects rows of a subscription's log.
 #[derive(Debug, Clone)]
-pub struct LogFilter {
-    /// Smallest id; ids carry the time.
-    pub from: AttemptId,
-    /// Only ids below this one.
-    pub before: AttemptId,
-    /// Successes alone (`true`), failures alone (`false`), or both.
-    pub succeeded: Option<bool>,
-    /// Only attempts for events of this type.
-    pub event_type: Option<String>,
-    /// Whether the event's bytes are wanted too.
-    pub with_payload: bool,
-    /// Most rows.
-    pub limit: i64,
+pub(crate) struct LogFilter {
+    /// Smallest id; ids contain the time.
+    pub(crate) from: AttemptId,
+    /// Exclusive.
+    pub(crate) before: AttemptId,
+    /// Only successes, only failures, or both.
+    pub(crate) succeeded: Option<bool>,
+    pub(crate) event_type: Option<String>,
+    pub(crate) with_payload: bool,
+    pub(crate) limit: i64,
 }
 
 /// One row of the log.
 #[derive(Debug, Clone)]
-pub struct LoggedAttempt {
-    /// Its id.
-    pub id: AttemptId,
-    /// The event.
-    pub event: EventId,
-    /// The event's type.
-    pub event_type: Option<String>,
-    /// 1 for the first attempt.
-    pub attempt_number: i32,
-    /// The coarse word.
-    pub outcome: String,
-    /// Status of the answer, if there was one.
-    pub status_code: Option<i16>,
-    /// One sentence, except after success.
-    pub error_message: Option<String>,
-    /// First bytes of the answer's body.
-    pub response_body: Option<Vec<u8>>,
-    /// How long it took.
-    pub duration_ms: i32,
-    /// When it began.
-    pub created_at: OffsetDateTime,
-    /// The event's bytes, where asked for and still there.
-    pub payload: Option<Vec<u8>>,
+pub(crate) struct LoggedAttempt {
+    pub(crate) id: AttemptId,
+    pub(crate) event: EventId,
+    pub(crate) event_type: Option<String>,
+    pub(crate) attempt_number: i32,
+    pub(crate) outcome: String,
+    pub(crate) status_code: Option<i16>,
+    pub(crate) error_message: Option<String>,
+    pub(crate) response_body: Option<Vec<u8>>,
+    pub(crate) duration_ms: i32,
+    pub(crate) created_at: OffsetDateTime,
+    /// `None` if it was not requested or is gone.
+    pub(crate) payload: Option<Vec<u8>>,
 }
 
 impl Store {
-    /// A page of a subscription's log, newest first.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn list_attempts(
+    /// Newest first.
+    pub(crate) async fn list_attempts(
         &self,
         tenant: TenantId,
         subscription: SubscriptionId,

@@ -1,9 +1,8 @@
-//! Bringing the schema up, once, whoever else tries at the same time.
+//! Migrates the schema; safe to run from several processes.
 //!
-//! refinery takes no lock of its own, so an advisory lock is polled around it: a *waiting*
-//! lock would hold a snapshot, and an index built concurrently waits for those. The lock
-//! belongs to a transaction that stays open on a connection of its own, so that a pooler
-//! between cannot keep it alive after us. Steps are sent statement by statement, as a distributed engine wants them.
+//! refinery takes no lock, so an advisory lock is polled: a waiting lock would hold a snapshot, and a concurrent
+//! index build waits for snapshots. A transaction on its own connection holds it, so that a pooler cannot keep it
+//! alive. Distributed engines need the steps statement by statement.
 
 mod statements;
 
@@ -21,43 +20,40 @@ mod embedded {
     refinery::embed_migrations!("sql/migrations");
 }
 
-/// `postrider` in ASCII, cut to eight bytes: the advisory lock of migrations.
+/// `postrider` in ASCII, cut to eight bytes.
 const LOCK: i64 = 0x706f_7374_7269_6465;
 const LOCK_POLL: Duration = Duration::from_millis(100);
 const LOCK_LIMIT: Duration = Duration::from_secs(120);
-/// How long a step waits for a lock, with everybody waiting behind it.
+/// Everybody else waits behind a waiting DDL lock.
 const PATIENCE: &str = "set lock_timeout = '1s'";
-/// How often a step is tried again that met somebody who was at work.
 const TRIES: u32 = 60;
-/// Partitions made at once around today, in days.
 const PARTITION_DAYS_BEHIND: i32 = 1;
-/// How many days ahead partitions stand.
 pub(super) const PARTITION_DAYS_AHEAD: i32 = 7;
 
-/// What to do about a schema that is not exactly ours.
+/// What to do if the schema has another version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SchemaPolicy {
-    /// Bring it up; refuse one that is newer (`postrider migrate`).
+    /// Migrates it; rejects a newer one (`postrider migrate`).
     Migrate,
-    /// Bring it up; run on one that is newer by one step, as in a rolling upgrade.
+    /// Migrates it; accepts one that is newer by one step, for rolling upgrades.
     MigrateOrFollow,
-    /// Change nothing; refuse one that is older.
+    /// Changes nothing; rejects an older one.
     CheckOnly,
 }
 
 /// Why the schema is not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// The database is away.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A migration failed; it was rolled back.
+    /// A migration failed and was rolled back.
     #[error("a migration failed: {}", of_migration(.0))]
     Migration(#[from] refinery::Error),
-    /// Somebody else has held the lock for too long.
+    /// Another process held the lock for too long.
     #[error("another process has been migrating for {} s; look for it in pg_stat_activity", LOCK_LIMIT.as_secs())]
     Locked,
-    /// The tables were made by a version from before the first release, whose steps are not continued.
+    /// A version before the first release created the tables.
     #[error(
         "the tables in schema {0} are of a development version that cannot be upgraded: use a new database (or another \
          POSTRIDER_SCHEMA); for postrider dev, remove the folder .postrider"
@@ -71,10 +67,10 @@ pub enum MigrateError {
         /// Newest version of this program.
         known: i32,
     },
-    /// Functions of this program are missing, and migrating is switched off.
+    /// Functions are missing, and migrating is off.
     #[error("the schema lacks functions of this postrider: run `postrider migrate`, or set POSTRIDER_MIGRATE=true")]
     Functions,
-    /// The schema is older than this program, and migrating is switched off.
+    /// The schema is too old, and migrating is off.
     #[error(
         "the schema has version {found}, this postrider needs {known}: run `postrider migrate`, or set POSTRIDER_MIGRATE=true"
     )]
@@ -92,28 +88,26 @@ impl From<tokio_postgres::Error> for MigrateError {
     }
 }
 
-/// The newest version this program knows.
 fn known_version() -> i32 {
     let migrations = embedded::migrations::runner();
     migrations.get_migrations().iter().map(|migration| migration.version()).max().unwrap_or(0)
 }
 
 impl Store {
-    /// Brings the schema to this program's version under the given policy, makes the functions of this
-    /// program that are missing, and the partitions around today. Returns how many migrations were applied.
+    /// Migrates the schema and creates missing functions and partitions. Returns how many migrations were applied.
     ///
     /// # Errors
     /// [`MigrateError`] says why the schema is not usable.
     pub async fn migrate(&self, policy: SchemaPolicy) -> Result<usize, MigrateError> {
         let (locking, mut client) = (self.direct_client().await?, self.direct_client().await?);
-        // Held until `locking` goes, at the end.
+        // Held until `locking` is dropped.
         lock(&locking).await?;
         self.check_layout(&client).await?;
         check(found_version(&client).await?, policy)?;
         if policy == SchemaPolicy::CheckOnly {
             return if functions::are_missing(&client).await? { Err(MigrateError::Functions) } else { Ok(0) };
         }
-        // `if not exists` alone would need a privilege that nobody needs whose schema exists.
+        // `if not exists` alone needs a privilege even if the schema exists.
         let exists = client.query_one("select to_regnamespace($1) is not null", &[&self.schema]).await?;
         if !exists.try_get::<_, bool>(0)? {
             client.batch_execute(&format!("create schema if not exists {}", self.schema)).await?;
@@ -124,7 +118,7 @@ impl Store {
         Ok(applied)
     }
 
-    /// Refuses tables whose first steps are not ours.
+    /// Rejects tables that another program or an old version created.
     async fn check_layout(&self, client: &Client) -> Result<(), MigrateError> {
         let known = embedded::migrations::runner();
         for (version, name) in applied_steps(client).await? {
@@ -136,17 +130,17 @@ impl Store {
         Ok(())
     }
 
-    /// The version of the schema, 0 for none, and the one this program knows.
+    /// The version of the schema (0 = none) and of this program.
     ///
     /// # Errors
-    /// [`MigrateError`] when the database does not answer, or its tables are not ours.
+    /// [`MigrateError`] from the database.
     pub async fn schema_version(&self) -> Result<(i32, i32), MigrateError> {
         let client = self.direct_client().await?;
         self.check_layout(&client).await?;
         Ok((found_version(&client).await?, known_version()))
     }
 
-    /// Makes the partitions around today that are missing; returns how many it made.
+    /// Creates the partitions around today that are missing; returns how many.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
@@ -159,7 +153,7 @@ impl Store {
         Ok(rows.first().map(|row| row.try_get("made")).transpose()?.unwrap_or(0))
     }
 
-    /// A connection of its own that leads to PostgreSQL itself.
+    /// A connection past the pooler.
     pub(super) async fn direct_client(&self) -> Result<Client, StoreError> {
         if self.direct.get_ssl_mode() == tokio_postgres::config::SslMode::Require {
             let (client, connection) = self.direct.connect(tls::connector()).await?;
@@ -174,7 +168,7 @@ impl Store {
 
 async fn lock(client: &Client) -> Result<(), MigrateError> {
     let deadline = tokio::time::Instant::now() + LOCK_LIMIT;
-    // It waits in its transaction for as long as the steps take, which other connections run.
+    // It holds the lock while other connections run the steps.
     client.batch_execute("set idle_in_transaction_session_timeout = 0").await?;
     client.batch_execute("begin").await?;
     while tokio::time::Instant::now() < deadline {
@@ -191,7 +185,6 @@ async fn found_version(client: &Client) -> Result<i32, MigrateError> {
     Ok(applied_steps(client).await?.into_iter().map(|(version, _)| version).max().unwrap_or(0))
 }
 
-/// Version and name of every step that was applied.
 async fn applied_steps(client: &Client) -> Result<Vec<(i32, String)>, MigrateError> {
     let present = client.query_one("select to_regclass('refinery_schema_history') is not null", &[]).await?;
     if !present.try_get::<_, bool>(0)? {
@@ -201,7 +194,6 @@ async fn applied_steps(client: &Client) -> Result<Vec<(i32, String)>, MigrateErr
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// What PostgreSQL said to it, where it said something.
 fn of_migration(error: &refinery::Error) -> String {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| (*cause).source());
     let said = causes.filter_map(|cause| cause.downcast_ref::<tokio_postgres::Error>()).map(in_words).next();
@@ -224,8 +216,8 @@ fn check(found: i32, policy: SchemaPolicy) -> Result<(), MigrateError> {
     Ok(())
 }
 
-/// Applies what is missing, and says how many steps that were. A step waits for a lock for a second
-/// and then lets those pass who came after it, to be tried again: nobody waits longer for it.
+/// Applies missing steps. A step that waits for a lock for a second is rolled back and retried, so that nobody
+/// waits longer behind it.
 async fn apply(client: &mut Client) -> Result<usize, MigrateError> {
     let before = found_version(client).await?;
     client.batch_execute(PATIENCE).await?;
@@ -243,7 +235,6 @@ async fn apply(client: &mut Client) -> Result<usize, MigrateError> {
     }
 }
 
-/// Whether a step met somebody who was at work.
 fn is_busy(error: &refinery::Error) -> bool {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| (*cause).source());
     let codes =

@@ -1,10 +1,9 @@
-//! PostgreSQL, the truth: one file a table or protocol, one `.sql` file a statement or function.
+//! PostgreSQL access: one file per table or protocol.
 //!
-//! Five pools, so that none of these waits for another: *intake* accepts events, *queue* finds, takes and records
-//! deliveries, *interactive* answers people and gives up soon, *sweep* looks at the whole queue, and *maintenance* is
-//! upkeep, whose statements may take their time. The server itself ends a statement that takes longer than its pool
-//! allows. No transaction is open while a receiver answers, and no session state is set on a pooled connection:
-//! everything is a connection option.
+//! Five pools, so that none blocks another: *intake* accepts events, *queue* finds, takes and records,
+//! *interactive* answers API requests, *sweep* scans the whole queue, *maintenance* is upkeep. The server ends a
+//! statement at its pool's limit. No transaction is open while a receiver is awaited. Session state is set by
+//! connection options only.
 
 mod accept;
 mod api_keys;
@@ -41,20 +40,23 @@ pub use clock::{Clock, MAX_SKEW};
 pub use connection::Connection;
 pub use deliveries::{Cancelled, Retried};
 pub use error::StoreError;
-pub use events::{EventFacts, NotDelivered};
-pub use examine::{OldSnapshot, QueueSize, SealedWith, ServerFacts};
+pub(crate) use events::{EventFacts, NotDelivered};
+pub use examine::OldSnapshot;
+pub(crate) use examine::{QueueSize, SealedWith, ServerFacts};
 pub use find::{Found, Look};
-pub use health::{BreakerChange, BreakerOpened, Health, HealthReport};
+pub(crate) use health::Health;
+pub use health::{BreakerChange, BreakerOpened, HealthReport};
 pub use listen::{DUE_CHANNEL, Notice};
-pub use logs::{LogFilter, LoggedAttempt};
+pub(crate) use logs::{LogFilter, LoggedAttempt};
 pub use migrate::{MigrateError, SchemaPolicy};
 pub use ordering::GroupWalk;
 pub use owners::{KeepRequest, Owned};
 pub use record::Recorded;
 pub use replays::{NewReplay, Replay, ReplayStep};
 pub use retention::Retained;
-pub use sealed::{SealedHeaders, SealedOlder, SealedSecrets};
-pub use status::{DeliveryStatus, EventStatus};
+pub use sealed::SealedHeaders;
+pub use sealed::{SealedOlder, SealedSecrets};
+pub(crate) use status::{DeliveryStatus, EventStatus};
 pub use subscriptions::{CancelledByDeletion, ListRows, NewVersion, Rotation, StoredSubscription};
 pub use take::{Take, TakeAsk, TakeRequest, TakenDelivery};
 pub use upkeep::{Raised, Sweep};
@@ -64,29 +66,22 @@ use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
 
-/// Longest wait for a connection, in all: checking out, opening, checking. With the limit of
-/// a statement it stays below the two seconds within which a client has its 503.
+/// Includes opening. With a statement's limit it stays below the 2 s within which a client gets its 503.
 const CHECKOUT_LIMIT: Duration = Duration::from_millis(500);
-/// Most time one accepting statement may take: its clients wait for it.
+/// Producers wait for an accepting statement.
 const INTAKE_LIMIT: Duration = Duration::from_millis(1_200);
-/// Most time one statement of the queue may take.
 const QUEUE_LIMIT: Duration = Duration::from_millis(4_000);
-/// Most time one statement for people may take.
 const INTERACTIVE_LIMIT: Duration = Duration::from_millis(1_300);
-/// Most time one look at the whole queue may take.
 const SWEEP_LIMIT: Duration = Duration::from_secs(60);
-/// Most time one statement of upkeep may take.
 const MAINTENANCE_LIMIT: Duration = Duration::from_secs(60);
-/// How much longer than the server's limit an answer is waited for, before the connection is given up.
+/// Extra wait for the server's own error, before the connection is closed.
 const ANSWER_MARGIN: Duration = Duration::from_millis(100);
 
-/// Every connection: a commit is on disk before it is answered, whatever the role or the
-/// database say; nothing waits for ever.
+/// Applies whatever role and database say: commits reach the disk, and every wait has a limit.
 const SESSION: &str = "-c synchronous_commit=on -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000 \
                        -c default_transaction_isolation=read\\ committed -c timezone=UTC -c application_name=postrider";
 
-/// Plans of the queue, whatever the statistics were when they were made: each of its statements has one
-/// index that fits. Functions carry the same pins themselves.
+/// The queue's plans must not depend on statistics: each statement has one suitable index. Functions set the same.
 const PINNED_PLANS: &str = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off \
                             -c enable_sort=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off";
 
@@ -95,17 +90,17 @@ const PINNED_PLANS: &str = "-c plan_cache_mode=force_generic_plan -c enable_seqs
 pub struct StoreConfig {
     /// URL for ordinary connections.
     pub url: String,
-    /// URL that leads to PostgreSQL itself, for LISTEN and migrations.
+    /// URL past the pooler, for LISTEN and migrations.
     pub direct_url: String,
-    /// The schema that the tables are in; a plain lower-case identifier.
+    /// Schema of the tables; a plain lower-case identifier.
     pub schema: String,
     /// Whether statements are prepared by name; false behind older poolers.
     pub prepare: bool,
-    /// Most connections, of all pools together; at least 5.
+    /// Connections of all pools; at least 5.
     pub pool_size: usize,
 }
 
-/// The database, by its pools. Clones share them.
+/// The database and its pools. Clones share them.
 #[derive(Clone)]
 pub struct Store {
     intake: Pool,
@@ -121,12 +116,12 @@ pub struct Store {
 }
 
 impl Store {
-    /// Pools that open their connections when first needed; nothing is dialled here.
+    /// Creates the pools; connections open when needed.
     ///
     /// # Errors
-    /// [`StoreError::Url`] where a URL is not one of PostgreSQL.
+    /// [`StoreError::Url`] for an invalid URL.
     pub fn new(config: &StoreConfig) -> Result<Self, StoreError> {
-        // One for each of sweep and maintenance; of the rest most for people and for the queue.
+        // One each for sweep and maintenance; most of the rest for API and queue.
         let rest = config.pool_size.saturating_sub(2);
         let intake = (rest / 4).max(1);
         let interactive = (rest * 3 / 8).max(1);
@@ -148,12 +143,12 @@ impl Store {
         })
     }
 
-    /// The database's clock, as far as it was measured.
+    /// The database's clock as last measured.
     pub fn clock(&self) -> Clock {
         self.clock.clone()
     }
 
-    /// A version that is later than any written before now: the database's time in microseconds.
+    /// Later than any earlier version: the database's time in microseconds.
     fn version_stamp(&self) -> i64 {
         i64::try_from(self.clock.now().unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX)
     }
@@ -178,26 +173,24 @@ impl Store {
         Connection::checkout(&self.maintenance, self.prepare, MAINTENANCE_LIMIT + ANSWER_MARGIN).await
     }
 
-    /// Whether the database answers, within the limits for people.
+    /// Checks that the database answers.
     ///
     /// # Errors
-    /// Why it does not.
+    /// [`StoreError`] if it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.interactive().await?.query(&sql::PING, &[]).await.map(drop)
     }
 
-    /// Closes every connection; later statements are refused. For a process that ends.
+    /// Closes every connection before the process ends.
     pub fn close(&self) {
         self.pools().into_iter().for_each(Pool::close);
     }
 
-    /// How many accepting statements can be under way.
-    pub fn intake_connections(&self) -> usize {
+    pub(crate) fn intake_connections(&self) -> usize {
         self.intake.status().max_size
     }
 
-    /// Connections of all pools: open, unused, and waited for.
-    pub fn pool_status(&self) -> PoolStatus {
+    pub(crate) fn pool_status(&self) -> PoolStatus {
         let pools = self.pools().map(Pool::status);
         let sum = |count: fn(&deadpool_postgres::Status) -> usize| pools.iter().map(count).sum();
         PoolStatus {
@@ -212,18 +205,16 @@ impl Store {
     }
 }
 
-/// How busy the connections are.
+/// Connections of all pools.
 #[derive(Debug, Clone, Copy)]
-pub struct PoolStatus {
-    /// Open connections.
-    pub open: usize,
-    /// Of these, unused ones.
-    pub idle: usize,
-    /// Requests that wait for one.
-    pub waiting: usize,
+pub(crate) struct PoolStatus {
+    pub(crate) open: usize,
+    pub(crate) idle: usize,
+    /// Requests waiting for a connection.
+    pub(crate) waiting: usize,
 }
 
-/// Reads a URL; `verify-full` and `verify-ca` are what `require` does here anyway.
+/// `verify-full` and `verify-ca` equal `require` here: certificates are always verified.
 fn parse_url(url: &str) -> Result<tokio_postgres::Config, StoreError> {
     let (place, options) = url.split_once('?').unwrap_or((url, ""));
     let options =
@@ -236,7 +227,7 @@ fn parse_url(url: &str) -> Result<tokio_postgres::Config, StoreError> {
     Ok(config)
 }
 
-/// The same with these options behind its own, which they override.
+/// Later options override the URL's own.
 fn with_options(config: &tokio_postgres::Config, options: &str) -> tokio_postgres::Config {
     let mut config = config.clone();
     let own = config.get_options().unwrap_or_default().to_owned();

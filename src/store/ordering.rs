@@ -1,4 +1,4 @@
-//! Ordering groups: letting the next delivery of an ordering key have its turn.
+//! Releases the next delivery of an ordering group.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,14 +11,12 @@ use super::connection::Param;
 use super::{Store, StoreError, sql};
 use crate::domain::ordering::{OrderingGroup, OrderingKey};
 
-/// Most groups whose head is remembered; beyond, remembering starts afresh.
+/// All hints are dropped when there are more.
 const MAX_HINTS: usize = 10_000;
-/// Most deliveries that one statement lets out of a group that is dissolved.
 const DISSOLVED_ROWS: i64 = 2_000;
 
-/// Positions of heads, as they were last seen: nothing of the group is left below. They only spare a walk over finished
-/// rows. Where the database was restored to an earlier state they hide rows; upkeep, which looks without
-/// them, advances those groups and forgets the hints.
+/// Last seen positions of heads; nothing of the group is below. They only save a walk over finished rows. After a
+/// restore of the database they may hide rows; upkeep ignores and clears the hints.
 #[derive(Clone, Default)]
 pub(super) struct HeadHints(Arc<Mutex<HashMap<OrderingGroup, i64>>>);
 
@@ -38,26 +36,26 @@ impl HeadHints {
             if hints.len() >= MAX_HINTS && !hints.contains_key(&group) {
                 hints.clear();
             }
-            // Of two looks at once the later one may be noted first.
+            // Concurrent results may arrive out of order.
             hints.entry(group).and_modify(|hint| *hint = position.max(*hint)).or_insert(position);
         }
     }
 }
 
-/// What a walk along the groups found.
+/// Result of a walk over groups.
 #[derive(Debug, Default)]
 pub struct GroupWalk {
-    /// Groups looked at.
+    /// Groups checked.
     pub looked_at: usize,
     /// Deliveries that became due.
     pub released: usize,
-    /// The last group, after which the next walk begins; `None` where there was none.
+    /// The last group, from which the next walk continues.
     pub last: Option<OrderingGroup>,
 }
 
 impl Store {
-    /// Makes the head of each group due if it waits for its turn. Returns the groups whose head became due. To be
-    /// called after the commit that added to a group or ended its head; where that fails, upkeep does it.
+    /// Makes the head of each group due if it is held. Call it after the commit that added to a group or ended its
+    /// head; upkeep repairs a missed call.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
@@ -81,8 +79,8 @@ impl Store {
         Ok(released)
     }
 
-    /// The same for up to `most` groups, whichever come after this one, or the first of all; and lets those
-    /// deliveries go whose subscription is not ordered any more. `None` while another process is at it.
+    /// Advances up to `most` groups after `after`, and releases deliveries of subscriptions that are no longer
+    /// ordered. `None` while another process does this.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
@@ -113,7 +111,6 @@ impl Store {
     }
 }
 
-/// The groups of a row that has subscriptions and keys of those whose head ended.
 pub(super) fn ended(row: &Row) -> Result<Vec<OrderingGroup>, StoreError> {
     let subscriptions: Vec<Uuid> = row.try_get("group_subscriptions")?;
     let keys: Vec<String> = row.try_get("group_keys")?;

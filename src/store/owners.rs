@@ -1,4 +1,4 @@
-//! Owners: which worker alone sends for a paced subscription.
+//! Owners: the only worker that sends for a paced subscription.
 
 use std::time::Duration;
 
@@ -12,48 +12,48 @@ use crate::domain::breaker::Breaker;
 use crate::domain::id::{SubscriptionId, TenantId, WorkerId};
 use crate::domain::recovery::Recovery;
 
-/// What a worker wants to own from now on.
+/// A renewal of ownerships.
 #[derive(Debug, Clone)]
 pub struct KeepRequest {
-    /// Who.
+    /// The worker.
     pub worker: WorkerId,
-    /// How long an ownership lasts, where a subscription's own lease is no longer.
+    /// Duration; longer for a subscription with a longer lease.
     pub lasting: Duration,
     /// What it owns.
     pub owned: Vec<SubscriptionId>,
-    /// What it wants to own besides.
+    /// What it also wants to own.
     pub wanted: Vec<(TenantId, SubscriptionId)>,
-    /// Of which live leases are counted.
+    /// Subscriptions whose live leases are to be counted.
     pub counted: Vec<SubscriptionId>,
 }
 
-/// A paced subscription as its owner finds it.
+/// A paced subscription as its owner reads it.
 #[derive(Debug, Clone, Copy)]
 pub struct Owned {
-    /// Which.
+    /// The subscription.
     pub subscription: SubscriptionId,
-    /// Its owner.
+    /// Its tenant.
     pub tenant: TenantId,
-    /// How long it is the worker's at least.
+    /// Least remaining time of the ownership.
     pub lasts: Duration,
     /// Whether deliveries are sent.
     pub is_active: bool,
     /// Whether it still needs an owner.
     pub is_paced: bool,
-    /// Most requests a second.
+    /// Requests per second.
     pub rate_limit: Option<u32>,
-    /// Most requests at a time.
+    /// Concurrent requests.
     pub max_in_flight: Option<u32>,
     /// Its breaker.
     pub breaker: Breaker,
-    /// How long nothing is sent.
+    /// How long to send nothing.
     pub wait: Duration,
-    /// Deliveries that are leased to anybody, where they were counted.
+    /// Live leases of all workers, if counted.
     pub leased: usize,
 }
 
 impl Store {
-    /// Prolongs what the worker owns and takes what it wants and nobody owns. Returns all that it owns from now on.
+    /// Renews and claims ownerships. Returns all that the worker owns.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
@@ -75,7 +75,7 @@ impl Store {
         connection.query(&sql::KEEP_OWNED, &params).await?.iter().map(owned_row).collect()
     }
 
-    /// Gives up these subscriptions: another worker may take them at once.
+    /// Releases ownerships, so that another worker can claim them.
     ///
     /// # Errors
     /// [`StoreError`] from the database.

@@ -10,7 +10,6 @@ use super::connection::Param;
 use crate::domain::backoff::RetrySchedule;
 use crate::domain::policy::Policy;
 
-/// A policy, a column each.
 pub(super) struct PolicyColumns {
     retry_schedule: Option<String>,
     request_timeout_ms: Option<i32>,
@@ -21,7 +20,6 @@ pub(super) struct PolicyColumns {
 }
 
 impl PolicyColumns {
-    /// The columns of this policy.
     pub(super) fn of(policy: &Policy) -> Self {
         let whole = |number: Option<u32>| number.map(|number| i32::try_from(number).unwrap_or(i32::MAX));
         let millis = |limit: Duration| i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
@@ -35,7 +33,7 @@ impl PolicyColumns {
         }
     }
 
-    /// As parameters, in the order in which all statements take them.
+    /// In the order that all statements use.
     pub(super) fn params(&self) -> [Param<'_>; 6] {
         [
             (&self.retry_schedule, Type::TEXT),
@@ -48,7 +46,6 @@ impl PolicyColumns {
     }
 }
 
-/// The policy in a row.
 pub(super) fn policy(row: &Row) -> Result<Policy, StoreError> {
     let whole = |name: &str| -> Result<Option<u32>, StoreError> {
         Ok(row.try_get::<_, Option<i32>>(name)?.and_then(|number| u32::try_from(number).ok()))
@@ -63,14 +60,12 @@ pub(super) fn policy(row: &Row) -> Result<Policy, StoreError> {
     })
 }
 
-/// The schedule in a row. One that this version cannot read, because a later one wrote it, is
-/// as good as none: deliveries go on by the instance's.
+/// `None` if a later version wrote it: the instance's schedule applies.
 pub(super) fn schedule(row: &Row) -> Result<Option<RetrySchedule>, StoreError> {
     let text: Option<&str> = row.try_get("retry_schedule")?;
     Ok(text.and_then(RetrySchedule::stored))
 }
 
-/// The time limit of an attempt in a row.
 pub(super) fn request_timeout(row: &Row) -> Result<Option<Duration>, StoreError> {
     let millis: Option<i32> = row.try_get("request_timeout_ms")?;
     Ok(millis.and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis))

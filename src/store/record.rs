@@ -1,4 +1,4 @@
-//! Recording: a batch of outcomes in one commit, fenced by the lease token.
+//! Records a batch of outcomes in one commit, fenced by lease tokens.
 
 use time::OffsetDateTime;
 use tokio_postgres::types::Type;
@@ -11,28 +11,27 @@ use crate::domain::delivery::Report;
 use crate::domain::id::SubscriptionId;
 use crate::domain::next_step::NextStep;
 
-/// What a recording changed.
+/// Result of a recording.
 #[derive(Debug, Default)]
 pub struct Recorded {
-    /// Deliveries whose report was recorded.
+    /// Recorded deliveries.
     pub recorded: usize,
-    /// Deliveries whose lease had gone to another: their report changed nothing.
+    /// Deliveries whose lease belongs to another worker.
     pub fenced: usize,
     /// Subscriptions that their receiver disabled.
     pub disabled: Vec<SubscriptionId>,
-    /// Subscriptions with a success that were failing until now.
+    /// Subscriptions with a success that were failing.
     pub failing: Vec<SubscriptionId>,
 }
 
 impl Store {
-    /// Records a batch in one commit: the log, and what becomes of each delivery. Reports of
-    /// lost leases change nothing.
+    /// Writes the log and updates the queue. Reports of lost leases change nothing.
     ///
     /// # Errors
-    /// [`StoreError`]; nothing of the batch is recorded then.
+    /// [`StoreError`]; then nothing of the batch is recorded.
     pub async fn record(&self, reports: &[Report]) -> Result<Recorded, StoreError> {
         let mut connection = self.queue().await?;
-        // Rows are locked in the order in which they are given.
+        // Rows are locked in this order.
         let mut sorted: Vec<&Report> = reports.iter().collect();
         sorted.sort_by_key(|report| report.key);
         let (mut deliveries, mut attempts) = (Deliveries::default(), Attempts::default());
@@ -56,7 +55,6 @@ impl Store {
     }
 }
 
-/// The deliveries of a batch, a column each.
 #[derive(Default)]
 struct Deliveries {
     tenants: Vec<Uuid>,
@@ -115,7 +113,6 @@ impl Deliveries {
     }
 }
 
-/// The attempts of a batch, a column each.
 #[derive(Default)]
 struct Attempts<'a> {
     deliveries: Vec<i32>,
@@ -132,7 +129,7 @@ struct Attempts<'a> {
 }
 
 impl<'a> Attempts<'a> {
-    /// An attempt of the delivery with this number, counted from 1.
+    /// `delivery` counts from 1.
     fn push(&mut self, delivery: usize, report: &'a Report, attempt: &'a Attempt) {
         let answer = &attempt.answer;
         self.deliveries.push(i32::try_from(delivery).unwrap_or(i32::MAX));

@@ -1,4 +1,4 @@
-//! Replays: deliveries of one subscription that are made again, step by step.
+//! Replays: deliveries of one subscription that are repeated step by step.
 
 use std::time::Duration;
 
@@ -12,59 +12,59 @@ use super::{Store, StoreError, sql};
 use crate::domain::id::{EventId, ReplayId, SubscriptionId, TenantId};
 use crate::domain::replay::Selection;
 
-/// A replay to be.
+/// A replay to create.
 #[derive(Debug, Clone)]
 pub struct NewReplay {
     /// Its owner.
     pub tenant: TenantId,
     /// Its id.
     pub id: ReplayId,
-    /// Whom it sends to.
+    /// The receiver.
     pub subscription: SubscriptionId,
-    /// What it makes again.
+    /// What it repeats.
     pub selection: Selection,
-    /// Most deliveries a second.
+    /// Deliveries per second.
     pub rate: u32,
 }
 
-/// A replay as it stands.
+/// A stored replay.
 #[derive(Debug, Clone)]
 pub struct Replay {
     /// Its id.
     pub id: ReplayId,
-    /// Whom it sends to.
+    /// The receiver.
     pub subscription: SubscriptionId,
-    /// How the deliveries ended that it makes again.
+    /// Endings of the deliveries that it repeats.
     pub statuses: Vec<String>,
-    /// Patterns of the event types; empty for all.
+    /// Patterns; empty = all.
     pub event_types: Vec<String>,
     /// Events after this id.
     pub after: EventId,
-    /// And before this one.
+    /// Events before this id.
     pub below: EventId,
-    /// Most deliveries a second.
+    /// Deliveries per second.
     pub rate: i32,
     /// `running`, `finished` or `cancelled`.
     pub status: String,
-    /// Deliveries made again so far.
+    /// Deliveries repeated so far.
     pub replayed: i64,
-    /// When it was begun.
+    /// Start.
     pub created_at: OffsetDateTime,
-    /// When it ended, however it did.
+    /// End of any kind.
     pub ended_at: Option<OffsetDateTime>,
 }
 
-/// What a step of a replay did.
+/// Result of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReplayStep {
-    /// Deliveries that are owed again, and an event that announces the end.
+    /// Requeued deliveries, plus one for a system event at the end.
     pub written: i64,
     /// Whether the next step need not wait.
     pub may_go_on: bool,
 }
 
 impl Store {
-    /// Begins a replay. `None` where `most_running` of the tenant run already.
+    /// Creates a replay. `None` if `most_running` of the tenant are running.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
@@ -89,7 +89,7 @@ impl Store {
         rows.first().map(replay).transpose()
     }
 
-    /// A tenant's replay.
+    /// Reads a tenant's replay.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
@@ -97,11 +97,8 @@ impl Store {
         Ok(self.replays(tenant, Some(id), None, None, 1).await?.into_iter().next())
     }
 
-    /// A page of a tenant's replays, newest first, of this subscription or of all, below an id.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn list_replays(
+    /// Newest first, with ids below `before`.
+    pub(crate) async fn list_replays(
         &self,
         tenant: TenantId,
         subscription: Option<SubscriptionId>,
@@ -131,11 +128,8 @@ impl Store {
         self.interactive().await?.query(&sql::LIST_REPLAYS, &params).await?.iter().map(replay).collect()
     }
 
-    /// Ends a replay where it stands; one that has ended stays as it is.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn cancel_replay(&self, tenant: TenantId, id: ReplayId) -> Result<(), StoreError> {
+    /// Stops a running replay.
+    pub(crate) async fn cancel_replay(&self, tenant: TenantId, id: ReplayId) -> Result<(), StoreError> {
         let (tenant, id) = (tenant.uuid(), id.uuid());
         self.interactive()
             .await?
@@ -144,7 +138,7 @@ impl Store {
             .map(drop)
     }
 
-    /// Replays whose next step is due, at most so many.
+    /// Replays whose next step is due.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
@@ -157,10 +151,10 @@ impl Store {
         rows.iter().map(named).collect()
     }
 
-    /// The next step of a replay, which looks at `most` events. `None` when it is not its turn.
+    /// Runs the next step over `most` events. `None` if it is not due.
     ///
     /// # Errors
-    /// [`StoreError`] from the database; nothing of the step is done then.
+    /// [`StoreError`] from the database.
     pub async fn step_replay(
         &self,
         (tenant, id): (TenantId, ReplayId),
@@ -170,14 +164,14 @@ impl Store {
         let (tenant, id, lifetime) = (tenant.uuid(), id.uuid(), lifetime.as_secs_f64());
         let params: [Param<'_>; 4] =
             [(&tenant, Type::UUID), (&id, Type::UUID), (&lifetime, Type::FLOAT8), (&most, Type::INT8)];
-        // A connection of the queue: its plan must not depend on how full the tables were.
+        // Uses the queue's pinned plans.
         let rows = self.queue().await?.query(&sql::STEP_REPLAY, &params).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let Some(written) = row.try_get("written")? else { return Ok(None) };
         Ok(Some(ReplayStep { written, may_go_on: row.try_get("may_go_on")? }))
     }
 
-    /// Deletes replays that ended so long ago. Returns how many.
+    /// Deletes replays that ended before. Returns how many.
     ///
     /// # Errors
     /// [`StoreError`] from the database.

@@ -1,4 +1,4 @@
-//! Retention and the stock of partitions: what is past goes, and how much stands ahead.
+//! Drops old partitions and counts future ones.
 
 use std::time::{Duration, Instant};
 
@@ -8,39 +8,37 @@ use tokio_postgres::types::Type;
 use super::connection::Param;
 use super::{Store, StoreError, sql};
 
-/// A call begins nothing new after this time; a single partition takes less than the rest of [`CALL_LIMIT`].
+/// No new partition is started after this time; one partition takes less than the rest of [`CALL_LIMIT`].
 const CALL_BUDGET: Duration = Duration::from_secs(30);
-/// Most time one call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(120);
-/// How much longer than the log a deleted subscription stays.
+/// A deleted subscription is kept longer than its log.
 const SUBSCRIPTION_MARGIN: Duration = Duration::from_secs(86_400);
 
-/// What one call of retention did.
+/// Result of one call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Retained {
-    /// Partitions of which nothing was outstanding.
+    /// Dropped partitions.
     pub dropped: Vec<String>,
-    /// Partitions that hold what is still outstanding and nothing else.
+    /// Partitions reduced to what is outstanding.
     pub replaced: Vec<String>,
-    /// Partitions that are past and have to wait: a lock was not to be had, or too much of
-    /// them is outstanding.
+    /// Partitions that must wait: locked, or too much is outstanding.
     pub postponed: Vec<String>,
-    /// Partitions that are past and which the database refused to drop; its log says why.
+    /// Partitions that the database failed to drop; see its log.
     pub failed: Vec<String>,
-    /// Rows of other tables that named events which are gone.
+    /// Deleted rows of other tables that named dropped events.
     pub forgotten: i64,
 }
 
 impl Store {
-    /// Retires what is older than it may be, a partition or a batch of rows a transaction.
+    /// Drops what is past its retention, one partition or batch per transaction.
     ///
     /// # Errors
-    /// [`StoreError`] from the database; what was committed before stays.
+    /// [`StoreError`] from the database; earlier commits stay.
     pub async fn retain(&self, payloads: Duration, log: Duration) -> Result<Retained, StoreError> {
-        // A connection of its own: a partition takes longer than a pooled statement may.
+        // A partition takes longer than a pooled statement may.
         let client = self.direct_client().await?;
         let retaining = async {
-            // Whatever the role or the database say, as on every other connection.
+            // Applies whatever role and database say.
             client.batch_execute("set default_transaction_isolation = 'read committed'").await?;
             retain(&client, payloads, log).await
         };
@@ -48,7 +46,7 @@ impl Store {
         retained.unwrap_or_else(|_| Err(StoreError::Unavailable("retention did not end in time".to_owned())))
     }
 
-    /// For how many days after today both partitioned tables have partitions.
+    /// Days after today for which both tables have partitions.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
@@ -69,7 +67,7 @@ async fn retain(client: &Client, payloads: Duration, log: Duration) -> Result<Re
         if began.elapsed() > CALL_BUDGET {
             break;
         }
-        // Those who write wait while a lock on the parent is waited for: once a call is enough.
+        // Writers queue behind a lock on the parent, so wait for it only once per call.
         if parent == busy_parent {
             retained.postponed.push(partition);
             continue;

@@ -1,5 +1,4 @@
-//! Every statement by the name of its file under `sql/queries/`, and every function by the name of its
-//! file under `sql/functions/`.
+//! All statements and functions, named by their files.
 
 use super::connection::Query;
 
@@ -12,7 +11,7 @@ macro_rules! queries {
 
 macro_rules! functions {
     ($($name:literal),* $(,)?) => {
-        /// The functions that statements call. They are made when they are missing, and never replaced.
+        /// Created when missing, never replaced.
         pub(super) const FUNCTIONS: &[&str] =
             &[$(include_str!(concat!("../../sql/functions/", $name, ".sql"))),*];
     };

@@ -1,4 +1,4 @@
-//! What became of an event: read from the queue, the log and the ended deliveries at once.
+//! Reads the deliveries of an event from queue, log and ended deliveries.
 
 use time::{Duration, OffsetDateTime};
 use tokio_postgres::Row;
@@ -8,45 +8,41 @@ use uuid::Uuid;
 use super::{Store, StoreError, sql};
 use crate::domain::id::{EventId, SubscriptionId, TenantId};
 
-/// How much earlier than its event's id an attempt's id may be, by clocks that differ.
+/// Clocks differ, so an attempt's id may be this much earlier than its event's.
 const ID_SLACK: Duration = Duration::minutes(10);
 
 /// An event and its deliveries.
 #[derive(Debug, Clone)]
-pub struct EventStatus {
-    /// What kind it is.
-    pub event_type: Option<String>,
-    /// When it was accepted.
-    pub accepted_at: OffsetDateTime,
-    /// Its deliveries, by subscription.
-    pub deliveries: Vec<DeliveryStatus>,
+pub(crate) struct EventStatus {
+    pub(crate) event_type: Option<String>,
+    pub(crate) accepted_at: OffsetDateTime,
+    pub(crate) deliveries: Vec<DeliveryStatus>,
 }
 
-/// One delivery, whatever table it stands in.
+/// One delivery, from whichever table it is in.
 #[derive(Debug, Clone)]
-pub struct DeliveryStatus {
-    /// Whom it is for.
-    pub subscription: SubscriptionId,
+pub(crate) struct DeliveryStatus {
+    pub(crate) subscription: SubscriptionId,
     /// `pending`, `sending`, `held`, `succeeded`, `failed`, `cancelled`, `expired`, `skipped`.
-    pub status: String,
+    pub(crate) status: String,
     /// Why it is held or ended.
-    pub reason: Option<String>,
-    /// Attempts counted so far, the one under way included.
-    pub attempts: i32,
-    /// When the newest attempt began.
-    pub last_attempt_at: Option<OffsetDateTime>,
-    /// When it is due, if it is scheduled.
-    pub next_attempt_at: Option<OffsetDateTime>,
-    /// What the newest attempt met; `None` after success.
-    pub error_message: Option<String>,
+    pub(crate) reason: Option<String>,
+    /// Includes a running attempt.
+    pub(crate) attempts: i32,
+    pub(crate) last_attempt_at: Option<OffsetDateTime>,
+    /// Set if it is scheduled.
+    pub(crate) next_attempt_at: Option<OffsetDateTime>,
+    /// Of the newest attempt; `None` after a success.
+    pub(crate) error_message: Option<String>,
 }
 
 impl Store {
-    /// What became of a tenant's event; `None` when it is unknown, expired or another's.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn read_status(&self, tenant: TenantId, event: EventId) -> Result<Option<EventStatus>, StoreError> {
+    /// `None` if the tenant has no such event.
+    pub(crate) async fn read_status(
+        &self,
+        tenant: TenantId,
+        event: EventId,
+    ) -> Result<Option<EventStatus>, StoreError> {
         let (tenant, id, floor) = (tenant.uuid(), event.uuid(), first_attempt(event));
         let params: [super::connection::Param<'_>; 3] =
             [(&tenant, Type::UUID), (&id, Type::UUID), (&floor, Type::UUID)];
@@ -64,14 +60,12 @@ impl Store {
     }
 }
 
-/// The smallest id that an attempt for this event can have.
 pub(super) fn first_attempt(event: EventId) -> Uuid {
     let accepted_at = event.accepted_at().unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let earliest = accepted_at.checked_sub(ID_SLACK).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     EventId::floor(earliest).uuid()
 }
 
-/// The delivery in a row; `None` where it has none.
 pub(super) fn delivery(row: &Row) -> Result<Option<DeliveryStatus>, StoreError> {
     let Some(subscription) = row.try_get::<_, Option<Uuid>>("subscription_id")? else { return Ok(None) };
     Ok(Some(DeliveryStatus {

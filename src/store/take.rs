@@ -1,4 +1,4 @@
-//! Taking: due deliveries of named subscriptions become leased ones.
+//! Leases due deliveries of given subscriptions.
 
 use std::time::Duration;
 
@@ -17,46 +17,46 @@ use crate::domain::end::End;
 use crate::domain::id::{LeaseToken, SubscriptionId, TenantId, WorkerId};
 use crate::domain::ordering::OrderingKey;
 
-/// What a worker asks for.
+/// A request of a worker.
 #[derive(Debug, Clone)]
 pub struct TakeRequest {
-    /// Proof of the leases.
+    /// Token of the leases.
     pub token: LeaseToken,
-    /// How long they last, where a subscription's own time limit asks for no longer one.
+    /// Duration; longer for a subscription with a longer time limit.
     pub lease: Duration,
-    /// Who asks: of a paced subscription only its owner gets any.
+    /// The worker: only the owner takes from a paced subscription.
     pub worker: WorkerId,
-    /// Whether lapsed leases are taken over.
+    /// Whether to take over lapsed leases.
     pub takes_lapsed: bool,
-    /// Most bytes of payload; the first delivery may be larger.
+    /// Limit of payload bytes; the first delivery may exceed it.
     pub most_bytes: usize,
-    /// Of which subscriptions.
+    /// The subscriptions.
     pub asks: Vec<TakeAsk>,
 }
 
-/// What a worker asks of one subscription.
+/// A request for one subscription.
 #[derive(Debug, Clone, Copy)]
 pub struct TakeAsk {
     /// Its owner.
     pub tenant: TenantId,
-    /// Which.
+    /// The subscription.
     pub subscription: SubscriptionId,
-    /// Most deliveries.
+    /// Limit of deliveries.
     pub most: usize,
-    /// Nothing that fell due before is looked at.
+    /// Earlier due times are not read.
     pub due_from: OffsetDateTime,
-    /// Its breaker as the worker knows it: where it is another, nothing is taken.
+    /// The breaker that the worker knows; if it differs, nothing is taken.
     pub breaker: Breaker,
 }
 
 /// A delivery that was taken.
 #[derive(Debug)]
 pub struct TakenDelivery {
-    /// Which delivery.
+    /// Its key.
     pub key: DeliveryKey,
-    /// Attempts counted, this one included.
+    /// Includes this attempt.
     pub attempts: u32,
-    /// Of these, how many used up no step of the schedule.
+    /// How many of them do not count as retries.
     pub free_attempts: u32,
     /// When it ends.
     pub end: End,
@@ -64,44 +64,44 @@ pub struct TakenDelivery {
     pub is_deleted: bool,
     /// When it fell due.
     pub was_due: OffsetDateTime,
-    /// Whether its attempt before was cut off.
+    /// Whether its last lease lapsed.
     pub is_cut_off: bool,
-    /// The event's type.
+    /// Type of the event.
     pub event_type: Option<String>,
-    /// The event's bytes.
+    /// Bytes of the event.
     pub payload: Vec<u8>,
-    /// Where to.
+    /// The target.
     pub target_url: String,
-    /// What signs it, sealed.
+    /// Sealed signing secrets.
     pub secrets: SealedSecrets,
-    /// What the request carries beside our own headers, sealed.
+    /// Sealed headers of the subscription.
     pub headers: Option<Vec<u8>>,
-    /// When it is tried again, if the subscription says so.
+    /// The subscription's own schedule.
     pub retry_schedule: Option<RetrySchedule>,
-    /// Time limit of the attempt, if the subscription has one.
+    /// The subscription's own time limit.
     pub request_timeout: Option<Duration>,
-    /// Version of the subscription that these were read from.
+    /// Version of the subscription at this read.
     pub subscription_version: i64,
-    /// The key of its ordering group, where it is the head of one.
+    /// Set if it is the head of an ordering group.
     pub ordering_key: Option<OrderingKey>,
-    /// Attempts after which the head of an ordering group is skipped.
+    /// Attempts after which the group skips its head.
     pub skip_after: Option<u32>,
 }
 
-/// What a take brought.
+/// Result of a take.
 #[derive(Debug, Default)]
 pub struct Take {
-    /// The deliveries, of each subscription the longest due first.
+    /// Oldest due time first, per subscription.
     pub deliveries: Vec<TakenDelivery>,
-    /// Whether more were due that the bytes did not suffice for.
+    /// Whether the byte limit left due deliveries behind.
     pub is_cut_short: bool,
 }
 
 impl Store {
-    /// Leases due deliveries to the request's token.
+    /// Leases due deliveries.
     ///
     /// # Errors
-    /// [`StoreError`]; a take whose answer was lost is an ordinary lapsed lease.
+    /// [`StoreError`]; if the response is lost, the leases lapse.
     pub async fn take(&self, request: &TakeRequest) -> Result<Take, StoreError> {
         let mut connection = self.queue().await?;
         let (token, worker, lease) = (request.token.uuid(), request.worker.uuid(), request.lease.as_secs_f64());

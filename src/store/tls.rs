@@ -1,10 +1,9 @@
-//! TLS to PostgreSQL: ring, certificates always verified.
+//! TLS to PostgreSQL; certificates are always verified against the public roots.
 
 use std::sync::Arc;
 
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// A connector that trusts the public roots.
 pub(super) fn connector() -> MakeRustlsConnect {
     let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let provider = Arc::new(rustls::crypto::ring::default_provider());

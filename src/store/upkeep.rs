@@ -1,4 +1,4 @@
-//! What keeps the queue healthy: ending what is over, raising system events, vacuum.
+//! Expiry, system events, vacuum.
 
 use std::time::Duration;
 
@@ -9,38 +9,34 @@ use super::connection::Param;
 use super::{Store, StoreError, sql};
 use crate::domain::id::EventId;
 
-/// What a sweep of expired deliveries did.
+/// Result of a sweep.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sweep {
     /// Deliveries that ended.
     pub ended: usize,
-    /// Rows of old events that were looked at.
+    /// Rows of old events that were read.
     pub looked_at: usize,
-    /// After which event the next sweep looks; `None` when all were looked at.
+    /// Where the next sweep continues; `None` at the end.
     pub reached: Option<EventId>,
 }
 
-/// What a call that raises system events did.
+/// Result of a call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Raised {
-    /// Changes that were checked, whether any subscription asks for them or not; while there are any, there may be more.
+    /// Changes checked; if any, there may be more.
     pub checked: i64,
-    /// Those for which an event was raised.
+    /// Events raised.
     pub raised: i64,
 }
 
 impl Store {
-    /// About how many deliveries are pending.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn estimate_pending(&self) -> Result<i64, StoreError> {
+    pub(crate) async fn estimate_pending(&self) -> Result<i64, StoreError> {
         let rows = self.maintenance().await?.query(&sql::ESTIMATE, &[]).await?;
         Ok(rows.first().map(|row| row.try_get("pending")).transpose()?.unwrap_or(0))
     }
 
-    /// Ends deliveries whose time is over and that nobody has leased: at most so many by a time of their own, and of so
-    /// many of events with an id after `after` and below `expired_before`. `None` while another process is at it.
+    /// Ends unleased deliveries past their expiry, or of events between `after` and `expired_before`. `None` while
+    /// another process does this.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
@@ -63,7 +59,7 @@ impl Store {
         Ok(Some(Sweep { ended: count("ended")?.unwrap_or(0), looked_at, reached }))
     }
 
-    /// Raises system events about what changed, some of them a call.
+    /// Raises system events about recent changes.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
@@ -76,7 +72,7 @@ impl Store {
         Ok(Raised { checked: row.try_get("checked")?, raised: row.try_get("raised")? })
     }
 
-    /// Deletes what was reported long ago, and ownerships of workers that are lost. Returns how many rows.
+    /// Deletes old reports and ownerships of lost workers. Returns how many rows.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
@@ -85,19 +81,15 @@ impl Store {
         Ok(rows.first().map(|row| row.try_get("forgotten")).transpose()?.unwrap_or(0))
     }
 
-    /// Vacuums the queue when at least this many finished rows wait for it. Returns
-    /// whether it did.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn vacuum_queue(&self, at_least: i64) -> Result<bool, StoreError> {
+    /// Vacuums the queue if it has this many dead rows. Returns whether it did.
+    pub(crate) async fn vacuum_queue(&self, at_least: i64) -> Result<bool, StoreError> {
         let rows = self.maintenance().await?.query(&sql::DEAD_ROWS, &[]).await?;
         let dead: i64 = rows.first().map(|row| row.try_get("dead_rows")).transpose()?.unwrap_or(0);
         if dead < at_least {
             return Ok(false);
         }
-        // A connection of its own: a vacuum takes longer than a pooled statement may. The
-        // lock goes with the session, so another replica does not vacuum at the same time.
+        // A vacuum takes longer than a pooled statement may. The session holds the lock, so one replica vacuums at
+        // a time.
         let client = self.direct_client().await?;
         let turn =
             client.query_one("select pg_try_advisory_lock(hashtext(current_schema() || '.vacuum'))", &[]).await?;

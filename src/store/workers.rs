@@ -1,4 +1,4 @@
-//! Workers: who is alive, and who is lost with leases of its own.
+//! Heartbeats of workers.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use super::connection::Param;
 use super::{Store, StoreError, sql};
 use crate::domain::id::WorkerId;
 
-/// A worker as the table knows it.
+/// A known worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KnownWorker {
-    /// Which.
+    /// Its id.
     pub id: WorkerId,
-    /// Whether it has given no sign of life for too long.
+    /// Whether it has been silent for too long.
     pub is_lost: bool,
 }
 
 impl Store {
-    /// Writes a sign of life of a worker, whose leases last so long at most, and returns all workers. One is lost
-    /// after `silence`; it is listed until a minute after its last lease has ended.
+    /// Writes a heartbeat and returns all workers. A lost worker is listed until a minute after its last lease has
+    /// ended.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
@@ -40,7 +40,7 @@ impl Store {
         self.queue().await?.query(&sql::BEAT, &params).await?.iter().map(known).collect()
     }
 
-    /// The worker has stopped in order.
+    /// Removes a worker that stopped in order.
     ///
     /// # Errors
     /// [`StoreError`] from the database.

@@ -80,7 +80,7 @@ async fn subscriptions_of_a_master_key_that_is_gone_and_names_that_lead_nowhere_
     assert!(!said.contains("secret-path") && !said.contains("127.0.0.1:9100"), "{said}");
     let (said, _) = doctor(&database.url(), &[("POSTRIDER_ALLOW_TARGETS", "")]).await;
     assert!(line(&said, "names").contains("http://127.0.0.1:9100/ (blocked_address)"), "{said}");
-    assert!(said.contains("name its network in POSTRIDER_ALLOW_TARGETS"), "{said}");
+    assert!(said.contains("add its network to POSTRIDER_ALLOW_TARGETS"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,10 +89,10 @@ async fn a_master_key_of_the_right_id_and_other_bytes_is_found() {
     let api = Start::new("api", database.url()).ready().await;
     api.http().subscribe("http://127.0.0.1:9100/").await;
     let (said, _) = doctor(&database.url(), &[]).await;
-    assert!(line(&said, "master keys").contains("each opens what it sealed; subscriptions: 1 with 'test'"), "{said}");
+    assert!(line(&said, "master keys").contains("each key opens its secrets; subscriptions: 1 with 'test'"), "{said}");
     let (said, content) = doctor(&database.url(), &[("POSTRIDER_MASTER_KEYS", &Keyring::entry("test", [8; 32]))]).await;
     assert!(!content);
-    assert!(line(&said, "master keys").contains("other bytes now: 1 with 'test'"), "{said}");
+    assert!(line(&said, "master keys").contains("bytes have changed: 1 with 'test'"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -347,8 +347,8 @@ async fn a_master_key_is_needed_until_the_last_secret_that_it_sealed_has_ended()
         String::from_utf8(asked.stdout).unwrap()
     };
     let said = doctor().await;
-    assert!(said.contains("sealed with keys that are not among them: 1 with 'test'"), "{said}");
+    assert!(said.contains("sealed with keys that are missing from POSTRIDER_MASTER_KEYS: 1 with 'test'"), "{said}");
     database.client().await.execute(OVERLAP_OVER, &[]).await.unwrap();
     let said = doctor().await;
-    assert!(said.contains("each opens what it sealed; subscriptions: 1 with 'other'"), "{said}");
+    assert!(said.contains("each key opens its secrets; subscriptions: 1 with 'other'"), "{said}");
 }

@@ -316,15 +316,15 @@ mod tests {
     #[test]
     fn a_master_key_that_is_missing_or_has_other_bytes_is_named_with_what_it_closes() {
         let used = [sealed("main", [1; 32], 3), sealed("old", [2; 32], 2)];
-        let judge = |keys: &[(&str, [u8; 32])]| {
+        let check = |keys: &[(&str, [u8; 32])]| {
             let entries: Vec<String> = keys.iter().map(|(id, key)| Keyring::entry(id, *key)).collect();
             of_seals(&used, &Keyring::parse(&entries.join(",")).unwrap())
         };
-        assert_eq!(judge(&[("main", [1; 32]), ("old", [2; 32])]).level, Level::Ok);
-        let missing = judge(&[("main", [1; 32])]);
+        assert_eq!(check(&[("main", [1; 32]), ("old", [2; 32])]).level, Level::Ok);
+        let missing = check(&[("main", [1; 32])]);
         assert_eq!(missing.level, Level::Problem);
         assert!(missing.says.contains("missing from POSTRIDER_MASTER_KEYS: 2 with 'old'"), "{missing}");
-        let other = judge(&[("main", [7; 32]), ("old", [2; 32])]);
+        let other = check(&[("main", [7; 32]), ("old", [2; 32])]);
         assert_eq!(other.level, Level::Problem);
         assert!(other.says.contains("bytes have changed: 3 with 'main'"), "{other}");
     }

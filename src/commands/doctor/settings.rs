@@ -46,7 +46,7 @@ fn open_api(auth: AuthMode, listen: SocketAddr) -> Option<Finding> {
 fn open_targets(config: &Config) -> Option<Finding> {
     let open = [
         (config.targets.allow_http, "POSTRIDER_ALLOW_HTTP allows unencrypted deliveries"),
-        (config.targets.addresses.opens_something(), "POSTRIDER_ALLOW_TARGETS allows deliveries to private networks"),
+        (config.targets.addresses.allows_private(), "POSTRIDER_ALLOW_TARGETS allows deliveries to private networks"),
     ];
     let open: Vec<&str> = open.iter().filter(|(is_open, _)| *is_open).map(|(_, says)| *says).collect();
     (!open.is_empty()).then(|| {
@@ -86,7 +86,7 @@ mod tests {
     fn an_open_api_is_a_warning_and_a_milder_one_where_only_this_machine_reaches_it() {
         let everywhere: SocketAddr = "0.0.0.0:8000".parse().unwrap();
         let loopback: SocketAddr = "127.0.0.1:8000".parse().unwrap();
-        assert!(open_api(AuthMode::Off, everywhere).unwrap().says.contains("whoever reaches it"));
+        assert!(open_api(AuthMode::Off, everywhere).unwrap().says.contains("anyone who can reach it"));
         assert!(open_api(AuthMode::Off, loopback).unwrap().says.contains("every program on this machine"));
         assert!(open_api(AuthMode::Keys, everywhere).is_none());
     }

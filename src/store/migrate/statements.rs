@@ -1,11 +1,10 @@
-//! A migration, statement by statement in one transaction.
+//! Runs a migration statement by statement in one transaction.
 
 use refinery_core::Migration;
 use refinery_core::traits::r#async::{AsyncMigrate, AsyncQuery, AsyncTransaction};
 use tokio_postgres::Client;
 use tokio_postgres::error::Error;
 
-/// A client that sends the statements of a migration one by one.
 pub(super) struct ByStatement<'a>(pub(super) &'a mut Client);
 
 impl AsyncTransaction for ByStatement<'_> {
@@ -33,7 +32,7 @@ impl AsyncQuery<Vec<Migration>> for ByStatement<'_> {
 
 impl AsyncMigrate for ByStatement<'_> {}
 
-/// The statements of a text: each ends with a semicolon at the end of a line, outside of a body between `$$`.
+/// A statement ends with a semicolon at the end of a line, outside of `$$` bodies.
 fn split(text: &str) -> Vec<&str> {
     let (mut statements, mut begins, mut at, mut in_body) = (Vec::new(), 0, 0, false);
     for line in text.split_inclusive('\n') {
