@@ -1,21 +1,50 @@
-CREATE FUNCTION public.api_keys_create_1(new_tenant uuid, tenant_name text, key uuid, key_scope text, hash bytea) RETURNS uuid
+CREATE TABLE public.api_keys (
+    tenant_id uuid,
+    id uuid NOT NULL,
+    name text,
+    scope text NOT NULL,
+    secret_hash bytea NOT NULL,
+    changed_by jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    last_used_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    CONSTRAINT api_keys_hash_length CHECK ((octet_length(secret_hash) = 32)),
+    CONSTRAINT api_keys_name_length CHECK (((char_length(name) >= 1) AND (char_length(name) <= 100))),
+    CONSTRAINT api_keys_scope_known CHECK ((scope = ANY (ARRAY['admin'::text, 'publish'::text, 'read'::text, 'support'::text])))
+);
+CREATE FUNCTION public.api_key_document(k public.api_keys) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'public'
+    RETURN jsonb_build_object('name', (k).name, 'scope', (k).scope, 'tenant_id', (k).tenant_id, 'expires_at', (k).expires_at);
+CREATE FUNCTION public.api_keys_create_1(new_tenant uuid, tenant text, key uuid, key_name text, key_scope text, hash bytea, expiry timestamp with time zone, actor jsonb, OUT owner uuid, OUT is_made boolean) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public'
-    AS $$
-declare
-    owner uuid;
+    AS $_$
 begin
-    insert into tenants (id, name)
-    values (new_tenant, tenant_name)
-    on conflict (name) do update
-    set name = excluded.name
-    returning id
-    into owner;
-    insert into api_keys (tenant_id, id, scope, secret_hash)
-    values (owner, key, key_scope, hash);
-    return owner;
+    if tenant ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' then
+        select t.id
+        into owner
+        from tenants as t
+        where t.id = tenant::uuid
+            and t.deleted_at is null;
+    elsif tenant is not null then
+        insert into tenants (id, external_id, name, changed_by)
+        values (new_tenant, tenant, left(tenant, 100), actor)
+        on conflict (external_id) where deleted_at is null do nothing;
+        select t.id
+        into owner
+        from tenants as t
+        where t.external_id = tenant
+            and t.deleted_at is null;
+    end if;
+    is_made := tenant is null or owner is not null;
+    if is_made then
+        insert into api_keys (tenant_id, id, name, scope, secret_hash, expires_at, changed_by)
+        values (owner, key, key_name, key_scope, hash, expiry, actor);
+    end if;
 end
-$$;
+$_$;
 CREATE FUNCTION public.attempts_note_lost_1(tenant_ids uuid[], event_ids uuid[], subscription_ids uuid[], numbers integer[], times timestamp with time zone[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -52,6 +81,101 @@ begin
             and x.id = l.event_id
         limit 1
     ) as e;
+end
+$$;
+CREATE FUNCTION public.audit_api_key() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+begin
+    if tg_op = 'INSERT' then
+        perform write_audit(new.changed_by, new.tenant_id, 'created', 'key', new.id, null, api_key_document(new));
+    else
+        perform write_audit(
+            changed_by_whom(new.changed_by, old.changed_by), new.tenant_id, 'revoked', 'key', new.id,
+            api_key_document(old), null
+        );
+    end if;
+    return null;
+end
+$$;
+CREATE FUNCTION public.audit_subscription() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+declare
+    -- The secret itself is sealed with a fresh nonce each time, so another text is another secret.
+    has_new_secret boolean;
+    has_new_headers boolean;
+begin
+    if tg_op = 'INSERT' then
+        perform write_audit(
+            new.changed_by, new.tenant_id, 'created', 'subscription', new.id, null, subscription_document(new)
+        );
+        return null;
+    end if;
+    has_new_secret := new.secret <> old.secret;
+    has_new_headers := new.sealed_headers is distinct from old.sealed_headers;
+    perform write_audit(
+        changed_by_whom(new.changed_by, old.changed_by),
+        new.tenant_id,
+        case
+            when new.deleted_at is not null then 'deleted'
+            when has_new_secret and cardinality(new.older_secrets) > 0 then 'secret_rotated'
+            when new.disabled_reason is not null and old.disabled_reason is null then 'disabled'
+            else 'updated'
+        end,
+        'subscription',
+        new.id,
+        subscription_document(old)
+        || case when has_new_secret then '{"secret_key": "********"}' else '{}' end::jsonb
+        || case when has_new_headers then '{"header_values": "********"}' else '{}' end::jsonb,
+        case
+            when new.deleted_at is null then
+                subscription_document(new)
+                || case when has_new_secret then '{"secret_key": "******** (another)"}' else '{}' end::jsonb
+                || case when has_new_headers then '{"header_values": "******** (others)"}' else '{}' end::jsonb
+        end
+    );
+    return null;
+end
+$$;
+CREATE FUNCTION public.audit_tenant() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+begin
+    if tg_op = 'INSERT' then
+        perform write_audit(new.changed_by, new.id, 'created', 'tenant', new.id, null, tenant_document(new));
+    elsif new.deleted_at is not null then
+        perform write_audit(
+            changed_by_whom(new.changed_by, old.changed_by), new.id, 'deleted', 'tenant', new.id,
+            tenant_document(old), null
+        );
+    else
+        perform write_audit(
+            changed_by_whom(new.changed_by, old.changed_by), new.id, 'updated', 'tenant', new.id,
+            tenant_document(old), tenant_document(new)
+        );
+    end if;
+    return null;
+end
+$$;
+CREATE FUNCTION public.changed_by_whom(written jsonb, stood jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'public'
+    RETURN CASE WHEN ((written IS NOT NULL) AND (written = stood)) THEN '{"kind": "sql"}'::jsonb ELSE written END;
+CREATE FUNCTION public.changed_entries(document jsonb, other jsonb) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'public'
+    AS $$
+begin
+    return (
+        select jsonb_object_agg(e.key, e.value)
+        from jsonb_each(document) as e (key, value)
+        where other is null
+            or other -> e.key is distinct from e.value
+    );
 end
 $$;
 CREATE FUNCTION public.copy_breaker() RETURNS trigger
@@ -631,6 +755,7 @@ begin
             set
                 is_active = false,
                 disabled_reason = u.reason,
+                changed_by = null,
                 version = greatest(s.version + 1, stamp),
                 updated_at = at
             from unwanted as u
@@ -1601,9 +1726,18 @@ CREATE FUNCTION public.raise_subscriptions_version() RETURNS trigger
 declare
     stamp constant bigint := extract(epoch from now()) * 1000000;
     written uuid[];
+    tenant_ids uuid[];
+    added integer[];
 begin
     if tg_op = 'INSERT' then
         written := array(select n.id from new_rows as n);
+        select array_agg(c.tenant_id), array_agg(c.added)
+        into tenant_ids, added
+        from (
+            select n.tenant_id, count(*) filter (where n.deleted_at is null) as added
+            from new_rows as n
+            group by n.tenant_id
+        ) as c;
     else
         written := array(
             select n.id
@@ -1614,13 +1748,29 @@ begin
             where n.event_types <> o.event_types
                 or (n.deleted_at is null) <> (o.deleted_at is null)
         );
+        select array_agg(c.tenant_id), array_agg(c.added)
+        into tenant_ids, added
+        from (
+            select
+                n.tenant_id,
+                count(*) filter (where n.deleted_at is null) - count(*) filter (where o.deleted_at is null) as added
+            from new_rows as n
+            inner join old_rows as o
+                on o.tenant_id = n.tenant_id
+                and o.id = n.id
+            where n.id = any(written)
+            group by n.tenant_id
+        ) as c;
     end if;
     -- The update below fires this trigger again, and ends here.
     if cardinality(written) > 0 then
         with raised as (
             update tenants as t
-            set subscriptions_version = greatest(t.subscriptions_version + 1, stamp)
-            where t.id in (select s.tenant_id from subscriptions as s where s.id = any(written))
+            set
+                subscriptions_version = greatest(t.subscriptions_version + 1, stamp),
+                subscription_count = t.subscription_count + c.added
+            from unnest(tenant_ids, added) as c (tenant_id, added)
+            where t.id = c.tenant_id
             returning t.id, t.subscriptions_version
         )
         update subscriptions as s
@@ -1967,10 +2117,222 @@ CREATE FUNCTION public.rfc3339(moment timestamp with time zone) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path TO 'public'
     RETURN to_char((moment AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'::text);
+CREATE TABLE public.subscriptions (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    version bigint DEFAULT 1 NOT NULL,
+    listed_version bigint DEFAULT 0 NOT NULL,
+    external_id text,
+    target_url text NOT NULL,
+    event_types text[] DEFAULT '{}'::text[] NOT NULL,
+    description text,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    is_active boolean DEFAULT true NOT NULL,
+    disabled_reason text,
+    disabled_by text,
+    verify_ingest boolean NOT NULL,
+    secret bytea NOT NULL,
+    older_secrets bytea[] DEFAULT '{}'::bytea[] NOT NULL,
+    older_until timestamp with time zone[] DEFAULT '{}'::timestamp with time zone[] NOT NULL,
+    header_names text[] DEFAULT '{}'::text[] NOT NULL,
+    auth_type text,
+    sealed_headers bytea,
+    retry_schedule text,
+    request_timeout_ms integer,
+    least_lease_seconds double precision GENERATED ALWAYS AS ((((request_timeout_ms)::numeric / 1000.0) + (15)::numeric)) STORED,
+    rate_limit integer,
+    max_in_flight integer,
+    is_ordered boolean DEFAULT false NOT NULL,
+    skip_after_attempts integer,
+    breaker text,
+    is_paced boolean GENERATED ALWAYS AS (((rate_limit IS NOT NULL) OR (max_in_flight IS NOT NULL) OR (breaker IS NOT NULL))) STORED NOT NULL,
+    notified text,
+    changed_by jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    deleted_at timestamp with time zone,
+    CONSTRAINT subscriptions_active_has_no_reason CHECK ((((disabled_reason IS NULL) AND (disabled_by IS NULL)) OR (NOT is_active))),
+    CONSTRAINT subscriptions_auth_known CHECK ((auth_type = ANY (ARRAY['basic'::text, 'bearer'::text]))),
+    CONSTRAINT subscriptions_breaker_known CHECK ((breaker = ANY (ARRAY['open'::text, 'throttled'::text, 'recovering'::text]))),
+    CONSTRAINT subscriptions_headers_sealed CHECK (((sealed_headers IS NOT NULL) = ((auth_type IS NOT NULL) OR (cardinality(header_names) > 0)))),
+    CONSTRAINT subscriptions_max_in_flight_positive CHECK ((max_in_flight > 0)),
+    CONSTRAINT subscriptions_notified_known CHECK ((notified = ANY (ARRAY['failing'::text, 'disabled'::text]))),
+    CONSTRAINT subscriptions_older_few CHECK ((cardinality(older_secrets) <= 4)),
+    CONSTRAINT subscriptions_older_paired CHECK ((cardinality(older_secrets) = cardinality(older_until))),
+    CONSTRAINT subscriptions_rate_limit_positive CHECK ((rate_limit > 0)),
+    CONSTRAINT subscriptions_request_timeout_range CHECK (((request_timeout_ms >= 1000) AND (request_timeout_ms <= 60000))),
+    CONSTRAINT subscriptions_skip_after_positive CHECK ((skip_after_attempts > 0)),
+    CONSTRAINT subscriptions_version_positive CHECK ((version > 0))
+);
+CREATE FUNCTION public.subscription_document(s public.subscriptions) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'public'
+    RETURN jsonb_build_object('external_id', (s).external_id, 'target_url', (s).target_url, 'event_types', (s).event_types, 'description', (s).description, 'metadata', (s).metadata, 'is_active', (s).is_active, 'disabled_reason', COALESCE((s).disabled_reason, (s).disabled_by), 'verify_ingest', (s).verify_ingest, 'headers', (s).header_names, 'auth', (s).auth_type, 'retry_schedule', (s).retry_schedule, 'request_timeout_ms', (s).request_timeout_ms, 'rate_limit', (s).rate_limit, 'max_in_flight', (s).max_in_flight, 'is_ordered', (s).is_ordered, 'skip_after_attempts', (s).skip_after_attempts);
 CREATE FUNCTION public.system_event_types() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'public'
     RETURN ARRAY['subscription.failing'::text, 'subscription.disabled'::text, 'subscription.recovered'::text, 'delivery.failed'::text, 'replay.finished'::text];
+CREATE TABLE public.tenants (
+    id uuid NOT NULL,
+    external_id text,
+    name text NOT NULL,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    max_subscriptions integer,
+    publish_per_second integer,
+    subscription_count integer DEFAULT 0 NOT NULL,
+    subscriptions_version bigint DEFAULT 1 NOT NULL,
+    changed_by jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    deleted_at timestamp with time zone,
+    CONSTRAINT tenants_external_id_length CHECK (((char_length(external_id) >= 1) AND (char_length(external_id) <= 255))),
+    CONSTRAINT tenants_max_subscriptions_positive CHECK ((max_subscriptions > 0)),
+    CONSTRAINT tenants_name_length CHECK (((char_length(name) >= 1) AND (char_length(name) <= 100))),
+    CONSTRAINT tenants_publish_per_second_positive CHECK ((publish_per_second > 0)),
+    CONSTRAINT tenants_subscription_count_counted CHECK ((subscription_count >= 0)),
+    CONSTRAINT tenants_subscriptions_version_positive CHECK ((subscriptions_version > 0))
+);
+CREATE FUNCTION public.tenant_document(t public.tenants) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'public'
+    RETURN jsonb_build_object('name', (t).name, 'external_id', (t).external_id, 'metadata', (t).metadata, 'max_subscriptions', (t).max_subscriptions, 'publish_per_second', (t).publish_per_second);
+CREATE FUNCTION public.tenants_delete_1(tenant uuid, actor jsonb) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+begin
+    update tenants as t
+    set
+        deleted_at = now(),
+        updated_at = greatest(now(), t.updated_at + interval '1 microsecond'),
+        changed_by = actor
+    where t.id = tenant
+        and t.deleted_at is null;
+    if not found then
+        return false;
+    end if;
+    update api_keys as k
+    set
+        revoked_at = now(),
+        changed_by = actor
+    where k.tenant_id = tenant
+        and k.revoked_at is null;
+    return true;
+end
+$$;
+CREATE FUNCTION public.tenants_end_subscriptions_1(tenant uuid, most_subscriptions bigint, stamp bigint, most_counted bigint, actor jsonb, OUT ended bigint, OUT cancelled bigint) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    ids uuid[];
+begin
+    -- A subscription that was being made while the tenant was deleted is committed by now, or is refused.
+    perform 1
+    from tenants as t
+    where t.id = tenant
+        and t.deleted_at is not null
+    for no key update;
+    if not found then
+        raise 'tenant % is not deleted', tenant;
+    end if;
+    ids := array(
+        select s.id
+        from subscriptions as s
+        where s.tenant_id = tenant
+            and s.deleted_at is null
+        order by s.id
+        limit most_subscriptions
+    );
+    update subscriptions as s
+    set
+        version = greatest(s.version + 1, stamp),
+        updated_at = now(),
+        deleted_at = now(),
+        changed_by = actor
+    where s.tenant_id = tenant
+        and s.id = any(ids)
+        and s.deleted_at is null;
+    get diagnostics ended = row_count;
+    select count(*)
+    into cancelled
+    from (
+        select 1
+        from unnest(ids) as i (id)
+        cross join lateral (
+            select 1
+            from deliveries as d
+            where uuid_hash_extended(d.subscription_id, 0) = uuid_hash_extended(i.id, 0)
+                and d.subscription_id = i.id
+                and d.next_attempt_at < 'infinity'
+            union all
+            select 1
+            from deliveries as d
+            where d.subscription_id = i.id
+                and d.ordering_key is not null
+                and d.next_attempt_at = 'infinity'
+        ) as d
+        limit most_counted + 1
+    ) as c;
+end
+$$;
+CREATE FUNCTION public.tenants_write_1(new_id uuid, wanted_external_id text, wanted_name text, wanted_metadata jsonb, wanted_max_subscriptions integer, wanted_publish_per_second integer, may_replace boolean, actor jsonb, OUT written uuid, OUT is_new boolean) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+begin
+    if may_replace then
+        -- An insert that waits for another's row finds it in the second round.
+        for round in 1..2 loop
+            select t.id
+            into written
+            from tenants as t
+            where t.external_id = wanted_external_id
+                and t.deleted_at is null
+            for no key update;
+            exit when found;
+            insert into tenants (id, external_id, name, metadata, max_subscriptions, publish_per_second, changed_by)
+            values (
+                new_id, wanted_external_id, wanted_name, wanted_metadata, wanted_max_subscriptions,
+                wanted_publish_per_second, actor
+            )
+            on conflict (external_id) where deleted_at is null do nothing;
+            if found then
+                written := new_id;
+                is_new := true;
+                return;
+            end if;
+        end loop;
+        is_new := false;
+        update tenants as t
+        set
+            name = wanted_name,
+            metadata = wanted_metadata,
+            max_subscriptions = wanted_max_subscriptions,
+            publish_per_second = wanted_publish_per_second,
+            updated_at = greatest(now(), t.updated_at + interval '1 microsecond'),
+            changed_by = actor
+        where t.id = written
+            and (
+                t.name <> wanted_name
+                or t.metadata <> wanted_metadata
+                or t.max_subscriptions is distinct from wanted_max_subscriptions
+                or t.publish_per_second is distinct from wanted_publish_per_second
+            );
+        return;
+    end if;
+    insert into tenants (id, external_id, name, metadata, max_subscriptions, publish_per_second, changed_by)
+    values (
+        new_id, wanted_external_id, wanted_name, wanted_metadata, wanted_max_subscriptions,
+        wanted_publish_per_second, actor
+    );
+    written := new_id;
+    is_new := true;
+end
+$$;
 CREATE FUNCTION public.upkeep_advance_groups_1(after_subscription uuid, after_key text, most_groups bigint, most_rows bigint, OUT looked_at bigint, OUT released bigint, OUT last_subscription uuid, OUT last_key text) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -2255,6 +2617,28 @@ begin
     order by w.id;
 end
 $$;
+CREATE FUNCTION public.write_audit(actor jsonb, tenant uuid, action text, object_kind text, object uuid, document_before jsonb, document_after jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+begin
+    insert into audit (
+        tenant_id, id, actor_kind, actor_key, action, object_kind, object_id, before, after, request_id
+    )
+    values (
+        tenant,
+        uuid_v7(),
+        coalesce(actor ->> 'kind', 'postrider'),
+        (actor ->> 'key')::uuid,
+        object_kind || '.' || action,
+        object_kind,
+        object,
+        changed_entries(document_before, document_after),
+        changed_entries(document_after, document_before),
+        actor ->> 'request_id'
+    );
+end
+$$;
 CREATE TABLE public.attempts (
     tenant_id uuid NOT NULL,
     subscription_id uuid NOT NULL,
@@ -2290,51 +2674,6 @@ CREATE TABLE public.deliveries (
     CONSTRAINT deliveries_waits_in_a_group CHECK (((next_attempt_at < 'infinity'::timestamp with time zone) OR ((ordering_key IS NOT NULL) AND (lease IS NULL))))
 )
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='10000', autovacuum_vacuum_cost_delay='0', vacuum_truncate=off);
-CREATE TABLE public.subscriptions (
-    tenant_id uuid NOT NULL,
-    id uuid NOT NULL,
-    version bigint DEFAULT 1 NOT NULL,
-    listed_version bigint DEFAULT 0 NOT NULL,
-    external_id text,
-    target_url text NOT NULL,
-    event_types text[] DEFAULT '{}'::text[] NOT NULL,
-    description text,
-    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
-    is_active boolean DEFAULT true NOT NULL,
-    disabled_reason text,
-    verify_ingest boolean NOT NULL,
-    secret bytea NOT NULL,
-    older_secrets bytea[] DEFAULT '{}'::bytea[] NOT NULL,
-    older_until timestamp with time zone[] DEFAULT '{}'::timestamp with time zone[] NOT NULL,
-    header_names text[] DEFAULT '{}'::text[] NOT NULL,
-    auth_type text,
-    sealed_headers bytea,
-    retry_schedule text,
-    request_timeout_ms integer,
-    least_lease_seconds double precision GENERATED ALWAYS AS ((((request_timeout_ms)::numeric / 1000.0) + (15)::numeric)) STORED,
-    rate_limit integer,
-    max_in_flight integer,
-    is_ordered boolean DEFAULT false NOT NULL,
-    skip_after_attempts integer,
-    breaker text,
-    is_paced boolean GENERATED ALWAYS AS (((rate_limit IS NOT NULL) OR (max_in_flight IS NOT NULL) OR (breaker IS NOT NULL))) STORED NOT NULL,
-    notified text,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    deleted_at timestamp with time zone,
-    CONSTRAINT subscriptions_active_has_no_reason CHECK (((disabled_reason IS NULL) OR (NOT is_active))),
-    CONSTRAINT subscriptions_auth_known CHECK ((auth_type = ANY (ARRAY['basic'::text, 'bearer'::text]))),
-    CONSTRAINT subscriptions_breaker_known CHECK ((breaker = ANY (ARRAY['open'::text, 'throttled'::text, 'recovering'::text]))),
-    CONSTRAINT subscriptions_headers_sealed CHECK (((sealed_headers IS NOT NULL) = ((auth_type IS NOT NULL) OR (cardinality(header_names) > 0)))),
-    CONSTRAINT subscriptions_max_in_flight_positive CHECK ((max_in_flight > 0)),
-    CONSTRAINT subscriptions_notified_known CHECK ((notified = ANY (ARRAY['failing'::text, 'disabled'::text]))),
-    CONSTRAINT subscriptions_older_few CHECK ((cardinality(older_secrets) <= 4)),
-    CONSTRAINT subscriptions_older_paired CHECK ((cardinality(older_secrets) = cardinality(older_until))),
-    CONSTRAINT subscriptions_rate_limit_positive CHECK ((rate_limit > 0)),
-    CONSTRAINT subscriptions_request_timeout_range CHECK (((request_timeout_ms >= 1000) AND (request_timeout_ms <= 60000))),
-    CONSTRAINT subscriptions_skip_after_positive CHECK ((skip_after_attempts > 0)),
-    CONSTRAINT subscriptions_version_positive CHECK ((version > 0))
-);
 CREATE TABLE public.undelivered (
     tenant_id uuid NOT NULL,
     event_id uuid NOT NULL,
@@ -2415,16 +2754,20 @@ UNION ALL
            FROM public.undelivered u
           WHERE ((u.tenant_id = a.tenant_id) AND (u.event_id = a.event_id) AND (u.subscription_id = a.subscription_id))))))
   GROUP BY a.tenant_id, a.event_id, a.subscription_id;
-CREATE TABLE public.api_keys (
-    tenant_id uuid NOT NULL,
+CREATE TABLE public.audit (
+    tenant_id uuid,
     id uuid NOT NULL,
-    scope text NOT NULL,
-    secret_hash bytea NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    last_used_at timestamp with time zone,
-    revoked_at timestamp with time zone,
-    CONSTRAINT api_keys_hash_length CHECK ((octet_length(secret_hash) = 32)),
-    CONSTRAINT api_keys_scope_known CHECK ((scope = ANY (ARRAY['admin'::text, 'publish'::text, 'read'::text])))
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    actor_kind text NOT NULL,
+    actor_key uuid,
+    action text NOT NULL,
+    object_kind text NOT NULL,
+    object_id uuid NOT NULL,
+    before jsonb,
+    after jsonb,
+    request_id text,
+    CONSTRAINT audit_actor_has_its_key CHECK (((actor_kind = 'key'::text) OR (actor_key IS NULL))),
+    CONSTRAINT audit_actor_kind_known CHECK ((actor_kind = ANY (ARRAY['key'::text, 'portal'::text, 'anonymous'::text, 'command'::text, 'postrider'::text, 'sql'::text])))
 );
 CREATE TABLE public.events (
     tenant_id uuid NOT NULL,
@@ -2523,14 +2866,6 @@ CREATE TABLE public.subscription_health (
     CONSTRAINT subscription_health_state_known CHECK ((state = ANY (ARRAY['open'::text, 'throttled'::text, 'recovering'::text]))),
     CONSTRAINT subscription_health_waits_for_a_time CHECK (((state IS NULL) OR (state = 'recovering'::text) OR (probe_at IS NOT NULL)))
 );
-CREATE TABLE public.tenants (
-    id uuid NOT NULL,
-    name text NOT NULL,
-    subscriptions_version bigint DEFAULT 1 NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT tenants_name_length CHECK (((char_length(name) >= 1) AND (char_length(name) <= 100))),
-    CONSTRAINT tenants_subscriptions_version_positive CHECK ((subscriptions_version > 0))
-);
 CREATE TABLE public.unreported_failures (
     subscription_id uuid NOT NULL,
     tenant_id uuid NOT NULL,
@@ -2552,6 +2887,8 @@ ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.attempts
     ADD CONSTRAINT attempts_pkey PRIMARY KEY (tenant_id, subscription_id, id);
+ALTER TABLE ONLY public.audit
+    ADD CONSTRAINT audit_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.deliveries
     ADD CONSTRAINT deliveries_pkey PRIMARY KEY (event_id, subscription_id);
 ALTER TABLE ONLY public.events
@@ -2573,8 +2910,6 @@ ALTER TABLE ONLY public.subscriptions
 ALTER TABLE ONLY public.subscriptions
     ADD CONSTRAINT subscriptions_pkey PRIMARY KEY (tenant_id, id);
 ALTER TABLE ONLY public.tenants
-    ADD CONSTRAINT tenants_name_unique UNIQUE (name);
-ALTER TABLE ONLY public.tenants
     ADD CONSTRAINT tenants_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.undelivered
     ADD CONSTRAINT undelivered_pkey PRIMARY KEY (tenant_id, event_id, subscription_id);
@@ -2582,8 +2917,11 @@ ALTER TABLE ONLY public.unreported_failures
     ADD CONSTRAINT unreported_failures_pkey PRIMARY KEY (subscription_id);
 ALTER TABLE ONLY public.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
+CREATE INDEX api_keys_revoked ON public.api_keys USING btree (revoked_at) WHERE (revoked_at IS NOT NULL);
 CREATE INDEX api_keys_tenant ON public.api_keys USING btree (tenant_id, id);
 CREATE INDEX attempts_event ON ONLY public.attempts USING btree (event_id, subscription_id);
+CREATE INDEX audit_object ON public.audit USING btree (object_id, id);
+CREATE INDEX audit_tenant ON public.audit USING btree (tenant_id, id);
 CREATE INDEX deliveries_expiring ON public.deliveries USING btree (expires_at) WHERE (expires_at IS NOT NULL);
 CREATE INDEX deliveries_free ON public.deliveries USING btree (next_attempt_at) WHERE ((lease IS NULL) AND (next_attempt_at < 'infinity'::timestamp with time zone));
 CREATE INDEX deliveries_lane ON public.deliveries USING btree (uuid_hash_extended(subscription_id, (0)::bigint), next_attempt_at) WHERE (next_attempt_at < 'infinity'::timestamp with time zone);
@@ -2596,13 +2934,22 @@ CREATE UNIQUE INDEX subscriptions_external_id ON public.subscriptions USING btre
 CREATE INDEX subscriptions_listed ON public.subscriptions USING btree (uuid_hash_extended(tenant_id, (0)::bigint), listed_version);
 CREATE INDEX subscriptions_of_system_events ON public.subscriptions USING btree (tenant_id, id) WHERE (event_types && public.system_event_types());
 CREATE INDEX subscriptions_to_notify ON public.subscriptions USING btree (id) WHERE ((notified IS NOT NULL) OR (disabled_reason IS NOT NULL));
+CREATE UNIQUE INDEX tenants_external_id ON public.tenants USING btree (external_id) WHERE (deleted_at IS NULL);
+CREATE INDEX tenants_to_end ON public.tenants USING btree (id) WHERE ((deleted_at IS NOT NULL) AND (subscription_count > 0));
+CREATE INDEX tenants_updated ON public.tenants USING btree (updated_at);
 CREATE INDEX undelivered_event ON public.undelivered USING btree (event_id);
 CREATE INDEX undelivered_subscription ON public.undelivered USING btree (subscription_id, event_id);
 CREATE INDEX unreported_failures_waiting ON public.unreported_failures USING btree (reported_at) WHERE (failed > 0);
+CREATE TRIGGER api_keys_created AFTER INSERT ON public.api_keys FOR EACH ROW EXECUTE FUNCTION public.audit_api_key();
+CREATE TRIGGER api_keys_revoked AFTER UPDATE ON public.api_keys FOR EACH ROW WHEN (((old.revoked_at IS NULL) AND (new.revoked_at IS NOT NULL))) EXECUTE FUNCTION public.audit_api_key();
 CREATE TRIGGER subscription_health_copied AFTER INSERT OR DELETE OR UPDATE OF state ON public.subscription_health FOR EACH ROW EXECUTE FUNCTION public.copy_breaker();
 CREATE TRIGGER subscriptions_changed AFTER UPDATE ON public.subscriptions REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.raise_subscriptions_version();
+CREATE TRIGGER subscriptions_changed_by AFTER UPDATE ON public.subscriptions FOR EACH ROW WHEN ((old.version <> new.version)) EXECUTE FUNCTION public.audit_subscription();
 CREATE TRIGGER subscriptions_created AFTER INSERT ON public.subscriptions REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.raise_subscriptions_version();
+CREATE TRIGGER subscriptions_created_by AFTER INSERT ON public.subscriptions FOR EACH ROW EXECUTE FUNCTION public.audit_subscription();
 CREATE TRIGGER subscriptions_restarted AFTER UPDATE OF is_active, target_url, deleted_at ON public.subscriptions FOR EACH ROW WHEN (((new.is_active AND (NOT old.is_active)) OR (new.target_url <> old.target_url) OR ((new.deleted_at IS NOT NULL) AND (old.deleted_at IS NULL)))) EXECUTE FUNCTION public.reset_health();
+CREATE TRIGGER tenants_changed AFTER UPDATE ON public.tenants FOR EACH ROW WHEN (((old.updated_at <> new.updated_at) OR (old.deleted_at IS DISTINCT FROM new.deleted_at))) EXECUTE FUNCTION public.audit_tenant();
+CREATE TRIGGER tenants_created AFTER INSERT ON public.tenants FOR EACH ROW EXECUTE FUNCTION public.audit_tenant();
 CREATE TRIGGER undelivered_counted AFTER INSERT ON public.undelivered REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.count_failures();
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_tenant_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);

@@ -1,35 +1,228 @@
--- Who owns what, and the keys that prove it.
+-- Who owns what, the keys that prove it, and who changed what.
 
 create table tenants (
     id uuid not null,
+    -- The operator's own name for it, usable wherever its id is; never a UUID.
+    external_id text,
     name text not null,
+    metadata jsonb not null default '{}',
+    -- Null: the instance's default.
+    max_subscriptions integer,
+    publish_per_second integer,
+    -- Living subscriptions; kept by the trigger raise_subscriptions_version.
+    subscription_count integer not null default 0,
     -- Grows when a subscription is created, deleted or given other event types: a list of them
     -- made elsewhere is current while this is equal.
     subscriptions_version bigint not null default 1,
+    -- Who wrote the row last: {"kind", "key", "request_id", "at"}; null for postrider itself.
+    changed_by jsonb,
     created_at timestamptz not null default now(),
+    -- Of name, external id, metadata, limits and deletion. Replicas ask which tenants changed since their last look.
+    updated_at timestamptz not null default now(),
+    deleted_at timestamptz,
     constraint tenants_pkey primary key (id),
-    constraint tenants_name_unique unique (name),
     constraint tenants_name_length check (char_length(name) between 1 and 100),
+    constraint tenants_external_id_length check (char_length(external_id) between 1 and 255),
+    constraint tenants_max_subscriptions_positive check (max_subscriptions > 0),
+    constraint tenants_publish_per_second_positive check (publish_per_second > 0),
+    constraint tenants_subscription_count_counted check (subscription_count >= 0),
     constraint tenants_subscriptions_version_positive check (subscriptions_version > 0)
 );
 
--- The tenant of every request where POSTRIDER_AUTH=off.
-insert into tenants (id, name)
-values ('00000000-0000-7000-8000-000000000000', 'default');
+create unique index tenants_external_id on tenants (external_id)
+where deleted_at is null;
+
+create index tenants_updated on tenants (updated_at);
+
+-- Deleted tenants whose subscriptions have not all ended.
+create index tenants_to_end on tenants (id)
+where deleted_at is not null and subscription_count > 0;
+
+-- The tenant of every request without the header Postrider-Tenant where POSTRIDER_AUTH=off.
+insert into tenants (id, external_id, name)
+values ('00000000-0000-7000-8000-000000000000', 'default', 'default');
 
 -- A key is shown once; stored is the SHA-256 of its secret half.
 create table api_keys (
-    tenant_id uuid not null,
+    -- Null: an operator key, for all tenants.
+    tenant_id uuid,
     id uuid not null,
+    name text,
     scope text not null,
     secret_hash bytea not null,
+    -- Who made or revoked it, as in tenants.
+    changed_by jsonb,
     created_at timestamptz not null default now(),
+    expires_at timestamptz,
     last_used_at timestamptz,
     revoked_at timestamptz,
     constraint api_keys_pkey primary key (id),
     constraint api_keys_tenant_fkey foreign key (tenant_id) references tenants (id),
-    constraint api_keys_scope_known check (scope in ('admin', 'publish', 'read')),
+    constraint api_keys_name_length check (char_length(name) between 1 and 100),
+    constraint api_keys_scope_known check (scope in ('admin', 'publish', 'read', 'support')),
     constraint api_keys_hash_length check (octet_length(secret_hash) = 32)
 );
 
 create index api_keys_tenant on api_keys (tenant_id, id);
+
+create index api_keys_revoked on api_keys (revoked_at)
+where revoked_at is not null;
+
+-- Who did what: a row in the commit of each change of a tenant, key or subscription, and of each retry,
+-- cancel and replay by hand. Append-only until its retention ends.
+create table audit (
+    -- Null: it is about an operator key.
+    tenant_id uuid,
+    id uuid not null,
+    at timestamptz not null default now(),
+    actor_kind text not null,
+    actor_key uuid,
+    action text not null,
+    object_kind text not null,
+    object_id uuid not null,
+    -- What changed, without secrets: of a created object nothing before, of a deleted one nothing after.
+    before jsonb,
+    after jsonb,
+    request_id text,
+    constraint audit_pkey primary key (id),
+    constraint audit_actor_kind_known check (actor_kind in ('key', 'portal', 'anonymous', 'command', 'postrider', 'sql')),
+    constraint audit_actor_has_its_key check (actor_kind = 'key' or actor_key is null)
+);
+
+create index audit_tenant on audit (tenant_id, id);
+
+create index audit_object on audit (object_id, id);
+
+-- The entries of one document that the other does not have.
+create function changed_entries(document jsonb, other jsonb) returns jsonb
+language plpgsql immutable parallel safe
+set search_path from current
+as $$
+begin
+    return (
+        select jsonb_object_agg(e.key, e.value)
+        from jsonb_each(document) as e (key, value)
+        where other is null
+            or other -> e.key is distinct from e.value
+    );
+end
+$$;
+
+-- Writes a row of the audit. `actor` is what `changed_by` holds; null for postrider itself.
+create function write_audit(
+    actor jsonb,
+    tenant uuid,
+    action text,
+    object_kind text,
+    object uuid,
+    document_before jsonb,
+    document_after jsonb
+)
+returns void
+language plpgsql
+set search_path from current
+as $$
+begin
+    insert into audit (
+        tenant_id, id, actor_kind, actor_key, action, object_kind, object_id, before, after, request_id
+    )
+    values (
+        tenant,
+        uuid_v7(),
+        coalesce(actor ->> 'kind', 'postrider'),
+        (actor ->> 'key')::uuid,
+        object_kind || '.' || action,
+        object_kind,
+        object,
+        changed_entries(document_before, document_after),
+        changed_entries(document_after, document_before),
+        actor ->> 'request_id'
+    );
+end
+$$;
+
+-- Who made a change: what the statement wrote, or 'sql' where it named nobody and the row still names its
+-- last writer.
+create function changed_by_whom(written jsonb, stood jsonb) returns jsonb
+language sql immutable parallel safe
+set search_path from current
+return case when written is not null and written = stood then '{"kind": "sql"}'::jsonb else written end;
+
+-- What the audit shows of a tenant.
+create function tenant_document(t tenants) returns jsonb
+language sql immutable
+set search_path from current
+return jsonb_build_object(
+    'name', t.name,
+    'external_id', t.external_id,
+    'metadata', t.metadata,
+    'max_subscriptions', t.max_subscriptions,
+    'publish_per_second', t.publish_per_second
+);
+
+create function audit_tenant() returns trigger
+language plpgsql
+set search_path from current
+as $$
+begin
+    if tg_op = 'INSERT' then
+        perform write_audit(new.changed_by, new.id, 'created', 'tenant', new.id, null, tenant_document(new));
+    elsif new.deleted_at is not null then
+        perform write_audit(
+            changed_by_whom(new.changed_by, old.changed_by), new.id, 'deleted', 'tenant', new.id,
+            tenant_document(old), null
+        );
+    else
+        perform write_audit(
+            changed_by_whom(new.changed_by, old.changed_by), new.id, 'updated', 'tenant', new.id,
+            tenant_document(old), tenant_document(new)
+        );
+    end if;
+    return null;
+end
+$$;
+
+create trigger tenants_created
+after insert on tenants
+for each row
+execute function audit_tenant();
+
+create trigger tenants_changed
+after update on tenants
+for each row
+when (old.updated_at <> new.updated_at or old.deleted_at is distinct from new.deleted_at)
+execute function audit_tenant();
+
+-- What the audit shows of a key.
+create function api_key_document(k api_keys) returns jsonb
+language sql immutable
+set search_path from current
+return jsonb_build_object('name', k.name, 'scope', k.scope, 'tenant_id', k.tenant_id, 'expires_at', k.expires_at);
+
+create function audit_api_key() returns trigger
+language plpgsql
+set search_path from current
+as $$
+begin
+    if tg_op = 'INSERT' then
+        perform write_audit(new.changed_by, new.tenant_id, 'created', 'key', new.id, null, api_key_document(new));
+    else
+        perform write_audit(
+            changed_by_whom(new.changed_by, old.changed_by), new.tenant_id, 'revoked', 'key', new.id,
+            api_key_document(old), null
+        );
+    end if;
+    return null;
+end
+$$;
+
+create trigger api_keys_created
+after insert on api_keys
+for each row
+execute function audit_api_key();
+
+create trigger api_keys_revoked
+after update on api_keys
+for each row
+when (old.revoked_at is null and new.revoked_at is not null)
+execute function audit_api_key();

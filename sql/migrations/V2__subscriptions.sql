@@ -39,6 +39,8 @@ create table subscriptions (
     is_active boolean not null default true,
     -- Why postrider disabled it; null when its owner did, or when it is active.
     disabled_reason text,
+    -- Which key disabled it, and when; null when postrider did, or when it is active.
+    disabled_by text,
     verify_ingest boolean not null,
     -- Sealed with a master key; bound to tenant_id and id.
     secret bytea not null,
@@ -68,6 +70,8 @@ create table subscriptions (
         generated always as (rate_limit is not null or max_in_flight is not null or breaker is not null) stored,
     -- The last system event about it: 'failing' or 'disabled'; null once 'recovered' was sent.
     notified text,
+    -- Who wrote this version: {"kind", "key", "request_id", "at"}; null for postrider itself.
+    changed_by jsonb,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     -- Deletion is soft, so that logs stay readable until retention.
@@ -77,7 +81,8 @@ create table subscriptions (
     constraint subscriptions_id_unique unique (id),
     constraint subscriptions_tenant_fkey foreign key (tenant_id) references tenants (id),
     constraint subscriptions_version_positive check (version > 0),
-    constraint subscriptions_active_has_no_reason check (disabled_reason is null or not is_active),
+    constraint subscriptions_active_has_no_reason
+        check ((disabled_reason is null and disabled_by is null) or not is_active),
     constraint subscriptions_older_paired check (cardinality(older_secrets) = cardinality(older_until)),
     constraint subscriptions_older_few check (cardinality(older_secrets) <= 4),
     constraint subscriptions_auth_known check (auth_type in ('basic', 'bearer')),
@@ -148,8 +153,9 @@ create table owners (
     constraint owners_until_finite check (until < 'infinity')
 );
 
--- Raises the version of the tenant's list and writes it to the rows that caused it. The tenant's
--- row stays locked until the commit: a transaction that sees a version sees every row with a smaller one.
+-- Raises the version of the tenant's list and writes it to the rows that caused it, and keeps the count of living
+-- subscriptions. The tenant's row stays locked until the commit: a transaction that sees a version sees every row
+-- with a smaller one.
 create function raise_subscriptions_version() returns trigger
 language plpgsql
 set search_path from current
@@ -157,9 +163,18 @@ as $$
 declare
     stamp constant bigint := extract(epoch from now()) * 1000000;
     written uuid[];
+    tenant_ids uuid[];
+    added integer[];
 begin
     if tg_op = 'INSERT' then
         written := array(select n.id from new_rows as n);
+        select array_agg(c.tenant_id), array_agg(c.added)
+        into tenant_ids, added
+        from (
+            select n.tenant_id, count(*) filter (where n.deleted_at is null) as added
+            from new_rows as n
+            group by n.tenant_id
+        ) as c;
     else
         written := array(
             select n.id
@@ -170,13 +185,29 @@ begin
             where n.event_types <> o.event_types
                 or (n.deleted_at is null) <> (o.deleted_at is null)
         );
+        select array_agg(c.tenant_id), array_agg(c.added)
+        into tenant_ids, added
+        from (
+            select
+                n.tenant_id,
+                count(*) filter (where n.deleted_at is null) - count(*) filter (where o.deleted_at is null) as added
+            from new_rows as n
+            inner join old_rows as o
+                on o.tenant_id = n.tenant_id
+                and o.id = n.id
+            where n.id = any(written)
+            group by n.tenant_id
+        ) as c;
     end if;
     -- The update below fires this trigger again, and ends here.
     if cardinality(written) > 0 then
         with raised as (
             update tenants as t
-            set subscriptions_version = greatest(t.subscriptions_version + 1, stamp)
-            where t.id in (select s.tenant_id from subscriptions as s where s.id = any(written))
+            set
+                subscriptions_version = greatest(t.subscriptions_version + 1, stamp),
+                subscription_count = t.subscription_count + c.added
+            from unnest(tenant_ids, added) as c (tenant_id, added)
+            where t.id = c.tenant_id
             returning t.id, t.subscriptions_version
         )
         update subscriptions as s
@@ -222,3 +253,80 @@ create trigger subscription_health_copied
 after insert or update of state or delete on subscription_health
 for each row
 execute function copy_breaker();
+
+-- What the audit shows of a subscription. Secrets and values of headers are left out.
+create function subscription_document(s subscriptions) returns jsonb
+language sql immutable
+set search_path from current
+return jsonb_build_object(
+    'external_id', s.external_id,
+    'target_url', s.target_url,
+    'event_types', s.event_types,
+    'description', s.description,
+    'metadata', s.metadata,
+    'is_active', s.is_active,
+    'disabled_reason', coalesce(s.disabled_reason, s.disabled_by),
+    'verify_ingest', s.verify_ingest,
+    'headers', s.header_names,
+    'auth', s.auth_type,
+    'retry_schedule', s.retry_schedule,
+    'request_timeout_ms', s.request_timeout_ms,
+    'rate_limit', s.rate_limit,
+    'max_in_flight', s.max_in_flight,
+    'is_ordered', s.is_ordered,
+    'skip_after_attempts', s.skip_after_attempts
+);
+
+create function audit_subscription() returns trigger
+language plpgsql
+set search_path from current
+as $$
+declare
+    -- The secret itself is sealed with a fresh nonce each time, so another text is another secret.
+    has_new_secret boolean;
+    has_new_headers boolean;
+begin
+    if tg_op = 'INSERT' then
+        perform write_audit(
+            new.changed_by, new.tenant_id, 'created', 'subscription', new.id, null, subscription_document(new)
+        );
+        return null;
+    end if;
+    has_new_secret := new.secret <> old.secret;
+    has_new_headers := new.sealed_headers is distinct from old.sealed_headers;
+    perform write_audit(
+        changed_by_whom(new.changed_by, old.changed_by),
+        new.tenant_id,
+        case
+            when new.deleted_at is not null then 'deleted'
+            when has_new_secret and cardinality(new.older_secrets) > 0 then 'secret_rotated'
+            when new.disabled_reason is not null and old.disabled_reason is null then 'disabled'
+            else 'updated'
+        end,
+        'subscription',
+        new.id,
+        subscription_document(old)
+        || case when has_new_secret then '{"secret_key": "********"}' else '{}' end::jsonb
+        || case when has_new_headers then '{"header_values": "********"}' else '{}' end::jsonb,
+        case
+            when new.deleted_at is null then
+                subscription_document(new)
+                || case when has_new_secret then '{"secret_key": "******** (another)"}' else '{}' end::jsonb
+                || case when has_new_headers then '{"header_values": "******** (others)"}' else '{}' end::jsonb
+        end
+    );
+    return null;
+end
+$$;
+
+create trigger subscriptions_created_by
+after insert on subscriptions
+for each row
+execute function audit_subscription();
+
+-- What postrider keeps in the row for itself does not raise the version.
+create trigger subscriptions_changed_by
+after update on subscriptions
+for each row
+when (old.version <> new.version)
+execute function audit_subscription();

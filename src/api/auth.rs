@@ -85,7 +85,7 @@ impl Keys {
         if known.is_some() {
             self.uses.note(key.id(), self.clock.now());
         }
-        Ok(known.map(|known| Caller { tenant: known.tenant, scope: known.scope }))
+        Ok(known.and_then(|known| Some(Caller { tenant: known.tenant?, scope: known.scope })))
     }
 
     async fn known(&self, id: ApiKeyId, now: Instant) -> Result<Option<KnownKey>, StoreError> {
@@ -95,7 +95,7 @@ impl Keys {
         }
         // Never closed; without a turn the pool's own limit would still hold.
         let turn = self.lookups.acquire().await;
-        let found = self.store.find_api_key(id).await?;
+        let found = self.store.find_api_keys(&[id]).await?.pop();
         drop(turn);
         let mut known = self.lock();
         let Some(key) = &found else {
@@ -157,7 +157,8 @@ mod tests {
         .unwrap();
         let keys = Keys::new(away, Clock::default());
         let tenant = TenantId::at(OffsetDateTime::UNIX_EPOCH);
-        let known = KnownKey { tenant, scope: Scope::Read, hash: key.hash() };
+        let known =
+            KnownKey { id: key.id(), tenant: Some(tenant), scope: Scope::Read, hash: key.hash(), expires_at: None };
         let (ask_from, believed_until) = (now + ASKED_AFTER, now + BELIEVED_FOR);
         keys.lock().insert(key.id(), Remembered { key: known, ask_from, believed_until });
         keys

@@ -1,25 +1,30 @@
-//! `postrider keys`: API keys of tenants.
+//! `postrider keys`: API keys, of one tenant or for all.
 
-use clap::{Args, Subcommand, ValueEnum};
+use std::time::Duration;
 
-use super::{Failure, replica};
-use crate::config::Settings;
-use crate::domain::api_key::Scope;
-use crate::domain::id::ApiKeyId;
-use crate::store::{Revocation, Store};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
-/// Longest name of a tenant, in characters; the table says the same.
-const MAX_TENANT_NAME: usize = 100;
+use super::{Failure, replica};
+use crate::config::Settings;
+use crate::domain::actor::Actor;
+use crate::domain::api_key::Scope;
+use crate::domain::duration::parse_duration;
+use crate::domain::id::ApiKeyId;
+use crate::domain::tenant::{InvalidName, TenantName, check_name};
+use crate::store::{ApiKeyRow, NewKey, Revocation, Store};
+
+/// Keys that are read at a time.
+const PAGE: i64 = 1_000;
 
 /// What to do with keys.
 #[derive(Debug, Subcommand)]
 pub enum Keys {
     /// Makes a key (and its tenant, if needed) and prints it alone on the last line
     Create(Create),
-    /// Lists keys, oldest first, revoked ones too; their secret halves are not kept
+    /// Lists keys, newest first, revoked and expired ones too; their secret halves are not kept
     List(List),
     /// Ends a key for good; it is refused everywhere within a second
     Revoke(Revoke),
@@ -28,9 +33,9 @@ pub enum Keys {
 /// Which keys to list.
 #[derive(Debug, Args)]
 pub struct List {
-    /// Only those of this tenant
+    /// Only those of this tenant: its id or external id
     #[arg(long)]
-    tenant: Option<String>,
+    tenant: Option<TenantName>,
 }
 
 /// Which key to end.
@@ -42,13 +47,27 @@ pub struct Revoke {
 
 /// A new key.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("owner").required(true))]
 pub struct Create {
-    /// Name of the tenant that owns what the key may touch
-    #[arg(long, value_parser = tenant_name)]
-    tenant: String,
+    /// Id or external id of the tenant that owns what the key may touch; a tenant with this external id is made where
+    /// there is none
+    #[arg(long, group = "owner")]
+    tenant: Option<TenantName>,
+    /// An operator key: for all tenants
+    #[arg(long, group = "owner")]
+    operator: bool,
     /// What the key may do
     #[arg(long, value_enum, default_value = "admin")]
     scope: ScopeArg,
+    /// What people call the key
+    #[arg(long, value_parser = name)]
+    name: Option<String>,
+    /// When the key ends by itself, as in 2027-01-31T00:00:00Z
+    #[arg(long, value_parser = instant, conflicts_with = "expires_in")]
+    expires_at: Option<OffsetDateTime>,
+    /// After which time the key ends by itself, as in 90d
+    #[arg(long, value_parser = parse_duration)]
+    expires_in: Option<Duration>,
 }
 
 /// A scope as it is written on the command line.
@@ -60,13 +79,16 @@ enum ScopeArg {
     Publish,
     /// Read everything
     Read,
+    /// Read everything except payloads and response bodies
+    Support,
 }
 
-fn tenant_name(text: &str) -> Result<String, String> {
-    if (1..=MAX_TENANT_NAME).contains(&text.chars().count()) {
-        return Ok(text.to_owned());
-    }
-    Err(format!("must have 1 to {MAX_TENANT_NAME} characters"))
+pub(super) fn name(text: &str) -> Result<String, InvalidName> {
+    check_name(text).map(|()| text.to_owned())
+}
+
+fn instant(text: &str) -> Result<OffsetDateTime, &'static str> {
+    OffsetDateTime::parse(text, &Rfc3339).map_err(|_| "must be a time like 2027-01-31T00:00:00Z")
 }
 
 /// Runs the command.
@@ -88,26 +110,57 @@ async fn create(store: &Store, create: &Create) -> Result<(), Failure> {
         ScopeArg::Admin => Scope::Admin,
         ScopeArg::Publish => Scope::Publish,
         ScopeArg::Read => Scope::Read,
+        ScopeArg::Support => Scope::Support,
     };
-    let (id, key) = store.create_api_key(&create.tenant, scope).await?;
-    println!("API key {id} of tenant {}, scope {}; it is shown this once:", create.tenant, scope.as_str());
-    println!("{key}");
+    let now = OffsetDateTime::now_utc();
+    let after =
+        create.expires_in.map(|after| time::Duration::try_from(after).ok().and_then(|after| now.checked_add(after)));
+    let expires_at = create.expires_at.or(after.flatten());
+    if after == Some(None) || expires_at.is_some_and(|at| at <= now) {
+        return Err(Failure::new("the key would have expired already, or never does; give another time".to_owned()));
+    }
+    let tenant = create.tenant.as_ref().map(ToString::to_string);
+    let wanted = NewKey { tenant: tenant.as_deref(), name: create.name.as_deref(), scope, expires_at };
+    let Some(made) = store.create_api_key(&wanted, &Actor::COMMAND).await? else {
+        return Err(Failure::new(format!("there is no tenant {}", tenant.unwrap_or_default())));
+    };
+    let of = tenant.map_or("for all tenants".to_owned(), |tenant| format!("of tenant {tenant}"));
+    let end = expires_at.map_or_else(String::new, |at| format!(", expires at {}", moment(at)));
+    println!("API key {} {of}, scope {scope}{end}; it is shown this once:", made.id);
+    println!("{}", made.text);
     Ok(())
 }
 
 async fn list(store: &Store, wanted: &List) -> Result<(), Failure> {
-    let keys = store.list_api_keys(wanted.tenant.as_deref()).await?;
-    println!("{:36}  {:7}  {:7}  {:20}  {:17}  tenant", "id", "scope", "state", "created", "last used");
-    for key in keys {
-        let state = if key.revoked_at.is_some() { "revoked" } else { "live" };
-        let (created, last_used) = (moment(key.created_at), key.last_used_at.map_or("never".to_owned(), minute));
-        println!("{}  {:7}  {state:7}  {created:20}  {last_used:17}  {}", key.id, key.scope.as_str(), key.tenant);
+    let tenant = match &wanted.tenant {
+        Some(name) => Some(super::tenants::find(store, name).await?.tenant.id),
+        None => None,
+    };
+    let mut keys = store.list_api_keys(tenant, None, PAGE).await?;
+    println!("{:36}  {:7}  {:7}  {:20}  {:17}  {:20}  name", "id", "scope", "state", "created", "last used", "tenant");
+    while let Some(last) = keys.last() {
+        let before = last.id;
+        for key in &keys {
+            let (created, last_used) = (moment(key.created_at), key.last_used_at.map_or("never".to_owned(), minute));
+            let of = key.tenant_title.as_deref().unwrap_or("(operator)");
+            let (scope, state, name) = (key.scope.as_str(), state(key), key.name.as_deref().unwrap_or_default());
+            println!("{}  {scope:7}  {state:7}  {created:20}  {last_used:17}  {of:20}  {name}", key.id);
+        }
+        keys = store.list_api_keys(tenant, Some(before), PAGE).await?;
     }
     Ok(())
 }
 
+fn state(key: &ApiKeyRow) -> &'static str {
+    match (key.revoked_at, key.expires_at) {
+        (Some(_), _) => "revoked",
+        (None, Some(end)) if end <= OffsetDateTime::now_utc() => "expired",
+        _ => "live",
+    }
+}
+
 /// To the second, so that columns stay columns.
-fn moment(at: OffsetDateTime) -> String {
+pub(super) fn moment(at: OffsetDateTime) -> String {
     at.replace_nanosecond(0).unwrap_or(at).format(&Rfc3339).unwrap_or_default()
 }
 
@@ -119,7 +172,7 @@ fn minute(at: OffsetDateTime) -> String {
 
 async fn revoke(store: &Store, wanted: &Revoke) -> Result<(), Failure> {
     let id = wanted.id;
-    match store.revoke_api_key(id).await? {
+    match store.revoke_api_key(id, None, &Actor::COMMAND).await? {
         Revocation::Now => println!("key {id} is revoked; within a second no replica takes it any more"),
         Revocation::Before(at) => println!("key {id} was revoked before, at {}", moment(at)),
         Revocation::Unknown => {

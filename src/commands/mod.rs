@@ -9,6 +9,7 @@ mod ops;
 mod replica;
 mod sockets;
 mod starting;
+pub mod tenants;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -44,7 +45,10 @@ enum Command {
     Dev,
     /// Receive webhooks for testing: print and verify what arrives
     Listen(listen::Listen),
-    /// Manage API keys
+    /// Manage tenants: who owns subscriptions, events and keys
+    #[command(subcommand)]
+    Tenants(tenants::Tenants),
+    /// Manage API keys, of one tenant or for all
     #[command(subcommand)]
     Keys(keys::Keys),
     /// Check settings, database, Redis and host names, and say what to do
@@ -129,6 +133,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Migrate => migrate::run(&settings).await,
         Command::Dev => Box::pin(develop(settings)).await,
         Command::Listen(listen) => receive(listen).await,
+        Command::Tenants(tenants) => tenants::run(&settings, &tenants).await,
         Command::Keys(keys) => keys::run(&settings, &keys).await,
         Command::Doctor => doctor::run(&settings).await,
         Command::Openapi => {

@@ -29,26 +29,33 @@ pub enum Scope {
     Publish,
     /// Read whatever a GET shows.
     Read,
+    /// The same without payloads and response bodies, for support staff.
+    Support,
 }
 
 /// The text is not a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be admin, publish or read")]
+#[error("must be admin, publish, read or support")]
 pub struct NotAScope;
 
 impl Scope {
+    /// Every scope.
+    pub const ALL: [Self; 4] = [Self::Admin, Self::Publish, Self::Read, Self::Support];
+
     /// The word, as it stands in the table and on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Admin => "admin",
             Self::Publish => "publish",
             Self::Read => "read",
+            Self::Support => "support",
         }
     }
 
-    /// Whether a key of this scope may do what asks for `needed`.
+    /// Whether a key of this scope may do what asks for `needed`: `admin` may everything, `read` all that
+    /// `support` may.
     pub fn allows(self, needed: Self) -> bool {
-        self == Self::Admin || self == needed
+        self == Self::Admin || self == needed || (self == Self::Read && needed == Self::Support)
     }
 }
 
@@ -56,7 +63,7 @@ impl FromStr for Scope {
     type Err = NotAScope;
 
     fn from_str(text: &str) -> Result<Self, NotAScope> {
-        [Self::Admin, Self::Publish, Self::Read].into_iter().find(|scope| scope.as_str() == text).ok_or(NotAScope)
+        Self::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or(NotAScope)
     }
 }
 

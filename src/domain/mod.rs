@@ -3,6 +3,7 @@
 //! Pure: no I/O, no async, no clock, no random numbers; times and random bytes are arguments. A value of these
 //! types is valid, so nothing checks it again.
 
+pub mod actor;
 pub mod address;
 pub mod api_key;
 pub mod attempt;
@@ -40,4 +41,5 @@ pub mod signature;
 pub mod slots;
 pub mod subscription;
 pub mod target;
+pub mod tenant;
 pub mod timing;

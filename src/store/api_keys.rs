@@ -6,35 +6,79 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::audit::changed_by;
+use super::connection::Param;
 use super::{Store, StoreError, sql};
+use crate::domain::actor::Actor;
 use crate::domain::api_key::{ApiKey, KeyHash, SECRET_BYTES, Scope};
 use crate::domain::id::{ApiKeyId, TenantId};
 
 /// What is known of a live key.
 #[derive(Debug, Clone)]
 pub struct KnownKey {
-    /// Whose it is.
-    pub tenant: TenantId,
+    /// Its public half.
+    pub id: ApiKeyId,
+    /// Whose it is; `None` for an operator key.
+    pub tenant: Option<TenantId>,
     /// What it may do.
     pub scope: Scope,
     /// What its secret half hashes to.
     pub hash: KeyHash,
+    /// When it ends by itself.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// A key to be made.
+#[derive(Debug, Clone)]
+pub struct NewKey<'a> {
+    /// Id or external id of its tenant; `None` for an operator key.
+    pub tenant: Option<&'a str>,
+    /// What people call it.
+    pub name: Option<&'a str>,
+    /// What it may do.
+    pub scope: Scope,
+    /// When it ends by itself.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+impl<'a> NewKey<'a> {
+    /// A key of this tenant without a name or an end.
+    pub fn of(tenant: &'a str, scope: Scope) -> Self {
+        Self { tenant: Some(tenant), name: None, scope, expires_at: None }
+    }
+}
+
+/// A key that was made.
+#[derive(Debug, Clone)]
+pub struct MadeKey {
+    /// Its public half.
+    pub id: ApiKeyId,
+    /// The whole key, shown here and nowhere else.
+    pub text: String,
+    /// Whose it is; `None` for an operator key.
+    pub tenant: Option<TenantId>,
 }
 
 /// A key as it is listed.
 #[derive(Debug, Clone)]
 pub struct ApiKeyRow {
-    /// Name of its tenant.
-    pub tenant: String,
     /// Its public half.
     pub id: ApiKeyId,
+    /// Whose it is; `None` for an operator key.
+    pub tenant: Option<TenantId>,
+    /// The tenant's external id, or its name where it has none.
+    pub tenant_title: Option<String>,
+    /// What people call it.
+    pub name: Option<String>,
     /// What it may do.
     pub scope: Scope,
     /// When it was made.
     pub created_at: OffsetDateTime,
+    /// When it ends by itself.
+    pub expires_at: Option<OffsetDateTime>,
     /// When it was used last, late by a minute at most; `None` for never.
     pub last_used_at: Option<OffsetDateTime>,
-    /// When it ended; `None` while it lives.
+    /// When it was revoked; `None` where it was not.
     pub revoked_at: Option<OffsetDateTime>,
 }
 
@@ -50,55 +94,78 @@ pub enum Revocation {
 }
 
 impl Store {
-    /// Makes a key, and its tenant where there is none of this name. The text is returned
-    /// here and nowhere else.
+    /// Makes a key, and its tenant where there is none with this external id. `None` where there is no tenant with
+    /// this id.
     ///
     /// # Errors
-    /// [`StoreError`] from the database; `Constraint` for a name that is empty or too long.
-    pub async fn create_api_key(&self, tenant_name: &str, scope: Scope) -> Result<(ApiKeyId, String), StoreError> {
+    /// [`StoreError`] from the database; `Constraint` for a name or external id that is empty or too long.
+    pub async fn create_api_key(&self, wanted: &NewKey<'_>, actor: &Actor) -> Result<Option<MadeKey>, StoreError> {
         let now = OffsetDateTime::now_utc();
         let mut secret = [0; SECRET_BYTES];
         SystemRandom::new().fill(&mut secret).expect("the system gives random bytes");
         let key = ApiKey::new(ApiKeyId::at(now), secret);
         let (tenant, id, hash) = (TenantId::at(now).uuid(), key.id().uuid(), key.hash());
-        let params: [super::connection::Param<'_>; 5] = [
+        let params: [Param<'_>; 8] = [
             (&tenant, Type::UUID),
-            (&tenant_name, Type::TEXT),
+            (&wanted.tenant, Type::TEXT),
             (&id, Type::UUID),
-            (&scope.as_str(), Type::TEXT),
+            (&wanted.name, Type::TEXT),
+            (&wanted.scope.as_str(), Type::TEXT),
             (&hash.as_bytes(), Type::BYTEA),
+            (&wanted.expires_at, Type::TIMESTAMPTZ),
+            (&changed_by(actor), Type::TEXT),
         ];
-        self.interactive().await?.query(&sql::CREATE_API_KEY, &params).await?;
-        Ok((key.id(), key.reveal()))
+        let rows = self.interactive().await?.query(&sql::CREATE_API_KEY, &params).await?;
+        let row = rows.first().ok_or_else(|| StoreError::Unreadable("no key was returned".to_owned()))?;
+        if !row.try_get::<_, bool>("is_made")? {
+            return Ok(None);
+        }
+        let tenant = row.try_get::<_, Option<Uuid>>("owner")?.map(TenantId::from);
+        Ok(Some(MadeKey { id: key.id(), text: key.reveal(), tenant }))
     }
 
-    /// A live key by its public half; `None` when it is unknown or revoked.
+    /// The live ones of these keys; one that is unknown, revoked, expired or of a deleted tenant is absent.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
-    pub async fn find_api_key(&self, id: ApiKeyId) -> Result<Option<KnownKey>, StoreError> {
-        let id = id.uuid();
-        let rows = self.interactive().await?.query(&sql::FIND_API_KEY, &[(&id, Type::UUID)]).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        Ok(Some(KnownKey {
-            tenant: row.try_get::<_, Uuid>("tenant_id")?.into(),
-            scope: scope(row)?,
-            hash: KeyHash::stored(row.try_get("secret_hash")?),
-        }))
-    }
-
-    /// The keys of a tenant by its name, or all; oldest first, revoked ones too.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn list_api_keys(&self, tenant_name: Option<&str>) -> Result<Vec<ApiKeyRow>, StoreError> {
-        let rows = self.interactive().await?.query(&sql::LIST_API_KEYS, &[(&tenant_name, Type::TEXT)]).await?;
-        let listed = |row: &Row| {
-            Ok(ApiKeyRow {
-                tenant: row.try_get("tenant")?,
+    pub async fn find_api_keys(&self, ids: &[ApiKeyId]) -> Result<Vec<KnownKey>, StoreError> {
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+        let rows = self.interactive().await?.query(&sql::FIND_API_KEYS, &[(&ids, Type::UUID_ARRAY)]).await?;
+        let known = |row: &Row| {
+            Ok(KnownKey {
                 id: row.try_get::<_, Uuid>("id")?.into(),
+                tenant: row.try_get::<_, Option<Uuid>>("tenant_id")?.map(TenantId::from),
+                scope: scope(row)?,
+                hash: KeyHash::stored(row.try_get("secret_hash")?),
+                expires_at: row.try_get("expires_at")?,
+            })
+        };
+        rows.iter().map(known).collect()
+    }
+
+    /// A page of the keys of a tenant, or of all, newest first, below the id `before`; revoked and expired ones too.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn list_api_keys(
+        &self,
+        tenant: Option<TenantId>,
+        before: Option<ApiKeyId>,
+        limit: i64,
+    ) -> Result<Vec<ApiKeyRow>, StoreError> {
+        let (tenant, before) = (tenant.map(TenantId::uuid), before.map(ApiKeyId::uuid));
+        let params: [Param<'_>; 3] = [(&tenant, Type::UUID), (&before, Type::UUID), (&limit, Type::INT8)];
+        let rows = self.interactive().await?.query(&sql::LIST_API_KEYS, &params).await?;
+        let listed = |row: &Row| {
+            let external_id: Option<String> = row.try_get("tenant_external_id")?;
+            Ok(ApiKeyRow {
+                id: row.try_get::<_, Uuid>("id")?.into(),
+                tenant: row.try_get::<_, Option<Uuid>>("tenant_id")?.map(TenantId::from),
+                tenant_title: external_id.or(row.try_get("tenant_name")?),
+                name: row.try_get("name")?,
                 scope: scope(row)?,
                 created_at: row.try_get("created_at")?,
+                expires_at: row.try_get("expires_at")?,
                 last_used_at: row.try_get("last_used_at")?,
                 revoked_at: row.try_get("revoked_at")?,
             })
@@ -106,13 +173,19 @@ impl Store {
         rows.iter().map(listed).collect()
     }
 
-    /// Ends a key for good, and says whether it had ended before.
+    /// Ends a key for good, of this tenant or of any, and says whether it had ended before.
     ///
     /// # Errors
     /// [`StoreError`] from the database.
-    pub async fn revoke_api_key(&self, id: ApiKeyId) -> Result<Revocation, StoreError> {
-        let id = id.uuid();
-        let rows = self.interactive().await?.query(&sql::REVOKE_API_KEY, &[(&id, Type::UUID)]).await?;
+    pub async fn revoke_api_key(
+        &self,
+        id: ApiKeyId,
+        tenant: Option<TenantId>,
+        actor: &Actor,
+    ) -> Result<Revocation, StoreError> {
+        let (id, tenant, actor) = (id.uuid(), tenant.map(TenantId::uuid), changed_by(actor));
+        let params: [Param<'_>; 3] = [(&id, Type::UUID), (&tenant, Type::UUID), (&actor, Type::TEXT)];
+        let rows = self.interactive().await?.query(&sql::REVOKE_API_KEY, &params).await?;
         let Some(row) = rows.first() else { return Ok(Revocation::Unknown) };
         let before: Option<OffsetDateTime> = row.try_get("revoked_before")?;
         Ok(before.map_or(Revocation::Now, Revocation::Before))
@@ -124,7 +197,7 @@ impl Store {
     /// [`StoreError`] from the database.
     pub async fn touch_api_keys(&self, uses: &[(ApiKeyId, OffsetDateTime)]) -> Result<(), StoreError> {
         let (ids, times): (Vec<Uuid>, Vec<OffsetDateTime>) = uses.iter().map(|(id, at)| (id.uuid(), *at)).unzip();
-        let params: [super::connection::Param<'_>; 2] = [(&ids, Type::UUID_ARRAY), (&times, Type::TIMESTAMPTZ_ARRAY)];
+        let params: [Param<'_>; 2] = [(&ids, Type::UUID_ARRAY), (&times, Type::TIMESTAMPTZ_ARRAY)];
         self.interactive().await?.query(&sql::TOUCH_API_KEYS, &params).await?;
         Ok(())
     }

@@ -7,6 +7,7 @@
 
 mod accept;
 mod api_keys;
+mod audit;
 mod clock;
 mod connection;
 mod deliveries;
@@ -30,12 +31,13 @@ mod sql;
 mod status;
 mod subscriptions;
 mod take;
+mod tenants;
 mod tls;
 mod upkeep;
 mod workers;
 
 pub use accept::{AcceptAnswer, AcceptItem, Decision, DeliveryIndex, KeyOwner, NewDelivery};
-pub use api_keys::{ApiKeyRow, KnownKey, Revocation};
+pub use api_keys::{ApiKeyRow, KnownKey, MadeKey, NewKey, Revocation};
 pub use clock::{Clock, MAX_SKEW};
 pub use connection::Connection;
 pub use deliveries::{Cancelled, Retried};
@@ -59,6 +61,7 @@ pub use sealed::{SealedOlder, SealedSecrets};
 pub(crate) use status::{DeliveryStatus, EventStatus};
 pub use subscriptions::{CancelledByDeletion, ListRows, NewVersion, Rotation, StoredSubscription};
 pub use take::{Take, TakeAsk, TakeRequest, TakenDelivery};
+pub use tenants::{TenantChanges, TenantChoices, TenantPage, TenantRow};
 pub use upkeep::{Raised, Sweep};
 pub use workers::KnownWorker;
 

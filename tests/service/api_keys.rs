@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::api::TestApi;
+use crate::support::api::{TestApi, made_key};
 use crate::support::wait::until;
+use postrider::domain::actor::Actor;
 use postrider::domain::api_key::Scope;
-use postrider::store::Revocation;
+use postrider::store::{MadeKey, Revocation};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,9 +28,9 @@ async fn without_a_valid_key_nothing_opens() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_key_is_refused_within_its_bound() {
     let api = TestApi::start().await;
-    let (id, key) = api.store.create_api_key("acme", Scope::Read).await.unwrap();
+    let MadeKey { id, text: key, tenant } = made_key(&api.store, "acme", Scope::Read).await;
     assert_eq!(api.ask("GET", "/subscriptions/").key(&key).send().await.status, 200);
-    assert_eq!(api.store.revoke_api_key(id).await.unwrap(), Revocation::Now);
+    assert_eq!(api.store.revoke_api_key(id, tenant, &Actor::COMMAND).await.unwrap(), Revocation::Now);
     let revoked = Instant::now();
     while api.ask("GET", "/subscriptions/").key(&key).send().await.status != 401 {
         assert!(revoked.elapsed() < Duration::from_secs(3), "the key still opens");
@@ -52,9 +53,9 @@ async fn every_live_key_of_a_tenant_opens_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_use_of_a_key_is_written_beside_the_requests_and_never_goes_back() {
     let api = TestApi::start().await;
-    let (id, key) = api.store.create_api_key("acme", Scope::Read).await.unwrap();
+    let MadeKey { id, text: key, tenant } = made_key(&api.store, "acme", Scope::Read).await;
     let last_used = async || {
-        let listed = api.store.list_api_keys(Some("acme")).await.unwrap();
+        let listed = api.store.list_api_keys(tenant, None, 100).await.unwrap();
         listed.into_iter().find(|row| row.id == id).unwrap().last_used_at
     };
     let forged = format!("{}{}", &key[..key.len() - 4], if key.ends_with("AAAA") { "EEEE" } else { "AAAA" });

@@ -1,10 +1,11 @@
 //! What each key opens: every operation of the OpenAPI document with every scope.
 
+use postrider::domain::actor::Actor;
 use postrider::domain::api_key::Scope;
 use postrider::store::Revocation;
 use serde_json::{Value, json};
 
-use crate::support::api::{Answer, Ask, TestApi};
+use crate::support::api::{Answer, Ask, TestApi, made_key};
 
 const SCOPES: [Scope; 3] = [Scope::Admin, Scope::Publish, Scope::Read];
 
@@ -158,10 +159,11 @@ async fn a_key_opens_what_its_scope_covers_and_nothing_of_another_tenant() {
 async fn without_a_key_or_with_a_revoked_one_nothing_opens() {
     let api = TestApi::start().await;
     let own = belongings(&api, &api.admin).await;
-    let (id, revoked) = api.store.create_api_key("acme", Scope::Admin).await.unwrap();
-    assert_eq!(api.store.revoke_api_key(id).await.unwrap(), Revocation::Now);
+    let revoked = made_key(&api.store, "acme", Scope::Admin).await;
+    let revocation = api.store.revoke_api_key(revoked.id, None, &Actor::COMMAND).await.unwrap();
+    assert_eq!(revocation, Revocation::Now);
     for operation in Operation::all() {
-        for key in [None, Some(revoked.as_str())] {
+        for key in [None, Some(revoked.text.as_str())] {
             let refused = operation.ask(&api, &own, key).await;
             assert_eq!(
                 (refused.status.as_u16(), refused.code().as_str()),

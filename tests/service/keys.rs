@@ -82,6 +82,6 @@ async fn revoking_what_cannot_be_revoked_says_why() {
     );
     let no_id = keys(&database, "revoke abc").await;
     assert!(!no_id.success && no_id.err.contains("must be a UUID"), "{}", no_id.err);
-    let no_name = keys(&database, &format!("create --tenant {}", "x".repeat(101))).await;
-    assert!(!no_name.success && no_name.err.contains("must have 1 to 100 characters"), "{}", no_name.err);
+    let no_name = keys(&database, &format!("create --tenant {}", "x".repeat(256))).await;
+    assert!(!no_name.success && no_name.err.contains("must be 1 to 255 of"), "{}", no_name.err);
 }

@@ -168,6 +168,7 @@ begin
             set
                 is_active = false,
                 disabled_reason = u.reason,
+                changed_by = null,
                 version = greatest(s.version + 1, stamp),
                 updated_at = at
             from unwanted as u

@@ -1,10 +1,15 @@
--- api_keys/find($1 key id)
--- Whose key it is and what it may do; no row when it is unknown or revoked. Here the tenant
--- is what is asked for.
+-- api_keys/find($1 key ids)
+-- Whose keys they are and what they may do; no row for a key that is unknown, revoked, expired or of a deleted tenant.
 select
-    tenant_id,
-    scope,
-    secret_hash
-from api_keys
-where id = $1
-    and revoked_at is null;
+    k.id,
+    k.tenant_id,
+    k.scope,
+    k.secret_hash,
+    k.expires_at
+from api_keys as k
+left join tenants as t
+    on t.id = k.tenant_id
+where k.id = any($1::uuid[])
+    and k.revoked_at is null
+    and (k.expires_at is null or k.expires_at > now())
+    and (k.tenant_id is null or t.deleted_at is null);

@@ -1,15 +1,20 @@
--- api_keys/list($1 tenant name, or null for all)
--- Every key that was ever made, oldest first, revoked ones too.
+-- api_keys/list($1 tenant, or null for all keys, $2 only ids below this one, or null, $3 rows at most)
+-- A page of keys, newest first, revoked and expired ones too.
 select
-    t.name as tenant,
     k.id,
+    k.tenant_id,
+    t.name as tenant_name,
+    t.external_id as tenant_external_id,
+    k.name,
     k.scope,
     k.created_at,
+    k.expires_at,
     k.last_used_at,
     k.revoked_at
 from api_keys as k
-inner join tenants as t
+left join tenants as t
     on t.id = k.tenant_id
-where $1::text is null
-    or t.name = $1
-order by k.id;
+where ($1::uuid is null or k.tenant_id = $1)
+    and k.id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+order by k.id desc
+limit $3;

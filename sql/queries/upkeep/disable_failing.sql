@@ -5,6 +5,7 @@ update subscriptions as s
 set
     is_active = false,
     disabled_reason = 'failing',
+    changed_by = null,
     version = greatest(s.version + 1, $2::bigint),
     updated_at = now()
 where s.id = any(array(

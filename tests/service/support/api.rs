@@ -10,12 +10,13 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use postrider::api::{Api, ApiSettings, serve};
+use postrider::domain::actor::Actor;
 use postrider::domain::api_key::Scope;
 use postrider::domain::keyring::Keyring;
 use postrider::domain::target::TargetPolicy;
 use postrider::http::Stopping;
 use postrider::intake::{Intake, IntakeParts, Notifier};
-use postrider::store::{Clock, Store, StoreConfig};
+use postrider::store::{Clock, MadeKey, NewKey, Store, StoreConfig};
 use postrider::subscriptions::Subscriptions;
 use postrider::telemetry::Metrics;
 use serde_json::{Value, json};
@@ -113,7 +114,7 @@ impl TestApi {
         let shutdown = CancellationToken::new();
         let (announced, closing) = (shutdown.clone(), shutdown.clone());
         tokio::spawn(serve(listener, api, Stopping { announced, closing, drain: Duration::from_secs(5) }));
-        let (_, admin) = store.create_api_key("acme", Scope::Admin).await.unwrap();
+        let admin = made_key(&store, "acme", Scope::Admin).await.text;
         let client = Client::builder(TokioExecutor::new()).build_http();
         let _stop = shutdown.clone().drop_guard();
         Self { database, store, shutdown, address, admin, client, _stop }
@@ -132,7 +133,7 @@ impl TestApi {
 
     /// A key of another scope or tenant.
     pub(crate) async fn key(&self, tenant: &str, scope: Scope) -> String {
-        self.store.create_api_key(tenant, scope).await.unwrap().1
+        made_key(&self.store, tenant, scope).await.text
     }
 
     /// A subscription made over the API; its answer.
@@ -190,6 +191,11 @@ impl Ask<'_> {
         assert!(head.headers.contains_key("x-request-id"), "{head:?}");
         Answer { status: head.status, headers: head.headers, text }
     }
+}
+
+/// A key of this tenant, which is made where there is none.
+pub(crate) async fn made_key(store: &Store, tenant: &str, scope: Scope) -> MadeKey {
+    store.create_api_key(&NewKey::of(tenant, scope), &Actor::COMMAND).await.unwrap().unwrap()
 }
 
 /// An API over this store, with master keys and targets of the tests.

@@ -1,0 +1,26 @@
+-- tenants/delete(id, who deletes it)
+-- Deletes a tenant softly and revokes its keys; false where there is no living one.
+create function tenants_delete_1(tenant uuid, actor jsonb) returns boolean
+language plpgsql
+set search_path from current
+as $$
+begin
+    update tenants as t
+    set
+        deleted_at = now(),
+        updated_at = greatest(now(), t.updated_at + interval '1 microsecond'),
+        changed_by = actor
+    where t.id = tenant
+        and t.deleted_at is null;
+    if not found then
+        return false;
+    end if;
+    update api_keys as k
+    set
+        revoked_at = now(),
+        changed_by = actor
+    where k.tenant_id = tenant
+        and k.revoked_at is null;
+    return true;
+end
+$$;

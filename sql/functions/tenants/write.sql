@@ -1,0 +1,68 @@
+-- tenants/write(id if it is made, external id or null, name, metadata, most subscriptions or null, events a second or
+--   null, whether a living tenant with this external id is replaced, who writes it)
+-- Makes a tenant, or replaces one; returns which it is and whether it is new.
+create function tenants_write_1(
+    new_id uuid,
+    wanted_external_id text,
+    wanted_name text,
+    wanted_metadata jsonb,
+    wanted_max_subscriptions integer,
+    wanted_publish_per_second integer,
+    may_replace boolean,
+    actor jsonb,
+    out written uuid,
+    out is_new boolean
+)
+language plpgsql
+set search_path from current
+as $$
+begin
+    if may_replace then
+        -- An insert that waits for another's row finds it in the second round.
+        for round in 1..2 loop
+            select t.id
+            into written
+            from tenants as t
+            where t.external_id = wanted_external_id
+                and t.deleted_at is null
+            for no key update;
+            exit when found;
+            insert into tenants (id, external_id, name, metadata, max_subscriptions, publish_per_second, changed_by)
+            values (
+                new_id, wanted_external_id, wanted_name, wanted_metadata, wanted_max_subscriptions,
+                wanted_publish_per_second, actor
+            )
+            on conflict (external_id) where deleted_at is null do nothing;
+            if found then
+                written := new_id;
+                is_new := true;
+                return;
+            end if;
+        end loop;
+        is_new := false;
+        update tenants as t
+        set
+            name = wanted_name,
+            metadata = wanted_metadata,
+            max_subscriptions = wanted_max_subscriptions,
+            publish_per_second = wanted_publish_per_second,
+            updated_at = greatest(now(), t.updated_at + interval '1 microsecond'),
+            changed_by = actor
+        where t.id = written
+            and (
+                t.name <> wanted_name
+                or t.metadata <> wanted_metadata
+                or t.max_subscriptions is distinct from wanted_max_subscriptions
+                or t.publish_per_second is distinct from wanted_publish_per_second
+            );
+        return;
+    end if;
+    insert into tenants (id, external_id, name, metadata, max_subscriptions, publish_per_second, changed_by)
+    values (
+        new_id, wanted_external_id, wanted_name, wanted_metadata, wanted_max_subscriptions,
+        wanted_publish_per_second, actor
+    );
+    written := new_id;
+    is_new := true;
+end
+$$;

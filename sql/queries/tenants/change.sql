@@ -1,0 +1,25 @@
+-- tenants/change($1 id, $2 external id, $3 name, $4 metadata as JSON text, $5 most subscriptions, $6 events a second,
+--     $7 updated at, as it was read, $8 who writes it, as JSON text)
+-- Writes a tenant over what was read; no row where it was written or deleted meanwhile. A taken external id breaks
+-- tenants_external_id.
+update tenants as t
+set
+    external_id = $2,
+    name = $3,
+    metadata = $4::text::jsonb,
+    max_subscriptions = $5,
+    publish_per_second = $6,
+    updated_at = greatest(now(), t.updated_at + interval '1 microsecond'),
+    changed_by = $8::text::jsonb
+where t.id = $1
+    and t.updated_at = $7
+    and t.deleted_at is null
+returning
+    t.id,
+    t.external_id,
+    t.name,
+    t.metadata::text as metadata,
+    t.max_subscriptions,
+    t.publish_per_second,
+    t.created_at,
+    t.updated_at;

@@ -1,0 +1,17 @@
+-- tenants/write($1 id if it is made, $2 external id, $3 name, $4 metadata as JSON text, $5 most subscriptions,
+--     $6 events a second, $7 whether a living one with this external id is replaced, $8 who writes it, as JSON text)
+-- Makes a tenant, or replaces the living one with this external id; says which. Where it may not be replaced, a taken
+-- external id breaks tenants_external_id. Writes nothing where nothing changes.
+select
+    t.id,
+    t.external_id,
+    t.name,
+    t.metadata::text as metadata,
+    t.max_subscriptions,
+    t.publish_per_second,
+    t.created_at,
+    t.updated_at,
+    w.is_new
+from tenants_write_1($1, $2, $3, $4::text::jsonb, $5, $6, $7, $8::text::jsonb) as w
+inner join tenants as t
+    on t.id = w.written;

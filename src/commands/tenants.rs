@@ -1,0 +1,231 @@
+//! `postrider tenants`: who owns subscriptions, events and keys.
+
+use std::collections::BTreeMap;
+
+use clap::{Args, Subcommand};
+
+use super::keys::{moment, name};
+use super::{Failure, replica};
+use crate::config::Settings;
+use crate::domain::actor::Actor;
+use crate::domain::external_id::ExternalId;
+use crate::domain::metadata::{Metadata, check_key, check_value};
+use crate::domain::tenant::{DEFAULT_TENANT, MAX_LIMIT, TenantLimits, TenantName};
+use crate::store::{Store, StoreError, TenantChoices, TenantRow};
+
+/// Tenants that are read at a time.
+const PAGE: i64 = 1_000;
+/// Subscriptions that one statement ends.
+const ENDED_AT_ONCE: i64 = 500;
+
+/// What to do with tenants.
+#[derive(Debug, Subcommand)]
+pub enum Tenants {
+    /// Makes a tenant and prints its id alone on the last line
+    Create(Create),
+    /// Lists tenants, newest first
+    List(List),
+    /// Shows a tenant
+    Show(Named),
+    /// Changes what is given of a tenant, and leaves the rest
+    Update(Update),
+    /// Deletes a tenant: its subscriptions end, its keys are revoked, its data goes with retention
+    Delete(Named),
+}
+
+/// Which tenant.
+#[derive(Debug, Args)]
+pub struct Named {
+    /// Its id or external id
+    tenant: TenantName,
+}
+
+/// Which tenants to list.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only those with this text in their name or external id
+    #[arg(long)]
+    q: Option<String>,
+}
+
+/// A new tenant.
+#[derive(Debug, Args)]
+pub struct Create {
+    /// What people call it
+    #[arg(value_parser = name)]
+    name: String,
+    #[command(flatten)]
+    fields: Fields,
+}
+
+/// A tenant and what is new of it.
+#[derive(Debug, Args)]
+pub struct Update {
+    #[command(flatten)]
+    of: Named,
+    /// What people call it
+    #[arg(long, value_parser = name)]
+    name: Option<String>,
+    #[command(flatten)]
+    fields: Fields,
+}
+
+/// What a tenant may have besides its name.
+#[derive(Debug, Args)]
+struct Fields {
+    /// Your own id for it, usable wherever its id is
+    #[arg(long)]
+    external_id: Option<ExternalId>,
+    /// Most subscriptions; `default` is the instance's limit
+    #[arg(long, value_parser = limit)]
+    max_subscriptions: Option<Limit>,
+    /// Most events a second; `default` is the instance's limit
+    #[arg(long, value_parser = limit)]
+    publish_per_second: Option<Limit>,
+    /// KEY=VALUE to be remembered beside it; an empty value removes the key; may be given several times
+    #[arg(long, value_parser = entry)]
+    metadata: Vec<(String, Option<String>)>,
+}
+
+/// A limit of the tenant's own, or the instance's.
+#[derive(Debug, Clone, Copy)]
+struct Limit(Option<u32>);
+
+fn limit(text: &str) -> Result<Limit, String> {
+    if text == "default" {
+        return Ok(Limit(None));
+    }
+    let number = text.parse().ok().filter(|number| (1..=MAX_LIMIT).contains(number));
+    number.map(|number| Limit(Some(number))).ok_or_else(|| format!("must be 1 to {MAX_LIMIT}, or `default`"))
+}
+
+fn entry(text: &str) -> Result<(String, Option<String>), String> {
+    let (key, value) = text.split_once('=').ok_or("must be KEY=VALUE")?;
+    check_key(key).and_then(|()| check_value(value)).map_err(|rule| rule.to_string())?;
+    Ok((key.to_owned(), (!value.is_empty()).then(|| value.to_owned())))
+}
+
+impl Fields {
+    fn over(&self, mut choices: TenantChoices) -> Result<TenantChoices, Failure> {
+        let changes: BTreeMap<_, _> = self.metadata.iter().cloned().collect();
+        choices.metadata =
+            choices.metadata.merged(&changes).map_err(|rule| Failure::new(format!("--metadata {rule}")))?;
+        choices.external_id = self.external_id.clone().or(choices.external_id);
+        let limits = &mut choices.limits;
+        limits.max_subscriptions = self.max_subscriptions.map_or(limits.max_subscriptions, |limit| limit.0);
+        limits.publish_per_second = self.publish_per_second.map_or(limits.publish_per_second, |limit| limit.0);
+        Ok(choices)
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer, its schema is not usable, or there is no such tenant.
+pub async fn run(settings: &Settings, tenants: &Tenants) -> Result<(), Failure> {
+    let store = replica::store(&settings.database()?)?;
+    match tenants {
+        Tenants::Create(wanted) => create(&store, wanted).await,
+        Tenants::List(wanted) => list(&store, wanted).await,
+        Tenants::Show(wanted) => {
+            show(&find(&store, &wanted.tenant).await?);
+            Ok(())
+        }
+        Tenants::Update(wanted) => update(&store, wanted).await,
+        Tenants::Delete(wanted) => delete(&store, &wanted.tenant).await,
+    }
+}
+
+/// The tenant of this name.
+pub(super) async fn find(store: &Store, name: &TenantName) -> Result<TenantRow, Failure> {
+    let found = store.find_tenants(std::slice::from_ref(name)).await?.pop();
+    found.ok_or_else(|| Failure::new(format!("there is no tenant {name}; `tenants list` shows those there are")))
+}
+
+async fn create(store: &Store, wanted: &Create) -> Result<(), Failure> {
+    let choices = TenantChoices {
+        external_id: None,
+        name: wanted.name.clone(),
+        metadata: Metadata::default(),
+        limits: TenantLimits::default(),
+    };
+    let choices = wanted.fields.over(choices)?;
+    let (made, _) = store.write_tenant(&choices, false, &Actor::COMMAND).await.map_err(taken)?;
+    println!("tenant {}:", made.tenant.name);
+    println!("{}", made.tenant.id);
+    Ok(())
+}
+
+async fn list(store: &Store, wanted: &List) -> Result<(), Failure> {
+    let mut page = store.list_tenants(wanted.q.as_deref(), None, PAGE).await?;
+    println!("{:36}  {:20}  {:20}  name", "id", "external id", "created");
+    loop {
+        for row in &page.tenants {
+            let external_id = row.tenant.external_id.as_ref().map(ExternalId::as_str).unwrap_or_default();
+            println!("{}  {external_id:20}  {:20}  {}", row.tenant.id, moment(row.created_at), row.tenant.name);
+        }
+        let is_full = i64::try_from(page.tenants.len()).is_ok_and(|count| count >= PAGE);
+        let last = page.tenants.last().map(|row| row.tenant.id);
+        let before = if is_full { last } else { page.examined_to };
+        if before.is_none() {
+            return Ok(());
+        }
+        page = store.list_tenants(wanted.q.as_deref(), before, PAGE).await?;
+    }
+}
+
+fn show(row: &TenantRow) {
+    let limit = |limit: Option<u32>| limit.map_or("the instance's".to_owned(), |limit| limit.to_string());
+    println!("id                  {}", row.tenant.id);
+    println!("name                {}", row.tenant.name);
+    println!("external id         {}", row.tenant.external_id.as_ref().map(ExternalId::as_str).unwrap_or_default());
+    println!("max subscriptions   {}", limit(row.tenant.limits.max_subscriptions));
+    println!("publish per second  {}", limit(row.tenant.limits.publish_per_second));
+    println!("created             {}", moment(row.created_at));
+    println!("updated             {}", moment(row.updated_at));
+    for (key, value) in row.metadata.entries() {
+        println!("metadata            {key}={value}");
+    }
+}
+
+async fn update(store: &Store, wanted: &Update) -> Result<(), Failure> {
+    let row = find(store, &wanted.of.tenant).await?;
+    let choices = TenantChoices {
+        external_id: row.tenant.external_id.clone(),
+        name: wanted.name.clone().unwrap_or_else(|| row.tenant.name.clone()),
+        metadata: row.metadata.clone(),
+        limits: row.tenant.limits,
+    };
+    let choices = wanted.fields.over(choices)?;
+    let written = store.change_tenant(&row, &choices, &Actor::COMMAND).await.map_err(taken)?;
+    let written = written.ok_or_else(|| Failure::new("the tenant was changed meanwhile; try again".to_owned()))?;
+    show(&written);
+    Ok(())
+}
+
+async fn delete(store: &Store, name: &TenantName) -> Result<(), Failure> {
+    let id = find(store, name).await?.tenant.id;
+    if id == DEFAULT_TENANT {
+        return Err(Failure::new("the tenant default cannot be deleted".to_owned()));
+    }
+    store.delete_tenant(id, &Actor::COMMAND).await?;
+    let mut ended = 0;
+    loop {
+        let (now, _) = store.end_subscriptions(id, ENDED_AT_ONCE, Some(&Actor::COMMAND)).await?;
+        ended += now;
+        if now < ENDED_AT_ONCE {
+            break;
+        }
+    }
+    println!("tenant {id} is deleted, and {ended} subscriptions with it; within a second no replica takes its keys");
+    Ok(())
+}
+
+fn taken(error: StoreError) -> Failure {
+    match error {
+        StoreError::Constraint(name) if name == "tenants_external_id" => {
+            Failure::new("another tenant has this external id; nothing was changed".to_owned())
+        }
+        other => other.into(),
+    }
+}
