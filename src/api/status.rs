@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use poem_openapi::param::Path;
+use poem_openapi::param::{Path, Query};
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 
 use super::Api;
 use super::access::{Allowed, Read};
 use super::docs::Resource;
+use super::page::{self, List, MAX_LIMIT};
 use super::payload::Answer;
 use super::problem::Problem;
 use super::text::{IdText, Moment};
@@ -42,8 +43,10 @@ pub(super) struct StatusAnswer {
     error_message: Option<String>,
     /// When it was accepted.
     accepted_at: Moment,
-    /// One for each subscription.
+    /// One for each subscription, by its id; 100 at most.
     deliveries: Vec<DeliveryAnswer>,
+    /// Asks for the following deliveries; null where there are none.
+    deliveries_next_cursor: Option<String>,
 }
 
 /// What became of one delivery.
@@ -72,33 +75,40 @@ pub(super) struct DeliveryAnswer {
 impl StatusApi {
     /// Read what became of an event
     ///
-    /// From the moment of the 202, on every replica, until its retention ends.
+    /// From the moment of the 202, on every replica, until its retention ends. What it says of the
+    /// event is about all its deliveries; of these it shows 100, and `cursor` the following ones.
     #[oai(path = "/:webhook_id", method = "get", operation_id = "read_status")]
     async fn read(
         &self,
         caller: Allowed<Read>,
         /// The event.
         webhook_id: Path<IdText>,
+        /// `deliveries_next_cursor` of the answer before.
+        cursor: Query<Option<String>>,
     ) -> Result<Answer<StatusAnswer>, Problem> {
-        let found = self.0.store.read_status(caller.tenant, webhook_id.0.0.into()).await?;
+        let after = cursor.0.map(|cursor| page::read_cursor(List::EventDeliveries, &cursor)).transpose()?;
+        let (id, one_more) = (webhook_id.0.0.into(), i64::from(MAX_LIMIT) + 1);
+        let found = self.0.store.read_status(caller.tenant, id, after.map(Into::into), one_more).await?;
         Ok(Answer::Value(answer(webhook_id.0, found.ok_or(Problem::EventNotFound)?)))
     }
 }
 
 fn answer(webhook_id: IdText, event: EventStatus) -> StatusAnswer {
-    let status = overall(event.deliveries.iter().map(|delivery| delivery.status.as_str()));
-    let newest = event.deliveries.iter().max_by_key(|delivery| delivery.last_attempt_at);
+    let status = overall(event.statuses.iter().map(String::as_str));
+    let (deliveries, deliveries_next_cursor) =
+        page::cut(event.deliveries, MAX_LIMIT.into(), List::EventDeliveries, |row| row.subscription.uuid());
     StatusAnswer {
         webhook_id,
         event_type: event.event_type,
         status,
-        attempts: event.deliveries.iter().map(|delivery| i64::from(delivery.attempts)).sum(),
-        last_attempt: newest.and_then(|delivery| delivery.last_attempt_at).map(Moment),
-        next_attempt_at: event.deliveries.iter().filter_map(|delivery| delivery.next_attempt_at).min().map(Moment),
+        attempts: event.attempts,
+        last_attempt: event.last_attempt_at.map(Moment),
+        next_attempt_at: event.next_attempt_at.map(Moment),
         is_success: status == SUCCEEDED,
-        error_message: newest.and_then(|delivery| delivery.error_message.clone()),
+        error_message: event.error_message,
         accepted_at: Moment(event.accepted_at),
-        deliveries: event.deliveries.into_iter().map(delivery_answer).collect(),
+        deliveries: deliveries.into_iter().map(delivery_answer).collect(),
+        deliveries_next_cursor,
     }
 }
 

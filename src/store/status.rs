@@ -5,17 +5,25 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::connection::Param;
 use super::{Store, StoreError, sql};
 use crate::domain::id::{EventId, SubscriptionId, TenantId};
 
 /// Clocks differ, so an attempt's id may be this much earlier than its event's.
 const ID_SLACK: Duration = Duration::minutes(10);
 
-/// An event and its deliveries.
+/// An event, what all its deliveries come to, and a page of them.
 #[derive(Debug, Clone)]
 pub(crate) struct EventStatus {
     pub(crate) event_type: Option<String>,
     pub(crate) accepted_at: OffsetDateTime,
+    /// Each status that a delivery has, once.
+    pub(crate) statuses: Vec<String>,
+    pub(crate) attempts: i64,
+    pub(crate) last_attempt_at: Option<OffsetDateTime>,
+    pub(crate) next_attempt_at: Option<OffsetDateTime>,
+    /// `None` if the newest attempt succeeded.
+    pub(crate) error_message: Option<String>,
     pub(crate) deliveries: Vec<DeliveryStatus>,
 }
 
@@ -37,15 +45,23 @@ pub(crate) struct DeliveryStatus {
 }
 
 impl Store {
-    /// `None` if the tenant has no such event.
+    /// With at most `limit` deliveries to subscriptions above `after`. `None` if the tenant has no such event.
     pub(crate) async fn read_status(
         &self,
         tenant: TenantId,
         event: EventId,
+        after: Option<SubscriptionId>,
+        limit: i64,
     ) -> Result<Option<EventStatus>, StoreError> {
         let (tenant, id, floor) = (tenant.uuid(), event.uuid(), first_attempt(event));
-        let params: [super::connection::Param<'_>; 3] =
-            [(&tenant, Type::UUID), (&id, Type::UUID), (&floor, Type::UUID)];
+        let after: Option<Uuid> = after.map(SubscriptionId::uuid);
+        let params: [Param<'_>; 5] = [
+            (&tenant, Type::UUID),
+            (&id, Type::UUID),
+            (&floor, Type::UUID),
+            (&after, Type::UUID),
+            (&limit, Type::INT8),
+        ];
         let rows = self.interactive().await?.query(&sql::READ_STATUS, &params).await?;
         let Some(first) = rows.first() else { return Ok(None) };
         let mut deliveries = Vec::with_capacity(rows.len());
@@ -55,6 +71,11 @@ impl Store {
         Ok(Some(EventStatus {
             event_type: first.try_get("event_type")?,
             accepted_at: first.try_get("accepted_at")?,
+            statuses: first.try_get::<_, Option<_>>("event_statuses")?.unwrap_or_default(),
+            attempts: first.try_get("event_attempts")?,
+            last_attempt_at: first.try_get("event_last_attempt_at")?,
+            next_attempt_at: first.try_get("event_next_attempt_at")?,
+            error_message: first.try_get("event_error_message")?,
             deliveries,
         }))
     }

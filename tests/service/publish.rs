@@ -4,6 +4,8 @@ use postrider::domain::idempotency::Fingerprint;
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
+use tokio_postgres::Client;
+use tokio_postgres::types::ToSql;
 
 use crate::support::api::{Answer, TestApi};
 
@@ -320,20 +322,43 @@ async fn events_with_one_key_wait_for_each_other_only_where_the_subscription_is_
     assert_eq!((reason(&ordered), reason(&free)), (json!("ordered"), json!(null)));
 }
 
+/// Makes so many subscriptions like this one.
+async fn copies(client: &Client, one: &str, count: i32) {
+    let copy = "insert into subscriptions (tenant_id, id, target_url, secret, verify_ingest)
+        select tenant_id, gen_random_uuid(), target_url, secret, false
+        from subscriptions, generate_series(1, $2::integer) where id = $1::text::uuid";
+    let params: [&(dyn ToSql + Sync); 2] = [&one, &count];
+    client.execute(copy, &params).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_shows_a_hundred_deliveries_and_with_its_cursor_the_following() {
+    let api = TestApi::start().await;
+    let one = id(&api.subscribe(json!({})).await);
+    copies(&api.database.client().await, &one, 120).await;
+    let event = publish(&api, "", None).await.json()["webhook_id"].as_str().unwrap().to_owned();
+    let page = async |query: &str| api.ask("GET", &format!("/status/{event}{query}")).send().await.json();
+    let first = page("").await;
+    let second = page(&format!("?cursor={}", first["deliveries_next_cursor"].as_str().unwrap())).await;
+    assert_eq!(second["deliveries_next_cursor"], json!(null));
+    let deliveries = [&first, &second].map(|page| page["deliveries"].as_array().unwrap());
+    assert_eq!(deliveries.map(Vec::len), [100, 21]);
+    let ids: Vec<_> = deliveries.into_iter().flatten().map(|delivery| delivery["subscription_id"].as_str()).collect();
+    assert!(ids.is_sorted() && ids.windows(2).all(|pair| pair[0] != pair[1]));
+    for field in ["status", "attempts", "last_attempt", "next_attempt_at", "is_success", "error_message"] {
+        assert_eq!(first[field], second[field], "{field} is about all deliveries");
+    }
+    assert_eq!(page("?cursor=x").await["errors"][0]["code"], "invalid_cursor");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_goes_to_ten_thousand_subscriptions_and_not_to_one_more() {
     let api = TestApi::start().await;
     let one = id(&api.subscribe(json!({})).await);
     let client = api.database.client().await;
-    let copies = async |count: i32| {
-        let copy = "insert into subscriptions (tenant_id, id, target_url, secret, verify_ingest)
-            select tenant_id, gen_random_uuid(), target_url, secret, false
-            from subscriptions, generate_series(1, $2::integer) where id = $1::text::uuid";
-        client.execute(copy, &[&one, &count]).await.unwrap();
-    };
-    copies(9_999).await;
+    copies(&client, &one, 9_999).await;
     assert_eq!(matched(&api, None).await, 10_000);
-    copies(1).await;
+    copies(&client, &one, 1).await;
     assert_eq!(publish(&api, "", None).await.code(), "too_many_recipients");
     let stored = client.query_one("select count(*) from events", &[]).await.unwrap();
     assert_eq!(stored.get::<_, i64>(0), 1);

@@ -1,35 +1,73 @@
--- status/read($1 tenant, $2 event, $3 smallest id its attempts can have)
--- The event, once for each of its deliveries and each with its newest attempt; one row
--- without a delivery when nobody wanted it; no row when it is unknown, expired or another
+-- status/read($1 tenant, $2 event, $3 smallest id its attempts can have,
+--     $4 only deliveries to subscriptions with an id above this one, or null,
+--     $5 deliveries at most)
+-- The event with what all its deliveries come to, once for each delivery of the page; one row
+-- without a delivery when the page is empty; no row when it is unknown, expired or another
 -- tenant's. Attempts are found by event: a walk down a busy subscription's log would be long.
-select
-    e.event_type,
-    e.accepted_at,
-    d.subscription_id,
-    d.status,
-    d.reason,
-    d.attempts,
-    d.next_attempt_at,
-    newest.created_at as last_attempt_at,
-    newest.error_message
-from events as e
-left join all_deliveries as d
-    on d.tenant_id = $1
-    and d.event_id = $2
-left join (
-    select distinct on (a.subscription_id)
-        a.subscription_id,
-        a.created_at,
-        a.error_message
+with every as materialized (
+    select d.subscription_id, d.status, d.reason, d.attempts, d.next_attempt_at
+    from all_deliveries as d
+    where d.tenant_id = $1
+        and d.event_id = $2
+),
+page as (
+    select d.subscription_id, d.status, d.reason, d.attempts, d.next_attempt_at
+    from every as d
+    where $4::uuid is null
+        or d.subscription_id > $4
+    order by d.subscription_id
+    limit $5
+),
+total as (
+    select
+        array_agg(distinct d.status) as statuses,
+        coalesce(sum(d.attempts), 0)::bigint as attempts,
+        min(d.next_attempt_at) as next_attempt_at
+    from every as d
+),
+newest as (
+    select a.created_at, a.error_message
     from attempts as a
     where a.tenant_id = $1
         and a.event_id = $2
         and a.id >= $3
     order by
-        a.subscription_id,
+        a.created_at desc,
         a.id desc
-) as newest
-    on newest.subscription_id = d.subscription_id
+    limit 1
+)
+select
+    e.event_type,
+    e.accepted_at,
+    total.statuses as event_statuses,
+    total.attempts as event_attempts,
+    total.next_attempt_at as event_next_attempt_at,
+    newest.created_at as event_last_attempt_at,
+    newest.error_message as event_error_message,
+    d.subscription_id,
+    d.status,
+    d.reason,
+    d.attempts,
+    d.next_attempt_at,
+    last.created_at as last_attempt_at,
+    last.error_message
+from events as e
+cross join total
+left join newest
+    on true
+left join page as d
+    on true
+left join lateral (
+    select a.created_at, a.error_message
+    from attempts as a
+    where a.tenant_id = $1
+        and a.event_id = $2
+        and a.subscription_id = d.subscription_id
+        and a.id >= $3
+    order by a.id desc
+    limit 1
+) as last
+    on true
 where e.tenant_id = $1
     and e.id = $2
 order by d.subscription_id;

@@ -228,7 +228,7 @@ fn finish_parameter(path: &str, parameter: &mut Value) {
         }
         ("external_id", _) => json!({ "minLength": 1, "maxLength": 255, "pattern": EXTERNAL_ID }),
         ("cursor", "/subscriptions/") => json!({ "pattern": List::Subscriptions.cursor_pattern() }),
-        ("cursor", "/events/{webhook_id}/deliveries") => {
+        ("cursor", "/events/{webhook_id}/deliveries" | "/status/{webhook_id}") => {
             json!({ "pattern": List::EventDeliveries.cursor_pattern() })
         }
         ("cursor", "/replays") => json!({ "pattern": List::Replays.cursor_pattern() }),
