@@ -1,11 +1,5 @@
--- analytics/dead_receivers: which receivers took nothing at all, of the last 24 hours?
--- Subscriptions with attempts and without a single success; most attempts first.
---   subscription_id, target_url
---   is_active, disabled_reason  whether it is still served, and why not
---   attempts                    how many failed
---   first_failure               when the first of them began
---   last_error                  what the last of them met
---   pending                     deliveries that have not ended; counted by reading the queue once
+-- analytics/dead_receivers: which receivers accepted nothing in the last 24 hours?
+-- Most attempts first. `pending` counts deliveries that have not ended, which reads the queue once.
 with failing as (
     select
         a.subscription_id,

@@ -1,9 +1,5 @@
--- analytics/event_volume: how many events of each type came in, by hour, of the last 24 hours?
--- Newest hour first, most events first.
---   hour        beginning of the hour
---   event_type  null for events without a type
---   events      how many were accepted
---   bytes       size of their payloads together
+-- analytics/event_volume: how many events of each type arrived per hour in the last 24 hours?
+-- `bytes` is the size of their payloads.
 select
     date_trunc('hour', e.accepted_at) as hour,
     e.event_type,

@@ -1,9 +1,5 @@
--- analytics/failures: what did attempts fail on, of the last 24 hours?
--- Most frequent first. docs/retries.md explains the outcomes.
---   outcome, status_code  what the attempt met; the code is null where no answer came
---   attempts              how many met it
---   subscriptions         how many subscriptions they were made for
---   latest                when the last of them began
+-- analytics/failures: why did attempts fail in the last 24 hours?
+-- Most frequent first; docs/retries.md explains the outcomes. `status_code` is null without a response.
 select
     a.outcome,
     a.status_code,

@@ -1,9 +1,5 @@
--- analytics/latency: how long is it from accepted to delivered, by hour, of the last 24 hours?
--- From the moment the event was accepted until the receiver's 2xx, retries included.
--- The worker's clock may differ from the database's by milliseconds. Newest hour first; only what has been delivered counts.
---   hour                            when the event was accepted, beginning of the hour
---   deliveries                      how many succeeded
---   p50_ms, p95_ms, p99_ms, max_ms  time from accepted to delivered, in milliseconds
+-- analytics/latency: how long do deliveries of the last 24 hours take, per hour?
+-- Milliseconds from acceptance to the receiver's 2xx, retries included, by the hour of acceptance.
 with arrived as (
     select
         date_trunc('hour', e.accepted_at) as hour,

@@ -1,11 +1,5 @@
--- analytics/oldest_pending: which deliveries have been under way for longest?
--- The 20 oldest. Reads the queue once, which holds only what is pending.
---   webhook_id, subscription_id, target_url
---   age              since the event was accepted
---   status, reason   pending, sending or held, and why it is held: disabled, ordered, breaker_open, retry_after,
---                    recovering, rate_limit or concurrency
---   attempts         made so far
---   next_attempt_at  when the next is due; null while one is under way, while it is held, and after its worker was lost
+-- analytics/oldest_pending: which 20 pending deliveries are the oldest?
+-- `reason` says why a delivery is held. `next_attempt_at` is null while it is sent or held, or its worker is lost.
 with oldest as (
     select
         d.event_id,

@@ -1,9 +1,5 @@
--- analytics/retries_needed: how many attempts does a success take, of the last 24 hours?
--- If much succeeds only at the last attempts, the schedule is too short.
---   attempt_number  the attempt that was answered with a 2xx; 1 needed no retry
---   deliveries      how many succeeded with it
---   percent         of all successes, in percent
---   up_to_percent   of all successes, with this attempt or an earlier one, in percent
+-- analytics/retries_needed: how many attempts did a success need in the last 24 hours?
+-- If many succeed only at the last attempts, the schedule is too short. `up_to_percent` is cumulative.
 select
     a.attempt_number,
     count(*) as deliveries,

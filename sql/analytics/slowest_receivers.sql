@@ -1,8 +1,5 @@
--- analytics/slowest_receivers: which receivers take longest to answer, of the last 24 hours?
--- The 20 slowest by p95; attempts that no answer ended count with the time they took.
---   subscription_id, target_url
---   attempts                     how many were measured
---   p50_ms, p95_ms, p99_ms, max_ms  duration of an attempt, in milliseconds
+-- analytics/slowest_receivers: which 20 receivers responded most slowly in the last 24 hours?
+-- By p95 of the duration of attempts in milliseconds, timeouts included.
 select
     a.subscription_id,
     s.target_url,

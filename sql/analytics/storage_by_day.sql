@@ -1,9 +1,5 @@
--- analytics/storage_by_day: how much disk does each day of events and of their log take?
--- Newest day first. Retention drops whole days.
---   day                               in UTC
---   events, attempts                  rows as last estimated by (auto)analyze; null before the first
---   events_bytes, attempts_bytes      size on disk with indexes, in bytes
---   total                             both together, for reading
+-- analytics/storage_by_day: how much disk do each day's events and attempts use?
+-- Days in UTC. Rows are (auto)analyze's estimate; bytes include indexes.
 with partitions as (
     select
         to_date(substring(c.relname from '[0-9]{8}'), 'YYYYMMDD') as day,

@@ -1,11 +1,5 @@
--- analytics/success_rate: how well does each subscription take its deliveries, of the last 24 hours?
--- Worst first. Deliveries count once, however many attempts they needed.
---   subscription_id, target_url
---   ended              deliveries that came to an end
---   succeeded          of these, with a 2xx
---   succeeded_percent  of these, in percent
---   attempts           requests made for them and for those that are still pending
---   attempts_percent   of these requests, answered with a 2xx, in percent
+-- analytics/success_rate: how many deliveries of each subscription succeeded in the last 24 hours?
+-- Worst first. A delivery counts once it has ended, whatever number of `attempts` it needed.
 with made as (
     select
         a.subscription_id,

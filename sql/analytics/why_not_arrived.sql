@@ -1,13 +1,6 @@
--- analytics/why_not_arrived: what happened to this event, and where does it stand?
--- Takes the webhook_id of the 202:
---   psql "$DATABASE_URL" -v webhook_id=WEBHOOK_ID -f sql/analytics/why_not_arrived.sql
--- One line for each thing that happened, oldest first, and one for the state of each delivery.
---   at               when it happened; for the state, when the next attempt is due, null while it is held or under way
---   subscription_id  null for the event itself
---   what             accepted, attempt and its number, or the state of the delivery
---   detail           type and size of the event; what the attempt met; the reason of the state
--- An attempt is dated by its worker's clock, which may differ from the database's by milliseconds.
--- An attempt's id begins with its time and cannot be much older than the event's.
+-- analytics/why_not_arrived: what happened to this event, and what is its status?
+-- psql "$DATABASE_URL" -v webhook_id=WEBHOOK_ID -f sql/analytics/why_not_arrived.sql
+-- Lists what happened, oldest first, then the state of each delivery; its time is that of the next attempt.
 with history as (
     select
         e.accepted_at as at,

@@ -1,7 +1,6 @@
--- Where a receiver wants which events, and how the receiver does.
+-- Subscriptions and the health of their receivers.
 
--- Whether an event of this type, or of none, matches one of these patterns, as
--- domain::event_type decides it.
+-- The same rule as domain::event_type.
 create function is_wanted(event_type text, patterns text[]) returns boolean
 language sql immutable parallel safe
 set search_path from current
@@ -13,7 +12,7 @@ return cardinality(patterns) = 0
             or (right(p.pattern, 1) = '*' and starts_with(is_wanted.event_type, left(p.pattern, -1)))
     );
 
--- The types of system events. The index subscriptions_of_system_events depends on this list.
+-- The index subscriptions_of_system_events repeats this list.
 create function system_event_types() returns text[]
 language sql immutable parallel safe
 set search_path from current
@@ -24,60 +23,54 @@ return array[
 create table subscriptions (
     tenant_id uuid not null,
     id uuid not null,
-    -- Grows with every write, at least to its time in microseconds: a copy made elsewhere is
-    -- current while this is equal, also after a backup was restored.
+    -- Grows with every write, at least to the time in microseconds, so that it invalidates copies even after a
+    -- restore.
     version bigint not null default 1,
-    -- tenants.subscriptions_version when this row last changed who gets an event.
+    -- tenants.subscriptions_version of the last change of who gets an event.
     listed_version bigint not null default 0,
-    -- Its owner's own name for it, usable in paths; never a UUID.
+    -- The customer's own id for it; never a UUID.
     external_id text,
     target_url text not null,
-    -- Empty: all types, and events without one.
+    -- Empty: all events, also those without a type.
     event_types text[] not null default '{}',
     description text,
     metadata jsonb not null default '{}',
     is_active boolean not null default true,
-    -- Why postrider disabled it; null when its owner did, or when it is active.
+    -- Null unless postrider disabled it.
     disabled_reason text,
     -- Which key disabled it, and when; null when postrider did, or when it is active.
     disabled_by text,
     verify_ingest boolean not null,
-    -- Sealed with a master key; bound to tenant_id and id.
+    -- Sealed with a master key for tenant_id and id.
     secret bytea not null,
-    -- Secrets that a rotation replaced, newest first, sealed likewise; older_until has the end of each.
+    -- Replaced secrets, newest first, sealed likewise, and their ends.
     older_secrets bytea[] not null default '{}',
     older_until timestamptz[] not null default '{}',
-    -- Headers of its own and its authorization at the target: the names for display, all of it sealed.
     header_names text[] not null default '{}',
     auth_type text,
     sealed_headers bytea,
-    -- Null: as the instance's settings say. A schedule is a name, or delays separated by commas.
+    -- Null: the instance's setting. A schedule is a name, or delays separated by commas.
     retry_schedule text,
     request_timeout_ms integer,
-    -- A lease outlasts an attempt by 15 s, in which its outcome is recorded.
+    -- 15 s more than an attempt, to record its outcome.
     least_lease_seconds double precision generated always as (request_timeout_ms / 1000.0 + 15) stored,
-    -- Requests a second, and requests at a time, over all replicas.
     rate_limit integer,
     max_in_flight integer,
-    -- Whether events with an ordering key are delivered one after the other, and after how many
-    -- attempts a failing one is skipped.
     is_ordered boolean not null default false,
     skip_after_attempts integer,
-    -- A copy of subscription_health.state, kept by a trigger; it does not raise the version.
+    -- Copied from subscription_health.state by a trigger that does not raise the version.
     breaker text,
-    -- One worker at a time sends for it: its owner.
     is_paced boolean not null
         generated always as (rate_limit is not null or max_in_flight is not null or breaker is not null) stored,
-    -- The last system event about it: 'failing' or 'disabled'; null once 'recovered' was sent.
+    -- The last system event about it: 'failing' or 'disabled'; null after 'recovered'.
     notified text,
     -- Who wrote this version: {"kind", "key", "request_id", "at"}; null for postrider itself.
     changed_by jsonb,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
-    -- Deletion is soft, so that logs stay readable until retention.
     deleted_at timestamptz,
     constraint subscriptions_pkey primary key (tenant_id, id),
-    -- Ingest with a signature alone knows the id and not yet the tenant.
+    -- Ingest with only a signature does not know the tenant.
     constraint subscriptions_id_unique unique (id),
     constraint subscriptions_tenant_fkey foreign key (tenant_id) references tenants (id),
     constraint subscriptions_version_positive check (version > 0),
@@ -99,8 +92,8 @@ create table subscriptions (
 create unique index subscriptions_external_id on subscriptions (tenant_id, external_id)
 where external_id is not null and deleted_at is null;
 
--- Over a hash that only subscriptions/changed names: an index over the tenant itself could be chosen, while
--- the table is empty, to find a subscription by tenant and id.
+-- Over a hash, so that only subscriptions/changed can use it: on an empty table the planner could choose it to find
+-- one subscription.
 create index subscriptions_listed on subscriptions (uuid_hash_extended(tenant_id, 0), listed_version);
 
 create index subscriptions_deleted on subscriptions (deleted_at)
@@ -112,25 +105,18 @@ where event_types && system_event_types();
 create index subscriptions_to_notify on subscriptions (id)
 where notified is not null or disabled_reason is not null;
 
--- Failures in a row of a receiver and its breaker. A row exists only while a receiver fails or
--- recovers: a success of a healthy receiver writes nothing.
+-- A row exists only while a receiver fails or recovers, so that a healthy one costs no write.
 create table subscription_health (
     subscription_id uuid not null,
     tenant_id uuid not null,
-    -- The breaker; null while it is closed.
     state text,
-    -- Failed attempts since the last success, over all replicas.
     failures integer not null default 0,
     failing_since timestamptz,
     last_failure_at timestamptz,
     opened_at timestamptz,
-    -- Nothing is sent before: the next probe of an open breaker, the end of a throttle.
     probe_at timestamptz,
-    -- Failed probes since it opened.
     probes integer not null default 0,
-    -- Most requests at a time while it recovers.
     width integer,
-    -- How many warnings of this failing were sent.
     warnings integer not null default 0,
     constraint subscription_health_pkey primary key (subscription_id),
     constraint subscription_health_state_known check (state in ('open', 'throttled', 'recovering')),
@@ -143,7 +129,6 @@ create table subscription_health (
 create index subscription_health_failing on subscription_health (failing_since)
 where failing_since is not null;
 
--- Which worker alone sends for a paced subscription, and until when at least.
 create table owners (
     subscription_id uuid not null,
     tenant_id uuid not null,
@@ -153,9 +138,8 @@ create table owners (
     constraint owners_until_finite check (until < 'infinity')
 );
 
--- Raises the version of the tenant's list and writes it to the rows that caused it, and keeps the count of living
--- subscriptions. The tenant's row stays locked until the commit: a transaction that sees a version sees every row
--- with a smaller one.
+-- Raises the version of the tenant's list, writes it to the rows that caused it, and counts live subscriptions. The
+-- lock on the tenant lasts until the commit: who sees a version sees every row with a smaller one.
 create function raise_subscriptions_version() returns trigger
 language plpgsql
 set search_path from current
@@ -199,7 +183,6 @@ begin
             group by n.tenant_id
         ) as c;
     end if;
-    -- The update below fires this trigger again, and ends here.
     if cardinality(written) > 0 then
         with raised as (
             update tenants as t
@@ -232,7 +215,6 @@ referencing old table as old_rows new table as new_rows
 for each statement
 execute function raise_subscriptions_version();
 
--- Copies the state of a breaker to the subscription, where accept and take read it.
 create function copy_breaker() returns trigger
 language plpgsql
 set search_path from current

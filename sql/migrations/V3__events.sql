@@ -1,6 +1,6 @@
--- What producers publish: immutable, partitioned by day of its id.
+-- Events, partitioned by day of their id.
 
--- The smallest UUIDv7 of this moment: a bound for partitions and range scans.
+-- The smallest UUIDv7 of this time, as a bound of partitions and scans.
 create function uuid_v7_floor(at timestamptz) returns uuid
 language sql immutable strict parallel safe
 set search_path from current
@@ -8,7 +8,6 @@ return (
     lpad(to_hex(floor(extract(epoch from at) * 1000)::bigint), 12, '0') || repeat('0', 20)
 )::uuid;
 
--- A new UUIDv7 of a moment, for rows made in SQL.
 create function uuid_v7(at timestamptz default clock_timestamp()) returns uuid
 language sql volatile parallel safe
 set search_path from current
@@ -17,7 +16,6 @@ return (
     || '7' || substr(replace(gen_random_uuid()::text, '-', ''), 14, 19)
 )::uuid;
 
--- The moment of a UUIDv7, to the millisecond.
 create function uuid_v7_time(id uuid) returns timestamptz
 language sql immutable strict parallel safe
 set search_path from current
@@ -27,17 +25,16 @@ create table events (
     tenant_id uuid not null,
     id uuid not null,
     accepted_at timestamptz not null default now(),
-    -- The subscription that a system event is about; null for what producers publish.
+    -- Set for a system event: the subscription it is about.
     about uuid,
-    -- True for an event published to all subscriptions that want it; null for one addressed to a subscription.
+    -- True: published to all interested subscriptions; null: to one.
     fan_out boolean,
     event_type text,
-    -- The bytes received, which are the bytes sent: never json or jsonb.
+    -- Not json or jsonb: the bytes sent are the bytes received.
     payload bytea not null,
     constraint events_pkey primary key (tenant_id, id)
 ) partition by range (id);
 
--- Only for requests that carry a key; it lives as long as its event.
 create table idempotency_keys (
     tenant_id uuid not null,
     key text not null,
@@ -49,7 +46,6 @@ create table idempotency_keys (
 
 create index idempotency_keys_event on idempotency_keys (event_id);
 
--- A time as payloads have it.
 create function rfc3339(moment timestamptz) returns text
 language sql stable parallel safe
 set search_path from current

@@ -1,25 +1,21 @@
--- The queue, and what ended without success.
+-- The queue, and deliveries that ended without success.
 
--- Pending work only: one row for each event and subscription that is not delivered yet. The row
--- goes when the delivery ends.
+-- Pending deliveries only; the row is deleted when the delivery ends.
 create table deliveries (
     tenant_id uuid not null,
     event_id uuid not null,
     subscription_id uuid not null,
-    -- Due time, backoff and end of the lease in one; infinity: waits for its turn in its ordering group.
+    -- Due time, backoff or end of the lease; infinity: held in its ordering group.
     next_attempt_at timestamptz not null,
-    -- Token of the take that leases the row until next_attempt_at; null while nobody does.
+    -- Token of the lease until next_attempt_at; null if there is none.
     lease uuid,
-    -- Attempts so far, the one under way included.
     attempts integer not null default 0,
-    -- Of these, attempts that used up no step of the retry schedule.
+    -- Attempts that do not count as retries.
     free_attempts integer not null default 0,
     payload_bytes integer not null,
-    -- When the delivery ends undelivered; null: when its event is older than the lifetime. A leased
-    -- delivery that was cancelled has -infinity.
+    -- Null: the age of its event decides. -infinity: cancelled while leased.
     expires_at timestamptz,
     ordering_key text,
-    -- Position in its ordering group.
     position bigint,
     constraint deliveries_pkey primary key (event_id, subscription_id),
     constraint deliveries_attempts_counted check (free_attempts between 0 and attempts),
@@ -35,12 +31,10 @@ create table deliveries (
     vacuum_truncate = off
 );
 
--- A lane: the deliveries of one subscription by due time. The index is over a hash that only take
--- and find_all name, so that record, which names the key, can never be planned to walk a whole lane.
+-- Due deliveries of one subscription. Over a hash, so that record, which names the key, never walks a whole lane.
 create index deliveries_lane on deliveries (uuid_hash_extended(subscription_id, 0), next_attempt_at)
 where next_attempt_at < 'infinity';
 
--- What nobody has leased, by due time: what find looks through.
 create index deliveries_free on deliveries (next_attempt_at)
 where lease is null and next_attempt_at < 'infinity';
 
@@ -50,26 +44,24 @@ where ordering_key is not null;
 create index deliveries_expiring on deliveries (expires_at)
 where expires_at is not null;
 
--- The last position given to a delivery with an ordering key. The row is locked until the commit,
--- so positions of a tenant become visible in their order.
+-- Last position of an ordered delivery. Locked until the commit, so that positions become visible in order.
 create table ordering_counters (
     tenant_id uuid not null,
     position bigint not null,
     constraint ordering_counters_pkey primary key (tenant_id)
 );
 
--- Workers that run, each with its last sign of life.
 create table workers (
     id uuid not null,
     version text not null,
     started_at timestamptz not null,
     heartbeat_at timestamptz not null,
-    -- When the last of its leases ends at the latest, counted from its heartbeat, in seconds.
+    -- Most seconds from a heartbeat to the end of the last lease.
     lease_seconds double precision not null,
     constraint workers_pkey primary key (id)
 );
 
--- Deliveries that ended without success. A success is its attempt.
+-- A success is not stored here: it is its attempt.
 create table undelivered (
     tenant_id uuid not null,
     event_id uuid not null,
@@ -86,12 +78,10 @@ create index undelivered_subscription on undelivered (subscription_id, event_id)
 
 create index undelivered_event on undelivered (event_id);
 
--- Failed deliveries that no system event has reported yet.
 create table unreported_failures (
     subscription_id uuid not null,
     tenant_id uuid not null,
     failed bigint not null,
-    -- Of these, deliveries that expired and that were skipped.
     expired bigint not null default 0,
     skipped bigint not null default 0,
     last_event_id uuid not null,
@@ -103,9 +93,8 @@ create table unreported_failures (
 create index unreported_failures_waiting on unreported_failures (reported_at)
 where failed > 0;
 
--- Counts deliveries that ended without success, unless somebody cancelled them or a system event
--- could not be delivered. Rows are locked in the order of subscriptions, after all lookups, so that two
--- transactions never wait for each other in a circle.
+-- Counts ended deliveries except cancelled ones and those of system events. Rows are locked in order of
+-- subscriptions, so that transactions cannot deadlock.
 create function count_failures() returns trigger
 language plpgsql
 set search_path from current
@@ -156,9 +145,8 @@ referencing new table as new_rows
 for each statement
 execute function count_failures();
 
--- A subscription that is enabled, or sent elsewhere, starts afresh: slowly where deliveries are
--- due, so that they do not all come at once. Where its tenant was notified that it is not well, it
--- gets a row that its first success deletes, which is reported then.
+-- An enabled or redirected subscription starts afresh, slowly if deliveries are due. If 'failing' was notified, the
+-- row makes its first success report 'recovered'.
 create function reset_health() returns trigger
 language plpgsql
 set search_path from current

@@ -1,7 +1,6 @@
--- The delivery log, and replays.
+-- The log of attempts, and replays.
 
--- One row for each HTTP request made, and for each that was cut off: append-only. Columns of fixed
--- length come first, so that none is padded.
+-- Append-only. Columns of fixed length come first, to avoid padding.
 create table attempts (
     tenant_id uuid not null,
     subscription_id uuid not null,
@@ -23,25 +22,21 @@ create table attempts (
 
 create index attempts_event on attempts (event_id, subscription_id);
 
--- Ended deliveries of one subscription that are delivered again, a few at a time.
 create table replays (
     tenant_id uuid not null,
     id uuid not null,
     subscription_id uuid not null,
-    -- What ended so is replayed; 'missed' is an event that made no delivery to the subscription.
+    -- 'missed': the event created no delivery for the subscription.
     statuses text[] not null,
     event_types text[] not null default '{}',
-    -- Events with ids above after_id and below below_id.
     after_id uuid not null,
     below_id uuid not null,
-    -- Most deliveries a second.
     rate integer not null,
     status text not null default 'running',
-    -- Events up to this id are done.
     reached uuid not null,
     replayed bigint not null default 0,
     created_at timestamptz not null default now(),
-    -- When the current second of the rate began, and what was replayed in it.
+    -- Start of the current second of the rate, and what was replayed in it.
     stepped_at timestamptz not null default '1970-01-01 00:00:00+00',
     stepped integer not null default 0,
     ended_at timestamptz,

@@ -1,8 +1,6 @@
--- Daily partitions of events and attempts: made ahead of time, and retired when they are past.
+-- Creates and drops the daily partitions of events and attempts.
 
--- Makes the partitions of the days from `from_day` through `through_day` that are
--- missing, and returns how many it made. A partition is built apart and then attached,
--- which does not block those who insert. Safe to run again and side by side.
+-- Attaches a finished partition, which does not block inserts. Safe to run again and concurrently.
 create function ensure_partitions(from_day date, through_day date) returns integer
 language plpgsql
 set search_path from current
@@ -36,7 +34,6 @@ begin
 end
 $$;
 
--- The daily partitions of events and attempts: ids from from_id to below `below_id`.
 create view partitions as
 select
     parent.relname::text as parent,
@@ -53,8 +50,7 @@ cross join lateral (
 ) as bound
 where i.inhparent in ('events'::regclass, 'attempts'::regclass);
 
--- Ranges of event ids whose partition was retired: rows of this table that name one above after_id are
--- still to be looked at.
+-- Ranges of dropped event ids; rows of this table with ids above after_id are still to be checked.
 create table retired_ids (
     of_table text not null,
     after_id uuid not null,
@@ -63,15 +59,14 @@ create table retired_ids (
     constraint retired_ids_table_known check (of_table in ('idempotency_keys', 'undelivered'))
 );
 
--- Partitions of which every day is older than its retention, in the order in which they are retired:
--- events first, oldest first. Attempts are kept as long as the longer of both.
+-- In the order in which they are retired: events first, oldest first. Attempts are kept for the longer of both
+-- times.
 create function past_partitions(payload_retention interval, log_retention interval)
 returns table (parent text, partition text)
 language plpgsql
 set search_path from current
 as $$
 declare
-    -- No UUIDv7 is older than 1970.
     payloads_past constant uuid := uuid_v7_floor(greatest(now() - payload_retention, 'epoch'));
     log_past constant uuid := uuid_v7_floor(
         greatest(now() - greatest(payload_retention, log_retention), 'epoch')
@@ -88,10 +83,9 @@ begin
 end
 $$;
 
--- Retires one partition: drops it, or replaces it by a copy of its outstanding rows. Outstanding is an
--- event that a delivery waits for, and an attempt whose event still exists. Returns 'dropped',
--- 'replaced', 'kept' (most of it is outstanding), 'waiting' (too much is outstanding to be copied),
--- 'busy' (a lock was not to be had, or something became outstanding meanwhile) or 'failed'.
+-- Drops a partition or replaces it by its outstanding rows: events with pending deliveries, attempts with an
+-- existing event. Returns 'dropped', 'replaced', 'kept' (mostly outstanding), 'waiting' (too much to copy), 'busy'
+-- (locked, or changed meanwhile) or 'failed'.
 create function retire_partition(parent text, partition text) returns text
 language plpgsql
 set search_path from current
@@ -113,7 +107,6 @@ declare
     outstanding text;
     rows_left bigint;
     bytes_left bigint;
-    -- Rows from which it is written again: one to spare, where few are outstanding.
     worth_rows bigint;
     all_rows bigint;
     is_changed boolean;
@@ -132,8 +125,8 @@ begin
     from partitions as p
     where p.parent = retire_partition.parent
         and p.partition = retire_partition.partition;
-    -- By the queue's own key, so that the number of tenants does not matter. An attempt may seem to
-    -- begin a moment before its event, by another clock.
+    -- Uses the queue's key, so the number of tenants does not matter. Clocks differ, so an attempt may begin before
+    -- its event.
     outstanding := case
         when is_events then format(
             'select e.* from (select distinct d.event_id, d.tenant_id from deliveries as d'
@@ -208,9 +201,7 @@ exception
 end
 $$;
 
--- Deletes idempotency keys and undelivered rows whose event is gone: looks at 5,000 rows of the first
--- range that is not done, and remembers how far it came. Returns how many rows it deleted, and whether
--- there is more to look at.
+-- Deletes idempotency keys and undelivered rows of dropped events, 5,000 rows per call.
 create function forget_orphans(out deleted bigint, out more boolean)
 language plpgsql
 set search_path from current
@@ -284,8 +275,7 @@ exception when lock_not_available then
 end
 $$;
 
--- Deletes subscriptions that were deleted before this time and of which nothing is left: no attempt
--- and no delivery. At most 1,000; returns how many.
+-- Deletes up to 1,000 subscriptions that were deleted before and have neither attempts nor deliveries.
 create function forget_subscriptions(deleted_before timestamptz) returns bigint
 language plpgsql
 set search_path from current

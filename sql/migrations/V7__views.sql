@@ -1,6 +1,6 @@
--- The log and the state of every delivery, as their readers know them.
+-- Views of the log and of the status of deliveries.
 
--- Bytes as text: UTF-8, or else escaped. Not parallel safe: the exception block starts a subtransaction.
+-- Not parallel safe: the exception block starts a subtransaction.
 create function readable(bytes bytea) returns text
 language plpgsql immutable strict
 set search_path from current
@@ -12,7 +12,7 @@ exception when others then
 end
 $$;
 
--- The payload is looked up only where it is asked for: counting attempts reads no event.
+-- Payloads are looked up only if selected, so that counting attempts reads no event.
 create view delivery_logs as
 select
     a.id,
@@ -33,7 +33,7 @@ select
     a.created_at
 from attempts as a;
 
--- One status for each pair of event and subscription, whatever table it is in.
+-- One status per event and subscription, from whichever table.
 create view all_deliveries as
 select
     d.tenant_id,
@@ -59,7 +59,7 @@ select
         when s.deleted_at is null and d.lease is null and held.reason is null then d.next_attempt_at
     end as next_attempt_at
 from deliveries as d
--- Fixed to follow the delivery: whoever asks for one event never walks a tenant's subscriptions.
+-- Keeps the join order: a query for one event must not walk the tenant's subscriptions.
 cross join lateral (
     select x.deleted_at, x.is_active, x.breaker, x.rate_limit, x.max_in_flight
     from subscriptions as x
@@ -91,7 +91,7 @@ select
     null::timestamptz
 from undelivered as u
 union all
--- A success is its attempt. A pending row beside it is a replay under way and wins.
+-- A pending row of the same delivery is a replay and wins.
 select
     a.tenant_id,
     a.event_id,

@@ -97,10 +97,10 @@ queries! {
 
 functions! {
     "api_keys/create",
-    "attempts/note_lost",
-    "deliveries/bury",
+    "attempts/log_lost",
     "deliveries/cancel",
     "deliveries/cancel_held",
+    "deliveries/end",
     "deliveries/enqueue",
     "deliveries/expire",
     "deliveries/held_until",

@@ -1,8 +1,6 @@
--- deliveries/cancel(tenant, event, subscription or null for all of the event, most rows)
--- Ends pending deliveries of an event as cancelled. One that is leased ends when its attempt has failed: its
--- expires_at becomes -infinity. Rows are locked in key order. Returns how many ended, how many are leased,
--- whether the event has a delivery to the subscription, and the ordering groups whose head may have ended; nulls
--- where there is no such event.
+-- deliveries/cancel(tenant, event, subscription or null for all, most rows)
+-- Cancels pending deliveries of an event, locked in key order. A leased one gets expires_at = -infinity and ends if
+-- its attempt fails. Nulls if there is no such event.
 create function deliveries_cancel_1(
     tenant uuid,
     event uuid,
@@ -43,7 +41,6 @@ begin
         where x.tenant_id = tenant
             and x.event_id = event
             and (subscription is null or x.subscription_id = subscription)
-            -- Not the leased ones that are marked already.
             and (x.lease is null or x.expires_at is distinct from '-infinity')
         order by x.subscription_id
         limit most_rows
@@ -65,7 +62,7 @@ begin
     where d.event_id = event
         and d.subscription_id = any(waiting);
     get diagnostics cancelled = row_count;
-    perform deliveries_bury_1(
+    perform deliveries_end_1(
         array_agg(tenant),
         array_agg(event),
         array_agg(w.subscription_id),

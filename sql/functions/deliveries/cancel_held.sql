@@ -1,7 +1,5 @@
 -- deliveries/cancel_held(tenant, subscription, most rows)
--- Ends held deliveries of a subscription as cancelled, whatever holds them, the longest due first; also those whose
--- lease lapsed five seconds ago. Returns how
--- many, and the ordering groups whose head may have ended.
+-- Cancels held deliveries, oldest due time first, and those whose lease lapsed 5 s ago.
 create function deliveries_cancel_held_1(
     tenant uuid,
     subscription uuid,
@@ -84,7 +82,7 @@ begin
     where d.ctid = any(tids);
     get diagnostics cancelled = row_count;
     if true = any(lapsed) then
-        perform attempts_note_lost_1(
+        perform attempts_log_lost_1(
             array_agg(tenant),
             array_agg(l.event_id),
             array_agg(subscription),
@@ -94,7 +92,7 @@ begin
         from unnest(events, counted, due_times, lapsed) as l (event_id, attempts, was_due, is_lapsed)
         where l.is_lapsed;
     end if;
-    perform deliveries_bury_1(
+    perform deliveries_end_1(
         array_agg(tenant),
         array_agg(e.event_id),
         array_agg(subscription),

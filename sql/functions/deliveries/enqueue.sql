@@ -1,13 +1,10 @@
--- deliveries/enqueue(
---   events, one element each: tenants, ids (null: nothing is written of it), sizes of payloads in bytes, ordering
---     keys or null, not delivered before or null, expire at or null;
---   deliveries, one element each: which event (from 1), subscriptions, seconds of the lease or null, whether the
---     delivery joins the ordering group of its event's key, attempts so far or null for all where none was made;
---   lease token)
--- Every row of the queue is written here. A delivery joins its ordering group, or is leased to the token, or is due
--- at its time. One that was made before continues its attempt numbers with its whole schedule, unless it is pending.
--- Deliveries that join groups belong to one tenant: its counter is locked until the commit, so that positions
--- become visible in their order. Returns how many rows were written.
+-- deliveries/enqueue(events, one element each: tenants, ids (null: skip), payload bytes, ordering keys, due and
+-- expiry
+-- times; deliveries, one element each: number of the event, subscriptions, lease seconds or null, whether it is
+-- ordered, attempts so far or null for all; lease token)
+-- The only writer of new queue rows. A delivery is held in its ordering group, leased to the token, or due at its
+-- time. Skips pending ones. Ordered deliveries belong to one tenant, whose counter is locked until the commit, so
+-- that positions become visible in order.
 create function deliveries_enqueue_1(
     tenant_ids uuid[],
     event_ids uuid[],

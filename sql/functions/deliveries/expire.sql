@@ -1,9 +1,6 @@
--- deliveries/expire(events with a smaller id have expired, where their deliveries have no expires_at of their own;
---   event id after which to look; most rows)
--- Ends deliveries whose time is over and that nobody has leased, or whose lease lapsed five seconds ago; a worker ends
--- those that it takes, this the others, as those of a disabled subscription. First by their own expires_at, then by
--- the age of their event. One process at a time does it. Returns how many ended, and after which event id the next call looks for old events:
--- null when it has looked at all of them. Nothing was looked at (null) while another process is at it.
+-- deliveries/expire(smallest id of an event that has not expired, event id after which to start, most rows)
+-- Ends expired deliveries without a live lease that no worker takes, first by their own expires_at, then by the age
+-- of their event. One process at a time, else null. `reached` is null after the last event.
 create function deliveries_expire_1(
     expired_before uuid,
     after_id uuid,
@@ -99,7 +96,7 @@ begin
     where d.ctid = any(tids);
     get diagnostics ended = row_count;
     if true = any(lapsed) then
-        perform attempts_note_lost_1(
+        perform attempts_log_lost_1(
             array_agg(l.tenant_id),
             array_agg(l.event_id),
             array_agg(l.subscription_id),
@@ -110,7 +107,7 @@ begin
             as l (tenant_id, event_id, subscription_id, attempts, was_due, is_lapsed)
         where l.is_lapsed;
     end if;
-    perform deliveries_bury_1(
+    perform deliveries_end_1(
         array_agg(o.tenant_id),
         array_agg(o.event_id),
         array_agg(o.subscription_id),

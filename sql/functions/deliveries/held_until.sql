@@ -1,7 +1,5 @@
--- deliveries/held_until(of a subscription: whether it is active, its breaker, its rate limit, its limit of
---   requests in flight; now)
--- Up to which due time unleased deliveries of a subscription count as held, as the view all_deliveries shows it;
--- -infinity where none does.
+-- deliveries/held_until(of a subscription: is active, breaker, rate limit, most in flight; now)
+-- Deliveries due up to this time count as held in the view all_deliveries; -infinity for none.
 create function deliveries_held_until_1(
     is_active boolean,
     breaker text,

@@ -1,14 +1,7 @@
--- deliveries/record(
---   deliveries, one element each, sorted by event and subscription: tenants, events, subscriptions, lease
---     tokens, steps ('done', 'retry', 'give_up', 'hand_back'), delays in seconds, changes of attempts and of
---     free attempts, statuses and reasons where they end without success, versions of the subscriptions they
---     were sent to, why the receiver disabled the subscription ('gone', 'receiver') or null;
---   attempts, one element each: which delivery (from 1), ids, event types or null, numbers, outcomes, status
---     codes or null, messages or null, bodies or null, remote addresses or null, durations in ms, times)
--- Records a batch of outcomes in one commit. A delivery whose lease is no longer the token's changes nothing:
--- its worker came late. One that was cancelled while it was under way (deliveries/cancel) ends as cancelled
--- unless it succeeded. Returns how many deliveries were recorded, the subscriptions that were disabled (those
--- that still have the version that the request was sent to), and those with a success that were failing until now.
+-- deliveries/record(deliveries sorted by event and subscription, attempts with the number of their delivery; one
+-- element each; delays in seconds, durations in ms)
+-- Records a batch of outcomes in one commit. A lost lease changes nothing. A delivery cancelled while leased ends
+-- as cancelled unless it succeeded. Disables a subscription only at the version that the request was sent to.
 create function deliveries_record_1(
     tenant_ids uuid[],
     event_ids uuid[],
@@ -49,7 +42,6 @@ as $$
 declare
     at constant timestamptz := now();
     stamp constant bigint := extract(epoch from at) * 1000000;
-    -- Of each delivery: where its row is, null where the lease is another's; what it counts; whether it was cancelled.
     tids tid[];
     counted integer[];
     cancelled boolean[];
@@ -106,7 +98,7 @@ begin
     if ended < recorded then
         update deliveries as d
         set
-            -- What expires before its next attempt is looked at when it expires.
+            -- A delivery that expires before its next attempt is due at its expiry.
             next_attempt_at = greatest(at, least(at + make_interval(secs => i.delay), d.expires_at)),
             lease = null,
             attempts = d.attempts + i.attempt_change,
@@ -127,7 +119,7 @@ begin
         where i.step = 'give_up'
             or i.is_cancelled
     ) then
-        perform deliveries_bury_1(
+        perform deliveries_end_1(
             array_agg(i.tenant_id),
             array_agg(i.event_id),
             array_agg(i.subscription_id),

@@ -1,8 +1,6 @@
 -- deliveries/requeue(tenant, events and subscriptions, one element each, lifetime)
--- Makes ended deliveries pending again, due now: pairs of an event and a subscription of the tenant. Each continues
--- its attempt numbers and has its whole schedule and lifetime before it. Left out are pairs whose event or
--- subscription is gone, and those that are pending. Returns how many it made.
--- "lateral … limit 1" fixes the order of the joins: what ended is never walked as a whole.
+-- Makes ended deliveries due again, with a new schedule and lifetime. Skips pending ones and those without event or
+-- subscription. "lateral … limit 1" fixes the join order, so that ended deliveries are never scanned.
 create function deliveries_requeue_1(
     tenant uuid,
     event_ids uuid[],
@@ -78,7 +76,7 @@ begin
             null
         );
     end if;
-    -- What is pending has not ended, whoever requeued it: a statement of its own, after the insert.
+    -- A separate statement, after the insert: also finds those that somebody else requeued.
     delete from undelivered as u
     where u.ctid = any(array(
         select ended.tid

@@ -1,9 +1,6 @@
--- deliveries/retry(tenant, event, subscription or null for all of the event, lifetime of a delivery in
---   seconds, most rows to make due, and to requeue)
--- Makes deliveries of an event due now: those that wait for their time, and those that ended without success; of
--- one named subscription also one that was cancelled or succeeded. What is leased, waits in its ordering group or is
--- due stays as it is. Returns how many were made due, and whether the event has a delivery to the subscription;
--- null where there is no such event.
+-- deliveries/retry(tenant, event, subscription or null for all, lifetime in seconds, most rows each)
+-- Makes scheduled deliveries due and requeues failed ones; for a named subscription also cancelled and successful
+-- ones. Nulls if there is no such event.
 create function deliveries_retry_1(
     tenant uuid,
     event uuid,
@@ -30,7 +27,7 @@ begin
     update deliveries as d
     set
         next_attempt_at = at,
-        -- One whose time is over lives on, as if a sweep had ended it already.
+        -- An expired delivery lives on, as if a sweep had ended it before.
         expires_at = case when d.expires_at <= at then at + make_interval(secs => lifetime_seconds) else d.expires_at end
     where d.tenant_id = tenant
         and d.event_id = event

@@ -1,14 +1,9 @@
--- deliveries/take(lease token, lease in seconds where the subscription asks for no longer one, worker,
---   whether to take lapsed leases, most payload bytes;
---   subscriptions, one element each: ids, tenants, most rows, due_from_times (nothing due before is looked at),
---     breakers as their owner knows them, '' while closed)
--- Leases due deliveries of these subscriptions, of each the longest due first: none of a disabled one, none of
--- a paced one that the worker does not own or whose breaker is another. Deliveries of a deleted subscription
--- are taken too: the worker ends them. The attempt is counted now. A lease that lapsed five seconds ago is taken
--- over, and its attempt logged as 'unknown'. Returns each leased delivery with all that sending needs, and whether
--- more were due that the bytes did not suffice for.
--- "lateral … limit 1" fixes the order of the joins: a plan made while a table was empty would otherwise
--- walk the whole table later.
+-- deliveries/take(lease token, lease in seconds, worker, whether to take lapsed leases, most payload bytes;
+-- subscriptions, one element each: ids, tenants, most rows, earliest due times, breakers or '')
+-- Leases due deliveries, oldest due time first, and counts the attempt. Skips disabled subscriptions and paced ones
+-- that the worker does not own or whose breaker differs; the worker ends those of deleted ones. Takes over a lease
+-- that lapsed 5 s ago and logs its attempt as 'unknown'. "lateral … limit 1" fixes the join order: a plan made on
+-- empty tables could scan full ones.
 create function deliveries_take_1(
     token uuid,
     lease_seconds double precision,
@@ -61,7 +56,6 @@ as $$
 declare
     at constant timestamptz := now();
     lapsed_at constant timestamptz := at - interval '5 seconds';
-    -- What is leased, a column each.
     tenants uuid[];
     events uuid[];
     subscriptions uuid[];
@@ -72,7 +66,7 @@ declare
     due_times timestamptz[];
     leases double precision[];
     lapsed boolean[];
-    -- Rows that were due, more than were leased where the bytes did not suffice.
+    -- More rows were found than the byte limit allows to lease.
     found_rows bigint;
 begin
     with asked as materialized (
@@ -144,8 +138,8 @@ begin
     into tenants, events, subscriptions, counted, freed, keys, ends, due_times, leases, lapsed, found_rows
     from leased as l;
     if true = any(lapsed) then
-        -- Its lease was about as long as the one given now.
-        perform attempts_note_lost_1(
+        -- The lapsed lease is assumed as long as the new one.
+        perform attempts_log_lost_1(
             array_agg(l.tenant_id),
             array_agg(l.event_id),
             array_agg(l.subscription_id),

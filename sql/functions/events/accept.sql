@@ -1,14 +1,11 @@
--- events/accept(
---   events, one element each: ids, tenants, types or null, payloads, their sizes in bytes, idempotency keys or null,
---     fingerprints of the requests, versions of the tenant's list that the audience was found in (null for an
---     addressed event), ordering keys or null, not delivered before, expire at;
---   deliveries, one element each: which event (from 1), subscriptions, the versions they were found with, whether
---     they are to be leased;
---   lease token, lease in seconds where the subscription asks for no longer one)
--- Writes events, idempotency keys and deliveries in one commit, if the versions hold: an addressed event's
--- subscription has its version and is active, the tenant's list has its version. Returns by number: the events that
--- changed, those whose key is taken and by what, the deliveries that are not leased after all because the
--- subscription is paced or was edited, and those whose subscription was edited.
+-- events/accept(events, one element each: ids, tenants, types or null, payloads and sizes in bytes, idempotency
+-- keys
+-- and fingerprints or null, list versions (null: one subscription), ordering keys, due and expiry times;
+-- deliveries, one element each: number of the event, subscriptions, their versions, whether to lease;
+-- lease token, lease in seconds)
+-- Writes events, idempotency keys and deliveries in one commit if the versions are current. Returns by number:
+-- events that changed, used idempotency keys, deliveries not leased because the subscription is paced or was
+-- edited, and those whose subscription was edited.
 create function events_accept_1(
     event_ids uuid[],
     tenant_ids uuid[],

@@ -1,7 +1,6 @@
--- events/raise(tenant, the subscription that it is about, type, further fields of its data)
--- Publishes a system event (operational webhook) about a subscription to the tenant's other subscriptions that
--- name its type in full, 100 at most: patterns match what producers publish. Returns whether any does: else no
--- event is written.
+-- events/raise(tenant, subscription that it is about, type, further fields of its data)
+-- Publishes a system event to up to 100 other subscriptions that name its type in full; patterns match only the
+-- producer's types. Returns whether there are any.
 create function events_raise_1(tenant uuid, subject uuid, kind text, details jsonb)
 returns boolean
 language plpgsql

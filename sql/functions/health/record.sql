@@ -1,12 +1,9 @@
--- health/record(
---   subscriptions, one element each: ids, whether an attempt succeeded, attempts that failed since, for how many
---     seconds the receiver asked to be sent nothing or null, versions of the subscriptions that were sent to;
---   failures in a row that open a breaker or 0 for never, least age of the first of them in seconds unless there
---   are ten times as many, seconds from there to the first probe)
--- Counts the outcomes of attempts: failures add up over all replicas, a success ends them, a request to wait
--- throttles. An open breaker stays open, and a recovering one recovers: the owner of the subscription decides. Outcomes
--- of another version do not count. Rows are locked in key order, a subscription before its health, as everywhere.
--- Returns the subscriptions whose breaker changed.
+-- health/record(subscriptions, one element each: ids, whether any attempt succeeded, failures since, seconds to
+-- wait
+-- or null, versions; failures that open a breaker or 0, least age of the first in seconds, seconds to the first
+-- probe)
+-- Counts results. Ten times the failures open a breaker at any age. The owner makes all other transitions. Results
+-- of another version do not count. Locks each subscription before its health, in key order.
 create function health_record_1(
     subscription_ids uuid[],
     succeeded boolean[],
@@ -29,7 +26,6 @@ as $$
 #variable_conflict use_column
 declare
     at constant timestamptz := now();
-    -- What is noted, a column each: a null state is a closed breaker.
     ids uuid[];
     tenants uuid[];
     states_before text[];
@@ -42,7 +38,7 @@ declare
     probe_counts integer[];
     widths integer[];
 begin
-    -- Whoever changes the health of a subscription has locked the subscription: what is read next stays so.
+    -- Every writer of health locks the subscription first, so what is read next stays.
     perform 1
     from unnest(subscription_ids, versions) as i (subscription_id, version)
     cross join lateral (
@@ -102,7 +98,7 @@ begin
                     and open_after_failures > 0
                     and c.failures >= open_after_failures
                     and (
-                        -- The first of them may have been counted by a transaction that began later.
+                        -- A transaction that began later may have counted the first failure.
                         greatest(at - c.failing_since, interval '0') >= make_interval(secs => open_after_seconds)
                         or c.failures >= 10 * open_after_failures
                     )
@@ -134,7 +130,7 @@ begin
         on d.subscription_id = c.subscription_id
     where c.is_worth_a_row
         or d.state is null;
-    -- A success of a closed breaker ends its row.
+    -- A success with a closed breaker deletes the row.
     delete from subscription_health as h
     where h.subscription_id = any(array(
         select n.subscription_id

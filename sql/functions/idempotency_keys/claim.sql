@@ -1,7 +1,6 @@
--- idempotency_keys/claim(tenants, keys or null, event ids or null for none, fingerprints of the requests)
--- Writes the keys of events that are about to be written. Returns the numbers of those whose key another event has,
--- with that event and whether its request was the same. Keys are locked in one order, so that two statements never
--- wait for each other in a circle.
+-- idempotency_keys/claim(tenants, keys or null, event ids or null, fingerprints of the requests)
+-- Writes the keys of new events in one order, so that transactions cannot deadlock. Returns the numbers of those
+-- already used, with their event and whether its request was the same.
 create function idempotency_keys_claim_1(
     tenant_ids uuid[],
     keys text[],
@@ -25,7 +24,7 @@ begin
         and i.event_id is not null
     order by i.tenant_id, i.key
     on conflict on constraint idempotency_keys_pkey do nothing;
-    -- A statement of its own sees what the insert waited for.
+    -- A separate statement sees what the insert waited for.
     select
         coalesce(array_agg(i.number order by i.number), '{}'),
         coalesce(array_agg(k.event_id order by i.number), '{}'),

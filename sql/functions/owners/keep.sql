@@ -1,9 +1,7 @@
--- owners/keep(worker, seconds that an ownership lasts where the subscription asks for no longer lease;
---   subscriptions that it owns; those that it wants, with their tenants; of which to count leases)
--- Prolongs what the worker owns and takes what nobody does. Nothing is sent that may outlast an ownership, so a
--- worker that takes one after its end finds nothing of the former owner under way. Rows are locked in key order.
--- Returns what the worker owns from now on, each with the seconds it lasts, its limits, its breaker, and how
--- many deliveries are leased, where that was asked.
+-- owners/keep(worker, least seconds of an ownership; subscriptions that it owns; wanted ones and their tenants;
+-- those whose leases to count)
+-- Renews and claims ownerships, locked in key order. Nothing sent outlasts an ownership, so a new owner starts with
+-- nothing in flight.
 create function owners_keep_1(
     worker uuid,
     seconds double precision,
@@ -37,7 +35,7 @@ as $$
 #variable_conflict use_column
 declare
     at constant timestamptz := now();
-    -- Leases of a lane that are counted at most, and rows of it that are looked at.
+    -- Limits of counting, in leases and rows.
     most_leases constant integer := 2000;
 begin
     perform 1
@@ -67,7 +65,7 @@ begin
             and x.deleted_at is null
         limit 1
     ) as s
-    -- What is another's is not even locked: two workers that want each other's would wait for each other.
+    -- Rows of other workers are not locked, because two workers could deadlock.
     where not exists (
         select 1
         from owners as x
@@ -109,7 +107,7 @@ begin
         limit 1
     ) as h on true
     cross join lateral (
-        -- Cut short, it may be any number.
+        -- Beyond the limit the number is unknown.
         select case when count(*) < most_leases then count(x.lease) else most_leases end as leased
         from (
             select x.lease

@@ -1,11 +1,7 @@
--- replays/step(tenant, replay, lifetime of a delivery in seconds, most events to look at)
--- The next step of a replay: looks at the events that come next and requeues those that it asks for, as many as
--- are left of its rate in this second, less what is due of the subscription: so a fresh event waits behind a
--- second's worth at most, and a replay stands still while its subscription does. Its end is raised as a system
--- event in the same commit. Returns how many deliveries it wrote, and whether it may be called again at once; nulls
--- when it is not its turn.
--- "lateral … limit 1" fixes the order of the joins: a plan made while a table was empty would otherwise
--- walk the whole table later.
+-- replays/step(tenant, replay, lifetime of a delivery in seconds, most events)
+-- Requeues what the rate allows this second, less what is due, so that a fresh event waits for at most one second's
+-- worth. Raises the system event of the end in the same commit. Nulls if the step is not due. "lateral … limit 1"
+-- fixes the join order: a plan made on empty tables could scan full ones.
 create function replays_step_1(
     tenant uuid,
     replay uuid,
@@ -38,7 +34,7 @@ begin
         x.event_types,
         x.reached,
         x.below_id,
-        -- Elsewhere than in the rows of what ended without success.
+        -- These endings are not in `undelivered`.
         x.statuses && array['succeeded', 'missed'] as walks_events,
         x.rate,
         x.stepped_at <= at - interval '900 milliseconds' as is_fresh,
@@ -144,7 +140,7 @@ begin
             and case
                 when ended.status is not null then ended.status
                 when delivered.is_delivered then 'succeeded'
-                -- System events go only to those that name their type, and not to their subject.
+                -- A system event goes only to subscriptions that name its type.
                 when e.about is not null then
                     case when e.about <> r.subscription_id and e.event_type = any(r.wanted_types) then 'missed' end
                 when e.fan_out and is_wanted(e.event_type, r.wanted_types) then 'missed'

@@ -1,10 +1,7 @@
--- upkeep/advance_groups(the ordering group after which to begin: subscription, ordering key; most groups; most
---   rows to release of groups whose subscription is not ordered any more)
--- Makes the head of each ordering group due, as deliveries/advance does for the groups that a commit changed: a
--- process may have been lost between. All deliveries of a subscription that is not ordered any more, or deleted,
--- leave their groups. One index probe for each group, however long it is. One process at a time does it.
--- Returns how many groups were looked at, how many deliveries became due, and the last group; nulls when there was none, and of
--- everything where another process is at it.
+-- upkeep/advance_groups(subscription and ordering key of the group after which to start, most groups, most rows to
+-- release of a subscription that is no longer ordered)
+-- Advances stalled groups, with one index probe each, and dissolves those of subscriptions no longer ordered. One
+-- process at a time, else null.
 create function upkeep_advance_groups_1(
     after_subscription uuid,
     after_key text,

@@ -1,10 +1,6 @@
--- upkeep/report(times of failing after which a warning is due, in seconds; least time between two reports of
---   failed deliveries, in seconds)
--- Raises system events about what changed: a subscription has failed for so long (a warning for each of the
--- times), is disabled, is well again, deliveries of it failed. One process at a time does it. A call raises 20
--- events of a kind at most and checks 500 changes of it, so that its locks are short; a change that no
--- subscription asks for costs little. Rows that somebody else has locked are left for the next call.
--- Returns how many changes were checked, and for how many an event was raised.
+-- upkeep/report(seconds of failing after which to warn, least seconds between two reports of failed deliveries)
+-- Raises system events: failing for so long, disabled, recovered, deliveries failed. One process at a time; at most
+-- 20 events and 500 checks of a kind, so that locks are short. Skips locked rows.
 create function upkeep_report_1(
     warn_after double precision[],
     report_interval double precision,

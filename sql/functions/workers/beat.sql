@@ -1,7 +1,5 @@
--- workers/beat(worker, version of the program, seconds that its leases last at most; seconds of silence after
---   which a worker is lost)
--- Writes a sign of life and returns every worker, and whether it is lost. A lost one is listed until its leases have
--- ended and were looked for.
+-- workers/beat(worker, version of the program, most seconds of its leases; seconds of silence until it is lost)
+-- Writes a heartbeat and returns every worker.
 create function workers_beat_1(
     worker uuid,
     program_version text,
@@ -20,7 +18,7 @@ begin
     values (worker, program_version, at, at, longest_lease_seconds)
     on conflict on constraint workers_pkey do update
     set heartbeat_at = excluded.heartbeat_at;
-    -- Leases are looked for until a minute after the last one ended.
+    -- A lost worker stays until a minute after its last lease, so that its leases are looked for.
     delete from workers as w
     where w.heartbeat_at < at - make_interval(secs => w.lease_seconds + 60);
     return query

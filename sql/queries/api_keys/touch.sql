@@ -1,6 +1,5 @@
--- api_keys/touch($1 key ids, $2 when each was used last)
--- Remembers the last use of many keys at once. A time never goes back: replicas write in any
--- order.
+-- api_keys/touch($1 key ids, $2 when each was last used)
+-- Never moves a time back, because replicas write in any order.
 update api_keys as k
 set last_used_at = greatest(k.last_used_at, used.at)
 from unnest($1::uuid[], $2::timestamptz[]) as used (id, at)

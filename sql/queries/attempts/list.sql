@@ -1,8 +1,7 @@
--- attempts/list($1 tenant, $2 subscription, $3 smallest id, $4 only ids below this one,
---     $5 true: successes, false: failures, null: both, $6 event type or null,
---     $7 whether the event's payload is wanted, $8 rows at most)
--- A page of the delivery log, newest first. Ids carry the time, so both bounds are the
--- range in time and choose the partitions.
+-- attempts/list($1 tenant, $2 subscription, $3 smallest id, $4 id below which, $5 succeeded or null, $6 event type
+-- or
+-- null, $7 with payload, $8 most rows)
+-- Ids contain the time, so both bounds select partitions.
 select
     a.id,
     a.event_id,

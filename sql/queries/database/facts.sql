@@ -1,6 +1,4 @@
 -- database/facts()
--- What the server is and how it is set, as this connection sees it. Connections are
--- counted where every role may see all of them.
 select
     current_setting('server_version_num')::integer as version_number,
     current_setting('server_version') as version,

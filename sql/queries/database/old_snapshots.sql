@@ -1,8 +1,6 @@
 -- database/old_snapshots($1 age in seconds)
--- What has kept old rows from being removed for longer than that, oldest first, at most
--- ten: transactions of this database, prepared ones, replication slots (by how far back
--- they hold, in transactions; their age in seconds is not known). A role without
--- pg_read_all_stats sees only transactions of its own.
+-- What keeps vacuum from removing rows: transactions, prepared ones, replication slots. A role without
+-- pg_read_all_stats sees only its own.
 select h.kind, h.name, h.detail, h.seconds
 from (
     select

@@ -1,11 +1,7 @@
--- deliveries/advance(ordering groups, one element each: $1 subscriptions, $2 ordering keys,
---   $3 positions below which nothing is left)
--- Makes the head of each group due if it waits for its turn. Any other state of the head (due, leased,
--- scheduled) keeps the group waiting. It is a statement of its own, after the commit that changed the
--- group: of two commits the later one's advance sees both. All positions below a visible one are visible too, or gone
--- (events/accept), so what looks like the head is the head, and its position is the $3 of the next
--- call: beside an old transaction finished rows stay in the index, and a busy group has many of them. Returns the
--- position of each head, and whether it became due.
+-- deliveries/advance(groups, one element each: $1 subscriptions, $2 ordering keys, $3 positions below which nothing
+-- is)
+-- Makes held heads due. Run it after the commit that changed a group: the later of two sees both commits. Positions
+-- become visible in order, so what looks like the head is the head; $3 skips finished rows in the index.
 with asked as materialized (
     select a.subscription_id, a.ordering_key, a.lowest
     from unnest($1::uuid[], $2::text[], $3::bigint[]) as a (subscription_id, ordering_key, lowest)
@@ -23,8 +19,7 @@ head as materialized (
         limit 1
     ) as first
 ),
--- Locked by its ctid and not on the way there: a head that somebody has locked must not make the second
--- of the group look like the first.
+-- Locks by ctid: skipping a locked head would release the second.
 released as (
     update deliveries as d
     set next_attempt_at = now()

@@ -1,4 +1,3 @@
 -- deliveries/cancel_held($1 tenant, $2 subscription, $3 most rows)
--- Ends held deliveries of a subscription; sql/functions/deliveries/cancel_held.sql says how.
 select c.cancelled, c.group_subscriptions, c.group_keys
 from deliveries_cancel_held_1($1, $2, $3) as c;

@@ -1,7 +1,6 @@
--- deliveries/find($1 due_from, $2 end of the look or null for now, $3 most rows)
--- Which subscriptions have deliveries that fell due since the due_from and that nobody has leased, how many and since
--- when. Changes and locks nothing. The last row is the look itself: how many rows it saw, the due time of the last
--- of them, when the next unleased delivery falls due, and the time of the look.
+-- deliveries/find($1 due from, $2 due until or null for now, $3 most rows)
+-- Subscriptions with unleased due deliveries. The last row describes the look: rows read, last due time, next due
+-- time, database time.
 with due as materialized (
     select d.subscription_id, d.tenant_id, d.next_attempt_at
     from deliveries as d

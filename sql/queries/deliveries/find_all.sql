@@ -1,7 +1,5 @@
 -- deliveries/find_all()
--- Which subscriptions have anything due, whenever it fell due, lapsed leases too: steps from one lane to the next, so
--- a million rows of one subscription cost one probe. Changes and locks nothing. `due_since` is the due time of the
--- first live row of the lane.
+-- Subscriptions with due deliveries or lapsed leases, with one index probe each, however many rows they have.
 with recursive lane as (
     (
         select uuid_hash_extended(d.subscription_id, 0) as lane, d.subscription_id, d.tenant_id, d.next_attempt_at

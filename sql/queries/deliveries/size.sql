@@ -1,5 +1,4 @@
 -- deliveries/size()
--- How large the queue's table is and how much of it is alive, as last counted.
 select
     t.n_live_tup as live_rows,
     t.n_dead_tup as dead_rows,

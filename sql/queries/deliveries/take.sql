@@ -1,6 +1,5 @@
 -- deliveries/take($1 lease token, $2 lease in seconds, $3 worker, $4 whether to take lapsed leases, $5 most bytes;
---   subscriptions, one element each: $6 ids, $7 tenants, $8 most rows, $9 due_from_times, $10 breakers)
--- Leases due deliveries of these subscriptions; sql/functions/deliveries/take.sql says how.
+-- $6 to $10 subscriptions, as the function names them)
 select
     t.tenant_id,
     t.event_id,

@@ -1,7 +1,5 @@
--- events/deliveries($1 tenant, $2 event, $3 smallest id its attempts can have,
---     $4 status or null, $5 only subscriptions with an id above this one, or null,
---     $6 rows at most)
--- A page of the event's deliveries by subscription, each with its newest attempt.
+-- events/deliveries($1 tenant, $2 event, $3 smallest id of its attempts, $4 status or null,
+-- $5 subscription after which to start or null, $6 most rows)
 select
     d.subscription_id,
     d.status,

@@ -1,6 +1,4 @@
--- events/not_delivered($1 tenant, $2 event, $3 rows at most)
--- Subscriptions of the tenant that the event makes no delivery to, by id, with what may be
--- the reason; deleted ones are left out.
+-- events/not_delivered($1 tenant, $2 event, $3 most rows)
 select s.id, s.event_types, s.created_at
 from subscriptions as s
 where s.tenant_id = $1

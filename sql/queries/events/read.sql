@@ -1,6 +1,4 @@
 -- events/read($1 tenant, $2 event)
--- The event, once for each status that deliveries of it have, with their number; one row
--- without a status when it has none; no row when it is unknown, expired or another tenant's.
 select
     e.event_type,
     e.accepted_at,

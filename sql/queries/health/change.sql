@@ -1,8 +1,6 @@
--- health/change($1 owner; changes, one element each: $2 subscriptions, $3 breakers as the owner knows them,
---   $4 breakers to be, $5 most requests at a time while it recovers or null, $6 probes that failed,
---   $7 seconds for which nothing is sent or null)
--- Changes breakers of subscriptions as their owner decided. A subscription is locked before its health, as
--- everywhere. No row for one that the worker no longer owns, or whose breaker is another by now.
+-- health/change($1 owner; one element each: $2 subscriptions, $3 breakers now, $4 new breakers, $5 widths or null,
+-- $6 failed probes, $7 seconds to wait or null)
+-- Locks a subscription before its health. No row if the worker is not the owner or the breaker differs.
 with locked as materialized (
     select s.id
     from subscriptions as s

@@ -1,6 +1,5 @@
 -- health/close($1 owner, $2 subscriptions)
--- Closes the breakers of subscriptions that have recovered, by decision of their owner. A subscription is locked
--- before its health, as everywhere. No row for one that the worker no longer owns, or whose breaker is another by now.
+-- Locks a subscription before its health. No row if the worker is not the owner or the breaker differs.
 with locked as materialized (
     select s.id
     from subscriptions as s

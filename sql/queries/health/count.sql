@@ -1,5 +1,4 @@
 -- health/count()
--- How many subscriptions are failing, by what that has come to.
 select
     coalesce(h.state, 'failing') as state,
     count(*) as subscriptions

@@ -1,11 +1,9 @@
--- health/read($1 tenant, $2 subscriptions, $3 most held deliveries to count of each)
--- How the receivers of these subscriptions do, and how many deliveries are held for each; no state for a
--- healthy one.
+-- health/read($1 tenant, $2 subscriptions, $3 most held deliveries to count)
 select
     s.id as subscription_id,
     case
         when h.state is not null then h.state
-        -- Without failures it only waits for its first success.
+        -- Without failures the row waits for its first success.
         when h.failures > 0 then 'failing'
     end as state,
     coalesce(h.failures, 0) as failures,

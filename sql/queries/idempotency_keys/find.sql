@@ -1,7 +1,5 @@
 -- idempotency_keys/find($1 tenants, $2 keys)
--- What these keys stand for. Run as a statement of its own after an accept found them
--- taken, so that it sees what the winner committed in between.
--- "lateral … limit 1" fixes the order of the joins, whatever the statistics say.
+-- Runs after accept, to see what the winner committed. "lateral … limit 1" fixes the join order.
 select k.tenant_id, k.key, k.event_id, k.fingerprint
 from unnest($1::uuid[], $2::text[]) as asked (tenant_id, key)
 cross join lateral (

@@ -1,5 +1,4 @@
 -- owners/drop($1 worker, $2 subscriptions)
--- The worker sends no more for these paced subscriptions: another may take them at once.
 delete from owners as o
 where o.subscription_id = any($2::uuid[])
     and o.owner = $1::uuid;

@@ -1,6 +1,5 @@
--- owners/keep($1 worker, $2 seconds that an ownership lasts, $3 subscriptions that it owns,
---   $4 those that it wants, $5 with their tenants, $6 of which to count leases)
--- Prolongs and takes ownerships; sql/functions/owners/keep.sql says how.
+-- owners/keep($1 worker, $2 seconds of an ownership, $3 owned subscriptions, $4 wanted ones and $5 their tenants,
+-- $6 those whose leases to count)
 select
     k.subscription_id,
     k.tenant_id,

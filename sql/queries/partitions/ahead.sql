@@ -1,5 +1,4 @@
 -- partitions/ahead()
--- For how many days after today both partitioned tables have partitions.
 select least(
     count(*) filter (where p.parent = 'events'),
     count(*) filter (where p.parent = 'attempts')

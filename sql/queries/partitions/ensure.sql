@@ -1,5 +1,4 @@
 -- partitions/ensure($1 days behind, $2 days ahead)
--- Makes the missing daily partitions of events and attempts; returns how many it made.
 select ensure_partitions(
     (now() at time zone 'UTC')::date - $1::integer,
     (now() at time zone 'UTC')::date + $2::integer

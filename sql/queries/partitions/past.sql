@@ -1,5 +1,4 @@
--- partitions/past($1 how long events are kept, $2 how long attempts are, in seconds)
--- Partitions that are past their retention, in the order in which they are retired.
+-- partitions/past($1 retention of events, $2 retention of attempts, in seconds)
 select p.parent, p.partition
 from past_partitions(
     make_interval(secs => $1::double precision),

@@ -1,6 +1,4 @@
 -- replays/cancel($1 tenant, $2 replay)
--- Ends a replay that runs: what it has not come to stays as it is. No effect on one that has
--- ended.
 update replays as r
 set
     status = 'cancelled',

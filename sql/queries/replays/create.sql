@@ -1,8 +1,7 @@
--- replays/create($1 tenant, $2 id, $3 subscription, $4 statuses, $5 patterns of event types,
---   $6 events after this id, $7 and before this one, $8 most deliveries a second,
---   $9 most replays of a tenant that run at a time)
--- Begins a replay. No row where as many run as may; of two that begin at the same moment either
--- may be one more.
+-- replays/create($1 tenant, $2 id, $3 subscription, $4 statuses, $5 patterns, $6 after event, $7 before event, $8
+-- rate,
+-- $9 most running replays of the tenant)
+-- No row at the limit; two concurrent calls may exceed it by one.
 insert into replays (tenant_id, id, subscription_id, statuses, event_types, after_id, below_id, rate, reached)
 select $1, $2, $3, $4, $5, $6, $7, $8, $6
 where $9::bigint > (

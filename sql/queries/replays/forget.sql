@@ -1,5 +1,4 @@
 -- replays/forget($1 seconds since their end)
--- Deletes replays that ended so long ago. Returns how many.
 with gone as (
     delete from replays as r
     where r.ended_at < now() - make_interval(secs => $1::double precision)

@@ -1,6 +1,4 @@
--- replays/list($1 tenant, $2 this one alone, or null for all, $3 of this subscription, or null
---   for all, $4 below this id, or null, $5 rows at most)
--- Replays of a tenant, newest first.
+-- replays/list($1 tenant, $2 id or null, $3 subscription or null, $4 id below which or null, $5 most rows)
 select
     r.id,
     r.subscription_id,

@@ -1,5 +1,4 @@
--- replays/running($1 rows at most)
--- Replays whose next step is due, those first that have waited for longest.
+-- replays/running($1 most rows)
 select r.tenant_id, r.id
 from replays as r
 where r.status = 'running'

@@ -1,9 +1,7 @@
--- status/read($1 tenant, $2 event, $3 smallest id its attempts can have,
---     $4 only deliveries to subscriptions with an id above this one, or null,
---     $5 deliveries at most)
--- The event with what all its deliveries come to, once for each delivery of the page; one row
--- without a delivery when the page is empty; no row when it is unknown, expired or another
--- tenant's. Attempts are found by event: a walk down a busy subscription's log would be long.
+-- status/read($1 tenant, $2 event, $3 smallest id of its attempts, $4 subscription after which to start or null,
+-- $5 most deliveries)
+-- A row per delivery of the page, or one without. Attempts are found by event, because a subscription's log may be
+-- long.
 with every as materialized (
     select d.subscription_id, d.status, d.reason, d.attempts, d.next_attempt_at
     from all_deliveries as d

@@ -1,6 +1,5 @@
 -- subscriptions/all($1 tenant)
--- Every subscription of the tenant that is not deleted, by id, with the version of their list
--- as of the same moment; one row without a subscription where there is none.
+-- A list and its version at one moment; one row without a subscription if there is none.
 select
     t.subscriptions_version,
     s.tenant_id,

@@ -1,6 +1,5 @@
 -- subscriptions/delete($1 tenant, $2 id, $3 version stamp, $4 most deliveries to count)
--- Deletes softly and raises the version; returns how many deliveries are pending and cancelled by it, counted up
--- to $4 and one more. No row when it is unknown, deleted before or another tenant's.
+-- Returns how many pending deliveries it cancels, up to $4 and one more.
 with deleted as (
     update subscriptions
     set

@@ -1,6 +1,5 @@
 -- subscriptions/find($1 id)
--- The subscription as it stands, whoever owns it: for ingest with a signature alone, which
--- knows no tenant yet. No row when it is unknown or deleted.
+-- For ingest with only a signature, which does not know the tenant. No row if it is deleted.
 select
     tenant_id,
     id,

@@ -1,5 +1,4 @@
--- subscriptions/list($1 tenant, $2 only ids below this one, or null, $3 rows at most)
--- A page of the tenant's subscriptions, newest first; deleted ones are left out.
+-- subscriptions/list($1 tenant, $2 id below which or null, $3 most rows)
 select
     tenant_id,
     id,

@@ -1,5 +1,4 @@
 -- subscriptions/read($1 tenant, $2 id)
--- The subscription as it stands; no row when it is unknown, deleted or another tenant's.
 select
     tenant_id,
     id,

@@ -1,11 +1,8 @@
--- subscriptions/replace($1 tenant, $2 id, $3 version expected, $4 target URL,
---     $5 sealed secret, $6 event types, $7 description, $8 is active, $9 verify ingest,
---     $10 retry schedule, $11 request timeout in ms, $12 rate limit, $13 most in flight, $14 is ordered,
---     $15 skip after attempts, $16 external id, $17 metadata as JSON text, $18 names of headers,
---     $19 type of authorization, $20 both, sealed, $21 version stamp)
--- Writes all that its owner decides and raises the version; enabling clears the reason of a
--- disabling, and a secret sealed anew ends all older ones. No row when it was written or deleted in between: read
--- again, try again.
+-- subscriptions/replace($1 tenant, $2 id, $3 version expected, $4 target URL, $5 sealed secret, $6 event types,
+-- $7 description, $8 is active, $9 verify ingest, $10 retry schedule, $11 request timeout in ms, $12 rate limit,
+-- $13 most in flight, $14 is ordered, $15 skip after attempts, $16 external id, $17 metadata as JSON text,
+-- $18 names of headers, $19 type of authorization, $20 both, sealed, $21 version stamp)
+-- A newly sealed secret ends all older ones. No row if another write came first.
 update subscriptions
 set
     version = greatest(version + 1, $21::bigint),

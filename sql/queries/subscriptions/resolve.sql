@@ -1,5 +1,4 @@
 -- subscriptions/resolve($1 tenant, $2 external id)
--- The id of the tenant's living subscription with this external id.
 select id
 from subscriptions
 where tenant_id = $1

@@ -1,10 +1,7 @@
 -- subscriptions/rotate($1 tenant, $2 id, $3 version expected, $4 sealed new secret,
---     $5 overlap in seconds, $6 version stamp)
--- Makes the new secret the current one and raises the version; the one before becomes the
--- newest of the older ones until the overlap ends, and those that have ended go.
--- A null version means that nothing was written: because more older secrets would be live
--- than there may be (`older` counts them), or because it was written in between. No row when
--- the version was another one from the start, or when it is unknown or deleted.
+-- $5 overlap in seconds, $6 version stamp)
+-- A null version means that nothing was written: too many older secrets would be live (`older`), or another write
+-- came first. No row if the expected version is outdated.
 with live as (
     select
         s.tenant_id,

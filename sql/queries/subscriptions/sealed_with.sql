@@ -1,7 +1,6 @@
 -- subscriptions/sealed_with()
--- How many subscriptions have live secrets, the current one or older ones, or headers, sealed
--- with which master key, and one of each with what is sealed, to try the key on. The id of
--- the key stands at the front of what is sealed, after its format and its length.
+-- Per master key, how many subscriptions use it, and a sealed value to try it on. Sealed values begin with format,
+-- length and id of the key.
 with live as materialized (
     select
         s.tenant_id,

@@ -1,5 +1,4 @@
 -- subscriptions/targets($1 most rows)
--- Targets of the newest active subscriptions, of every tenant.
 select s.target_url
 from subscriptions as s
 where s.is_active

@@ -1,5 +1,4 @@
 -- upkeep/dead_rows()
--- How many finished rows of the queue wait for vacuum, as last counted.
 select coalesce(t.n_dead_tup, 0) as dead_rows
 from pg_stat_user_tables as t
 where t.relid = 'deliveries'::regclass;

@@ -1,6 +1,5 @@
--- upkeep/disable_failing($1 how long no attempt has succeeded, in seconds, $2 version stamp)
--- Disables subscriptions that have failed for so long and whose last failure is at most a
--- day ago: one that nothing is sent to proves nothing. Returns which.
+-- upkeep/disable_failing($1 seconds without a success, $2 version stamp)
+-- The last failure must be at most a day old: without attempts there is no proof.
 update subscriptions as s
 set
     is_active = false,

@@ -1,7 +1,6 @@
 -- upkeep/forget_stale()
--- Deletes reports of failed deliveries of a day ago, longer than any pause between two reports, and ownerships
--- that ended an hour ago: their owner is lost, and nobody else needed them. What somebody else has locked
--- stays. Returns how many rows it was.
+-- Deletes reports a day old, longer than any report interval, and ownerships that ended an hour ago. Skips locked
+-- rows.
 with reported as (
     delete from unreported_failures as u
     where u.ctid = any(array(

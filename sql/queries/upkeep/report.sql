@@ -1,5 +1,4 @@
--- upkeep/report($1 times of failing after which a warning is due, in seconds, $2 least time between two reports
---   of failed deliveries, in seconds)
--- Raises system events about what changed; sql/functions/upkeep/report.sql says which.
+-- upkeep/report($1 seconds of failing after which to warn, $2 least seconds between two reports of failed
+-- deliveries)
 select r.checked, r.raised
 from upkeep_report_1($1, $2) as r;

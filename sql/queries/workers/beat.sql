@@ -1,5 +1,3 @@
--- workers/beat($1 worker, $2 version of the program, $3 seconds that its leases last at most, $4 seconds of
---   silence after which a worker is lost)
--- Writes a sign of life and returns every worker; sql/functions/workers/beat.sql says how.
+-- workers/beat($1 worker, $2 version of the program, $3 most seconds of its leases, $4 seconds until it is lost)
 select w.id, w.is_lost
 from workers_beat_1($1, $2, $3, $4) as w;

@@ -1,6 +1,6 @@
--- deliveries/bury(one element each: tenants, events, subscriptions, statuses, reasons, attempts made)
--- Writes down deliveries that ended without success. One that had ended before, and was replayed, is overwritten.
-create function deliveries_bury_1(
+-- deliveries/end(one element each: tenants, events, subscriptions, statuses, reasons, attempts made)
+-- Records the end of deliveries. Overwrites an earlier end of one that was requeued.
+create function deliveries_end_1(
     tenant_ids uuid[],
     event_ids uuid[],
     subscription_ids uuid[],

@@ -1,7 +1,6 @@
--- attempts/note_lost(one element each: tenants, events, subscriptions, attempt numbers, when they began at about)
--- Logs attempts whose worker was lost before it recorded the outcome.
--- "lateral … limit 1" fixes the order of the joins: events are never walked as a whole.
-create function attempts_note_lost_1(
+-- attempts/log_lost(one element each: tenants, events, subscriptions, attempt numbers, approximate start times)
+-- Logs attempts that were cut off. "lateral … limit 1" fixes the join order, so that events are never scanned.
+create function attempts_log_lost_1(
     tenant_ids uuid[],
     event_ids uuid[],
     subscription_ids uuid[],
@@ -33,7 +32,7 @@ begin
         began.at
     from unnest(tenant_ids, event_ids, subscription_ids, numbers, times)
         as l (tenant_id, event_id, subscription_id, number, began_at)
-    -- After a long standstill the partition of that day may be gone; yesterday's always exists.
+    -- After a long pause that day's partition may be gone; yesterday's always exists.
     cross join lateral (
         select greatest(at - interval '12 hours', least(at, l.began_at)) as at
     ) as began
