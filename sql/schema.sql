@@ -45,7 +45,7 @@ begin
     end if;
 end
 $_$;
-CREATE FUNCTION public.attempts_note_lost_1(tenant_ids uuid[], event_ids uuid[], subscription_ids uuid[], numbers integer[], times timestamp with time zone[]) RETURNS void
+CREATE FUNCTION public.attempts_log_lost_1(tenant_ids uuid[], event_ids uuid[], subscription_ids uuid[], numbers integer[], times timestamp with time zone[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public'
     SET enable_seqscan TO 'off'
@@ -70,7 +70,7 @@ begin
         began.at
     from unnest(tenant_ids, event_ids, subscription_ids, numbers, times)
         as l (tenant_id, event_id, subscription_id, number, began_at)
-    -- After a long standstill the partition of that day may be gone; yesterday's always exists.
+    -- After a long pause that day's partition may be gone; yesterday's always exists.
     cross join lateral (
         select greatest(at - interval '12 hours', least(at, l.began_at)) as at
     ) as began
@@ -236,26 +236,6 @@ begin
     return null;
 end
 $$;
-CREATE FUNCTION public.deliveries_bury_1(tenant_ids uuid[], event_ids uuid[], subscription_ids uuid[], statuses text[], reasons text[], attempts_made integer[]) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'public'
-    AS $$
-declare
-    at constant timestamptz := now();
-begin
-    insert into undelivered (tenant_id, event_id, subscription_id, status, reason, attempts, ended_at)
-    select b.tenant_id, b.event_id, b.subscription_id, b.status, b.reason, b.attempts, at
-    from unnest(tenant_ids, event_ids, subscription_ids, statuses, reasons, attempts_made)
-        as b (tenant_id, event_id, subscription_id, status, reason, attempts)
-    order by b.event_id, b.subscription_id
-    on conflict on constraint undelivered_pkey do update
-    set
-        status = excluded.status,
-        reason = excluded.reason,
-        attempts = excluded.attempts,
-        ended_at = excluded.ended_at;
-end
-$$;
 CREATE FUNCTION public.deliveries_cancel_1(tenant uuid, event uuid, subscription uuid, most_rows bigint, OUT cancelled bigint, OUT sending bigint, OUT is_known boolean, OUT group_subscriptions uuid[], OUT group_keys text[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -286,7 +266,6 @@ begin
         where x.tenant_id = tenant
             and x.event_id = event
             and (subscription is null or x.subscription_id = subscription)
-            -- Not the leased ones that are marked already.
             and (x.lease is null or x.expires_at is distinct from '-infinity')
         order by x.subscription_id
         limit most_rows
@@ -308,7 +287,7 @@ begin
     where d.event_id = event
         and d.subscription_id = any(waiting);
     get diagnostics cancelled = row_count;
-    perform deliveries_bury_1(
+    perform deliveries_end_1(
         array_agg(tenant),
         array_agg(event),
         array_agg(w.subscription_id),
@@ -400,7 +379,7 @@ begin
     where d.ctid = any(tids);
     get diagnostics cancelled = row_count;
     if true = any(lapsed) then
-        perform attempts_note_lost_1(
+        perform attempts_log_lost_1(
             array_agg(tenant),
             array_agg(l.event_id),
             array_agg(subscription),
@@ -410,7 +389,7 @@ begin
         from unnest(events, counted, due_times, lapsed) as l (event_id, attempts, was_due, is_lapsed)
         where l.is_lapsed;
     end if;
-    perform deliveries_bury_1(
+    perform deliveries_end_1(
         array_agg(tenant),
         array_agg(e.event_id),
         array_agg(subscription),
@@ -426,6 +405,26 @@ begin
         from unnest(keys) as u (ordering_key)
         where u.ordering_key is not null
     ) as k;
+end
+$$;
+CREATE FUNCTION public.deliveries_end_1(tenant_ids uuid[], event_ids uuid[], subscription_ids uuid[], statuses text[], reasons text[], attempts_made integer[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+declare
+    at constant timestamptz := now();
+begin
+    insert into undelivered (tenant_id, event_id, subscription_id, status, reason, attempts, ended_at)
+    select b.tenant_id, b.event_id, b.subscription_id, b.status, b.reason, b.attempts, at
+    from unnest(tenant_ids, event_ids, subscription_ids, statuses, reasons, attempts_made)
+        as b (tenant_id, event_id, subscription_id, status, reason, attempts)
+    order by b.event_id, b.subscription_id
+    on conflict on constraint undelivered_pkey do update
+    set
+        status = excluded.status,
+        reason = excluded.reason,
+        attempts = excluded.attempts,
+        ended_at = excluded.ended_at;
 end
 $$;
 CREATE FUNCTION public.deliveries_enqueue_1(tenant_ids uuid[], event_ids uuid[], payload_sizes integer[], ordering_keys text[], not_before timestamp with time zone[], expire_at timestamp with time zone[], event_numbers integer[], subscription_ids uuid[], lease_seconds double precision[], grouped boolean[], attempts_before integer[], token uuid) RETURNS bigint
@@ -596,7 +595,7 @@ begin
     where d.ctid = any(tids);
     get diagnostics ended = row_count;
     if true = any(lapsed) then
-        perform attempts_note_lost_1(
+        perform attempts_log_lost_1(
             array_agg(l.tenant_id),
             array_agg(l.event_id),
             array_agg(l.subscription_id),
@@ -607,7 +606,7 @@ begin
             as l (tenant_id, event_id, subscription_id, attempts, was_due, is_lapsed)
         where l.is_lapsed;
     end if;
-    perform deliveries_bury_1(
+    perform deliveries_end_1(
         array_agg(o.tenant_id),
         array_agg(o.event_id),
         array_agg(o.subscription_id),
@@ -636,7 +635,6 @@ CREATE FUNCTION public.deliveries_record_1(tenant_ids uuid[], event_ids uuid[], 
 declare
     at constant timestamptz := now();
     stamp constant bigint := extract(epoch from at) * 1000000;
-    -- Of each delivery: where its row is, null where the lease is another's; what it counts; whether it was cancelled.
     tids tid[];
     counted integer[];
     cancelled boolean[];
@@ -693,7 +691,7 @@ begin
     if ended < recorded then
         update deliveries as d
         set
-            -- What expires before its next attempt is looked at when it expires.
+            -- A delivery that expires before its next attempt is due at its expiry.
             next_attempt_at = greatest(at, least(at + make_interval(secs => i.delay), d.expires_at)),
             lease = null,
             attempts = d.attempts + i.attempt_change,
@@ -714,7 +712,7 @@ begin
         where i.step = 'give_up'
             or i.is_cancelled
     ) then
-        perform deliveries_bury_1(
+        perform deliveries_end_1(
             array_agg(i.tenant_id),
             array_agg(i.event_id),
             array_agg(i.subscription_id),
@@ -849,7 +847,7 @@ begin
             null
         );
     end if;
-    -- What is pending has not ended, whoever requeued it: a statement of its own, after the insert.
+    -- A separate statement, after the insert: also finds those that somebody else requeued.
     delete from undelivered as u
     where u.ctid = any(array(
         select ended.tid
@@ -891,7 +889,7 @@ begin
     update deliveries as d
     set
         next_attempt_at = at,
-        -- One whose time is over lives on, as if a sweep had ended it already.
+        -- An expired delivery lives on, as if a sweep had ended it before.
         expires_at = case when d.expires_at <= at then at + make_interval(secs => lifetime_seconds) else d.expires_at end
     where d.tenant_id = tenant
         and d.event_id = event
@@ -960,7 +958,6 @@ CREATE FUNCTION public.deliveries_take_1(token uuid, lease_seconds double precis
 declare
     at constant timestamptz := now();
     lapsed_at constant timestamptz := at - interval '5 seconds';
-    -- What is leased, a column each.
     tenants uuid[];
     events uuid[];
     subscriptions uuid[];
@@ -971,7 +968,7 @@ declare
     due_times timestamptz[];
     leases double precision[];
     lapsed boolean[];
-    -- Rows that were due, more than were leased where the bytes did not suffice.
+    -- More rows were found than the byte limit allows to lease.
     found_rows bigint;
 begin
     with asked as materialized (
@@ -1043,8 +1040,8 @@ begin
     into tenants, events, subscriptions, counted, freed, keys, ends, due_times, leases, lapsed, found_rows
     from leased as l;
     if true = any(lapsed) then
-        -- Its lease was about as long as the one given now.
-        perform attempts_note_lost_1(
+        -- The lapsed lease is assumed as long as the new one.
+        perform attempts_log_lost_1(
             array_agg(l.tenant_id),
             array_agg(l.event_id),
             array_agg(l.subscription_id),
@@ -1407,7 +1404,6 @@ CREATE FUNCTION public.health_record_1(subscription_ids uuid[], succeeded boolea
 #variable_conflict use_column
 declare
     at constant timestamptz := now();
-    -- What is noted, a column each: a null state is a closed breaker.
     ids uuid[];
     tenants uuid[];
     states_before text[];
@@ -1420,7 +1416,7 @@ declare
     probe_counts integer[];
     widths integer[];
 begin
-    -- Whoever changes the health of a subscription has locked the subscription: what is read next stays so.
+    -- Every writer of health locks the subscription first, so what is read next stays.
     perform 1
     from unnest(subscription_ids, versions) as i (subscription_id, version)
     cross join lateral (
@@ -1480,7 +1476,7 @@ begin
                     and open_after_failures > 0
                     and c.failures >= open_after_failures
                     and (
-                        -- The first of them may have been counted by a transaction that began later.
+                        -- A transaction that began later may have counted the first failure.
                         greatest(at - c.failing_since, interval '0') >= make_interval(secs => open_after_seconds)
                         or c.failures >= 10 * open_after_failures
                     )
@@ -1512,7 +1508,7 @@ begin
         on d.subscription_id = c.subscription_id
     where c.is_worth_a_row
         or d.state is null;
-    -- A success of a closed breaker ends its row.
+    -- A success with a closed breaker deletes the row.
     delete from subscription_health as h
     where h.subscription_id = any(array(
         select n.subscription_id
@@ -1573,7 +1569,7 @@ begin
         and i.event_id is not null
     order by i.tenant_id, i.key
     on conflict on constraint idempotency_keys_pkey do nothing;
-    -- A statement of its own sees what the insert waited for.
+    -- A separate statement sees what the insert waited for.
     select
         coalesce(array_agg(i.number order by i.number), '{}'),
         coalesce(array_agg(k.event_id order by i.number), '{}'),
@@ -1607,7 +1603,7 @@ CREATE FUNCTION public.owners_keep_1(worker uuid, seconds double precision, owne
 #variable_conflict use_column
 declare
     at constant timestamptz := now();
-    -- Leases of a lane that are counted at most, and rows of it that are looked at.
+    -- Limits of counting, in leases and rows.
     most_leases constant integer := 2000;
 begin
     perform 1
@@ -1637,7 +1633,7 @@ begin
             and x.deleted_at is null
         limit 1
     ) as s
-    -- What is another's is not even locked: two workers that want each other's would wait for each other.
+    -- Rows of other workers are not locked, because two workers could deadlock.
     where not exists (
         select 1
         from owners as x
@@ -1679,7 +1675,7 @@ begin
         limit 1
     ) as h on true
     cross join lateral (
-        -- Cut short, it may be any number.
+        -- Beyond the limit the number is unknown.
         select case when count(*) < most_leases then count(x.lease) else most_leases end as leased
         from (
             select x.lease
@@ -1703,7 +1699,6 @@ CREATE FUNCTION public.past_partitions(payload_retention interval, log_retention
     SET search_path TO 'public'
     AS $$
 declare
-    -- No UUIDv7 is older than 1970.
     payloads_past constant uuid := uuid_v7_floor(greatest(now() - payload_retention, 'epoch'));
     log_past constant uuid := uuid_v7_floor(
         greatest(now() - greatest(payload_retention, log_retention), 'epoch')
@@ -1762,7 +1757,6 @@ begin
             group by n.tenant_id
         ) as c;
     end if;
-    -- The update below fires this trigger again, and ends here.
     if cardinality(written) > 0 then
         with raised as (
             update tenants as t
@@ -1817,7 +1811,7 @@ begin
         x.event_types,
         x.reached,
         x.below_id,
-        -- Elsewhere than in the rows of what ended without success.
+        -- These endings are not in `undelivered`.
         x.statuses && array['succeeded', 'missed'] as walks_events,
         x.rate,
         x.stepped_at <= at - interval '900 milliseconds' as is_fresh,
@@ -1923,7 +1917,7 @@ begin
             and case
                 when ended.status is not null then ended.status
                 when delivered.is_delivered then 'succeeded'
-                -- System events go only to those that name their type, and not to their subject.
+                -- A system event goes only to subscriptions that name its type.
                 when e.about is not null then
                     case when e.about <> r.subscription_id and e.event_type = any(r.wanted_types) then 'missed' end
                 when e.fan_out and is_wanted(e.event_type, r.wanted_types) then 'missed'
@@ -2019,7 +2013,6 @@ declare
     outstanding text;
     rows_left bigint;
     bytes_left bigint;
-    -- Rows from which it is written again: one to spare, where few are outstanding.
     worth_rows bigint;
     all_rows bigint;
     is_changed boolean;
@@ -2038,8 +2031,8 @@ begin
     from partitions as p
     where p.parent = retire_partition.parent
         and p.partition = retire_partition.partition;
-    -- By the queue's own key, so that the number of tenants does not matter. An attempt may seem to
-    -- begin a moment before its event, by another clock.
+    -- Uses the queue's key, so the number of tenants does not matter. Clocks differ, so an attempt may begin before
+    -- its event.
     outstanding := case
         when is_events then format(
             'select e.* from (select distinct d.event_id, d.tenant_id from deliveries as d'
@@ -2230,7 +2223,7 @@ CREATE FUNCTION public.tenants_end_subscriptions_1(tenant uuid, most_subscriptio
 declare
     ids uuid[];
 begin
-    -- A subscription that was being made while the tenant was deleted is committed by now, or is refused.
+    -- The lock waits for subscriptions that were being created during the deletion.
     perform 1
     from tenants as t
     where t.id = tenant
@@ -2285,7 +2278,7 @@ CREATE FUNCTION public.tenants_write_1(new_id uuid, wanted_external_id text, wan
     AS $$
 begin
     if may_replace then
-        -- An insert that waits for another's row finds it in the second round.
+        -- If the insert waits for another one, the second round finds its row.
         for round in 1..2 loop
             select t.id
             into written
@@ -2608,7 +2601,7 @@ begin
     values (worker, program_version, at, at, longest_lease_seconds)
     on conflict on constraint workers_pkey do update
     set heartbeat_at = excluded.heartbeat_at;
-    -- Leases are looked for until a minute after the last one ended.
+    -- A lost worker stays until a minute after its last lease, so that its leases are looked for.
     delete from workers as w
     where w.heartbeat_at < at - make_interval(secs => w.lease_seconds + 60);
     return query

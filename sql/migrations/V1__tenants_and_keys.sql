@@ -1,23 +1,22 @@
--- Who owns what, the keys that prove it, and who changed what.
+-- Tenants, their keys, and the audit of changes.
 
 create table tenants (
     id uuid not null,
-    -- The operator's own name for it, usable wherever its id is; never a UUID.
+    -- The operator's own id for it, accepted instead of the id; never a UUID.
     external_id text,
     name text not null,
     metadata jsonb not null default '{}',
     -- Null: the instance's default.
     max_subscriptions integer,
     publish_per_second integer,
-    -- Living subscriptions; kept by the trigger raise_subscriptions_version.
+    -- Live subscriptions; the trigger raise_subscriptions_version counts.
     subscription_count integer not null default 0,
-    -- Grows when a subscription is created, deleted or given other event types: a list of them
-    -- made elsewhere is current while this is equal.
+    -- Grows when a subscription is created, deleted or given other event types: invalidates cached lists.
     subscriptions_version bigint not null default 1,
-    -- Who wrote the row last: {"kind", "key", "request_id", "at"}; null for postrider itself.
+    -- The last writer: {"kind", "key", "request_id", "at"}; null for postrider itself.
     changed_by jsonb,
     created_at timestamptz not null default now(),
-    -- Of name, external id, metadata, limits and deletion. Replicas ask which tenants changed since their last look.
+    -- Of name, external id, metadata, limits and deletion. Replicas poll it.
     updated_at timestamptz not null default now(),
     deleted_at timestamptz,
     constraint tenants_pkey primary key (id),
@@ -34,15 +33,14 @@ where deleted_at is null;
 
 create index tenants_updated on tenants (updated_at);
 
--- Deleted tenants whose subscriptions have not all ended.
 create index tenants_to_end on tenants (id)
 where deleted_at is not null and subscription_count > 0;
 
--- The tenant of every request without the header Postrider-Tenant where POSTRIDER_AUTH=off.
+-- The default tenant with POSTRIDER_AUTH=off.
 insert into tenants (id, external_id, name)
 values ('00000000-0000-7000-8000-000000000000', 'default', 'default');
 
--- A key is shown once; stored is the SHA-256 of its secret half.
+-- The secret half of a key is shown once and stored as SHA-256.
 create table api_keys (
     -- Null: an operator key, for all tenants.
     tenant_id uuid,
@@ -50,7 +48,6 @@ create table api_keys (
     name text,
     scope text not null,
     secret_hash bytea not null,
-    -- Who made or revoked it, as in tenants.
     changed_by jsonb,
     created_at timestamptz not null default now(),
     expires_at timestamptz,
@@ -68,10 +65,9 @@ create index api_keys_tenant on api_keys (tenant_id, id);
 create index api_keys_revoked on api_keys (revoked_at)
 where revoked_at is not null;
 
--- Who did what: a row in the commit of each change of a tenant, key or subscription, and of each retry,
--- cancel and replay by hand. Append-only until its retention ends.
+-- One row in the commit of each change of a tenant, key or subscription, and of each manual retry, cancel and
+-- replay. Append-only until retention.
 create table audit (
-    -- Null: it is about an operator key.
     tenant_id uuid,
     id uuid not null,
     at timestamptz not null default now(),
@@ -80,7 +76,7 @@ create table audit (
     action text not null,
     object_kind text not null,
     object_id uuid not null,
-    -- What changed, without secrets: of a created object nothing before, of a deleted one nothing after.
+    -- Without secrets. A created object has no `before`, a deleted one no `after`.
     before jsonb,
     after jsonb,
     request_id text,
@@ -93,7 +89,6 @@ create index audit_tenant on audit (tenant_id, id);
 
 create index audit_object on audit (object_id, id);
 
--- The entries of one document that the other does not have.
 create function changed_entries(document jsonb, other jsonb) returns jsonb
 language plpgsql immutable parallel safe
 set search_path from current
@@ -108,7 +103,7 @@ begin
 end
 $$;
 
--- Writes a row of the audit. `actor` is what `changed_by` holds; null for postrider itself.
+-- `actor` is a `changed_by`; null for postrider itself.
 create function write_audit(
     actor jsonb,
     tenant uuid,
@@ -141,14 +136,12 @@ begin
 end
 $$;
 
--- Who made a change: what the statement wrote, or 'sql' where it named nobody and the row still names its
--- last writer.
+-- 'sql' if the statement did not set it, so that the row still has its last writer.
 create function changed_by_whom(written jsonb, stood jsonb) returns jsonb
 language sql immutable parallel safe
 set search_path from current
 return case when written is not null and written = stood then '{"kind": "sql"}'::jsonb else written end;
 
--- What the audit shows of a tenant.
 create function tenant_document(t tenants) returns jsonb
 language sql immutable
 set search_path from current
@@ -193,7 +186,6 @@ for each row
 when (old.updated_at <> new.updated_at or old.deleted_at is distinct from new.deleted_at)
 execute function audit_tenant();
 
--- What the audit shows of a key.
 create function api_key_document(k api_keys) returns jsonb
 language sql immutable
 set search_path from current

@@ -1,7 +1,7 @@
--- api_keys/create(id of the tenant if it is made, tenant's id or external id or null for an operator key, key id,
---   name or null, scope, SHA-256 of the secret half, expires at or null, who makes it)
--- Makes the key, and the tenant where there is none with this external id. Returns the tenant's id, null for an
--- operator key; nothing is made, and `is_made` is false, where there is no tenant with this id.
+-- api_keys/create(new tenant id, tenant's id or external id or null for an operator key, key id, name or null,
+-- scope,
+-- SHA-256 of the secret half, expiry or null, actor)
+-- Also creates the tenant if its external id does not exist. `is_made` is false if a tenant's id does not exist.
 create function api_keys_create_1(
     new_tenant uuid,
     tenant text,

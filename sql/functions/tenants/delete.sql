@@ -1,5 +1,5 @@
--- tenants/delete(id, who deletes it)
--- Deletes a tenant softly and revokes its keys; false where there is no living one.
+-- tenants/delete(id, actor)
+-- Soft deletion; also revokes its keys. False if there is no live tenant.
 create function tenants_delete_1(tenant uuid, actor jsonb) returns boolean
 language plpgsql
 set search_path from current

@@ -1,6 +1,6 @@
--- tenants/end_subscriptions(tenant, subscriptions at most, version stamp, deliveries to count at most, who deletes them)
--- Deletes living subscriptions of a deleted tenant softly. Returns how many, and how many of their deliveries are
--- pending and cancelled by it, counted up to the most and one more.
+-- tenants/end_subscriptions(tenant, most subscriptions, version stamp, most deliveries to count, actor)
+-- Soft-deletes subscriptions of a deleted tenant and counts the deliveries that this cancels, up to the limit and
+-- one more.
 create function tenants_end_subscriptions_1(
     tenant uuid,
     most_subscriptions bigint,
@@ -19,7 +19,7 @@ as $$
 declare
     ids uuid[];
 begin
-    -- A subscription that was being made while the tenant was deleted is committed by now, or is refused.
+    -- The lock waits for subscriptions that were being created during the deletion.
     perform 1
     from tenants as t
     where t.id = tenant

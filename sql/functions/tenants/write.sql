@@ -1,6 +1,5 @@
--- tenants/write(id if it is made, external id or null, name, metadata, most subscriptions or null, events a second or
---   null, whether a living tenant with this external id is replaced, who writes it)
--- Makes a tenant, or replaces one; returns which it is and whether it is new.
+-- tenants/write(new id, external id or null, name, metadata, most subscriptions or null, events per second or null,
+-- whether to replace a live tenant with this external id, actor)
 create function tenants_write_1(
     new_id uuid,
     wanted_external_id text,
@@ -18,7 +17,7 @@ set search_path from current
 as $$
 begin
     if may_replace then
-        -- An insert that waits for another's row finds it in the second round.
+        -- If the insert waits for another one, the second round finds its row.
         for round in 1..2 loop
             select t.id
             into written

@@ -1,5 +1,5 @@
 -- api_keys/find($1 key ids)
--- Whose keys they are and what they may do; no row for a key that is unknown, revoked, expired or of a deleted tenant.
+-- No row for a key that is unknown, revoked, expired or of a deleted tenant.
 select
     k.id,
     k.tenant_id,

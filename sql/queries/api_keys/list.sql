@@ -1,5 +1,4 @@
--- api_keys/list($1 tenant, or null for all keys, $2 only ids below this one, or null, $3 rows at most)
--- A page of keys, newest first, revoked and expired ones too.
+-- api_keys/list($1 tenant or null for all, $2 id below which or null, $3 most rows)
 select
     k.id,
     k.tenant_id,

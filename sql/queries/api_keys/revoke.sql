@@ -1,6 +1,5 @@
--- api_keys/revoke($1 key id, $2 tenant that it must belong to, or null for any, $3 who revokes it, as JSON text)
--- Ends a key for good; every replica notices within a second. Returns when it was revoked
--- before, null for a key that lived until now; no row when it is unknown.
+-- api_keys/revoke($1 key id, $2 tenant that must own it or null for any, $3 actor as JSON text)
+-- Returns when it was revoked before; null if just now. Replicas notice within a second.
 with ended as (
     update api_keys
     set

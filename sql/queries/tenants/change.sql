@@ -1,7 +1,7 @@
--- tenants/change($1 id, $2 external id, $3 name, $4 metadata as JSON text, $5 most subscriptions, $6 events a second,
---     $7 updated at, as it was read, $8 who writes it, as JSON text)
--- Writes a tenant over what was read; no row where it was written or deleted meanwhile. A taken external id breaks
--- tenants_external_id.
+-- tenants/change($1 id, $2 external id, $3 name, $4 metadata as JSON text, $5 most subscriptions, $6 events per
+-- second,
+-- $7 expected updated_at, $8 actor as JSON text)
+-- No row if another write or the deletion came first.
 update tenants as t
 set
     external_id = $2,

@@ -1,5 +1,5 @@
--- tenants/changes($1 since when, or null for nothing but the time)
--- The tenants that were changed or deleted and the keys that were revoked since, in one row, and the time of the look.
+-- tenants/changes($1 since when, or null for only the time)
+-- Tenants changed or deleted and keys revoked since then, in one row, and the time of this statement.
 select
     array(
         select t.id

@@ -1,5 +1,4 @@
 -- tenants/find($1 ids, $2 external ids)
--- The living tenants with these ids or external ids.
 select
     t.id,
     t.external_id,

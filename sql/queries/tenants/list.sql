@@ -1,7 +1,6 @@
--- tenants/list($1 text in name or external id, in lower case, or null for any, $2 only ids below this one, or null,
---     $3 rows at most, $4 rows to examine at most)
--- A page of living tenants, newest first. `examined_to` is the last id that was examined where $4 rows were; then there
--- is one row at least, without a tenant where none was found.
+-- tenants/list($1 lower-case text in name or external id or null, $2 id below which or null, $3 most rows,
+-- $4 most rows to examine)
+-- If $4 ends it, `examined_to` is the last id examined, and there is at least one row, perhaps without a tenant.
 with examined as materialized (
     select
         t.id,

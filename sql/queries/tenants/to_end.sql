@@ -1,5 +1,5 @@
--- tenants/to_end($1 rows at most)
--- Deleted tenants whose subscriptions have not all ended.
+-- tenants/to_end($1 most rows)
+-- Deleted tenants that still have live subscriptions.
 select t.id
 from tenants as t
 where t.deleted_at is not null

@@ -1,7 +1,6 @@
--- tenants/write($1 id if it is made, $2 external id, $3 name, $4 metadata as JSON text, $5 most subscriptions,
---     $6 events a second, $7 whether a living one with this external id is replaced, $8 who writes it, as JSON text)
--- Makes a tenant, or replaces the living one with this external id; says which. Where it may not be replaced, a taken
--- external id breaks tenants_external_id. Writes nothing where nothing changes.
+-- tenants/write($1 new id, $2 external id, $3 name, $4 metadata as JSON text, $5 most subscriptions,
+-- $6 events per second, $7 whether to replace a live tenant with this external id, $8 actor as JSON text)
+-- Otherwise a used external id breaks tenants_external_id. Writes nothing if nothing changes.
 select
     t.id,
     t.external_id,
