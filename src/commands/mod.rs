@@ -106,7 +106,13 @@ pub fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let cli = Cli::parse();
-    telemetry::start_logging(cli.settings.log.as_deref(), cli.settings.log_format == Some(LogFormat::Json));
+    match cli.settings.log() {
+        Ok(log) => telemetry::start_logging(log.filter.as_deref(), log.format == LogFormat::Json),
+        Err(error) => {
+            eprintln!("postrider: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ran = runtime.map_err(Failure::from).and_then(|runtime| {
         let ran = runtime.block_on(run(cli));

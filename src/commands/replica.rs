@@ -19,6 +19,7 @@ use crate::api::{self, Api, ApiSettings};
 use crate::config::{AuthMode, Config};
 use crate::domain::handoff::{Handoff, HandoffReceiver};
 use crate::domain::slots::Slots;
+use crate::domain::target::TargetPolicy;
 use crate::http;
 use crate::intake::{Intake, IntakeParts, Notifier};
 use crate::sender::{Sender, SenderConfig, own_addresses};
@@ -50,6 +51,7 @@ struct Base {
     clock: Clock,
     metrics: Metrics,
     slots: Slots,
+    targets: TargetPolicy,
     notifier: Notifier,
     stop: CancellationToken,
 }
@@ -144,40 +146,40 @@ impl Replica {
 pub(super) fn store(config: &crate::config::DatabaseConfig) -> Result<Store, Failure> {
     let store = Store::new(&StoreConfig {
         url: config.url.0.clone(),
-        direct_url: config.direct_url.0.clone(),
+        direct_url: config.direct_url().0.clone(),
         schema: config.schema.to_string(),
         prepare: config.prepare,
         pool_size: config.pool_size,
     });
     let setting =
-        if config.url.0 == config.direct_url.0 { "DATABASE_URL" } else { "DATABASE_URL or DATABASE_DIRECT_URL" };
+        if config.url.0 == config.direct_url().0 { "DATABASE_URL" } else { "DATABASE_URL or DATABASE_DIRECT_URL" };
     store.map_err(|error| Failure::new(format!("{setting}: {error}")))
 }
 
 impl Base {
-    async fn prepare(mut config: Config, halves: Halves, stop: CancellationToken) -> Result<Self, Failure> {
-        config.targets.addresses.own = own_addresses();
+    async fn prepare(config: Config, halves: Halves, stop: CancellationToken) -> Result<Self, Failure> {
         raise_descriptor_limit();
         let store = store(&config.database)?;
         let policy = if config.database.migrate { SchemaPolicy::MigrateOrFollow } else { SchemaPolicy::CheckOnly };
         migrate_patiently(&store, policy).await?;
         let clock = store.clock();
         clock.measure(&store).await.map_err(Failure::from)?;
-        let slots = Slots::new(config.slots);
+        let slots = Slots::new(config.slots());
+        let targets = config.targets(own_addresses());
         let metrics = Metrics::new();
         // The worker gets subscriptions with its deliveries, not from Redis.
         let redis_url = config.redis_url.as_ref().filter(|_| halves.api);
         let redis = redis_url.map(|url| Redis::connect(&url.0, metrics.clone())).transpose();
         let redis = redis.map_err(|rule| Failure::new(format!("REDIS_URL: {rule}")))?;
-        Ok(Self { config, store, redis, clock, metrics, slots, notifier: Notifier::default(), stop })
+        Ok(Self { config, store, redis, clock, metrics, slots, targets, notifier: Notifier::default(), stop })
     }
 
     fn start_worker(&self, handoff: Option<HandoffReceiver>) -> tokio::task::JoinHandle<()> {
         let config = &self.config;
         let sender = Sender::new(SenderConfig {
             request_timeout: config.request_timeout,
-            addresses: Arc::new(config.targets.addresses.clone()),
-            max_idle_per_host: config.slots.per_subscription,
+            addresses: Arc::new(self.targets.addresses.clone()),
+            max_idle_per_host: config.max_in_flight_per_subscription,
         });
         let worker = Worker::new(WorkerParts {
             store: self.store.clone(),
@@ -187,11 +189,11 @@ impl Base {
             slots: self.slots.clone(),
             metrics: self.metrics.clone(),
             rules: WorkerRules {
-                lease: config.lease,
+                lease: config.lease(),
                 request_timeout: config.request_timeout,
-                retries: config.retries.clone(),
+                retries: config.retries(),
                 lifetime: config.delivery_lifetime,
-                breaker: config.breaker.rules,
+                breaker: config.breaker.rules(),
             },
         });
         let upkeep = Upkeep {
@@ -206,7 +208,7 @@ impl Base {
             },
             retention: Retention { payloads: config.payload_retention, log: config.log_retention },
         };
-        let stopping = Stopping { token: self.stop.clone(), grace: config.shutdown_grace };
+        let stopping = Stopping { token: self.stop.clone(), grace: config.shutdown_grace() };
         let stop = self.stop.clone();
         // One task, so that a panic of either ends both.
         tokio::spawn(async move {
@@ -225,7 +227,7 @@ impl Base {
             clock: self.clock.clone(),
             handoff,
             notifier: self.notifier.clone(),
-            lease: config.lease,
+            lease: config.lease(),
             metrics: self.metrics.clone(),
         });
         let watch = self.stop.clone();
@@ -240,10 +242,10 @@ impl Base {
                 auth_required: config.auth == AuthMode::Keys,
                 max_payload_bytes: config.max_payload_bytes,
                 max_batch_bytes: config.max_batch_bytes,
-                max_request_bytes: config.max_request_bytes,
+                max_request_bytes: config.max_request_bytes(),
                 max_connections: config.max_connections,
                 delivery_lifetime: config.delivery_lifetime,
-                targets: Arc::new(config.targets.clone()),
+                targets: Arc::new(self.targets.clone()),
                 public_url: format!("http://localhost:{}", config.listen.port()),
             },
             store: self.store.clone(),

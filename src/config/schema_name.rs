@@ -37,13 +37,11 @@ impl FromStr for SchemaName {
         let plain = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
         if !begins || !plain || text.len() > MAX_LENGTH {
             return Err(format!(
-                "must be 1 to {MAX_LENGTH} lower-case letters, digits and underscores, not beginning with a digit (got {text:?})"
+                "must be 1 to {MAX_LENGTH} lower-case letters, digits and underscores, not beginning with a digit"
             ));
         }
         if text.starts_with("pg_") || ["information_schema", "postrider"].contains(&text) {
-            return Err(format!(
-                "must not be a schema of PostgreSQL, nor `postrider`, which is for users' SQL (got {text:?})"
-            ));
+            return Err("must not be a schema of PostgreSQL, nor `postrider`, which is for users' SQL".to_owned());
         }
         Ok(Self(text.to_owned()))
     }

@@ -1,8 +1,7 @@
 //! Variables that look like settings and are none: most likely misspelt.
 
-use clap::Args as _;
-
-use super::Settings;
+use super::Config;
+use super::declare::Declared;
 
 /// What every setting but the URLs begins with.
 const PREFIX: &str = "POSTRIDER_";
@@ -32,8 +31,7 @@ fn unknown_among(names: impl Iterator<Item = String>) -> Vec<UnknownSetting> {
 }
 
 fn known_names() -> Vec<String> {
-    let command = Settings::augment_args(clap::Command::new("settings"));
-    command.get_arguments().filter_map(|argument| Some(argument.get_env()?.to_str()?.to_owned())).collect()
+    Config::declared().iter().flat_map(Declared::names).map(str::to_owned).collect()
 }
 
 fn nearest(name: &str, known: &[String]) -> Option<String> {

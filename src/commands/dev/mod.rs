@@ -107,17 +107,21 @@ pub async fn prepare(folder: &Path, settings: Settings) -> Result<DevEnvironment
 
 fn prepare_blocking(folder: &Path, mut settings: Settings) -> Result<DevEnvironment, DevError> {
     let place = DevFolder::prepare(folder)?;
-    let address = settings.listen.map(reachable).unwrap_or_else(|| "127.0.0.1:8000".to_owned());
+    let address = settings
+        .get("POSTRIDER_LISTEN")
+        .and_then(|text| text.parse().ok())
+        .map(reachable)
+        .unwrap_or_else(|| "127.0.0.1:8000".to_owned());
     let lock = DevLock::take(place.state(), &format!("http://{address}/"))?;
-    let given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-    if !given(&settings.master_keys) && settings.master_keys_file.is_none() {
-        settings.master_keys = Some(master_key::kept_in(place.state())?);
+    let given = |name| settings.get(name).is_some_and(|text| !text.is_empty());
+    if !given("POSTRIDER_MASTER_KEYS") && !given("POSTRIDER_MASTER_KEYS_FILE") {
+        settings.set("POSTRIDER_MASTER_KEYS", &master_key::kept_in(place.state())?);
     }
     let cluster = Cluster::start_in(place)?;
-    settings.database_url = Some(cluster.url());
-    settings.database_url_file = None;
-    settings.database_direct_url = None;
-    settings.database_direct_url_file = None;
+    ["DATABASE_URL_FILE", "DATABASE_DIRECT_URL", "DATABASE_DIRECT_URL_FILE"]
+        .iter()
+        .for_each(|name| settings.unset(name));
+    settings.set("DATABASE_URL", &cluster.url());
     Ok(DevEnvironment { settings, cluster, _lock: lock })
 }
 

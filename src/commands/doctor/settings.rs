@@ -45,8 +45,11 @@ fn open_api(auth: AuthMode, listen: SocketAddr) -> Option<Finding> {
 
 fn open_targets(config: &Config) -> Option<Finding> {
     let open = [
-        (config.targets.allow_http, "POSTRIDER_ALLOW_HTTP allows unencrypted deliveries"),
-        (config.targets.addresses.allows_private(), "POSTRIDER_ALLOW_TARGETS allows deliveries to private networks"),
+        (config.allow_http, "POSTRIDER_ALLOW_HTTP allows unencrypted deliveries"),
+        (
+            config.targets(Vec::new()).addresses.allows_private(),
+            "POSTRIDER_ALLOW_TARGETS allows deliveries to private networks",
+        ),
     ];
     let open: Vec<&str> = open.iter().filter(|(is_open, _)| *is_open).map(|(_, says)| *says).collect();
     (!open.is_empty()).then(|| {
@@ -59,7 +62,7 @@ fn open_targets(config: &Config) -> Option<Finding> {
 }
 
 fn schedule_beyond_lifetime(config: &Config) -> Option<Finding> {
-    let schedule = &config.retries.schedule;
+    let schedule = &config.retry_schedule;
     let total: Duration = (1..schedule.max_attempts()).filter_map(|made| schedule.delay_after(made)).sum();
     (total > config.delivery_lifetime).then(|| {
         Finding::warning(
