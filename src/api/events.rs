@@ -17,24 +17,21 @@ use super::docs::Resource;
 use super::ingest::IngestHeaders;
 use super::page::{self, DEFAULT_LIMIT, List};
 use super::payload::{Answer, AnyDocument, Unread};
-use super::problem::Problem;
+use super::problem::{FieldError, Problem};
 use super::request_id::RequestId;
 use super::subscription_path::SubscriptionPath;
 use super::text::{IdText, Moment};
 use crate::domain::payload::Payload;
-use crate::intake::Accepted;
+use crate::domain::timing::InvalidTiming;
+use crate::intake::{Accepted, Address, Publication, Refusal, Times, To};
 
 mod batch;
 mod cancel;
-mod publication;
-mod publish;
 mod read;
 mod retry;
 
 use batch::{BatchAnswer, BatchForm, BatchResult};
 use cancel::CancelAnswer;
-use publication::{Publication, Times, TimesError};
-use publish::Publisher;
 use read::{DeliveryPage, DeliveryState, EventAnswer};
 use retry::RetryAnswer;
 
@@ -111,19 +108,22 @@ impl EventsApi {
         let asked = [deliver_at.0, expires_at.0].map(|at| at.map(|at| at.0));
         let ordering_key = headers.ordering_key()?;
         let times = Times::new(asked, ordering_key.is_some(), self.0.clock.now(), self.0.settings.delivery_lifetime);
-        let invalid = |error: TimesError| Problem::Invalid(vec![error.at("/query")]);
-        let times = times.map_err(invalid)?;
+        let to = match subscription_id.0 {
+            Some(SubscriptionPath(name)) => To::One(Address { tenant: Some(caller.tenant), name, signature: None }),
+            None => To::All(caller.tenant),
+        };
         let publication = Publication {
+            to,
+            times: times.map_err(|rule| Problem::Invalid(vec![timing_error(rule, "/query")]))?,
             payload: Payload::parse(bytes).map_err(Problem::PayloadInvalid)?,
             event_type: headers.event_type()?,
             key: headers.idempotency_key()?,
             ordering_key,
-            address: subscription_id.0.map(|path| path.0),
-            over: times.over().map(invalid),
-            times,
         };
-        let publisher = Publisher::new(&self.0, caller.tenant, Instant::now() + ANSWER_BUDGET);
-        publisher.publish(&publication).await.map(|accepted| Answer::Value(PublishAnswer::of(accepted)))
+        let published = self.0.intake.publisher().publish(&publication, Instant::now() + ANSWER_BUDGET).await;
+        published
+            .map(|accepted| Answer::Value(PublishAnswer::of(accepted)))
+            .map_err(|refusal| problem(refusal, "/query"))
     }
 
     /// Publish up to 1,000 events
@@ -148,12 +148,13 @@ impl EventsApi {
             payload_bytes: self.0.settings.max_payload_bytes,
             lifetime: self.0.settings.delivery_lifetime,
             now: self.0.clock.now(),
+            tenant: caller.tenant,
         };
         let deadline = Instant::now() + BATCH_BUDGET;
         // Megabytes take a while to read, and nobody else should wait for that.
         let reading = tokio::task::spawn_blocking(move || batch::read(&bytes, limits));
         let read = reading.await.map_err(|_| Problem::Internal)??;
-        let settled = Publisher::new(&self.0, caller.tenant, deadline).publish_all(read).await;
+        let settled = batch::publish(&self.0.intake, read, deadline).await;
         let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_default();
         let data = settled.into_iter().map(|result| BatchResult::of(result, &request_id.0)).collect();
         Ok(Answer::Value(BatchAnswer { data }))
@@ -243,4 +244,23 @@ impl PublishAnswer {
 
 fn matched(accepted: Accepted) -> Option<u64> {
     accepted.deliveries.and_then(|count| u64::try_from(count).ok())
+}
+
+/// The problem of a refusal, with the times of the event below this pointer.
+fn problem(refusal: Refusal, pointer: &str) -> Problem {
+    match refusal {
+        Refusal::Over => Problem::Invalid(vec![timing_error(InvalidTiming::Over, pointer)]),
+        refusal => refusal.into(),
+    }
+}
+
+/// Which of the times below this pointer breaks the rule.
+fn timing_error(rule: InvalidTiming, pointer: &str) -> FieldError {
+    let (name, code) = match rule {
+        InvalidTiming::TooFarAhead(_) => ("deliver_at", "too_far_ahead"),
+        InvalidTiming::Ordered => ("deliver_at", "ordered"),
+        InvalidTiming::Over => ("expires_at", "in_the_past"),
+        InvalidTiming::BeforeDelivery => ("expires_at", "before_delivery"),
+    };
+    FieldError { pointer: format!("{pointer}/{name}"), code, detail: rule.to_string() }
 }

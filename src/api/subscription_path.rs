@@ -25,13 +25,7 @@ impl Api {
         tenant: TenantId,
         path: &SubscriptionPath,
     ) -> Result<SubscriptionId, Problem> {
-        match &path.0 {
-            SubscriptionName::Id(id) => Ok(*id),
-            SubscriptionName::External(name) => {
-                let found = self.subscriptions.resolve(tenant, name).await?;
-                found.ok_or(Problem::SubscriptionNotFound)
-            }
-        }
+        self.subscriptions.resolve(tenant, &path.0).await?.ok_or(Problem::SubscriptionNotFound)
     }
 
     /// The same where a request may name one.

@@ -15,7 +15,7 @@ use super::problem::Problem;
 use super::strict::Fields;
 use super::subscription_path::SubscriptionPath;
 use super::text::IdText;
-use crate::domain::external_id::{ExternalId, InvalidExternalId};
+use crate::domain::external_id::{ExternalId, InvalidExternalId, SubscriptionName};
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::metadata::Metadata;
 use crate::domain::policy::Policy;
@@ -231,7 +231,7 @@ impl SubscriptionsApi {
         let name: ExternalId = name
             .parse()
             .map_err(|rule: InvalidExternalId| Problem::field("/query/external_id", "invalid_external_id", rule))?;
-        let found = match self.0.subscriptions.resolve(tenant, &name).await? {
+        let found = match self.0.subscriptions.resolve(tenant, &SubscriptionName::External(name)).await? {
             Some(id) => self.0.subscriptions.look_up(tenant, id).await?,
             None => None,
         };

@@ -161,15 +161,16 @@ impl Rules {
     /// `webhook-signature` has room for all.
     fn verdict(&self, headers: &HeaderMap, body: Option<&[u8]>, now_unix: i64) -> String {
         let (Some(secret), Some(body)) = (&self.options.secret, body) else { return "not checked".to_owned() };
-        let hub = SignatureHeaders { hub: text(headers, "x-hub-signature-256"), ..Default::default() };
+        let hub =
+            SignatureHeaders { hub: text(headers, "x-hub-signature-256").map(str::to_owned), ..Default::default() };
         let standard = SignatureHeaders {
             hub: None,
-            id: text(headers, "webhook-id"),
-            timestamp: text(headers, "webhook-timestamp"),
-            signature: text(headers, "webhook-signature"),
+            id: text(headers, "webhook-id").map(str::to_owned),
+            timestamp: text(headers, "webhook-timestamp").map(str::to_owned),
+            signature: text(headers, "webhook-signature").map(str::to_owned),
         };
+        let is_rotated = standard.signature.as_ref().is_some_and(|items| items.contains(' '));
         let verdicts = [standard, hub].map(|form| form.verify([secret], body, now_unix));
-        let is_rotated = standard.signature.is_some_and(|items| items.contains(' '));
         match verdicts {
             [Ok(()), Err(InvalidSignature::Wrong)] if is_rotated => "verified by webhook-signature alone".to_owned(),
             [Ok(()), Ok(()) | Err(InvalidSignature::Missing)] | [Err(InvalidSignature::Missing), Ok(())] => {

@@ -29,6 +29,9 @@ use crate::telemetry::Metrics;
 use crate::upkeep::{Retention, SystemEvents, Upkeep, follow_clock};
 use crate::worker::{Stopping, Worker, WorkerParts, WorkerRules};
 
+/// Most bytes of copies and lists of subscriptions in this process.
+const CACHE_BYTES: usize = 64 << 20;
+
 const API_DRAIN: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Halves {
@@ -222,7 +225,10 @@ impl Base {
     /// Stops the process if intake panics, because a replica that accepts nothing would look healthy.
     async fn serve_api(&self, listener: TcpListener, handoff: Option<Handoff>) -> Result<(), Failure> {
         let config = &self.config;
+        let subscriptions =
+            Subscriptions::new(self.store.clone(), Arc::clone(&config.keyring), self.redis.clone(), CACHE_BYTES);
         let (intake, writing) = Intake::start(IntakeParts {
+            subscriptions: subscriptions.clone(),
             store: self.store.clone(),
             clock: self.clock.clone(),
             handoff,
@@ -249,7 +255,7 @@ impl Base {
                 public_url: format!("http://localhost:{}", config.listen.port()),
             },
             store: self.store.clone(),
-            subscriptions: Subscriptions::new(self.store.clone(), Arc::clone(&config.keyring), self.redis.clone()),
+            subscriptions,
             intake,
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),

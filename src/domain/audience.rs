@@ -15,9 +15,11 @@ pub struct Recipient {
     pub id: SubscriptionId,
     /// The version of the copy.
     pub version: i64,
+    /// Whether deliveries are sent now.
+    pub is_active: bool,
     /// Whether it delivers events with an ordering key in order.
     pub is_ordered: bool,
-    /// `None` if its secret cannot be opened here; another worker may have the key.
+    /// `None` where no copy of this version is at hand.
     pub subscription: Option<Arc<Subscription>>,
 }
 
@@ -38,6 +40,7 @@ impl Audience {
         let recipient = Recipient {
             id: subscription.id,
             version: subscription.version,
+            is_active: subscription.is_active,
             is_ordered: subscription.policy.is_ordered,
             subscription: Some(Arc::clone(subscription)),
         };

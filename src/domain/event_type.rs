@@ -48,7 +48,7 @@ impl fmt::Display for EventType {
 }
 
 /// An entry of a subscription's `event_types`: a name, `prefix.*`, or `*`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EventTypePattern(String);
 
 impl EventTypePattern {
@@ -81,14 +81,15 @@ impl FromStr for EventTypePattern {
 
 /// Why a filter rejects an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NotWanted {
+pub enum NotWanted {
     /// The filter names types, and the event has none.
     TypeMissing,
+    /// The type is not named.
     TypeNotWanted,
 }
 
 /// The event types of a subscription; empty = all events, also those without a type.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct EventTypeFilter(Vec<EventTypePattern>);
 
 impl EventTypeFilter {

@@ -43,20 +43,9 @@ impl FromStr for IdempotencyKey {
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// Hashes route, subscription, event type, body, and ordering key if any.
-    pub fn of_ingest(
-        subscription: SubscriptionId,
-        event_type: Option<&EventType>,
-        body: &[u8],
-        ordering_key: Option<&OrderingKey>,
-    ) -> Self {
-        let id = subscription.uuid();
-        let parts = [b"ingest".as_slice(), id.as_bytes(), text_of(event_type), body];
-        Self::of(parts.into_iter().chain(ordering_key.map(|key| key.as_str().as_bytes())))
-    }
-
-    /// Hashes subscription, event type, the requested times, payload, and ordering key.
-    pub fn of_publish(
+    /// Hashes route, subscription, event type, the requested times, payload, and ordering key.
+    pub fn of(
+        route: &str,
         address: Option<SubscriptionId>,
         event_type: Option<&EventType>,
         [deliver_at, expires_at]: [Option<OffsetDateTime>; 2],
@@ -66,19 +55,19 @@ impl Fingerprint {
         let address = address.map(SubscriptionId::uuid);
         let nanos = |at: Option<OffsetDateTime>| at.map(|at| at.unix_timestamp_nanos().to_be_bytes());
         let (deliver_at, expires_at) = (nanos(deliver_at), nanos(expires_at));
-        let parts = [
-            b"publish".as_slice(),
+        Self::of_parts([
+            route.as_bytes(),
             address.as_ref().map_or(b"", |id| id.as_bytes()),
-            text_of(event_type),
+            event_type.map_or(b"", |name| name.as_str().as_bytes()),
             deliver_at.as_ref().map_or(b"", |at| at),
             expires_at.as_ref().map_or(b"", |at| at),
             payload,
-        ];
-        Self::of(parts.into_iter().chain(ordering_key.map(|key| key.as_str().as_bytes())))
+            ordering_key.map_or(b"", |key| key.as_str().as_bytes()),
+        ])
     }
 
     /// A length before each part makes the encoding unambiguous.
-    fn of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Self {
+    fn of_parts(parts: [&[u8]; 7]) -> Self {
         let mut context = Context::new(&SHA256);
         for part in parts {
             context.update(&(part.len() as u64).to_be_bytes());
@@ -93,10 +82,6 @@ impl Fingerprint {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
-}
-
-fn text_of(event_type: Option<&EventType>) -> &[u8] {
-    event_type.map_or(b"", |name| name.as_str().as_bytes())
 }
 
 #[cfg(test)]
@@ -114,34 +99,23 @@ mod tests {
 
     #[test]
     fn each_part_of_the_request_counts() {
-        let [one, two] = [1, 2].map(|n| SubscriptionId::from(Uuid::from_u128(n)));
-        let name: EventType = "a.b".parse().unwrap();
-        let base = Fingerprint::of_ingest(one, Some(&name), b"{}", None);
-        let [key, other] = ["k", "l"].map(|key| key.parse::<OrderingKey>().unwrap());
-        let keyed = Fingerprint::of_ingest(one, Some(&name), b"{}", Some(&key));
-        assert_eq!(base, Fingerprint::of_ingest(one, Some(&name), b"{}", None));
-        assert_ne!(base, Fingerprint::of_ingest(two, Some(&name), b"{}", None));
-        assert_ne!(base, Fingerprint::of_ingest(one, None, b"{}", None));
-        assert_ne!(base, Fingerprint::of_ingest(one, Some(&name), b"{ }", None));
-        assert_ne!(base, keyed);
-        assert_ne!(keyed, Fingerprint::of_ingest(one, Some(&name), b"{}", Some(&other)));
-    }
-    #[test]
-    fn each_part_of_a_publication_counts() {
         let one = SubscriptionId::from(Uuid::from_u128(1));
         let name: EventType = "a.b".parse().unwrap();
+        let key: OrderingKey = "k".parse().unwrap();
         let at = Some(OffsetDateTime::UNIX_EPOCH);
         let all = [
-            Fingerprint::of_publish(None, None, [None, None], b"{}", None),
-            Fingerprint::of_publish(Some(one), None, [None, None], b"{}", None),
-            Fingerprint::of_publish(None, Some(&name), [None, None], b"{}", None),
-            Fingerprint::of_publish(None, None, [at, None], b"{}", None),
-            Fingerprint::of_publish(None, None, [None, at], b"{}", None),
-            Fingerprint::of_publish(None, None, [None, None], b"{ }", None),
-            Fingerprint::of_ingest(one, None, b"{}", None),
+            Fingerprint::of("publish", None, None, [None, None], b"{}", None),
+            Fingerprint::of("publish", Some(one), None, [None, None], b"{}", None),
+            Fingerprint::of("publish", None, Some(&name), [None, None], b"{}", None),
+            Fingerprint::of("publish", None, None, [at, None], b"{}", None),
+            Fingerprint::of("publish", None, None, [None, at], b"{}", None),
+            Fingerprint::of("publish", None, None, [None, None], b"{ }", None),
+            Fingerprint::of("publish", None, None, [None, None], b"{}", Some(&key)),
+            Fingerprint::of("ingest", Some(one), None, [None, None], b"{}", None),
         ];
         for (index, print) in all.iter().enumerate() {
             assert!(all.iter().skip(index + 1).all(|other| other != print), "{index}");
         }
+        assert_eq!(all[0], Fingerprint::of("publish", None, None, [None, None], b"{}", None));
     }
 }

@@ -33,19 +33,19 @@ pub enum InvalidSignature {
 }
 
 /// The signature headers of a request.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SignatureHeaders<'a> {
+#[derive(Debug, Clone, Default)]
+pub struct SignatureHeaders {
     /// `X-Hub-Signature-256`
-    pub hub: Option<&'a str>,
+    pub hub: Option<String>,
     /// `webhook-id`
-    pub id: Option<&'a str>,
+    pub id: Option<String>,
     /// `webhook-timestamp`
-    pub timestamp: Option<&'a str>,
+    pub timestamp: Option<String>,
     /// `webhook-signature`
-    pub signature: Option<&'a str>,
+    pub signature: Option<String>,
 }
 
-impl SignatureHeaders<'_> {
+impl SignatureHeaders {
     /// Tries each secret. If both forms are present, the hub form decides.
     pub(crate) fn verify<'s>(
         &self,
@@ -65,7 +65,7 @@ impl SignatureHeaders<'_> {
     }
 
     fn verify_with(&self, secret: &Secret, body: &[u8], now_unix: i64) -> Result<(), InvalidSignature> {
-        match (self.hub, self.id, self.timestamp, self.signature) {
+        match (self.hub.as_deref(), self.id.as_deref(), self.timestamp.as_deref(), self.signature.as_deref()) {
             (Some(hub), ..) => verify_hub(secret, hub, body),
             (None, _, _, None) => Err(InvalidSignature::Missing),
             (None, Some(id), Some(timestamp), Some(signature)) => {
@@ -242,8 +242,9 @@ mod tests {
             .collect()
     }
 
-    fn standard<'a>(id: &'a str, timestamp: &'a str, signature: &'a str) -> SignatureHeaders<'a> {
-        SignatureHeaders { id: Some(id), timestamp: Some(timestamp), signature: Some(signature), hub: None }
+    fn standard(id: &str, timestamp: &str, signature: &str) -> SignatureHeaders {
+        let [id, timestamp, signature] = [id, timestamp, signature].map(|text| Some(text.to_owned()));
+        SignatureHeaders { id, timestamp, signature, hub: None }
     }
 
     #[test]
@@ -270,7 +271,8 @@ mod tests {
         for malformed in ["-1614265330", "1614265330.0", "now", "", "+1614265330"] {
             assert_eq!(verify(V1_ID, malformed, good, now), Err(InvalidSignature::Malformed), "{malformed}");
         }
-        let without_id = SignatureHeaders { timestamp: Some(&stamp), signature: Some(good), ..Default::default() };
+        let without_id =
+            SignatureHeaders { timestamp: Some(stamp.clone()), signature: Some(good.to_owned()), ..Default::default() };
         assert_eq!(without_id.verify([&key], body, now), Err(InvalidSignature::Malformed));
         assert_eq!(verify("a.1614265330", &stamp, good, now), Err(InvalidSignature::Malformed));
     }
@@ -282,7 +284,7 @@ mod tests {
         for made_with in [&old, &new] {
             let (v1, hub) = (sign_v1(made_with, "id", 1_000, b"{}"), sign_hub(made_with, b"{}"));
             for headers in
-                [standard("id", stamp, &v1), SignatureHeaders { hub: Some(&hub), ..SignatureHeaders::default() }]
+                [standard("id", stamp, &v1), SignatureHeaders { hub: Some(hub.clone()), ..SignatureHeaders::default() }]
             {
                 assert_eq!(headers.verify([&new, &old], b"{}", 1_000), Ok(()));
                 assert_eq!(headers.verify([&other], b"{}", 1_000), Err(InvalidSignature::Wrong));
@@ -297,8 +299,9 @@ mod tests {
     fn the_hub_form_is_whole_or_refused() {
         let key = secret("it's a secret");
         let good = sign_hub(&key, b"{}");
-        let verify =
-            |header: &str| SignatureHeaders { hub: Some(header), ..Default::default() }.verify([&key], b"{}", 0);
+        let verify = |header: &str| {
+            SignatureHeaders { hub: Some(header.to_owned()), ..Default::default() }.verify([&key], b"{}", 0)
+        };
         assert_eq!(verify(&good), Ok(()));
         assert_eq!(verify(&format!("sha256={}", good.trim_start_matches("sha256=").to_uppercase())), Ok(()));
         for malformed in [
@@ -330,7 +333,7 @@ mod tests {
             let mut other = body.clone();
             let at = at % other.len();
             other[at] ^= 1;
-            let headers = SignatureHeaders { hub: Some(&hub), ..Default::default() };
+            let headers = SignatureHeaders { hub: Some(hub.clone()), ..Default::default() };
             prop_assert_eq!(headers.verify([&key], &other, 0), Err(InvalidSignature::Wrong));
         }
     }

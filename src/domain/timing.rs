@@ -16,6 +16,9 @@ pub(crate) enum InvalidTiming {
     /// Expiry before the due time.
     #[error("must be after deliver_at")]
     BeforeDelivery,
+    /// An event with an ordering key is delivered when its turn comes.
+    #[error("must not be given together with an ordering key")]
+    Ordered,
 }
 
 /// Due time and expiry. Default: now, and the end of the lifetime.

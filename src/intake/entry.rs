@@ -54,8 +54,7 @@ impl Entry {
         let tenant = self.item.event.tenant;
         let has_key = self.item.ordering_key.is_some();
         recipients.zip(&self.slots).enumerate().filter_map(move |(number, (recipient, slot))| {
-            let is_disabled = recipient.subscription.as_ref().is_some_and(|subscription| !subscription.is_active);
-            let waits = is_disabled || (has_key && recipient.is_ordered);
+            let waits = !recipient.is_active || (has_key && recipient.is_ordered);
             let is_left = is_due && slot.is_none() && !waits && !self.released.contains(&number);
             is_left.then_some(Due { tenant, subscription: recipient.id, rows: Some(1), since })
         })

@@ -1,17 +1,21 @@
-//! Accepting events: who wants them, write them down, wake the workers.
+//! Publishing events: who wants them, write them down, wake the workers.
 //!
-//! Knows nothing of HTTP. A caller has already checked payload and signature, and chosen the
-//! audience on copies of subscriptions; the accepting statement joins the rows themselves and
-//! has the last word, so a copy that is out of date is found out and never acted on.
-//! Requests that arrive while a statement runs share the next one (group commit), and each
-//! is answered only after its own commit.
+//! Knows nothing of HTTP. [`Publisher`] finds the audience of an event in copies of subscriptions; the accepting
+//! statement confirms it on the rows. Events that arrive while a statement runs share the next one (group commit), and
+//! each is answered only after its own commit.
 
+mod batch;
 mod entry;
 mod notifier;
+mod publication;
+mod publish;
 mod queue;
 mod writer;
 
 pub use notifier::Notifier;
+pub use publication::Refusal;
+pub(crate) use publication::{Address, Publication, Times, To};
+pub(crate) use publish::Publisher;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +33,7 @@ use crate::domain::ordering::OrderingKey;
 use crate::domain::payload::Payload;
 use crate::domain::timing::Timing;
 use crate::store::{Clock, MAX_SKEW, Store};
+use crate::subscriptions::Subscriptions;
 use crate::telemetry::Metrics;
 use queue::Queue;
 use writer::Writer;
@@ -77,22 +82,10 @@ impl Accepted {
     }
 }
 
-/// Why an event is not accepted; nothing of it is stored.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// What the audience was decided on is out of date: read it again, decide again, try again.
-    #[error("a subscription has changed")]
-    Changed,
-    /// The key was used before for another request.
-    #[error("the idempotency key was used for another request")]
-    KeyReused,
-    /// The database is away, the queue to it is full, or the clocks are too far apart.
-    #[error("events cannot be accepted now: {0}")]
-    Unavailable(String),
-}
-
 /// What an intake stands on.
 pub struct IntakeParts {
+    /// Where audiences are found.
+    pub subscriptions: Subscriptions,
     /// Where events are written.
     pub store: Store,
     /// The database's time, which ids carry.
@@ -125,6 +118,10 @@ impl Pending {
 pub struct Intake {
     open: Arc<Open>,
     clock: Clock,
+    store: Store,
+    subscriptions: Subscriptions,
+    /// Whether this process has a worker that may send at once.
+    has_worker: bool,
 }
 
 /// Closes the queue when the last intake is gone.
@@ -141,9 +138,19 @@ impl Intake {
     /// sooner broke off.
     pub fn start(parts: IntakeParts) -> (Self, JoinHandle<()>) {
         let queue = Arc::new(Queue::default());
-        let clock = parts.clock.clone();
-        let writing = tokio::spawn(Arc::new(Writer::new(parts)).run(Arc::clone(&queue)));
-        (Self { open: Arc::new(Open(queue)), clock }, writing)
+        let intake = Self {
+            open: Arc::new(Open(Arc::clone(&queue))),
+            clock: parts.clock.clone(),
+            store: parts.store.clone(),
+            subscriptions: parts.subscriptions.clone(),
+            has_worker: parts.handoff.is_some(),
+        };
+        (intake, tokio::spawn(Arc::new(Writer::new(parts)).run(queue)))
+    }
+
+    /// The pipeline for the events of one request.
+    pub(crate) fn publisher(&self) -> Publisher<'_> {
+        Publisher::new(self)
     }
 
     /// Writes the event and its delivery down, together with others that arrive at the same
@@ -184,14 +191,14 @@ impl Intake {
 
     fn check_clock(&self) -> Result<(), Refusal> {
         if self.clock.skew() > MAX_SKEW {
-            return Err(Refusal::Unavailable("this machine's clock is too far from the database's".to_owned()));
+            return Err(Refusal::Unavailable("this machine's clock is too far from the database's"));
         }
         Ok(())
     }
 }
 
 fn too_many() -> Refusal {
-    Refusal::Unavailable("too many events wait already".to_owned())
+    Refusal::Unavailable("too many events wait already")
 }
 
 async fn answer_of(
@@ -200,7 +207,7 @@ async fn answer_of(
 ) -> Result<Accepted, Refusal> {
     match timeout_at(deadline, answered).await {
         Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(Refusal::Unavailable("this process is stopping".to_owned())),
-        Err(_) => Err(Refusal::Unavailable("the database did not answer in time".to_owned())),
+        Ok(Err(_)) => Err(Refusal::Unavailable("this process is stopping")),
+        Err(_) => Err(Refusal::Unavailable("the database did not answer in time")),
     }
 }

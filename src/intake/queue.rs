@@ -254,6 +254,7 @@ mod tests {
         let recipient = |n: usize| Recipient {
             id: Uuid::from_u128(n as u128).into(),
             version: 1,
+            is_active: true,
             is_ordered: false,
             subscription: None,
         };

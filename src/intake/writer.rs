@@ -111,7 +111,7 @@ impl Writer {
 
     /// A slot for a delivery that can be sent from here at once.
     fn reserve(&self, recipient: &Recipient, submission: &Submission) -> Option<Slot> {
-        let is_sendable = recipient.subscription.as_ref().is_some_and(|subscription| subscription.is_active);
+        let is_sendable = recipient.is_active && recipient.subscription.is_some();
         // Whether it is the head of its ordering group only the committed rows can tell.
         let waits = recipient.is_ordered && submission.ordering_key.is_some();
         let is_now = submission.timing.deliver_at().is_none();
@@ -134,11 +134,11 @@ impl Writer {
                 if !self.is_away.swap(true, Ordering::Relaxed) {
                     tracing::warn!(%error, "events are refused until the database is available");
                 }
-                refuse(entries, &error);
+                refuse(entries, &Arc::new(error));
             }
             Err(error) if entries.len() == 1 => {
                 tracing::error!(%error, "an event could not be written");
-                refuse(entries, &error);
+                refuse(entries, &Arc::new(error));
             }
             Err(_) => {
                 let rest = entries.split_off(entries.len() / 2);
@@ -266,9 +266,9 @@ fn parcel(item: &AcceptItem, subscription: &Subscription, lasts: Duration, grant
     }
 }
 
-fn refuse(entries: Vec<Entry>, error: &StoreError) {
+fn refuse(entries: Vec<Entry>, error: &Arc<StoreError>) {
     for entry in entries {
-        settle(entry.pending, Err(Refusal::Unavailable(error.to_string())));
+        settle(entry.pending, Err(Refusal::Store(Arc::clone(error))));
     }
 }
 

@@ -66,7 +66,7 @@ queries! {
     FORGET_SUBSCRIPTIONS = "upkeep/forget_subscriptions",
     DEAD_ROWS = "upkeep/dead_rows",
     CREATE_SUBSCRIPTION = "subscriptions/create",
-    READ_SUBSCRIPTION = "subscriptions/read",
+    READ_SUBSCRIPTIONS = "subscriptions/read",
     RESOLVE_SUBSCRIPTION = "subscriptions/resolve",
     FIND_SUBSCRIPTION = "subscriptions/find",
     LIST_SUBSCRIPTIONS = "subscriptions/list",

@@ -3,7 +3,7 @@
 mod list;
 mod row;
 
-pub use list::ListRows;
+pub use list::{ListRow, ListRows};
 pub use row::{NewVersion, StoredSubscription};
 
 use tokio_postgres::types::Type;
@@ -69,10 +69,23 @@ impl Store {
         tenant: TenantId,
         id: SubscriptionId,
     ) -> Result<Option<StoredSubscription>, StoreError> {
-        let (tenant, id) = (tenant.uuid(), id.uuid());
-        let params: [Param<'_>; 2] = [(&tenant, Type::UUID), (&id, Type::UUID)];
-        let rows = self.interactive().await?.query(&sql::READ_SUBSCRIPTION, &params).await?;
-        rows.first().map(stored).transpose()
+        Ok(self.read_subscriptions(tenant, &[id]).await?.pop())
+    }
+
+    /// These subscriptions of a tenant; deleted ones and another's are left out.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn read_subscriptions(
+        &self,
+        tenant: TenantId,
+        ids: &[SubscriptionId],
+    ) -> Result<Vec<StoredSubscription>, StoreError> {
+        let tenant = tenant.uuid();
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+        let params: [Param<'_>; 2] = [(&tenant, Type::UUID), (&ids, Type::UUID_ARRAY)];
+        let rows = self.interactive().await?.query(&sql::READ_SUBSCRIPTIONS, &params).await?;
+        rows.iter().map(stored).collect()
     }
 
     /// A subscription, whoever owns it; `None` when it is unknown or deleted.

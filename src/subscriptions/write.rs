@@ -162,7 +162,7 @@ impl Subscriptions {
     ) -> Result<Option<CancelledByDeletion>, StoreError> {
         let cancelled = self.store.delete_subscription(tenant, id).await?;
         if cancelled.is_some() {
-            self.copies.forget(id);
+            self.cache.forget(id);
             self.forget_in_redis(id).await;
         }
         Ok(cancelled)
@@ -177,11 +177,9 @@ impl Subscriptions {
             updated_at: written.updated_at,
             ..row
         };
-        match self.open(row.clone()) {
-            Ok(subscription) => {
-                self.copies.keep(&Arc::new(subscription));
-            }
-            Err(_) => self.copies.forget(row.id),
+        match self.opened(row.clone()) {
+            Ok(subscription) => self.cache.keep(&Arc::new(subscription)),
+            Err(_) => self.cache.forget(row.id),
         }
         row
     }

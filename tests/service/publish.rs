@@ -209,7 +209,7 @@ async fn a_repeated_request_has_its_first_answer_when_its_time_is_over() {
     let first = api.ask("POST", "/events").header("idempotency-key", "k").body("{}").send().await.json();
     // As if it had been sent while this was in the future.
     let past = OffsetDateTime::now_utc() - Duration::seconds(60);
-    let print = Fingerprint::of_publish(None, None, [None, Some(past)], b"{}", None);
+    let print = Fingerprint::of("publish", None, None, [None, Some(past)], b"{}", None);
     let client = api.database.client().await;
     client.execute("update idempotency_keys set fingerprint = $1", &[&print.as_bytes()]).await.unwrap();
     let text = past.format(&Rfc3339).unwrap();

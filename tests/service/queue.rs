@@ -117,7 +117,7 @@ async fn a_410_ends_its_delivery_disables_the_subscription_and_holds_the_others(
     assert_eq!((row.get(0), row.get(1), row.get(2)), (false, Some("gone"), true));
     assert_eq!(rig.client.query_one("select reason from undelivered", &[]).await.unwrap().get::<_, &str>(0), "gone");
     let refused = submit(&rig.intake(false).0, &subscription, b"{}", None).await;
-    assert_eq!(refused, Err(Refusal::Changed));
+    assert!(matches!(refused, Err(Refusal::Changed)), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -348,7 +348,7 @@ async fn a_repeated_key_gets_the_first_event_and_another_request_is_refused() {
     assert_eq!(together.iter().filter(|accepted| !accepted.is_duplicate()).count(), 1);
     assert!(together.iter().all(|accepted| accepted.event == together[0].event));
     assert_eq!((rig.count("events").await, rig.count("deliveries").await), (1, 1));
-    assert_eq!(submit(&intake, &subscription, b"[]", Some("order-1")).await, Err(Refusal::KeyReused));
+    assert!(matches!(submit(&intake, &subscription, b"[]", Some("order-1")).await, Err(Refusal::KeyReused)));
     assert_eq!(rig.count("events").await, 1);
 }
 
@@ -358,7 +358,7 @@ async fn a_copy_that_is_out_of_date_is_never_accepted_on() {
     let subscription = rig.subscription().await;
     rig.sql("update subscriptions set version = version + 1").await;
     let (intake, _) = rig.intake(true);
-    assert_eq!(submit(&intake, &subscription, b"{}", Some("k")).await, Err(Refusal::Changed));
+    assert!(matches!(submit(&intake, &subscription, b"{}", Some("k")).await, Err(Refusal::Changed)));
     assert_eq!((rig.count("events").await, rig.count("idempotency_keys").await), (0, 0));
     assert_eq!(rig.parts.slots.in_flight(), 0);
 }

@@ -1,4 +1,5 @@
--- subscriptions/read($1 tenant, $2 id)
+-- subscriptions/read($1 tenant, $2 ids)
+-- These subscriptions as they are now; those that are unknown, deleted or another tenant's are left out.
 select
     tenant_id,
     id,
@@ -28,5 +29,5 @@ select
     now() as looked_at
 from subscriptions
 where tenant_id = $1
-    and id = $2
+    and id = any($2)
     and deleted_at is null;

@@ -11,17 +11,19 @@ use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 
-use super::matched;
-use super::publication::{Publication, Times};
+use super::{matched, problem, timing_error};
 use crate::api::payload::AnyDocument;
 use crate::api::problem::{FieldError, Problem, ProblemDocument};
 use crate::api::strict::Fields;
 use crate::api::text::{IdText, Moment};
 use crate::domain::external_id::SubscriptionName;
+use crate::domain::id::TenantId;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::payload::Payload;
-use crate::intake::Accepted;
+use crate::domain::timing::InvalidTiming;
+use crate::intake::{Accepted, Address, Intake, Publication, Times, To};
 
 /// Most events in one request.
 const MAX_EVENTS: usize = 1_000;
@@ -114,6 +116,8 @@ pub(super) struct Limits {
     pub(super) payload_bytes: usize,
     pub(super) lifetime: Duration,
     pub(super) now: OffsetDateTime,
+    /// Whose events they are.
+    pub(super) tenant: TenantId,
 }
 
 /// Refuses what would be the promise of one event, and cannot be that of many.
@@ -148,11 +152,36 @@ pub(super) fn read(body: &[u8], limits: Limits) -> Result<Vec<Result<Publication
     }
     fields.finish()?;
     let Some(Ok(Items(items))) = items else { return Err(Problem::Internal) };
-    let event = |(place, item): (usize, &RawValue)| match event(item, limits) {
-        Ok(event) => Ok(Publication { over: event.over.map(|problem| within(problem, place)), ..event }),
-        Err(problem) => Err(within(problem, place)),
-    };
+    let event = |(place, item): (usize, &RawValue)| event(item, limits).map_err(|problem| within(problem, place));
     Ok(items.into_iter().enumerate().map(event).collect())
+}
+
+/// Publishes those that are events, and answers each in its place.
+pub(super) async fn publish(
+    intake: &Intake,
+    read: Vec<Result<Publication, Problem>>,
+    deadline: Instant,
+) -> Vec<Result<Accepted, Problem>> {
+    let mut places = Vec::with_capacity(read.len());
+    let mut publications = Vec::with_capacity(read.len());
+    let mut settled = Vec::with_capacity(read.len());
+    for (place, event) in read.into_iter().enumerate() {
+        settled.push(match event {
+            Ok(publication) => {
+                places.push(place);
+                publications.push(publication);
+                Err(Problem::Unavailable)
+            }
+            Err(problem) => Err(problem),
+        });
+    }
+    let answers = intake.publisher().publish_all(&publications, deadline).await;
+    for (place, answer) in places.into_iter().zip(answers) {
+        if let Some(slot) = settled.get_mut(place) {
+            *slot = answer.map_err(|refusal| within(problem(refusal, ""), place));
+        }
+    }
+    settled
 }
 
 fn event(item: &RawValue, limits: Limits) -> Result<Publication, Problem> {
@@ -163,13 +192,12 @@ fn event(item: &RawValue, limits: Limits) -> Result<Publication, Problem> {
     let address: Option<SubscriptionName> = parsed(&mut fields, "subscription_id", "invalid_id");
     let asked = ["deliver_at", "expires_at"].map(|name| fields.moment(name));
     let times = Times::new(asked, ordering_key.is_some(), limits.now, limits.lifetime);
-    let error = match &times {
-        Err(error) => Some(*error),
+    let rule = match &times {
+        Err(rule) => Some(*rule),
         // With a key it may repeat one that was accepted in time.
-        Ok(times) => times.over().filter(|_| key.is_none()),
+        Ok(times) => (times.is_over() && key.is_none()).then_some(InvalidTiming::Over),
     };
-    if let Some(error) = error {
-        let error = error.at("");
+    if let Some(error) = rule.map(|rule| timing_error(rule, "")) {
         fields.refuse(error.pointer, error.code, error.detail);
     }
     let payload = fields.raw("payload");
@@ -184,8 +212,12 @@ fn event(item: &RawValue, limits: Limits) -> Result<Publication, Problem> {
     }
     // A copy, so that the last event of a batch does not keep the bytes of all.
     let payload = Payload::parse(Bytes::copy_from_slice(payload)).map_err(Problem::PayloadInvalid)?;
-    let over = times.over().map(|error| Problem::Invalid(vec![error.at("")]));
-    Ok(Publication { event_type, payload, address, times, over, key, ordering_key })
+    let tenant = limits.tenant;
+    let to = match address {
+        Some(name) => To::One(Address { tenant: Some(tenant), name, signature: None }),
+        None => To::All(tenant),
+    };
+    Ok(Publication { to, event_type, payload, times, key, ordering_key })
 }
 
 /// A text of a form of its own.
@@ -243,8 +275,12 @@ mod tests {
     use super::*;
     use time::macros::datetime;
 
-    const LIMITS: Limits =
-        Limits { payload_bytes: 64, lifetime: Duration::from_secs(3_600), now: datetime!(2026-11-23 12:00 UTC) };
+    const LIMITS: Limits = Limits {
+        payload_bytes: 64,
+        lifetime: Duration::from_secs(3_600),
+        now: datetime!(2026-11-23 12:00 UTC),
+        tenant: TenantId::new(uuid::Uuid::nil()),
+    };
 
     fn codes(problem: &Problem) -> Vec<(String, &'static str)> {
         let Problem::Invalid(errors) = problem else { panic!("{problem:?}") };

@@ -15,7 +15,7 @@ pub(in crate::api) struct IngestHeaders<'a> {
     idempotency_key: Option<&'a [u8]>,
     ordering_key: Option<&'a [u8]>,
     /// Whatever of a signature is there.
-    pub(super) signature: SignatureHeaders<'a>,
+    pub(super) signature: SignatureHeaders,
 }
 
 impl<'a> IngestHeaders<'a> {
@@ -33,8 +33,8 @@ impl<'a> IngestHeaders<'a> {
     /// [`Problem::MalformedRequest`] where one of them stands twice.
     pub(in crate::api) fn read(headers: &'a HeaderMap) -> Result<Self, Problem> {
         // What is no text can fit no signature, so it is as good as an empty one.
-        let text = |name| -> Result<Option<&'a str>, Problem> {
-            Ok(single(headers, name)?.map(|value| std::str::from_utf8(value).unwrap_or_default()))
+        let text = |name| -> Result<Option<String>, Problem> {
+            Ok(single(headers, name)?.map(|value| std::str::from_utf8(value).unwrap_or_default().to_owned()))
         };
         let [hub, id, timestamp, signature] = Self::SIGNATURES;
         Ok(Self {
@@ -48,11 +48,6 @@ impl<'a> IngestHeaders<'a> {
                 signature: text(signature)?,
             },
         })
-    }
-
-    /// Whether a signature is there, be it whole or not.
-    pub(super) fn is_signed(&self) -> bool {
-        self.signature.hub.is_some() || self.signature.signature.is_some()
     }
 
     /// The event's type.

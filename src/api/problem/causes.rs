@@ -4,23 +4,28 @@ use super::Problem;
 use crate::api::strict::pointer_to;
 use crate::domain::event_type::NotWanted;
 use crate::domain::request_headers::InvalidHeader;
+use crate::domain::signature::InvalidSignature;
 use crate::intake::Refusal;
 use crate::store::StoreError;
 use crate::subscriptions::{RotateError, WriteError};
 
-/// Logged here, once, under the request's span; nothing of it leaves.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        if matches!(&error, StoreError::Constraint(name) if name == "subscriptions_external_id") {
-            return Self::ExternalIdTaken;
-        }
-        if error.is_unavailable() {
-            tracing::warn!(%error, "the database is not available to a request");
-            return Self::Unavailable;
-        }
-        tracing::error!(error = &error as &dyn std::error::Error, "a request failed");
-        Self::Internal
+        from_store(&error)
     }
+}
+
+/// Logs the error here, once, under the request's span; nothing of it leaves.
+fn from_store(error: &StoreError) -> Problem {
+    if matches!(error, StoreError::Constraint(name) if name == "subscriptions_external_id") {
+        return Problem::ExternalIdTaken;
+    }
+    if error.is_unavailable() {
+        tracing::warn!(%error, "the database is not available to a request");
+        return Problem::Unavailable;
+    }
+    tracing::error!(error = error as &dyn std::error::Error, "a request failed");
+    Problem::Internal
 }
 
 impl From<WriteError> for Problem {
@@ -52,20 +57,19 @@ impl From<RotateError> for Problem {
     }
 }
 
-impl From<NotWanted> for Problem {
-    fn from(reason: NotWanted) -> Self {
-        match reason {
-            NotWanted::TypeMissing => Self::EventTypeMissing,
-            NotWanted::TypeNotWanted => Self::EventTypeNotWanted,
-        }
-    }
-}
-
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
+            Refusal::NotFound => Self::SubscriptionNotFound,
+            Refusal::Disabled => Self::SubscriptionDisabled,
+            Refusal::Signature(InvalidSignature::Missing) => Self::SignatureMissing,
+            Refusal::Signature(reason) => Self::SignatureInvalid(reason),
+            Refusal::NotWanted(NotWanted::TypeMissing) => Self::EventTypeMissing,
+            Refusal::NotWanted(NotWanted::TypeNotWanted) => Self::EventTypeNotWanted,
+            Refusal::TooManyRecipients => Self::TooManyRecipients,
             Refusal::KeyReused => Self::IdempotencyKeyReused,
-            Refusal::Changed => Self::Unavailable,
+            Refusal::Store(error) => from_store(&error),
+            Refusal::Over | Refusal::Changed => Self::Unavailable,
             Refusal::Unavailable(reason) => {
                 tracing::debug!(reason, "events cannot be accepted now");
                 Self::Unavailable

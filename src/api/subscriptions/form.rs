@@ -135,7 +135,7 @@ impl Changes {
     pub(super) fn over(&self, current: &StoredSubscription) -> Result<Choices, Problem> {
         Ok(Choices {
             target: self.target.clone().unwrap_or_else(|| Target::stored(current.target_url.clone())),
-            event_types: self.event_types.clone().map_or_else(|| filter(current), Ok)?,
+            event_types: self.event_types.clone().map_or_else(|| filter(current.id, &current.event_types), Ok)?,
             description: self.description.clone().unwrap_or_else(|| current.description.clone()),
             is_active: self.is_active.unwrap_or(current.is_active),
             verify_ingest: self.verify_ingest.unwrap_or(current.verify_ingest),

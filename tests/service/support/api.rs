@@ -201,6 +201,7 @@ pub(crate) async fn made_key(store: &Store, tenant: &str, scope: Scope) -> MadeK
 /// An API over this store, with master keys and targets of the tests.
 fn api_over(store: &Store, auth_required: bool) -> Api {
     let keyring = Keyring::parse(&Keyring::entry("test", [7; 32])).unwrap();
+    let subscriptions = Subscriptions::new(store.clone(), Arc::new(keyring), None, 64 << 20);
     Api {
         settings: ApiSettings {
             auth_required,
@@ -213,8 +214,9 @@ fn api_over(store: &Store, auth_required: bool) -> Api {
             public_url: "http://localhost:8000".to_owned(),
         },
         store: store.clone(),
-        subscriptions: Subscriptions::new(store.clone(), Arc::new(keyring), None),
+        subscriptions: subscriptions.clone(),
         intake: Intake::start(IntakeParts {
+            subscriptions,
             store: store.clone(),
             clock: Clock::default(),
             handoff: None,

@@ -24,6 +24,7 @@ use postrider::domain::timing::Timing;
 use postrider::intake::{Accepted, Intake, IntakeParts, Notifier, Refusal, Submission};
 use postrider::sender::{Sender, SenderConfig};
 use postrider::store::Store;
+use postrider::subscriptions::Subscriptions;
 use postrider::telemetry::Metrics;
 use postrider::worker::{Stopping, Worker, WorkerParts, WorkerRules};
 use time::OffsetDateTime;
@@ -140,7 +141,10 @@ impl Rig {
     pub(crate) fn intake(&self, handoff: bool) -> (Intake, Option<HandoffReceiver>) {
         let (handoff, receiver) =
             if handoff { Some(Handoff::new(self.parts.slots.clone())).unzip() } else { (None, None) };
+        let subscriptions =
+            Subscriptions::new(self.parts.store.clone(), Arc::clone(&self.parts.keyring), None, 1 << 20);
         let (intake, _) = Intake::start(IntakeParts {
+            subscriptions,
             store: self.parts.store.clone(),
             clock: self.parts.clock.clone(),
             handoff,
@@ -249,7 +253,7 @@ pub(crate) async fn submit(
     payload: &[u8],
     key: Option<&str>,
 ) -> Result<Accepted, Refusal> {
-    let print = Fingerprint::of_ingest(subscription.id, None, payload, None);
+    let print = Fingerprint::of("ingest", Some(subscription.id), None, [None, None], payload, None);
     intake
         .accept(Submission {
             audience: Audience::one(subscription),

@@ -1,0 +1,101 @@
+//! Publishing the many events of one request: in groups, so that between them the events of others have their turn.
+
+use std::collections::{HashMap, VecDeque};
+
+use tokio::time::{Instant, timeout_at};
+
+use super::publication::{Publication, Refusal};
+use super::{Accepted, Publisher, Submission};
+use crate::domain::id::{SubscriptionId, TenantId};
+use crate::domain::ordering::OrderingKey;
+
+/// Most events, and deliveries, of one request that wait for their commit at once.
+const MAX_GROUP: usize = 256;
+const MAX_GROUP_DELIVERIES: usize = 2_048;
+
+impl Publisher<'_> {
+    /// Publishes many, which wait for room instead of being refused. Answers each in its place.
+    pub(crate) async fn publish_all(
+        &mut self,
+        events: &[Publication],
+        deadline: Instant,
+    ) -> Vec<Result<Accepted, Refusal>> {
+        let late = Refusal::Unavailable("the events before it took all the time");
+        let mut settled: Vec<Result<Accepted, Refusal>> = events.iter().map(|_| Err(late.clone())).collect();
+        let mut open: VecDeque<usize> = (0..events.len()).collect();
+        while !open.is_empty() && Instant::now() < deadline {
+            for (place, result) in self.publish_group(events, &mut open, deadline).await {
+                if let Some(slot) = settled.get_mut(place) {
+                    *slot = result;
+                }
+            }
+        }
+        settled
+    }
+
+    /// Submits as many of the open ones as may wait at once, and returns what is settled. Those whose audience has
+    /// changed stay open.
+    async fn publish_group(
+        &mut self,
+        events: &[Publication],
+        open: &mut VecDeque<usize>,
+        deadline: Instant,
+    ) -> Vec<(usize, Result<Accepted, Refusal>)> {
+        self.lists.clear();
+        let (mut group, mut submissions, mut deliveries) = (Vec::new(), Vec::new(), 0);
+        let (mut settled, mut groups) = (Vec::new(), HashMap::new());
+        while group.len() < MAX_GROUP && deliveries < MAX_GROUP_DELIVERIES {
+            let Some(place) = open.pop_front() else { break };
+            let Some(publication) = events.get(place) else { continue };
+            match timeout_at(deadline, self.submission(publication)).await {
+                Ok(Ok(Err(earlier))) => settled.push((place, Ok(earlier))),
+                Ok(Ok(Ok(submission))) if !joins(&mut groups, &submission) => {
+                    open.push_front(place);
+                    break;
+                }
+                Ok(Ok(Ok(submission))) => {
+                    deliveries += submission.audience.recipients.len();
+                    group.push((place, publication));
+                    submissions.push(submission);
+                }
+                Ok(Err(refusal)) => {
+                    // The others would wait for the same database one after the other.
+                    if matches!(&refusal, Refusal::Store(error) if error.is_unavailable()) {
+                        open.clear();
+                    }
+                    settled.push((place, Err(refusal)));
+                }
+                Err(_) => break,
+            }
+        }
+        let answers = self.intake.accept_many(submissions, deadline).await;
+        // From the back, so that those that stay open keep their order.
+        for ((place, publication), answer) in group.into_iter().zip(answers).rev() {
+            match answer {
+                Err(Refusal::Changed) => match self.read_again(publication).await {
+                    Ok(()) => open.push_front(place),
+                    Err(refusal) => settled.push((place, Err(refusal))),
+                },
+                Err(refusal) => settled.push((place, Err(refusal))),
+                Ok(accepted) => settled.push((place, Ok(self.invalidate_edited(publication, accepted)))),
+            }
+        }
+        settled
+    }
+}
+
+/// What an event was decided on: the subscription it is addressed to, or the list, and its version.
+type Basis = (Option<SubscriptionId>, Option<i64>);
+
+/// Whether an event may wait for its commit together with those before it. Two with one ordering key have to be
+/// decided on the same, else the second could overtake the first, which is decided anew.
+fn joins(groups: &mut HashMap<(TenantId, OrderingKey), Basis>, submission: &Submission) -> bool {
+    let Submission { audience, ordering_key, .. } = submission;
+    let Some(key) = ordering_key else { return true };
+    let recipient = || audience.recipients.first().map(|one| (Some(one.id), Some(one.version)));
+    let basis = match audience.list_version {
+        Some(version) => (None, Some(version)),
+        None => recipient().unwrap_or_default(),
+    };
+    *groups.entry((audience.tenant, key.clone())).or_insert(basis) == basis
+}

@@ -1,0 +1,237 @@
+//! The publishing pipeline: finds the audience in copies, has it confirmed on the rows, and tries again where a copy
+//! was out of date.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
+
+use super::publication::{Address, Publication, Refusal, To};
+use super::{Accepted, Intake, Submission};
+use crate::domain::audience::{Audience, MAX_RECIPIENTS};
+use crate::domain::event_type::EventType;
+use crate::domain::external_id::SubscriptionName;
+use crate::domain::id::{SubscriptionId, TenantId};
+use crate::domain::signature::InvalidSignature;
+use crate::domain::subscription::Subscription;
+use crate::subscriptions::SubscriptionList;
+
+/// Publishes the events of one request. It remembers what was read for this request, so that many events to one
+/// subscription cost one read.
+pub(crate) struct Publisher<'a> {
+    pub(super) intake: &'a Intake,
+    /// Subscriptions as PostgreSQL had them during this request.
+    read: HashMap<(Option<TenantId>, SubscriptionName), Option<Arc<Subscription>>>,
+    /// The lists that events which wait for their commit at once are decided on.
+    pub(super) lists: HashMap<TenantId, Arc<SubscriptionList>>,
+    /// The subscription and version whose secret signed the request.
+    verified: Option<(SubscriptionId, i64)>,
+}
+
+impl<'a> Publisher<'a> {
+    pub(super) fn new(intake: &'a Intake) -> Self {
+        Self { intake, read: HashMap::new(), lists: HashMap::new(), verified: None }
+    }
+
+    /// Checks what can be known of an addressed event before its payload is: that the subscription exists and takes
+    /// events, and that it accepts the signature over `body`, where that has arrived.
+    ///
+    /// # Errors
+    /// [`Refusal`]; always by what PostgreSQL has, never by a copy.
+    pub(crate) async fn check(
+        &mut self,
+        address: &Address,
+        body: Option<&Bytes>,
+    ) -> Result<Arc<Subscription>, Refusal> {
+        self.addressed(address, |publisher, subscription| publisher.check_open(address, subscription, body)).await
+    }
+
+    /// Publishes one event by the deadline. It is refused at once where too many wait already.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub(crate) async fn publish(&mut self, publication: &Publication, deadline: Instant) -> Result<Accepted, Refusal> {
+        let publishing = async {
+            loop {
+                self.lists.clear();
+                let submission = match self.submission(publication).await? {
+                    Ok(submission) => submission,
+                    Err(earlier) => return Ok(earlier),
+                };
+                match self.intake.accept(submission).await {
+                    Err(Refusal::Changed) => self.read_again(publication).await?,
+                    Err(refusal) => return Err(refusal),
+                    Ok(accepted) => return Ok(self.invalidate_edited(publication, accepted)),
+                }
+            }
+        };
+        timeout_at(deadline, publishing)
+            .await
+            .unwrap_or(Err(Refusal::Unavailable("the database did not answer in time")))
+    }
+
+    /// What is to be written; or what an identical earlier request wrote, where this one would be refused only because
+    /// of something that changed since.
+    pub(super) async fn submission(
+        &mut self,
+        publication: &Publication,
+    ) -> Result<Result<Submission, Accepted>, Refusal> {
+        let audience = match self.audience(publication).await {
+            Ok(audience) => audience,
+            Err(refusal) if publication.may_repeat(&refusal) => {
+                return self.earlier(publication).await?.map(Err).ok_or(refusal);
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        let address = audience.recipients.first().map(|one| one.id).filter(|_| audience.list_version.is_none());
+        let Publication { event_type, payload, times, key, ordering_key, .. } = publication;
+        Ok(Ok(Submission {
+            audience,
+            event_type: event_type.clone(),
+            payload: payload.clone(),
+            timing: times.timing(),
+            ordering_key: ordering_key.clone(),
+            key: key.clone().map(|key| (key, publication.fingerprint(address))),
+        }))
+    }
+
+    async fn audience(&mut self, publication: &Publication) -> Result<Audience, Refusal> {
+        if publication.times.is_over() {
+            return Err(Refusal::Over);
+        }
+        let event_type = publication.event_type.as_ref();
+        match &publication.to {
+            To::All(tenant) => {
+                let mut audience = self.list(*tenant).await?.audience(event_type);
+                if audience.recipients.len() > MAX_RECIPIENTS {
+                    return Err(Refusal::TooManyRecipients);
+                }
+                let is_due = publication.times.timing().deliver_at().is_none();
+                if self.intake.has_worker && is_due {
+                    self.intake.subscriptions.fill(&mut audience).await;
+                }
+                Ok(audience)
+            }
+            To::One(address) => {
+                let body = Some(publication.payload.bytes());
+                let subscription = self.addressed(address, |publisher, subscription| {
+                    publisher.check_open(address, subscription, body)?;
+                    check_wanted(subscription, event_type)
+                });
+                Ok(Audience::one(&subscription.await?))
+            }
+        }
+    }
+
+    /// The subscription of this address, if it passes the check. A copy that does not is read anew and checked again,
+    /// so that a change elsewhere never refuses a good event.
+    async fn addressed(
+        &mut self,
+        address: &Address,
+        check: impl Fn(&mut Self, &Subscription) -> Result<(), Refusal>,
+    ) -> Result<Arc<Subscription>, Refusal> {
+        let asked = (address.tenant, address.name.clone());
+        if !self.read.contains_key(&asked) {
+            if let Some(copy) = self.intake.subscriptions.copy(address.tenant, &address.name).await
+                && check(self, &copy).is_ok()
+            {
+                return Ok(copy);
+            }
+            let read = self.intake.subscriptions.read(address.tenant, &address.name).await?;
+            self.read.insert(asked.clone(), read);
+        }
+        let subscription = self.read.get(&asked).cloned().flatten().ok_or(Refusal::NotFound)?;
+        check(self, &subscription)?;
+        Ok(subscription)
+    }
+
+    /// Whether a subscription takes this request: it is active and accepts the signature. Without a key only a
+    /// signature opens it, and whether it is active is told after that.
+    fn check_open(
+        &mut self,
+        address: &Address,
+        subscription: &Subscription,
+        body: Option<&Bytes>,
+    ) -> Result<(), Refusal> {
+        let has_key = address.tenant.is_some();
+        if has_key && !subscription.is_active {
+            return Err(Refusal::Disabled);
+        }
+        let Some(signature) = &address.signature else { return Ok(()) };
+        if !subscription.verify_ingest {
+            return if has_key { Ok(()) } else { Err(InvalidSignature::Missing.into()) };
+        }
+        if signature.hub.is_none() && signature.signature.is_none() {
+            return Err(InvalidSignature::Missing.into());
+        }
+        let Some(body) = body else { return Ok(()) };
+        let version = Some((subscription.id, subscription.version));
+        if self.verified != version {
+            let now = self.intake.clock.now();
+            signature.verify(subscription.destination.secrets.live(now), body, now.unix_timestamp())?;
+            self.verified = version;
+        }
+        if subscription.is_active { Ok(()) } else { Err(Refusal::Disabled) }
+    }
+
+    /// What an earlier request with the same key was accepted as, if it was the same.
+    async fn earlier(&self, publication: &Publication) -> Result<Option<Accepted>, Refusal> {
+        let Some(key) = &publication.key else { return Ok(None) };
+        let (tenant, address) = match &publication.to {
+            To::All(tenant) => (*tenant, None),
+            To::One(Address { tenant: Some(tenant), name, .. }) => {
+                match self.intake.subscriptions.resolve(*tenant, name).await? {
+                    Some(id) => (*tenant, Some(id)),
+                    None => return Ok(None),
+                }
+            }
+            To::One(_) => return Ok(None),
+        };
+        let owners = self.intake.store.find_keys(&[(tenant, key)]).await?;
+        let print = publication.fingerprint(address);
+        let same = owners.iter().find(|owner| owner.fingerprint == print.as_bytes());
+        Ok(same.map(|owner| Accepted::earlier(owner.event)))
+    }
+
+    async fn list(&mut self, tenant: TenantId) -> Result<Arc<SubscriptionList>, Refusal> {
+        if let Some(list) = self.lists.get(&tenant) {
+            return Ok(Arc::clone(list));
+        }
+        let list = self.intake.subscriptions.list_of(tenant).await?;
+        self.lists.insert(tenant, Arc::clone(&list));
+        Ok(list)
+    }
+
+    /// Reads anew what the event was decided on.
+    pub(super) async fn read_again(&mut self, publication: &Publication) -> Result<(), Refusal> {
+        match &publication.to {
+            To::All(tenant) => self.invalidate(*tenant, &[]),
+            To::One(address) => {
+                let read = self.intake.subscriptions.read(address.tenant, &address.name).await?;
+                self.read.insert((address.tenant, address.name.clone()), read);
+            }
+        }
+        Ok(())
+    }
+
+    /// Subscriptions that were edited got the event as their rows say; the next event is decided on a current list.
+    pub(super) fn invalidate_edited(&mut self, publication: &Publication, accepted: Accepted) -> Accepted {
+        if let To::All(tenant) = &publication.to
+            && !accepted.outdated.is_empty()
+        {
+            self.invalidate(*tenant, &accepted.outdated);
+        }
+        accepted
+    }
+
+    fn invalidate(&mut self, tenant: TenantId, ids: &[SubscriptionId]) {
+        if let Some(list) = self.lists.get(&tenant) {
+            self.intake.subscriptions.invalidate(list, ids);
+        }
+    }
+}
+
+fn check_wanted(subscription: &Subscription, event_type: Option<&EventType>) -> Result<(), Refusal> {
+    subscription.check_wanted(event_type).map_err(Refusal::NotWanted)
+}

@@ -1,0 +1,224 @@
+//! What this process keeps of subscriptions: copies and lists, under one budget in bytes.
+//!
+//! Nothing here expires: the accepting statement compares versions with the rows.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use time::OffsetDateTime;
+
+use super::lists::SubscriptionList;
+use crate::domain::audience::Recipient;
+use crate::domain::external_id::ExternalId;
+use crate::domain::id::{SubscriptionId, TenantId};
+use crate::domain::subscription::{Destination, Subscription};
+
+/// Map entries, allocations and indexes of a copy beside its own fields: measured, rounded up.
+const COPY_OVERHEAD: usize = 400;
+/// The same of a tenant.
+const TENANT_OVERHEAD: usize = 300;
+
+/// The copies and lists of this process.
+#[derive(Debug)]
+pub(super) struct Cache(Mutex<Kept>);
+
+/// A list, and what is known to be out of date in it.
+#[derive(Debug)]
+struct KeptList {
+    list: Arc<SubscriptionList>,
+    /// `None` while it is current as far as anybody knows.
+    stale: Option<HashSet<SubscriptionId>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// Most bytes, by estimate.
+    budget: usize,
+    bytes: usize,
+    tenants: HashMap<TenantId, TenantEntries>,
+    /// The tenants by their bytes: the largest gives way first.
+    by_bytes: BTreeSet<(usize, TenantId)>,
+    /// Whose copy it is: a signature names no tenant.
+    tenant_of: HashMap<SubscriptionId, TenantId>,
+}
+
+#[derive(Debug, Default)]
+struct TenantEntries {
+    copies: HashMap<SubscriptionId, Arc<Subscription>>,
+    /// Copies in the order in which they came; some may have gone.
+    order: VecDeque<SubscriptionId>,
+    by_name: HashMap<ExternalId, SubscriptionId>,
+    list: Option<KeptList>,
+    bytes: usize,
+}
+
+impl Cache {
+    /// An empty cache of so many bytes.
+    pub(super) fn new(budget: usize) -> Self {
+        Self(Mutex::new(Kept { budget, ..Kept::default() }))
+    }
+
+    pub(super) fn get(&self, id: SubscriptionId) -> Option<Arc<Subscription>> {
+        let kept = self.lock();
+        kept.tenants.get(kept.tenant_of.get(&id)?)?.copies.get(&id).cloned()
+    }
+
+    pub(super) fn named(&self, tenant: TenantId, name: &ExternalId) -> Option<Arc<Subscription>> {
+        let kept = self.lock();
+        let entries = kept.tenants.get(&tenant)?;
+        entries.copies.get(entries.by_name.get(name)?).cloned()
+    }
+
+    /// Gives each recipient the copy of its version; returns those that have none, `most` at most.
+    pub(super) fn fill(&self, tenant: TenantId, recipients: &mut [Recipient], most: usize) -> Vec<SubscriptionId> {
+        let kept = self.lock();
+        let copies = kept.tenants.get(&tenant).map(|entries| &entries.copies);
+        let mut missing = Vec::new();
+        for recipient in recipients.iter_mut().filter(|recipient| recipient.subscription.is_none()) {
+            let copy = copies.and_then(|copies| copies.get(&recipient.id));
+            recipient.subscription = copy.filter(|copy| copy.version == recipient.version).cloned();
+            if recipient.subscription.is_none() && missing.len() < most {
+                missing.push(recipient.id);
+            }
+        }
+        missing
+    }
+
+    /// Keeps this copy instead of any other: it was just read or written, and a database that was restored is right
+    /// about an earlier version too.
+    pub(super) fn keep(&self, subscription: &Arc<Subscription>) {
+        let mut kept = self.lock();
+        let (tenant, id) = (subscription.tenant, subscription.id);
+        let entries = kept.tenants.entry(tenant).or_default();
+        if entries.copies.get(&id).is_some_and(|copy| copy.version == subscription.version) {
+            return;
+        }
+        kept.remove_copy(id);
+        let entries = kept.tenants.entry(tenant).or_default();
+        entries.copies.insert(id, Arc::clone(subscription));
+        entries.order.push_back(id);
+        if let Some(name) = &subscription.external_id {
+            entries.by_name.insert(name.clone(), id);
+        }
+        kept.tenant_of.insert(id, tenant);
+        kept.grow(tenant, weight(subscription));
+    }
+
+    /// Drops the copy.
+    pub(super) fn forget(&self, id: SubscriptionId) {
+        self.lock().remove_copy(id);
+    }
+
+    /// The list, if it is current as far as anybody knows.
+    pub(super) fn current_list(&self, tenant: TenantId) -> Option<Arc<SubscriptionList>> {
+        let kept = self.lock();
+        let list = kept.tenants.get(&tenant)?.list.as_ref()?;
+        (list.stale.is_none() && !list.list.is_old()).then(|| Arc::clone(&list.list))
+    }
+
+    /// The list as it is, and what is known to be out of date in it.
+    pub(super) fn stale_list(&self, tenant: TenantId) -> Option<(Arc<SubscriptionList>, Vec<SubscriptionId>)> {
+        let kept = self.lock();
+        let list = kept.tenants.get(&tenant)?.list.as_ref()?;
+        Some((Arc::clone(&list.list), list.stale.iter().flatten().copied().collect()))
+    }
+
+    /// Keeps this list instead of any other.
+    pub(super) fn keep_list(&self, list: &Arc<SubscriptionList>) {
+        let mut kept = self.lock();
+        let tenant = list.tenant();
+        kept.remove_list(tenant);
+        kept.tenants.entry(tenant).or_default().list = Some(KeptList { list: Arc::clone(list), stale: None });
+        kept.grow(tenant, list.weight());
+    }
+
+    /// Marks subscriptions of a list as out of date, and the list with them.
+    pub(super) fn mark_stale(&self, list: &Arc<SubscriptionList>, ids: &[SubscriptionId]) {
+        let mut kept = self.lock();
+        let entries = kept.tenants.get_mut(&list.tenant());
+        if let Some(kept) = entries.and_then(|entries| entries.list.as_mut())
+            && Arc::ptr_eq(&kept.list, list)
+        {
+            kept.stale.get_or_insert_default().extend(ids);
+        }
+    }
+
+    /// What is kept stays whole through a panic elsewhere, so a poisoned lock is taken over.
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    /// Counts what was added, and makes room: the tenant with the most bytes loses copies, the oldest first, then its
+    /// list.
+    fn grow(&mut self, tenant: TenantId, bytes: usize) {
+        self.count(tenant, |before| before + bytes);
+        while self.bytes > self.budget {
+            let Some((_, largest)) = self.by_bytes.last().copied() else { return };
+            let oldest = self.tenants.get_mut(&largest).and_then(|entries| entries.order.pop_front());
+            match oldest {
+                Some(id) => self.remove_copy(id),
+                None => self.remove_list(largest),
+            }
+        }
+    }
+
+    fn remove_copy(&mut self, id: SubscriptionId) {
+        let Some(tenant) = self.tenant_of.remove(&id) else { return };
+        let removed = self.tenants.get_mut(&tenant).and_then(|entries| {
+            let copy = entries.copies.remove(&id)?;
+            if let Some(name) = &copy.external_id
+                && entries.by_name.get(name) == Some(&id)
+            {
+                entries.by_name.remove(name);
+            }
+            Some(copy)
+        });
+        self.count(tenant, |before| before.saturating_sub(removed.map_or(0, |copy| weight(&copy))));
+    }
+
+    fn remove_list(&mut self, tenant: TenantId) {
+        let removed = self.tenants.get_mut(&tenant).and_then(|entries| entries.list.take());
+        self.count(tenant, |before| before.saturating_sub(removed.map_or(0, |kept| kept.list.weight())));
+    }
+
+    /// Gives a tenant another number of bytes. One that has nothing goes.
+    fn count(&mut self, tenant: TenantId, change: impl FnOnce(usize) -> usize) {
+        let Some(entries) = self.tenants.get_mut(&tenant) else { return };
+        self.by_bytes.remove(&(entries.bytes, tenant));
+        self.bytes -= entries.bytes;
+        if entries.copies.is_empty() && entries.list.is_none() {
+            self.tenants.remove(&tenant);
+            return;
+        }
+        let before = if entries.bytes == 0 { TENANT_OVERHEAD } else { entries.bytes };
+        entries.bytes = change(before);
+        // Entries of the order whose copy has gone, so that it stays within a multiple of the copies.
+        if entries.order.len() > 2 * entries.copies.len() + 16 {
+            let mut seen = HashSet::new();
+            entries.order.retain(|id| entries.copies.contains_key(id) && seen.insert(*id));
+        }
+        self.bytes += entries.bytes;
+        self.by_bytes.insert((entries.bytes, tenant));
+    }
+}
+
+/// Bytes of a copy, by estimate.
+fn weight(subscription: &Subscription) -> usize {
+    let Destination { target, secrets, headers, .. } = subscription.destination.as_ref();
+    let headers: usize = headers.lines().map(|(name, value)| name.len() + value.len() + 48).sum();
+    let patterns: usize = subscription.event_types.patterns().iter().map(|pattern| pattern.as_str().len() + 24).sum();
+    let secrets = secrets.live(OffsetDateTime::UNIX_EPOCH).map(|secret| 2 * secret.reveal().len() + 64).sum::<usize>();
+    let texts = [&subscription.description, &subscription.disabled_reason];
+    let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+    size_of::<Subscription>()
+        + size_of::<Destination>()
+        + COPY_OVERHEAD
+        + target.as_str().len()
+        + secrets
+        + headers
+        + patterns
+        + texts
+        + 2 * subscription.external_id.as_ref().map_or(0, |name| name.as_str().len())
+}
