@@ -1,6 +1,6 @@
 //! postrider delivers webhooks. PostgreSQL is the queue. ARCHITECTURE.md has the map and the invariants.
 //!
-//! Reading order: [`domain`] (rules), [`http`] (accept loop), [`api`], [`subscriptions`], [`intake`], [`store`], [`worker`], [`sender`],
+//! Reading order: [`domain`] (rules), [`http`] (accept loop), [`api`], [`tenants`], [`subscriptions`], [`intake`], [`store`], [`worker`], [`sender`],
 //! [`upkeep`], [`commands`].
 
 pub mod api;
@@ -14,5 +14,6 @@ pub mod shutdown;
 pub mod store;
 pub mod subscriptions;
 pub mod telemetry;
+pub mod tenants;
 pub mod upkeep;
 pub mod worker;

@@ -11,14 +11,17 @@ use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde_json::{Map, Value, json};
 
-use super::auth::{Caller, Keys};
-use super::default_tenant;
+use super::auth::{Bearer, Caller, Keys, TENANT_HEADER};
 use super::ingest::IngestHeaders;
 use super::problem::Problem;
+use super::request_id::RequestId;
+use crate::domain::actor::Actor;
 use crate::domain::api_key::Scope;
 
 /// Name of the security scheme in the document.
 const SCHEME: &str = "api_key";
+/// What stands before the scope of an operation that is about no tenant, until [`finish`].
+const OF_NO_TENANT: &str = "of no tenant: ";
 
 /// What an operation asks of its callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,36 +30,80 @@ pub(super) struct Access {
     pub(super) scope: Scope,
     /// A signature of the subscription opens it too.
     pub(super) or_signature: bool,
+    /// It is about objects of one tenant, which an operator key has to name.
+    pub(super) of_tenant: bool,
+}
+
+impl Access {
+    /// As the name of a security scheme says it.
+    pub(super) fn read(scheme: &str, or_signature: bool) -> Option<Self> {
+        let bare = scheme.strip_prefix(OF_NO_TENANT);
+        let scope = bare.unwrap_or(scheme).parse().ok()?;
+        Some(Self { scope, or_signature, of_tenant: bare.is_none() })
+    }
 }
 
 /// A scope as a type, for signatures.
 pub(super) trait Needs: Send + Sync + 'static {
     /// The scope.
     const SCOPE: Scope;
+    /// The same behind [`OF_NO_TENANT`].
+    const OF_NO_TENANT: &str;
 }
 
 /// Needs [`Scope::Admin`].
 pub(super) struct Admin;
 /// Needs [`Scope::Publish`].
 pub(super) struct Publish;
-/// Needs [`Scope::Read`].
-pub(super) struct Read;
+/// Needs [`Scope::Support`].
+pub(super) struct Support;
 
 impl Needs for Admin {
     const SCOPE: Scope = Scope::Admin;
+    const OF_NO_TENANT: &str = "of no tenant: admin";
 }
 impl Needs for Publish {
     const SCOPE: Scope = Scope::Publish;
-}
-impl Needs for Read {
-    const SCOPE: Scope = Scope::Read;
+    const OF_NO_TENANT: &str = "of no tenant: publish";
 }
 
-/// A caller whose key has the scope.
-pub(super) struct Allowed<N>(Caller, PhantomData<fn() -> N>);
+impl Needs for Support {
+    const SCOPE: Scope = Scope::Support;
+    const OF_NO_TENANT: &str = "of no tenant: support";
+}
+
+/// A caller whose key has the scope, with the tenant that the request is about.
+pub(super) struct Allowed<N>(Caller, Actor, PhantomData<fn() -> N>);
 
 /// A caller whose key has the scope, or nobody where the request carries a signature.
 pub(super) struct AllowedOrSigned<N>(pub(super) Option<Caller>, PhantomData<fn() -> N>);
+
+/// Somebody whose key has the scope, for what is of no tenant.
+pub(super) struct AllowedForAll<N>(Bearer, Actor, PhantomData<fn() -> N>);
+
+impl<N> Allowed<N> {
+    /// Who changes something by this request.
+    #[expect(dead_code, reason = "the routes of tenants and keys will use it")]
+    pub(super) fn actor(&self) -> &Actor {
+        &self.1
+    }
+}
+
+impl<N> AllowedForAll<N> {
+    /// Who changes something by this request.
+    #[expect(dead_code, reason = "the routes of tenants and keys will use it")]
+    pub(super) fn actor(&self) -> &Actor {
+        &self.1
+    }
+}
+
+impl<N> Deref for AllowedForAll<N> {
+    type Target = Bearer;
+
+    fn deref(&self) -> &Bearer {
+        &self.0
+    }
+}
 
 impl<N> Deref for Allowed<N> {
     type Target = Caller;
@@ -83,38 +130,64 @@ impl Guard {
         &self.keys
     }
 
-    /// Puts the caller into the request, for the handler.
+    /// Puts the bearer of the key into the request, for the handler, and the caller where the operation is about a
+    /// tenant.
     ///
     /// # Errors
-    /// 401 without a key that is valid, 403 where its scope does not cover the operation.
+    /// 401 without a key that is valid, 403 where its scope does not cover the operation, 400 and 404 where the tenant
+    /// is not named or unknown.
     pub(super) async fn admit(&self, request: &mut Request, access: Access) -> Result<(), Problem> {
-        let caller = if self.auth_required {
-            self.keys.caller(request.headers()).await?
-        } else {
-            Some(Caller { tenant: default_tenant(), scope: Scope::Admin })
+        let bearer =
+            if self.auth_required { self.keys.bearer(request.headers()).await? } else { Some(Bearer::ANONYMOUS) };
+        // The handler verifies the signature, whatever key comes with it.
+        let is_signed = access.or_signature && IngestHeaders::has_signature(request.headers());
+        let bearer = match bearer {
+            Some(bearer) if bearer.scope.allows(access.scope) => bearer,
+            _ if is_signed => return Ok(()),
+            Some(_) => return Err(Problem::ScopeMissing),
+            None => return Err(Problem::Unauthenticated),
         };
-        match caller {
-            Some(caller) if caller.scope.allows(access.scope) => {
-                request.extensions_mut().insert(caller);
-                Ok(())
-            }
-            // The handler verifies the signature, whatever key comes with it.
-            _ if access.or_signature && IngestHeaders::has_signature(request.headers()) => Ok(()),
-            Some(_) => Err(Problem::ScopeMissing),
-            None => Err(Problem::Unauthenticated),
+        if access.of_tenant {
+            let tenant = match bearer.tenant_of(self.keys.tenants(), request.headers()).await {
+                Err(Problem::TenantRequired) if is_signed => return Ok(()),
+                tenant => tenant?,
+            };
+            request.extensions_mut().insert(Caller { tenant, bearer });
         }
+        request.extensions_mut().insert(bearer);
+        Ok(())
     }
 }
 
-/// Writes the scope into an operation of the document, where [`Allowed`] left it as the name of
-/// a security scheme.
+/// Writes the scope and the header that names a tenant into an operation of the document, where [`Allowed`] left them as
+/// the name of a security scheme.
 pub(super) fn finish(operation: &mut Map<String, Value>, auth_required: bool) {
+    let is_of_tenant = operation.get("security").is_some_and(|security| !security.to_string().contains(OF_NO_TENANT));
+    if is_of_tenant {
+        let header = json!({
+            "name": TENANT_HEADER,
+            "in": "header",
+            "required": false,
+            "description": "Id or external id of the tenant that the request is about. Required with an operator key; \
+                            with a key of a tenant it may name that tenant only.",
+            "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9_.:-]+$" },
+        });
+        let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
+        if let Some(parameters) = parameters.as_array_mut() {
+            parameters.push(header);
+        }
+    }
     let Some(mut security) = operation.remove("security").filter(|_| auth_required) else { return };
     let Some(scheme) = security.pointer_mut("/0").and_then(Value::as_object_mut) else { return };
-    let scope: String = std::mem::take(scheme).into_iter().map(|(name, _)| name).collect();
+    let scheme_name: String = std::mem::take(scheme).into_iter().map(|(name, _)| name).collect();
+    let scope = scheme_name.strip_prefix(OF_NO_TENANT).unwrap_or(&scheme_name).to_owned();
     scheme.insert(SCHEME.to_owned(), json!([]));
     let described = operation.get("description").and_then(Value::as_str).unwrap_or_default();
-    let or_admin = if scope == Scope::Admin.as_str() { "" } else { " or `admin`" };
+    let or_admin = match scope.parse() {
+        Ok(Scope::Admin) => "",
+        Ok(Scope::Support) => ", `read` or `admin`",
+        _ => " or `admin`",
+    };
     let described = format!("{described}\n\nNeeds a key with the scope `{scope}`{or_admin}.");
     operation.insert("description".to_owned(), described.trim_start().into());
     operation.insert("security".to_owned(), security);
@@ -138,7 +211,7 @@ fn register_scheme(registry: &mut Registry) {
 }
 
 macro_rules! extractor {
-    ($type:ident, or_signature: $or_signature:literal, $of:expr) => {
+    ($type:ident, scheme: $scheme:expr, or_signature: $or_signature:literal, $of:expr) => {
         impl<'a, N: Needs> ApiExtractor<'a> for $type<N> {
             const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
             type ParamType = ();
@@ -149,7 +222,7 @@ macro_rules! extractor {
             }
 
             fn security_schemes() -> Vec<&'static str> {
-                vec![N::SCOPE.as_str()]
+                vec![$scheme]
             }
 
             fn has_security_fallback() -> bool {
@@ -161,12 +234,26 @@ macro_rules! extractor {
                 _body: &mut RequestBody,
                 _options: ExtractParamOptions<()>,
             ) -> poem::Result<Self> {
-                let of: fn(Option<Caller>) -> Result<Self, Problem> = $of;
-                Ok(of(request.extensions().get().copied())?)
+                let of: fn(&Request) -> Result<Self, Problem> = $of;
+                Ok(of(request)?)
             }
         }
     };
 }
 
-extractor!(Allowed, or_signature: false, |caller| Ok(Self(caller.ok_or(Problem::Unauthenticated)?, PhantomData)));
-extractor!(AllowedOrSigned, or_signature: true, |caller| Ok(Self(caller, PhantomData)));
+extractor!(Allowed, scheme: N::SCOPE.as_str(), or_signature: false, |request| {
+    let caller: Caller = request.extensions().get().copied().ok_or(Problem::Unauthenticated)?;
+    Ok(Self(caller, actor(request, caller.bearer), PhantomData))
+});
+extractor!(AllowedOrSigned, scheme: N::SCOPE.as_str(), or_signature: true, |request| {
+    Ok(Self(request.extensions().get().copied(), PhantomData))
+});
+extractor!(AllowedForAll, scheme: N::OF_NO_TENANT, or_signature: false, |request| {
+    let bearer: Bearer = request.extensions().get().copied().ok_or(Problem::Unauthenticated)?;
+    Ok(Self(bearer, actor(request, bearer), PhantomData))
+});
+
+fn actor(request: &Request, bearer: Bearer) -> Actor {
+    let request_id = request.extensions().get::<RequestId>().map_or("", |id| id.0.as_str());
+    bearer.actor(request_id)
+}

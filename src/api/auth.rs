@@ -1,62 +1,104 @@
-//! Who asks: bearer keys, checked against PostgreSQL at most once a second each.
-
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+//! Who asks: the bearer of a key, and the tenant whose objects the request is about.
 
 use poem::http::{HeaderMap, header};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::key_uses::KeyUses;
 use super::problem::Problem;
+use crate::domain::actor::{Actor, Who};
 use crate::domain::api_key::{ApiKey, Scope};
 use crate::domain::id::{ApiKeyId, TenantId};
-use crate::store::{Clock, KnownKey, Store, StoreError};
+use crate::domain::tenant::{DEFAULT_TENANT, TenantName};
+use crate::store::{Clock, Store};
+use crate::tenants::Tenants;
 
-/// How long a key is believed: the bound on how late a revocation is seen.
-const BELIEVED_FOR: Duration = Duration::from_secs(1);
-/// When one request asks again, while the others still believe: a busy key never makes a
-/// crowd of requests wait for the database.
-const ASKED_AFTER: Duration = Duration::from_millis(500);
-/// Most keys remembered.
-const MAX_KEYS: usize = 10_000;
-/// Most keys looked up at once: a stranger's invented ones wait for each other and leave
-/// connections to everybody else.
-const MAX_LOOKUPS: usize = 2;
-// What the documents promise of a revocation.
-const _: () = assert!(BELIEVED_FOR.as_millis() <= 1_000 && ASKED_AFTER.as_millis() < BELIEVED_FOR.as_millis());
+/// Names the tenant of a request with an operator key.
+pub(super) const TENANT_HEADER: &str = "Postrider-Tenant";
 
-/// Who asks, and what they may do.
+/// Who has a key, and what they may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Caller {
-    /// Whose objects they see.
-    pub(super) tenant: TenantId,
+pub(super) struct Bearer {
+    /// Whose objects they see; `None` for an operator, who sees all.
+    pub(super) tenant: Option<TenantId>,
     /// What they may do.
     pub(super) scope: Scope,
+    /// Their key; `None` where no key is required.
+    pub(super) key: Option<ApiKeyId>,
+}
+
+/// Who asks for objects of one tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Caller {
+    /// The tenant.
+    pub(super) tenant: TenantId,
+    /// Who asks.
+    pub(super) bearer: Bearer,
+}
+
+impl Bearer {
+    /// Everybody, where no key is required.
+    pub(super) const ANONYMOUS: Self = Self { tenant: None, scope: Scope::Admin, key: None };
+
+    /// Who changes something by this request.
+    pub(super) fn actor(self, request_id: &str) -> Actor {
+        let who = self.key.map_or(Who::Anonymous, Who::Key);
+        Actor { who, request_id: Some(request_id.to_owned()) }
+    }
+
+    /// The tenant that a request names, by the header or as the tenant of an item: an operator may name any, others
+    /// their own only.
+    ///
+    /// # Errors
+    /// 400 where one tenant is needed, 404 for one that is unknown or another's, 503 while the database is away.
+    pub(super) async fn tenant_named(self, tenants: &Tenants, name: &str) -> Result<TenantId, Problem> {
+        if name == "*" {
+            return Err(Problem::TenantRequired);
+        }
+        let name: TenantName = name.parse().map_err(|_| Problem::TenantNotFound)?;
+        if let Some(own) = self.tenant
+            && TenantName::Id(own) == name
+        {
+            return Ok(own);
+        }
+        let found = tenants.find(&name).await?.map(|tenant| tenant.id);
+        found.filter(|id| self.tenant.is_none_or(|own| own == *id)).ok_or(Problem::TenantNotFound)
+    }
+
+    /// The tenant whose objects a request is about.
+    ///
+    /// # Errors
+    /// As [`Self::tenant_named`]; 400 where the header is missing, or there more than once.
+    pub(super) async fn tenant_of(self, tenants: &Tenants, headers: &HeaderMap) -> Result<TenantId, Problem> {
+        let mut values = headers.get_all(TENANT_HEADER).iter();
+        match (values.next(), values.next()) {
+            (None, _) if self.key.is_none() => Ok(DEFAULT_TENANT),
+            (None, _) => self.tenant.ok_or(Problem::TenantRequired),
+            (Some(name), None) => {
+                let name = name.to_str().map_err(|_| Problem::TenantNotFound)?;
+                self.tenant_named(tenants, name).await
+            }
+            (Some(_), Some(_)) => Err(Problem::MalformedRequest("Postrider-Tenant must stand only once")),
+        }
+    }
 }
 
 /// Checks keys.
 pub(super) struct Keys {
     store: Store,
-    known: Mutex<HashMap<ApiKeyId, Remembered>>,
-    lookups: Semaphore,
+    tenants: Tenants,
     uses: KeyUses,
     clock: Clock,
 }
 
-/// A key as it was read last.
-struct Remembered {
-    key: KnownKey,
-    ask_from: Instant,
-    believed_until: Instant,
-}
-
 impl Keys {
     /// Keys of this store.
-    pub(super) fn new(store: Store, clock: Clock) -> Self {
-        let lookups = Semaphore::new(MAX_LOOKUPS);
-        Self { store, known: Mutex::default(), lookups, uses: KeyUses::default(), clock }
+    pub(super) fn new(store: Store, tenants: Tenants, clock: Clock) -> Self {
+        Self { store, tenants, uses: KeyUses::default(), clock }
+    }
+
+    /// The tenants that keys open.
+    pub(super) fn tenants(&self) -> &Tenants {
+        &self.tenants
     }
 
     /// Writes when keys were used last, beside the requests, until `shutdown`.
@@ -64,11 +106,11 @@ impl Keys {
         self.uses.write(&self.store, shutdown).await;
     }
 
-    /// The caller of a request; `None` without a valid key.
+    /// Who has the key of a request; `None` without a valid key.
     ///
     /// # Errors
     /// [`Problem`] for more than one `Authorization`, or when the database is away.
-    pub(super) async fn caller(&self, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+    pub(super) async fn bearer(&self, headers: &HeaderMap) -> Result<Option<Bearer>, Problem> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
             return if headers.contains_key(header::AUTHORIZATION) {
@@ -77,104 +119,20 @@ impl Keys {
                 Ok(None)
             };
         };
-        let Some(key) = value.to_str().ok().and_then(bearer).and_then(|text| text.parse::<ApiKey>().ok()) else {
+        let Some(key) = value.to_str().ok().and_then(token).and_then(|text| text.parse::<ApiKey>().ok()) else {
             return Ok(None);
         };
-        let known = self.known(key.id(), Instant::now()).await?;
+        let known = self.tenants.key(key.id()).await?;
         let known = known.filter(|known| known.hash.matches(&key.hash()));
         if known.is_some() {
             self.uses.note(key.id(), self.clock.now());
         }
-        Ok(known.and_then(|known| Some(Caller { tenant: known.tenant?, scope: known.scope })))
-    }
-
-    async fn known(&self, id: ApiKeyId, now: Instant) -> Result<Option<KnownKey>, StoreError> {
-        let remembered = self.remembered(id, now);
-        if remembered.is_some() {
-            return Ok(remembered);
-        }
-        // Never closed; without a turn the pool's own limit would still hold.
-        let turn = self.lookups.acquire().await;
-        let found = self.store.find_api_keys(&[id]).await?.pop();
-        drop(turn);
-        let mut known = self.lock();
-        let Some(key) = &found else {
-            known.remove(&id);
-            return Ok(None);
-        };
-        if known.len() >= MAX_KEYS {
-            known.retain(|_, remembered| remembered.believed_until > now);
-        }
-        // Counted from before the question: the answer may be old by the time it comes.
-        let (ask_from, believed_until) = (now + ASKED_AFTER, now + BELIEVED_FOR);
-        if known.len() < MAX_KEYS {
-            known.insert(id, Remembered { key: key.clone(), ask_from, believed_until });
-        }
-        Ok(found)
-    }
-
-    /// What is believed of a key; `None` where this request has to ask.
-    fn remembered(&self, id: ApiKeyId, now: Instant) -> Option<KnownKey> {
-        let mut known = self.lock();
-        let remembered = known.get_mut(&id).filter(|remembered| remembered.believed_until > now)?;
-        if remembered.ask_from <= now {
-            // This one asks; the others go on believing until the end.
-            remembered.ask_from = remembered.believed_until;
-            return None;
-        }
-        Some(remembered.key.clone())
-    }
-
-    /// What is remembered stays whole through a panic elsewhere.
-    fn lock(&self) -> MutexGuard<'_, HashMap<ApiKeyId, Remembered>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(known.map(|known| Bearer { tenant: known.tenant, scope: known.scope, key: Some(known.id) }))
     }
 }
 
 /// The token after `Bearer `, whose case does not count.
-fn bearer(value: &str) -> Option<&str> {
+fn token(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::api_key::SECRET_BYTES;
-    use crate::store::StoreConfig;
-    use time::OffsetDateTime;
-
-    /// Keys that know this one since `now`, over a database that is away.
-    fn keys_that_know(key: &ApiKey, now: Instant) -> Keys {
-        let url = "postgres://postgres@%2Fnowhere/nothing".to_owned();
-        let away = Store::new(&StoreConfig {
-            direct_url: url.clone(),
-            url,
-            prepare: true,
-            pool_size: 5,
-            schema: "public".to_owned(),
-        })
-        .unwrap();
-        let keys = Keys::new(away, Clock::default());
-        let tenant = TenantId::at(OffsetDateTime::UNIX_EPOCH);
-        let known =
-            KnownKey { id: key.id(), tenant: Some(tenant), scope: Scope::Read, hash: key.hash(), expires_at: None };
-        let (ask_from, believed_until) = (now + ASKED_AFTER, now + BELIEVED_FOR);
-        keys.lock().insert(key.id(), Remembered { key: known, ask_from, believed_until });
-        keys
-    }
-
-    #[tokio::test]
-    async fn a_key_is_believed_for_a_second_and_asked_for_again_by_one_request_before() {
-        let (now, tick) = (Instant::now(), Duration::from_millis(1));
-        let key = ApiKey::new(ApiKeyId::at(OffsetDateTime::UNIX_EPOCH), [7; SECRET_BYTES]);
-        let keys = keys_that_know(&key, now);
-        let is_believed = |at| keys.remembered(key.id(), at).is_some();
-        assert!(is_believed(now + ASKED_AFTER - tick));
-        assert!(!is_believed(now + ASKED_AFTER), "one request asks");
-        assert!(is_believed(now + ASKED_AFTER), "the others go on");
-        assert!(is_believed(now + BELIEVED_FOR - tick));
-        assert!(!is_believed(now + BELIEVED_FOR), "nobody believes any longer");
-        assert!(keys.known(key.id(), now + BELIEVED_FOR).await.is_err(), "even while the database is away");
-    }
 }

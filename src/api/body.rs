@@ -9,8 +9,9 @@ use hyper::body::Body as _;
 use poem::http::{HeaderMap, header};
 use poem::{Body, Request};
 
-use super::auth::Caller;
+use super::auth::{Bearer, Caller};
 use super::problem::Problem;
+use crate::domain::tenant::DEFAULT_TENANT;
 
 mod budget;
 
@@ -24,8 +25,11 @@ const READ_LIMIT: Duration = Duration::from_secs(30);
 /// # Errors
 /// As [`read_for`].
 pub(super) async fn read(request: &Request, body: Body, limit: usize) -> Result<Bytes, Problem> {
-    let caller: &Caller = request.extensions().get().ok_or(Problem::Unauthenticated)?;
-    read_for(Party::Tenant(caller.tenant), request, body, limit).await
+    let caller: Option<&Caller> = request.extensions().get();
+    let bearer: &Bearer = request.extensions().get().ok_or(Problem::Unauthenticated)?;
+    // What operators send that is of no tenant counts as the default tenant's.
+    let tenant = caller.map(|caller| caller.tenant).or(bearer.tenant).unwrap_or(DEFAULT_TENANT);
+    read_for(Party::Tenant(tenant), request, body, limit).await
 }
 
 /// Reads a body whole, into memory that is reserved until the request is answered.

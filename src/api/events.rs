@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::Api;
-use super::access::{Allowed, Publish, Read};
+use super::access::{Allowed, Publish, Support};
 use super::body;
 use super::docs::Resource;
 use super::ingest::IngestHeaders;
@@ -166,7 +166,7 @@ impl EventsApi {
     #[oai(path = "/:webhook_id", method = "get", operation_id = "read_event")]
     async fn read(
         &self,
-        caller: Allowed<Read>,
+        caller: Allowed<Support>,
         /// The event.
         webhook_id: Path<IdText>,
     ) -> Result<Answer<EventAnswer>, Problem> {
@@ -213,7 +213,7 @@ impl EventsApi {
     #[oai(path = "/:webhook_id/deliveries", method = "get", operation_id = "list_event_deliveries")]
     async fn deliveries(
         &self,
-        caller: Allowed<Read>,
+        caller: Allowed<Support>,
         /// The event.
         webhook_id: Path<IdText>,
         /// Only deliveries that have this status.

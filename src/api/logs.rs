@@ -8,13 +8,14 @@ use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
 use super::Api;
-use super::access::{Allowed, Read};
+use super::access::{Allowed, Support};
 use super::docs::Resource;
 use super::page::{self, DEFAULT_LIMIT, List};
 use super::payload::Answer;
 use super::problem::Problem;
 use super::subscription_path::SubscriptionPath;
 use super::text::{IdText, Moment};
+use crate::domain::api_key::Scope;
 use crate::domain::attempt::MAX_RESPONSE_BODY_BYTES;
 use crate::domain::event_type::EventType;
 use crate::domain::id::{AttemptId, EventId};
@@ -99,7 +100,7 @@ impl LogsApi {
     #[expect(clippy::too_many_arguments, reason = "each is a documented parameter of the operation")]
     async fn list(
         &self,
-        caller: Allowed<Read>,
+        caller: Allowed<Support>,
         /// The subscription.
         subscription_id: Path<SubscriptionPath>,
         /// How far back; 7 when neither this nor `since` is given, and not together with it.
@@ -119,7 +120,7 @@ impl LogsApi {
         limit: Query<Option<u16>>,
         /// `next_cursor` of the page before.
         cursor: Query<Option<String>>,
-        /// `payload` adds the event's payload to each row.
+        /// `payload` adds the event's payload to each row; not with the scope `support`, which gets no response bodies either.
         include: Query<Option<Include>>,
     ) -> Result<Answer<LogPage>, Problem> {
         if days.is_some() && since.is_some() {
@@ -131,6 +132,9 @@ impl LogsApi {
         let since =
             since.0.map_or_else(|| days_ago(self.0.clock.now(), days.0.unwrap_or(DEFAULT_DAYS)), |since| since.0);
         let with_payload = include.0 == Some(Include::Payload);
+        if with_payload && !shows_bodies(&caller) {
+            return Err(Problem::ScopeMissing);
+        }
         let most = if with_payload { MAX_WITH_PAYLOAD } else { page::MAX_LIMIT };
         let limit = limit.0.unwrap_or(DEFAULT_LIMIT).min(most);
         let filter = LogFilter {
@@ -149,7 +153,7 @@ impl LogsApi {
 impl LogsApi {
     async fn page(
         &self,
-        caller: Allowed<Read>,
+        caller: Allowed<Support>,
         subscription: IdText,
         filter: &LogFilter,
         limit: usize,
@@ -160,9 +164,15 @@ impl LogsApi {
             return Err(Problem::SubscriptionNotFound);
         }
         let (rows, next_cursor) = page::cut(rows, limit, List::Attempts, |row| row.id.uuid());
-        let data = rows.into_iter().map(|row| log_answer(subscription, row, filter.with_payload)).collect();
+        let hide = |row: LogAnswer| if shows_bodies(&caller) { row } else { LogAnswer { response_body: None, ..row } };
+        let data = rows.into_iter().map(|row| hide(log_answer(subscription, row, filter.with_payload))).collect();
         Ok(Answer::Value(LogPage { data, next_cursor }))
     }
+}
+
+/// Whether the caller may see payloads and response bodies.
+fn shows_bodies(caller: &Allowed<Support>) -> bool {
+    caller.bearer.scope.allows(Scope::Read)
 }
 
 fn days_ago(now: OffsetDateTime, days: u16) -> OffsetDateTime {

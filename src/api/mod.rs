@@ -37,20 +37,17 @@ use std::time::Duration;
 use poem::Response;
 use poem::endpoint::Endpoint;
 
-use crate::domain::id::TenantId;
 use crate::domain::target::TargetPolicy;
 use crate::intake::Intake;
 use crate::store::{Clock, Store};
 use crate::subscriptions::Subscriptions;
 use crate::telemetry::Metrics;
-
-/// Owner of everything where no key is required.
-const DEFAULT_TENANT: uuid::Uuid = uuid::uuid!("00000000-0000-7000-8000-000000000000");
+use crate::tenants::Tenants;
 
 /// What the API needs to know of the settings.
 #[derive(Debug, Clone)]
 pub struct ApiSettings {
-    /// Whether requests need a key; without, all are the default tenant's administrator.
+    /// Whether requests need a key; without, all are an operator.
     pub auth_required: bool,
     /// Most bytes of an event's payload.
     pub max_payload_bytes: usize,
@@ -75,6 +72,8 @@ pub struct Api {
     pub settings: ApiSettings,
     /// For reads, and for keys.
     pub store: Store,
+    /// For tenants and keys.
+    pub tenants: Tenants,
     /// For subscriptions.
     pub subscriptions: Subscriptions,
     /// Takes accepted events.
@@ -90,8 +89,4 @@ impl Api {
     pub fn routes(self) -> impl Endpoint<Output = Response> + 'static {
         routes::Routes::new(self)
     }
-}
-
-fn default_tenant() -> TenantId {
-    DEFAULT_TENANT.into()
 }

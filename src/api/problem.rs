@@ -2,8 +2,8 @@
 //!
 //! A problem names rules and places, never values: what a request carried may be a secret.
 
+use poem::Response;
 use poem::http::{HeaderValue, StatusCode, header};
-use poem::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::domain::audience::MAX_RECIPIENTS;
@@ -52,6 +52,19 @@ pub(super) enum Problem {
     SignatureInvalid(InvalidSignature),
     /// The key's scope does not cover this.
     ScopeMissing,
+    /// The route needs one tenant, and the request names none.
+    TenantRequired,
+    /// Unknown, deleted, or not the key's.
+    TenantNotFound,
+    /// Unknown, or another tenant's.
+    #[expect(dead_code, reason = "the routes of tenants and keys will use it")]
+    KeyNotFound,
+    /// The default tenant cannot be deleted.
+    #[expect(dead_code, reason = "the routes of tenants and keys will use it")]
+    DefaultTenant,
+    /// A limit of the tenant is reached: its name, and its value.
+    #[expect(dead_code, reason = "the routes of tenants and keys will use it")]
+    LimitReached(&'static str, u32),
     /// No such path.
     RouteNotFound,
     /// Unknown, deleted, or another tenant's.
@@ -128,6 +141,11 @@ impl Problem {
             Self::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated", "Not authenticated"),
             Self::SignatureInvalid(_) => (StatusCode::UNAUTHORIZED, "signature_invalid", "Signature not accepted"),
             Self::ScopeMissing => (StatusCode::FORBIDDEN, "scope_missing", "Not allowed with this key"),
+            Self::TenantRequired => (StatusCode::BAD_REQUEST, "tenant_required", "Tenant required"),
+            Self::TenantNotFound => (StatusCode::NOT_FOUND, "tenant_not_found", "No such tenant"),
+            Self::KeyNotFound => (StatusCode::NOT_FOUND, "key_not_found", "No such key"),
+            Self::DefaultTenant => (StatusCode::CONFLICT, "default_tenant", "Default tenant"),
+            Self::LimitReached(..) => (StatusCode::CONFLICT, "limit_reached", "Limit reached"),
             Self::RouteNotFound => (StatusCode::NOT_FOUND, "route_not_found", "No such route"),
             Self::SubscriptionNotFound => (StatusCode::NOT_FOUND, "subscription_not_found", "No such subscription"),
             Self::EventNotFound => (StatusCode::NOT_FOUND, "webhook_not_found", "No such webhook"),
@@ -175,6 +193,13 @@ impl Problem {
             Self::Unauthenticated => "a valid key is needed: Authorization: Bearer prk_…",
             Self::SignatureInvalid(reason) => return reason.to_string(),
             Self::ScopeMissing => "the key is valid, but its scope does not cover this request",
+            Self::TenantRequired => "this request needs one tenant: name its id or external id in Postrider-Tenant",
+            Self::TenantNotFound => "there is no tenant with this id or external id, or the key is not for it",
+            Self::KeyNotFound => "there is no key with this id",
+            Self::DefaultTenant => "the tenant default cannot be deleted",
+            Self::LimitReached(name, value) => {
+                return format!("the tenant has {name} {value}, which is reached; nothing was stored");
+            }
             Self::RouteNotFound => "there is nothing at this path; /docs lists what there is",
             Self::SubscriptionNotFound => "there is no subscription with this id",
             Self::EventNotFound => "there is no webhook with this id, or its retention has ended",
@@ -264,20 +289,3 @@ impl Problem {
 
 /// What a path may say of a subscription.
 const NOT_A_SUBSCRIPTION: &str = "must be the UUID of a subscription in its hyphenated form, or an external id";
-
-/// The router sees a bare status; the outermost layer finds the problem and renders it.
-impl From<Problem> for poem::Error {
-    fn from(problem: Problem) -> Self {
-        let mut error = Self::from_status(problem.kind().0);
-        error.set_data(problem);
-        error
-    }
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let mut response = self.kind().0.into_response();
-        response.extensions_mut().insert(self);
-        response
-    }
-}

@@ -7,7 +7,7 @@ use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 
 use super::Api;
-use super::access::{Admin, Allowed, Read};
+use super::access::{Admin, Allowed, Support};
 use super::docs::Resource;
 use super::page::{self, DEFAULT_LIMIT, List};
 use super::payload::{Answer, Document};
@@ -98,7 +98,7 @@ impl ReplaysApi {
     #[oai(path = "/", method = "get", operation_id = "list_replays")]
     async fn list(
         &self,
-        caller: Allowed<Read>,
+        caller: Allowed<Support>,
         /// Only those of this subscription, by its id or its external id.
         subscription_id: Query<Option<SubscriptionPath>>,
         /// Rows of a page.
@@ -120,7 +120,7 @@ impl ReplaysApi {
     #[oai(path = "/:replay_id", method = "get", operation_id = "read_replay")]
     async fn read(
         &self,
-        caller: Allowed<Read>,
+        caller: Allowed<Support>,
         /// The replay.
         replay_id: Path<IdText>,
     ) -> Result<Answer<ReplayAnswer>, Problem> {

@@ -58,7 +58,7 @@ impl Endpoint for Routes {
 impl Routes {
     /// All routes over this API.
     pub(super) fn new(api: Api) -> Self {
-        let keys = Keys::new(api.store.clone(), api.clock.clone());
+        let keys = Keys::new(api.store.clone(), api.tenants.clone(), api.clock.clone());
         let guard = Arc::new(Guard::new(api.settings.auth_required, keys));
         let metrics = api.metrics.clone();
         let bodies = BodyBudget::new(api.settings.max_request_bytes, metrics.clone());

@@ -8,7 +8,7 @@ use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 
 use super::Api;
-use super::access::{Admin, Allowed};
+use super::access::{Admin, AllowedForAll};
 use super::docs::Resource;
 use super::payload::{Answer, Document};
 use super::problem::Problem;
@@ -66,7 +66,7 @@ impl SignaturesApi {
     #[oai(path = "/generate-signature", method = "post", operation_id = "generate_signature")]
     async fn generate(
         &self,
-        _caller: Allowed<Admin>,
+        _caller: AllowedForAll<Admin>,
         body: Document<SignatureRequest, LIMIT>,
     ) -> Result<Answer<SignatureAnswer>, Problem> {
         let mut fields = Fields::of(&body.bytes)?;

@@ -7,7 +7,7 @@ use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 
 use super::Api;
-use super::access::{Allowed, Read};
+use super::access::{Allowed, Support};
 use super::docs::Resource;
 use super::page::{self, List, MAX_LIMIT};
 use super::payload::Answer;
@@ -80,7 +80,7 @@ impl StatusApi {
     #[oai(path = "/:webhook_id", method = "get", operation_id = "read_status")]
     async fn read(
         &self,
-        caller: Allowed<Read>,
+        caller: Allowed<Support>,
         /// The event.
         webhook_id: Path<IdText>,
         /// `deliveries_next_cursor` of the answer before.

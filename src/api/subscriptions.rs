@@ -7,7 +7,7 @@ use poem_openapi::OpenApi;
 use poem_openapi::param::{Path, Query};
 
 use super::Api;
-use super::access::{Admin, Allowed, Read};
+use super::access::{Admin, Allowed, Support};
 use super::docs::Resource;
 use super::page::{self, DEFAULT_LIMIT, List};
 use super::payload::{Answer, Document, OptionalDocument};
@@ -76,7 +76,7 @@ impl SubscriptionsApi {
     #[oai(path = "/", method = "get", operation_id = "list_subscriptions")]
     async fn list(
         &self,
-        caller: Allowed<Read>,
+        caller: Allowed<Support>,
         /// Rows of a page.
         #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
         limit: Query<Option<u16>>,
@@ -102,7 +102,7 @@ impl SubscriptionsApi {
     #[oai(path = "/:subscription_id", method = "get", operation_id = "read_subscription")]
     async fn read(
         &self,
-        caller: Allowed<Read>,
+        caller: Allowed<Support>,
         /// The subscription, by its id or its external id.
         subscription_id: Path<SubscriptionPath>,
     ) -> Result<Answer<SubscriptionAnswer>, Problem> {

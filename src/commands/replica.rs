@@ -26,6 +26,7 @@ use crate::sender::{Sender, SenderConfig, own_addresses};
 use crate::store::{Clock, SchemaPolicy, Store, StoreConfig};
 use crate::subscriptions::{Redis, Subscriptions};
 use crate::telemetry::Metrics;
+use crate::tenants::Tenants;
 use crate::upkeep::{Retention, SystemEvents, Upkeep, follow_clock};
 use crate::worker::{Stopping, Worker, WorkerParts, WorkerRules};
 
@@ -255,6 +256,7 @@ impl Base {
                 public_url: format!("http://localhost:{}", config.listen.port()),
             },
             store: self.store.clone(),
+            tenants: Tenants::new(self.store.clone(), self.clock.clone()),
             subscriptions,
             intake,
             clock: self.clock.clone(),

@@ -29,10 +29,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["domain"]),
     ("sender", &["domain"]),
     ("subscriptions", &["domain", "store", "telemetry"]),
-    ("intake", &["domain", "store", "subscriptions", "telemetry"]),
+    ("tenants", &["domain", "store"]),
+    ("intake", &["domain", "store", "subscriptions", "tenants", "telemetry"]),
     ("worker", &["domain", "store", "sender", "subscriptions", "telemetry"]),
     ("upkeep", &["domain", "store", "telemetry"]),
-    ("api", &["domain", "http", "store", "subscriptions", "intake", "telemetry"]),
+    ("api", &["domain", "http", "store", "subscriptions", "tenants", "intake", "telemetry"]),
     ("commands", &["*"]),
 ];
 

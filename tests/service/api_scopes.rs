@@ -1,19 +1,22 @@
 //! What each key opens: every operation of the OpenAPI document with every scope.
 
+use std::time::Duration;
+
 use postrider::domain::actor::Actor;
 use postrider::domain::api_key::Scope;
-use postrider::store::Revocation;
+use postrider::store::{NewKey, Revocation};
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 
 use crate::support::api::{Answer, Ask, TestApi, made_key};
 
-const SCOPES: [Scope; 3] = [Scope::Admin, Scope::Publish, Scope::Read];
+const SCOPES: [Scope; 4] = Scope::ALL;
 
 /// Which scopes open an operation. One that is missing here fails the tests.
 const OPENED_BY: [(&str, &[Scope]); 22] = [
     ("POST /subscriptions/", &[Scope::Admin]),
-    ("GET /subscriptions/", &[Scope::Admin, Scope::Read]),
-    ("GET /subscriptions/{subscription_id}", &[Scope::Admin, Scope::Read]),
+    ("GET /subscriptions/", &[Scope::Admin, Scope::Read, Scope::Support]),
+    ("GET /subscriptions/{subscription_id}", &[Scope::Admin, Scope::Read, Scope::Support]),
     ("PUT /subscriptions/{subscription_id}", &[Scope::Admin]),
     ("PATCH /subscriptions/{subscription_id}", &[Scope::Admin]),
     ("POST /subscriptions/{subscription_id}/rotate-secret", &[Scope::Admin]),
@@ -23,16 +26,16 @@ const OPENED_BY: [(&str, &[Scope]); 22] = [
     ("POST /ingest/{subscription_id}", &[Scope::Admin, Scope::Publish]),
     ("POST /events", &[Scope::Admin, Scope::Publish]),
     ("POST /events/batch", &[Scope::Admin, Scope::Publish]),
-    ("GET /events/{webhook_id}", &[Scope::Admin, Scope::Read]),
-    ("GET /events/{webhook_id}/deliveries", &[Scope::Admin, Scope::Read]),
+    ("GET /events/{webhook_id}", &[Scope::Admin, Scope::Read, Scope::Support]),
+    ("GET /events/{webhook_id}/deliveries", &[Scope::Admin, Scope::Read, Scope::Support]),
     ("POST /events/{webhook_id}/retry", &[Scope::Admin, Scope::Publish]),
     ("POST /events/{webhook_id}/cancel", &[Scope::Admin, Scope::Publish]),
     ("POST /replays", &[Scope::Admin]),
-    ("GET /replays", &[Scope::Admin, Scope::Read]),
-    ("GET /replays/{replay_id}", &[Scope::Admin, Scope::Read]),
+    ("GET /replays", &[Scope::Admin, Scope::Read, Scope::Support]),
+    ("GET /replays/{replay_id}", &[Scope::Admin, Scope::Read, Scope::Support]),
     ("POST /replays/{replay_id}/cancel", &[Scope::Admin]),
-    ("GET /status/{webhook_id}", &[Scope::Admin, Scope::Read]),
-    ("GET /status/logs/{subscription_id}", &[Scope::Admin, Scope::Read]),
+    ("GET /status/{webhook_id}", &[Scope::Admin, Scope::Read, Scope::Support]),
+    ("GET /status/logs/{subscription_id}", &[Scope::Admin, Scope::Read, Scope::Support]),
 ];
 
 /// An operation of the document, with a body that it accepts.
@@ -42,6 +45,8 @@ struct Operation {
     body: Option<Value>,
     /// The scope that the document says it needs.
     scope: Scope,
+    /// Whether it is about objects of one tenant, as the document says by its header.
+    of_tenant: bool,
 }
 
 /// What a tenant has.
@@ -61,6 +66,7 @@ impl Operation {
                 path: path.clone(),
                 body: body(&document, described),
                 scope: described["x-scope"].as_str().unwrap().parse().unwrap(),
+                of_tenant: described["parameters"].to_string().contains("Postrider-Tenant"),
             };
             methods.as_object().unwrap().iter().map(operation).collect::<Vec<_>>()
         };
@@ -79,6 +85,11 @@ impl Operation {
 
     /// Asks it of what this tenant has, with this key or none.
     async fn ask(&self, api: &TestApi, of: &Belongings, key: Option<&str>) -> Answer {
+        self.ask_for(api, of, key, &[]).await
+    }
+
+    /// The same with headers that name tenants.
+    async fn ask_for(&self, api: &TestApi, of: &Belongings, key: Option<&str>, tenants: &[&str]) -> Answer {
         let path = self.path.replace("{subscription_id}", &of.subscription).replace("{webhook_id}", &of.event);
         let ask = api.stranger(&self.method, &path.replace("{replay_id}", &of.replay));
         let ask = key.into_iter().fold(ask, Ask::key);
@@ -86,6 +97,7 @@ impl Operation {
         if let Some(subscription) = body.as_mut().and_then(|body| body.get_mut("subscription_id")) {
             *subscription = json!(of.subscription);
         }
+        let ask = tenants.iter().fold(ask, |ask, tenant| ask.header("postrider-tenant", tenant));
         body.iter().fold(ask, Ask::json).send().await
     }
 }
@@ -162,8 +174,11 @@ async fn without_a_key_or_with_a_revoked_one_nothing_opens() {
     let revoked = made_key(&api.store, "acme", Scope::Admin).await;
     let revocation = api.store.revoke_api_key(revoked.id, None, &Actor::COMMAND).await.unwrap();
     assert_eq!(revocation, Revocation::Now);
+    let past = Some(OffsetDateTime::now_utc() - Duration::from_secs(1));
+    let expired = NewKey { expires_at: past, ..NewKey::of("acme", Scope::Admin) };
+    let expired = api.store.create_api_key(&expired, &Actor::COMMAND).await.unwrap().unwrap();
     for operation in Operation::all() {
-        for key in [None, Some(revoked.text.as_str())] {
+        for key in [None, Some(revoked.text.as_str()), Some(expired.text.as_str())] {
             let refused = operation.ask(&api, &own, key).await;
             assert_eq!(
                 (refused.status.as_u16(), refused.code().as_str()),
@@ -172,6 +187,40 @@ async fn without_a_key_or_with_a_revoked_one_nothing_opens() {
                 operation.name()
             );
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_names_the_tenant_and_others_may_name_their_own_only() {
+    let api = TestApi::start().await;
+    let other = belongings(&api, &api.key("globex", Scope::Admin).await).await;
+    let operator = api.operator(Scope::Admin).await;
+    let (with, own) = (Some(operator.as_str()), Some(api.admin.as_str()));
+    for operation in Operation::all().into_iter().filter(|operation| operation.of_tenant) {
+        let name = operation.name();
+        let mine = belongings(&api, &api.admin).await;
+        let code = async |key, of: &Belongings, tenants: &[&str]| {
+            let answer = operation.ask_for(&api, of, key, tenants).await;
+            (answer.status.as_u16(), answer.code())
+        };
+        let refused = |status, code: &str| (status, code.to_owned());
+        assert_eq!(code(with, &mine, &[]).await, refused(400, "tenant_required"), "{name}");
+        assert_eq!(code(with, &mine, &["*"]).await, refused(400, "tenant_required"), "{name}");
+        assert_eq!(code(with, &mine, &["acme", "acme"]).await, refused(400, "malformed_request"), "{name}");
+        for unknown in ["nobody", "0199c5f0-0000-7000-8000-00000000dead", "not a name"] {
+            assert_eq!(code(with, &mine, &[unknown]).await, refused(404, "tenant_not_found"), "{name}");
+        }
+        for not_its_own in ["globex", "nobody"] {
+            assert_eq!(code(own, &mine, &[not_its_own]).await, refused(404, "tenant_not_found"), "{name}");
+        }
+        if operation.path.contains('{') {
+            let (status, code) = code(with, &other, &["acme"]).await;
+            assert!(status == 404 && code.ends_with("_not_found"), "{name}: {code}");
+        }
+        let named = operation.ask_for(&api, &mine, with, &["acme"]).await;
+        assert!(named.status.is_success(), "{name}: {named:?}");
+        let own = operation.ask_for(&api, &belongings(&api, &api.admin).await, own, &["acme"]).await;
+        assert!(own.status.is_success(), "{name}: {own:?}");
     }
 }
 

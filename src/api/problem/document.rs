@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
+use poem::{IntoResponse, Response};
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{ToJSON, Type};
 use serde::Serialize;
 
-use super::FieldError;
+use super::{FieldError, Problem};
 
 /// A problem as it is written (RFC 9457).
 #[derive(Debug, Default, Serialize)]
@@ -48,5 +49,22 @@ impl Type for ProblemDocument {
 impl ToJSON for ProblemDocument {
     fn to_json(&self) -> Option<serde_json::Value> {
         serde_json::to_value(self).ok()
+    }
+}
+
+/// The router sees a bare status; the outermost layer finds the problem and renders it.
+impl From<Problem> for poem::Error {
+    fn from(problem: Problem) -> Self {
+        let mut error = Self::from_status(problem.kind().0);
+        error.set_data(problem);
+        error
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.kind().0.into_response();
+        response.extensions_mut().insert(self);
+        response
     }
 }

@@ -60,12 +60,14 @@ impl Operation {
         guard: Arc<Guard>,
         handler: BoxEndpoint<'static, Response>,
     ) -> Self {
-        let scope = meta.security.first().and_then(|schemes| schemes.keys().next()?.parse().ok());
-        let scope = scope.expect("every handler takes `Allowed` or `AllowedOrSigned`");
+        let or_signature = meta.security.len() > 1;
+        let scheme = meta.security.first().and_then(|schemes| schemes.keys().next());
+        let access = scheme.and_then(|scheme| Access::read(scheme, or_signature));
+        let access = access.expect("every handler takes `Allowed`, `AllowedOrSigned` or `AllowedForAll`");
         let named = |place| meta.params.iter().filter(move |parameter| parameter.in_type == place);
         Self {
             id: meta.operation_id.unwrap_or_default(),
-            access: Some(Access { scope, or_signature: meta.security.len() > 1 }),
+            access: Some(access),
             query: named(MetaParamIn::Query).map(|parameter| Parameter::of(parameter, registry)).collect(),
             path_parameter: named(MetaParamIn::Path).map(|parameter| parameter.name.clone()).collect(),
             guard,

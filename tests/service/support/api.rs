@@ -19,6 +19,7 @@ use postrider::intake::{Intake, IntakeParts, Notifier};
 use postrider::store::{Clock, MadeKey, NewKey, Store, StoreConfig};
 use postrider::subscriptions::Subscriptions;
 use postrider::telemetry::Metrics;
+use postrider::tenants::Tenants;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -136,6 +137,12 @@ impl TestApi {
         made_key(&self.store, tenant, scope).await.text
     }
 
+    /// An operator key.
+    pub(crate) async fn operator(&self, scope: Scope) -> String {
+        let wanted = NewKey { tenant: None, name: None, scope, expires_at: None };
+        self.store.create_api_key(&wanted, &Actor::COMMAND).await.unwrap().unwrap().text
+    }
+
     /// A subscription made over the API; its answer.
     pub(crate) async fn subscribe(&self, fields: Value) -> Value {
         let mut body = json!({ "target_url": "https://hooks.example.com/in" });
@@ -214,6 +221,7 @@ fn api_over(store: &Store, auth_required: bool) -> Api {
             public_url: "http://localhost:8000".to_owned(),
         },
         store: store.clone(),
+        tenants: Tenants::new(store.clone(), store.clock()),
         subscriptions: subscriptions.clone(),
         intake: Intake::start(IntakeParts {
             subscriptions,

@@ -1,0 +1,236 @@
+//! What is remembered of tenants and keys, and until when it is believed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+
+use crate::domain::external_id::ExternalId;
+use crate::domain::id::{ApiKeyId, TenantId};
+use crate::domain::tenant::{Tenant, TenantName};
+use crate::store::{KnownKey, TenantChanges};
+
+/// How long an answer of the database is believed: the bound on how late a revocation is seen.
+const BELIEVED_FOR: Duration = Duration::from_secs(1);
+/// Least time between the beginnings of two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How far a look reaches back before the last one: our transactions end after 10 s, and 5 s to spare.
+const SLACK: time::Duration = time::Duration::seconds(15);
+/// How long an unknown key is remembered as such. A key that is made meanwhile has another id.
+const UNKNOWN_FOR: Duration = Duration::from_secs(10);
+/// Most keys remembered, about 200 bytes each. When they are full, all are forgotten.
+const MAX_KEYS: usize = 100_000;
+/// Most unknown keys remembered, about 50 bytes each.
+const MAX_UNKNOWN: usize = 10_000;
+/// Most tenants remembered, about 400 bytes each.
+const MAX_TENANTS: usize = 100_000;
+// What the documents promise of a revocation.
+const _: () = assert!(BELIEVED_FOR.as_millis() <= 1_000 && LOOK_EVERY.as_millis() < BELIEVED_FOR.as_millis());
+
+/// Everything that is remembered.
+#[derive(Default)]
+pub(super) struct Memory {
+    keys: HashMap<ApiKeyId, Remembered<KnownKey>>,
+    unknown_keys: HashMap<ApiKeyId, Instant>,
+    tenants: HashMap<TenantId, Remembered<Arc<Tenant>>>,
+    ids: HashMap<ExternalId, TenantId>,
+    looks: Looks,
+}
+
+struct Remembered<T> {
+    value: T,
+    asked_at: Instant,
+    kept_at: Instant,
+}
+
+/// The looks for what changed.
+#[derive(Default)]
+struct Looks {
+    /// When the last one began that was answered.
+    answered: Option<Instant>,
+    /// When the last one began.
+    begun: Option<Instant>,
+    is_running: bool,
+    /// The database's time from which the next one asks.
+    since: Option<OffsetDateTime>,
+}
+
+impl Looks {
+    fn is_believed<T>(&self, remembered: &Remembered<T>, now: Instant) -> bool {
+        // A look that began before the answer was kept may have missed a change in between.
+        let looked = self.answered.filter(|answered| *answered >= remembered.kept_at);
+        let from = looked.unwrap_or(remembered.asked_at).max(remembered.asked_at);
+        now.saturating_duration_since(from) < BELIEVED_FOR
+    }
+}
+
+impl Memory {
+    /// What is believed of a key; `None` where nobody knows, `Some(None)` where there is none.
+    pub(super) fn key(&self, id: ApiKeyId, now: Instant) -> Option<Option<KnownKey>> {
+        if self.unknown_keys.get(&id).is_some_and(|until| *until > now) {
+            return Some(None);
+        }
+        let remembered = self.keys.get(&id).filter(|key| self.looks.is_believed(key, now))?;
+        Some(Some(remembered.value.clone()))
+    }
+
+    /// The tenant of this name, where it is believed.
+    pub(super) fn tenant(&self, name: &TenantName, now: Instant) -> Option<Arc<Tenant>> {
+        let id = match name {
+            TenantName::Id(id) => id,
+            TenantName::External(name) => self.ids.get(name)?,
+        };
+        let remembered = self.tenants.get(id).filter(|tenant| self.looks.is_believed(tenant, now))?;
+        // It may have had another external id when the name was kept.
+        let is_its_name = match name {
+            TenantName::Id(_) => true,
+            TenantName::External(name) => remembered.value.external_id.as_ref() == Some(name),
+        };
+        is_its_name.then(|| Arc::clone(&remembered.value))
+    }
+
+    /// Keeps what was asked for at this time; `None` for a key that is unknown.
+    pub(super) fn keep_key(&mut self, id: ApiKeyId, key: Option<KnownKey>, asked_at: Instant) {
+        let kept_at = Instant::now();
+        let Some(value) = key else {
+            self.keys.remove(&id);
+            if self.unknown_keys.len() >= MAX_UNKNOWN {
+                self.unknown_keys.retain(|_, until| *until > kept_at);
+            }
+            if self.unknown_keys.len() < MAX_UNKNOWN {
+                self.unknown_keys.insert(id, kept_at + UNKNOWN_FOR);
+            }
+            return;
+        };
+        if self.keys.len() >= MAX_KEYS {
+            self.keys.clear();
+        }
+        self.keys.insert(id, Remembered { value, asked_at, kept_at });
+    }
+
+    /// Keeps a tenant that was asked for at this time.
+    pub(super) fn keep_tenant(&mut self, tenant: &Arc<Tenant>, asked_at: Instant) {
+        if self.tenants.len() >= MAX_TENANTS || self.ids.len() >= MAX_TENANTS {
+            self.tenants.clear();
+            self.ids.clear();
+        }
+        self.ids.extend(tenant.external_id.clone().map(|name| (name, tenant.id)));
+        let remembered = Remembered { value: Arc::clone(tenant), asked_at, kept_at: Instant::now() };
+        self.tenants.insert(tenant.id, remembered);
+    }
+
+    /// Forgets a tenant.
+    pub(super) fn forget_tenant(&mut self, id: TenantId) {
+        self.tenants.remove(&id);
+    }
+
+    /// Forgets a key.
+    pub(super) fn forget_key(&mut self, id: ApiKeyId) {
+        self.keys.remove(&id);
+    }
+
+    /// Whether a look is due now, and from which time of the database it asks; nothing of the first is asked but the
+    /// time.
+    #[expect(clippy::option_option, reason = "no look, or a look without a time to ask from")]
+    pub(super) fn begin_look(&mut self, now: Instant) -> Option<Option<OffsetDateTime>> {
+        let looks = &mut self.looks;
+        let is_due = looks.begun.is_none_or(|begun| now.saturating_duration_since(begun) >= LOOK_EVERY);
+        if looks.is_running || !is_due {
+            return None;
+        }
+        looks.is_running = true;
+        looks.begun = Some(now);
+        Some(looks.since)
+    }
+
+    /// Forgets what a look that began at this time found changed; `None` where it was not answered.
+    pub(super) fn end_look(&mut self, began: Instant, changes: Option<TenantChanges>) {
+        self.looks.is_running = false;
+        let Some(changes) = changes else { return };
+        changes.tenants.iter().for_each(|id| self.forget_tenant(*id));
+        changes.keys.iter().for_each(|id| self.forget_key(*id));
+        self.looks.answered = Some(began);
+        self.looks.since = Some(changes.looked_at - SLACK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::api_key::{ApiKey, SECRET_BYTES, Scope};
+
+    const TICK: Duration = Duration::from_millis(1);
+
+    fn key() -> KnownKey {
+        let key = ApiKey::new(ApiKeyId::at(OffsetDateTime::UNIX_EPOCH), [7; SECRET_BYTES]);
+        KnownKey { id: key.id(), tenant: None, scope: Scope::Read, hash: key.hash(), expires_at: None }
+    }
+
+    fn changes(keys: Vec<ApiKeyId>) -> Option<TenantChanges> {
+        Some(TenantChanges { tenants: Vec::new(), keys, looked_at: OffsetDateTime::UNIX_EPOCH })
+    }
+
+    #[test]
+    fn a_key_is_believed_for_a_second_after_it_was_asked_for_or_a_look_began() {
+        let (mut memory, key) = (Memory::default(), key());
+        let asked = Instant::now();
+        memory.keep_key(key.id, Some(key.clone()), asked);
+        let is_believed = |memory: &Memory, at| matches!(memory.key(key.id, at), Some(Some(_)));
+        assert!(is_believed(&memory, asked + BELIEVED_FOR - TICK));
+        assert!(!is_believed(&memory, asked + BELIEVED_FOR));
+        let looked = Instant::now() + LOOK_EVERY;
+        assert_eq!(memory.begin_look(looked), Some(None));
+        assert_eq!(memory.begin_look(looked + BELIEVED_FOR), None, "one at a time");
+        memory.end_look(looked, changes(Vec::new()));
+        assert!(is_believed(&memory, looked + BELIEVED_FOR - TICK));
+        assert!(!is_believed(&memory, looked + BELIEVED_FOR));
+    }
+
+    #[test]
+    fn a_look_that_fails_or_began_before_the_answer_was_kept_prolongs_nothing() {
+        let (mut memory, key) = (Memory::default(), key());
+        let began = Instant::now();
+        assert!(memory.begin_look(began).is_some());
+        memory.keep_key(key.id, Some(key.clone()), began);
+        std::hint::black_box(&memory);
+        memory.keys.get_mut(&key.id).unwrap().kept_at = began + TICK;
+        memory.keys.get_mut(&key.id).unwrap().asked_at = began.checked_sub(BELIEVED_FOR).unwrap();
+        memory.end_look(began, changes(Vec::new()));
+        assert!(memory.key(key.id, began + TICK).is_none());
+        let later = began + LOOK_EVERY;
+        assert!(memory.begin_look(later).is_some());
+        memory.end_look(later, None);
+        assert!(memory.key(key.id, later).is_none());
+    }
+
+    #[test]
+    fn what_was_revoked_is_forgotten_and_an_unknown_key_is_not_asked_for_again_at_once() {
+        let (mut memory, key) = (Memory::default(), key());
+        let now = Instant::now();
+        memory.keep_key(key.id, Some(key.clone()), now);
+        memory.begin_look(now);
+        memory.end_look(now, changes(vec![key.id]));
+        assert!(memory.key(key.id, now).is_none());
+        memory.keep_key(key.id, None, now);
+        assert!(matches!(memory.key(key.id, now), Some(None)));
+        assert!(memory.key(key.id, now + UNKNOWN_FOR * 2).is_none());
+    }
+
+    #[test]
+    fn a_tenant_is_found_by_the_external_id_that_it_has_now() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        let named = |name: &str| {
+            let external_id = Some(name.parse().unwrap());
+            let id = TenantId::at(OffsetDateTime::UNIX_EPOCH);
+            Tenant { id, external_id, name: name.to_owned(), limits: Default::default() }
+        };
+        let first = Arc::new(named("acme"));
+        memory.keep_tenant(&first, now);
+        let renamed = Arc::new(Tenant { id: first.id, ..named("globex") });
+        memory.keep_tenant(&renamed, now);
+        assert!(memory.tenant(&"acme".parse().unwrap(), now).is_none());
+        assert_eq!(memory.tenant(&"globex".parse().unwrap(), now), Some(Arc::clone(&renamed)));
+        assert_eq!(memory.tenant(&TenantName::Id(first.id), now), Some(renamed));
+    }
+}

@@ -1,0 +1,138 @@
+//! Tenants and keys as requests need them, remembered in this process.
+//!
+//! Each is read once. From then on one statement asks, at most every 500 ms and only while there are requests, which
+//! of them changed; what changed is forgotten. So the number of tenants in use costs nothing. What is remembered holds
+//! for a second after such a look began, so a revocation or deletion holds everywhere within a second, and nothing is
+//! believed longer while the database is away.
+
+mod gather;
+mod memory;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::domain::id::{ApiKeyId, TenantId};
+use crate::domain::tenant::{Tenant, TenantName};
+use crate::store::{Clock, KnownKey, Store, StoreError};
+use gather::Gather;
+use memory::Memory;
+
+/// All tenants and keys. Clones share what is remembered.
+#[derive(Clone)]
+pub struct Tenants {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    store: Store,
+    clock: Clock,
+    memory: Mutex<Memory>,
+    keys: Gather<ApiKeyId, KnownKey>,
+    tenants: Gather<TenantName, Arc<Tenant>>,
+}
+
+impl Tenants {
+    /// Tenants and keys of this store.
+    pub fn new(store: Store, clock: Clock) -> Self {
+        let (keys, tenants) = (Gather::default(), Gather::default());
+        Self { shared: Arc::new(Shared { store, clock, memory: Mutex::default(), keys, tenants }) }
+    }
+
+    /// The living tenant of this name.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn find(&self, name: &TenantName) -> Result<Option<Arc<Tenant>>, StoreError> {
+        let now = Instant::now();
+        self.look(now);
+        let remembered = self.shared.lock().tenant(name, now);
+        if remembered.is_some() {
+            return Ok(remembered);
+        }
+        let shared = Arc::clone(&self.shared);
+        self.shared.tenants.ask(name.clone(), move |names| Arc::clone(&shared).read_tenants(names)).await
+    }
+
+    /// The living tenant with this id.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn get(&self, id: TenantId) -> Result<Option<Arc<Tenant>>, StoreError> {
+        self.find(&TenantName::Id(id)).await
+    }
+
+    /// The live key with this public half; `None` where it is unknown, revoked, expired or of a deleted tenant.
+    ///
+    /// # Errors
+    /// [`StoreError`] from the database.
+    pub async fn key(&self, id: ApiKeyId) -> Result<Option<KnownKey>, StoreError> {
+        let now = Instant::now();
+        self.look(now);
+        let remembered = self.shared.lock().key(id, now);
+        let key = match remembered {
+            Some(known) => known,
+            None => {
+                let shared = Arc::clone(&self.shared);
+                self.shared.keys.ask(id, move |ids| Arc::clone(&shared).read_keys(ids)).await?
+            }
+        };
+        Ok(key.filter(|key| key.expires_at.is_none_or(|end| end > self.shared.clock.now())))
+    }
+
+    /// Forgets a tenant that was changed here, so that this replica sees it at once.
+    pub fn forget_tenant(&self, id: TenantId) {
+        self.shared.lock().forget_tenant(id);
+    }
+
+    /// Forgets a key that was revoked here.
+    pub fn forget_key(&self, id: ApiKeyId) {
+        self.shared.lock().forget_key(id);
+    }
+
+    /// Asks what changed, beside the requests, where the last look is old enough.
+    fn look(&self, now: Instant) {
+        let Some(since) = self.shared.lock().begin_look(now) else { return };
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            let changes = shared.store.tenant_changes(since).await;
+            if let Err(error) = &changes {
+                tracing::debug!(%error, "what changed of tenants and keys could not be read");
+            }
+            shared.lock().end_look(now, changes.ok());
+        });
+    }
+}
+
+impl Shared {
+    async fn read_keys(self: Arc<Self>, ids: Vec<ApiKeyId>) -> Result<HashMap<ApiKeyId, KnownKey>, StoreError> {
+        // Counted from before the question: the answer may be old by the time it comes.
+        let asked_at = Instant::now();
+        let found: HashMap<_, _> = self.store.find_api_keys(&ids).await?.into_iter().map(|key| (key.id, key)).collect();
+        let mut memory = self.lock();
+        for id in ids {
+            memory.keep_key(id, found.get(&id).cloned(), asked_at);
+        }
+        Ok(found)
+    }
+
+    async fn read_tenants(
+        self: Arc<Self>,
+        names: Vec<TenantName>,
+    ) -> Result<HashMap<TenantName, Arc<Tenant>>, StoreError> {
+        let asked_at = Instant::now();
+        let mut found = HashMap::new();
+        for row in self.store.find_tenants(&names).await? {
+            let tenant = Arc::new(row.tenant);
+            self.lock().keep_tenant(&tenant, asked_at);
+            found.extend(tenant.external_id.clone().map(|name| (TenantName::External(name), Arc::clone(&tenant))));
+            found.insert(TenantName::Id(tenant.id), tenant);
+        }
+        Ok(found)
+    }
+
+    /// What is remembered stays whole through a panic elsewhere.
+    fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
