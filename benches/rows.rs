@@ -92,9 +92,9 @@ pub(crate) async fn add_subscriptions(
     let secret = Secret::parse(SECRET)?;
     let ids: Vec<Uuid> = (0..count).map(|_| Uuid::now_v7()).collect();
     let seal = |id: &Uuid| {
-        // Twelve random bytes, never used before.
-        let [nonce @ .., _, _, _, _] = *Uuid::new_v4().as_bytes();
-        keyring.seal(&secret, SealContext { tenant: tenant.into(), subscription: (*id).into() }, nonce)
+        let mut salt = [0; 32];
+        salt.chunks_exact_mut(16).for_each(|half| half.copy_from_slice(Uuid::new_v4().as_bytes()));
+        keyring.seal(&secret, SealContext { tenant: tenant.into(), subscription: (*id).into() }, salt)
     };
     for (number, ids) in ids.chunks(BATCH).enumerate() {
         let targets: Vec<String> = (0..ids.len()).map(|place| target(number * BATCH + place)).collect();

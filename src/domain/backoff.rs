@@ -39,7 +39,8 @@ pub enum InvalidSchedule {
 }
 
 /// The delays before the second, third, … attempt: n entries allow n + 1 attempts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct RetrySchedule {
     text: String,
     delays: Vec<Duration>,
@@ -85,6 +86,20 @@ impl FromStr for RetrySchedule {
             return Err(InvalidSchedule::TooLong);
         }
         Ok(Self { text, delays })
+    }
+}
+
+impl From<RetrySchedule> for String {
+    fn from(schedule: RetrySchedule) -> Self {
+        schedule.text
+    }
+}
+
+impl TryFrom<String> for RetrySchedule {
+    type Error = InvalidSchedule;
+
+    fn try_from(text: String) -> Result<Self, InvalidSchedule> {
+        text.parse()
     }
 }
 

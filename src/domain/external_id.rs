@@ -28,7 +28,8 @@ pub enum InvalidExternalId {
 }
 
 /// An external id, unique per tenant among live subscriptions.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
 pub struct ExternalId(String);
 
 impl ExternalId {

@@ -1,9 +1,8 @@
-//! Master keys, and the sealing of secrets at rest.
+//! Master keys, and what is sealed with them: secrets and headers at rest, copies in Redis.
 //!
-//! A sealed secret is `1 | length of key id | key id | nonce | ciphertext | tag`
-//! (AES-256-GCM). The place where it stands (tenant and subscription) is bound in as
-//! associated data, so a ciphertext copied to another row does not open.
-//! The keyring does not read settings and makes no nonces: both come in.
+//! A seal is `1 | length of key id | key id | salt | ciphertext | tag`. Each has an AES-256-GCM key of its own,
+//! derived from the first master key (HKDF-SHA256) with its random salt and its context: kind, tenant, id. So a seal
+//! does not open in another row or as another kind, and there is no limit on how many one master key makes.
 
 use std::fmt;
 
@@ -11,24 +10,26 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Prk, Salt};
+use uuid::Uuid;
 
 use super::id::{SubscriptionId, TenantId};
 use super::request_headers::RequestHeaders;
 use super::secret::Secret;
 
-/// Bytes of a nonce; each sealing needs a fresh random one.
-pub const NONCE_BYTES: usize = NONCE_LEN;
+/// Bytes of a salt; each seal needs a fresh random one.
+pub const SALT_BYTES: usize = 32;
 /// Bytes of a master key.
 pub const MASTER_KEY_BYTES: usize = 32;
 /// Longest id of a master key, in bytes.
 pub const MAX_KEY_ID_BYTES: usize = 32;
 
 const FORMAT: u8 = 1;
-/// Kinds of what is sealed, bound in after the place. A secret's is empty: it was first.
-const SECRET: &[u8] = b"";
+/// Kinds of what is sealed.
+const SECRET: &[u8] = b"secret";
 const HEADERS: &[u8] = b"headers";
-/// Keeps what is derived from a master key apart from the key's own use.
-const ENVELOPE_SALT: &[u8] = b"postrider envelope 1";
+const COPY: &[u8] = b"copy";
+/// Keeps derived keys apart from other uses of a master key.
+const HKDF_SALT: &[u8] = b"postrider seal 1";
 
 /// Why a list of master keys is refused. Key material is never repeated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,11 +72,15 @@ pub struct SealContext {
 }
 
 impl SealContext {
-    /// Binds what is sealed to the row and to its kind: a secret moved to where headers stand
-    /// does not open either.
-    fn associated_data(self, kind: &[u8]) -> Vec<u8> {
+    /// Both ids have a fixed length, so no two contexts are the same bytes.
+    fn bytes(self, kind: &[u8]) -> Vec<u8> {
         [self.tenant.uuid().as_bytes(), self.subscription.uuid().as_bytes(), kind].concat()
     }
+}
+
+/// Whoever reads a copy does not know the tenant yet: it is in the copy.
+fn copy_context(id: SubscriptionId) -> Vec<u8> {
+    SealContext { tenant: TenantId::new(Uuid::nil()), subscription: id }.bytes(COPY)
 }
 
 /// The master keys by id: the first seals, all open.
@@ -83,12 +88,9 @@ pub struct Keyring {
     keys: Vec<MasterKey>,
 }
 
-/// One master key, ready for its two uses.
-pub(super) struct MasterKey {
-    pub(super) id: String,
-    sealing: LessSafeKey,
-    /// From which keys of single envelopes are derived.
-    pub(super) deriving: Prk,
+struct MasterKey {
+    id: String,
+    deriving: Prk,
 }
 
 impl Keyring {
@@ -106,12 +108,14 @@ impl Keyring {
                 return Err(InvalidKeyring::Entry(position));
             }
             let bytes = STANDARD.decode(encoded).map_err(|_| InvalidKeyring::Key(position))?;
-            let key = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| InvalidKeyring::Key(position))?;
+            if bytes.len() != MASTER_KEY_BYTES {
+                return Err(InvalidKeyring::Key(position));
+            }
             if keys.iter().any(|known| known.id == id) {
                 return Err(InvalidKeyring::Duplicate(position));
             }
-            let deriving = Salt::new(HKDF_SHA256, ENVELOPE_SALT).extract(&bytes);
-            keys.push(MasterKey { id: id.to_owned(), sealing: LessSafeKey::new(key), deriving });
+            let deriving = Salt::new(HKDF_SHA256, HKDF_SALT).extract(&bytes);
+            keys.push(MasterKey { id: id.to_owned(), deriving });
         }
         if keys.is_empty() { Err(InvalidKeyring::Empty) } else { Ok(Self { keys }) }
     }
@@ -121,27 +125,32 @@ impl Keyring {
         format!("{id}:{}", STANDARD.encode(key))
     }
 
-    /// Seals a secret for its place. The nonce must be random and never used before.
-    pub fn seal(&self, secret: &Secret, place: SealContext, nonce: [u8; NONCE_BYTES]) -> Vec<u8> {
-        self.seal_bytes(secret.reveal().as_bytes(), &place.associated_data(SECRET), nonce)
+    /// Seals a secret for its row. The salt must be random and never used before.
+    pub fn seal(&self, secret: &Secret, context: SealContext, salt: [u8; SALT_BYTES]) -> Vec<u8> {
+        self.seal_bytes(secret.reveal().as_bytes(), &context.bytes(SECRET), salt)
     }
 
-    /// Seals headers for their place. The nonce must be random and never used before.
-    pub fn seal_headers(&self, headers: &RequestHeaders, place: SealContext, nonce: [u8; NONCE_BYTES]) -> Vec<u8> {
+    /// Seals headers for their row.
+    pub fn seal_headers(&self, headers: &RequestHeaders, context: SealContext, salt: [u8; SALT_BYTES]) -> Vec<u8> {
         let text = serde_json::to_vec(headers).expect("texts become JSON");
-        self.seal_bytes(&text, &place.associated_data(HEADERS), nonce)
+        self.seal_bytes(&text, &context.bytes(HEADERS), salt)
     }
 
-    fn seal_bytes(&self, content: &[u8], place: &[u8], nonce: [u8; NONCE_BYTES]) -> Vec<u8> {
-        let MasterKey { id, sealing, .. } = self.first();
+    /// Seals a copy of a subscription, for a store that nobody trusts.
+    pub(crate) fn seal_copy(&self, copy: &[u8], id: SubscriptionId, salt: [u8; SALT_BYTES]) -> Vec<u8> {
+        self.seal_bytes(copy, &copy_context(id), salt)
+    }
+
+    fn seal_bytes(&self, content: &[u8], context: &[u8], salt: [u8; SALT_BYTES]) -> Vec<u8> {
+        let MasterKey { id, deriving } = self.first();
         let mut sealed = vec![FORMAT, u8::try_from(id.len()).expect("key ids are at most 32 bytes")];
         sealed.extend_from_slice(id.as_bytes());
-        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(&salt);
         let mut body = content.to_vec();
-        sealing
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(place), &mut body)
+        derived(deriving, context, &salt)
+            .seal_in_place_append_tag(only_nonce(), Aad::empty(), &mut body)
             .expect("AES-GCM seals anything shorter than 64 GiB");
-        sealed.extend_from_slice(&body);
+        sealed.append(&mut body);
         sealed
     }
 
@@ -152,40 +161,40 @@ impl Keyring {
         sealed.strip_prefix(&front).is_some_and(|rest| rest.starts_with(id.as_bytes()))
     }
 
-    /// Opens what [`Keyring::seal`] made for the same place.
+    /// Opens what [`Keyring::seal`] made for the same row.
     ///
     /// # Errors
     /// [`CannotOpen`] when the key is missing or the bytes are not what was sealed there.
-    pub fn open(&self, sealed: &[u8], place: SealContext) -> Result<Secret, CannotOpen> {
-        let text = self.open_bytes(sealed, &place.associated_data(SECRET))?;
+    pub fn open(&self, sealed: &[u8], context: SealContext) -> Result<Secret, CannotOpen> {
+        let text = self.open_bytes(sealed, &context.bytes(SECRET))?;
         let text = std::str::from_utf8(&text).map_err(|_| CannotOpen::Damaged)?;
         Secret::parse(text).map_err(|_| CannotOpen::Damaged)
     }
 
-    /// Opens what [`Keyring::seal_headers`] made for the same place.
+    /// Opens what [`Keyring::seal_headers`] made for the same row.
     ///
     /// # Errors
     /// [`CannotOpen`] as [`Keyring::open`].
-    pub fn open_headers(&self, sealed: &[u8], place: SealContext) -> Result<RequestHeaders, CannotOpen> {
-        let text = self.open_bytes(sealed, &place.associated_data(HEADERS))?;
+    pub fn open_headers(&self, sealed: &[u8], context: SealContext) -> Result<RequestHeaders, CannotOpen> {
+        let text = self.open_bytes(sealed, &context.bytes(HEADERS))?;
         serde_json::from_slice(&text).map_err(|_| CannotOpen::Damaged)
     }
 
-    fn open_bytes(&self, sealed: &[u8], place: &[u8]) -> Result<Vec<u8>, CannotOpen> {
-        let (format, rest) = sealed.split_first().ok_or(CannotOpen::Damaged)?;
-        let (id_length, rest) = rest.split_first().ok_or(CannotOpen::Damaged)?;
-        if *format != FORMAT {
-            return Err(CannotOpen::Damaged);
-        }
-        let (id, rest) = rest.split_at_checked(usize::from(*id_length)).ok_or(CannotOpen::Damaged)?;
-        let (nonce, body) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(CannotOpen::Damaged)?;
-        let key = self.named(id).ok_or_else(|| CannotOpen::UnknownKey(String::from_utf8_lossy(id).into_owned()))?;
+    /// Opens what [`Keyring::seal_copy`] made for this subscription.
+    pub(crate) fn open_copy(&self, sealed: &[u8], id: SubscriptionId) -> Result<Vec<u8>, CannotOpen> {
+        self.open_bytes(sealed, &copy_context(id))
+    }
+
+    fn open_bytes(&self, sealed: &[u8], context: &[u8]) -> Result<Vec<u8>, CannotOpen> {
+        let (front, rest) = sealed.split_first_chunk::<2>().ok_or(CannotOpen::Damaged)?;
+        let [FORMAT, id_length] = *front else { return Err(CannotOpen::Damaged) };
+        let (id, rest) = rest.split_at_checked(usize::from(id_length)).ok_or(CannotOpen::Damaged)?;
+        let (salt, body) = rest.split_first_chunk::<SALT_BYTES>().ok_or(CannotOpen::Damaged)?;
+        let key = self.keys.iter().find(|key| key.id.as_bytes() == id);
+        let key = key.ok_or_else(|| CannotOpen::UnknownKey(String::from_utf8_lossy(id).into_owned()))?;
         let mut body = body.to_vec();
-        let text = key
-            .sealing
-            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(place), &mut body)
-            .map_err(|_| CannotOpen::Damaged)?;
-        Ok(text.to_vec())
+        let opened = derived(&key.deriving, context, salt).open_in_place(only_nonce(), Aad::empty(), &mut body);
+        opened.map(|content| content.to_vec()).map_err(|_| CannotOpen::Damaged)
     }
 
     /// Ids of the keys: the first seals.
@@ -193,13 +202,20 @@ impl Keyring {
         self.keys.iter().map(|key| key.id.as_str())
     }
 
-    pub(super) fn first(&self) -> &MasterKey {
+    fn first(&self) -> &MasterKey {
         self.keys.first().expect("a parsed keyring has at least one key")
     }
+}
 
-    pub(super) fn named(&self, id: &[u8]) -> Option<&MasterKey> {
-        self.keys.iter().find(|key| key.id.as_bytes() == id)
-    }
+fn derived(master: &Prk, context: &[u8], salt: &[u8; SALT_BYTES]) -> LessSafeKey {
+    let info = [context, salt.as_slice()];
+    let material = master.expand(&info, &AES_256_GCM).expect("a key is shorter than HKDF's longest output");
+    LessSafeKey::new(UnboundKey::from(material))
+}
+
+/// The one nonce of a key that seals once.
+fn only_nonce() -> Nonce {
+    Nonce::assume_unique_for_key([0; NONCE_LEN])
 }
 
 impl fmt::Debug for Keyring {
@@ -211,44 +227,66 @@ impl fmt::Debug for Keyring {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use uuid::Uuid;
+    use proptest::prelude::*;
 
     fn ring(ids: &[&str]) -> Keyring {
         let entries: Vec<String> = ids.iter().map(|id| Keyring::entry(id, [id.len() as u8; 32])).collect();
         Keyring::parse(&entries.join(",")).unwrap()
     }
 
-    fn place(n: u128) -> SealContext {
+    fn context(n: u128) -> SealContext {
         SealContext { tenant: Uuid::from_u128(1).into(), subscription: Uuid::from_u128(n).into() }
     }
 
     #[test]
     fn what_is_sealed_opens_in_its_place_only() {
         let secret = Secret::from_random([9; 32]);
-        let sealed = ring(&["a"]).seal(&secret, place(2), [3; 12]);
-        assert_eq!(ring(&["a"]).open(&sealed, place(2)), Ok(secret.clone()));
-        assert_eq!(ring(&["a"]).open(&sealed, place(3)), Err(CannotOpen::Damaged));
+        let sealed = ring(&["a"]).seal(&secret, context(2), [3; 32]);
+        assert_eq!(ring(&["a"]).open(&sealed, context(2)), Ok(secret.clone()));
+        assert_eq!(ring(&["a"]).open(&sealed, context(3)), Err(CannotOpen::Damaged));
         assert!(!sealed.windows(8).any(|window| secret.reveal().as_bytes().starts_with(window)));
     }
 
     #[test]
     fn the_first_key_seals_and_all_open() {
         let secret = Secret::from_random([9; 32]);
-        let old = ring(&["old"]).seal(&secret, place(2), [3; 12]);
+        let old = ring(&["old"]).seal(&secret, context(2), [3; 32]);
         let both = ring(&["newer", "old"]);
-        assert_eq!(both.open(&old, place(2)), Ok(secret.clone()));
-        let new = both.seal(&secret, place(2), [4; 12]);
-        assert_eq!(ring(&["old"]).open(&new, place(2)), Err(CannotOpen::UnknownKey("newer".into())));
+        assert_eq!(both.open(&old, context(2)), Ok(secret.clone()));
+        let new = both.seal(&secret, context(2), [4; 32]);
+        assert_eq!(ring(&["old"]).open(&new, context(2)), Err(CannotOpen::UnknownKey("newer".into())));
     }
 
     #[test]
     fn any_changed_byte_is_damage() {
-        let sealed = ring(&["a"]).seal(&Secret::from_random([9; 32]), place(2), [3; 12]);
+        let sealed = ring(&["a"]).seal(&Secret::from_random([9; 32]), context(2), [3; 32]);
         for index in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[index] ^= 1;
-            assert!(ring(&["a"]).open(&changed, place(2)).is_err(), "byte {index}");
-            assert!(ring(&["a"]).open(&sealed[..index], place(2)).is_err(), "cut at {index}");
+            assert!(ring(&["a"]).open(&changed, context(2)).is_err(), "byte {index}");
+            assert!(ring(&["a"]).open(&sealed[..index], context(2)).is_err(), "cut at {index}");
+        }
+    }
+
+    #[test]
+    fn a_kind_does_not_open_as_another() {
+        let (keyring, context) = (ring(&["a"]), context(2));
+        let sealed = keyring.seal(&Secret::from_random([9; 32]), context, [3; 32]);
+        assert_eq!(keyring.open_headers(&sealed, context).err(), Some(CannotOpen::Damaged));
+        assert_eq!(keyring.open_copy(&sealed, context.subscription), Err(CannotOpen::Damaged));
+    }
+
+    proptest! {
+        #[test]
+        fn a_copy_opens_for_its_subscription_and_garbage_does_not(
+            content in proptest::collection::vec(any::<u8>(), 0..300),
+            salt in any::<[u8; SALT_BYTES]>(),
+        ) {
+            let (keyring, mine, other) = (ring(&["a"]), context(2).subscription, context(3).subscription);
+            let sealed = keyring.seal_copy(&content, mine, salt);
+            prop_assert_eq!(keyring.open_copy(&sealed, mine), Ok(content.clone()));
+            prop_assert_eq!(keyring.open_copy(&sealed, other), Err(CannotOpen::Damaged));
+            prop_assert!(keyring.open_copy(&content, mine).is_err());
         }
     }
 

@@ -23,7 +23,8 @@ pub enum InvalidMetadata {
 }
 
 /// Valid metadata.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
 pub struct Metadata(BTreeMap<String, String>);
 
 impl Metadata {

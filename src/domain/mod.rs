@@ -16,7 +16,6 @@ mod concurrency;
 pub mod delivery;
 pub mod duration;
 pub mod end;
-pub mod envelope;
 pub mod event;
 pub mod event_type;
 pub mod external_id;

@@ -14,7 +14,8 @@ pub(crate) const MAX_SKIP_AFTER: u32 = 1_000;
 const LEASE_ROOM: Duration = Duration::from_secs(15);
 
 /// Options of a subscription; `None` follows the settings.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Policy {
     /// When failed deliveries are retried.
     pub retry_schedule: Option<RetrySchedule>,

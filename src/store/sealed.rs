@@ -1,25 +1,31 @@
 //! Sealed secrets and headers as stored in a subscription's row.
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 
 use super::StoreError;
 
 /// Sealed for tenant and subscription.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SealedSecrets {
     /// The current secret.
+    #[serde(with = "base64_text")]
     pub current: Vec<u8>,
     /// Replaced ones that were live when the row was read, newest first.
     pub older: Vec<SealedOlder>,
 }
 
 /// A sealed secret that was replaced.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SealedOlder {
     /// The sealed bytes.
+    #[serde(with = "base64_text")]
     pub sealed: Vec<u8>,
     /// Its end.
+    #[serde(with = "time::serde::timestamp::microseconds")]
     pub until: OffsetDateTime,
 }
 
@@ -42,13 +48,15 @@ pub(super) fn older(row: &Row) -> Result<Vec<SealedOlder>, StoreError> {
 }
 
 /// Sealed for tenant and subscription.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SealedHeaders {
     /// Shown in the API.
     pub(crate) names: Vec<String>,
     /// Shown in the API.
     pub(crate) auth_type: Option<String>,
     /// Names, values and authorization.
+    #[serde(with = "base64_text")]
     pub(crate) sealed: Option<Vec<u8>>,
 }
 
@@ -58,4 +66,50 @@ pub(super) fn headers(row: &Row) -> Result<SealedHeaders, StoreError> {
         auth_type: row.try_get("auth_type")?,
         sealed: row.try_get("sealed_headers")?,
     })
+}
+
+/// Bytes as base64: as an array of numbers JSON would take three times as much.
+mod base64_text {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD_NO_PAD;
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) trait Base64: Sized {
+        type Text: Serialize + for<'a> Deserialize<'a>;
+        fn encode(&self) -> Self::Text;
+        fn decode(text: Self::Text) -> Result<Self, base64::DecodeError>;
+    }
+
+    impl Base64 for Vec<u8> {
+        type Text = String;
+
+        fn encode(&self) -> String {
+            STANDARD_NO_PAD.encode(self)
+        }
+
+        fn decode(text: String) -> Result<Self, base64::DecodeError> {
+            STANDARD_NO_PAD.decode(text)
+        }
+    }
+
+    impl Base64 for Option<Vec<u8>> {
+        type Text = Option<String>;
+
+        fn encode(&self) -> Option<String> {
+            self.as_ref().map(Base64::encode)
+        }
+
+        fn decode(text: Option<String>) -> Result<Self, base64::DecodeError> {
+            text.map(Base64::decode).transpose()
+        }
+    }
+
+    pub(super) fn serialize<B: Base64, S: Serializer>(bytes: &B, serializer: S) -> Result<S::Ok, S::Error> {
+        bytes.encode().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'a, B: Base64, D: Deserializer<'a>>(deserializer: D) -> Result<B, D::Error> {
+        B::decode(B::Text::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
 }

@@ -31,7 +31,7 @@ const LIFETIME: Duration = Duration::from_secs(30);
 /// Longest value that is looked at, in bytes; longer ones are not fetched.
 const MAX_VALUE_BYTES: usize = 64 * 1_024;
 /// What every key begins with; the number is the version of what stands there.
-const KEY_PREFIX: &str = "postrider:subscription:3:";
+const KEY_PREFIX: &str = "postrider:subscription:4:";
 
 /// A Redis, in use while it answers. Clones share it.
 #[derive(Clone)]

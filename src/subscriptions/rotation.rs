@@ -3,7 +3,7 @@
 use super::write::CHANGE_TRIES;
 use super::{Subscriptions, random};
 use crate::domain::id::{SubscriptionId, TenantId};
-use crate::domain::keyring::{NONCE_BYTES, SealContext};
+use crate::domain::keyring::{SALT_BYTES, SealContext};
 use crate::domain::rotation::{MAX_OLDER, Overlap};
 use crate::domain::secret::Secret;
 use crate::store::{Rotation, SealedSecrets, StoreError, StoredSubscription};
@@ -42,7 +42,7 @@ impl Subscriptions {
             if self.keyring.open(&current.secrets.current, place).is_ok_and(|current| current.is_same(secret)) {
                 return Err(RotateError::Same);
             }
-            let sealed = self.keyring.seal(secret, place, random::<NONCE_BYTES>());
+            let sealed = self.keyring.seal(secret, place, random::<SALT_BYTES>());
             match self.store.rotate_secret(&current, &sealed, overlap).await? {
                 Rotation::Done { written, older } => {
                     self.forget_in_redis(id).await;

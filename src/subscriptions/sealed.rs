@@ -1,6 +1,6 @@
 //! Opening what is sealed of a subscription, and sealing its headers anew.
 
-use crate::domain::keyring::{CannotOpen, Keyring, NONCE_BYTES, SealContext};
+use crate::domain::keyring::{CannotOpen, Keyring, SALT_BYTES, SealContext};
 use crate::domain::request_headers::{HeaderChanges, RequestHeaders};
 use crate::domain::rotation::{OlderSecret, Secrets};
 use crate::store::{SealedHeaders, SealedSecrets};
@@ -58,7 +58,7 @@ pub(super) fn change_headers(
     Ok(SealedHeaders {
         names: headers.names().map(str::to_owned).collect(),
         auth_type: headers.auth().map(|auth| auth.kind().as_str().to_owned()),
-        sealed: Some(keyring.seal_headers(&headers, place, random::<NONCE_BYTES>())),
+        sealed: Some(keyring.seal_headers(&headers, place, random::<SALT_BYTES>())),
     })
 }
 

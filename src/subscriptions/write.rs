@@ -10,7 +10,7 @@ use super::{Subscriptions, random};
 use crate::domain::event_type::EventTypeFilter;
 use crate::domain::external_id::ExternalId;
 use crate::domain::id::{SubscriptionId, TenantId};
-use crate::domain::keyring::{CannotOpen, NONCE_BYTES, SealContext};
+use crate::domain::keyring::{CannotOpen, SALT_BYTES, SealContext};
 use crate::domain::metadata::Metadata;
 use crate::domain::policy::Policy;
 use crate::domain::request_headers::{HeaderChanges, InvalidHeader};
@@ -108,7 +108,7 @@ impl Subscriptions {
         let id = SubscriptionId::at(OffsetDateTime::now_utc());
         let place = SealContext { tenant, subscription: id };
         let sealed = Sealed {
-            secrets: self.keyring.seal(secret, place, random::<NONCE_BYTES>()).into(),
+            secrets: self.keyring.seal(secret, place, random::<SALT_BYTES>()).into(),
             headers: change_headers(&self.keyring, &SealedHeaders::default(), &choices.headers, place)?,
         };
         let row = choices.over(tenant, id, 0, sealed);
@@ -135,7 +135,7 @@ impl Subscriptions {
         for _ in 0..CHANGE_TRIES {
             let Some(current) = self.look_up(tenant, id).await? else { return Ok(None) };
             let choices = change(&current)?;
-            let sealed = secret.map(|secret| self.keyring.seal(secret, place, random::<NONCE_BYTES>()));
+            let sealed = secret.map(|secret| self.keyring.seal(secret, place, random::<SALT_BYTES>()));
             let secrets = sealed.map_or_else(|| current.secrets.clone(), SealedSecrets::from);
             let headers = change_headers(&self.keyring, &current.headers, &choices.headers, place)?;
             let row = choices.over(tenant, id, current.version, Sealed { secrets, headers });

@@ -169,7 +169,7 @@ async fn the_doctor_counts_headers_with_the_master_key_that_sealed_them() {
         subscription: made["id"].as_str().unwrap().parse().unwrap(),
     };
     let ring = Keyring::parse(&Keyring::entry("test", [7; 32])).unwrap();
-    let sealed = ring.seal(&Secret::parse("correct horse").unwrap(), place, [1; 12]);
+    let sealed = ring.seal(&Secret::parse("correct horse").unwrap(), place, [1; 32]);
     let client = database.client().await;
     client.execute("update subscriptions set secret = $1", &[&sealed]).await.unwrap();
     let asked = program("doctor", &database.url()).output().await.unwrap();

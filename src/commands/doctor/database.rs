@@ -309,7 +309,7 @@ mod tests {
     fn sealed(key_id: &str, key: [u8; 32], subscriptions: i64) -> SealedWith {
         let place = SealContext { tenant: Uuid::from_u128(1).into(), subscription: Uuid::from_u128(2).into() };
         let keyring = Keyring::parse(&Keyring::entry(key_id, key)).unwrap();
-        let secret = keyring.seal(&Secret::from_random([9; 32]), place, [3; 12]);
+        let secret = keyring.seal(&Secret::from_random([9; 32]), place, [3; 32]);
         SealedWith { key_id: key_id.to_owned(), subscriptions, place, content: secret, is_headers: false }
     }
 

@@ -14,8 +14,9 @@ use crate::store::connection::Param;
 use crate::store::policy::{self, PolicyColumns};
 use crate::store::sealed::{self, SealedHeaders, SealedSecrets};
 
-/// A row as it stands, its secrets sealed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A row as it stands, its secrets sealed; Redis has it as JSON, sealed once more.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StoredSubscription {
     /// Its owner.
     pub tenant: TenantId,
@@ -46,8 +47,10 @@ pub struct StoredSubscription {
     /// How it wants to be served.
     pub policy: Policy,
     /// When it was made.
+    #[serde(with = "time::serde::timestamp::microseconds")]
     pub created_at: OffsetDateTime,
     /// When it was last written.
+    #[serde(with = "time::serde::timestamp::microseconds")]
     pub updated_at: OffsetDateTime,
 }
 

@@ -183,7 +183,7 @@ impl Rig {
     async fn subscription_of(&self, tenant: TenantId, target: &str) -> Arc<Subscription> {
         let id = SubscriptionId::from(Uuid::now_v7());
         let secret = Secret::parse(SECRET).unwrap();
-        let sealed = self.parts.keyring.seal(&secret, SealContext { tenant, subscription: id }, [1; 12]);
+        let sealed = self.parts.keyring.seal(&secret, SealContext { tenant, subscription: id }, [1; 32]);
         let insert = "insert into subscriptions (tenant_id, id, target_url, secret, verify_ingest) values ($1, $2, $3, $4, false)";
         self.client.execute(insert, &[&tenant.uuid(), &id.uuid(), &target, &sealed]).await.unwrap();
         Arc::new(Subscription {
