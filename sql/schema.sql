@@ -1587,10 +1587,6 @@ begin
     where k.event_id <> i.event_id;
 end
 $$;
-CREATE FUNCTION public.is_wanted(event_type text, patterns text[]) RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    SET search_path TO 'public'
-    RETURN ((cardinality(patterns) = 0) OR (EXISTS (SELECT 1 FROM unnest(is_wanted.patterns) p(pattern) WHERE ((p.pattern = is_wanted.event_type) OR (("right"(p.pattern, 1) = '*'::text) AND starts_with(is_wanted.event_type, "left"(p.pattern, '-1'::integer)))))));
 CREATE FUNCTION public.owners_keep_1(worker uuid, seconds double precision, owned uuid[], wanted uuid[], wanted_tenants uuid[], counted uuid[]) RETURNS TABLE(subscription_id uuid, tenant_id uuid, lasts double precision, is_active boolean, is_paced boolean, rate_limit integer, max_in_flight integer, breaker text, probes integer, width integer, wait_seconds double precision, leased bigint)
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -1786,7 +1782,7 @@ exception when others then
     return encode(bytes, 'escape');
 end
 $$;
-CREATE FUNCTION public.replays_step_1(tenant uuid, replay uuid, lifetime_seconds double precision, most_events bigint, OUT written bigint, OUT may_go_on boolean) RETURNS record
+CREATE FUNCTION public.replays_look_1(tenant uuid, replay uuid, most_events bigint, OUT room bigint, OUT reached uuid, OUT looked_to uuid, OUT is_last boolean, OUT event_ids uuid[], OUT event_types text[], OUT endings text[], OUT statuses text[], OUT replayed_types text[], OUT wanted_types text[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -1799,11 +1795,7 @@ CREATE FUNCTION public.replays_step_1(tenant uuid, replay uuid, lifetime_seconds
 declare
     at constant timestamptz := now();
     r record;
-    room bigint;
     looked uuid[];
-    asked uuid[];
-    is_last boolean;
-    is_full boolean;
 begin
     select
         x.subscription_id,
@@ -1813,16 +1805,13 @@ begin
         x.below_id,
         -- These endings are not in `undelivered`.
         x.statuses && array['succeeded', 'missed'] as walks_events,
-        x.rate,
-        x.stepped_at <= at - interval '900 milliseconds' as is_fresh,
         case when x.stepped_at <= at - interval '900 milliseconds' then 0 else x.stepped end as stepped,
-        s.id is null as is_orphan,
         s.event_types as wanted_types,
         least(x.rate, s.rate_limit) as most
     into r
     from replays as x
     left join lateral (
-        select y.id, y.event_types, y.rate_limit
+        select y.event_types, y.rate_limit
         from subscriptions as y
         where y.tenant_id = tenant
             and y.id = x.subscription_id
@@ -1831,20 +1820,8 @@ begin
     ) as s on true
     where x.tenant_id = tenant
         and x.id = replay
-        and x.status = 'running'
-    for update of x skip locked;
-    if not found or (not r.is_fresh and r.stepped >= r.most) then
-        return;
-    end if;
-    if r.is_orphan then
-        update replays as x
-        set
-            status = 'cancelled',
-            ended_at = at
-        where x.tenant_id = tenant
-            and x.id = replay;
-        written := 0;
-        may_go_on := false;
+        and x.status = 'running';
+    if not found or r.stepped >= r.most then
         return;
     end if;
     select greatest(r.most - r.stepped - count(*), 0)
@@ -1879,64 +1856,119 @@ begin
             limit most_events
         )
     end;
-    asked := array(
-        select l.event_id
-        from unnest(looked) as l (event_id)
+    select
+        coalesce(array_agg(l.event_id order by l.event_id), '{}'),
+        coalesce(array_agg(l.event_type order by l.event_id), '{}'),
+        coalesce(array_agg(l.ending order by l.event_id), '{}')
+    into event_ids, event_types, endings
+    from (
+        select
+            x.event_id,
+            e.event_type,
+            case
+                when ended.status is not null then ended.status
+                when delivered.is_delivered then 'succeeded'
+                when e.about is not null then case when e.about <> r.subscription_id then 'system' end
+                when e.fan_out then 'fan_out'
+            end as ending
+        from unnest(looked) as x (event_id)
         cross join lateral (
-            select x.event_type, x.fan_out, x.about
-            from events as x
-            where x.tenant_id = tenant
-                and x.id = l.event_id
+            select y.event_type, y.fan_out, y.about
+            from events as y
+            where y.tenant_id = tenant
+                and y.id = x.event_id
             limit 1
         ) as e
         left join lateral (
-            select x.status
-            from undelivered as x
-            where x.tenant_id = tenant
-                and x.event_id = l.event_id
-                and x.subscription_id = r.subscription_id
+            select y.status
+            from undelivered as y
+            where y.tenant_id = tenant
+                and y.event_id = x.event_id
+                and y.subscription_id = r.subscription_id
             limit 1
         ) as ended on true
         left join lateral (
             select true as is_delivered
-            from attempts as x
-            where x.event_id = l.event_id
-                and x.subscription_id = r.subscription_id
-                and x.outcome = 'delivered'
+            from attempts as y
+            where y.event_id = x.event_id
+                and y.subscription_id = r.subscription_id
+                and y.outcome = 'delivered'
                 and ended.status is null
             limit 1
         ) as delivered on true
         left join lateral (
             select true as is_pending
-            from deliveries as x
-            where x.event_id = l.event_id
-                and x.subscription_id = r.subscription_id
+            from deliveries as y
+            where y.event_id = x.event_id
+                and y.subscription_id = r.subscription_id
             limit 1
         ) as pending on true
-        where is_wanted(e.event_type, r.event_types)
-            and case
-                when ended.status is not null then ended.status
-                when delivered.is_delivered then 'succeeded'
-                -- A system event goes only to subscriptions that name its type.
-                when e.about is not null then
-                    case when e.about <> r.subscription_id and e.event_type = any(r.wanted_types) then 'missed' end
-                when e.fan_out and is_wanted(e.event_type, r.wanted_types) then 'missed'
-            end = any(r.statuses)
-            and pending.is_pending is null
-        order by l.event_id
-    );
-    is_full := room = 0 or cardinality(asked) > room;
-    is_last := cardinality(looked) < most_events and not is_full;
-    asked := asked[:room::integer];
+        where pending.is_pending is null
+    ) as l
+    where l.ending is not null;
+    reached := r.reached;
+    looked_to := looked[cardinality(looked)];
+    is_last := room > 0 and cardinality(looked) < most_events;
+    statuses := r.statuses;
+    replayed_types := r.event_types;
+    wanted_types := coalesce(r.wanted_types, '{}');
+end
+$$;
+CREATE FUNCTION public.replays_step_1(tenant uuid, replay uuid, lifetime_seconds double precision, began uuid, room bigint, looked_to uuid, is_last_look boolean, chosen uuid[], OUT written bigint, OUT may_go_on boolean) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+declare
+    at constant timestamptz := now();
+    is_full constant boolean := room = 0 or cardinality(chosen) > room;
+    is_last constant boolean := is_last_look and not is_full;
+    r record;
+begin
+    chosen := chosen[:room::integer];
+    select
+        x.subscription_id,
+        x.stepped_at <= at - interval '900 milliseconds' as is_fresh,
+        case when x.stepped_at <= at - interval '900 milliseconds' then 0 else x.stepped end as stepped,
+        s.id is null as is_orphan,
+        least(x.rate, s.rate_limit) as most
+    into r
+    from replays as x
+    left join lateral (
+        select y.id, y.rate_limit
+        from subscriptions as y
+        where y.tenant_id = tenant
+            and y.id = x.subscription_id
+            and y.deleted_at is null
+        limit 1
+    ) as s on true
+    where x.tenant_id = tenant
+        and x.id = replay
+        and x.status = 'running'
+        and x.reached = began
+    for update of x skip locked;
+    if not found or (not r.is_fresh and r.stepped >= r.most) then
+        return;
+    end if;
+    if r.is_orphan then
+        update replays as x
+        set
+            status = 'cancelled',
+            ended_at = at
+        where x.tenant_id = tenant
+            and x.id = replay;
+        written := 0;
+        may_go_on := false;
+        return;
+    end if;
     written := deliveries_requeue_1(
         tenant,
-        asked,
-        array_fill(r.subscription_id, array[cardinality(asked)]),
+        chosen,
+        array_fill(r.subscription_id, array[cardinality(chosen)]),
         make_interval(secs => lifetime_seconds)
     );
     update replays as x
     set
-        reached = coalesce(case when is_full then asked[cardinality(asked)] else looked[cardinality(looked)] end, x.reached),
+        reached = coalesce(case when is_full then chosen[cardinality(chosen)] else looked_to end, x.reached),
         stepped_at = case when r.is_fresh then at else x.stepped_at end,
         stepped = case when is_full then r.most else r.stepped + written end,
         replayed = x.replayed + written,

@@ -1,17 +1,5 @@
 -- Subscriptions and the health of their receivers.
 
--- The same rule as domain::event_type.
-create function is_wanted(event_type text, patterns text[]) returns boolean
-language sql immutable parallel safe
-set search_path from current
-return cardinality(patterns) = 0
-    or exists (
-        select 1
-        from unnest(patterns) as p (pattern)
-        where p.pattern = is_wanted.event_type
-            or (right(p.pattern, 1) = '*' and starts_with(is_wanted.event_type, left(p.pattern, -1)))
-    );
-
 -- The index subscriptions_of_system_events repeats this list.
 create function system_event_types() returns text[]
 language sql immutable parallel safe

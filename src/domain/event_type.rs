@@ -104,6 +104,10 @@ impl EventTypeFilter {
         Self(kept)
     }
 
+    pub(crate) fn stored(patterns: &[String]) -> Result<Self, InvalidEventType> {
+        patterns.iter().map(|text| text.parse()).collect::<Result<_, _>>().map(Self::new)
+    }
+
     pub(crate) fn wants_all(&self) -> bool {
         self.0.is_empty()
     }

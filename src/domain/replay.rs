@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::event_type::EventTypeFilter;
+use super::event_type::{EventType, EventTypeFilter};
 use super::id::EventId;
 
 /// How a delivery ended.
@@ -65,6 +65,16 @@ pub struct Selection {
     pub after: EventId,
     /// Events before this id.
     pub below: EventId,
+}
+
+/// An event without a delivery is missed if the subscription would get it today. `ending` is a word of `replays/look`.
+pub(crate) fn missed(ending: &str, event_type: Option<&EventType>, wanted: &EventTypeFilter) -> Option<&'static str> {
+    let is_wanted = match ending {
+        "fan_out" => wanted.check(event_type).is_ok(),
+        "system" => event_type.is_some_and(|name| wanted.asks_for_system_event(name)),
+        _ => false,
+    };
+    is_wanted.then_some(Ending::Missed.as_str())
 }
 
 #[cfg(test)]

@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use super::connection::Param;
 use super::{Store, StoreError, sql};
+use crate::domain::event_type::EventTypeFilter;
 use crate::domain::id::{EventId, ReplayId, SubscriptionId, TenantId};
-use crate::domain::replay::Selection;
+use crate::domain::replay::{Selection, missed};
 
 /// A replay to create.
 #[derive(Debug, Clone)]
@@ -162,9 +163,24 @@ impl Store {
         most: i64,
     ) -> Result<Option<ReplayStep>, StoreError> {
         let (tenant, id, lifetime) = (tenant.uuid(), id.uuid(), lifetime.as_secs_f64());
-        let params: [Param<'_>; 4] =
-            [(&tenant, Type::UUID), (&id, Type::UUID), (&lifetime, Type::FLOAT8), (&most, Type::INT8)];
+        let asked: [Param<'_>; 3] = [(&tenant, Type::UUID), (&id, Type::UUID), (&most, Type::INT8)];
         // Uses the queue's pinned plans.
+        let looked = self.queue().await?.query(&sql::LOOK_AT_REPLAY, &asked).await?;
+        let Some(look) = looked.first() else { return Ok(None) };
+        let Some(room) = look.try_get::<_, Option<i64>>("room")? else { return Ok(None) };
+        let chosen = chosen(look)?;
+        let (reached, looked_to): (Uuid, Option<Uuid>) = (look.try_get("reached")?, look.try_get("looked_to")?);
+        let is_last: bool = look.try_get("is_last")?;
+        let params: [Param<'_>; 8] = [
+            (&tenant, Type::UUID),
+            (&id, Type::UUID),
+            (&lifetime, Type::FLOAT8),
+            (&reached, Type::UUID),
+            (&room, Type::INT8),
+            (&looked_to, Type::UUID),
+            (&is_last, Type::BOOL),
+            (&chosen, Type::UUID_ARRAY),
+        ];
         let rows = self.queue().await?.query(&sql::STEP_REPLAY, &params).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let Some(written) = row.try_get("written")? else { return Ok(None) };
@@ -180,6 +196,25 @@ impl Store {
         let rows = self.interactive().await?.query(&sql::FORGET_REPLAYS, &[(&ended_before, Type::FLOAT8)]).await?;
         Ok(rows.first().map(|row| row.try_get("forgotten")).transpose()?.unwrap_or(0))
     }
+}
+
+/// Of the events that were looked at, those that the replay repeats.
+fn chosen(look: &Row) -> Result<Vec<Uuid>, StoreError> {
+    let filter = |column| -> Result<EventTypeFilter, StoreError> {
+        let patterns: Vec<String> = look.try_get(column)?;
+        EventTypeFilter::stored(&patterns).map_err(|rule| StoreError::Unreadable(format!("an event type: {rule}")))
+    };
+    let (replayed, wanted, statuses) =
+        (filter("replayed_types")?, filter("wanted_types")?, look.try_get::<_, Vec<&str>>("statuses")?);
+    let (events, endings): (Vec<Uuid>, Vec<&str>) = (look.try_get("event_ids")?, look.try_get("endings")?);
+    let types: Vec<Option<&str>> = look.try_get("event_types")?;
+    let is_chosen = |(event_type, ending): (Option<&str>, &str)| {
+        let event_type = event_type.and_then(|text| text.parse().ok());
+        let ending = missed(ending, event_type.as_ref(), &wanted).unwrap_or(ending);
+        statuses.contains(&ending) && replayed.check(event_type.as_ref()).is_ok()
+    };
+    let chosen = events.into_iter().zip(types.into_iter().zip(endings)).filter(|(_, event)| is_chosen(*event));
+    Ok(chosen.map(|(event, _)| event).collect())
 }
 
 fn replay(row: &Row) -> Result<Replay, StoreError> {

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::domain::event_type::{EventTypeFilter, EventTypePattern};
+use crate::domain::event_type::EventTypeFilter;
 use crate::domain::external_id::SubscriptionName;
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::keyring::{Keyring, SealContext};
@@ -205,9 +205,8 @@ impl Subscriptions {
 /// # Errors
 /// `Unreadable` for a pattern that no version writes.
 pub fn filter(id: SubscriptionId, event_types: &[String]) -> Result<EventTypeFilter, StoreError> {
-    let patterns: Result<Vec<EventTypePattern>, _> = event_types.iter().map(|text| text.parse()).collect();
     let unreadable = |reason| StoreError::Unreadable(format!("an event type of subscription {id}: {reason}"));
-    patterns.map(EventTypeFilter::new).map_err(unreadable)
+    EventTypeFilter::stored(event_types).map_err(unreadable)
 }
 
 fn random<const BYTES: usize>() -> [u8; BYTES] {
