@@ -157,7 +157,7 @@ impl Driver {
         clock.measure(&store).await?;
         let database = Arc::new(lab::connect(&self.database).await?);
         let tenant = rows::first_tenant(&database).await?.into();
-        let subscription = SubscriptionId::at(clock.now());
+        let subscription = SubscriptionId::at(clock.now(), Uuid::new_v4().into_bytes());
         let row = StoredSubscription {
             tenant,
             id: subscription,
@@ -190,7 +190,7 @@ impl Parts {
         let event_type = EventType::from_str(PLAIN)?;
         let event = |number| {
             Ok(Event {
-                id: EventId::at(self.clock.now()),
+                id: EventId::at(self.clock.now(), Uuid::new_v4().into_bytes()),
                 tenant: self.tenant,
                 event_type: Some(event_type.clone()),
                 payload: Payload::parse(self.template.numbered(number))?,
@@ -237,7 +237,7 @@ fn delivered(clock: &Clock) -> Attempt {
         duration: Duration::from_millis(1),
         stale_connection: false,
     };
-    Attempt { id: AttemptId::at(clock.now()), number: 1, started_at: clock.now(), answer }
+    Attempt { id: AttemptId::at(clock.now(), Uuid::new_v4().into_bytes()), number: 1, started_at: clock.now(), answer }
 }
 
 /// Accepts batch after batch and records each, one of either statement at a time.

@@ -86,7 +86,7 @@ mod tests {
         .unwrap();
         let uses = KeyUses::default();
         let now = OffsetDateTime::UNIX_EPOCH;
-        uses.note(ApiKeyId::at(now), now);
+        uses.note(ApiKeyId::at(now, uuid::Uuid::new_v4().into_bytes()), now);
         uses.write_once(&away).await;
         assert!(uses.noted.lock().unwrap().is_empty());
     }

@@ -87,7 +87,13 @@ impl ReplaysApi {
         let subscription = self.0.subscription_id(caller.tenant, &subscription).await?;
         let known = self.0.subscriptions.look_up(caller.tenant, subscription).await?;
         known.ok_or(Problem::SubscriptionNotFound)?;
-        let new = NewReplay { tenant: caller.tenant, id: ReplayId::at(now), subscription, selection, rate };
+        let new = NewReplay {
+            tenant: caller.tenant,
+            id: ReplayId::at(now, uuid::Uuid::new_v4().into_bytes()),
+            subscription,
+            selection,
+            rate,
+        };
         let created = self.0.store.create_replay(&new, MOST_RUNNING).await?;
         created.map(|replay| Answer::Value(ReplayAnswer::of(replay))).ok_or(Problem::TooManyReplays)
     }

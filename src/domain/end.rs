@@ -107,7 +107,7 @@ mod tests {
     const LIFETIME: Duration = Duration::from_secs(3_600);
 
     fn taken() -> Taken {
-        let event = EventId::at(NOW - Duration::from_secs(60));
+        let event = EventId::at(NOW - Duration::from_secs(60), uuid::Uuid::new_v4().into_bytes());
         Taken { event, is_deleted: false, is_cut_off: false, end: End::WithLifetime, counted: 2, max_attempts: 3 }
     }
 
@@ -130,7 +130,10 @@ mod tests {
         assert_eq!(ends(|taken| taken.end = End::Cancelled), Some("requested"));
         assert_eq!(ends(|taken| taken.is_deleted = true), Some("subscription_deleted"));
         assert_eq!(ends(|taken| taken.end = End::At(NOW)), Some("expires_at"));
-        assert_eq!(ends(|taken| taken.event = EventId::at(NOW - 2 * LIFETIME)), Some("lifetime"));
+        assert_eq!(
+            ends(|taken| taken.event = EventId::at(NOW - 2 * LIFETIME, uuid::Uuid::new_v4().into_bytes())),
+            Some("lifetime")
+        );
         assert_eq!(ends(|taken| (taken.is_cut_off, taken.counted) = (true, 3)), Some("exhausted"));
         let both = |taken: &mut Taken| (taken.end, taken.is_deleted) = (End::Cancelled, true);
         assert_eq!(ends(both), Some("requested"));
@@ -139,7 +142,7 @@ mod tests {
     #[test]
     fn a_time_of_its_own_counts_instead_of_the_age_of_the_event() {
         let old = |taken: &mut Taken| {
-            taken.event = EventId::at(NOW - 2 * LIFETIME);
+            taken.event = EventId::at(NOW - 2 * LIFETIME, uuid::Uuid::new_v4().into_bytes());
             taken.end = End::At(NOW + LIFETIME);
         };
         assert_eq!(ends(old), None);

@@ -35,9 +35,9 @@ macro_rules! id {
                 self.0
             }
 
-            /// A new UUIDv7 with the time `at`, to the millisecond.
-            pub fn at(at: OffsetDateTime) -> Self {
-                Self(uuid_v7(at))
+            /// A new UUIDv7 with the time `at`, to the millisecond, and 62 of these random bits.
+            pub fn at(at: OffsetDateTime, random: [u8; 16]) -> Self {
+                Self(uuid_v7(at, random))
             }
         }
 
@@ -124,14 +124,15 @@ impl EventId {
 
 /// The 12 bits after the version count steps of 244 ns (RFC 9562, section 6.2, method 3), so that later ids are
 /// greater.
-fn uuid_v7(at: OffsetDateTime) -> Uuid {
+fn uuid_v7(at: OffsetDateTime, random: [u8; 16]) -> Uuid {
     let nanos = u128::try_from(at.unix_timestamp_nanos()).unwrap_or(0);
     let millis = u64::try_from(nanos / NANOS_PER_MILLI).unwrap_or(u64::MAX);
     let fraction = ((nanos % NANOS_PER_MILLI) << 12) / NANOS_PER_MILLI;
-    let mut rest = [0; 10];
-    rest.copy_from_slice(&Uuid::new_v4().as_bytes()[6..]);
-    rest[..2].copy_from_slice(&(fraction as u16).to_be_bytes());
-    uuid::Builder::from_unix_timestamp_millis(millis, &rest).into_uuid()
+    let [_, _, _, _, _, _, _, _, rest @ ..] = random;
+    let [high, low] = (fraction as u16).to_be_bytes();
+    let mut bits = [high, low, 0, 0, 0, 0, 0, 0, 0, 0];
+    bits[2..].copy_from_slice(&rest);
+    uuid::Builder::from_unix_timestamp_millis(millis, &bits).into_uuid()
 }
 
 fn hyphenated(text: &str) -> Result<Uuid, NotAnId> {
@@ -150,7 +151,7 @@ mod tests {
     #[test]
     fn an_event_id_carries_its_time_to_the_millisecond() {
         let at = datetime!(2026-11-23 18:00:00.123456 UTC);
-        let id = EventId::at(at);
+        let id = EventId::at(at, Uuid::new_v4().into_bytes());
         assert_eq!(id.accepted_at(), Some(datetime!(2026-11-23 18:00:00.123 UTC)));
         assert!(EventId::floor(at) <= id);
         assert!(EventId::floor(at + Duration::from_millis(1)) > id);
@@ -161,10 +162,12 @@ mod tests {
     #[test]
     fn ids_made_within_one_millisecond_are_in_the_order_of_their_making() {
         let start = datetime!(2026-11-23 18:00:00.123 UTC);
-        let ids: Vec<_> = (0..1000).map(|step| EventId::at(start + Duration::from_micros(step))).collect();
+        let ids: Vec<_> = (0..1000)
+            .map(|step| EventId::at(start + Duration::from_micros(step), Uuid::new_v4().into_bytes()))
+            .collect();
         assert!(ids.is_sorted());
         assert!(ids.iter().all(|id| id.uuid().get_version() == Some(uuid::Version::SortRand)));
-        assert_ne!(EventId::at(start), EventId::at(start));
+        assert_ne!(EventId::at(start, Uuid::new_v4().into_bytes()), EventId::at(start, Uuid::new_v4().into_bytes()));
     }
 
     #[test]

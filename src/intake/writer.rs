@@ -95,7 +95,7 @@ impl Writer {
         };
         let item = AcceptItem {
             event: Event {
-                id: EventId::at(self.parts.clock.now()),
+                id: EventId::at(self.parts.clock.now(), Uuid::new_v4().into_bytes()),
                 tenant: audience.tenant,
                 event_type: event_type.clone(),
                 payload: payload.clone(),

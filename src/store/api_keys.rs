@@ -103,8 +103,8 @@ impl Store {
         let now = OffsetDateTime::now_utc();
         let mut secret = [0; SECRET_BYTES];
         SystemRandom::new().fill(&mut secret).expect("the system gives random bytes");
-        let key = ApiKey::new(ApiKeyId::at(now), secret);
-        let (tenant, id, hash) = (TenantId::at(now).uuid(), key.id().uuid(), key.hash());
+        let key = ApiKey::new(ApiKeyId::at(now, Uuid::new_v4().into_bytes()), secret);
+        let (tenant, id, hash) = (TenantId::at(now, Uuid::new_v4().into_bytes()).uuid(), key.id().uuid(), key.hash());
         let params: [Param<'_>; 8] = [
             (&tenant, Type::UUID),
             (&wanted.tenant, Type::TEXT),

@@ -132,7 +132,7 @@ impl Store {
         may_replace: bool,
         actor: &Actor,
     ) -> Result<(TenantRow, bool), StoreError> {
-        let id = TenantId::at(OffsetDateTime::now_utc()).uuid();
+        let id = TenantId::at(OffsetDateTime::now_utc(), Uuid::new_v4().into_bytes()).uuid();
         let (columns, actor) = (Columns::of(choices), changed_by(actor));
         let first: Param<'_> = (&id, Type::UUID);
         let last: [Param<'_>; 2] = [(&may_replace, Type::BOOL), (&actor, Type::TEXT)];

@@ -39,8 +39,8 @@ mod tests {
     fn row() -> StoredSubscription {
         let at = OffsetDateTime::from_unix_timestamp_nanos(1_790_000_000_123_456_000).unwrap();
         StoredSubscription {
-            tenant: TenantId::at(at),
-            id: SubscriptionId::at(at),
+            tenant: TenantId::at(at, uuid::Uuid::new_v4().into_bytes()),
+            id: SubscriptionId::at(at, uuid::Uuid::new_v4().into_bytes()),
             version: 7,
             target_url: "https://example.com/hook".to_owned(),
             secrets: SealedSecrets {
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn a_copy_put_under_another_id_is_no_copy_of_that() {
         let row = row();
-        let stranger = SubscriptionId::at(row.created_at);
+        let stranger = SubscriptionId::at(row.created_at, uuid::Uuid::new_v4().into_bytes());
         assert!(decode(&keyring(), stranger, &encode(&keyring(), &row, SALT)).is_none());
     }
 

@@ -105,7 +105,7 @@ impl Subscriptions {
         secret: &Secret,
         choices: Choices,
     ) -> Result<StoredSubscription, WriteError> {
-        let id = SubscriptionId::at(OffsetDateTime::now_utc());
+        let id = SubscriptionId::at(OffsetDateTime::now_utc(), uuid::Uuid::new_v4().into_bytes());
         let place = SealContext { tenant, subscription: id };
         let sealed = Sealed {
             secrets: self.keyring.seal(secret, place, random::<SALT_BYTES>()).into(),

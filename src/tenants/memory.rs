@@ -163,7 +163,8 @@ mod tests {
     const TICK: Duration = Duration::from_millis(1);
 
     fn key() -> KnownKey {
-        let key = ApiKey::new(ApiKeyId::at(OffsetDateTime::UNIX_EPOCH), [7; SECRET_BYTES]);
+        let key =
+            ApiKey::new(ApiKeyId::at(OffsetDateTime::UNIX_EPOCH, uuid::Uuid::new_v4().into_bytes()), [7; SECRET_BYTES]);
         KnownKey { id: key.id(), tenant: None, scope: Scope::Read, hash: key.hash(), expires_at: None }
     }
 
@@ -222,7 +223,7 @@ mod tests {
         let (mut memory, now) = (Memory::default(), Instant::now());
         let named = |name: &str| {
             let external_id = Some(name.parse().unwrap());
-            let id = TenantId::at(OffsetDateTime::UNIX_EPOCH);
+            let id = TenantId::at(OffsetDateTime::UNIX_EPOCH, uuid::Uuid::new_v4().into_bytes());
             Tenant { id, external_id, name: name.to_owned(), limits: Default::default() }
         };
         let first = Arc::new(named("acme"));

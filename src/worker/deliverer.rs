@@ -70,7 +70,12 @@ impl Deliverer {
         let started_at = self.parts.clock.now();
         let answer = self.parts.sender.send(parcel, started_at).await;
         self.count(parcel, &answer);
-        Attempt { id: AttemptId::at(started_at), number: parcel.attempt_number, started_at, answer }
+        Attempt {
+            id: AttemptId::at(started_at, uuid::Uuid::new_v4().into_bytes()),
+            number: parcel.attempt_number,
+            started_at,
+            answer,
+        }
     }
 
     fn count(&self, parcel: &Parcel, answer: &Answer) {

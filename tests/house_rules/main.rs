@@ -53,6 +53,10 @@ const FORBIDDEN_CALLS: &[(&str, &str)] = &[
     ("#![allow(", "write `#[expect(lint, reason = \"…\")]`: it complains when it is no longer needed"),
 ];
 
+/// What makes a rule of `domain` depend on more than its arguments.
+const IMPURE: &[&str] =
+    &["now_utc", "Instant::now", "SystemTime::now", "new_v4", "now_v7", "SystemRandom", "std::fs", "std::env"];
+
 const MACHINE_PATHS: &[&str] = &[
     concat!("/ho", "me/"),
     concat!("/ro", "ot/"),
@@ -233,6 +237,18 @@ fn machine_paths(source: &Source) -> Violations {
         .collect()
 }
 
+fn purity(source: &Source) -> Violations {
+    let lines = code_lines(&source.text).filter(|_| part(&source.path) == "domain");
+    let found = lines.filter_map(|(number, line)| Some((number, IMPURE.iter().find(|word| line.contains(**word))?)));
+    let say = |(number, word)| {
+        format!(
+            "{}:{number}: `{word}` in domain: take time and random bits as arguments, so that a test can give them",
+            source.path
+        )
+    };
+    found.map(say).collect()
+}
+
 // Claims.
 
 fn every(sources: &[Source], rule: impl Fn(&Source) -> Violations) {
@@ -272,6 +288,11 @@ fn nothing_in_src_gives_up_without_a_word() {
 }
 
 #[test]
+fn domain_reads_no_clock_and_makes_no_random_bits() {
+    every(&rust_sources(), purity);
+}
+
+#[test]
 fn every_part_is_on_the_map() {
     check(parts_are_on_the_map(&rust_sources(), &file("ARCHITECTURE.md").text));
 }
@@ -302,5 +323,6 @@ fn each_rule_catches_a_planted_violation() {
     assert_eq!(names(&planted("src/api/utils.rs", "")).len(), 1);
     assert_eq!(calls(&rust("a.unwrap();\n#[cfg(test)]\nmod tests {\nb.unwrap();\n}")).len(), 1);
     assert_eq!(parts_are_on_the_map(&[rust("")], "src/store is the truth").len(), 1);
+    assert_eq!(purity(&planted("src/domain/id.rs", "let now = Instant::now();")).len(), 1);
     assert_eq!(machine_paths(&rust(concat!("\"/ho", "me/somebody/x\""))).len(), 1);
 }

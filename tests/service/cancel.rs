@@ -60,7 +60,7 @@ async fn whatever_a_delivery_waits_for_it_is_cancelled_at_once() {
     rig.sql("update subscriptions set is_active = true").await;
     rig.settle().await;
     assert!(rig.receiver.requests().is_empty(), "nothing is sent after that");
-    let nothing = EventId::at(OffsetDateTime::now_utc());
+    let nothing = EventId::at(OffsetDateTime::now_utc(), uuid::Uuid::new_v4().into_bytes());
     assert!(rig.store().cancel(subscription.tenant, nothing, None, 100).await.unwrap().is_none());
 }
 

@@ -347,7 +347,8 @@ async fn ordered_events_of_a_tenant_wait_for_each_others_commit_and_nobody_else_
 
 /// The accepting statement, in a transaction of the rig's client that stays open.
 async fn accept_without_committing(rig: &Rig, subscription: &Subscription, key: &str, payload: &str) {
-    let (event, tenant) = (EventId::at(OffsetDateTime::now_utc()), subscription.tenant);
+    let (event, tenant) =
+        (EventId::at(OffsetDateTime::now_utc(), uuid::Uuid::new_v4().into_bytes()), subscription.tenant);
     let accept = format!(
         "begin; select * from events_accept_1(
             array['{event}'::uuid], array['{tenant}'::uuid], array[null], array['{payload}'::bytea], array[3],

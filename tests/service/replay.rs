@@ -42,7 +42,7 @@ fn everything(statuses: &[Ending]) -> Selection {
 }
 
 async fn begin(rig: &Rig, subscription: &Subscription, selection: Selection, rate: u32) -> ReplayId {
-    let id = ReplayId::at(OffsetDateTime::now_utc());
+    let id = ReplayId::at(OffsetDateTime::now_utc(), uuid::Uuid::new_v4().into_bytes());
     let new = NewReplay { tenant: subscription.tenant, id, subscription: subscription.id, selection, rate };
     rig.store().create_replay(&new, 10).await.unwrap().unwrap().id
 }
@@ -292,6 +292,6 @@ async fn one_event_is_retried_at_once_whatever_it_waits_for() {
     assert_eq!(rig.receiver.requests().len(), 4);
     let unrelated = rig.subscription().await;
     assert_eq!(retry(Some(unrelated.id)).await, Some((0, false)));
-    let nothing = EventId::at(OffsetDateTime::now_utc());
+    let nothing = EventId::at(OffsetDateTime::now_utc(), uuid::Uuid::new_v4().into_bytes());
     assert_eq!(rig.store().retry(one.tenant, nothing, None, lifetime, 100).await.unwrap(), None);
 }

@@ -210,7 +210,7 @@ async fn put(rig: &Rig, state: &str) -> DeliveryKey {
     let (_, row, subscription) = STATES.into_iter().find(|(name, ..)| *name == state).unwrap_or_default();
     rig.client.batch_execute("delete from deliveries; delete from owners; delete from undelivered").await.unwrap();
     let made = rig.subscription().await;
-    let event = EventId::at(OffsetDateTime::now_utc() - Duration::from_secs(1));
+    let event = EventId::at(OffsetDateTime::now_utc() - Duration::from_secs(1), Uuid::new_v4().into_bytes());
     let tenant: TenantId = TENANT.parse().unwrap();
     let key = DeliveryKey { event, subscription: made.id, tenant };
     rig.sql(&format!("insert into events (tenant_id, id, payload) values ('{tenant}', '{event}', '{{}}')")).await;
@@ -332,14 +332,15 @@ async fn replay(rig: &Rig, key: DeliveryKey, ending: Ending) {
         below: EventId::floor(now + LEASE),
     };
     let DeliveryKey { tenant, subscription, .. } = key;
-    let new = NewReplay { tenant, id: ReplayId::at(now), subscription, selection, rate: 1 };
+    let new =
+        NewReplay { tenant, id: ReplayId::at(now, Uuid::new_v4().into_bytes()), subscription, selection, rate: 1 };
     let replay = rig.store().create_replay(&new, i64::MAX).await.unwrap().unwrap();
     rig.store().step_replay((tenant, replay.id), LEASE, 10_000).await.map(drop).unwrap();
 }
 
 fn report(key: DeliveryKey, token: Uuid, step: NextStep) -> Report {
     let attempt = || Attempt {
-        id: AttemptId::at(OffsetDateTime::now_utc()),
+        id: AttemptId::at(OffsetDateTime::now_utc(), Uuid::new_v4().into_bytes()),
         number: 1,
         started_at: OffsetDateTime::now_utc(),
         answer: Answer {

@@ -225,7 +225,7 @@ mod tests {
             deliveries: Vec::new(),
         };
         let not = |created_at, event_types: &[&str]| NotDelivered {
-            subscription: SubscriptionId::at(created_at),
+            subscription: SubscriptionId::at(created_at, uuid::Uuid::new_v4().into_bytes()),
             event_types: event_types.iter().map(|text| (*text).to_owned()).collect(),
             created_at,
         };

@@ -51,8 +51,12 @@ fn parcel(url: &str) -> Parcel {
     let now = OffsetDateTime::now_utc();
     Parcel {
         subscription_version: 1,
-        key: DeliveryKey { tenant: TenantId::at(now), event: EventId::at(now), subscription: SubscriptionId::at(now) },
-        lease: Lease { token: LeaseToken::at(now), ends: Instant::now() + AMPLE },
+        key: DeliveryKey {
+            tenant: TenantId::at(now, uuid::Uuid::new_v4().into_bytes()),
+            event: EventId::at(now, uuid::Uuid::new_v4().into_bytes()),
+            subscription: SubscriptionId::at(now, uuid::Uuid::new_v4().into_bytes()),
+        },
+        lease: Lease { token: LeaseToken::at(now, uuid::Uuid::new_v4().into_bytes()), ends: Instant::now() + AMPLE },
         attempt_number: 1,
         free_attempts: 0,
         event_type: None,

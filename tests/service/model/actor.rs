@@ -130,7 +130,7 @@ impl Actor {
             }
             AcceptItem {
                 event: Event {
-                    id: EventId::at(OffsetDateTime::now_utc() - age),
+                    id: EventId::at(OffsetDateTime::now_utc() - age, Uuid::new_v4().into_bytes()),
                     tenant: self.tenant,
                     event_type: None,
                     payload: Payload::parse(Bytes::from_static(b"{}")).unwrap(),
@@ -273,7 +273,13 @@ impl Actor {
             after: EventId::floor(OffsetDateTime::UNIX_EPOCH),
             below: EventId::floor(now + OLD),
         };
-        let new = NewReplay { tenant: self.tenant, id: ReplayId::at(now), subscription, selection, rate: 10_000 };
+        let new = NewReplay {
+            tenant: self.tenant,
+            id: ReplayId::at(now, Uuid::new_v4().into_bytes()),
+            subscription,
+            selection,
+            rate: 10_000,
+        };
         let replay = self.store.create_replay(&new, i64::MAX).await.unwrap().unwrap();
         self.store.step_replay((self.tenant, replay.id), LEASE, 10_000).await.unwrap();
         Done::Replayed(subscription, statuses.into_iter().map(Ending::as_str).collect())
@@ -365,7 +371,7 @@ fn report_of(parcel: &Parcel, step: NextStep) -> Report {
     };
     let began = Instant::now();
     let attempt = |outcome| Attempt {
-        id: AttemptId::at(OffsetDateTime::now_utc()),
+        id: AttemptId::at(OffsetDateTime::now_utc(), Uuid::new_v4().into_bytes()),
         number: parcel.attempts,
         started_at: OffsetDateTime::now_utc(),
         answer: Answer {
