@@ -5,22 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poem::Request;
-use poem_openapi::param::{Path, Query};
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::Api;
 use super::access::{Allowed, Publish, Support};
 use super::body;
 use super::docs::Resource;
+use super::form::AnyDocument;
 use super::ingest::IngestHeaders;
-use super::page::{self, DEFAULT_LIMIT, List};
-use super::payload::{Answer, AnyDocument, Unread};
+use super::page::{self, Cursor, Limit, List};
+use super::parameter::{Path, Query};
+use super::payload::{Answer, Unread};
 use super::problem::{FieldError, Problem};
 use super::request_id::RequestId;
-use super::subscription_path::SubscriptionPath;
-use super::text::{IdText, Moment};
+use super::text::Moment;
+use crate::domain::external_id::SubscriptionName;
 use crate::domain::payload::Payload;
 use crate::domain::timing::InvalidTiming;
 use crate::intake::{Accepted, Address, Publication, Refusal, Times, To};
@@ -50,7 +52,7 @@ pub(super) struct PublishAnswer {
     /// For people.
     message: &'static str,
     /// The event's id; receivers see it as `webhook-id`.
-    webhook_id: IdText,
+    webhook_id: Uuid,
     /// Whether an earlier request with the same `Idempotency-Key` had stored it.
     duplicate: bool,
     /// How many deliveries it made: one for each subscription that wants it. Null for a duplicate.
@@ -95,11 +97,11 @@ impl EventsApi {
         caller: Allowed<Publish>,
         request: &Request,
         /// Addresses the event to this subscription alone, by its id or its external id.
-        subscription_id: Query<Option<SubscriptionPath>>,
+        subscription_id: Query<SubscriptionName>,
         /// Not delivered before; at most POSTRIDER_DELIVERY_LIFETIME ahead. In the past: now.
-        deliver_at: Query<Option<Moment>>,
+        deliver_at: Query<Moment>,
         /// Not delivered after; in the future, and after `deliver_at`.
-        expires_at: Query<Option<Moment>>,
+        expires_at: Query<Moment>,
         body: Unread<AnyDocument>,
     ) -> Result<Answer<PublishAnswer, 202>, Problem> {
         let headers = IngestHeaders::read(request.headers())?;
@@ -109,7 +111,7 @@ impl EventsApi {
         let ordering_key = headers.ordering_key()?;
         let times = Times::new(asked, ordering_key.is_some(), self.0.clock.now(), self.0.settings.delivery_lifetime);
         let to = match subscription_id.0 {
-            Some(SubscriptionPath(name)) => To::One(Address { tenant: Some(caller.tenant), name, signature: None }),
+            Some(name) => To::One(Address { tenant: Some(caller.tenant), name, signature: None }),
             None => To::All(caller.tenant),
         };
         let publication = Publication {
@@ -168,7 +170,7 @@ impl EventsApi {
         &self,
         caller: Allowed<Support>,
         /// The event.
-        webhook_id: Path<IdText>,
+        webhook_id: Path<Uuid>,
     ) -> Result<Answer<EventAnswer>, Problem> {
         read::event(&self.0, caller.tenant, webhook_id.0).await.map(Answer::Value)
     }
@@ -184,9 +186,9 @@ impl EventsApi {
         &self,
         caller: Allowed<Publish>,
         /// The event.
-        webhook_id: Path<IdText>,
+        webhook_id: Path<Uuid>,
         /// Only its delivery to this subscription, by its id or its external id.
-        subscription_id: Query<Option<SubscriptionPath>>,
+        subscription_id: Query<SubscriptionName>,
     ) -> Result<Answer<RetryAnswer>, Problem> {
         retry::retry(&self.0, caller.tenant, webhook_id.0, subscription_id.0).await.map(Answer::Value)
     }
@@ -200,9 +202,9 @@ impl EventsApi {
         &self,
         caller: Allowed<Publish>,
         /// The event.
-        webhook_id: Path<IdText>,
+        webhook_id: Path<Uuid>,
         /// Only its delivery to this subscription, by its id or its external id.
-        subscription_id: Query<Option<SubscriptionPath>>,
+        subscription_id: Query<SubscriptionName>,
     ) -> Result<Answer<CancelAnswer>, Problem> {
         cancel::cancel(&self.0, caller.tenant, webhook_id.0, subscription_id.0).await.map(Answer::Value)
     }
@@ -215,18 +217,16 @@ impl EventsApi {
         &self,
         caller: Allowed<Support>,
         /// The event.
-        webhook_id: Path<IdText>,
+        webhook_id: Path<Uuid>,
         /// Only deliveries that have this status.
-        status: Query<Option<DeliveryState>>,
+        status: Query<DeliveryState>,
         /// Rows of a page.
-        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<Option<u16>>,
+        limit: Query<Limit>,
         /// `next_cursor` of the page before.
-        cursor: Query<Option<String>>,
+        cursor: Query<Cursor<{ List::EventDeliveries as u8 }>>,
     ) -> Result<Answer<DeliveryPage>, Problem> {
-        let limit = usize::from(limit.0.unwrap_or(DEFAULT_LIMIT));
-        let after = cursor.0.map(|cursor| page::read_cursor(List::EventDeliveries, &cursor)).transpose()?;
-        let asked = read::Asked { status: status.0, after: after.map(Into::into), limit };
+        let after = cursor.0.map(|cursor| cursor.0.into());
+        let asked = read::Asked { status: status.0, after, limit: page::limit(&limit) };
         read::deliveries(&self.0, caller.tenant, webhook_id.0, asked).await.map(Answer::Value)
     }
 }
@@ -235,7 +235,7 @@ impl PublishAnswer {
     fn of(accepted: Accepted) -> Self {
         Self {
             message: "event accepted",
-            webhook_id: IdText(accepted.event.uuid()),
+            webhook_id: accepted.event.uuid(),
             duplicate: accepted.is_duplicate(),
             matched: matched(accepted),
         }

@@ -6,20 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poem::Request;
-use poem_openapi::param::Path;
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
 
 use super::Api;
 use super::access::{AllowedOrSigned, Publish};
 use super::auth::Caller;
 use super::body::{self, Party};
 use super::docs::Resource;
-use super::payload::{Answer, AnyDocument, Unread};
+use super::form::AnyDocument;
+use super::parameter::Path;
+use super::payload::{Answer, Unread};
 use super::problem::Problem;
-use super::subscription_path::SubscriptionPath;
-use super::text::IdText;
 use crate::domain::external_id::SubscriptionName;
 use crate::domain::payload::Payload;
 use crate::intake::{Accepted, Address, Publication, Refusal, Times, To};
@@ -41,7 +41,7 @@ pub(super) struct IngestAnswer {
     /// For people.
     message: &'static str,
     /// The event's id; receivers see it as `webhook-id`.
-    webhook_id: IdText,
+    webhook_id: Uuid,
     /// Whether an earlier request with the same `Idempotency-Key` had stored it.
     duplicate: bool,
 }
@@ -83,14 +83,13 @@ impl IngestApi {
         caller: AllowedOrSigned<Publish>,
         request: &Request,
         /// The subscription.
-        subscription_id: Path<SubscriptionPath>,
+        subscription_id: Path<SubscriptionName>,
         body: Unread<AnyDocument>,
     ) -> Result<Answer<IngestAnswer, 202>, Problem> {
-        let SubscriptionPath(name) = subscription_id.0;
-        let accepted = self.accept(caller.0, request, name, body.body).await?;
+        let accepted = self.accept(caller.0, request, subscription_id.0, body.body).await?;
         Ok(Answer::Value(IngestAnswer {
             message: "webhook accepted",
-            webhook_id: IdText(accepted.event.uuid()),
+            webhook_id: accepted.event.uuid(),
             duplicate: accepted.is_duplicate(),
         }))
     }

@@ -2,27 +2,29 @@
 
 use std::sync::Arc;
 
-use poem_openapi::param::{Path, Query};
-use poem_openapi::{Enum, Object, OpenApi};
+use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
 use super::Api;
 use super::access::{Allowed, Support};
 use super::docs::Resource;
-use super::page::{self, DEFAULT_LIMIT, List};
+use super::form::Whole;
+use super::page::{self, Cursor, Limit, List};
+use super::parameter::{Path, Query};
 use super::payload::Answer;
 use super::problem::Problem;
-use super::subscription_path::SubscriptionPath;
-use super::text::{IdText, Moment};
+use super::text::{Moment, choice};
 use crate::domain::api_key::Scope;
 use crate::domain::attempt::MAX_RESPONSE_BODY_BYTES;
 use crate::domain::event_type::EventType;
+use crate::domain::external_id::SubscriptionName;
 use crate::domain::id::{AttemptId, EventId};
 use crate::store::{LogFilter, LoggedAttempt};
 
 /// How far back the log is read when nobody says.
-const DEFAULT_DAYS: u16 = 7;
+const DEFAULT_DAYS: u32 = 7;
 /// Most rows of a page that carries payloads, each up to 1 MiB.
 const MAX_WITH_PAYLOAD: u16 = 10;
 const DELIVERED: &str = "delivered";
@@ -30,22 +32,22 @@ const DELIVERED: &str = "delivered";
 /// The resource.
 pub(super) struct LogsApi(pub(super) Arc<Api>);
 
-/// Which attempts are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub(super) enum LogStatus {
-    /// Those that a receiver answered with 2xx.
-    Succeeded,
-    /// All others.
-    Failed,
+choice! {
+    /// Which attempts are wanted.
+    pub(super) enum LogStatus {
+        /// Those that a receiver answered with 2xx.
+        Succeeded = "succeeded",
+        /// All others.
+        Failed = "failed",
+    }
 }
 
-/// What else a row carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub(super) enum Include {
-    /// The event's payload.
-    Payload,
+choice! {
+    /// What else a row carries.
+    pub(super) enum Include {
+        /// The event's payload.
+        Payload = "payload",
+    }
 }
 
 /// A page of the log, newest first.
@@ -63,11 +65,11 @@ pub(super) struct LogPage {
 #[oai(read_only_all)]
 pub(super) struct LogAnswer {
     /// Its id, a UUIDv7 that carries when it began.
-    id: IdText,
+    id: Uuid,
     /// Whom it was for.
-    subscription_id: IdText,
+    subscription_id: Uuid,
     /// The event.
-    webhook_id: IdText,
+    webhook_id: Uuid,
     /// What kind of event.
     event_type: Option<String>,
     /// 1 for the first attempt of a delivery.
@@ -102,51 +104,45 @@ impl LogsApi {
         &self,
         caller: Allowed<Support>,
         /// The subscription.
-        subscription_id: Path<SubscriptionPath>,
+        subscription_id: Path<SubscriptionName>,
         /// How far back; 7 when neither this nor `since` is given, and not together with it.
-        #[oai(validator(minimum(value = "1"), maximum(value = "365")))]
-        days: Query<Option<u16>>,
+        days: Query<Whole<1, 365>>,
         /// Only attempts from then on.
-        since: Query<Option<Moment>>,
+        since: Query<Moment>,
         /// Only attempts before then.
-        until: Query<Option<Moment>>,
+        until: Query<Moment>,
         /// Only successes or only failures.
-        status: Query<Option<LogStatus>>,
+        status: Query<LogStatus>,
         /// Only attempts for events of this type.
-        #[oai(validator(max_length = 128))]
-        event_type: Query<Option<String>>,
+        event_type: Query<EventType>,
         /// Rows of a page; at most 10 come with `include=payload`.
-        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<Option<u16>>,
+        limit: Query<Limit>,
         /// `next_cursor` of the page before.
-        cursor: Query<Option<String>>,
+        cursor: Query<Cursor<{ List::Attempts as u8 }>>,
         /// `payload` adds the event's payload to each row; not with the scope `support`, which gets no response bodies either.
-        include: Query<Option<Include>>,
+        include: Query<Include>,
     ) -> Result<Answer<LogPage>, Problem> {
-        if days.is_some() && since.is_some() {
+        if days.0.is_some() && since.0.is_some() {
             return Err(Problem::field("/query/days", "conflict", "must not stand together with since"));
         }
-        let event_type = event_type.0.map(|text| text.parse::<EventType>()).transpose();
-        let event_type = event_type.map_err(|rule| Problem::field("/query/event_type", "invalid_event_type", rule))?;
-        let before = cursor.0.map(|cursor| page::read_cursor(List::Attempts, &cursor)).transpose()?;
-        let since =
-            since.0.map_or_else(|| days_ago(self.0.clock.now(), days.0.unwrap_or(DEFAULT_DAYS)), |since| since.0);
+        let days = days.0.map_or(DEFAULT_DAYS, |days| days.0);
+        let since = since.0.map_or_else(|| days_ago(self.0.clock.now(), days), |since| since.0);
         let with_payload = include.0 == Some(Include::Payload);
         if with_payload && !shows_bodies(&caller) {
             return Err(Problem::ScopeMissing);
         }
         let most = if with_payload { MAX_WITH_PAYLOAD } else { page::MAX_LIMIT };
-        let limit = limit.0.unwrap_or(DEFAULT_LIMIT).min(most);
+        let limit = page::limit(&limit).min(most.into());
         let filter = LogFilter {
             from: floor(since),
-            before: upper_bound(until.0.map(|until| until.0), before.map(Into::into)),
+            before: upper_bound(until.0.map(|until| until.0), cursor.0.map(|cursor| cursor.0.into())),
             succeeded: status.0.map(|status| status == LogStatus::Succeeded),
-            event_type: event_type.map(|name| name.to_string()),
+            event_type: event_type.0.map(|name| name.to_string()),
             with_payload,
-            limit: i64::from(limit) + 1,
+            limit: i64::try_from(limit + 1).unwrap_or(i64::MAX),
         };
         let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
-        self.page(caller, IdText(id.uuid()), &filter, usize::from(limit)).await
+        self.page(caller, id.uuid(), &filter, limit).await
     }
 }
 
@@ -154,13 +150,13 @@ impl LogsApi {
     async fn page(
         &self,
         caller: Allowed<Support>,
-        subscription: IdText,
+        subscription: Uuid,
         filter: &LogFilter,
         limit: usize,
     ) -> Result<Answer<LogPage>, Problem> {
-        let rows = self.0.store.list_attempts(caller.tenant, subscription.0.into(), filter).await?;
+        let rows = self.0.store.list_attempts(caller.tenant, subscription.into(), filter).await?;
         // A subscription without rows may still be one.
-        if rows.is_empty() && !self.0.store.known_subscription(caller.tenant, subscription.0.into()).await? {
+        if rows.is_empty() && !self.0.store.known_subscription(caller.tenant, subscription.into()).await? {
             return Err(Problem::SubscriptionNotFound);
         }
         let (rows, next_cursor) = page::cut(rows, limit, List::Attempts, |row| row.id.uuid());
@@ -175,7 +171,7 @@ fn shows_bodies(caller: &Allowed<Support>) -> bool {
     caller.bearer.scope.allows(Scope::Read)
 }
 
-fn days_ago(now: OffsetDateTime, days: u16) -> OffsetDateTime {
+fn days_ago(now: OffsetDateTime, days: u32) -> OffsetDateTime {
     now.checked_sub(Duration::days(i64::from(days))).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
@@ -190,12 +186,12 @@ fn upper_bound(until: Option<OffsetDateTime>, cursor: Option<AttemptId>) -> Atte
     cursor.map_or(until, |cursor| cursor.min(until))
 }
 
-fn log_answer(subscription_id: IdText, row: LoggedAttempt, with_payload: bool) -> LogAnswer {
+fn log_answer(subscription_id: Uuid, row: LoggedAttempt, with_payload: bool) -> LogAnswer {
     let payload = row.payload.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     LogAnswer {
-        id: IdText(row.id.uuid()),
+        id: row.id.uuid(),
         subscription_id,
-        webhook_id: IdText(row.event.uuid()),
+        webhook_id: row.event.uuid(),
         event_type: row.event_type,
         attempt_number: row.attempt_number,
         status_code: row.status_code,

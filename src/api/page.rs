@@ -2,9 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use poem_openapi::registry::MetaSchema;
 use uuid::Uuid;
 
-use super::problem::Problem;
+use super::form::Whole;
+use super::parameter::Query;
+use super::text::{FromText, Refused};
 
 /// Rows of a page when nobody says otherwise.
 pub(super) const DEFAULT_LIMIT: u16 = 50;
@@ -25,15 +28,39 @@ pub(super) enum List {
     Replays = 4,
 }
 
-impl List {
-    /// What its cursors look like: [`cursor_after`] as a regular expression.
-    pub(super) fn cursor_pattern(self) -> &'static str {
-        match self {
-            Self::Subscriptions => "^A[Q-Za-f][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$",
-            Self::Replays => "^B[A-P][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$",
-            Self::EventDeliveries => "^A[w-z0-9_-][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$",
-            Self::Attempts => "^A[g-v][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$",
-        }
+/// Rows of a page.
+pub(super) type Limit = Whole<1, { MAX_LIMIT as u32 }>;
+
+/// How many rows a page has.
+pub(super) fn limit(asked: &Query<Limit>) -> usize {
+    let asked = asked.0.and_then(|limit| usize::try_from(limit.0).ok());
+    asked.unwrap_or(DEFAULT_LIMIT.into())
+}
+
+/// The `next_cursor` of a page of this list: the id that the next page lies below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cursor<const LIST: u8>(pub(super) Uuid);
+
+impl<const LIST: u8> FromText for Cursor<LIST> {
+    const QUERY_CODE: &'static str = "invalid_cursor";
+
+    /// [`cursor_after`] as a regular expression.
+    fn rules() -> MetaSchema {
+        let first = match LIST {
+            1 => "A[Q-Za-f]",
+            2 => "A[g-v]",
+            3 => "A[w-z0-9_-]",
+            _ => "B[A-P]",
+        };
+        let pattern = Some(format!("^{first}[A-Za-z0-9_-]{{20}}[AEIMQUYcgkosw048]$"));
+        MetaSchema { pattern, ..MetaSchema::new("string") }
+    }
+
+    fn from_text(text: &str) -> Result<Self, Refused> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
+        let id = bytes.split_first().filter(|(list, _)| **list == LIST).and_then(|(_, id)| Uuid::from_slice(id).ok());
+        let rule = || "must be the next_cursor of a page of this list".to_owned();
+        id.map(Self).ok_or_else(|| Refused { code: Self::QUERY_CODE, rule: rule() })
     }
 }
 
@@ -42,19 +69,6 @@ pub(super) fn cursor_after(list: List, last: Uuid) -> String {
     let mut bytes = vec![list as u8];
     bytes.extend_from_slice(last.as_bytes());
     URL_SAFE_NO_PAD.encode(bytes)
-}
-
-/// The id that the next page lies below.
-///
-/// # Errors
-/// A [`Problem`] for anything that [`cursor_after`] did not make for this list.
-pub(super) fn read_cursor(list: List, cursor: &str) -> Result<Uuid, Problem> {
-    let bytes = URL_SAFE_NO_PAD.decode(cursor).unwrap_or_default();
-    match bytes.split_first() {
-        Some((kind, id)) if *kind == list as u8 => Uuid::from_slice(id).ok(),
-        _ => None,
-    }
-    .ok_or_else(|| Problem::field("/query/cursor", "invalid_cursor", "must be the next_cursor of a page of this list"))
 }
 
 /// The rows of a page out of `limit + 1` that were asked for, and the cursor if there is more.
@@ -72,18 +86,21 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    type Attempts = Cursor<{ List::Attempts as u8 }>;
+    type Subscriptions = Cursor<{ List::Subscriptions as u8 }>;
+
     proptest! {
         #[test]
         fn a_cursor_is_read_back_by_its_own_list_alone(id in any::<u128>()) {
             let id = Uuid::from_u128(id);
             let cursor = cursor_after(List::Attempts, id);
-            prop_assert_eq!(read_cursor(List::Attempts, &cursor), Ok(id));
-            prop_assert!(read_cursor(List::Subscriptions, &cursor).is_err());
+            prop_assert_eq!(Attempts::from_text(&cursor).unwrap().0, id);
+            prop_assert!(Subscriptions::from_text(&cursor).is_err());
         }
 
         #[test]
         fn no_text_makes_the_reader_fail_otherwise(text in ".*") {
-            let _ = read_cursor(List::Attempts, &text);
+            let _ = Attempts::from_text(&text);
         }
     }
 }

@@ -8,38 +8,45 @@ use std::marker::PhantomData;
 use bytes::Bytes;
 use poem::http::StatusCode;
 use poem::{Body, IntoResponse, Request, RequestBody, Response};
-use poem_openapi::error::{ParseParamError, ParsePathError};
-use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaResponse, MetaResponses, MetaSchemaRef, Registry};
-use poem_openapi::types::{ParseFromJSON, ParseResult, ToJSON, Type};
+use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaResponse, MetaResponses, Registry};
+use poem_openapi::types::Type;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions};
 use serde::Serialize;
 
 use super::body;
-use super::problem::{INVALID_PARAMETER, Problem};
+use super::form::{self, FormField};
+use super::problem::Problem;
+use crate::domain::target::TargetPolicy;
 
 const JSON: &str = "application/json";
 /// Most bytes of a body that changes settings.
 pub(super) const CONTROL_LIMIT: usize = 64 * 1_024;
 
 /// A JSON body of at most `LIMIT` bytes, documented as `T` and not parsed yet.
-pub(super) struct Document<T, const LIMIT: usize = CONTROL_LIMIT> {
+pub(super) struct Document<T, const LIMIT: usize = CONTROL_LIMIT, const REQUIRED: bool = true> {
     /// The bytes as they came.
-    pub(super) bytes: Bytes,
+    bytes: Bytes,
     documented_as: PhantomData<fn() -> T>,
 }
 
 /// The same, where no body at all counts as an object without fields.
-pub(super) struct OptionalDocument<T> {
-    /// The bytes as they came, or `{}`.
-    pub(super) bytes: Bytes,
-    documented_as: PhantomData<fn() -> T>,
-}
+pub(super) type OptionalDocument<T> = Document<T, CONTROL_LIMIT, false>;
 
 /// A body that nobody has begun to read, documented as `T`.
 pub(super) struct Unread<T> {
     /// The body.
     pub(super) body: Body,
     documented_as: PhantomData<fn() -> T>,
+}
+
+impl<T: FormField, const LIMIT: usize, const REQUIRED: bool> Document<T, LIMIT, REQUIRED> {
+    /// What the body says.
+    ///
+    /// # Errors
+    /// [`Problem`] with every rule that it breaks.
+    pub(super) fn read(&self, targets: &TargetPolicy) -> Result<T, Problem> {
+        form::read(&self.bytes, targets)
+    }
 }
 
 /// The answer of an operation that went well, or what its parameters made of it.
@@ -50,15 +57,12 @@ pub(super) enum Answer<T, const STATUS: u16 = 200> {
     Refused(Problem),
 }
 
-fn documented<T: Type>() -> MetaMediaType {
-    MetaMediaType { content_type: JSON, schema: T::schema_ref() }
+fn request_meta<T: FormField>() -> MetaRequest {
+    let content = vec![MetaMediaType { content_type: JSON, schema: T::schema() }];
+    MetaRequest { description: None, content, required: true }
 }
 
-fn request_meta<T: Type>() -> MetaRequest {
-    MetaRequest { description: None, content: vec![documented::<T>()], required: true }
-}
-
-impl<'a, T: Type, const LIMIT: usize> ApiExtractor<'a> for Document<T, LIMIT> {
+impl<'a, T: FormField, const LIMIT: usize, const REQUIRED: bool> ApiExtractor<'a> for Document<T, LIMIT, REQUIRED> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
     type ParamType = ();
     type ParamRawType = ();
@@ -68,7 +72,7 @@ impl<'a, T: Type, const LIMIT: usize> ApiExtractor<'a> for Document<T, LIMIT> {
     }
 
     fn request_meta() -> Option<MetaRequest> {
-        Some(request_meta::<T>())
+        Some(MetaRequest { required: REQUIRED, ..request_meta::<T>() })
     }
 
     async fn from_request(
@@ -76,41 +80,20 @@ impl<'a, T: Type, const LIMIT: usize> ApiExtractor<'a> for Document<T, LIMIT> {
         body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        body::check_json(request.headers())?;
-        let bytes = body::read(request, body.take()?, LIMIT).await?;
-        Ok(Self { bytes, documented_as: PhantomData })
-    }
-}
-
-impl<'a, T: Type> ApiExtractor<'a> for OptionalDocument<T> {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        T::register(registry);
-    }
-
-    fn request_meta() -> Option<MetaRequest> {
-        Some(MetaRequest { required: false, ..request_meta::<T>() })
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        body: &mut RequestBody,
-        _options: ExtractParamOptions<()>,
-    ) -> poem::Result<Self> {
-        let mut bytes = body::read(request, body.take()?, CONTROL_LIMIT).await?;
-        if bytes.is_empty() {
-            bytes = Bytes::from_static(b"{}");
-        } else {
+        if REQUIRED {
             body::check_json(request.headers())?;
+        }
+        let mut bytes = body::read(request, body.take()?, LIMIT).await?;
+        match bytes.is_empty() {
+            _ if REQUIRED => {}
+            true => bytes = Bytes::from_static(b"{}"),
+            false => body::check_json(request.headers())?,
         }
         Ok(Self { bytes, documented_as: PhantomData })
     }
 }
 
-impl<'a, T: Type> ApiExtractor<'a> for Unread<T> {
+impl<'a, T: FormField> ApiExtractor<'a> for Unread<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
     type ParamType = ();
     type ParamRawType = ();
@@ -160,7 +143,7 @@ impl<T: Type, const STATUS: u16> ApiResponse for Answer<T, STATUS> {
                 description: "It is done.",
                 status: Some(STATUS),
                 status_range: None,
-                content: vec![documented::<T>()],
+                content: vec![MetaMediaType { content_type: JSON, schema: T::schema_ref() }],
                 headers: vec![],
             }],
         }
@@ -170,24 +153,10 @@ impl<T: Type, const STATUS: u16> ApiResponse for Answer<T, STATUS> {
         T::register(registry);
     }
 
-    /// The framework's own words name its inner variables, so they are replaced.
     fn from_parse_request_error(error: poem::Error) -> Self {
-        Self::Refused(problem_of(&error))
+        let problem = error.data::<Problem>().cloned();
+        Self::Refused(problem.unwrap_or(Problem::MalformedRequest("the request cannot be read")))
     }
-}
-
-fn problem_of(error: &poem::Error) -> Problem {
-    if let Some(problem) = error.data::<Problem>() {
-        return problem.clone();
-    }
-    if error.downcast_ref::<ParsePathError>().is_some() {
-        return Problem::InvalidId;
-    }
-    if let Some(ParseParamError { name, .. }) = error.downcast_ref() {
-        let rule = "must have the documented form and lie within the documented limits";
-        return Problem::field(format!("/query/{name}"), INVALID_PARAMETER, rule);
-    }
-    Problem::MalformedRequest("the request cannot be read")
 }
 
 /// A problem is an answer of every operation; `docs` lists which, so none are named here.
@@ -197,50 +166,4 @@ impl ApiResponse for Problem {
     }
 
     fn register(_registry: &mut Registry) {}
-}
-
-/// Any JSON object or array, where only the bytes count.
-#[derive(Debug)]
-pub(super) struct AnyDocument;
-
-impl Type for AnyDocument {
-    const IS_REQUIRED: bool = true;
-    type RawValueType = Self;
-    type RawElementValueType = Self;
-
-    fn name() -> std::borrow::Cow<'static, str> {
-        "payload".into()
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        use poem_openapi::registry::MetaSchema;
-        let shape = |kind: &'static str| MetaSchemaRef::Inline(Box::new(MetaSchema::new(kind)));
-        let mut array = MetaSchema::new("array");
-        array.items = Some(Box::new(MetaSchemaRef::Inline(Box::new(MetaSchema::ANY))));
-        let mut either = MetaSchema::ANY;
-        either.description = Some("A JSON object or array; its bytes are kept and sent exactly as they came.");
-        either.any_of = vec![shape("object"), MetaSchemaRef::Inline(Box::new(array))];
-        MetaSchemaRef::Inline(Box::new(either))
-    }
-
-    fn as_raw_value(&self) -> Option<&Self> {
-        Some(self)
-    }
-
-    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-        Box::new(std::iter::once(self))
-    }
-}
-
-/// The framework asks it of a field of a request; nobody reads one with it.
-impl ParseFromJSON for AnyDocument {
-    fn parse_from_json(_value: Option<serde_json::Value>) -> ParseResult<Self> {
-        Ok(Self)
-    }
-}
-
-impl ToJSON for AnyDocument {
-    fn to_json(&self) -> Option<serde_json::Value> {
-        None
-    }
 }

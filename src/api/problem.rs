@@ -4,6 +4,7 @@
 
 use poem::Response;
 use poem::http::{HeaderValue, StatusCode, header};
+use poem_openapi::Object;
 use serde::Serialize;
 
 use crate::domain::audience::MAX_RECIPIENTS;
@@ -18,21 +19,20 @@ pub(in crate::api) use document::ProblemDocument;
 /// Media type of every problem.
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 const TYPE_PREFIX: &str = "https://postrider.dev/problems/";
-/// Code of a query value that breaks the rule of its parameter.
-pub(super) const INVALID_PARAMETER: &str = "invalid_parameter";
 /// What `Retry-After` says, in seconds.
 const RETRY_AFTER_SECONDS: &str = "1";
 /// Most entries in `errors`, so that an answer stays below 4 KiB.
 const MAX_ERRORS: usize = 20;
 
 /// One field of a request that breaks a rule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Object, Serialize)]
+#[oai(read_only_all)]
 pub(super) struct FieldError {
     /// JSON pointer into the body, or `/query/NAME`, `/path/NAME`, `/headers/NAME`.
     pub(super) pointer: String,
     /// Stable word for the rule.
     pub(super) code: &'static str,
-    /// A sentence that names the rule.
+    /// The rule as a sentence.
     pub(super) detail: String,
 }
 
@@ -105,8 +105,6 @@ pub(super) enum Problem {
     EventTypeNotWanted,
     /// More subscriptions want the event than one event may go to.
     TooManyRecipients,
-    /// The id in the path is not an id; `routes` names it.
-    InvalidId,
     /// Fields or parameters break rules.
     Invalid(Vec<FieldError>),
     /// More header bytes than the limit.
@@ -121,15 +119,6 @@ impl Problem {
     /// A single field or parameter that breaks a rule.
     pub(super) fn field(pointer: impl Into<String>, code: &'static str, detail: impl ToString) -> Self {
         Self::Invalid(vec![FieldError { pointer: pointer.into(), code, detail: detail.to_string() }])
-    }
-
-    /// The variable part of the path is not an id.
-    pub(super) fn invalid_id(parameter: &str) -> Self {
-        let rule = match parameter {
-            "subscription_id" => NOT_A_SUBSCRIPTION.to_owned(),
-            _ => crate::domain::id::NotAnId.to_string(),
-        };
-        Self::field(format!("/path/{parameter}"), "invalid_id", rule)
     }
 
     /// Status, stable code, and title.
@@ -173,9 +162,7 @@ impl Problem {
                 (StatusCode::UNPROCESSABLE_ENTITY, "event_type_not_wanted", "Event type not wanted")
             }
             Self::TooManyRecipients => (StatusCode::UNPROCESSABLE_ENTITY, "too_many_recipients", "Too many recipients"),
-            Self::InvalidId | Self::Invalid(_) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", "Validation failed")
-            }
+            Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", "Validation failed"),
             Self::HeadersTooLarge => {
                 (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", "Headers too large")
             }
@@ -228,7 +215,7 @@ impl Problem {
             Self::TooManyRecipients => {
                 return format!("more than {MAX_RECIPIENTS} subscriptions want this event; nothing was stored");
             }
-            Self::InvalidId | Self::Invalid(_) => "one or more values break a rule; errors names each",
+            Self::Invalid(_) => "one or more values break a rule; errors names each",
             Self::HeadersTooLarge => "the header fields must be at most 100, and 64 KiB in all",
             Self::Internal => "the failure is logged under this request_id",
             Self::Unavailable => "try again in a moment; with an Idempotency-Key that is safe",
@@ -286,6 +273,3 @@ impl Problem {
         response
     }
 }
-
-/// What a path may say of a subscription.
-const NOT_A_SUBSCRIPTION: &str = "must be the UUID of a subscription in its hyphenated form, or an external id";

@@ -2,25 +2,25 @@
 
 use std::sync::Arc;
 
-use poem_openapi::param::{Path, Query};
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::Api;
 use super::access::{Admin, Allowed, Support};
 use super::docs::Resource;
-use super::page::{self, DEFAULT_LIMIT, List};
+use super::page::{self, Cursor, Limit, List};
+use super::parameter::{Path, Query};
 use super::payload::{Answer, Document};
 use super::problem::Problem;
-use super::strict::Fields;
-use super::subscription_path::SubscriptionPath;
-use super::text::{IdText, Moment};
+use super::text::Moment;
+use crate::domain::external_id::SubscriptionName;
 use crate::domain::id::{ReplayId, TenantId};
 use crate::store::{NewReplay, Replay};
 
 mod form;
 
-use form::{ReplayForm, Wanted};
+use form::ReplayForm;
 
 /// Most replays of a tenant that run at a time.
 const MOST_RUNNING: i64 = 10;
@@ -33,9 +33,9 @@ pub(super) struct ReplaysApi(pub(super) Arc<Api>);
 #[oai(read_only_all, rename = "Replay")]
 pub(super) struct ReplayAnswer {
     /// Its id.
-    id: IdText,
+    id: Uuid,
     /// Whom it sends to.
-    subscription_id: IdText,
+    subscription_id: Uuid,
     /// How the deliveries ended that it makes again.
     statuses: Vec<String>,
     /// Which types their events have; empty for all.
@@ -83,8 +83,10 @@ impl ReplaysApi {
         body: Document<ReplayForm>,
     ) -> Result<Answer<ReplayAnswer, 202>, Problem> {
         let now = self.0.clock.now();
-        let Wanted { subscription, selection, rate } = Wanted::read(Fields::of(&body.bytes)?, now)?;
-        let subscription = self.0.subscription_id(caller.tenant, &subscription).await?;
+        let form = body.read(&self.0.settings.targets)?;
+        let (name, rate) = (form.subscription_id.clone(), form.rate());
+        let selection = form.selection(now)?;
+        let subscription = self.0.subscription_id(caller.tenant, &name).await?;
         let known = self.0.subscriptions.look_up(caller.tenant, subscription).await?;
         known.ok_or(Problem::SubscriptionNotFound)?;
         let new = NewReplay {
@@ -106,15 +108,14 @@ impl ReplaysApi {
         &self,
         caller: Allowed<Support>,
         /// Only those of this subscription, by its id or its external id.
-        subscription_id: Query<Option<SubscriptionPath>>,
+        subscription_id: Query<SubscriptionName>,
         /// Rows of a page.
-        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<Option<u16>>,
+        limit: Query<Limit>,
         /// `next_cursor` of the page before.
-        cursor: Query<Option<String>>,
+        cursor: Query<Cursor<{ List::Replays as u8 }>>,
     ) -> Result<Answer<ReplayPage>, Problem> {
-        let limit = usize::from(limit.0.unwrap_or(DEFAULT_LIMIT));
-        let before = cursor.0.map(|cursor| page::read_cursor(List::Replays, &cursor)).transpose()?;
+        let limit = page::limit(&limit);
+        let before = cursor.0.map(|cursor| cursor.0);
         let wanted = i64::try_from(limit + 1).unwrap_or(i64::MAX);
         let subscription = self.0.asked_subscription(caller.tenant, subscription_id.0.as_ref()).await?;
         let rows = self.0.store.list_replays(caller.tenant, subscription, before.map(Into::into), wanted).await?;
@@ -128,7 +129,7 @@ impl ReplaysApi {
         &self,
         caller: Allowed<Support>,
         /// The replay.
-        replay_id: Path<IdText>,
+        replay_id: Path<Uuid>,
     ) -> Result<Answer<ReplayAnswer>, Problem> {
         self.answer(caller.tenant, replay_id.0).await
     }
@@ -142,16 +143,16 @@ impl ReplaysApi {
         &self,
         caller: Allowed<Admin>,
         /// The replay.
-        replay_id: Path<IdText>,
+        replay_id: Path<Uuid>,
     ) -> Result<Answer<ReplayAnswer>, Problem> {
-        self.0.store.cancel_replay(caller.tenant, replay_id.0.0.into()).await?;
+        self.0.store.cancel_replay(caller.tenant, replay_id.0.into()).await?;
         self.answer(caller.tenant, replay_id.0).await
     }
 }
 
 impl ReplaysApi {
-    async fn answer(&self, tenant: TenantId, id: IdText) -> Result<Answer<ReplayAnswer>, Problem> {
-        let found = self.0.store.read_replay(tenant, id.0.into()).await?;
+    async fn answer(&self, tenant: TenantId, id: Uuid) -> Result<Answer<ReplayAnswer>, Problem> {
+        let found = self.0.store.read_replay(tenant, id.into()).await?;
         found.map(|replay| Answer::Value(ReplayAnswer::of(replay))).ok_or(Problem::ReplayNotFound)
     }
 }
@@ -159,8 +160,8 @@ impl ReplaysApi {
 impl ReplayAnswer {
     fn of(replay: Replay) -> Self {
         Self {
-            id: IdText(replay.id.uuid()),
-            subscription_id: IdText(replay.subscription.uuid()),
+            id: replay.id.uuid(),
+            subscription_id: replay.subscription.uuid(),
             statuses: replay.statuses,
             event_types: replay.event_types,
             since: replay.after.floor_of().map(Moment),

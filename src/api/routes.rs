@@ -9,7 +9,7 @@ use poem::endpoint::{Endpoint, EndpointExt as _};
 use poem::error::MethodNotAllowedError;
 use poem::http::{HeaderValue, Method, Version, header, uri};
 use poem::{IntoResponse as _, Request, Response, Route, RouteMethod};
-use poem_openapi::registry::{MetaOperation, Registry};
+use poem_openapi::registry::MetaOperation;
 use poem_openapi::{OpenApi as _, OperationId};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -110,8 +110,6 @@ impl Routes {
 
 /// poem's router over every operation, each with and without a slash at its end.
 fn router(api: Arc<Api>, guard: &Arc<Guard>) -> Route {
-    let mut registry = Registry::new();
-    Resources::register(&mut registry);
     let mut handlers = HashMap::new();
     resources(&api).add_routes(&mut handlers);
     let mut described = described();
@@ -122,7 +120,7 @@ fn router(api: Arc<Api>, guard: &Arc<Guard>) -> Route {
             let meta = described.remove(&(path.clone(), method.clone())).expect("every handler is documented");
             count_from_zero(&meta, &api.metrics);
             allowed.push(method.clone());
-            methods = methods.method(method, Operation::of(meta, &registry, Arc::clone(guard), handler));
+            methods = methods.method(method, Operation::of(meta, Arc::clone(guard), handler));
         }
         router = at(router, &path, methods, &allowed);
     }

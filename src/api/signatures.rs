@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::Api;
 use super::access::{Admin, AllowedForAll};
 use super::docs::Resource;
+use super::form::{AnyJson, NullToo, form};
 use super::payload::{Answer, Document};
 use super::problem::Problem;
-use super::strict::{Field, Fields};
 use crate::domain::secret::Secret;
 use crate::domain::signature::{sign_hub, sign_v1};
 
@@ -23,13 +23,14 @@ const EXAMPLE_ID: &str = "msg_example";
 /// The resource.
 pub(super) struct SignaturesApi(pub(super) Arc<Api>);
 
-/// What to sign, and with what. It documents; the operation reads.
-#[derive(Object)]
-pub(super) struct SignatureRequest {
-    /// Any JSON value; its own bytes are signed.
-    payload: poem_openapi::types::Any<serde_json::Value>,
-    /// The secret of a subscription.
-    secret_key: String,
+form! {
+    /// What to sign, and with what.
+    pub(super) struct SignatureRequest {
+        /// Any JSON value; its own bytes are signed.
+        payload: NullToo<AnyJson>,
+        /// The secret of a subscription.
+        secret_key: Secret,
+    }
 }
 
 /// Both forms of the signature, and a request that carries one.
@@ -69,25 +70,9 @@ impl SignaturesApi {
         _caller: AllowedForAll<Admin>,
         body: Document<SignatureRequest, LIMIT>,
     ) -> Result<Answer<SignatureAnswer>, Problem> {
-        let mut fields = Fields::of(&body.bytes)?;
-        let payload = fields.raw("payload");
-        if payload.is_none() {
-            fields.refuse("/payload", "required", "must be given");
-        }
-        let secret = match fields.text("secret_key") {
-            Field::Given(text) => {
-                Secret::parse(&text).map_err(|rule| fields.refuse("/secret_key", "invalid_secret", rule)).ok()
-            }
-            Field::Absent if fields.is_refused("secret_key") => None,
-            Field::Absent | Field::Null => {
-                fields.refuse("/secret_key", "required", "must be given");
-                None
-            }
-        };
-        fields.finish()?;
-        let (Some(payload), Some(secret)) = (payload, secret) else { return Err(Problem::Internal) };
+        let SignatureRequest { payload, secret_key } = body.read(&self.0.settings.targets)?;
         let now = self.0.clock.now().unix_timestamp();
-        Ok(Answer::Value(answer(&self.0.settings.public_url, &secret, payload.get(), now)))
+        Ok(Answer::Value(answer(&self.0.settings.public_url, &secret_key, &payload.0.0, now)))
     }
 }
 

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use poem_openapi::param::{Path, Query};
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::Api;
 use super::access::{Allowed, Support};
 use super::docs::Resource;
-use super::page::{self, List, MAX_LIMIT};
+use super::page::{self, Cursor, List, MAX_LIMIT};
+use super::parameter::{Path, Query};
 use super::payload::Answer;
 use super::problem::Problem;
-use super::text::{IdText, Moment};
+use super::text::Moment;
 use crate::store::{DeliveryStatus, EventStatus};
 
 const SUCCEEDED: &str = "succeeded";
@@ -25,7 +26,7 @@ pub(super) struct StatusApi(pub(super) Arc<Api>);
 #[oai(read_only_all)]
 pub(super) struct StatusAnswer {
     /// The event.
-    webhook_id: IdText,
+    webhook_id: Uuid,
     /// What kind it is.
     event_type: Option<String>,
     /// `pending` while any delivery is, then `succeeded` if all did, else `failed`;
@@ -54,7 +55,7 @@ pub(super) struct StatusAnswer {
 #[oai(read_only_all)]
 pub(super) struct DeliveryAnswer {
     /// Whom it is for.
-    subscription_id: IdText,
+    subscription_id: Uuid,
     /// `pending`, `sending`, `held`, `succeeded`, `failed`, `cancelled`, `expired` or `skipped`.
     status: String,
     /// Why it is held or ended.
@@ -82,18 +83,18 @@ impl StatusApi {
         &self,
         caller: Allowed<Support>,
         /// The event.
-        webhook_id: Path<IdText>,
+        webhook_id: Path<Uuid>,
         /// `deliveries_next_cursor` of the answer before.
-        cursor: Query<Option<String>>,
+        cursor: Query<Cursor<{ List::EventDeliveries as u8 }>>,
     ) -> Result<Answer<StatusAnswer>, Problem> {
-        let after = cursor.0.map(|cursor| page::read_cursor(List::EventDeliveries, &cursor)).transpose()?;
-        let (id, one_more) = (webhook_id.0.0.into(), i64::from(MAX_LIMIT) + 1);
-        let found = self.0.store.read_status(caller.tenant, id, after.map(Into::into), one_more).await?;
+        let after = cursor.0.map(|cursor| cursor.0.into());
+        let (id, one_more) = (webhook_id.0.into(), i64::from(MAX_LIMIT) + 1);
+        let found = self.0.store.read_status(caller.tenant, id, after, one_more).await?;
         Ok(Answer::Value(answer(webhook_id.0, found.ok_or(Problem::EventNotFound)?)))
     }
 }
 
-fn answer(webhook_id: IdText, event: EventStatus) -> StatusAnswer {
+fn answer(webhook_id: Uuid, event: EventStatus) -> StatusAnswer {
     let status = overall(event.statuses.iter().map(String::as_str));
     let (deliveries, deliveries_next_cursor) =
         page::cut(event.deliveries, MAX_LIMIT.into(), List::EventDeliveries, |row| row.subscription.uuid());
@@ -116,7 +117,7 @@ fn answer(webhook_id: IdText, event: EventStatus) -> StatusAnswer {
 pub(super) fn delivery_answer(delivery: DeliveryStatus) -> DeliveryAnswer {
     let is_success = delivery.status == SUCCEEDED;
     DeliveryAnswer {
-        subscription_id: IdText(delivery.subscription.uuid()),
+        subscription_id: delivery.subscription.uuid(),
         status: delivery.status,
         reason: delivery.reason,
         attempts: delivery.attempts,

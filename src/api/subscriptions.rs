@@ -4,24 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use poem_openapi::OpenApi;
-use poem_openapi::param::{Path, Query};
 
 use super::Api;
 use super::access::{Admin, Allowed, Support};
 use super::docs::Resource;
-use super::page::{self, DEFAULT_LIMIT, List};
+use super::page::{self, Cursor, Limit, List};
+use super::parameter::{Path, Query};
 use super::payload::{Answer, Document, OptionalDocument};
 use super::problem::Problem;
-use super::strict::Fields;
-use super::subscription_path::SubscriptionPath;
-use super::text::IdText;
-use crate::domain::external_id::{ExternalId, InvalidExternalId, SubscriptionName};
+use crate::domain::external_id::{ExternalId, SubscriptionName};
 use crate::domain::id::{SubscriptionId, TenantId};
-use crate::domain::metadata::Metadata;
-use crate::domain::policy::Policy;
 use crate::domain::secret::Secret;
 use crate::store::StoredSubscription;
-use crate::subscriptions::{Choices, generate_secret};
+use crate::subscriptions::generate_secret;
 
 mod answer;
 mod form;
@@ -34,9 +29,7 @@ mod rotation;
 
 use answer::{HeldCancelled, SubscriptionAnswer, SubscriptionDeleted, SubscriptionPage};
 use form::{Changes, SubscriptionForm, SubscriptionPatch};
-use rotation::{Rotation, RotationForm};
-
-pub(super) use form::read_event_types;
+use rotation::RotationForm;
 
 /// The resource.
 pub(super) struct SubscriptionsApi(pub(super) Arc<Api>);
@@ -52,20 +45,9 @@ impl SubscriptionsApi {
         caller: Allowed<Admin>,
         body: Document<SubscriptionForm>,
     ) -> Result<Answer<SubscriptionAnswer, 201>, Problem> {
-        let given = Changes::read(Fields::of(&body.bytes)?, &self.0.settings.targets, true)?;
-        let target = given.target.ok_or(Problem::Internal)?;
-        let choices = Choices {
-            target,
-            verify_ingest: given.verify_ingest.unwrap_or(given.secret.is_some()),
-            event_types: given.event_types.unwrap_or_default(),
-            description: given.description.flatten(),
-            is_active: given.is_active.unwrap_or(true),
-            external_id: given.external_id.over(None),
-            headers: given.headers,
-            metadata: given.metadata.over(&Metadata::default())?,
-            policy: given.policy.over(&Policy::default()),
-        };
-        let secret = given.secret.unwrap_or_else(generate_secret);
+        let given = Changes::from(body.read(&self.0.settings.targets)?);
+        let secret = given.fields.secret_key.clone().unwrap_or_else(generate_secret);
+        let choices = given.fresh()?;
         let created = self.0.subscriptions.create(caller.tenant, &secret, choices).await?;
         Ok(Answer::Value(SubscriptionAnswer::of(created, Some(&secret), None)))
     }
@@ -78,19 +60,17 @@ impl SubscriptionsApi {
         &self,
         caller: Allowed<Support>,
         /// Rows of a page.
-        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<Option<u16>>,
+        limit: Query<Limit>,
         /// `next_cursor` of the page before.
-        cursor: Query<Option<String>>,
+        cursor: Query<Cursor<{ List::Subscriptions as u8 }>>,
         /// Only the one with this external id; not together with `cursor`.
-        #[oai(validator(max_length = 255))]
-        external_id: Query<Option<String>>,
+        external_id: Query<ExternalId>,
     ) -> Result<Answer<SubscriptionPage>, Problem> {
         if let Some(name) = external_id.0 {
             return self.list_named(caller.tenant, &name, cursor.0.is_some()).await;
         }
-        let limit = usize::from(limit.0.unwrap_or(DEFAULT_LIMIT));
-        let before = cursor.0.map(|cursor| page::read_cursor(List::Subscriptions, &cursor)).transpose()?;
+        let limit = page::limit(&limit);
+        let before = cursor.0.map(|cursor| cursor.0);
         let wanted = i64::try_from(limit + 1).unwrap_or(i64::MAX);
         let rows = self.0.subscriptions.list(caller.tenant, before.map(Into::into), wanted).await?;
         let (rows, next_cursor) = page::cut(rows, limit, List::Subscriptions, |row| row.id.uuid());
@@ -104,7 +84,7 @@ impl SubscriptionsApi {
         &self,
         caller: Allowed<Support>,
         /// The subscription, by its id or its external id.
-        subscription_id: Path<SubscriptionPath>,
+        subscription_id: Path<SubscriptionName>,
     ) -> Result<Answer<SubscriptionAnswer>, Problem> {
         let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
         let found = self.0.subscriptions.look_up(caller.tenant, id).await?;
@@ -121,16 +101,10 @@ impl SubscriptionsApi {
         &self,
         caller: Allowed<Admin>,
         /// The subscription, by its id or its external id.
-        subscription_id: Path<SubscriptionPath>,
+        subscription_id: Path<SubscriptionName>,
         body: Document<SubscriptionForm>,
     ) -> Result<Answer<SubscriptionAnswer>, Problem> {
-        let mut given = Changes::read(Fields::of(&body.bytes)?, &self.0.settings.targets, true)?;
-        given.event_types.get_or_insert_default();
-        given.description.get_or_insert_default();
-        given.headers.headers.get_or_insert_default();
-        given.headers.auth.get_or_insert_default();
-        given.metadata = given.metadata.instead();
-        given.policy = given.policy.or_default();
+        let given = Changes::from(body.read(&self.0.settings.targets)?).replacing();
         let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
         self.write(caller.tenant, id, given).await
     }
@@ -145,10 +119,10 @@ impl SubscriptionsApi {
         &self,
         caller: Allowed<Admin>,
         /// The subscription, by its id or its external id.
-        subscription_id: Path<SubscriptionPath>,
+        subscription_id: Path<SubscriptionName>,
         body: Document<SubscriptionPatch>,
     ) -> Result<Answer<SubscriptionAnswer>, Problem> {
-        let given = Changes::read(Fields::of(&body.bytes)?, &self.0.settings.targets, false)?;
+        let given = body.read(&self.0.settings.targets)?.into();
         let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
         self.write(caller.tenant, id, given).await
     }
@@ -164,11 +138,12 @@ impl SubscriptionsApi {
         &self,
         caller: Allowed<Admin>,
         /// The subscription, by its id or its external id.
-        subscription_id: Path<SubscriptionPath>,
+        subscription_id: Path<SubscriptionName>,
         body: OptionalDocument<RotationForm>,
     ) -> Result<Answer<SubscriptionAnswer>, Problem> {
-        let Rotation { overlap, secret } = Rotation::read(Fields::of(&body.bytes)?)?;
-        let secret = secret.unwrap_or_else(generate_secret);
+        let form = body.read(&self.0.settings.targets)?;
+        let overlap = form.overlap();
+        let secret = form.secret_key.unwrap_or_else(generate_secret);
         let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
         let rotated = self.0.subscriptions.rotate(caller.tenant, id, &secret, overlap).await?;
         let rotated = rotated.ok_or(Problem::SubscriptionNotFound)?;
@@ -185,7 +160,7 @@ impl SubscriptionsApi {
         &self,
         caller: Allowed<Admin>,
         /// The subscription, by its id or its external id.
-        subscription_id: Path<SubscriptionPath>,
+        subscription_id: Path<SubscriptionName>,
     ) -> Result<Answer<HeldCancelled>, Problem> {
         let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
         let found = self.0.subscriptions.look_up(caller.tenant, id).await?;
@@ -201,7 +176,7 @@ impl SubscriptionsApi {
         &self,
         caller: Allowed<Admin>,
         /// The subscription, by its id or its external id.
-        subscription_id: Path<SubscriptionPath>,
+        subscription_id: Path<SubscriptionName>,
     ) -> Result<Answer<SubscriptionDeleted>, Problem> {
         let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
         let cancelled = self.0.subscriptions.delete(caller.tenant, id).await?;
@@ -210,7 +185,7 @@ impl SubscriptionsApi {
         self.0.notify_released(caller.tenant, id).await;
         Ok(Answer::Value(SubscriptionDeleted {
             message: "subscription deleted".to_owned(),
-            id: IdText(id.uuid()),
+            id: id.uuid(),
             cancelled_deliveries: cancelled.deliveries,
             cancelled_deliveries_more: cancelled.more,
         }))
@@ -222,16 +197,14 @@ impl SubscriptionsApi {
     async fn list_named(
         &self,
         tenant: TenantId,
-        name: &str,
+        name: &ExternalId,
         has_cursor: bool,
     ) -> Result<Answer<SubscriptionPage>, Problem> {
         if has_cursor {
             return Err(Problem::field("/query/cursor", "conflict", "must not stand together with external_id"));
         }
-        let name: ExternalId = name
-            .parse()
-            .map_err(|rule: InvalidExternalId| Problem::field("/query/external_id", "invalid_external_id", rule))?;
-        let found = match self.0.subscriptions.resolve(tenant, &SubscriptionName::External(name)).await? {
+        let name = SubscriptionName::External(name.clone());
+        let found = match self.0.subscriptions.resolve(tenant, &name).await? {
             Some(id) => self.0.subscriptions.look_up(tenant, id).await?,
             None => None,
         };
@@ -246,12 +219,12 @@ impl SubscriptionsApi {
         given: Changes,
     ) -> Result<Answer<SubscriptionAnswer>, Problem> {
         let merge = |current: &StoredSubscription| given.over(current);
-        let change = self.0.subscriptions.change(tenant, id, given.secret.as_ref(), merge);
+        let change = self.0.subscriptions.change(tenant, id, given.fields.secret_key.as_ref(), merge);
         let written = change.await?;
         let written = written.ok_or(Problem::SubscriptionNotFound)?;
         // It may be enabled, sent elsewhere or limited otherwise from now on.
         self.0.notify_released(tenant, id).await;
-        self.answer(tenant, written, given.secret.as_ref()).await
+        self.answer(tenant, written, given.fields.secret_key.as_ref()).await
     }
 
     async fn answer(

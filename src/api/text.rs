@@ -1,36 +1,211 @@
-//! Values that travel as text: ids and times, both in JSON and in paths.
+//! Values that are written as text: what each looks like, and how it is read from a JSON
+//! string, a parameter or a header.
 
-use std::borrow::Cow;
 use std::fmt;
 
+use poem_openapi::NewType;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
-use poem_openapi::types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type};
 use serde::{Serialize, Serializer};
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
+use crate::domain::auth::AuthType;
+use crate::domain::backoff::RetrySchedule;
+use crate::domain::event_type::{EventType, EventTypePattern};
+use crate::domain::external_id::{ExternalId, SubscriptionName};
 use crate::domain::id::EventId;
+use crate::domain::idempotency::IdempotencyKey;
+use crate::domain::ordering::OrderingKey;
+use crate::domain::replay::Ending;
+use crate::domain::secret::Secret;
+use crate::domain::subscription::MAX_DESCRIPTION_LENGTH;
 
-/// An id: a UUID in its hyphenated form and no other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct IdText(pub(super) Uuid);
+/// Code of a parameter that breaks its rule, where it has none of its own.
+pub(super) const INVALID_PARAMETER: &str = "invalid_parameter";
+
+/// Why a text is refused.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// Stable word for the rule.
+    pub(super) code: &'static str,
+    /// The rule as a sentence.
+    pub(super) rule: String,
+}
+
+/// A value that is written as text.
+pub(super) trait FromText: Sized + Send + Sync + 'static {
+    /// Its code where a query breaks its rule.
+    const QUERY_CODE: &'static str = INVALID_PARAMETER;
+
+    /// Its schema.
+    fn rules() -> MetaSchema;
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`Refused`] with the rule that it breaks.
+    fn from_text(text: &str) -> Result<Self, Refused>;
+}
+
+/// A schema that stands where it is used.
+pub(super) fn inline(schema: MetaSchema) -> MetaSchemaRef {
+    MetaSchemaRef::Inline(Box::new(schema))
+}
+
+/// A text of this many characters and this form.
+fn pattern(min: usize, max: usize, pattern: &str) -> MetaSchema {
+    MetaSchema {
+        min_length: Some(min).filter(|min| *min > 0),
+        max_length: Some(max),
+        pattern: Some(pattern.to_owned()),
+        ..MetaSchema::new("string")
+    }
+}
+
+/// One of these words.
+pub(super) fn words(words: &[&str]) -> MetaSchema {
+    MetaSchema { enum_items: words.iter().map(|word| (*word).into()).collect(), ..MetaSchema::new("string") }
+}
+
+macro_rules! from_text {
+    ($($type:ty, $code:literal $(, in a query $query_code:literal)?, $parse:expr, $rules:expr;)*) => {$(
+        impl FromText for $type {
+            $(const QUERY_CODE: &'static str = $query_code;)?
+
+            fn rules() -> MetaSchema {
+                $rules
+            }
+
+            fn from_text(text: &str) -> Result<Self, Refused> {
+                $parse(text).map_err(|rule| Refused { code: $code, rule: rule.to_string() })
+            }
+        }
+    )*};
+}
+
+from_text! {
+    Uuid, "invalid_id", |text: &str| text.parse::<EventId>().map(EventId::uuid),
+        MetaSchema::new_with_format("string", "uuid");
+    Moment, "invalid_time", Moment::parse, MetaSchema::new_with_format("string", "date-time");
+    EventType, "invalid_event_type", in a query "invalid_event_type", str::parse::<EventType>,
+        pattern(1, 128, r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$");
+    EventTypePattern, "invalid_event_type", str::parse::<EventTypePattern>,
+        pattern(1, 128, r"^(\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?)$");
+    IdempotencyKey, "invalid_idempotency_key", str::parse::<IdempotencyKey>, pattern(1, 255, "^[!-~]+$");
+    OrderingKey, "invalid_ordering_key", str::parse::<OrderingKey>, pattern(1, 255, "^[!-~]+$");
+    // No UUID, and nothing that a path gives another meaning.
+    ExternalId, "invalid_external_id", in a query "invalid_external_id", str::parse::<ExternalId>,
+        pattern(1, 255, concat!(
+            r"^(?!\.{1,2}$|generate-signature$|(urn:uuid:)?[0-9A-Fa-f]{8}-?([0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}$)",
+            r"[A-Za-z0-9_.:-]{1,255}$",
+        ));
+    SubscriptionName, "invalid_id", subscription_name, pattern(1, 255, r"^(?!\.{1,2}$)[A-Za-z0-9_.:-]{1,255}$");
+    // `whsec_` and canonical base64 of 24 to 64 bytes, or another text that is neither a mask nor
+    // has control characters.
+    Secret, "invalid_secret", Secret::parse, pattern(8, 256, concat!(
+        r"^(whsec_(([A-Za-z0-9+/]{4}){8,20}([A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/][AQgw]==)?",
+        r"|([A-Za-z0-9+/]{4}){21}([A-Za-z0-9+/][AQgw]==)?)",
+        r"|(?!whsec_|\*{8}$)[^\x00-\x1f\x7f-\x9f]+)$",
+    ));
+    RetrySchedule, "invalid_schedule", RetrySchedule::own,
+        MetaSchema { max_length: Some(1_000), ..MetaSchema::new("string") };
+    Ending, "unknown_status", str::parse::<Ending>, words(&Ending::ALL.map(Ending::as_str));
+    AuthType, "invalid_auth", auth_type, words(&["basic", "bearer"]);
+}
+
+fn subscription_name(text: &str) -> Result<SubscriptionName, &'static str> {
+    text.parse().map_err(|_| "must be the UUID of a subscription in its hyphenated form, or an external id")
+}
+
+fn auth_type(text: &str) -> Result<AuthType, &'static str> {
+    match text {
+        "basic" => Ok(AuthType::Basic),
+        "bearer" => Ok(AuthType::Bearer),
+        _ => Err("must be basic or bearer"),
+    }
+}
+
+/// A text of lines, without other control characters.
+#[derive(Debug, Clone)]
+pub(super) struct Description(pub(super) String);
+
+/// A text without control characters but line feed and tab, as a regular expression.
+pub(super) const LINES: &str = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$";
+
+impl FromText for Description {
+    fn rules() -> MetaSchema {
+        pattern(0, MAX_DESCRIPTION_LENGTH, LINES)
+    }
+
+    fn from_text(text: &str) -> Result<Self, Refused> {
+        if text.chars().count() > MAX_DESCRIPTION_LENGTH {
+            let rule = format!("must be at most {MAX_DESCRIPTION_LENGTH} characters");
+            return Err(Refused { code: "too_long", rule });
+        }
+        if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+            let rule = "must not contain control characters".to_owned();
+            return Err(Refused { code: "control_character", rule });
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// An enum of words that a parameter may be.
+macro_rules! choice {
+    ($(#[doc = $doc:literal])* $vis:vis enum $type:ident {
+        $($(#[doc = $about:literal])* $case:ident = $word:literal,)*
+    }) => {
+        $(#[doc = $doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        $vis enum $type {
+            $($(#[doc = $about])* $case,)*
+        }
+
+        impl $type {
+            /// Its word.
+            $vis fn word(self) -> &'static str {
+                match self {
+                    $(Self::$case => $word,)*
+                }
+            }
+        }
+
+        impl $crate::api::text::FromText for $type {
+            fn rules() -> poem_openapi::registry::MetaSchema {
+                $crate::api::text::words(&[$($word),*])
+            }
+
+            fn from_text(text: &str) -> Result<Self, $crate::api::text::Refused> {
+                let known = [$(Self::$case),*].into_iter().find(|choice| choice.word() == text);
+                known.ok_or_else(|| $crate::api::text::Refused {
+                    code: $crate::api::text::INVALID_PARAMETER,
+                    rule: format!("must be {}", [$($word),*].join(" or ")),
+                })
+            }
+        }
+    };
+}
+pub(super) use choice;
 
 /// A moment: RFC 3339 in UTC with microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, NewType)]
+#[oai(from_parameter = false, from_multipart = false, to_header = false)]
 pub(super) struct Moment(pub(super) OffsetDateTime);
+
+impl Moment {
+    /// The parser's own reason would describe the parser, not the rule.
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let moment = OffsetDateTime::parse(text, &Rfc3339);
+        moment.map(Self).map_err(|_| "must be an RFC 3339 time, as in 2026-11-23T18:00:00Z")
+    }
+}
 
 /// Only because the framework asks it of every field that is never read from a request.
 impl Default for Moment {
     fn default() -> Self {
         Self(OffsetDateTime::UNIX_EPOCH)
-    }
-}
-
-impl fmt::Display for IdText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.hyphenated().fmt(f)
     }
 }
 
@@ -42,67 +217,9 @@ impl fmt::Display for Moment {
     }
 }
 
-macro_rules! travels_as_text {
-    ($type:ident, $format:literal) => {
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl Type for $type {
-            const IS_REQUIRED: bool = true;
-            type RawValueType = Self;
-            type RawElementValueType = Self;
-
-            fn name() -> Cow<'static, str> {
-                concat!("string_", $format).into()
-            }
-
-            fn schema_ref() -> MetaSchemaRef {
-                MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("string", $format)))
-            }
-
-            fn as_raw_value(&self) -> Option<&Self> {
-                Some(self)
-            }
-
-            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-                Box::new(std::iter::once(self))
-            }
-        }
-
-        /// The framework asks it of every field of a request.
-        impl ParseFromJSON for $type {
-            fn parse_from_json(value: Option<serde_json::Value>) -> ParseResult<Self> {
-                let text = value.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
-                Self::parse_from_parameter(text)
-            }
-        }
-
-        impl ToJSON for $type {
-            fn to_json(&self) -> Option<serde_json::Value> {
-                Some(self.to_string().into())
-            }
-        }
-    };
-}
-
-travels_as_text!(IdText, "uuid");
-travels_as_text!(Moment, "date-time");
-
-impl ParseFromParameter for IdText {
-    fn parse_from_parameter(text: &str) -> ParseResult<Self> {
-        let id: EventId = text.parse().map_err(ParseError::custom)?;
-        Ok(Self(id.uuid()))
-    }
-}
-
-impl ParseFromParameter for Moment {
-    fn parse_from_parameter(text: &str) -> ParseResult<Self> {
-        // The reason is not passed on: it would describe the parser, not the rule.
-        let moment = OffsetDateTime::parse(text, &Rfc3339);
-        moment.map(Self).map_err(|_| ParseError::custom("must be an RFC 3339 time, as in 2026-11-23T18:00:00Z"))
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -118,9 +235,9 @@ mod tests {
 
     #[test]
     fn an_id_is_read_in_its_hyphenated_form_alone() {
-        assert!(IdText::parse_from_parameter("0199c5f0-0000-7000-8000-000000000001").is_ok());
+        assert!(Uuid::from_text("0199c5f0-0000-7000-8000-000000000001").is_ok());
         for other in ["", "0199c5f00000700080000000000000001", "{0199c5f0-0000-7000-8000-000000000001}", "1"] {
-            assert!(IdText::parse_from_parameter(other).is_err());
+            assert!(Uuid::from_text(other).is_err());
         }
     }
 }

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use super::backoff::RetrySchedule;
 
+/// In milliseconds.
+pub const MIN_REQUEST_TIMEOUT_MS: u32 = 1_000;
+/// In milliseconds.
+pub const MAX_REQUEST_TIMEOUT_MS: u32 = 60_000;
 pub(crate) const REQUEST_TIMEOUT_RANGE: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(60);
 pub(crate) const MAX_RATE_LIMIT: u32 = 100_000;

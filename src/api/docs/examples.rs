@@ -22,6 +22,14 @@ pub(super) fn example(schema: &str) -> Option<Value> {
             "duplicate": false,
             "matched": 3,
         })),
+        "Problem" => Some(json!({
+            "type": "https://postrider.dev/problems/event-type-not-wanted",
+            "title": "Event type not wanted",
+            "status": 422,
+            "detail": "the subscription's event_types do not name this event type",
+            "code": "event_type_not_wanted",
+            "request_id": "0199c5f0-0000-7000-8000-000000000001",
+        })),
         "ReplayForm" => Some(json!({
             "subscription_id": "0199c5f0-0000-7000-8000-000000000001",
             "statuses": ["failed", "expired"],

@@ -1,24 +1,26 @@
-//! What the framework cannot say: which problems an operation has, which fields may be null,
-//! which texts are taken.
+//! What the framework cannot say: which problems an operation has, which fields an answer
+//! always has, that a request has no others.
 
+use poem_openapi::registry::MetaSchema;
 use serde_json::{Map, Value, json};
 
 use super::examples::example;
 use crate::api::access;
-use crate::api::page::List;
 use crate::api::problem::PROBLEM_JSON;
-use crate::domain::replay::Ending;
+use crate::api::text::FromText as _;
+use crate::domain::event_type::EventType;
+use crate::domain::idempotency::IdempotencyKey;
+use crate::domain::ordering::OrderingKey;
 
 /// Fields that are left out of an answer rather than null.
-const OMITTED: [(&str, &str); 5] = [
+const OMITTED: [(&str, &str); 6] = [
+    ("Problem", "errors"),
     ("LogAnswer", "payload"),
     ("BatchResult", "webhook_id"),
     ("BatchResult", "duplicate"),
     ("BatchResult", "matched"),
     ("BatchResult", "problem"),
 ];
-/// Fields of a request that may be left out and may not be null.
-const NOT_NULL: [(&str, &str); 1] = [("SubscriptionPatch", "target_url")];
 /// Header names as people write them; the framework shouts.
 const HEADER_NAMES: [&str; 7] = [
     "X-Event-Type",
@@ -29,28 +31,6 @@ const HEADER_NAMES: [&str; 7] = [
     "webhook-timestamp",
     "webhook-signature",
 ];
-/// What an event's type looks like.
-const EVENT_TYPE: &str = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$";
-/// What an entry of `event_types` looks like.
-const EVENT_TYPES: &str = r"^(\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?)$";
-/// What a secret looks like: `whsec_` and canonical base64 of 24 to 64 bytes, or another text
-/// that is neither a mask nor has control characters.
-const SECRET: &str = concat!(
-    r"^(whsec_(([A-Za-z0-9+/]{4}){8,20}([A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/][AQgw]==)?",
-    r"|([A-Za-z0-9+/]{4}){21}([A-Za-z0-9+/][AQgw]==)?)",
-    r"|(?!whsec_|\*{8}$)[^\x00-\x1f\x7f-\x9f]+)$",
-);
-/// What an external id looks like: no UUID, and nothing that a path gives another meaning.
-const EXTERNAL_ID: &str = concat!(
-    r"^(?!\.{1,2}$|generate-signature$|(urn:uuid:)?[0-9A-Fa-f]{8}-?([0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}$)",
-    r"[A-Za-z0-9_.:-]{1,255}$",
-);
-/// What a request may say of a subscription: its id, or its external id.
-const SUBSCRIPTION: &str = r"^(?!\.{1,2}$)[A-Za-z0-9_.:-]{1,255}$";
-/// What a header's value looks like: visible ASCII, blanks and tabs only in between.
-const HEADER_VALUE: &str = r"^([!-~]([\t -~]*[!-~])?)?$";
-/// A text of lines, without other control characters.
-const DESCRIPTION: &str = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$";
 
 /// Completes a document.
 pub(super) fn finish(document: &mut Value, auth_required: bool) {
@@ -62,7 +42,6 @@ pub(super) fn finish(document: &mut Value, auth_required: bool) {
             for (name, schema) in schemas.iter_mut() {
                 finish_schema(name, schema);
             }
-            schemas.insert("Problem".to_owned(), problem_schema());
         }
     }
     if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
@@ -74,72 +53,30 @@ pub(super) fn finish(document: &mut Value, auth_required: bool) {
     }
 }
 
-/// What is not required may be null; what an answer may leave out as null is always there.
+/// A request has no other fields; an answer always has all its fields, and those that its type
+/// may leave out are null.
 fn finish_schema(name: &str, schema: &mut Value) {
-    let required: Vec<String> = schema
-        .get("required")
-        .and_then(Value::as_array)
-        .map(|names| names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect())
-        .unwrap_or_default();
+    let required: Vec<Value> = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+    let Some(schema) = schema.as_object_mut() else { return };
     let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else { return };
     let mut is_answer = false;
     let mut always_there = Vec::new();
     for (field, property) in properties.iter_mut() {
-        let Some(object) = property.as_object_mut() else { continue };
-        is_answer |= object.remove("readOnly").is_some();
-        let is_listed = |list: &[(&str, &str)]| list.contains(&(name, field.as_str()));
-        if !required.contains(field) && !is_listed(&NOT_NULL) {
-            if let Some(reference) = object.remove("$ref") {
-                object.insert("allOf".to_owned(), json!([{ "$ref": reference }]));
-            }
-            object.insert("nullable".to_owned(), true.into());
+        let Some(property) = property.as_object_mut() else { continue };
+        if property.remove("readOnly").is_none() {
+            continue;
         }
-        match field.as_str() {
-            "event_types" => {
-                let items = json!({ "type": "string", "minLength": 1, "maxLength": 128, "pattern": EVENT_TYPES });
-                object.insert("items".to_owned(), items);
+        is_answer = true;
+        if !required.contains(&field.as_str().into()) {
+            if let Some(reference) = property.remove("$ref") {
+                property.insert("allOf".to_owned(), json!([{ "$ref": reference }]));
             }
-            // An answer may show the mask, which is no secret.
-            "secret_key" if !is_answer => {
-                object.extend(rules(json!({ "minLength": 8, "maxLength": 256, "pattern": SECRET })));
-            }
-            "problem" => {
-                object.remove("type");
-                object.insert("allOf".to_owned(), json!([{ "$ref": "#/components/schemas/Problem" }]));
-            }
-            "event_type" if !is_answer => {
-                object.extend(rules(json!({ "minLength": 1, "maxLength": 128, "pattern": EVENT_TYPE })));
-            }
-            "statuses" if !is_answer => {
-                let words = Ending::ALL.map(Ending::as_str);
-                object.insert("items".to_owned(), json!({ "type": "string", "enum": words }));
-            }
-            // A subscription by either name.
-            "subscription_id" if !is_answer => object.extend(rules(json!({ "pattern": SUBSCRIPTION }))),
-            "idempotency_key" | "ordering_key" if !is_answer => object.extend(rules(idempotency_key())),
-            "description" if !is_answer => object.extend(rules(json!({ "pattern": DESCRIPTION }))),
-            "external_id" if !is_answer => object.extend(rules(json!({ "minLength": 1, "pattern": EXTERNAL_ID }))),
-            "headers" => {
-                let value = json!({ "type": "string", "maxLength": 4_096, "pattern": HEADER_VALUE });
-                object.insert("additionalProperties".to_owned(), value);
-            }
-            "metadata" => {
-                let value = json!({ "type": "string", "maxLength": 500, "pattern": DESCRIPTION });
-                object.insert("additionalProperties".to_owned(), value);
-            }
-            _ => {}
+            property.insert("nullable".to_owned(), true.into());
         }
-        // One that changes keys removes them with null.
-        if (name, field.as_str()) == ("SubscriptionPatch", "metadata")
-            && let Some(value) = object.get_mut("additionalProperties").and_then(Value::as_object_mut)
-        {
-            value.insert("nullable".to_owned(), true.into());
-        }
-        if !is_listed(&OMITTED) {
+        if !OMITTED.contains(&(name, field)) {
             always_there.push(Value::from(field.as_str()));
         }
     }
-    let Some(schema) = schema.as_object_mut() else { return };
     if is_answer {
         schema.insert("required".to_owned(), always_there.into());
     } else {
@@ -153,7 +90,7 @@ fn finish_schema(name: &str, schema: &mut Value) {
 fn finish_operation(path: &str, operation: &mut Value, auth_required: bool) {
     let takes_body = operation.get("requestBody").is_some();
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
-        finish_parameter(path, parameter);
+        finish_parameter(parameter);
     }
     let Some(operation) = operation.as_object_mut() else { return };
     access::finish(operation, auth_required);
@@ -216,78 +153,18 @@ fn problems(path: &str, takes_body: bool, auth_required: bool) -> Vec<(u16, &'st
     problems
 }
 
-fn finish_parameter(path: &str, parameter: &mut Value) {
+/// The framework takes headers by name alone.
+fn finish_parameter(parameter: &mut Value) {
     let shouted = parameter.get("name").and_then(Value::as_str).unwrap_or_default();
-    let name =
-        HEADER_NAMES.iter().find(|name| name.eq_ignore_ascii_case(shouted)).map_or(shouted, |name| *name).to_owned();
-    let rule = match (name.as_str(), path) {
-        ("X-Event-Type" | "event_type", _) => json!({ "minLength": 1, "maxLength": 128, "pattern": EVENT_TYPE }),
-        ("Idempotency-Key" | "X-Ordering-Key", _) => idempotency_key(),
-        ("subscription_id", _) => {
-            json!({ "minLength": 1, "maxLength": 255, "pattern": SUBSCRIPTION })
-        }
-        ("external_id", _) => json!({ "minLength": 1, "maxLength": 255, "pattern": EXTERNAL_ID }),
-        ("cursor", "/subscriptions/") => json!({ "pattern": List::Subscriptions.cursor_pattern() }),
-        ("cursor", "/events/{webhook_id}/deliveries" | "/status/{webhook_id}") => {
-            json!({ "pattern": List::EventDeliveries.cursor_pattern() })
-        }
-        ("cursor", "/replays") => json!({ "pattern": List::Replays.cursor_pattern() }),
-        ("cursor", _) => json!({ "pattern": List::Attempts.cursor_pattern() }),
-        _ => Value::Null,
+    let Some(name) = HEADER_NAMES.iter().find(|name| name.eq_ignore_ascii_case(shouted)) else { return };
+    let schema = match *name {
+        "X-Event-Type" => EventType::rules(),
+        "Idempotency-Key" => IdempotencyKey::rules(),
+        "X-Ordering-Key" => OrderingKey::rules(),
+        _ => MetaSchema::new("string"),
     };
-    if let Some(schema) = parameter.get_mut("schema").and_then(Value::as_object_mut) {
-        schema.extend(rules(rule));
+    if let Some(parameter) = parameter.as_object_mut() {
+        parameter.insert("name".to_owned(), (*name).into());
+        parameter.insert("schema".to_owned(), serde_json::to_value(schema).unwrap_or_default());
     }
-    parameter.as_object_mut().map(|parameter| parameter.insert("name".to_owned(), name.into()));
-}
-
-/// What an idempotency key looks like, and an ordering key.
-fn idempotency_key() -> Value {
-    json!({ "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" })
-}
-
-fn rules(rules: Value) -> Map<String, Value> {
-    match rules {
-        Value::Object(rules) => rules,
-        _ => Map::new(),
-    }
-}
-
-fn problem_schema() -> Value {
-    let text = |description: &str| json!({ "type": "string", "description": description });
-    json!({
-        "type": "object",
-        "description": "What went wrong (RFC 9457).",
-        "required": ["type", "title", "status", "detail", "code", "request_id"],
-        "properties": {
-            "type": { "type": "string", "format": "uri", "description": "Stable name of the problem." },
-            "title": text("The problem in a few words."),
-            "status": { "type": "integer", "minimum": 400, "maximum": 599 },
-            "detail": text("A sentence for people."),
-            "code": text("Stable word for programs."),
-            "request_id": text("By which the request is found in the log."),
-            "errors": {
-                "type": "array",
-                "maxItems": 20,
-                "description": "The fields that break rules; only where there are any.",
-                "items": {
-                    "type": "object",
-                    "required": ["pointer", "code", "detail"],
-                    "properties": {
-                        "pointer": text("JSON pointer into the body, or /query/…, /path/…, /headers/…."),
-                        "code": text("Stable word for the rule."),
-                        "detail": text("The rule as a sentence."),
-                    },
-                },
-            },
-        },
-        "example": {
-            "type": "https://postrider.dev/problems/event-type-not-wanted",
-            "title": "Event type not wanted",
-            "status": 422,
-            "detail": "the subscription's event_types do not name this event type",
-            "code": "event_type_not_wanted",
-            "request_id": "0199c5f0-0000-7000-8000-000000000001",
-        },
-    })
 }

@@ -1,27 +1,27 @@
 //! A batch: read item by item, answered item by item.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
-use bytes::Bytes;
 use poem::http::HeaderMap;
 use poem_openapi::Object;
+use poem_openapi::registry::{MetaSchemaRef, Registry};
 use serde::Serialize;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::{matched, problem, timing_error};
-use crate::api::payload::AnyDocument;
+use crate::api::form::{self, AnyDocument, FormField, List, Place, form};
 use crate::api::problem::{FieldError, Problem, ProblemDocument};
-use crate::api::strict::Fields;
-use crate::api::text::{IdText, Moment};
+use crate::api::text::Moment;
+use crate::domain::event_type::EventType;
 use crate::domain::external_id::SubscriptionName;
 use crate::domain::id::TenantId;
 use crate::domain::idempotency::IdempotencyKey;
+use crate::domain::ordering::OrderingKey;
 use crate::domain::payload::Payload;
+use crate::domain::target::TargetPolicy;
 use crate::domain::timing::InvalidTiming;
 use crate::intake::{Accepted, Address, Intake, Publication, Times, To};
 
@@ -31,33 +31,51 @@ const MAX_EVENTS: usize = 1_000;
 const HEADERS: [(&str, &str); 3] =
     [("x-event-type", "event_type"), ("idempotency-key", "idempotency_key"), ("x-ordering-key", "ordering_key")];
 
-/// Many events. It documents; [`read`] reads.
-#[derive(Debug, Object)]
-pub(super) struct BatchForm {
-    /// The events, up to 1,000.
-    #[oai(validator(min_items = 1, max_items = 1000))]
-    events: Vec<EventForm>,
+form! {
+    /// Many events.
+    pub(super) struct BatchForm {
+        /// The events, up to 1,000.
+        events: List<Item, 1, MAX_EVENTS>,
+    }
 }
 
-/// One event of a batch. It documents; [`read`] reads.
-#[derive(Debug, Object)]
-pub(super) struct EventForm {
-    /// What kind of event it is.
-    event_type: Option<String>,
-    /// What is delivered, byte for byte as it stands here; at most POSTRIDER_MAX_PAYLOAD_BYTES.
-    payload: AnyDocument,
-    /// 1 to 255 visible characters; another event with it is the same one.
-    idempotency_key: Option<String>,
-    /// 1 to 255 visible characters; events with the same one are delivered in order to
-    /// subscriptions that are ordered. Not together with `deliver_at`.
-    ordering_key: Option<String>,
-    /// Addresses the event to this subscription alone, by its id or its external id.
-    #[oai(validator(min_length = 1, max_length = 255))]
-    subscription_id: Option<String>,
-    /// Not delivered before; at most POSTRIDER_DELIVERY_LIFETIME ahead. In the past: now.
-    deliver_at: Option<Moment>,
-    /// Not delivered after; in the future, and after `deliver_at`.
-    expires_at: Option<Moment>,
+form! {
+    /// One event of a batch.
+    pub(super) struct EventForm {
+        /// What kind of event it is.
+        event_type: Option<EventType>,
+        /// What is delivered, byte for byte as it stands here; at most POSTRIDER_MAX_PAYLOAD_BYTES.
+        payload: AnyDocument,
+        /// 1 to 255 visible characters; another event with it is the same one.
+        idempotency_key: Option<IdempotencyKey>,
+        /// 1 to 255 visible characters; events with the same one are delivered in order to
+        /// subscriptions that are ordered. Not together with `deliver_at`.
+        ordering_key: Option<OrderingKey>,
+        /// Addresses the event to this subscription alone, by its id or its external id.
+        subscription_id: Option<SubscriptionName>,
+        /// Not delivered before; at most POSTRIDER_DELIVERY_LIFETIME ahead. In the past: now.
+        deliver_at: Option<Moment>,
+        /// Not delivered after; in the future, and after `deliver_at`.
+        expires_at: Option<Moment>,
+    }
+}
+
+/// An event of a batch, or the rules that it breaks, which do not spoil its neighbours.
+#[derive(Debug)]
+struct Item(Result<EventForm, Vec<FieldError>>);
+
+impl FormField for Item {
+    fn schema() -> MetaSchemaRef {
+        EventForm::schema()
+    }
+
+    fn register(registry: &mut Registry) {
+        EventForm::register(registry);
+    }
+
+    fn read(value: &RawValue, at: &mut Place<'_>) -> Option<Self> {
+        Some(Self(at.apart(|at| EventForm::read(value, at))))
+    }
 }
 
 /// What became of each event.
@@ -76,7 +94,7 @@ pub(super) struct BatchResult {
     status: u16,
     /// The event's id.
     #[serde(skip_serializing_if = "Option::is_none")]
-    webhook_id: Option<IdText>,
+    webhook_id: Option<Uuid>,
     /// Whether an earlier event with the same idempotency key had been stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     duplicate: Option<bool>,
@@ -94,7 +112,7 @@ impl BatchResult {
         match result {
             Ok(accepted) => Self {
                 status: 202,
-                webhook_id: Some(IdText(accepted.event.uuid())),
+                webhook_id: Some(accepted.event.uuid()),
                 duplicate: Some(accepted.is_duplicate()),
                 matched: Some(matched(accepted)),
                 problem: None,
@@ -140,20 +158,12 @@ pub(super) fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
 /// # Errors
 /// [`Problem`] where there is no list of 1 to 1,000 events.
 pub(super) fn read(body: &[u8], limits: Limits) -> Result<Vec<Result<Publication, Problem>>, Problem> {
-    let mut fields = Fields::of(body)?;
-    let items = fields.raw("events").map(|list| serde_json::from_str::<Items<'_>>(list.get()));
-    match &items {
-        None => fields.refuse("/events", "required", "must be given"),
-        Some(Err(_)) => fields.refuse("/events", "wrong_type", "must be an array of events"),
-        Some(Ok(Items(items))) if !(1..=MAX_EVENTS).contains(&items.len()) => {
-            fields.refuse("/events", "out_of_range", format!("must have 1 to {MAX_EVENTS} entries"));
-        }
-        Some(Ok(_)) => {}
-    }
-    fields.finish()?;
-    let Some(Ok(Items(items))) = items else { return Err(Problem::Internal) };
-    let event = |(place, item): (usize, &RawValue)| event(item, limits).map_err(|problem| within(problem, place));
-    Ok(items.into_iter().enumerate().map(event).collect())
+    let BatchForm { events } = form::read(body, &TargetPolicy::default())?;
+    let event = |(place, Item(form)): (usize, Item)| {
+        let form = form.map_err(Problem::Invalid)?;
+        event(form, limits).map_err(|problem| within(problem, place))
+    };
+    Ok(events.0.into_iter().enumerate().map(event).collect())
 }
 
 /// Publishes those that are events, and answers each in its place.
@@ -184,50 +194,26 @@ pub(super) async fn publish(
     settled
 }
 
-fn event(item: &RawValue, limits: Limits) -> Result<Publication, Problem> {
-    let mut fields = Fields::of(item.get().as_bytes())?;
-    let event_type = parsed(&mut fields, "event_type", "invalid_event_type");
-    let key: Option<IdempotencyKey> = parsed(&mut fields, "idempotency_key", "invalid_idempotency_key");
-    let ordering_key = parsed(&mut fields, "ordering_key", "invalid_ordering_key");
-    let address: Option<SubscriptionName> = parsed(&mut fields, "subscription_id", "invalid_id");
-    let asked = ["deliver_at", "expires_at"].map(|name| fields.moment(name));
-    let times = Times::new(asked, ordering_key.is_some(), limits.now, limits.lifetime);
-    let rule = match &times {
-        Err(rule) => Some(*rule),
-        // With a key it may repeat one that was accepted in time.
-        Ok(times) => (times.is_over() && key.is_none()).then_some(InvalidTiming::Over),
-    };
-    if let Some(error) = rule.map(|rule| timing_error(rule, "")) {
-        fields.refuse(error.pointer, error.code, error.detail);
+fn event(form: EventForm, limits: Limits) -> Result<Publication, Problem> {
+    let EventForm { event_type, payload, idempotency_key: key, ordering_key, subscription_id: address, .. } = form;
+    let asked = [form.deliver_at, form.expires_at].map(|at| at.map(|at| at.0));
+    let invalid = |rule: InvalidTiming| Problem::Invalid(vec![timing_error(rule, "")]);
+    let times = Times::new(asked, ordering_key.is_some(), limits.now, limits.lifetime).map_err(invalid)?;
+    // With a key it may repeat one that was accepted in time.
+    if times.is_over() && key.is_none() {
+        return Err(invalid(InvalidTiming::Over));
     }
-    let payload = fields.raw("payload");
-    if payload.is_none() {
-        fields.refuse("/payload", "required", "must be given");
-    }
-    fields.finish()?;
-    let (Ok(times), Some(payload)) = (times, payload) else { return Err(Problem::Internal) };
-    let payload = payload.get().as_bytes();
+    let AnyDocument(payload) = payload;
     if payload.len() > limits.payload_bytes {
         return Err(Problem::BodyTooLarge(limits.payload_bytes));
     }
-    // A copy, so that the last event of a batch does not keep the bytes of all.
-    let payload = Payload::parse(Bytes::copy_from_slice(payload)).map_err(Problem::PayloadInvalid)?;
+    let payload = Payload::parse(payload).map_err(Problem::PayloadInvalid)?;
     let tenant = limits.tenant;
     let to = match address {
         Some(name) => To::One(Address { tenant: Some(tenant), name, signature: None }),
         None => To::All(tenant),
     };
     Ok(Publication { to, event_type, payload, times, key, ordering_key })
-}
-
-/// A text of a form of its own.
-fn parsed<T>(fields: &mut Fields<'_>, name: &str, code: &'static str) -> Option<T>
-where
-    T: FromStr,
-    T::Err: fmt::Display,
-{
-    let text = fields.text(name).given()?;
-    text.parse().map_err(|rule: T::Err| fields.refuse(format!("/{name}"), code, rule)).ok()
 }
 
 /// The problem of the event at this place.
@@ -237,37 +223,6 @@ fn within(problem: Problem, place: usize) -> Problem {
         error.pointer.insert_str(0, &format!("/events/{place}"));
     }
     Problem::Invalid(errors)
-}
-
-/// The entries of an array, one more than there may be at most.
-struct Items<'a>(Vec<&'a RawValue>);
-
-impl<'a> Deserialize<'a> for Items<'a> {
-    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(ItemsVisitor)
-    }
-}
-
-struct ItemsVisitor;
-
-impl<'a> Visitor<'a> for ItemsVisitor {
-    type Value = Items<'a>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'a>>(self, mut list: A) -> Result<Items<'a>, A::Error> {
-        let mut items = Vec::new();
-        while items.len() <= MAX_EVENTS {
-            match list.next_element()? {
-                Some(item) => items.push(item),
-                None => return Ok(Items(items)),
-            }
-        }
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Items(items))
-    }
 }
 
 #[cfg(test)]

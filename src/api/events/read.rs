@@ -1,51 +1,37 @@
 //! What became of an event: who gets it, who does not, and why.
 
-use poem_openapi::{Enum, Object};
+use poem_openapi::Object;
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::api::Api;
 use crate::api::page::{self, List, MAX_LIMIT};
 use crate::api::problem::Problem;
 use crate::api::status::{DeliveryAnswer, delivery_answer, overall};
-use crate::api::text::{IdText, Moment};
+use crate::api::text::{Moment, choice};
 use crate::domain::event_type::{EventType, EventTypeFilter};
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::store::{EventFacts, NotDelivered};
 
-/// What a delivery can be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub(super) enum DeliveryState {
-    /// Due, or due later.
-    Pending,
-    /// Under way.
-    Sending,
-    /// Waiting for what its reason names.
-    Held,
-    /// A receiver answered 2xx.
-    Succeeded,
-    /// Ended without success.
-    Failed,
-    /// Its subscription was deleted.
-    Cancelled,
-    /// Its time was over.
-    Expired,
-    /// Passed over.
-    Skipped,
-}
-
-impl DeliveryState {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Sending => "sending",
-            Self::Held => "held",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Expired => "expired",
-            Self::Skipped => "skipped",
-        }
+choice! {
+    /// What a delivery can be.
+    pub(super) enum DeliveryState {
+        /// Due, or due later.
+        Pending = "pending",
+        /// Under way.
+        Sending = "sending",
+        /// Waiting for what its reason names.
+        Held = "held",
+        /// A receiver answered 2xx.
+        Succeeded = "succeeded",
+        /// Ended without success.
+        Failed = "failed",
+        /// Its subscription was deleted.
+        Cancelled = "cancelled",
+        /// Its time was over.
+        Expired = "expired",
+        /// Passed over.
+        Skipped = "skipped",
     }
 }
 
@@ -54,7 +40,7 @@ impl DeliveryState {
 #[oai(read_only_all)]
 pub(super) struct EventAnswer {
     /// The event.
-    webhook_id: IdText,
+    webhook_id: Uuid,
     /// What kind it is.
     event_type: Option<String>,
     /// `pending` while any delivery is, then `succeeded` if all did, else `failed`;
@@ -117,7 +103,7 @@ impl DeliveryCounts {
 #[oai(read_only_all)]
 pub(super) struct NotDeliveredAnswer {
     /// Which one.
-    subscription_id: IdText,
+    subscription_id: Uuid,
     /// `event_type`: its `event_types` do not name the type. `created_later`: than the event.
     /// `addressed_to_another`: the event was for one subscription.
     /// `system_event_not_asked_for`: the event is a system event, which goes to others that
@@ -146,8 +132,8 @@ pub(super) struct Asked {
 ///
 /// # Errors
 /// [`Problem`]; `EventNotFound` for one that is unknown, gone or another tenant's.
-pub(super) async fn event(api: &Api, tenant: TenantId, webhook_id: IdText) -> Result<EventAnswer, Problem> {
-    let id = webhook_id.0.into();
+pub(super) async fn event(api: &Api, tenant: TenantId, webhook_id: Uuid) -> Result<EventAnswer, Problem> {
+    let id = webhook_id.into();
     let event = api.store.read_event(tenant, id).await?.ok_or(Problem::EventNotFound)?;
     let most = i64::from(MAX_LIMIT);
     let deliveries = api.store.list_deliveries(tenant, id, None, None, most).await?;
@@ -172,10 +158,10 @@ pub(super) async fn event(api: &Api, tenant: TenantId, webhook_id: IdText) -> Re
 pub(super) async fn deliveries(
     api: &Api,
     tenant: TenantId,
-    webhook_id: IdText,
+    webhook_id: Uuid,
     Asked { status, after, limit }: Asked,
 ) -> Result<DeliveryPage, Problem> {
-    let id = webhook_id.0.into();
+    let id = webhook_id.into();
     let status = status.map(DeliveryState::word);
     let one_more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
     let rows = api.store.list_deliveries(tenant, id, status, after, one_more).await?;
@@ -188,7 +174,7 @@ pub(super) async fn deliveries(
 }
 
 fn not_delivered_answer(not: &NotDelivered, event: &EventFacts) -> NotDeliveredAnswer {
-    NotDeliveredAnswer { subscription_id: IdText(not.subscription.uuid()), reason: reason(not, event) }
+    NotDeliveredAnswer { subscription_id: not.subscription.uuid(), reason: reason(not, event) }
 }
 
 /// What stands in the tables now is all that is known, so a filter that was changed since

@@ -5,11 +5,11 @@ use std::time::Duration;
 use poem_openapi::Object;
 use serde::Serialize;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::api::Api;
 use crate::api::problem::Problem;
-use crate::api::subscription_path::SubscriptionPath;
-use crate::api::text::IdText;
+use crate::domain::external_id::SubscriptionName;
 use crate::domain::id::TenantId;
 
 /// What is made again.
@@ -17,7 +17,7 @@ use crate::domain::id::TenantId;
 #[oai(read_only_all)]
 pub(super) struct RetryAnswer {
     /// The event.
-    webhook_id: IdText,
+    webhook_id: Uuid,
     /// Deliveries that are made again or sooner.
     retried: i64,
     /// Whether some may be left because there are many: ask again.
@@ -36,10 +36,10 @@ const BUDGET: Duration = Duration::from_millis(1_000);
 pub(super) async fn retry(
     api: &Api,
     tenant: TenantId,
-    webhook_id: IdText,
-    subscription: Option<SubscriptionPath>,
+    webhook_id: Uuid,
+    subscription: Option<SubscriptionName>,
 ) -> Result<RetryAnswer, Problem> {
-    let event = webhook_id.0.into();
+    let event = webhook_id.into();
     let subscription = api.asked_subscription(tenant, subscription.as_ref()).await?;
     let mut answer = RetryAnswer { webhook_id, retried: 0, more: false };
     let began = Instant::now();

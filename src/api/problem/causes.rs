@@ -1,7 +1,7 @@
 //! Which problem a failure of the parts below becomes.
 
 use super::Problem;
-use crate::api::strict::pointer_to;
+use crate::api::form::pointer_to;
 use crate::domain::event_type::NotWanted;
 use crate::domain::request_headers::InvalidHeader;
 use crate::domain::signature::InvalidSignature;

@@ -1,55 +1,34 @@
 //! A problem as JSON, by itself or inside another answer.
 
-use std::borrow::Cow;
-
 use poem::{IntoResponse, Response};
-use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
-use poem_openapi::types::{ToJSON, Type};
+use poem_openapi::Object;
 use serde::Serialize;
 
 use super::{FieldError, Problem};
 
-/// A problem as it is written (RFC 9457).
-#[derive(Debug, Default, Serialize)]
+/// What went wrong (RFC 9457).
+#[derive(Debug, Default, Object, Serialize)]
+#[oai(read_only_all, rename = "Problem")]
 pub(in crate::api) struct ProblemDocument {
+    /// Stable name of the problem, a URI.
+    #[oai(rename = "type")]
     #[serde(rename = "type")]
     pub(super) kind: String,
+    /// The problem in a few words.
     pub(super) title: &'static str,
+    /// The status of the answer.
+    #[oai(validator(minimum(value = "400"), maximum(value = "599")))]
     pub(super) status: u16,
+    /// A sentence for people.
     pub(super) detail: String,
+    /// Stable word for programs.
     pub(super) code: &'static str,
+    /// ID to look up this request in the logs.
     pub(super) request_id: String,
+    /// The fields that break rules; only where there are any.
+    #[oai(validator(max_items = 20))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) errors: Vec<FieldError>,
-}
-
-/// Documented by the schema that all problems share, which `docs` puts in its place.
-impl Type for ProblemDocument {
-    const IS_REQUIRED: bool = true;
-    type RawValueType = Self;
-    type RawElementValueType = Self;
-
-    fn name() -> Cow<'static, str> {
-        "Problem".into()
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        MetaSchemaRef::Inline(Box::new(MetaSchema::new("object")))
-    }
-
-    fn as_raw_value(&self) -> Option<&Self> {
-        Some(self)
-    }
-
-    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-        Box::new(std::iter::once(self))
-    }
-}
-
-impl ToJSON for ProblemDocument {
-    fn to_json(&self) -> Option<serde_json::Value> {
-        serde_json::to_value(self).ok()
-    }
 }
 
 /// The router sees a bare status; the outermost layer finds the problem and renders it.

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use poem_openapi::Object;
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::headers::{AuthAnswer, masked};
 use super::health::HealthAnswer;
 use super::policy::PolicyFields;
-use crate::api::text::{IdText, Moment};
+use crate::api::text::Moment;
 use crate::domain::secret::{MASK, Secret};
 use crate::store::{Health, StoredSubscription};
 
@@ -17,7 +18,7 @@ use crate::store::{Health, StoredSubscription};
 #[oai(read_only_all, rename = "Subscription")]
 pub(super) struct SubscriptionAnswer {
     /// Its id, a UUIDv7.
-    id: IdText,
+    id: Uuid,
     /// Where deliveries go, in canonical form.
     target_url: String,
     /// The secret when this very request set or made it, else a mask.
@@ -71,7 +72,7 @@ pub(super) struct SubscriptionDeleted {
     /// For people.
     pub(super) message: String,
     /// The subscription's id.
-    pub(super) id: IdText,
+    pub(super) id: Uuid,
     /// How many pending deliveries are cancelled by it, counted up to 10,000.
     pub(super) cancelled_deliveries: i64,
     /// Whether more than that are.
@@ -83,7 +84,7 @@ pub(super) struct SubscriptionDeleted {
 #[oai(read_only_all)]
 pub(super) struct HeldCancelled {
     /// The subscription.
-    pub(super) subscription_id: IdText,
+    pub(super) subscription_id: Uuid,
     /// Deliveries that ended.
     pub(super) cancelled: i64,
     /// Whether some may still be held.
@@ -94,7 +95,7 @@ impl SubscriptionAnswer {
     /// The row, with the secret that this very request set, and how its receiver does.
     pub(super) fn of(row: StoredSubscription, secret: Option<&Secret>, health: Option<&Health>) -> Self {
         Self {
-            id: IdText(row.id.uuid()),
+            id: row.id.uuid(),
             target_url: row.target_url,
             secret_key: secret.map_or(MASK, |secret| secret.reveal()).to_owned(),
             previous_secrets_until: row.secrets.older.iter().map(|older| Moment(older.until)).collect(),

@@ -4,29 +4,31 @@
 use std::collections::BTreeMap;
 
 use poem_openapi::Object;
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::api::strict::{Field, Fields, pointer_to};
+use crate::api::form::{Fields, FormField, Place, Plain, form, pointer_to, text};
+use crate::api::text::inline;
 use crate::domain::auth::{Auth, AuthType};
-use crate::domain::request_headers::{AuthChange, HeaderChanges, check_value, header_name};
+use crate::domain::request_headers::{AuthChange, MAX_HEADERS, MAX_VALUE_BYTES, check_value, header_name};
 use crate::domain::secret::MASK;
 
-/// What authorises deliveries at the target.
-#[derive(Debug, Object)]
-pub(super) struct AuthForm {
-    /// `basic` or `bearer`. The type alone keeps what is stored.
-    #[oai(rename = "type", validator(pattern = "^(basic|bearer)$"))]
-    kind: String,
-    /// Of `basic`.
-    #[oai(validator(max_length = 255))]
-    username: Option<String>,
-    /// Of `basic`.
-    #[oai(validator(max_length = 1024))]
-    password: Option<String>,
-    /// Of `bearer`.
-    #[oai(validator(max_length = 4096))]
-    token: Option<String>,
+/// What a header's value looks like: visible ASCII, blanks and tabs only in between.
+const HEADER_VALUE: &str = r"^([!-~]([\t -~]*[!-~])?)?$";
+
+form! {
+    /// What authorises deliveries at the target.
+    pub(super) struct AuthForm {
+        /// `basic` or `bearer`. The type alone keeps what is stored.
+        r#type: AuthType,
+        /// Of `basic`.
+        username: Option<Plain<255>>,
+        /// Of `basic`.
+        password: Option<Plain<1024>>,
+        /// Of `bearer`.
+        token: Option<Plain<4096>>,
+    }
 }
 
 /// What is shown of an authorization.
@@ -44,76 +46,73 @@ pub(super) fn masked(names: Vec<String>) -> BTreeMap<String, String> {
     names.into_iter().map(|name| (name, MASK.to_owned())).collect()
 }
 
-/// Takes both fields out of a body.
-pub(super) fn read(fields: &mut Fields<'_>) -> HeaderChanges {
-    let headers = match fields.object("headers") {
-        Field::Absent => None,
-        Field::Null => Some(BTreeMap::new()),
-        Field::Given(entries) => Some(read_headers(fields, entries)),
-    };
-    let auth = match fields.nested("auth") {
-        Field::Absent => None,
-        Field::Null => Some(None),
-        Field::Given(mut inner) => {
-            let auth = read_auth(&mut inner);
-            fields.absorb("auth", inner);
-            Some(auth)
-        }
-    };
-    HeaderChanges { headers, auth }
-}
+/// All headers by their names; one without value keeps the one that is stored.
+#[derive(Debug, Clone, Default)]
+pub(super) struct GivenHeaders(pub(super) BTreeMap<String, Option<String>>);
 
-fn read_headers(fields: &mut Fields<'_>, entries: Vec<(String, &RawValue)>) -> BTreeMap<String, Option<String>> {
-    let mut headers = BTreeMap::new();
-    for (text, value) in entries {
-        let pointer = format!("/headers{}", pointer_to(&text));
-        let value = match serde_json::from_str::<String>(value.get()) {
-            Ok(value) if value == MASK => None,
-            Ok(value) => {
-                if let Err(rule) = check_value(&value) {
-                    fields.refuse(&*pointer, "invalid_header", rule);
-                }
-                Some(value)
-            }
-            Err(_) => {
-                fields.refuse(&*pointer, "wrong_type", "must be a string of valid Unicode");
-                continue;
-            }
+impl FormField for GivenHeaders {
+    fn schema() -> MetaSchemaRef {
+        let value = MetaSchema {
+            max_length: Some(MAX_VALUE_BYTES),
+            pattern: Some(HEADER_VALUE.to_owned()),
+            ..MetaSchema::new("string")
         };
-        match header_name(&text) {
-            Err(rule) => fields.refuse(pointer, "invalid_header", rule),
-            Ok(name) => {
-                if headers.insert(name, value).is_some() {
-                    fields.refuse(pointer, "duplicate_field", "must stand only once, in whatever case");
+        inline(MetaSchema {
+            max_properties: Some(MAX_HEADERS),
+            additional_properties: Some(Box::new(inline(value))),
+            ..MetaSchema::new("object")
+        })
+    }
+
+    fn read(value: &RawValue, at: &mut Place<'_>) -> Option<Self> {
+        let mut headers = BTreeMap::new();
+        for (name, value) in Fields::of(value, at)?.all(at) {
+            let mut at = at.below(pointer_to(&name));
+            let Some(value) = text(value, &mut at) else { continue };
+            let value = Some(value).filter(|value| value != MASK);
+            if let Some(Err(rule)) = value.as_deref().map(check_value) {
+                at.refuse("invalid_header", rule);
+            }
+            match header_name(&name) {
+                Err(rule) => at.refuse("invalid_header", rule),
+                Ok(name) => {
+                    if headers.insert(name, value).is_some() {
+                        at.refuse("duplicate_field", "must stand only once, in whatever case");
+                    }
                 }
             }
         }
+        Some(Self(headers))
     }
-    headers
 }
 
-fn read_auth(auth: &mut Fields<'_>) -> Option<AuthChange> {
-    let kind = match auth.text("type").given().as_deref() {
-        Some("basic") => AuthType::Basic,
-        Some("bearer") => AuthType::Bearer,
-        _ => {
-            auth.refuse("/type", "invalid_auth", "must be basic or bearer");
-            return None;
+impl FormField for AuthChange {
+    fn schema() -> MetaSchemaRef {
+        AuthForm::schema()
+    }
+
+    fn register(registry: &mut Registry) {
+        AuthForm::register(registry);
+    }
+
+    fn read(value: &RawValue, at: &mut Place<'_>) -> Option<Self> {
+        let AuthForm { r#type: kind, username, password, token } = AuthForm::read(value, at)?;
+        let of_the_other = match kind {
+            AuthType::Basic => [("/token", token.is_some()), ("", false)],
+            AuthType::Bearer => [("/username", username.is_some()), ("/password", password.is_some())],
+        };
+        for (name, _) in of_the_other.into_iter().filter(|(_, is_given)| *is_given) {
+            at.below(name).refuse("unknown_field", "is not a field of this type");
         }
-    };
-    let new = match kind {
-        AuthType::Basic => match (auth.text("username").given(), auth.text("password").given()) {
-            (None, None) => return Some(AuthChange::Stored(kind)),
-            (Some(username), Some(password)) => Auth::basic(username, password),
-            _ => {
-                auth.refuse("", "required", "must have both username and password");
+        let new = match (kind, username, password, token) {
+            (AuthType::Basic, None, None, _) | (AuthType::Bearer, .., None) => return Some(Self::Stored(kind)),
+            (AuthType::Basic, Some(username), Some(password), _) => Auth::basic(username.0, password.0),
+            (AuthType::Bearer, .., Some(token)) => Auth::bearer(token.0),
+            (AuthType::Basic, ..) => {
+                at.refuse("required", "must have both username and password");
                 return None;
             }
-        },
-        AuthType::Bearer => match auth.text("token").given() {
-            None => return Some(AuthChange::Stored(kind)),
-            Some(token) => Auth::bearer(token),
-        },
-    };
-    new.map(AuthChange::New).map_err(|rule| auth.refuse("", "invalid_auth", rule)).ok()
+        };
+        new.map(Self::New).map_err(|rule| at.refuse("invalid_auth", rule)).ok()
+    }
 }

@@ -7,7 +7,6 @@ use tokio::time::Instant;
 use super::answer::HeldCancelled;
 use crate::api::Api;
 use crate::api::problem::Problem;
-use crate::api::text::IdText;
 use crate::domain::id::{SubscriptionId, TenantId};
 
 /// Most held deliveries that one statement ends.
@@ -31,5 +30,5 @@ pub(super) async fn cancel(api: &Api, tenant: TenantId, id: SubscriptionId) -> R
     }
     let left = api.store.read_health(tenant, &[id]).await?;
     let more = left.first().is_some_and(|(_, health)| health.held > 0);
-    Ok(HeldCancelled { subscription_id: IdText(id.uuid()), cancelled, more })
+    Ok(HeldCancelled { subscription_id: id.uuid(), cancelled, more })
 }

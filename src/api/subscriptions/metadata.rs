@@ -2,54 +2,73 @@
 
 use std::collections::BTreeMap;
 
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
+use serde_json::value::RawValue;
+
+use crate::api::form::{Field, Fields, FormField, Place, pointer_to};
 use crate::api::problem::Problem;
-use crate::api::strict::{Field, Fields, pointer_to};
-use crate::domain::metadata::{Metadata, check_key, check_value};
+use crate::api::text::{LINES, inline};
+use crate::domain::metadata::{MAX_KEYS, MAX_VALUE_LENGTH, Metadata, check_key, check_value};
+
+/// Values to write, and keys to remove where there is none, which only some bodies may.
+#[derive(Debug, Clone)]
+pub(super) struct MetadataEntries<const REMOVES: bool>(BTreeMap<String, Option<String>>);
+
+impl<const REMOVES: bool> FormField for MetadataEntries<REMOVES> {
+    fn schema() -> MetaSchemaRef {
+        let value = MetaSchema {
+            max_length: Some(MAX_VALUE_LENGTH),
+            pattern: Some(LINES.to_owned()),
+            nullable: REMOVES,
+            ..MetaSchema::new("string")
+        };
+        inline(MetaSchema {
+            max_properties: Some(MAX_KEYS),
+            additional_properties: Some(Box::new(inline(value))),
+            ..MetaSchema::new("object")
+        })
+    }
+
+    fn read(value: &RawValue, at: &mut Place<'_>) -> Option<Self> {
+        let mut entries = BTreeMap::new();
+        for (key, value) in Fields::of(value, at)?.all(at) {
+            let mut at = at.below(pointer_to(&key));
+            if let Err(rule) = check_key(&key) {
+                at.refuse("invalid_key", rule);
+            }
+            let value = match serde_json::from_str::<Option<String>>(value.get()) {
+                Ok(value) if value.is_some() || REMOVES => value,
+                _ => {
+                    at.refuse("wrong_type", "must be a string of valid Unicode");
+                    None
+                }
+            };
+            if let Some(Err(rule)) = value.as_deref().map(check_value) {
+                at.refuse("invalid_value", rule);
+            }
+            entries.insert(key, value);
+        }
+        Some(Self(entries))
+    }
+}
 
 /// What a body decides of metadata.
 #[derive(Debug)]
 pub(super) struct MetadataChanges {
-    /// Values to write, and keys to remove where there is none.
     changes: Field<BTreeMap<String, Option<String>>>,
     /// Whether they come in the place of all that is there.
     instead: bool,
 }
 
 impl MetadataChanges {
-    /// Takes the field out of a body. Only where `removes` may a value be null.
-    pub(super) fn read(fields: &mut Fields<'_>, removes: bool) -> Self {
-        let changes = match fields.object("metadata") {
-            Field::Absent => Field::Absent,
-            Field::Null => Field::Null,
-            Field::Given(entries) => {
-                let mut changes = BTreeMap::new();
-                for (key, value) in entries {
-                    let pointer = format!("/metadata{}", pointer_to(&key));
-                    if let Err(rule) = check_key(&key) {
-                        fields.refuse(&*pointer, "invalid_key", rule);
-                    }
-                    let value: Option<String> = match serde_json::from_str(value.get()) {
-                        Ok(Some(value)) => Some(value),
-                        Ok(None) if removes => None,
-                        Ok(None) | Err(_) => {
-                            fields.refuse(&*pointer, "wrong_type", "must be a string of valid Unicode");
-                            None
-                        }
-                    };
-                    if let Some(Err(rule)) = value.as_deref().map(check_value) {
-                        fields.refuse(&*pointer, "invalid_value", rule);
-                    }
-                    changes.insert(key, value);
-                }
-                Field::Given(changes)
-            }
-        };
-        Self { changes, instead: false }
+    /// Changes of what is there.
+    pub(super) fn of<const REMOVES: bool>(given: Field<MetadataEntries<REMOVES>>) -> Self {
+        Self { changes: given.map(|entries| entries.0), instead: false }
     }
 
     /// The same, in the place of all that is there.
-    pub(super) fn instead(self) -> Self {
-        Self { instead: true, ..self }
+    pub(super) fn instead<const REMOVES: bool>(given: Field<MetadataEntries<REMOVES>>) -> Self {
+        Self { instead: true, ..Self::of(given) }
     }
 
     /// The metadata with these changes.

@@ -1,0 +1,105 @@
+//! Parameters of a path and a query, each documented and read by its type.
+
+use poem::{Request, RequestBody};
+use poem_openapi::registry::{MetaParamIn, MetaSchema, MetaSchemaRef};
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+
+use super::form::Whole;
+use super::problem::Problem;
+use super::text::{FromText, INVALID_PARAMETER, Refused, inline};
+
+/// The names and values of a query, each name once.
+#[derive(Debug, Clone, Default)]
+pub(super) struct QueryValues(pub(super) Vec<(String, String)>);
+
+/// The variable part of a path.
+pub(super) struct Path<T>(pub(super) T);
+
+/// A parameter of a query, which may be left out.
+pub(super) struct Query<T>(pub(super) Option<T>);
+
+/// A value that a query may have.
+pub(super) trait Parameter: Sized + Send {
+    /// Its schema.
+    fn schema() -> MetaSchema;
+
+    /// Reads it; the error has the code that a query answers with.
+    ///
+    /// # Errors
+    /// [`Refused`] with the rule that it breaks.
+    fn read(text: &str) -> Result<Self, Refused>;
+}
+
+impl<T: FromText> Parameter for T {
+    fn schema() -> MetaSchema {
+        T::rules()
+    }
+
+    fn read(text: &str) -> Result<Self, Refused> {
+        T::from_text(text).map_err(|refused| Refused { code: T::QUERY_CODE, ..refused })
+    }
+}
+
+impl<const MIN: u32, const MAX: u32> Parameter for Whole<MIN, MAX> {
+    fn schema() -> MetaSchema {
+        Self::rules()
+    }
+
+    fn read(text: &str) -> Result<Self, Refused> {
+        let number = text.parse().ok().filter(|number| (MIN..=MAX).contains(number));
+        let rule = || format!("must be a whole number from {MIN} to {MAX}");
+        number.map(Self).ok_or_else(|| Refused { code: INVALID_PARAMETER, rule: rule() })
+    }
+}
+
+impl<'a, T: FromText> ApiExtractor<'a> for Path<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
+    const PARAM_IS_REQUIRED: bool = true;
+    type ParamType = T;
+    type ParamRawType = ();
+
+    fn param_in() -> Option<MetaParamIn> {
+        Some(MetaParamIn::Path)
+    }
+
+    fn param_schema_ref() -> Option<MetaSchemaRef> {
+        Some(inline(T::rules()))
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        options: ExtractParamOptions<T>,
+    ) -> poem::Result<Self> {
+        let text = request.raw_path_param(options.name).unwrap_or_default();
+        // The framework does not say the name of the parameter; `routes` does.
+        Ok(T::from_text(text).map(Self).map_err(|refused| Problem::field("/path/", refused.code, refused.rule))?)
+    }
+}
+
+impl<'a, T: Parameter> ApiExtractor<'a> for Query<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
+    type ParamType = T;
+    type ParamRawType = ();
+
+    fn param_in() -> Option<MetaParamIn> {
+        Some(MetaParamIn::Query)
+    }
+
+    fn param_schema_ref() -> Option<MetaSchemaRef> {
+        Some(inline(T::schema()))
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        options: ExtractParamOptions<T>,
+    ) -> poem::Result<Self> {
+        let values = request.extensions().get::<QueryValues>();
+        let found = values.and_then(|values| values.0.iter().find(|(name, _)| name == options.name));
+        let Some((name, text)) = found else { return Ok(Self(None)) };
+        let read =
+            T::read(text).map_err(|refused| Problem::field(format!("/query/{name}"), refused.code, refused.rule));
+        Ok(Self(Some(read?)))
+    }
+}
