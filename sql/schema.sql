@@ -1710,6 +1710,33 @@ begin
     order by p.parent desc, p.from_id;
 end
 $$;
+CREATE FUNCTION public.publish_buckets_take_1(tenant uuid, per_second double precision, wanted integer, OUT granted integer, OUT wait_seconds double precision) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+declare
+    at constant timestamptz := now();
+    available double precision;
+begin
+    insert into publish_buckets as b (tenant_id, tokens, filled_at)
+    values (tenant, per_second, at)
+    on conflict on constraint publish_buckets_pkey do update
+    set
+        tokens = least(
+            per_second,
+            b.tokens + per_second * greatest(extract(epoch from at - b.filled_at)::double precision, 0)
+        ),
+        filled_at = greatest(at, b.filled_at)
+    returning b.tokens
+    into available;
+    granted := least(floor(available), wanted);
+    wait_seconds := case when granted = 0 then (wanted - available) / per_second else 0 end;
+    update publish_buckets
+    set tokens = available - granted
+    where tenant_id = tenant
+        and granted > 0;
+end
+$$;
 CREATE FUNCTION public.raise_subscriptions_version() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -2847,6 +2874,11 @@ CREATE VIEW public.partitions AS
      JOIN pg_class child ON ((child.oid = i.inhrelid)))
      CROSS JOIN LATERAL ( SELECT pg_get_expr(child.relpartbound, child.oid) AS text) bound)
   WHERE (i.inhparent = ANY (ARRAY[('public.events'::regclass)::oid, ('public.attempts'::regclass)::oid]));
+CREATE TABLE public.publish_buckets (
+    tenant_id uuid NOT NULL,
+    tokens double precision NOT NULL,
+    filled_at timestamp with time zone NOT NULL
+);
 CREATE TABLE public.replays (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -2924,6 +2956,8 @@ ALTER TABLE ONLY public.ordering_counters
     ADD CONSTRAINT ordering_counters_pkey PRIMARY KEY (tenant_id);
 ALTER TABLE ONLY public.owners
     ADD CONSTRAINT owners_pkey PRIMARY KEY (subscription_id);
+ALTER TABLE ONLY public.publish_buckets
+    ADD CONSTRAINT publish_buckets_pkey PRIMARY KEY (tenant_id);
 ALTER TABLE ONLY public.replays
     ADD CONSTRAINT replays_pkey PRIMARY KEY (tenant_id, id);
 ALTER TABLE ONLY public.retired_ids

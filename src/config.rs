@@ -37,6 +37,7 @@ use crate::domain::keyring::Keyring;
 use crate::domain::next_step::RetryPolicy;
 use crate::domain::slots::{SLOT_BYTES, SlotLimits};
 use crate::domain::target::TargetPolicy;
+use crate::domain::tenant::MAX_LIMIT;
 use declare::{Rule, settings};
 use rules::{boolean, duration, like, number, one_of, optional, secret, secret_url, text};
 
@@ -121,6 +122,16 @@ settings! {
     /// payload and twice the largest batch
     own_request_bytes: Option<usize> = "POSTRIDER_MAX_REQUEST_BYTES", optional(number(4 << 20..=1 << 40)),
         Default::Unset("67108864, or that");
+
+    /// Most bytes of accepted requests that wait for their commit; one tenant has four fifths of them at most
+    publish_queue_bytes: usize = "POSTRIDER_PUBLISH_QUEUE_BYTES", number(1 << 20..=1 << 40), Default::Value("67108864");
+
+    /// Most bytes of subscriptions that are kept in memory: copies and lists
+    cache_bytes: usize = "POSTRIDER_CACHE_BYTES", number(1 << 20..=1 << 40), Default::Value("67108864");
+
+    /// Most events a second of a tenant without a limit of its own
+    publish_per_second: Option<u32> = "POSTRIDER_PUBLISH_PER_SECOND", optional(number(1..=MAX_LIMIT)),
+        Default::Unset("no limit");
 
     /// Most connections to the API at once; at the limit the one that idles longest is closed for a new one
     max_connections: usize = "POSTRIDER_MAX_CONNECTIONS", number(1..=65_536), Default::Value("1024");

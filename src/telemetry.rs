@@ -12,6 +12,7 @@ use crate::domain::outcome::Outcome;
 const LATENCY_SECONDS: [f64; 16] =
     [0.001, 0.002, 0.003, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3_600.0];
 const REQUEST_SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+const LIMITS: [&str; 2] = ["publish_per_second", "max_subscriptions"];
 const CACHE_RESULTS: [&str; 5] = ["hit", "miss", "refused", "failed", "bypassed"];
 /// Values of the label `state` of [`Metrics::breakers`].
 pub const BREAKER_STATES: [&str; 4] = ["failing", "open", "throttled", "recovering"];
@@ -57,6 +58,8 @@ pub struct Metrics {
     pub oldest_due: Gauge,
     /// Subscriptions with failures, by state of the breaker.
     pub breakers: GaugeVec,
+    /// Requests refused by a limit of their tenant.
+    pub limit_refusals: IntCounterVec,
     /// Partitions dropped by retention.
     pub partitions_dropped: IntCounter,
     /// Days after today that already have partitions.
@@ -130,6 +133,7 @@ impl Metrics {
                 "Age of the oldest due delivery that waits for a worker.",
             ),
             breakers,
+            limit_refusals: counters("postrider_limit_refusals_total", "Refusals by a limit.", "limit", &LIMITS),
             partitions_dropped: counter(
                 "postrider_retention_partitions_dropped_total",
                 "Partitions dropped because nothing in them was owed or young enough.",

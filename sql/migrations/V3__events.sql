@@ -50,3 +50,11 @@ create function rfc3339(moment timestamptz) returns text
 language sql stable parallel safe
 set search_path from current
 return to_char(moment at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
+
+-- What a tenant with a publish rate may publish now; it holds one second's worth.
+create table publish_buckets (
+    tenant_id uuid not null,
+    tokens double precision not null,
+    filled_at timestamptz not null,
+    constraint publish_buckets_pkey primary key (tenant_id)
+);

@@ -103,6 +103,8 @@ pub(super) enum Problem {
     EventTypeMissing,
     /// The subscription's filter does not name this type.
     EventTypeNotWanted,
+    /// The tenant published as many events a second as it may: the limit, and seconds until the next.
+    RateLimited(u32, u64),
     /// More subscriptions want the event than one event may go to.
     TooManyRecipients,
     /// Fields or parameters break rules.
@@ -161,6 +163,7 @@ impl Problem {
             Self::EventTypeNotWanted => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "event_type_not_wanted", "Event type not wanted")
             }
+            Self::RateLimited(..) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many events"),
             Self::TooManyRecipients => (StatusCode::UNPROCESSABLE_ENTITY, "too_many_recipients", "Too many recipients"),
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", "Validation failed"),
             Self::HeadersTooLarge => {
@@ -212,6 +215,9 @@ impl Problem {
             Self::PayloadInvalid(reason) => return reason.to_string(),
             Self::EventTypeMissing => "the subscription filters by event type, so X-Event-Type is required",
             Self::EventTypeNotWanted => "the subscription's event_types do not name this event type",
+            Self::RateLimited(limit, _) => {
+                return format!("the tenant's limit publish_per_second of {limit} is reached; nothing was stored");
+            }
             Self::TooManyRecipients => {
                 return format!("more than {MAX_RECIPIENTS} subscriptions want this event; nothing was stored");
             }
@@ -257,6 +263,9 @@ impl Problem {
         match self {
             Self::Unauthenticated | Self::SignatureInvalid(_) => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::RateLimited(_, seconds) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
             }
             Self::Unavailable => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));

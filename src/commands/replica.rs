@@ -30,9 +30,6 @@ use crate::tenants::Tenants;
 use crate::upkeep::{Retention, SystemEvents, Upkeep, follow_clock};
 use crate::worker::{Stopping, Worker, WorkerParts, WorkerRules};
 
-/// Most bytes of copies and lists of subscriptions in this process.
-const CACHE_BYTES: usize = 64 << 20;
-
 const API_DRAIN: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Halves {
@@ -227,8 +224,12 @@ impl Base {
     async fn serve_api(&self, listener: TcpListener, handoff: Option<Handoff>) -> Result<(), Failure> {
         let config = &self.config;
         let subscriptions =
-            Subscriptions::new(self.store.clone(), Arc::clone(&config.keyring), self.redis.clone(), CACHE_BYTES);
+            Subscriptions::new(self.store.clone(), Arc::clone(&config.keyring), self.redis.clone(), config.cache_bytes);
+        let tenants = Tenants::new(self.store.clone(), self.clock.clone());
         let (intake, writing) = Intake::start(IntakeParts {
+            tenants: tenants.clone(),
+            publish_per_second: config.publish_per_second,
+            queue_bytes: config.publish_queue_bytes,
             subscriptions: subscriptions.clone(),
             store: self.store.clone(),
             clock: self.clock.clone(),
@@ -256,7 +257,7 @@ impl Base {
                 public_url: format!("http://localhost:{}", config.listen.port()),
             },
             store: self.store.clone(),
-            tenants: Tenants::new(self.store.clone(), self.clock.clone()),
+            tenants,
             subscriptions,
             intake,
             clock: self.clock.clone(),

@@ -21,8 +21,27 @@ impl Publisher<'_> {
         deadline: Instant,
     ) -> Vec<Result<Accepted, Refusal>> {
         let late = Refusal::Unavailable("the events before it took all the time");
-        let mut settled: Vec<Result<Accepted, Refusal>> = events.iter().map(|_| Err(late.clone())).collect();
-        let mut open: VecDeque<usize> = (0..events.len()).collect();
+        let mut settled: Vec<Result<Accepted, Refusal>> = Vec::with_capacity(events.len());
+        let mut open = VecDeque::new();
+        let mut unavailable = None;
+        for (place, publication) in events.iter().enumerate() {
+            let refusal = match (&unavailable, publication.tenant()) {
+                (Some(refusal), _) => Some(Refusal::clone(refusal)),
+                (None, Some(tenant)) => self.intake.rates.take(tenant).await.err(),
+                (None, None) => None,
+            };
+            match refusal {
+                Some(refusal) => {
+                    // The others would wait for the same database one after the other.
+                    unavailable = Some(refusal.clone()).filter(Refusal::is_unavailable).or(unavailable);
+                    settled.push(Err(refusal));
+                }
+                None => {
+                    settled.push(Err(late.clone()));
+                    open.push_back(place);
+                }
+            }
+        }
         while !open.is_empty() && Instant::now() < deadline {
             for (place, result) in self.publish_group(events, &mut open, deadline).await {
                 if let Some(slot) = settled.get_mut(place) {
@@ -60,7 +79,7 @@ impl Publisher<'_> {
                 }
                 Ok(Err(refusal)) => {
                     // The others would wait for the same database one after the other.
-                    if matches!(&refusal, Refusal::Store(error) if error.is_unavailable()) {
+                    if refusal.is_unavailable() {
                         open.clear();
                     }
                     settled.push((place, Err(refusal)));

@@ -10,6 +10,7 @@ mod notifier;
 mod publication;
 mod publish;
 mod queue;
+mod rates;
 mod writer;
 
 pub use notifier::Notifier;
@@ -24,7 +25,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::domain::audience::Audience;
+use crate::domain::audience::{Audience, Recipient};
 use crate::domain::event_type::EventType;
 use crate::domain::handoff::Handoff;
 use crate::domain::id::{EventId, SubscriptionId};
@@ -35,7 +36,9 @@ use crate::domain::timing::Timing;
 use crate::store::{Clock, MAX_SKEW, Store};
 use crate::subscriptions::Subscriptions;
 use crate::telemetry::Metrics;
+use crate::tenants::Tenants;
 use queue::Queue;
+use rates::Rates;
 use writer::Writer;
 
 /// Most time between a request and its answer, in all.
@@ -84,6 +87,12 @@ impl Accepted {
 
 /// What an intake stands on.
 pub struct IntakeParts {
+    /// Where limits of tenants are found.
+    pub tenants: Tenants,
+    /// Most events a second of a tenant without a limit of its own.
+    pub publish_per_second: Option<u32>,
+    /// Most bytes of events that wait for their commit.
+    pub queue_bytes: usize,
     /// Where audiences are found.
     pub subscriptions: Subscriptions,
     /// Where events are written.
@@ -100,6 +109,10 @@ pub struct IntakeParts {
     pub metrics: Metrics,
 }
 
+/// What an event and a recipient hold beside the payload: their structs, and their columns in the statement.
+const EVENT_BYTES: usize = 512;
+const RECIPIENT_BYTES: usize = size_of::<Recipient>() + 80;
+
 /// A request that waits for its commit.
 struct Pending {
     submission: Submission,
@@ -107,9 +120,10 @@ struct Pending {
 }
 
 impl Pending {
-    /// Bytes that it holds.
+    /// Bytes that it holds while it waits, with those of the statement that is made of it.
     fn bytes(&self) -> usize {
-        self.submission.payload.bytes().len()
+        let Submission { payload, audience, .. } = &self.submission;
+        payload.bytes().len() + EVENT_BYTES + audience.recipients.len() * RECIPIENT_BYTES
     }
 }
 
@@ -120,6 +134,7 @@ pub struct Intake {
     clock: Clock,
     store: Store,
     subscriptions: Subscriptions,
+    rates: Arc<Rates>,
     /// Whether this process has a worker that may send at once.
     has_worker: bool,
 }
@@ -137,12 +152,13 @@ impl Intake {
     /// Starts the writer on the current runtime. Its task ends after the last intake is gone; one that ends
     /// sooner broke off.
     pub fn start(parts: IntakeParts) -> (Self, JoinHandle<()>) {
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(Queue::new(parts.queue_bytes));
         let intake = Self {
             open: Arc::new(Open(Arc::clone(&queue))),
             clock: parts.clock.clone(),
             store: parts.store.clone(),
             subscriptions: parts.subscriptions.clone(),
+            rates: Arc::new(Rates::new(&parts)),
             has_worker: parts.handoff.is_some(),
         };
         (intake, tokio::spawn(Arc::new(Writer::new(parts)).run(queue)))

@@ -84,6 +84,14 @@ pub enum Refusal {
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     KeyReused,
+    /// The tenant published as much as it may.
+    #[error("the limit publish_per_second of {limit} is reached")]
+    RateLimited {
+        /// Events a second.
+        limit: u32,
+        /// When the next event may come.
+        retry_after: Duration,
+    },
     /// The database is away, the queue to it is full, or the clocks are too far apart.
     #[error("events cannot be accepted now: {0}")]
     Unavailable(&'static str),
@@ -95,6 +103,13 @@ pub enum Refusal {
     Changed,
 }
 
+impl Refusal {
+    /// Whether the database is away.
+    pub(super) fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_unavailable())
+    }
+}
+
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         Self::Store(Arc::new(error))
@@ -102,6 +117,14 @@ impl From<StoreError> for Refusal {
 }
 
 impl Publication {
+    /// Whose event it is; `None` where a signature alone will tell.
+    pub(super) fn tenant(&self) -> Option<TenantId> {
+        match &self.to {
+            To::All(tenant) => Some(*tenant),
+            To::One(address) => address.tenant,
+        }
+    }
+
     /// What has to be equal for a repeated key to mean the same request.
     pub(super) fn fingerprint(&self, address: Option<SubscriptionId>) -> Fingerprint {
         let Self { event_type, payload, times, ordering_key, .. } = self;

@@ -25,13 +25,14 @@ pub(crate) struct Publisher<'a> {
     read: HashMap<(Option<TenantId>, SubscriptionName), Option<Arc<Subscription>>>,
     /// The lists that events which wait for their commit at once are decided on.
     pub(super) lists: HashMap<TenantId, Arc<SubscriptionList>>,
-    /// The subscription and version whose secret signed the request.
+    /// The subscription and version whose secret signed the request, and their tenant.
     verified: Option<(SubscriptionId, i64)>,
+    tenant: Option<TenantId>,
 }
 
 impl<'a> Publisher<'a> {
     pub(super) fn new(intake: &'a Intake) -> Self {
-        Self { intake, read: HashMap::new(), lists: HashMap::new(), verified: None }
+        Self { intake, read: HashMap::new(), lists: HashMap::new(), verified: None, tenant: None }
     }
 
     /// Checks what can be known of an addressed event before its payload is: that the subscription exists and takes
@@ -53,6 +54,10 @@ impl<'a> Publisher<'a> {
     /// [`Refusal`].
     pub(crate) async fn publish(&mut self, publication: &Publication, deadline: Instant) -> Result<Accepted, Refusal> {
         let publishing = async {
+            // A subscription whose signature was verified names its tenant.
+            if let Some(tenant) = publication.tenant().or(self.tenant) {
+                self.intake.rates.take(tenant).await?;
+            }
             loop {
                 self.lists.clear();
                 let submission = match self.submission(publication).await? {
@@ -171,6 +176,7 @@ impl<'a> Publisher<'a> {
             let now = self.intake.clock.now();
             signature.verify(subscription.destination.secrets.live(now), body, now.unix_timestamp())?;
             self.verified = version;
+            self.tenant = Some(subscription.tenant);
         }
         if subscription.is_active { Ok(()) } else { Err(Refusal::Disabled) }
     }

@@ -15,9 +15,8 @@ use super::Pending;
 use crate::domain::id::TenantId;
 use crate::domain::share::Share;
 
-/// Most events that wait, and most bytes of their payloads.
+/// Most events that wait: about as many as are written before their requests give up.
 const MAX_EVENTS: usize = 4_096;
-const MAX_BYTES: usize = 64 << 20;
 /// What one tenant may have of either.
 const SHARE: Share = Share(4);
 /// Most events in one statement.
@@ -41,7 +40,6 @@ pub(super) enum Batch {
 }
 
 /// What waits.
-#[derive(Default)]
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     added: Notify,
@@ -50,6 +48,7 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct Waiting {
+    max_bytes: usize,
     by_tenant: HashMap<TenantId, TenantQueue>,
     turns: VecDeque<TenantId>,
     events: usize,
@@ -66,6 +65,12 @@ struct TenantQueue {
 }
 
 impl Queue {
+    /// An empty queue for so many bytes.
+    pub(super) fn new(max_bytes: usize) -> Self {
+        let waiting = Mutex::new(Waiting { max_bytes, ..Waiting::default() });
+        Self { waiting, added: Notify::new(), freed: Notify::new() }
+    }
+
     /// Adds an event, unless its tenant has too many waiting; then it comes back.
     pub(super) fn push(&self, pending: Pending) -> Result<(), Box<Pending>> {
         let mut waiting = self.waiting();
@@ -132,7 +137,7 @@ impl Waiting {
     fn has_room(&self, tenant: TenantId) -> bool {
         let (events, bytes) = self.by_tenant.get(&tenant).map_or((0, 0), |queue| (queue.events.len(), queue.bytes));
         SHARE.allows(events, MAX_EVENTS.saturating_sub(self.events))
-            && SHARE.allows(bytes, MAX_BYTES.saturating_sub(self.bytes))
+            && SHARE.allows(bytes, self.max_bytes.saturating_sub(self.bytes))
     }
 
     fn add(&mut self, tenant: TenantId, pending: Pending) {
@@ -281,7 +286,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_crowd_of_one_tenant_does_not_stand_before_the_others() {
-        let queue = Queue::default();
+        let queue = Queue::new(64 << 20);
         (0..1_000).for_each(|_| assert!(queue.push(pending(1, 1, None)).is_ok()));
         assert!(queue.push(pending(2, 1, None)).is_ok() && queue.push(pending(3, 1, None)).is_ok());
         let (_, events) = next(&queue).await;
@@ -290,7 +295,7 @@ mod tests {
 
     #[tokio::test]
     async fn ordered_events_and_events_to_many_have_statements_of_their_own() {
-        let queue = Queue::default();
+        let queue = Queue::new(64 << 20);
         for event in [pending(1, 1, Some("a")), pending(1, 1, Some("b")), pending(1, 1, None), pending(2, 1, None)] {
             assert!(queue.push(event).is_ok());
         }
@@ -306,7 +311,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_refuses_and_one_tenant_cannot_fill_it() {
-        let queue = Queue::default();
+        let queue = Queue::new(64 << 20);
         let accepted = (0..5_000).filter(|_| queue.push(pending(1, 1, None)).is_ok()).count();
         assert_eq!(accepted, MAX_EVENTS * 4 / 5 + 1);
         assert!(queue.push(pending(2, 1, None)).is_ok());
@@ -317,7 +322,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_waits_when_the_queue_is_closed_still_comes() {
-        let queue = Queue::default();
+        let queue = Queue::new(64 << 20);
         assert!(queue.push(pending(1, 1, None)).is_ok());
         queue.close();
         assert_eq!(next(&queue).await, (true, vec![1]));

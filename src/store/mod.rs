@@ -23,6 +23,7 @@ mod migrate;
 mod ordering;
 mod owners;
 mod policy;
+mod publish_buckets;
 mod record;
 mod replays;
 mod retention;

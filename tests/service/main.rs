@@ -21,6 +21,7 @@ mod doctor;
 mod errors;
 mod external_ids;
 mod keys;
+mod limits;
 mod listen;
 mod model;
 mod ordering;

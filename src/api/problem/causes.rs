@@ -68,6 +68,7 @@ impl From<Refusal> for Problem {
             Refusal::NotWanted(NotWanted::TypeNotWanted) => Self::EventTypeNotWanted,
             Refusal::TooManyRecipients => Self::TooManyRecipients,
             Refusal::KeyReused => Self::IdempotencyKeyReused,
+            Refusal::RateLimited { limit, retry_after } => Self::RateLimited(limit, retry_after.as_secs().max(1)),
             Refusal::Store(error) => from_store(&error),
             Refusal::Over | Refusal::Changed => Self::Unavailable,
             Refusal::Unavailable(reason) => {

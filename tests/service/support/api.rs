@@ -209,6 +209,7 @@ pub(crate) async fn made_key(store: &Store, tenant: &str, scope: Scope) -> MadeK
 fn api_over(store: &Store, auth_required: bool) -> Api {
     let keyring = Keyring::parse(&Keyring::entry("test", [7; 32])).unwrap();
     let subscriptions = Subscriptions::new(store.clone(), Arc::new(keyring), None, 64 << 20);
+    let tenants = Tenants::new(store.clone(), store.clock());
     Api {
         settings: ApiSettings {
             auth_required,
@@ -221,9 +222,12 @@ fn api_over(store: &Store, auth_required: bool) -> Api {
             public_url: "http://localhost:8000".to_owned(),
         },
         store: store.clone(),
-        tenants: Tenants::new(store.clone(), store.clock()),
+        tenants: tenants.clone(),
         subscriptions: subscriptions.clone(),
         intake: Intake::start(IntakeParts {
+            tenants,
+            publish_per_second: None,
+            queue_bytes: 64 << 20,
             subscriptions,
             store: store.clone(),
             clock: Clock::default(),

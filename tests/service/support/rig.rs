@@ -26,6 +26,7 @@ use postrider::sender::{Sender, SenderConfig};
 use postrider::store::Store;
 use postrider::subscriptions::Subscriptions;
 use postrider::telemetry::Metrics;
+use postrider::tenants::Tenants;
 use postrider::worker::{Stopping, Worker, WorkerParts, WorkerRules};
 use time::OffsetDateTime;
 use tokio::task::JoinHandle;
@@ -144,6 +145,9 @@ impl Rig {
         let subscriptions =
             Subscriptions::new(self.parts.store.clone(), Arc::clone(&self.parts.keyring), None, 1 << 20);
         let (intake, _) = Intake::start(IntakeParts {
+            tenants: Tenants::new(self.parts.store.clone(), self.parts.clock.clone()),
+            publish_per_second: None,
+            queue_bytes: 64 << 20,
             subscriptions,
             store: self.parts.store.clone(),
             clock: self.parts.clock.clone(),
