@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Where every script of examples/ plays: a folder of its own, ports, an orderly end. Sourced
-# with the path of postrider; whoever sources it sets `service` and `receiver` to what it starts.
+# Shared by the scripts of examples/: a temporary folder, free ports, cleanup. Source it with the path of postrider;
+# the script sets `service` and `receiver` to the processes that it starts.
 
 script=$(basename "$0")
 # shellcheck disable=SC2034 # for the scripts that source this
 binary=$(realpath "${1:?usage: examples/$script PATH-OF-POSTRIDER}")
-# Directly under /tmp and open to all: the unprivileged PostgreSQL has to reach it.
+# In /tmp and readable by all, because PostgreSQL runs unprivileged.
 folder=$(mktemp -d "/tmp/postrider-$script.XXXXXX")
 chmod 755 "$folder"
 service=
@@ -25,7 +25,7 @@ fail() {
     exit 1
 }
 
-# A port on which nobody answers now.
+# A port without a listener.
 free_port() {
     local port
     while :; do
@@ -47,7 +47,7 @@ until_true() {
 
 step() { printf '\n== %s\n\n' "$*"; }
 
-# Shows a command as one would type it, runs it and keeps its answer.
+# Prints a command as a user would type it, runs it and keeps its response.
 answer=
 show() {
     local word line='$'

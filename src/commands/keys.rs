@@ -92,7 +92,6 @@ fn instant(text: &str) -> Result<OffsetDateTime, &'static str> {
 }
 
 /// Runs the command.
-///
 /// # Errors
 /// [`Failure`] when the database does not answer or its schema is not usable.
 pub async fn run(settings: &Settings, keys: &Keys) -> Result<(), Failure> {

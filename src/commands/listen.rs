@@ -79,7 +79,6 @@ struct Rules {
 
 impl Receiver {
     /// Takes the port.
-    ///
     /// # Errors
     /// The system's, where the port is taken or not allowed.
     pub async fn bind(options: Listen) -> std::io::Result<Self> {
@@ -88,7 +87,6 @@ impl Receiver {
     }
 
     /// Where it listens.
-    ///
     /// # Errors
     /// The system's.
     pub fn address(&self) -> std::io::Result<SocketAddr> {

@@ -5,7 +5,6 @@ use crate::config::Settings;
 use crate::store::SchemaPolicy;
 
 /// Runs the command.
-///
 /// # Errors
 /// [`Failure`] if the database does not answer, a migration fails, or the schema is newer.
 pub async fn run(settings: &Settings) -> Result<(), Failure> {

@@ -119,7 +119,6 @@ impl Fields {
 }
 
 /// Runs the command.
-///
 /// # Errors
 /// [`Failure`] when the database does not answer, its schema is not usable, or there is no such tenant.
 pub async fn run(settings: &Settings, tenants: &Tenants) -> Result<(), Failure> {

@@ -217,7 +217,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_mapped_address_is_judged_as_the_ipv4_it_carries(bits: u32) {
+        fn a_mapped_address_counts_as_its_ipv4_address(bits: u32) {
             let ip = Ipv4Addr::from(bits);
             let policy = AddressPolicy::default();
             prop_assert_eq!(policy.classify(ip.into()), policy.classify(ip.to_ipv6_mapped().into()));

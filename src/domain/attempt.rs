@@ -15,9 +15,9 @@ pub(crate) const MAX_RESPONSE_BODY_BYTES: usize = 16 * 1_024;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Directives {
     /// `disable`: send nothing more to the subscription.
-    pub disable: bool,
+    pub(crate) disable: bool,
     /// `abort-message`: do not send this event again.
-    pub abort_message: bool,
+    pub(crate) abort_message: bool,
 }
 
 impl Directives {

@@ -14,7 +14,7 @@ const MAX_TOKEN_BYTES: usize = 4_096;
 
 /// Why an authorization is invalid. Messages never repeat values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidAuth {
+pub(crate) enum InvalidAuth {
     /// User name with an invalid form.
     #[error("must be 1 to {MAX_USERNAME_BYTES} bytes, without colon and control characters")]
     Username,
@@ -29,7 +29,7 @@ pub enum InvalidAuth {
 /// Authorization of requests at their target.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Auth {
+pub(crate) enum Auth {
     /// User name and password.
     Basic {
         /// The user name.
@@ -46,7 +46,7 @@ pub enum Auth {
 
 /// Type of an authorization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuthType {
+pub(crate) enum AuthType {
     /// User name and password.
     Basic,
     /// Bearer token.

@@ -48,8 +48,7 @@ pub enum ResponseClass {
 }
 
 impl ResponseClass {
-    /// Classifies a response.
-    pub fn of(answer: &Answer) -> Self {
+    pub(crate) fn of(answer: &Answer) -> Self {
         let asks = matches!(answer.status, Some(TOO_MANY_REQUESTS | UNAVAILABLE));
         match answer.retry_after {
             _ if answer.outcome.is_success() => Self::Success,

@@ -38,16 +38,16 @@ pub struct Due {
 
 /// The time during which a delivery belongs to one worker.
 #[derive(Debug, Clone, Copy)]
-pub struct Lease {
+pub(crate) struct Lease {
     /// Fences: recording with another token changes nothing.
-    pub token: LeaseToken,
+    pub(crate) token: LeaseToken,
     /// Measured from before the leasing statement, so never later than in the database.
-    pub ends: Instant,
+    pub(crate) ends: Instant,
 }
 
 impl Lease {
     /// Whether at least `needed` is left.
-    pub fn has(&self, needed: Duration, now: Instant) -> bool {
+    pub(crate) fn has(&self, needed: Duration, now: Instant) -> bool {
         self.ends.saturating_duration_since(now) >= needed
     }
 }
@@ -55,26 +55,23 @@ impl Lease {
 /// A leased delivery with all that sending needs.
 #[derive(Debug, Clone)]
 pub struct Parcel {
-    /// Its key.
-    pub key: DeliveryKey,
-    /// Its lease.
-    pub lease: Lease,
+    pub(crate) key: DeliveryKey,
+    pub(crate) lease: Lease,
     /// 1 for the first attempt.
-    pub attempt_number: u32,
+    pub(crate) attempt_number: u32,
     /// Attempts that do not count as retries.
-    pub free_attempts: u32,
+    pub(crate) free_attempts: u32,
     /// Sent as a header.
-    pub event_type: Option<EventType>,
-    /// The event's bytes.
-    pub payload: Bytes,
+    pub(crate) event_type: Option<EventType>,
+    pub(crate) payload: Bytes,
     /// Version of the subscription that `destination` was read from.
-    pub subscription_version: i64,
+    pub(crate) subscription_version: i64,
     /// Target, secrets and headers.
-    pub destination: Arc<Destination>,
+    pub(crate) destination: Arc<Destination>,
     /// Set if it is the head of an ordering group.
-    pub ordering_key: Option<OrderingKey>,
+    pub(crate) ordering_key: Option<OrderingKey>,
     /// Attempts after which an ordering group skips its head.
-    pub skip_after: Option<u32>,
+    pub(crate) skip_after: Option<u32>,
 }
 
 /// The result of a parcel.
@@ -100,7 +97,7 @@ pub struct Report {
 
 impl Report {
     /// The report of a delivery that was leased and not sent.
-    pub fn unsent(key: DeliveryKey, token: LeaseToken, subscription_version: i64, step: NextStep) -> Self {
+    pub(crate) fn unsent(key: DeliveryKey, token: LeaseToken, subscription_version: i64, step: NextStep) -> Self {
         Self {
             key,
             token,

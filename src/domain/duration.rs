@@ -8,7 +8,6 @@ use std::time::Duration;
 #[error("must be a whole number followed by ms, s, m, h or d, as in 250ms, 10s or 72h")]
 pub struct NotADuration;
 
-/// Zero is `0s`.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, NotADuration> {
     let text = text.trim();
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or(NotADuration)?;

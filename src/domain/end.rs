@@ -31,7 +31,7 @@ pub enum EndReason {
 
 impl EndReason {
     /// As in `undelivered` and the API.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Exhausted => "exhausted",
             Self::Gone => "gone",

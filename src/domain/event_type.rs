@@ -3,7 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// In characters.
 pub(crate) const MAX_EVENT_TYPE_LENGTH: usize = 128;
 pub(crate) const MAX_EVENT_TYPES: usize = 100;
 

@@ -7,7 +7,6 @@ use uuid::Uuid;
 
 use super::id::SubscriptionId;
 
-/// In characters.
 pub(crate) const MAX_LENGTH: usize = 255;
 
 /// Path segments with another meaning.

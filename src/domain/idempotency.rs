@@ -10,7 +10,6 @@ use super::event_type::EventType;
 use super::id::SubscriptionId;
 use super::ordering::OrderingKey;
 
-/// In characters.
 pub(crate) const MAX_KEY_LENGTH: usize = 255;
 
 /// Why a text is not an idempotency key.

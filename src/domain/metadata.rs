@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 
 pub(crate) const MAX_KEYS: usize = 50;
-/// In characters.
 pub(crate) const MAX_KEY_LENGTH: usize = 40;
-/// In characters.
 pub(crate) const MAX_VALUE_LENGTH: usize = 500;
 
 /// Why metadata is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidMetadata {
+pub(crate) enum InvalidMetadata {
     /// Key with an invalid form.
     #[error("must have keys of 1 to {MAX_KEY_LENGTH} characters, without control characters")]
     Key,

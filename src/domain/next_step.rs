@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schedule_of_its_own_stands_for_the_workers() {
+    fn its_own_schedule_replaces_the_workers() {
         let own: RetrySchedule = "1m".parse().unwrap();
         let made = |counted| AttemptMade {
             outcome: Outcome::Timeout,

@@ -4,7 +4,6 @@ use std::str::FromStr;
 
 use super::id::SubscriptionId;
 
-/// In characters.
 pub(crate) const MAX_KEY_LENGTH: usize = 255;
 
 /// Why a text is not an ordering key.

@@ -26,7 +26,6 @@ pub struct Payload(Bytes);
 
 impl Payload {
     /// Checks the grammar only; numbers, escapes, duplicate keys and white space stay as they are.
-    ///
     /// # Errors
     /// [`InvalidPayload`] names the rule.
     pub fn parse(bytes: Bytes) -> Result<Self, InvalidPayload> {
@@ -41,8 +40,7 @@ impl Payload {
         Ok(Self(bytes))
     }
 
-    /// The bytes.
-    pub fn bytes(&self) -> &Bytes {
+    pub(crate) fn bytes(&self) -> &Bytes {
         &self.0
     }
 }

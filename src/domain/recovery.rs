@@ -10,8 +10,7 @@ pub(crate) const RELAPSE: usize = 5;
 /// Progress of a recovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recovery {
-    /// Concurrent requests.
-    pub width: usize,
+    pub(crate) width: usize,
     /// Responses in this round.
     answers: usize,
     failures: usize,
@@ -22,7 +21,7 @@ pub struct Recovery {
 
 impl Recovery {
     /// Start of a recovery.
-    pub const START: Self = Self::at(FIRST_WIDTH);
+    pub(crate) const START: Self = Self::at(FIRST_WIDTH);
 
     /// The start of a round with this width.
     pub(crate) const fn at(width: usize) -> Self {

@@ -128,14 +128,13 @@ pub(crate) fn check_value(value: &str) -> Result<(), InvalidHeader> {
 #[derive(Debug, Clone, Default)]
 pub struct HeaderChanges {
     /// All headers; one without a value keeps its stored value.
-    pub headers: Option<BTreeMap<String, Option<String>>>,
+    pub(crate) headers: Option<BTreeMap<String, Option<String>>>,
     /// The new authorization; `Some(None)` removes it.
-    pub auth: Option<Option<AuthChange>>,
+    pub(crate) auth: Option<Option<AuthChange>>,
 }
 
-/// A new authorization.
 #[derive(Debug, Clone)]
-pub enum AuthChange {
+pub(crate) enum AuthChange {
     /// These credentials.
     New(Auth),
     /// The stored credentials, which must have this type.

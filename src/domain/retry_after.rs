@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_wishes_are_ignored_or_left_to_the_clamp() {
+    fn absurd_values_are_ignored_or_clamped_later() {
         for value in ["-5", "1e309", "NaN", "", "soon", "Mon, 23 Nov 2026 17:59:00 GMT", "((((((((((((", "1, 2"] {
             assert_eq!(parse_retry_after(value.as_bytes(), NOW), None, "{value}");
         }

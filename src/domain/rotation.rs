@@ -11,7 +11,6 @@ use super::secret::Secret;
 
 /// Most live older secrets.
 pub(crate) const MAX_OLDER: usize = 4;
-/// 7 days.
 pub(crate) const MAX_OVERLAP_SECONDS: u32 = 604_800;
 
 const DEFAULT_OVERLAP_SECONDS: u32 = 86_400;
@@ -22,7 +21,7 @@ pub struct Overlap(u32);
 
 impl Overlap {
     /// `None` above the maximum.
-    pub fn of_seconds(seconds: u32) -> Option<Self> {
+    pub(crate) fn of_seconds(seconds: u32) -> Option<Self> {
         (seconds <= MAX_OVERLAP_SECONDS).then_some(Self(seconds))
     }
 
@@ -39,11 +38,10 @@ impl Default for Overlap {
 
 /// A replaced secret that is still valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OlderSecret {
-    /// The secret.
-    pub secret: Secret,
+pub(crate) struct OlderSecret {
+    pub(crate) secret: Secret,
     /// Its end, by the database's clock.
-    pub until: OffsetDateTime,
+    pub(crate) until: OffsetDateTime,
 }
 
 /// The secrets of a subscription.
@@ -55,13 +53,12 @@ pub struct Secrets {
 
 impl Secrets {
     /// Older ones are newest first. The current secret is removed from them, because it would sign twice.
-    pub fn new(current: Secret, mut older: Vec<OlderSecret>) -> Self {
+    pub(crate) fn new(current: Secret, mut older: Vec<OlderSecret>) -> Self {
         older.retain(|older| !older.secret.is_same(&current));
         Self { current, older }
     }
 
-    /// The current secret.
-    pub fn current(&self) -> &Secret {
+    pub(crate) fn current(&self) -> &Secret {
         &self.current
     }
 
@@ -118,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn an_overlap_is_a_day_unless_told_otherwise_and_a_week_at_most() {
+    fn an_overlap_is_a_day_by_default_and_a_week_at_most() {
         assert_eq!(Overlap::default().duration(), Duration::from_secs(24 * 3_600));
         assert_eq!(Overlap::of_seconds(0).map(Overlap::duration), Some(Duration::ZERO));
         assert!(Overlap::of_seconds(MAX_OVERLAP_SECONDS).is_some());

@@ -10,7 +10,7 @@ pub(crate) const MASK: &str = "********";
 /// Of a Standard Webhooks secret.
 pub(crate) const PREFIX: &str = "whsec_";
 /// Standard Webhooks requires 24 to 64 bytes.
-pub const GENERATED_BYTES: usize = 32;
+pub(crate) const GENERATED_BYTES: usize = 32;
 
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 const TEXT_BYTES: std::ops::RangeInclusive<usize> = 8..=256;
@@ -44,7 +44,6 @@ pub struct Secret {
 
 impl Secret {
     /// Reads `whsec_` and a base64 key, or any other text as the key itself.
-    ///
     /// # Errors
     /// [`InvalidSecret`] names the rule.
     pub fn parse(text: &str) -> Result<Self, InvalidSecret> {

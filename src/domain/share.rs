@@ -3,7 +3,6 @@
 //! A tenant may take one more while it has less than m times what is free, even if nobody else waits: the resource
 //! could be full before another tenant arrives. One tenant gets at most m/(m + 1); k tenants leave 1/(mk + 1) free.
 
-/// The multiple m.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Share(pub usize);
 

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_accepts_our_signature() {
+    fn an_independent_library_accepts_our_signature() {
         let now = time::OffsetDateTime::now_utc().unix_timestamp();
         let secrets = [Secret::from_random([5; 32]), secret(V1_SECRET)];
         let header = sign_v1_all(&secrets, DERIVED_ID, now, b"{\"x\":1}");

@@ -19,7 +19,7 @@ const TAKEN: Share = Share(4);
 const FRESH: Share = Share(3);
 /// Bytes of a slot besides the payload: at most 16 KiB of response body and, measured, 4 KiB of task, parcel and
 /// report.
-pub const SLOT_BYTES: usize = 20 * 1_024;
+pub(crate) const SLOT_BYTES: usize = 20 * 1_024;
 
 /// The limits of a worker process.
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +86,7 @@ impl Slots {
     }
 
     /// A slot for a fresh delivery. None while older deliveries of the subscription wait: they come first.
-    pub fn reserve_fresh(&self, tenant: TenantId, subscription: SubscriptionId, payload: usize) -> Option<Slot> {
+    pub(crate) fn reserve_fresh(&self, tenant: TenantId, subscription: SubscriptionId, payload: usize) -> Option<Slot> {
         let mut taken = self.taken();
         if taken.backlogged.contains(&subscription) || self.allowance(&taken, tenant, FRESH) == 0 {
             return None;
@@ -95,7 +95,7 @@ impl Slots {
     }
 
     /// Up to `most` slots for deliveries to be taken. [`Slot::holds`] adds their bytes later.
-    pub fn reserve(&self, tenant: TenantId, subscription: SubscriptionId, most: usize) -> Vec<Slot> {
+    pub(crate) fn reserve(&self, tenant: TenantId, subscription: SubscriptionId, most: usize) -> Vec<Slot> {
         let mut taken = self.taken();
         let most = most.min(self.allowance(&taken, tenant, TAKEN));
         (0..most).map_while(|_| self.take(&mut taken, tenant, subscription, 0)).collect()
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_for_places_is_woken_when_there_are_enough() {
+    async fn a_waiter_is_woken_when_enough_slots_are_free() {
         let slots = slots(100, 2);
         let mut held = slots.reserve(TENANT, subscription(1), 4);
         slots.await_room(subscription(1), 9);

@@ -14,7 +14,6 @@ use super::request_headers::RequestHeaders;
 use super::rotation::Secrets;
 use super::target::Target;
 
-/// In characters.
 pub(crate) const MAX_DESCRIPTION_LENGTH: usize = 500;
 
 /// A subscription at one version of its row.
@@ -51,16 +50,14 @@ pub struct Subscription {
 /// What sending to a subscription needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
-    /// The URL.
-    pub target: Target,
+    pub(crate) target: Target,
     /// The secrets that sign.
-    pub secrets: Secrets,
-    /// Its own headers.
-    pub headers: RequestHeaders,
+    pub(crate) secrets: Secrets,
+    pub(crate) headers: RequestHeaders,
     /// Its retry schedule; `None` = the instance's.
-    pub retry_schedule: Option<RetrySchedule>,
+    pub(crate) retry_schedule: Option<RetrySchedule>,
     /// Time limit of one attempt; `None` = the instance's.
-    pub request_timeout: Option<Duration>,
+    pub(crate) request_timeout: Option<Duration>,
 }
 
 impl Destination {

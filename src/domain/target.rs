@@ -10,7 +10,6 @@ use url::{Host, Url};
 
 use super::address::{AddressClass, AddressPolicy};
 
-/// In bytes.
 pub(crate) const MAX_TARGET_LENGTH: usize = 2_048;
 
 const MAX_HOST_LENGTH: usize = 253;
@@ -25,7 +24,7 @@ const REFUSED_PORTS: [u16; 26] = [
 
 /// Why a URL is not a valid target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidTarget {
+pub(crate) enum InvalidTarget {
     /// Too long.
     #[error("must be at most {MAX_TARGET_LENGTH} bytes")]
     TooLong,
@@ -62,9 +61,9 @@ pub enum InvalidTarget {
 #[derive(Debug, Clone, Default)]
 pub struct TargetPolicy {
     /// Whether plain http is allowed.
-    pub allow_http: bool,
+    pub(crate) allow_http: bool,
     /// Which addresses are allowed.
-    pub addresses: AddressPolicy,
+    pub(crate) addresses: AddressPolicy,
 }
 
 /// A valid target in canonical form.
@@ -72,11 +71,7 @@ pub struct TargetPolicy {
 pub struct Target(String);
 
 impl Target {
-    /// Parses a URL.
-    ///
-    /// # Errors
-    /// [`InvalidTarget`] names the rule and never repeats the URL.
-    pub fn parse(raw: &str, policy: &TargetPolicy) -> Result<Self, InvalidTarget> {
+    pub(crate) fn parse(raw: &str, policy: &TargetPolicy) -> Result<Self, InvalidTarget> {
         if raw.len() > MAX_TARGET_LENGTH {
             return Err(InvalidTarget::TooLong);
         }
@@ -106,8 +101,7 @@ impl Target {
         Self(canonical)
     }
 
-    /// The canonical URL.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }

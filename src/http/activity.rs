@@ -1,8 +1,7 @@
-//! What a connection is doing, and the time limit of a request's head.
+//! Tracks what a connection does, and limits the time of a request's head.
 //!
-//! hyper has one timer from the end of one request to the end of the next head. A limit short
-//! enough for a peer that drips bytes would close the idle connections of load balancers. So
-//! the stream notes when a head began, and the connection looks at that from time to time.
+//! hyper has one timer from the end of a request to the end of the next head: a limit short enough for a peer that
+//! drips bytes would also close idle connections of load balancers.
 
 use std::io;
 use std::pin::Pin;
@@ -16,19 +15,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, interval};
 
-/// Most time from the first byte of a head to its last; the first head of a connection
-/// begins with the connection.
+/// From the first byte to the last; for the first head from the start of the connection.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
-/// How often it is looked at, and so how late the limit may strike.
+/// The limit may apply this much late.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
-/// A connection is not closed for another one before it has idled this long between requests:
-/// the next request of a busy client may be on its way.
+/// A busy client's next request may be on its way, so younger idle connections are not closed for others.
 const LEAST_IDLE: Duration = Duration::from_millis(100);
-/// Nor before it has been silent this long since it was opened.
+/// The same for a connection without a request.
 const LEAST_SILENT: Duration = Duration::from_secs(1);
 
-/// What a connection does. The state and the milliseconds from the connection's beginning to
-/// the state's are one number, so that no lock is needed.
+/// State and start time share one number, so that no lock is needed.
 #[derive(Debug)]
 pub(super) struct Activity {
     opened: Instant,
@@ -36,18 +32,13 @@ pub(super) struct Activity {
     exchanges: AtomicU64,
 }
 
-/// No byte has come since the connection was opened.
 const SILENT: u64 = 0;
-/// A head is being read.
 const HEAD: u64 = 1;
-/// A request is being read or answered.
 const EXCHANGING: u64 = 2;
-/// No byte of a head has come since the last request.
 const IDLE: u64 = 3;
 const STATES: u64 = 4;
 
-/// One request and its answer on a connection. It is over when the request's body has been
-/// read and the answer's body is gone.
+/// One request and its response. It ends when both bodies have ended.
 #[derive(Debug)]
 pub(super) struct Exchange {
     activity: Arc<Activity>,
@@ -56,19 +47,16 @@ pub(super) struct Exchange {
 }
 
 impl Activity {
-    /// A connection that was just opened and owes a head.
     pub(super) fn start() -> Self {
         Self { opened: Instant::now(), state: AtomicU64::new(SILENT), exchanges: AtomicU64::new(0) }
     }
 
-    /// A head is complete.
     pub(super) fn begin(this: &Arc<Self>, has_body: bool) -> Arc<Exchange> {
         let number = this.exchanges.fetch_add(1, Ordering::Relaxed) + 1;
         this.state.store(EXCHANGING, Ordering::Relaxed);
         Arc::new(Exchange { activity: Arc::clone(this), number, parts_left: AtomicU8::new(1 + u8::from(has_body)) })
     }
 
-    /// Returns when a head has taken too long.
     pub(super) async fn overrun(&self) {
         let mut looks = interval(LOOK_INTERVAL);
         loop {
@@ -79,7 +67,7 @@ impl Activity {
         }
     }
 
-    /// For how long, in milliseconds, where it idles long enough to be closed for another one.
+    /// `None` if it may not be closed for another connection.
     pub(super) fn idle_for(&self) -> Option<u64> {
         self.idle_at(self.now())
     }
@@ -109,30 +97,26 @@ impl Activity {
         let _unless_it_changed = self.state.compare_exchange(seen, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// The state, and how long it has lasted, in milliseconds.
     fn state(&self, now: u64) -> (u64, u64) {
         let state = self.state.load(Ordering::Relaxed);
         (state % STATES, now.saturating_sub(state / STATES))
     }
 
-    /// Milliseconds since the beginning.
     fn now(&self) -> u64 {
         u64::try_from(self.opened.elapsed().as_millis()).unwrap_or_default()
     }
 }
 
 impl Exchange {
-    /// The request's body has been read to its end, or the answer's is gone.
     pub(super) fn part_ended(&self) {
         let was_last = self.parts_left.fetch_sub(1, Ordering::Relaxed) == 1;
-        // A body may be seen to have ended when the next exchange has begun already.
+        // The end of a body may be seen after the next exchange has begun.
         if was_last && self.activity.exchanges.load(Ordering::Relaxed) == self.number {
             self.activity.state.store(self.activity.now() * STATES + IDLE, Ordering::Relaxed);
         }
     }
 }
 
-/// An answer's body that says when it is gone.
 #[derive(Debug)]
 pub(super) struct Answered<B> {
     pub(super) body: B,
@@ -165,7 +149,6 @@ impl<B> Drop for Answered<B> {
     }
 }
 
-/// A stream that notes when bytes come.
 #[derive(Debug)]
 pub(super) struct Watched {
     pub(super) stream: TcpStream,
@@ -242,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_idles_gives_way_and_not_at_once() {
+    fn only_idle_connections_are_closed_and_not_at_once() {
         let activity = Arc::new(Activity::start());
         let (soon, late) = (activity.now() + 90, activity.now() + 1_100);
         assert!(activity.idle_at(soon).is_none() && activity.idle_at(late).is_some(), "silent since it was opened");

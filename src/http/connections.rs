@@ -1,4 +1,4 @@
-//! The open connections: at most so many, and at the limit an idle one gives way.
+//! Limits the open connections. At the limit, an idle one is closed for a new one.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,10 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::activity::Activity;
 
-/// How often a new connection looks again for an idle one while all are busy.
+/// Interval at which a new connection retries while all are busy.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The connections of one listener.
 pub(super) struct Connections {
     free: Arc<Semaphore>,
     open: Arc<Mutex<HashMap<u64, Open>>>,
@@ -25,7 +24,7 @@ struct Open {
     closing: CancellationToken,
 }
 
-/// The place of one connection; dropping it makes room for another.
+/// Dropping it makes room for another connection.
 pub(super) struct Place {
     number: u64,
     activity: Arc<Activity>,
@@ -39,7 +38,6 @@ impl Connections {
         Self { free: Arc::new(Semaphore::new(limit)), open: Arc::default(), next: AtomicU64::new(0) }
     }
 
-    /// A place for a connection that was just accepted, closed with this token.
     pub(super) async fn place(&self, closing: CancellationToken) -> Place {
         let permit = loop {
             let free = Arc::clone(&self.free);
@@ -59,7 +57,7 @@ impl Connections {
         Place { number, activity, closing, open: Arc::clone(&self.open), _permit: permit }
     }
 
-    /// Gracefully, so that a request that arrives in this moment is still answered.
+    /// Gracefully, so that a request arriving now is still answered.
     fn close_the_longest_idle(&self) {
         let open = lock(&self.open);
         let idle = open.values().filter(|open| !open.closing.is_cancelled());
@@ -75,7 +73,6 @@ impl Place {
         &self.activity
     }
 
-    /// Returns when the connection has to close, once what is under way on it is finished.
     pub(super) async fn closing(&self) {
         self.closing.cancelled().await;
     }

@@ -1,5 +1,4 @@
-//! One accept loop for everything here that listens: it bounds connections, times heads and
-//! idle connections, and stops in order. It knows no routes.
+//! The accept loop of every listener. It limits connections, heads and idle time, and stops in order.
 //!
 //! poem's own server has no timer for heads, no limit on connections, and spins when descriptors run out.
 
@@ -30,53 +29,47 @@ pub use request_body::RequestBody;
 use activity::{Activity, Answered, Watched};
 use connections::{Connections, Place};
 
-/// Connections that the system keeps until they are accepted, or as many as it allows
-/// (`net.core.somaxconn`).
+/// Connections waiting to be accepted; the system may lower it (`net.core.somaxconn`).
 const BACKLOG: u32 = 4_096;
-/// Most time that a connection idles between two requests. Above the 60 s of common load
-/// balancers, so that they close first.
+/// Above the 60 s of common load balancers, so that they close first.
 const IDLE_LIMIT: Duration = Duration::from_secs(75);
-/// Most header fields; more is answered 431.
+/// More returns 431.
 const MAX_HEADERS: usize = 100;
-/// Most bytes of a request's head that are buffered. Above the 64 KiB that the API allows
-/// for headers, so that a target over 65,534 bytes is answered 414 and not 431.
+/// Above the API's 64 KiB of headers, so that a target over 65,534 bytes returns 414, not 431.
 const MAX_BUFFER_BYTES: usize = 96 * 1_024;
-/// Pause after the system refuses a connection, as when descriptors run out.
+/// After an error of the system, such as no free descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How a server stops.
 #[derive(Debug, Clone)]
 pub struct Stopping {
-    /// From here on every answer closes its connection, and everything is answered as before,
-    /// so that a load balancer has time to look elsewhere.
+    /// Every response closes its connection from now on, so that load balancers can move away.
     pub announced: CancellationToken,
-    /// From here on nothing new is accepted, and idle connections are closed.
+    /// No new connections from now on; idle ones are closed.
     pub closing: CancellationToken,
-    /// Most time for the requests under way after that.
+    /// Time limit for running requests after that.
     pub drain: Duration,
 }
 
 impl Stopping {
-    /// Not before the server's future is dropped.
+    /// The server runs until its future is dropped.
     pub fn never() -> Self {
         Self { announced: CancellationToken::new(), closing: CancellationToken::new(), drain: Duration::ZERO }
     }
 }
 
-/// Listens on this address.
-///
+/// Listens on an address.
 /// # Errors
-/// The system's, where the port is taken or not allowed.
+/// If the port is in use or not permitted.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // As the usual bind does, so that a restart need not wait for old connections.
+    // A restart need not wait for old connections.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// Answers requests until `stopping`; then finishes those under way and returns. At the limit
-/// of connections an idle one is closed for a new one, or the new one waits.
+/// Serves until `stopping`, then finishes running requests.
 pub async fn serve<A, Answering, B>(listener: TcpListener, max_connections: usize, stopping: Stopping, answer: A)
 where
     A: Fn(Request<RequestBody>) -> Answering + Clone + Send + Sync + 'static,
@@ -96,7 +89,7 @@ where
                 let serving = connection(stream, place, stopping.announced.clone(), answer.clone());
                 tasks.spawn(cut.clone().run_until_cancelled_owned(serving));
             }
-            // The peer is gone already.
+            // The peer has already closed the connection.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::error!(%error, "a connection could not be accepted");
@@ -119,7 +112,7 @@ where
     Answering: Future<Output = Response<B>>,
     B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Unpin + 'static,
 {
-    // Answers are small and whole; waiting to fill a packet only delays them.
+    // Responses are small and complete; waiting to fill a packet only delays them.
     let _best_effort = stream.set_nodelay(true);
     let activity: &Arc<Activity> = place.activity();
     let service = service_fn(|request: Request<Incoming>| {
@@ -153,7 +146,7 @@ where
         }
     };
     if let Err(error) = ended {
-        // What peers send, or fail to, is no fault of ours.
+        // Peers cause these errors.
         tracing::debug!(%error, "a connection ended early");
     }
 }

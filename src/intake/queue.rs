@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_crowd_of_one_tenant_does_not_stand_before_the_others() {
+    async fn a_backlog_of_one_tenant_does_not_delay_others() {
         let queue = Queue::new(64 << 20);
         (0..1_000).for_each(|_| assert!(queue.push(pending(1, 1, None)).is_ok()));
         assert!(queue.push(pending(2, 1, None)).is_ok() && queue.push(pending(3, 1, None)).is_ok());

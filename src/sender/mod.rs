@@ -59,7 +59,6 @@ pub struct SenderConfig {
 }
 
 /// Resolves a target and checks its addresses without connecting.
-///
 /// # Errors
 /// The outcome that an attempt would have.
 pub async fn addresses_of(target: &Target, addresses: Arc<AddressPolicy>) -> Result<Vec<IpAddr>, Outcome> {

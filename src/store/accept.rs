@@ -108,7 +108,6 @@ impl Store {
     /// Writes the items in one commit and returns what became of each.
     /// Deliveries born leased belong to `token` for `lease` from the database's now, or longer
     /// where a subscription's own time limit asks for it.
-    ///
     /// # Errors
     /// [`StoreError`]; after `Unavailable` the commit may have happened all the same.
     pub async fn accept(
@@ -132,7 +131,6 @@ impl Store {
     }
 
     /// What these keys stand for, by now.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn find_keys(&self, keys: &[(TenantId, &IdempotencyKey)]) -> Result<Vec<KeyOwner>, StoreError> {

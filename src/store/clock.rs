@@ -36,12 +36,11 @@ impl Clock {
     }
 
     /// Difference between this machine's clock and the database's.
-    pub fn skew(&self) -> Duration {
+    pub(crate) fn skew(&self) -> Duration {
         (self.now() - OffsetDateTime::now_utc()).unsigned_abs()
     }
 
     /// Measures the clock.
-    ///
     /// # Errors
     /// [`StoreError`] if the database does not answer; the last measurement stays.
     pub async fn measure(&self, store: &Store) -> Result<(), StoreError> {

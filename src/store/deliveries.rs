@@ -34,7 +34,6 @@ pub struct Cancelled {
 impl Store {
     /// Makes deliveries of an event due now: those scheduled or ended without success and, if a subscription is
     /// named, also a cancelled or successful one. `None` if there is no such event.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn retry(
@@ -61,7 +60,6 @@ impl Store {
     }
 
     /// Ends up to `most` pending deliveries of an event. `None` if there is no such event.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn cancel(
@@ -88,7 +86,6 @@ impl Store {
 
     /// Ends up to `most` held deliveries of a subscription per kind. Returns how many, and the ordering groups
     /// whose head may have ended.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn cancel_held(

@@ -36,7 +36,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// Whether a later retry may succeed by itself.
-    pub fn is_unavailable(&self) -> bool {
+    pub(crate) fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Deadlock)
     }
 }

@@ -9,7 +9,6 @@ use crate::domain::keyring::SealContext;
 /// Server settings as our connections see them.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerFacts {
-    /// 150018 for 15.18.
     pub(crate) version_number: i32,
     pub(crate) version: String,
     pub(crate) fsync: bool,
@@ -33,7 +32,7 @@ pub struct OldSnapshot {
     /// `transaction`, `prepared` or `slot`.
     pub kind: String,
     /// Process id, transaction id or name of the slot.
-    pub name: String,
+    pub(crate) name: String,
     /// Its owner.
     pub detail: String,
     /// Its age, if known.
@@ -57,7 +56,6 @@ pub(crate) struct SealedWith {
 /// Size of the queue table.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct QueueSize {
-    /// Estimate.
     pub(crate) live_rows: i64,
     /// Finished rows waiting for vacuum; estimate.
     pub(crate) dead_rows: i64,
@@ -86,7 +84,6 @@ impl Store {
     }
 
     /// What has blocked vacuum for longer than `age_seconds`, oldest first.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn old_snapshots(&self, age_seconds: f64) -> Result<Vec<OldSnapshot>, StoreError> {

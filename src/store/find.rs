@@ -14,37 +14,33 @@ use crate::domain::delivery::Due;
 /// A subscription with due deliveries.
 #[derive(Debug, Clone, Copy)]
 pub struct Found {
-    /// What is due.
-    pub due: Due,
+    pub(crate) due: Due,
     /// Whether its deliveries may be taken: it is active, or deleted so that they end.
-    pub is_active: bool,
+    pub(crate) is_active: bool,
     /// Whether only its owner may take them.
-    pub is_paced: bool,
+    pub(crate) is_paced: bool,
     /// Least time for which the oldest has been due.
-    pub overdue: Duration,
+    pub(crate) overdue: Duration,
 }
 
 /// The result of a look.
 #[derive(Debug)]
 pub struct Look {
     /// Subscriptions with due deliveries.
-    pub found: Vec<Found>,
+    pub(crate) found: Vec<Found>,
     /// Rows read; if the limit was reached there may be more.
-    pub rows: usize,
+    pub(crate) rows: usize,
     /// The due time of the last row.
-    pub reached: Option<OffsetDateTime>,
+    pub(crate) reached: Option<OffsetDateTime>,
     /// When the next unleased delivery falls due.
-    pub next_due: Option<OffsetDateTime>,
+    pub(crate) next_due: Option<OffsetDateTime>,
     /// Database time of the look.
-    pub at: OffsetDateTime,
+    pub(crate) at: OffsetDateTime,
 }
 
 impl Store {
     /// Unleased deliveries due from `due_from` until now or `until`.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn find(
+    pub(crate) async fn find(
         &self,
         due_from: OffsetDateTime,
         until: Option<OffsetDateTime>,
@@ -68,10 +64,7 @@ impl Store {
     }
 
     /// Every subscription with due deliveries or lapsed leases.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn find_all(&self) -> Result<Vec<Found>, StoreError> {
+    pub(crate) async fn find_all(&self) -> Result<Vec<Found>, StoreError> {
         // Pinned plans like the queue, but a longer time limit.
         let mut connection = self.sweep().await?;
         connection.query(&sql::FIND_ALL, &[]).await?.iter().map(|row| found(row, None)).collect()

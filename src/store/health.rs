@@ -14,27 +14,23 @@ use crate::domain::id::{SubscriptionId, TenantId, WorkerId};
 /// Results of a batch for one subscription.
 #[derive(Debug, Clone, Copy)]
 pub struct HealthReport {
-    /// The subscription.
-    pub subscription: SubscriptionId,
+    pub(crate) subscription: SubscriptionId,
     /// Its version at the attempts.
-    pub version: i64,
+    pub(crate) version: i64,
     /// Whether an attempt succeeded.
-    pub succeeded: bool,
+    pub(crate) succeeded: bool,
     /// Failures since the last success.
-    pub failed: u32,
+    pub(crate) failed: u32,
     /// How long the receiver asked to wait.
-    pub wait: Option<Duration>,
+    pub(crate) wait: Option<Duration>,
 }
 
 /// A breaker that opened or was throttled.
 #[derive(Debug, Clone)]
 pub struct BreakerOpened {
-    /// The subscription.
-    pub subscription: SubscriptionId,
-    /// Its owner.
-    pub tenant: TenantId,
-    /// The new state.
-    pub state: String,
+    pub(crate) subscription: SubscriptionId,
+    pub(crate) tenant: TenantId,
+    pub(crate) state: String,
 }
 
 const MAX_HELD_COUNTED: i64 = 1_000;
@@ -54,22 +50,17 @@ pub(crate) struct Health {
 /// A transition decided by the owner.
 #[derive(Debug, Clone, Copy)]
 pub struct BreakerChange {
-    /// The subscription.
-    pub subscription: SubscriptionId,
+    pub(crate) subscription: SubscriptionId,
     /// The state that the owner knows.
-    pub from: Breaker,
-    /// The new state.
-    pub to: Breaker,
+    pub(crate) from: Breaker,
+    pub(crate) to: Breaker,
     /// How long to send nothing.
-    pub wait: Option<Duration>,
+    pub(crate) wait: Option<Duration>,
 }
 
 impl Store {
     /// Counts results of attempts. Returns the breakers that opened or were throttled.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn record_health(
+    pub(crate) async fn record_health(
         &self,
         reports: &[HealthReport],
         rules: BreakerRules,
@@ -104,10 +95,7 @@ impl Store {
     }
 
     /// Changes breakers. Skips those that the worker no longer owns or that have changed meanwhile.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn change_breakers(
+    pub(crate) async fn change_breakers(
         &self,
         owner: WorkerId,
         changes: &[BreakerChange],
@@ -193,7 +181,6 @@ impl Store {
     }
 
     /// Disables subscriptions that have failed for this long.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn disable_failing(&self, after: Duration) -> Result<Vec<SubscriptionId>, StoreError> {

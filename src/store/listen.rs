@@ -54,7 +54,6 @@ impl Notice {
 
 impl Store {
     /// Notifies workers. Call it rarely: commits with a notification take a global lock.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn notify(&self, notice: Notice) -> Result<(), StoreError> {
@@ -63,10 +62,7 @@ impl Store {
     }
 
     /// Notifies workers of deliveries due now.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn notify_due(&self) -> Result<(), StoreError> {
+    pub(crate) async fn notify_due(&self) -> Result<(), StoreError> {
         /// The writing statement may have begun this long ago.
         const STATEMENT: time::Duration = time::Duration::seconds(2);
         self.notify(Notice::DueSince(self.clock.now() - STATEMENT)).await
@@ -74,10 +70,7 @@ impl Store {
 
     /// Calls `on_notice` for each notification until the connection ends; first with [`Notice::Anything`], because
     /// earlier ones are lost.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the connection fails.
-    pub async fn listen_due(&self, on_notice: impl Fn(Notice) + Send + Sync) -> Result<(), StoreError> {
+    pub(crate) async fn listen_due(&self, on_notice: impl Fn(Notice) + Send + Sync) -> Result<(), StoreError> {
         if self.direct.get_ssl_mode() == tokio_postgres::config::SslMode::Require {
             self.listen_through(tls::connector(), on_notice).await
         } else {

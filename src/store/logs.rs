@@ -13,7 +13,6 @@ use crate::domain::id::{AttemptId, EventId, SubscriptionId, TenantId};
 pub(crate) struct LogFilter {
     /// Smallest id; ids contain the time.
     pub(crate) from: AttemptId,
-    /// Exclusive.
     pub(crate) before: AttemptId,
     /// Only successes, only failures, or both.
     pub(crate) succeeded: Option<bool>,
@@ -40,7 +39,6 @@ pub(crate) struct LoggedAttempt {
 }
 
 impl Store {
-    /// Newest first.
     pub(crate) async fn list_attempts(
         &self,
         tenant: TenantId,

@@ -95,7 +95,6 @@ fn known_version() -> i32 {
 
 impl Store {
     /// Migrates the schema and creates missing functions and partitions. Returns how many migrations were applied.
-    ///
     /// # Errors
     /// [`MigrateError`] says why the schema is not usable.
     pub async fn migrate(&self, policy: SchemaPolicy) -> Result<usize, MigrateError> {
@@ -131,7 +130,6 @@ impl Store {
     }
 
     /// The version of the schema (0 = none) and of this program.
-    ///
     /// # Errors
     /// [`MigrateError`] from the database.
     pub async fn schema_version(&self) -> Result<(i32, i32), MigrateError> {
@@ -141,7 +139,6 @@ impl Store {
     }
 
     /// Creates the partitions around today that are missing; returns how many.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn ensure_partitions(&self) -> Result<i32, StoreError> {

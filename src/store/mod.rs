@@ -121,7 +121,6 @@ pub struct Store {
 
 impl Store {
     /// Creates the pools; connections open when needed.
-    ///
     /// # Errors
     /// [`StoreError::Url`] for an invalid URL.
     pub fn new(config: &StoreConfig) -> Result<Self, StoreError> {
@@ -178,7 +177,6 @@ impl Store {
     }
 
     /// Checks that the database answers.
-    ///
     /// # Errors
     /// [`StoreError`] if it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {

@@ -45,18 +45,16 @@ impl HeadHints {
 /// Result of a walk over groups.
 #[derive(Debug, Default)]
 pub struct GroupWalk {
-    /// Groups checked.
-    pub looked_at: usize,
+    pub(crate) looked_at: usize,
     /// Deliveries that became due.
     pub released: usize,
     /// The last group, from which the next walk continues.
-    pub last: Option<OrderingGroup>,
+    pub(crate) last: Option<OrderingGroup>,
 }
 
 impl Store {
     /// Makes the head of each group due if it is held. Call it after the commit that added to a group or ended its
     /// head; upkeep repairs a missed call.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn advance(&self, groups: &[OrderingGroup]) -> Result<Vec<OrderingGroup>, StoreError> {
@@ -81,7 +79,6 @@ impl Store {
 
     /// Advances up to `most` groups after `after`, and releases deliveries of subscriptions that are no longer
     /// ordered. `None` while another process does this.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn advance_groups(

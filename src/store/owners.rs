@@ -32,29 +32,25 @@ pub struct KeepRequest {
 pub struct Owned {
     /// The subscription.
     pub subscription: SubscriptionId,
-    /// Its tenant.
-    pub tenant: TenantId,
+    pub(crate) tenant: TenantId,
     /// Least remaining time of the ownership.
-    pub lasts: Duration,
+    pub(crate) lasts: Duration,
     /// Whether deliveries are sent.
-    pub is_active: bool,
+    pub(crate) is_active: bool,
     /// Whether it still needs an owner.
-    pub is_paced: bool,
-    /// Requests per second.
-    pub rate_limit: Option<u32>,
-    /// Concurrent requests.
-    pub max_in_flight: Option<u32>,
+    pub(crate) is_paced: bool,
+    pub(crate) rate_limit: Option<u32>,
+    pub(crate) max_in_flight: Option<u32>,
     /// Its breaker.
     pub breaker: Breaker,
     /// How long to send nothing.
-    pub wait: Duration,
+    pub(crate) wait: Duration,
     /// Live leases of all workers, if counted.
-    pub leased: usize,
+    pub(crate) leased: usize,
 }
 
 impl Store {
     /// Renews and claims ownerships. Returns all that the worker owns.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn keep_owned(&self, request: &KeepRequest) -> Result<Vec<Owned>, StoreError> {
@@ -76,10 +72,11 @@ impl Store {
     }
 
     /// Releases ownerships, so that another worker can claim them.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn drop_owned(&self, worker: WorkerId, subscriptions: &[SubscriptionId]) -> Result<(), StoreError> {
+    pub(crate) async fn drop_owned(
+        &self,
+        worker: WorkerId,
+        subscriptions: &[SubscriptionId],
+    ) -> Result<(), StoreError> {
         let mut connection = self.queue().await?;
         let worker = worker.uuid();
         let subscriptions: Vec<Uuid> = subscriptions.iter().map(|subscription| subscription.uuid()).collect();

@@ -19,14 +19,13 @@ pub struct Recorded {
     /// Deliveries whose lease belongs to another worker.
     pub fenced: usize,
     /// Subscriptions that their receiver disabled.
-    pub disabled: Vec<SubscriptionId>,
+    pub(crate) disabled: Vec<SubscriptionId>,
     /// Subscriptions with a success that were failing.
-    pub failing: Vec<SubscriptionId>,
+    pub(crate) failing: Vec<SubscriptionId>,
 }
 
 impl Store {
     /// Writes the log and updates the queue. Reports of lost leases change nothing.
-    ///
     /// # Errors
     /// [`StoreError`]; then nothing of the batch is recorded.
     pub async fn record(&self, reports: &[Report]) -> Result<Recorded, StoreError> {

@@ -33,24 +33,21 @@ pub struct NewReplay {
 pub struct Replay {
     /// Its id.
     pub id: ReplayId,
-    /// The receiver.
-    pub subscription: SubscriptionId,
+    pub(crate) subscription: SubscriptionId,
     /// Endings of the deliveries that it repeats.
-    pub statuses: Vec<String>,
+    pub(crate) statuses: Vec<String>,
     /// Patterns; empty = all.
-    pub event_types: Vec<String>,
+    pub(crate) event_types: Vec<String>,
     /// Events after this id.
-    pub after: EventId,
+    pub(crate) after: EventId,
     /// Events before this id.
-    pub below: EventId,
-    /// Deliveries per second.
-    pub rate: i32,
+    pub(crate) below: EventId,
+    pub(crate) rate: i32,
     /// `running`, `finished` or `cancelled`.
     pub status: String,
     /// Deliveries repeated so far.
     pub replayed: i64,
-    /// Start.
-    pub created_at: OffsetDateTime,
+    pub(crate) created_at: OffsetDateTime,
     /// End of any kind.
     pub ended_at: Option<OffsetDateTime>,
 }
@@ -66,7 +63,6 @@ pub struct ReplayStep {
 
 impl Store {
     /// Creates a replay. `None` if `most_running` of the tenant are running.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn create_replay(&self, new: &NewReplay, most_running: i64) -> Result<Option<Replay>, StoreError> {
@@ -91,7 +87,6 @@ impl Store {
     }
 
     /// Reads a tenant's replay.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn read_replay(&self, tenant: TenantId, id: ReplayId) -> Result<Option<Replay>, StoreError> {
@@ -140,7 +135,6 @@ impl Store {
     }
 
     /// Replays whose next step is due.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn running_replays(&self, most: i64) -> Result<Vec<(TenantId, ReplayId)>, StoreError> {
@@ -153,7 +147,6 @@ impl Store {
     }
 
     /// Runs the next step over `most` events. `None` if it is not due.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn step_replay(
@@ -188,7 +181,6 @@ impl Store {
     }
 
     /// Deletes replays that ended before. Returns how many.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn forget_replays(&self, ended_before: Duration) -> Result<i64, StoreError> {

@@ -31,7 +31,6 @@ pub struct Retained {
 
 impl Store {
     /// Drops what is past its retention, one partition or batch per transaction.
-    ///
     /// # Errors
     /// [`StoreError`] from the database; earlier commits stay.
     pub async fn retain(&self, payloads: Duration, log: Duration) -> Result<Retained, StoreError> {
@@ -47,7 +46,6 @@ impl Store {
     }
 
     /// Days after today for which both tables have partitions.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn partitions_ahead(&self) -> Result<i64, StoreError> {

@@ -47,7 +47,6 @@ pub struct CancelledByDeletion {
 
 impl Store {
     /// Writes a new subscription; version, reason and times of `row` are not looked at.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn create_subscription(&self, row: &StoredSubscription) -> Result<NewVersion, StoreError> {
@@ -61,7 +60,6 @@ impl Store {
     }
 
     /// A tenant's subscription; `None` when it is unknown, deleted or another's.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn read_subscription(
@@ -89,7 +87,6 @@ impl Store {
     }
 
     /// A subscription, whoever owns it; `None` when it is unknown or deleted.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn find_subscription(&self, id: SubscriptionId) -> Result<Option<StoredSubscription>, StoreError> {
@@ -99,7 +96,6 @@ impl Store {
     }
 
     /// The id of a tenant's subscription with this external id.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn resolve_subscription(
@@ -114,7 +110,6 @@ impl Store {
     }
 
     /// A page of a tenant's subscriptions, newest first, below the id `before`.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn list_subscriptions(
@@ -131,7 +126,6 @@ impl Store {
 
     /// Writes what its owner decides over `row.version`; `None` when that is no longer the
     /// row's version.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn replace_subscription(&self, row: &StoredSubscription) -> Result<Option<NewVersion>, StoreError> {
@@ -147,7 +141,6 @@ impl Store {
 
     /// Makes this sealed secret the current one over `row.version`; the one before lives on
     /// for the overlap.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn rotate_secret(
@@ -177,7 +170,6 @@ impl Store {
 
     /// Deletes softly; returns how many deliveries were pending, or `None` when there is no
     /// such subscription.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn delete_subscription(
@@ -196,7 +188,6 @@ impl Store {
     }
 
     /// Whether the tenant has, or had, this subscription.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn known_subscription(&self, tenant: TenantId, id: SubscriptionId) -> Result<bool, StoreError> {

@@ -57,35 +57,33 @@ pub struct TakenDelivery {
     /// Includes this attempt.
     pub attempts: u32,
     /// How many of them do not count as retries.
-    pub free_attempts: u32,
+    pub(crate) free_attempts: u32,
     /// When it ends.
     pub end: End,
     /// Whether its subscription is deleted.
     pub is_deleted: bool,
     /// When it fell due.
-    pub was_due: OffsetDateTime,
+    pub(crate) was_due: OffsetDateTime,
     /// Whether its last lease lapsed.
     pub is_cut_off: bool,
     /// Type of the event.
-    pub event_type: Option<String>,
+    pub(crate) event_type: Option<String>,
     /// Bytes of the event.
-    pub payload: Vec<u8>,
-    /// The target.
-    pub target_url: String,
-    /// Sealed signing secrets.
-    pub secrets: SealedSecrets,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) target_url: String,
+    pub(crate) secrets: SealedSecrets,
     /// Sealed headers of the subscription.
-    pub headers: Option<Vec<u8>>,
+    pub(crate) headers: Option<Vec<u8>>,
     /// The subscription's own schedule.
-    pub retry_schedule: Option<RetrySchedule>,
+    pub(crate) retry_schedule: Option<RetrySchedule>,
     /// The subscription's own time limit.
-    pub request_timeout: Option<Duration>,
+    pub(crate) request_timeout: Option<Duration>,
     /// Version of the subscription at this read.
-    pub subscription_version: i64,
+    pub(crate) subscription_version: i64,
     /// Set if it is the head of an ordering group.
-    pub ordering_key: Option<OrderingKey>,
+    pub(crate) ordering_key: Option<OrderingKey>,
     /// Attempts after which the group skips its head.
-    pub skip_after: Option<u32>,
+    pub(crate) skip_after: Option<u32>,
 }
 
 /// Result of a take.
@@ -94,12 +92,11 @@ pub struct Take {
     /// Oldest due time first, per subscription.
     pub deliveries: Vec<TakenDelivery>,
     /// Whether the byte limit left due deliveries behind.
-    pub is_cut_short: bool,
+    pub(crate) is_cut_short: bool,
 }
 
 impl Store {
     /// Leases due deliveries.
-    ///
     /// # Errors
     /// [`StoreError`]; if the response is lost, the leases lapse.
     pub async fn take(&self, request: &TakeRequest) -> Result<Take, StoreError> {

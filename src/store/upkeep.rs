@@ -17,7 +17,7 @@ pub struct Sweep {
     /// Rows of old events that were read.
     pub looked_at: usize,
     /// Where the next sweep continues; `None` at the end.
-    pub reached: Option<EventId>,
+    pub(crate) reached: Option<EventId>,
 }
 
 /// Result of a call.
@@ -37,7 +37,6 @@ impl Store {
 
     /// Ends unleased deliveries past their expiry, or of events between `after` and `expired_before`. `None` while
     /// another process does this.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn expire(
@@ -60,7 +59,6 @@ impl Store {
     }
 
     /// Raises system events about recent changes.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn report(&self, warn_after: &[Duration], interval: Duration) -> Result<Raised, StoreError> {
@@ -73,7 +71,6 @@ impl Store {
     }
 
     /// Deletes old reports and ownerships of lost workers. Returns how many rows.
-    ///
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn forget_stale(&self) -> Result<i64, StoreError> {

@@ -13,19 +13,15 @@ use crate::domain::id::WorkerId;
 /// A known worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KnownWorker {
-    /// Its id.
-    pub id: WorkerId,
+    pub(crate) id: WorkerId,
     /// Whether it has been silent for too long.
-    pub is_lost: bool,
+    pub(crate) is_lost: bool,
 }
 
 impl Store {
     /// Writes a heartbeat and returns all workers. A lost worker is listed until a minute after its last lease has
     /// ended.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn beat(
+    pub(crate) async fn beat(
         &self,
         worker: WorkerId,
         longest_lease: Duration,
@@ -41,10 +37,7 @@ impl Store {
     }
 
     /// Removes a worker that stopped in order.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn leave(&self, worker: WorkerId) -> Result<(), StoreError> {
+    pub(crate) async fn leave(&self, worker: WorkerId) -> Result<(), StoreError> {
         let worker = worker.uuid();
         self.queue().await?.query(&sql::LEAVE, &[(&worker, Type::UUID)]).await.map(drop)
     }

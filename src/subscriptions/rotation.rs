@@ -1,4 +1,4 @@
-//! Rotation: a new secret becomes current, and the one before lives on for a while.
+//! Rotation: a new secret becomes current, and the old one stays valid for the overlap.
 
 use super::write::CHANGE_TRIES;
 use super::{Subscriptions, random};
@@ -8,26 +8,24 @@ use crate::domain::rotation::{MAX_OLDER, Overlap};
 use crate::domain::secret::Secret;
 use crate::store::{Rotation, SealedSecrets, StoreError, StoredSubscription};
 
-/// Why a secret is not rotated.
+/// Why a secret was not rotated.
 #[derive(Debug, thiserror::Error)]
 pub enum RotateError {
-    /// The secret that is given is the current one.
+    /// The given secret is already the current one.
     #[error("the secret is the current one already")]
     Same,
-    /// As many older secrets are live as there may be.
+    /// Too many older secrets are still valid.
     #[error("{MAX_OLDER} older secrets are live already")]
     TooMany,
-    /// The database, or others who wrote in between all the time.
+    /// Database error, or too many concurrent writes.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Subscriptions {
-    /// Makes this secret the current one and lets the one before live on for the overlap;
-    /// `None` when there is no such subscription.
-    ///
+    /// Makes this secret current; `None` if there is no such subscription.
     /// # Errors
-    /// [`RotateError`]; nothing is changed then.
+    /// [`RotateError`]; then nothing was changed.
     pub async fn rotate(
         &self,
         tenant: TenantId,
@@ -38,7 +36,7 @@ impl Subscriptions {
         let place = SealContext { tenant, subscription: id };
         for _ in 0..CHANGE_TRIES {
             let Some(current) = self.look_up(tenant, id).await? else { return Ok(None) };
-            // One that does not open is another one: a missing master key is mended so.
+            // If the current secret cannot be opened, it counts as different, so that a rotation can replace it.
             if self.keyring.open(&current.secrets.current, place).is_ok_and(|current| current.is_same(secret)) {
                 return Err(RotateError::Same);
             }

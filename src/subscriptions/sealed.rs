@@ -1,4 +1,4 @@
-//! Opening what is sealed of a subscription, and sealing its headers anew.
+//! Opens sealed secrets and headers, and seals changed headers.
 
 use crate::domain::keyring::{CannotOpen, Keyring, SALT_BYTES, SealContext};
 use crate::domain::request_headers::{HeaderChanges, RequestHeaders};
@@ -7,11 +7,9 @@ use crate::store::{SealedHeaders, SealedSecrets};
 
 use super::{WriteError, random};
 
-/// Opens the secrets and the headers of a subscription. An older secret that does not open is
-/// left out with a warning: the current one decides.
-///
+/// Opens secrets and headers. Skips an older secret that cannot be opened, with a warning.
 /// # Errors
-/// [`CannotOpen`] when the current secret or the headers do not open.
+/// [`CannotOpen`] if the current secret or the headers cannot be opened.
 pub fn open_sealed(
     keyring: &Keyring,
     secrets: &SealedSecrets,
@@ -25,12 +23,8 @@ fn open_headers(keyring: &Keyring, sealed: Option<&[u8]>, place: SealContext) ->
     sealed.map_or_else(|| Ok(RequestHeaders::default()), |sealed| keyring.open_headers(sealed, place))
 }
 
-/// The headers with these changes, sealed; as they are where nothing changes, unless they are
-/// sealed with an older master key. What stands has to open only where some of it is kept: a
-/// missing master key is mended by giving all anew.
-///
-/// # Errors
-/// [`WriteError`] where the changes break a rule, or what they keep does not open.
+/// Applies changes to the headers and seals them. Stored headers are opened only if some of them stay, so that a
+/// missing master key can be repaired by sending all values.
 pub(super) fn change_headers(
     keyring: &Keyring,
     current: &SealedHeaders,

@@ -1,5 +1,4 @@
-//! Writing subscriptions: over the version that was read, so that no writer overwrites what
-//! another has just written.
+//! Writes subscriptions against the version that was read, so that no writer overwrites another.
 
 use std::sync::Arc;
 
@@ -18,59 +17,57 @@ use crate::domain::secret::{GENERATED_BYTES, Secret};
 use crate::domain::target::Target;
 use crate::store::{CancelledByDeletion, NewVersion, SealedHeaders, SealedSecrets, StoreError, StoredSubscription};
 
-/// How often a change is tried again when somebody else wrote in between.
+/// Retries after concurrent writes.
 pub(super) const CHANGE_TRIES: usize = 5;
 
-/// What the owner of a subscription decides, beside its secret.
+/// What the owner of a subscription decides, except its secret.
 #[derive(Debug, Clone)]
 pub struct Choices {
     /// Where deliveries go.
     pub target: Target,
-    /// Which events are wanted.
+    /// Which events it receives.
     pub event_types: EventTypeFilter,
     /// Free text.
     pub description: Option<String>,
     /// Whether deliveries are sent.
     pub is_active: bool,
-    /// Whether ingest asks for a signature.
+    /// Whether `/ingest` requires a signature.
     pub verify_ingest: bool,
-    /// Its owner's own name for it.
+    /// The customer's own id for it.
     pub external_id: Option<ExternalId>,
-    /// What becomes of the headers of its requests.
+    /// Changes to its headers.
     pub headers: HeaderChanges,
-    /// What its owner remembers beside it.
+    /// The customer's own data.
     pub metadata: Metadata,
-    /// How it wants to be served.
+    /// Its delivery options.
     pub policy: Policy,
 }
 
-/// Why a subscription is not written.
+/// Why a subscription was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The headers break a rule.
+    /// Invalid header.
     #[error("a header {rule}")]
     Header {
-        /// Which one, where it is about one.
+        /// Name of the header, if it is about one.
         name: Option<String>,
         /// The rule.
         rule: InvalidHeader,
     },
-    /// Some of the headers that stand are kept, and they do not open.
+    /// Stored headers should stay but cannot be opened.
     #[error("the stored headers do not open: {0}")]
     HeadersDoNotOpen(CannotOpen),
-    /// The database, or others who wrote in between all the time.
+    /// Database error, or too many concurrent writes.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What is sealed of a row.
 struct Sealed {
     secrets: SealedSecrets,
     headers: SealedHeaders,
 }
 
 impl Choices {
-    /// The row they make; what the database decides is filled in when it is written.
     fn over(self, tenant: TenantId, id: SubscriptionId, version: i64, sealed: Sealed) -> StoredSubscription {
         let patterns = self.event_types.patterns().iter();
         StoredSubscription {
@@ -95,8 +92,7 @@ impl Choices {
 }
 
 impl Subscriptions {
-    /// Writes a new subscription.
-    ///
+    /// Creates a subscription.
     /// # Errors
     /// [`WriteError`].
     pub async fn create(
@@ -116,14 +112,11 @@ impl Subscriptions {
         Ok(self.written(row, written))
     }
 
-    /// Changes a subscription by what `change` makes of it as it stands, and its secret where
-    /// one is given, which ends all others at once; `None` when there is none. A secret that
-    /// stays is not opened: a missing master key is mended by giving a new secret. Where nothing
-    /// changes nothing is written.
-    ///
+    /// Applies `change`, and sets a secret if given, which ends all others; `None` if there is no such
+    /// subscription. An unchanged secret is not opened, so that a missing master key can be repaired. Writes
+    /// nothing if nothing changes.
     /// # Errors
-    /// The error of `change`, or a [`WriteError`]; `Unavailable` when others wrote in
-    /// between all the time.
+    /// The error of `change`, or a [`WriteError`]; `Unavailable` after too many concurrent writes.
     pub async fn change<E: From<StoreError> + From<WriteError>>(
         &self,
         tenant: TenantId,
@@ -150,9 +143,7 @@ impl Subscriptions {
         Err(StoreError::Unavailable("the subscription is being written by others".to_owned()).into())
     }
 
-    /// Deletes a subscription; returns how many pending deliveries that cancels, or `None`
-    /// when there is none.
-    ///
+    /// Deletes a subscription; returns how many pending deliveries that cancels.
     /// # Errors
     /// [`StoreError`] from the database.
     pub async fn delete(
@@ -168,7 +159,6 @@ impl Subscriptions {
         Ok(cancelled)
     }
 
-    /// The row as it was written; a copy of it stays here where its secret opens.
     pub(super) fn written(&self, row: StoredSubscription, written: NewVersion) -> StoredSubscription {
         let row = StoredSubscription {
             version: written.version,
@@ -185,7 +175,7 @@ impl Subscriptions {
     }
 }
 
-/// A new `whsec_` secret.
+/// Generates a `whsec_` secret.
 pub fn generate_secret() -> Secret {
     Secret::from_random(random::<GENERATED_BYTES>())
 }

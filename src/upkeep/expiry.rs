@@ -16,10 +16,7 @@ pub struct Expiry {
 
 impl Expiry {
     /// Ends deliveries past their own expiry or whose event is older than `expired_before`. Returns how many ended.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database; the next sweep retries the same rows.
-    pub async fn sweep(&mut self, store: &Store, expired_before: OffsetDateTime) -> Result<usize, StoreError> {
+    pub(crate) async fn sweep(&mut self, store: &Store, expired_before: OffsetDateTime) -> Result<usize, StoreError> {
         let mut ended = 0;
         for _ in 0..BATCHES {
             let expired_before = EventId::floor(expired_before);

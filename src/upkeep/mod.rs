@@ -52,7 +52,7 @@ pub struct Upkeep {
 
 impl Upkeep {
     /// Runs all jobs until `stop` is cancelled.
-    pub async fn run(self, stop: CancellationToken) {
+    pub(crate) async fn run(self, stop: CancellationToken) {
         tokio::join!(
             self.run_jobs(&stop),
             self.advance(&stop),
@@ -63,7 +63,7 @@ impl Upkeep {
     }
 
     /// Stays pending after the stop, because `select!` ends when one of its branches ends.
-    pub async fn run_for_ever(self, stop: CancellationToken) {
+    pub(crate) async fn run_for_ever(self, stop: CancellationToken) {
         self.run(stop).await;
         std::future::pending().await
     }
@@ -134,7 +134,7 @@ impl Upkeep {
 }
 
 /// Reads the database's clock repeatedly until `stop` is cancelled.
-pub async fn follow_clock(clock: Clock, store: Store, metrics: Metrics, stop: CancellationToken) {
+pub(crate) async fn follow_clock(clock: Clock, store: Store, metrics: Metrics, stop: CancellationToken) {
     let mut ticks = interval(CLOCK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {

@@ -20,7 +20,6 @@ pub struct GroupWalker {
 impl GroupWalker {
     /// Advances up to `most` groups and starts over at the end. Returns how many deliveries became due and whether
     /// groups are left; `None` while another process does this.
-    ///
     /// # Errors
     /// [`StoreError`] from the database; the next walk retries the same groups.
     pub async fn advance(&mut self, store: &Store, most: usize) -> Result<(usize, bool), StoreError> {

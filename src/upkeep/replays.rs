@@ -37,10 +37,7 @@ impl Upkeep {
     }
 
     /// Runs the next step of every due replay and notifies the workers.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database; steps committed before stay.
-    pub async fn step_replays(&self) -> Result<(), StoreError> {
+    pub(crate) async fn step_replays(&self) -> Result<(), StoreError> {
         let mut written = 0;
         let mut failed = Ok(());
         for replay in self.store.running_replays(MOST_REPLAYS).await? {

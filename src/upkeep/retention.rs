@@ -33,7 +33,6 @@ impl Upkeep {
     }
 
     /// Drops what may go now.
-    ///
     /// # Errors
     /// [`StoreError`] from the database; what was dropped before stays dropped.
     pub async fn retain_once(&self) -> Result<Retained, StoreError> {

@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_is_remembered_by_every_clone_and_the_first_one_is_told_apart() {
+    fn every_clone_remembers_a_failure_and_the_first_is_distinct() {
         let outage = Outage::default();
         assert!(outage.is_over());
         assert!(outage.clone().report());

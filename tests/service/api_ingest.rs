@@ -14,7 +14,7 @@ async fn path(api: &TestApi, fields: serde_json::Value) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stranger_learns_nothing() {
+async fn another_tenant_learns_nothing() {
     let api = TestApi::start().await;
     let plain = path(&api, json!({})).await;
     let signed = path(&api, json!({ "secret_key": SECRET })).await;

@@ -32,7 +32,7 @@ async fn status(api: &TestApi, event: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_is_told_from_its_acceptance_to_its_end() {
+async fn the_history_of_an_event_is_shown() {
     let api = TestApi::start().await;
     let subscription = api.subscribe(json!({})).await["id"].as_str().unwrap().to_owned();
     let client = api.database.client().await;

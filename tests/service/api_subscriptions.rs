@@ -16,7 +16,7 @@ async fn pending(client: &Client, subscription: &str, count: i32) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_secret_is_shown_to_the_caller_that_set_it_and_to_nobody_later() {
+async fn the_secret_is_shown_once() {
     let api = TestApi::start().await;
     let made = api.subscribe(json!({})).await;
     assert!(made["secret_key"].as_str().unwrap().starts_with("whsec_"));

@@ -143,7 +143,7 @@ async fn shutdown_closes_idle_connections_and_refuses_new_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_is_away_is_said_so_and_not_called_a_fault() {
+async fn an_unavailable_database_is_reported_as_such() {
     for auth_required in [true, false] {
         let api = TestApi::start_without_database(auth_required).await;
         for (method, path) in [("GET", "/subscriptions/"), ("POST", "/ingest/0199c5f0-0000-7000-8000-000000000001")] {

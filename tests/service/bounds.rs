@@ -76,7 +76,7 @@ async fn answered(api: &TestApi) -> TcpStream {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_connection_that_idles_longest_gives_way_to_a_new_one() {
+async fn the_longest_idle_connection_is_closed_for_a_new_one() {
     let api = TestApi::start_limited(|settings| settings.max_connections = 3).await;
     let mut idle = Vec::new();
     for _ in 0..3 {

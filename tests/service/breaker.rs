@@ -202,7 +202,7 @@ async fn a_receiver_that_asks_for_time_gets_it_for_the_whole_subscription() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_subscription_that_is_sent_elsewhere_waits_for_nobody_there() {
+async fn a_new_target_clears_the_wait() {
     let rig = rig().await;
     let (subscription, elsewhere) = (rig.subscription().await, Receiver::new().await);
     // A rate keeps it paced when nothing else does.

@@ -13,7 +13,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use futures_util::stream;
 
-use self::place::SealContext;
+use self::place::Fixture;
 use self::row::Row;
 use self::wire::Reply;
 
@@ -30,7 +30,7 @@ struct Answered<'a> {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_input_breaks_the_service_or_gets_a_wrong_answer() {
     let rows = row::read();
-    let (place, early) = SealContext::prepare(&rows).await;
+    let (place, early) = Fixture::prepare(&rows).await;
     let rest = || rows.iter().filter(|row| row.setup.is_none());
     let slow = rest().filter(|row| row.is_slow());
     let quick = rest().filter(|row| !row.is_slow() && !row.is_burst() && !row.is_destructive());

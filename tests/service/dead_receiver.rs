@@ -136,7 +136,7 @@ fn assert_slow_start_in_order(refused: &[Arrived], arrived: &[Arrived]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_notices_a_dead_receiver_and_its_backlog_comes_by_age_whoever_is_killed() {
+async fn a_dead_receiver_delays_no_others_and_its_backlog_arrives_by_age() {
     let database = Database::new().await;
     let api = Start { settings: &SETTINGS, ..Start::new("api", database.url()) }.ready().await;
     let (dead, healthy, http) = (Receiver::new().await, Receiver::new().await, api.http());

@@ -64,7 +64,7 @@ async fn a_server_that_outlived_its_run_is_taken_over_and_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_dev_in_the_same_folder_is_told_where_the_first_is() {
+async fn a_second_dev_in_the_same_folder_names_the_address_of_the_first() {
     let folder = Folder::new();
     let mut settings = Settings::default();
     settings.set("POSTRIDER_LISTEN", "127.0.0.1:8123");

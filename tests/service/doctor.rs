@@ -46,7 +46,7 @@ async fn what_is_healthy_is_said_in_a_line_and_a_server_without_fsync_is_found()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_database_is_told_to_be_migrated() {
+async fn an_empty_database_must_be_migrated() {
     let database = Database::empty().await;
     let (said, content) = doctor(&database.url(), &[]).await;
     assert!(!content);
@@ -96,7 +96,7 @@ async fn a_master_key_of_the_right_id_and_other_bytes_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_role_that_may_not_see_the_transactions_of_others_is_told_what_to_grant() {
+async fn doctor_says_what_to_grant_to_see_transactions_of_others() {
     let database = Database::new().await;
     let admin = database.client().await;
     let role = format!("blind_{}", uuid::Uuid::new_v4().simple());

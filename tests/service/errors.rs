@@ -41,7 +41,7 @@ async fn a_database_that_cannot_be_used_is_described_by_postgresql_or_the_system
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_without_schema_is_told_to_be_migrated() {
+async fn a_database_without_schema_must_be_migrated() {
     let database = Database::empty().await;
     let unmigrated = [("POSTRIDER_MIGRATE", "false")];
     for command in ["keys list", "keys create --tenant acme", "serve"] {
@@ -52,7 +52,7 @@ async fn a_database_without_schema_is_told_to_be_migrated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_role_that_may_not_make_tables_is_told_so_by_the_migration() {
+async fn the_migration_reports_a_role_that_may_not_create_tables() {
     let database = Database::empty().await;
     let admin = database.client().await;
     let role = format!("poor_{}", uuid::Uuid::new_v4().simple());

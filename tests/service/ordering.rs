@@ -116,7 +116,7 @@ async fn a_key_waits_while_its_head_retries_and_other_keys_pass() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_without_a_key_and_subscriptions_without_order_wait_for_nobody() {
+async fn unordered_events_do_not_wait() {
     let rig = Rig::new().await;
     let (subscription, plain) = (ordered(&rig).await, rig.subscription().await);
     rig.receiver.hold();
@@ -315,7 +315,7 @@ async fn many_producers_of_one_key_over_two_connections_keep_each_its_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ordered_events_of_a_tenant_wait_for_each_others_commit_and_nobody_else_does() {
+async fn only_ordered_events_of_one_tenant_wait_for_each_other() {
     let rig = Rig::new().await;
     let subscription = ordered(&rig).await;
     let plain = rig.subscription_of_another_tenant().await;
@@ -360,7 +360,7 @@ async fn accept_without_committing(rig: &Rig, subscription: &Subscription, key: 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_ordering_key_is_visible_characters_and_part_of_what_an_idempotency_key_stands_for() {
+async fn the_ordering_key_is_visible_characters_and_part_of_the_idempotent_request() {
     let api = TestApi::start().await;
     let subscription = api.subscribe(json!({ "ordered": true, "skip_after_attempts": 3 })).await;
     let path = format!("/ingest/{}", subscription["id"].as_str().unwrap());

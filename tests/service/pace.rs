@@ -139,7 +139,7 @@ async fn a_delivery_that_waits_for_its_pace_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_but_its_owner_takes_from_a_paced_subscription() {
+async fn only_its_owner_takes_from_a_paced_subscription() {
     let rig = Rig::new().await;
     let subscription = rig.subscription().await;
     rig.sql("update subscriptions set max_in_flight = 2").await;

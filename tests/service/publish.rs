@@ -51,7 +51,7 @@ async fn an_event_goes_to_each_subscription_whose_patterns_name_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_nobody_wants_is_kept_and_says_why_nobody_got_it() {
+async fn an_event_without_a_match_is_kept_with_the_reasons() {
     let api = TestApi::start().await;
     let nobody = publish(&api, "", Some("order.created")).await;
     assert_eq!((&nobody.json()["matched"], &nobody.json()["duplicate"]), (&json!(0), &json!(false)));

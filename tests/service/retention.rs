@@ -102,7 +102,7 @@ async fn what_is_past_goes_with_its_partition_and_what_is_younger_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_event_that_is_owed_stays_with_its_attempts_and_is_delivered() {
+async fn an_old_outstanding_event_stays_with_its_attempts_and_is_delivered() {
     let (rig, subscription) = aged().await;
     for _ in 0..9 {
         event(&rig, &subscription, 5, b"{}").await;
@@ -152,7 +152,7 @@ async fn a_replaced_partition_is_a_partition_like_any_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_partition_that_is_mostly_owed_is_not_written_again_and_a_small_one_is() {
+async fn a_large_partition_that_is_mostly_outstanding_is_not_rewritten_and_a_small_one_is() {
     let (rig, subscription) = aged().await;
     for (days_ago, owed) in [(4, 2), (5, 101)] {
         event(&rig, &subscription, days_ago, b"{}").await;
@@ -307,7 +307,7 @@ async fn plain_sql_does_the_same_as_upkeep() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_becomes_owed_at_the_last_moment_stays() {
+async fn an_event_that_becomes_outstanding_at_the_last_moment_stays() {
     for owed_before in [0, 1] {
         let (rig, subscription) = aged().await;
         for _ in 0..3 {
@@ -357,7 +357,7 @@ async fn nothing_is_retired_on_a_snapshot_that_may_be_old() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn under_load_nothing_is_lost_and_nobody_waits_in_a_circle() {
+async fn under_load_nothing_is_lost_and_nothing_deadlocks() {
     const PRODUCERS: usize = 4;
     const EVENTS_EACH: usize = 60;
     let (rig, subscription) = aged().await;
@@ -427,7 +427,7 @@ async fn deadlocks(rig: Rig) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_day_that_somebody_built_a_view_on_stays_and_the_others_go() {
+async fn a_day_with_a_dependent_view_stays_and_others_are_dropped() {
     let (rig, subscription) = aged().await;
     event(&rig, &subscription, 5, b"{}").await;
     let oldest = partition(&rig.client, "events", 9).await;
@@ -442,7 +442,7 @@ async fn a_day_that_somebody_built_a_view_on_stays_and_the_others_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_partition_of_somebody_elses_making_without_a_lower_bound_is_left_alone() {
+async fn a_foreign_partition_without_a_lower_bound_is_ignored() {
     let (rig, _) = aged().await;
     let bound = "select p.from_id::text from partitions as p where p.parent = 'events' order by p.from_id limit 1";
     let below: String = rig.client.query_one(bound, &[]).await.unwrap().get(0);

@@ -173,7 +173,7 @@ async fn rotating_under_load_refuses_no_event_and_the_old_secret_verifies_every_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_that_nobody_tells_anything_stops_using_an_older_secret_at_its_end() {
+async fn a_copy_stops_using_an_older_secret_at_its_end() {
     let (database, receiver) = (Database::new().await, Receiver::new().await);
     let replica = Start::new("serve", database.url()).ready().await;
     let http = replica.http();

@@ -48,7 +48,7 @@ async fn of_the_step_before() -> Database {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upgrade_beside_those_who_work_waits_in_short_turns_and_then_goes_through() {
+async fn an_upgrade_beside_running_replicas_waits_briefly_and_succeeds() {
     let database = of_the_step_before().await;
     let (worker, watcher) = (database.client().await, database.client().await);
     worker.batch_execute("begin; lock table attempts in access exclusive mode").await.unwrap();
@@ -123,7 +123,7 @@ async fn two_installations_share_a_database_in_schemas_of_their_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_schema_of_a_newer_postrider_is_followed_one_step_and_refused_beyond() {
+async fn a_schema_one_step_newer_is_accepted_and_two_rejected() {
     let database = Database::new().await;
     let client = database.client().await;
     let newer = "insert into refinery_schema_history (version, name, applied_on, checksum) \

@@ -192,7 +192,7 @@ const FULL: &str = "
     limit 50000";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_statement_is_understood_and_its_types_are_written_down() {
+async fn every_statement_can_be_prepared_and_its_types_are_recorded() {
     let database = Database::new().await;
     let client = database.client().await;
     let mut lines = Vec::new();

@@ -247,7 +247,7 @@ async fn deliveries_that_expired_or_were_skipped_are_reported_and_cancelled_ones
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn changes_that_nobody_asks_for_are_noted_and_delay_nobody() {
+async fn changes_without_recipients_are_marked_and_delay_nothing() {
     let (rig, _, _) = watched().await;
     let silent = "
         insert into tenants (id, name) values ('00000000-0000-7000-8003-000000000000', 'silent');

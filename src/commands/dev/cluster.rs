@@ -32,7 +32,6 @@ pub struct Cluster {
 
 impl Cluster {
     /// Starts or reuses the folder's cluster and creates what is missing; the first start takes seconds.
-    ///
     /// # Errors
     /// [`DevError`] says what to do.
     pub fn start(folder: &Path) -> Result<Self, DevError> {
@@ -61,7 +60,6 @@ impl Cluster {
     }
 
     /// Starts the server after a stop.
-    ///
     /// # Errors
     /// [`DevError::Program`] with the end of the server's log.
     pub fn start_again(&self) -> Result<(), DevError> {
@@ -79,7 +77,6 @@ impl Cluster {
     }
 
     /// Stops the server; open transactions are rolled back.
-    ///
     /// # Errors
     /// [`DevError::Program`] if it does not stop.
     pub fn stop(&self) -> Result<(), DevError> {
@@ -87,7 +84,6 @@ impl Cluster {
     }
 
     /// Kills the server like a power cut; the next start recovers.
-    ///
     /// # Errors
     /// [`DevError::Program`] if it does not stop.
     pub fn stop_immediately(&self) -> Result<(), DevError> {

@@ -96,7 +96,6 @@ pub struct DevEnvironment {
 }
 
 /// Starts or reuses the folder's PostgreSQL and completes the settings.
-///
 /// # Errors
 /// [`DevError`] says what to do.
 pub async fn prepare(folder: &Path, settings: Settings) -> Result<DevEnvironment, DevError> {
@@ -132,7 +131,6 @@ impl DevEnvironment {
     }
 
     /// Stops PostgreSQL and releases the folder.
-    ///
     /// # Errors
     /// [`DevError`] if PostgreSQL does not stop.
     pub async fn stop(self) -> Result<(), DevError> {

@@ -114,11 +114,11 @@ async fn of_clock(store: &Store) -> Finding {
     let clock = Clock::default();
     match clock.measure(store).await {
         Err(error) => Finding::problem("clock", error.to_string(), "events are not accepted until this is corrected"),
-        Ok(()) => judge_skew(clock.skew().as_secs_f64()),
+        Ok(()) => check_skew(clock.skew().as_secs_f64()),
     }
 }
 
-fn judge_skew(seconds: f64) -> Finding {
+fn check_skew(seconds: f64) -> Finding {
     let says = format!("{seconds:.3} s from the database's");
     let advice = "run an NTP client on both machines; signatures contain the time, and receivers reject old ones";
     if seconds > MAX_SKEW.as_secs_f64() {
@@ -132,11 +132,11 @@ async fn of_schema(store: &Store) -> Finding {
         Err(error) => {
             Finding::problem("schema", error.to_string(), "check DATABASE_DIRECT_URL, which migrations and LISTEN use")
         }
-        Ok((found, known)) => judge_schema(found, known),
+        Ok((found, known)) => check_schema(found, known),
     }
 }
 
-fn judge_schema(found: i32, known: i32) -> Finding {
+fn check_schema(found: i32, known: i32) -> Finding {
     let says = format!("version {found}");
     match found {
         _ if found == known => Finding::ok("schema", says),
@@ -338,10 +338,10 @@ mod tests {
     }
 
     #[test]
-    fn clocks_schemas_and_backlogs_are_judged_by_how_much_they_hurt() {
-        let levels = |seconds| judge_skew(seconds).level;
+    fn clocks_schemas_and_backlogs_have_levels() {
+        let levels = |seconds| check_skew(seconds).level;
         assert_eq!([levels(0.01), levels(3.0), levels(130.0)], [Level::Ok, Level::Warning, Level::Problem]);
-        let levels = |found| judge_schema(found, 7).level;
+        let levels = |found| check_schema(found, 7).level;
         assert_eq!(
             [levels(7), levels(8), levels(6), levels(0)],
             [Level::Ok, Level::Warning, Level::Problem, Level::Problem]

@@ -42,7 +42,7 @@ async fn an_event_without_a_type_has_no_type_header() {
 }
 
 #[tokio::test]
-async fn the_bytes_arrive_unchanged_and_a_stranger_verifies_every_live_secret() {
+async fn the_bytes_arrive_unchanged_and_a_library_verifies_every_valid_secret() {
     let mut receiver = Receiver::answering(OK).await;
     let sender = sender(AMPLE);
     let payloads = [

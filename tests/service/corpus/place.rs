@@ -38,7 +38,7 @@ const BURST_CONNECTIONS: usize = 400;
 const EVENT: &str = "{}";
 
 /// The place.
-pub(super) struct SealContext {
+pub(super) struct Fixture {
     pub(super) database: Database,
     pub(super) receiver: Receiver,
     pub(super) words: Words,
@@ -52,7 +52,7 @@ pub(super) struct SealContext {
     logs: Folder,
 }
 
-impl SealContext {
+impl Fixture {
     /// Makes the place, and runs the rows that need it as it is then.
     pub(super) async fn prepare(rows: &[Row]) -> (Self, Vec<Answered<'_>>) {
         let (database, receiver, logs) = (Database::new().await, Receiver::at(RECEIVER).await, Folder::new());

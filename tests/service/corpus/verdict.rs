@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::Answered;
-use super::place::SealContext;
+use super::place::Fixture;
 use super::request::connections;
 use super::row::Row;
 use super::wire::Reply;
@@ -73,7 +73,7 @@ impl Check {
 }
 
 /// What is wrong with the answers to a row.
-pub(super) fn answers(place: &SealContext, answered: &Answered<'_>) -> Vec<String> {
+pub(super) fn answers(place: &Fixture, answered: &Answered<'_>) -> Vec<String> {
     let row = answered.row;
     let judged = if row.is_burst() { &answered.replies[..] } else { answered.replies.last_chunk::<1>().unwrap() };
     let limit = if row.is_slow() { SLOW } else { QUICK };
@@ -93,7 +93,7 @@ pub(super) fn answers(place: &SealContext, answered: &Answered<'_>) -> Vec<Strin
     misfits
 }
 
-fn misfit(place: &SealContext, row: &Row, reply: &Reply, limit: Duration) -> Option<String> {
+fn misfit(place: &Fixture, row: &Row, reply: &Reply, limit: Duration) -> Option<String> {
     if !row.allows(reply.status) || !row.expect.class.contains(&format!("{}xx", reply.status / 100)) {
         return Some("wrong status".to_owned());
     }
@@ -118,7 +118,7 @@ fn misfit(place: &SealContext, row: &Row, reply: &Reply, limit: Duration) -> Opt
     not_a_problem(place, reply).map(str::to_owned)
 }
 
-fn not_a_problem(place: &SealContext, reply: &Reply) -> Option<&'static str> {
+fn not_a_problem(place: &Fixture, reply: &Reply) -> Option<&'static str> {
     let problem = reply.json();
     if reply.header("content-type") != Some("application/problem+json") {
         return Some("no problem+json");
@@ -136,7 +136,7 @@ fn not_a_problem(place: &SealContext, reply: &Reply) -> Option<&'static str> {
 }
 
 /// What is wrong with what the rows did, by their `check`.
-pub(super) async fn effects(place: &SealContext, answered: &[Answered<'_>]) -> Vec<String> {
+pub(super) async fn effects(place: &Fixture, answered: &[Answered<'_>]) -> Vec<String> {
     let mut misfits = Vec::new();
     for Answered { row, replies } in answered {
         let Some(sentence) = &row.expect.check else { continue };
@@ -156,7 +156,7 @@ pub(super) async fn effects(place: &SealContext, answered: &[Answered<'_>]) -> V
     misfits
 }
 
-async fn arrives(place: &SealContext, row: &Row, accepted: &Value) -> bool {
+async fn arrives(place: &Fixture, row: &Row, accepted: &Value) -> bool {
     let sent = connections(row, &place.words).pop().unwrap().parts.pop().unwrap();
     let is_it = |arrived: &Arrived| arrived.header("webhook-id") == accepted["webhook_id"];
     let arrived = until("the event arrived", async || place.receiver.requests().into_iter().find(is_it)).await;
@@ -164,7 +164,7 @@ async fn arrives(place: &SealContext, row: &Row, accepted: &Value) -> bool {
     arrived.body == sent && stranger.verify(&arrived.body, &arrived.headers).is_ok()
 }
 
-async fn is_masked(place: &SealContext, created: &Value) -> bool {
+async fn is_masked(place: &Fixture, created: &Value) -> bool {
     let path = format!("/subscriptions/{}", created["id"].as_str().unwrap());
     let [first, second] = place.replicas();
     let (first, second) = tokio::join!(first.get(&path), second.get(&path));
@@ -189,7 +189,7 @@ fn is_signed(row: &Row, answer: &Value) -> bool {
 
 /// What is wrong with the whole: the database holds what was promised and nothing else, the
 /// logs are silent about secrets, and both replicas still answer.
-pub(super) async fn ledger(place: &SealContext, answered: &[Answered<'_>]) -> Vec<String> {
+pub(super) async fn ledger(place: &Fixture, answered: &[Answered<'_>]) -> Vec<String> {
     let mut misfits = Vec::new();
     let promised = |status: u16, field: &'static str| {
         let replies = answered.iter().flat_map(|each| each.replies.iter().flatten());
@@ -225,7 +225,7 @@ pub(super) async fn ledger(place: &SealContext, answered: &[Answered<'_>]) -> Ve
     misfits
 }
 
-async fn compare(place: &SealContext, what: &str, query: &str, promised: &BTreeSet<String>, misfits: &mut Vec<String>) {
+async fn compare(place: &Fixture, what: &str, query: &str, promised: &BTreeSet<String>, misfits: &mut Vec<String>) {
     let rows = place.database.client().await.query(query, &[]).await.unwrap();
     let found: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
     let missing: Vec<_> = promised.difference(&found).take(5).collect();
