@@ -2331,16 +2331,19 @@ begin
     ) as c;
 end
 $$;
-CREATE FUNCTION public.tenants_write_1(new_id uuid, wanted_external_id text, wanted_name text, wanted_metadata jsonb, wanted_max_subscriptions integer, wanted_publish_per_second integer, may_replace boolean, actor jsonb, OUT written uuid, OUT is_new boolean) RETURNS record
+CREATE FUNCTION public.tenants_write_1(new_id uuid, wanted_external_id text, wanted_name text, wanted_metadata jsonb, wanted_max_subscriptions integer, wanted_publish_per_second integer, may_replace boolean, actor jsonb, OUT written public.tenants, OUT is_new boolean) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public'
     AS $$
+declare
+    found_id uuid;
 begin
+    is_new := not may_replace;
     if may_replace then
         -- If the insert waits for another one, the second round finds its row.
         for round in 1..2 loop
             select t.id
-            into written
+            into found_id
             from tenants as t
             where t.external_id = wanted_external_id
                 and t.deleted_at is null
@@ -2352,13 +2355,11 @@ begin
                 wanted_publish_per_second, actor
             )
             on conflict (external_id) where deleted_at is null do nothing;
-            if found then
-                written := new_id;
-                is_new := true;
-                return;
-            end if;
+            is_new := found;
+            exit when found;
         end loop;
-        is_new := false;
+    end if;
+    if found_id is not null then
         update tenants as t
         set
             name = wanted_name,
@@ -2367,22 +2368,25 @@ begin
             publish_per_second = wanted_publish_per_second,
             updated_at = greatest(now(), t.updated_at + interval '1 microsecond'),
             changed_by = actor
-        where t.id = written
+        where t.id = found_id
             and (
                 t.name <> wanted_name
                 or t.metadata <> wanted_metadata
                 or t.max_subscriptions is distinct from wanted_max_subscriptions
                 or t.publish_per_second is distinct from wanted_publish_per_second
             );
-        return;
+    elsif not may_replace then
+        insert into tenants (id, external_id, name, metadata, max_subscriptions, publish_per_second, changed_by)
+        values (
+            new_id, wanted_external_id, wanted_name, wanted_metadata, wanted_max_subscriptions,
+            wanted_publish_per_second, actor
+        );
     end if;
-    insert into tenants (id, external_id, name, metadata, max_subscriptions, publish_per_second, changed_by)
-    values (
-        new_id, wanted_external_id, wanted_name, wanted_metadata, wanted_max_subscriptions,
-        wanted_publish_per_second, actor
+    written := (
+        select t
+        from tenants as t
+        where t.id = coalesce(found_id, new_id)
     );
-    written := new_id;
-    is_new := true;
 end
 $$;
 CREATE FUNCTION public.upkeep_advance_groups_1(after_subscription uuid, after_key text, most_groups bigint, most_rows bigint, OUT looked_at bigint, OUT released bigint, OUT last_subscription uuid, OUT last_key text) RETURNS record

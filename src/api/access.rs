@@ -91,9 +91,16 @@ impl<N> Allowed<N> {
 
 impl<N> AllowedForAll<N> {
     /// Who changes something by this request.
-    #[expect(dead_code, reason = "the routes of tenants and keys will use it")]
     pub(super) fn actor(&self) -> &Actor {
         &self.1
+    }
+
+    /// The same for what only operators may do.
+    ///
+    /// # Errors
+    /// [`Problem::ScopeMissing`] with a tenant's key.
+    pub(super) fn operator(&self) -> Result<&Actor, Problem> {
+        if self.tenant.is_none() { Ok(&self.1) } else { Err(Problem::ScopeMissing) }
     }
 }
 

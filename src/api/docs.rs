@@ -16,11 +16,13 @@ use serde_json::Value;
 
 use super::events::EventsApi;
 use super::ingest::IngestApi;
+use super::keys::KeysApi;
 use super::logs::LogsApi;
 use super::replays::ReplaysApi;
 use super::signatures::SignaturesApi;
 use super::status::StatusApi;
 use super::subscriptions::SubscriptionsApi;
+use super::tenants::TenantsApi;
 
 mod examples;
 mod finish;
@@ -42,10 +44,15 @@ pub(super) enum Resource {
     Status,
     /// Every attempt that was made.
     Logs,
+    /// Who owns subscriptions, events and keys.
+    Tenants,
+    /// API keys.
+    Keys,
 }
 
 /// Every resource, in the order of the document.
-pub(super) type Resources = (SubscriptionsApi, SignaturesApi, IngestApi, EventsApi, ReplaysApi, StatusApi, LogsApi);
+pub(super) type Resources =
+    (SubscriptionsApi, SignaturesApi, IngestApi, EventsApi, ReplaysApi, StatusApi, LogsApi, TenantsApi, KeysApi);
 
 /// The pages carry their scripts inline; nothing may be fetched from elsewhere.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; \
@@ -134,6 +141,8 @@ mod tests {
             "/events/{webhook_id}/deliveries",
             "/events/{webhook_id}/retry",
             "/ingest/{subscription_id}",
+            "/keys",
+            "/keys/{key_id}",
             "/replays",
             "/replays/{replay_id}",
             "/replays/{replay_id}/cancel",
@@ -144,6 +153,8 @@ mod tests {
             "/subscriptions/{subscription_id}",
             "/subscriptions/{subscription_id}/cancel-held",
             "/subscriptions/{subscription_id}/rotate-secret",
+            "/tenants",
+            "/tenants/{tenant}",
         ];
         assert_eq!(paths, expected);
     }
@@ -164,7 +175,7 @@ mod tests {
         for operation in operations {
             assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{operation}");
         }
-        assert_eq!(document["tags"].as_array().map(Vec::len), Some(7));
+        assert_eq!(document["tags"].as_array().map(Vec::len), Some(9));
     }
 
     #[test]

@@ -13,7 +13,9 @@ mod events;
 mod form;
 mod ingest;
 mod key_uses;
+mod keys;
 mod logs;
+mod metadata;
 mod notify;
 mod page;
 mod parameter;
@@ -27,6 +29,7 @@ mod server;
 mod signatures;
 mod status;
 mod subscriptions;
+mod tenants;
 mod text;
 
 pub use docs::openapi_document;

@@ -26,6 +26,10 @@ pub(super) enum List {
     EventDeliveries = 3,
     /// Replays of a tenant.
     Replays = 4,
+    /// Tenants.
+    Tenants = 5,
+    /// API keys.
+    Keys = 6,
 }
 
 /// Rows of a page.
@@ -50,7 +54,9 @@ impl<const LIST: u8> FromText for Cursor<LIST> {
             1 => "A[Q-Za-f]",
             2 => "A[g-v]",
             3 => "A[w-z0-9_-]",
-            _ => "B[A-P]",
+            4 => "B[A-P]",
+            5 => "B[Q-Za-f]",
+            _ => "B[g-v]",
         };
         let pattern = Some(format!("^{first}[A-Za-z0-9_-]{{20}}[AEIMQUYcgkosw048]$"));
         MetaSchema { pattern, ..MetaSchema::new("string") }

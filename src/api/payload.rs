@@ -154,8 +154,50 @@ impl<T: Type, const STATUS: u16> ApiResponse for Answer<T, STATUS> {
     }
 
     fn from_parse_request_error(error: poem::Error) -> Self {
-        let problem = error.data::<Problem>().cloned();
-        Self::Refused(problem.unwrap_or(Problem::MalformedRequest("the request cannot be read")))
+        Self::Refused(refused(&error))
+    }
+}
+
+fn refused(error: &poem::Error) -> Problem {
+    let problem = error.data::<Problem>().cloned();
+    problem.unwrap_or(Problem::MalformedRequest("the request cannot be read"))
+}
+
+/// The answer of an operation that creates or replaces.
+pub(super) enum Written<T> {
+    /// 201.
+    Created(T),
+    /// 200.
+    Replaced(T),
+    /// A parameter or the body was refused before the operation began.
+    Refused(Problem),
+}
+
+impl<T: Type + Serialize + Send> IntoResponse for Written<T> {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Created(value) => Answer::<T, 201>::Value(value).into_response(),
+            Self::Replaced(value) => Answer::<T>::Value(value).into_response(),
+            Self::Refused(problem) => problem.into_response(),
+        }
+    }
+}
+
+impl<T: Type> ApiResponse for Written<T> {
+    const BAD_REQUEST_HANDLER: bool = true;
+
+    fn meta() -> MetaResponses {
+        let mut meta = Answer::<T>::meta();
+        meta.responses.extend(Answer::<T, 201>::meta().responses);
+        meta
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn from_parse_request_error(error: poem::Error) -> Self {
+        Self::Refused(refused(&error))
     }
 }
 

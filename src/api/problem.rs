@@ -57,10 +57,8 @@ pub(super) enum Problem {
     /// Unknown, deleted, or not the key's.
     TenantNotFound,
     /// Unknown, or another tenant's.
-    #[expect(dead_code, reason = "the routes of tenants and keys will use it")]
     KeyNotFound,
     /// The default tenant cannot be deleted.
-    #[expect(dead_code, reason = "the routes of tenants and keys will use it")]
     DefaultTenant,
     /// A limit of the tenant is reached: its name, and its value.
     #[expect(dead_code, reason = "the routes of tenants and keys will use it")]
@@ -85,7 +83,7 @@ pub(super) enum Problem {
     SubscriptionDisabled,
     /// The secret that is to become the current one is that already.
     SecretUnchanged,
-    /// Another subscription of the tenant has this external id.
+    /// Another subscription of the tenant, or another tenant, has this external id.
     ExternalIdTaken,
     /// Stored headers are to be kept, and they do not open.
     HeadersUnreadable,
@@ -182,7 +180,7 @@ impl Problem {
             Self::SignatureMissing => return InvalidSignature::Missing.to_string(),
             Self::Unauthenticated => "a valid key is needed: Authorization: Bearer prk_…",
             Self::SignatureInvalid(reason) => return reason.to_string(),
-            Self::ScopeMissing => "the key is valid, but its scope does not cover this request",
+            Self::ScopeMissing => "the key is valid, but this request needs another scope or an operator key",
             Self::TenantRequired => "this request needs one tenant: name its id or external id in Postrider-Tenant",
             Self::TenantNotFound => "there is no tenant with this id or external id, or the key is not for it",
             Self::KeyNotFound => "there is no key with this id",
@@ -200,7 +198,7 @@ impl Problem {
             Self::RequestTimeout => "the body did not arrive within 30 seconds",
             Self::SubscriptionDisabled => "the subscription is disabled; nothing was stored",
             Self::SecretUnchanged => "this is the current secret already; nothing was changed",
-            Self::ExternalIdTaken => "another subscription has this external_id; nothing was changed",
+            Self::ExternalIdTaken => "this external_id is taken by another subscription or tenant; nothing was changed",
             Self::HeadersUnreadable => {
                 "the stored headers or auth cannot be opened to be kept; give all values of both anew, or null"
             }

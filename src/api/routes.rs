@@ -21,6 +21,7 @@ use super::body::BodyBudget;
 use super::docs::{self, Resources};
 use super::events::EventsApi;
 use super::ingest::IngestApi;
+use super::keys::KeysApi;
 use super::logs::LogsApi;
 use super::problem::Problem;
 use super::replays::ReplaysApi;
@@ -28,6 +29,7 @@ use super::request_id::{RequestId, X_REQUEST_ID, request_id};
 use super::signatures::SignaturesApi;
 use super::status::StatusApi;
 use super::subscriptions::SubscriptionsApi;
+use super::tenants::TenantsApi;
 use crate::telemetry::Metrics;
 
 mod operation;
@@ -157,6 +159,8 @@ fn resources(api: &Arc<Api>) -> Resources {
         ReplaysApi(Arc::clone(api)),
         StatusApi(Arc::clone(api)),
         LogsApi(Arc::clone(api)),
+        TenantsApi(Arc::clone(api)),
+        KeysApi(Arc::clone(api)),
     )
 }
 

@@ -23,7 +23,6 @@ mod form;
 mod headers;
 mod health;
 mod held;
-mod metadata;
 mod policy;
 mod rotation;
 

@@ -11,6 +11,7 @@ use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
+use crate::domain::api_key::Scope;
 use crate::domain::auth::AuthType;
 use crate::domain::backoff::RetrySchedule;
 use crate::domain::event_type::{EventType, EventTypePattern};
@@ -21,6 +22,7 @@ use crate::domain::ordering::OrderingKey;
 use crate::domain::replay::Ending;
 use crate::domain::secret::Secret;
 use crate::domain::subscription::MAX_DESCRIPTION_LENGTH;
+use crate::domain::tenant::{MAX_NAME_LENGTH, TenantName, check_name};
 
 /// Code of a parameter that breaks its rule, where it has none of its own.
 pub(super) const INVALID_PARAMETER: &str = "invalid_parameter";
@@ -102,6 +104,10 @@ from_text! {
             r"[A-Za-z0-9_.:-]{1,255}$",
         ));
     SubscriptionName, "invalid_id", subscription_name, pattern(1, 255, r"^(?!\.{1,2}$)[A-Za-z0-9_.:-]{1,255}$");
+    TenantName, "invalid_id", tenant_name, pattern(1, 255, r"^(?!\.{1,2}$)[A-Za-z0-9_.:-]{1,255}$");
+    Name, "invalid_name", |text: &str| check_name(text).map(|()| Name(text.to_owned())),
+        pattern(1, MAX_NAME_LENGTH, r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]*$");
+    SearchText, "invalid_parameter", SearchText::parse, pattern(1, MAX_SEARCH_LENGTH, r"^[^\x00-\x1f\x7f-\x9f]+$");
     // `whsec_` and canonical base64 of 24 to 64 bytes, or another text that is neither a mask nor
     // has control characters.
     Secret, "invalid_secret", Secret::parse, pattern(8, 256, concat!(
@@ -111,6 +117,7 @@ from_text! {
     ));
     RetrySchedule, "invalid_schedule", RetrySchedule::own,
         MetaSchema { max_length: Some(1_000), ..MetaSchema::new("string") };
+    Scope, "unknown_scope", str::parse::<Scope>, words(&Scope::ALL.map(Scope::as_str));
     Ending, "unknown_status", str::parse::<Ending>, words(&Ending::ALL.map(Ending::as_str));
     AuthType, "invalid_auth", auth_type, words(&["basic", "bearer"]);
 }
@@ -119,11 +126,34 @@ fn subscription_name(text: &str) -> Result<SubscriptionName, &'static str> {
     text.parse().map_err(|_| "must be the UUID of a subscription in its hyphenated form, or an external id")
 }
 
+fn tenant_name(text: &str) -> Result<TenantName, &'static str> {
+    text.parse().map_err(|_| "must be the UUID of a tenant in its hyphenated form, or an external id")
+}
+
 fn auth_type(text: &str) -> Result<AuthType, &'static str> {
     match text {
         "basic" => Ok(AuthType::Basic),
         "bearer" => Ok(AuthType::Bearer),
         _ => Err("must be basic or bearer"),
+    }
+}
+
+/// A name for people, of a tenant or a key.
+#[derive(Debug, Clone)]
+pub(super) struct Name(pub(super) String);
+
+/// A text to search for.
+#[derive(Debug, Clone)]
+pub(super) struct SearchText(pub(super) String);
+
+/// Maximum characters of a text to search for.
+const MAX_SEARCH_LENGTH: usize = 255;
+
+impl SearchText {
+    fn parse(text: &str) -> Result<Self, String> {
+        let fits = (1..=MAX_SEARCH_LENGTH).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+        let rule = || format!("must have 1 to {MAX_SEARCH_LENGTH} characters, without control characters");
+        if fits { Ok(Self(text.to_owned())) } else { Err(rule()) }
     }
 }
 

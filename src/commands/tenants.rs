@@ -189,13 +189,8 @@ fn show(row: &TenantRow) {
 
 async fn update(store: &Store, wanted: &Update) -> Result<(), Failure> {
     let row = find(store, &wanted.of.tenant).await?;
-    let choices = TenantChoices {
-        external_id: row.tenant.external_id.clone(),
-        name: wanted.name.clone().unwrap_or_else(|| row.tenant.name.clone()),
-        metadata: row.metadata.clone(),
-        limits: row.tenant.limits,
-    };
-    let choices = wanted.fields.over(choices)?;
+    let current = row.choices();
+    let choices = wanted.fields.over(TenantChoices { name: wanted.name.clone().unwrap_or(current.name), ..current })?;
     let written = store.change_tenant(&row, &choices, &Actor::COMMAND).await.map_err(taken)?;
     let written = written.ok_or_else(|| Failure::new("the tenant was changed meanwhile; try again".to_owned()))?;
     show(&written);

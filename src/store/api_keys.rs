@@ -57,6 +57,8 @@ pub struct MadeKey {
     pub text: String,
     /// Whose it is; `None` for an operator key.
     pub tenant: Option<TenantId>,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
 }
 
 /// A key as it is listed.
@@ -121,7 +123,8 @@ impl Store {
             return Ok(None);
         }
         let tenant = row.try_get::<_, Option<Uuid>>("owner")?.map(TenantId::from);
-        Ok(Some(MadeKey { id: key.id(), text: key.reveal(), tenant }))
+        let created_at = row.try_get("created_at")?;
+        Ok(Some(MadeKey { id: key.id(), text: key.reveal(), tenant, created_at }))
     }
 
     /// The live ones of these keys; one that is unknown, revoked, expired or of a deleted tenant is absent.

@@ -34,15 +34,29 @@ pub enum Rotation {
 }
 
 /// Most pending deliveries that are counted when their subscription is deleted.
-const MAX_CANCELLED_COUNTED: i64 = 10_000;
+pub(super) const MAX_CANCELLED_COUNTED: i64 = 10_000;
 
 /// Deliveries that the deletion of their subscription cancels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CancelledByDeletion {
     /// How many, up to 10,000.
     pub deliveries: i64,
     /// Whether there are more.
     pub more: bool,
+}
+
+impl CancelledByDeletion {
+    /// A count that stops at 10,000.
+    pub(super) fn counted(count: i64) -> Self {
+        Self { deliveries: count.min(MAX_CANCELLED_COUNTED), more: count > MAX_CANCELLED_COUNTED }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let sum = Self::counted(self.deliveries + other.deliveries);
+        Self { more: sum.more || self.more || other.more, ..sum }
+    }
 }
 
 impl Store {
@@ -182,9 +196,7 @@ impl Store {
             [(&tenant, Type::UUID), (&id, Type::UUID), (&stamp, Type::INT8), (&MAX_CANCELLED_COUNTED, Type::INT8)];
         let rows = self.interactive().await?.query(&sql::DELETE_SUBSCRIPTION, &params).await?;
         let Some(row) = rows.first() else { return Ok(None) };
-        let counted: i64 = row.try_get("cancelled")?;
-        let more = counted > MAX_CANCELLED_COUNTED;
-        Ok(Some(CancelledByDeletion { deliveries: counted.min(MAX_CANCELLED_COUNTED), more }))
+        Ok(Some(CancelledByDeletion::counted(row.try_get("cancelled")?)))
     }
 
     /// Whether the tenant has, or had, this subscription.

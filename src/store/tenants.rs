@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::audit::changed_by;
 use super::connection::Param;
+use super::subscriptions::MAX_CANCELLED_COUNTED;
 use super::{CancelledByDeletion, Store, StoreError, sql};
 use crate::domain::actor::Actor;
 use crate::domain::external_id::ExternalId;
@@ -14,8 +15,6 @@ use crate::domain::id::{ApiKeyId, TenantId};
 use crate::domain::metadata::Metadata;
 use crate::domain::tenant::{Tenant, TenantLimits, TenantName};
 
-/// Most pending deliveries that are counted when their tenant is deleted.
-const MAX_CANCELLED_COUNTED: i64 = 10_000;
 /// Most rows that a page of the list examines.
 const MAX_EXAMINED: i64 = 20_000;
 
@@ -63,6 +62,18 @@ pub struct TenantPage {
     pub tenants: Vec<TenantRow>,
     /// The last id that was examined, where there may be more behind it than the limit kept out.
     pub examined_to: Option<TenantId>,
+}
+
+impl TenantRow {
+    /// What its operator decided.
+    pub fn choices(&self) -> TenantChoices {
+        TenantChoices {
+            external_id: self.tenant.external_id.clone(),
+            name: self.tenant.name.clone(),
+            metadata: self.metadata.clone(),
+            limits: self.tenant.limits,
+        }
+    }
 }
 
 impl Store {
@@ -194,12 +205,7 @@ impl Store {
         ];
         let rows = self.interactive().await?.query(&sql::END_SUBSCRIPTIONS, &params).await?;
         let row = rows.first().ok_or_else(|| StoreError::Unreadable("no count was returned".to_owned()))?;
-        let counted: i64 = row.try_get("cancelled")?;
-        let cancelled = CancelledByDeletion {
-            deliveries: counted.min(MAX_CANCELLED_COUNTED),
-            more: counted > MAX_CANCELLED_COUNTED,
-        };
-        Ok((row.try_get("ended")?, cancelled))
+        Ok((row.try_get("ended")?, CancelledByDeletion::counted(row.try_get("cancelled")?)))
     }
 
     /// Deleted tenants whose subscriptions have not all ended.

@@ -28,7 +28,7 @@ async fn without_a_valid_key_nothing_opens() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_key_is_refused_within_its_bound() {
     let api = TestApi::start().await;
-    let MadeKey { id, text: key, tenant } = made_key(&api.store, "acme", Scope::Read).await;
+    let MadeKey { id, text: key, tenant, .. } = made_key(&api.store, "acme", Scope::Read).await;
     assert_eq!(api.ask("GET", "/subscriptions/").key(&key).send().await.status, 200);
     assert_eq!(api.store.revoke_api_key(id, tenant, &Actor::COMMAND).await.unwrap(), Revocation::Now);
     let revoked = Instant::now();
@@ -53,7 +53,7 @@ async fn every_live_key_of_a_tenant_opens_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_use_of_a_key_is_written_beside_the_requests_and_never_goes_back() {
     let api = TestApi::start().await;
-    let MadeKey { id, text: key, tenant } = made_key(&api.store, "acme", Scope::Read).await;
+    let MadeKey { id, text: key, tenant, .. } = made_key(&api.store, "acme", Scope::Read).await;
     let last_used = async || {
         let listed = api.store.list_api_keys(tenant, None, 100).await.unwrap();
         listed.into_iter().find(|row| row.id == id).unwrap().last_used_at

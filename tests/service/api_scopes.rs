@@ -13,7 +13,7 @@ use crate::support::api::{Answer, Ask, TestApi, made_key};
 const SCOPES: [Scope; 4] = Scope::ALL;
 
 /// Which scopes open an operation. One that is missing here fails the tests.
-const OPENED_BY: [(&str, &[Scope]); 22] = [
+const OPENED_BY: [(&str, &[Scope]); 31] = [
     ("POST /subscriptions/", &[Scope::Admin]),
     ("GET /subscriptions/", &[Scope::Admin, Scope::Read, Scope::Support]),
     ("GET /subscriptions/{subscription_id}", &[Scope::Admin, Scope::Read, Scope::Support]),
@@ -36,6 +36,15 @@ const OPENED_BY: [(&str, &[Scope]); 22] = [
     ("POST /replays/{replay_id}/cancel", &[Scope::Admin]),
     ("GET /status/{webhook_id}", &[Scope::Admin, Scope::Read, Scope::Support]),
     ("GET /status/logs/{subscription_id}", &[Scope::Admin, Scope::Read, Scope::Support]),
+    ("POST /tenants", &[Scope::Admin]),
+    ("GET /tenants", &[Scope::Admin]),
+    ("GET /tenants/{tenant}", &[Scope::Admin]),
+    ("PUT /tenants/{tenant}", &[Scope::Admin]),
+    ("PATCH /tenants/{tenant}", &[Scope::Admin]),
+    ("DELETE /tenants/{tenant}", &[Scope::Admin]),
+    ("POST /keys", &[Scope::Admin]),
+    ("GET /keys", &[Scope::Admin]),
+    ("DELETE /keys/{key_id}", &[Scope::Admin]),
 ];
 
 /// An operation of the document, with a body that it accepts.
@@ -54,6 +63,9 @@ struct Belongings {
     subscription: String,
     event: String,
     replay: String,
+    key: String,
+    /// The external id of a tenant, which operators see.
+    tenant: String,
 }
 
 impl Operation {
@@ -77,6 +89,11 @@ impl Operation {
         format!("{} {}", self.method, self.path)
     }
 
+    /// Whether no key of a tenant opens it.
+    fn is_for_operators(&self) -> bool {
+        self.path.starts_with("/tenants")
+    }
+
     fn is_opened_by(&self, scope: Scope) -> bool {
         let name = self.name();
         let row = OPENED_BY.iter().find(|(known, _)| *known == name);
@@ -91,11 +108,15 @@ impl Operation {
     /// The same with headers that name tenants.
     async fn ask_for(&self, api: &TestApi, of: &Belongings, key: Option<&str>, tenants: &[&str]) -> Answer {
         let path = self.path.replace("{subscription_id}", &of.subscription).replace("{webhook_id}", &of.event);
-        let ask = api.stranger(&self.method, &path.replace("{replay_id}", &of.replay));
+        let path = path.replace("{replay_id}", &of.replay).replace("{key_id}", &of.key);
+        let ask = api.stranger(&self.method, &path.replace("{tenant}", &of.tenant));
         let ask = key.into_iter().fold(ask, Ask::key);
         let mut body = self.body.clone();
         if let Some(subscription) = body.as_mut().and_then(|body| body.get_mut("subscription_id")) {
             *subscription = json!(of.subscription);
+        }
+        if let Some(external_id) = body.as_mut().and_then(|body| body.get_mut("external_id")) {
+            *external_id = if self.method == "PUT" { json!(of.tenant) } else { json!(fresh_external_id()) };
         }
         let ask = tenants.iter().fold(ask, |ask, tenant| ask.header("postrider-tenant", tenant));
         body.iter().fold(ask, Ask::json).send().await
@@ -110,7 +131,11 @@ fn body(document: &Value, operation: &Value) -> Option<Value> {
     Some(referred.unwrap_or(schema).get("example").cloned().unwrap_or_else(|| json!({})))
 }
 
-/// A subscription, an event, and a replay that has ended, made with this key.
+fn fresh_external_id() -> String {
+    format!("t-{}", uuid::Uuid::new_v4().simple())
+}
+
+/// A subscription, an event, a replay that has ended and a key, made with this key; and another tenant.
 async fn belongings(api: &TestApi, key: &str) -> Belongings {
     let made =
         api.stranger("POST", "/subscriptions/").key(key).json(&json!({ "target_url": "https://hooks.example.com/" }));
@@ -121,7 +146,11 @@ async fn belongings(api: &TestApi, key: &str) -> Belongings {
         api.stranger("POST", "/replays").key(key).json(&json!({ "subscription_id": subscription })).send().await;
     let replay = begun.json()["id"].as_str().unwrap().to_owned();
     api.stranger("POST", &format!("/replays/{replay}/cancel")).key(key).send().await;
-    Belongings { subscription, event, replay }
+    let made = api.stranger("POST", "/keys").key(key).json(&json!({ "scope": "read" })).send().await;
+    let key = made.json()["id"].as_str().unwrap().to_owned();
+    let tenant = fresh_external_id();
+    made_key(&api.store, &tenant, Scope::Read).await;
+    Belongings { subscription, event, replay, key, tenant }
 }
 
 #[test]
@@ -152,7 +181,7 @@ async fn a_key_opens_what_its_scope_covers_and_nothing_of_another_tenant() {
             // A fresh one each time: some operations end what they are asked about.
             let own = operation.ask(&api, &belongings(&api, &api.admin).await, Some(&key)).await;
             let others = operation.ask(&api, &other, Some(&key)).await;
-            if operation.is_opened_by(scope) {
+            if operation.is_opened_by(scope) && !operation.is_for_operators() {
                 assert!(own.status.is_success(), "{what}: {own:?}");
                 if operation.path.contains('{') {
                     assert_eq!(others.status, 404, "{what}");
@@ -221,6 +250,23 @@ async fn an_operator_names_the_tenant_and_others_may_name_their_own_only() {
         assert!(named.status.is_success(), "{name}: {named:?}");
         let own = operation.ask_for(&api, &belongings(&api, &api.admin).await, own, &["acme"]).await;
         assert!(own.status.is_success(), "{name}: {own:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_key_opens_what_is_of_no_tenant_with_its_scope() {
+    let api = TestApi::start().await;
+    for scope in SCOPES {
+        let key = api.operator(scope).await;
+        for operation in Operation::all().into_iter().filter(|operation| !operation.of_tenant) {
+            let answer = operation.ask(&api, &belongings(&api, &api.admin).await, Some(&key)).await;
+            let what = format!("{} with {scope}: {answer:?}", operation.name());
+            if operation.is_opened_by(scope) {
+                assert!(answer.status.is_success(), "{what}");
+            } else {
+                assert_eq!((answer.status.as_u16(), answer.code().as_str()), (403, "scope_missing"), "{what}");
+            }
+        }
     }
 }
 

@@ -45,3 +45,4 @@ mod schema;
 mod statements;
 mod states;
 mod system_events;
+mod tenants;

@@ -2,15 +2,14 @@
 -- $6 events per second, $7 whether to replace a live tenant with this external id, $8 actor as JSON text)
 -- Otherwise a used external id breaks tenants_external_id. Writes nothing if nothing changes.
 select
-    t.id,
-    t.external_id,
-    t.name,
-    t.metadata::text as metadata,
-    t.max_subscriptions,
-    t.publish_per_second,
-    t.created_at,
-    t.updated_at,
+    (w.written).id,
+    (w.written).external_id,
+    (w.written).name,
+    (w.written).metadata::text as metadata,
+    (w.written).max_subscriptions,
+    (w.written).publish_per_second,
+    (w.written).created_at,
+    (w.written).updated_at,
     w.is_new
 from tenants_write_1($1, $2, $3, $4::text::jsonb, $5, $6, $7, $8::text::jsonb) as w
-inner join tenants as t
-    on t.id = w.written;
+where (w.written).id is not null;

@@ -30,6 +30,14 @@ pub(super) fn example(schema: &str) -> Option<Value> {
             "code": "event_type_not_wanted",
             "request_id": "0199c5f0-0000-7000-8000-000000000001",
         })),
+        "KeyForm" => Some(json!({ "name": "ci", "tenant": "acme", "scope": "publish" })),
+        "TenantForm" => Some(json!({
+            "name": "Acme",
+            "external_id": "acme",
+            "metadata": { "plan": "pro" },
+            "limits": { "max_subscriptions": 1_000, "publish_per_second": 500 },
+        })),
+        "TenantPatch" => Some(json!({ "limits": { "publish_per_second": 50 } })),
         "ReplayForm" => Some(json!({
             "subscription_id": "0199c5f0-0000-7000-8000-000000000001",
             "statuses": ["failed", "expired"],

@@ -2,7 +2,7 @@
 //! always has, that a request has no others.
 
 use poem_openapi::registry::MetaSchema;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::examples::example;
 use crate::api::access;
@@ -13,9 +13,10 @@ use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ordering::OrderingKey;
 
 /// Fields that are left out of an answer rather than null.
-const OMITTED: [(&str, &str); 6] = [
+const OMITTED: [(&str, &str); 7] = [
     ("Problem", "errors"),
     ("LogAnswer", "payload"),
+    ("Key", "key"),
     ("BatchResult", "webhook_id"),
     ("BatchResult", "duplicate"),
     ("BatchResult", "matched"),
@@ -46,8 +47,8 @@ pub(super) fn finish(document: &mut Value, auth_required: bool) {
     }
     if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
         for (path, operations) in paths.iter_mut() {
-            for operation in operations.as_object_mut().into_iter().flat_map(Map::values_mut) {
-                finish_operation(path, operation, auth_required);
+            for (method, operation) in operations.as_object_mut().into_iter().flatten() {
+                finish_operation(path, method, operation, auth_required);
             }
         }
     }
@@ -87,7 +88,7 @@ fn finish_schema(name: &str, schema: &mut Value) {
     }
 }
 
-fn finish_operation(path: &str, operation: &mut Value, auth_required: bool) {
+fn finish_operation(path: &str, method: &str, operation: &mut Value, auth_required: bool) {
     let takes_body = operation.get("requestBody").is_some();
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         finish_parameter(parameter);
@@ -100,7 +101,7 @@ fn finish_operation(path: &str, operation: &mut Value, auth_required: bool) {
             json!({ "operationId": "read_status", "parameters": { "webhook_id": "$response.body#/webhook_id" } });
         accepted.as_object_mut().map(|accepted| accepted.insert("links".to_owned(), json!({ "status": followed })));
     }
-    for (status, description) in problems(path, takes_body, auth_required) {
+    for (status, description) in problems(path, method, takes_body, auth_required) {
         let content = json!({ PROBLEM_JSON: { "schema": { "$ref": "#/components/schemas/Problem" } } });
         responses.insert(status.to_string(), json!({ "description": description, "content": content }));
     }
@@ -114,7 +115,7 @@ fn finish_operation(path: &str, operation: &mut Value, auth_required: bool) {
 }
 
 /// Which problems an operation has.
-fn problems(path: &str, takes_body: bool, auth_required: bool) -> Vec<(u16, &'static str)> {
+fn problems(path: &str, method: &str, takes_body: bool, auth_required: bool) -> Vec<(u16, &'static str)> {
     let is_ingest = path.starts_with("/ingest");
     let mut problems = vec![
         (400, "The request cannot be read."),
@@ -129,7 +130,7 @@ fn problems(path: &str, takes_body: bool, auth_required: bool) -> Vec<(u16, &'st
     } else if is_ingest {
         problems.push((401, "The signature is not accepted."));
     }
-    if path.contains('{') || matches!(path, "/events" | "/replays") {
+    if path.contains('{') || matches!(path, "/events" | "/replays" | "/keys") {
         problems.push((404, "Unknown, gone, or another tenant's."));
     }
     if takes_body {
@@ -146,6 +147,12 @@ fn problems(path: &str, takes_body: bool, auth_required: bool) -> Vec<(u16, &'st
     }
     if takes_body && path == "/replays" {
         problems.push((409, "As many replays run as may."));
+    }
+    if takes_body && path.starts_with("/tenants") {
+        problems.push((409, "Another tenant has this external_id."));
+    }
+    if method == "delete" && path.starts_with("/tenants") {
+        problems.push((409, "The tenant default cannot be deleted."));
     }
     if path.ends_with("/rotate-secret") {
         problems.push((409, "The secret is the current one already, or as many are live as there may be."));

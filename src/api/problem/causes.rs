@@ -9,6 +9,9 @@ use crate::intake::Refusal;
 use crate::store::StoreError;
 use crate::subscriptions::{RotateError, WriteError};
 
+/// Unique indexes of external ids.
+const EXTERNAL_IDS: [&str; 2] = ["subscriptions_external_id", "tenants_external_id"];
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         from_store(&error)
@@ -17,7 +20,7 @@ impl From<StoreError> for Problem {
 
 /// Logs the error here, once, under the request's span; nothing of it leaves.
 fn from_store(error: &StoreError) -> Problem {
-    if matches!(error, StoreError::Constraint(name) if name == "subscriptions_external_id") {
+    if matches!(error, StoreError::Constraint(name) if EXTERNAL_IDS.contains(&name.as_str())) {
         return Problem::ExternalIdTaken;
     }
     if error.is_unavailable() {

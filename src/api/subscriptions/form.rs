@@ -1,9 +1,9 @@
 //! The bodies that write a subscription, and what they make of it.
 
 use super::headers::GivenHeaders;
-use super::metadata::{MetadataChanges, MetadataEntries};
 use super::policy::PolicyChanges;
 use crate::api::form::{Field, FormField, List, NotNull, Place, form, text};
+use crate::api::metadata::{MetadataChanges, MetadataEntries};
 use crate::api::problem::Problem;
 use crate::api::text::{Description, inline};
 use crate::domain::event_type::{EventTypeFilter, EventTypePattern, MAX_EVENT_TYPES};

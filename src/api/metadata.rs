@@ -1,13 +1,13 @@
-//! The metadata in a body that writes a subscription.
+//! The metadata in a body that writes a subscription or a tenant.
 
 use std::collections::BTreeMap;
 
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use serde_json::value::RawValue;
 
-use crate::api::form::{Field, Fields, FormField, Place, pointer_to};
-use crate::api::problem::Problem;
-use crate::api::text::{LINES, inline};
+use super::form::{Field, Fields, FormField, Place, pointer_to};
+use super::problem::Problem;
+use super::text::{LINES, inline};
 use crate::domain::metadata::{MAX_KEYS, MAX_VALUE_LENGTH, Metadata, check_key, check_value};
 
 /// Values to write, and keys to remove where there is none, which only some bodies may.
