@@ -30,6 +30,9 @@ use answer::{HeldCancelled, SubscriptionAnswer, SubscriptionDeleted, Subscriptio
 use form::{Changes, SubscriptionForm, SubscriptionPatch};
 use rotation::RotationForm;
 
+const VERIFIES_BY_DEFAULT: &str = "verify_ingest is true because a secret_key was given: POST /ingest/{id} needs a \
+                                   signature made with it; set verify_ingest to false to accept an API key alone";
+
 /// The resource.
 pub(super) struct SubscriptionsApi(pub(super) Arc<Api>);
 
@@ -37,7 +40,8 @@ pub(super) struct SubscriptionsApi(pub(super) Arc<Api>);
 impl SubscriptionsApi {
     /// Create a subscription
     ///
-    /// Without `secret_key` a `whsec_` secret is made; this answer is the only one to show it.
+    /// Without `secret_key` a `whsec_` secret is made; this answer is the only one to show it. With a `secret_key` of
+    /// your own and no `verify_ingest`, `/ingest` asks for a signature; `notice` says so.
     #[oai(path = "/", method = "post", operation_id = "create_subscription")]
     async fn create(
         &self,
@@ -46,9 +50,12 @@ impl SubscriptionsApi {
     ) -> Result<Answer<SubscriptionAnswer, 201>, Problem> {
         let given = Changes::from(body.read(&self.0.settings.targets)?);
         let secret = given.fields.secret_key.clone().unwrap_or_else(generate_secret);
+        let verifies_by_default = given.fields.secret_key.is_some() && given.fields.verify_ingest.is_none();
         let choices = given.fresh()?;
         let created = self.0.subscriptions.create(caller.tenant, &secret, choices).await?;
-        Ok(Answer::Value(SubscriptionAnswer::of(created, Some(&secret), None)))
+        let mut answer = SubscriptionAnswer::of(created, Some(&secret), None);
+        answer.notice = verifies_by_default.then(|| VERIFIES_BY_DEFAULT.to_owned());
+        Ok(Answer::Value(answer))
     }
 
     /// List subscriptions

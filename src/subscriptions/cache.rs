@@ -222,3 +222,75 @@ fn weight(subscription: &Subscription) -> usize {
         + texts
         + 2 * subscription.external_id.as_ref().map_or(0, |name| name.as_str().len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event_type::EventTypeFilter;
+    use crate::domain::policy::Policy;
+    use crate::domain::secret::Secret;
+    use crate::domain::target::Target;
+    use uuid::Uuid;
+
+    const BUDGET: usize = 8 << 20;
+
+    fn tenant(number: u128) -> TenantId {
+        Uuid::from_u128(number).into()
+    }
+
+    fn copy(of: TenantId, number: u128, version: i64) -> Arc<Subscription> {
+        let secret = Secret::parse("a secret of eight").unwrap();
+        let target = Target::stored("https://example.com/hook".to_owned());
+        Arc::new(Subscription {
+            id: Uuid::from_u128(number).into(),
+            tenant: of,
+            version,
+            destination: Arc::new(Destination::new(target, secret.into())),
+            event_types: EventTypeFilter::default(),
+            description: None,
+            is_active: true,
+            disabled_reason: None,
+            verify_ingest: false,
+            external_id: format!("s-{number}").parse().ok(),
+            policy: Policy::default(),
+            created_at: OffsetDateTime::UNIX_EPOCH,
+            updated_at: OffsetDateTime::UNIX_EPOCH,
+        })
+    }
+
+    #[test]
+    fn a_tenant_with_fifty_thousand_subscriptions_evicts_only_its_own() {
+        let cache = Cache::new(BUDGET);
+        for number in 1..=100 {
+            cache.keep_list(&Arc::new(SubscriptionList::of(tenant(number), 10)));
+            cache.keep(&copy(tenant(number), number, 1));
+        }
+        let large = tenant(1_000);
+        cache.keep_list(&Arc::new(SubscriptionList::of(large, 50_000)));
+        (0..50_000).for_each(|number| cache.keep(&copy(large, 1_000_000 + number, 1)));
+        for number in 1..=100 {
+            assert!(cache.current_list(tenant(number)).is_some(), "{number}");
+            assert!(cache.get(Uuid::from_u128(number).into()).is_some(), "{number}");
+        }
+        assert!(cache.current_list(large).is_some());
+        assert!(cache.get(Uuid::from_u128(1_049_999).into()).is_some(), "the newest copy stays");
+        assert!(cache.get(Uuid::from_u128(1_000_000).into()).is_none(), "the oldest went");
+        assert!(cache.lock().bytes <= BUDGET);
+    }
+
+    #[test]
+    fn a_copy_is_found_by_id_and_name_until_it_is_forgotten_and_its_bytes_come_back() {
+        let cache = Cache::new(BUDGET);
+        cache.keep(&copy(tenant(1), 1, 1));
+        cache.keep(&copy(tenant(1), 1, 2));
+        let id = Uuid::from_u128(1).into();
+        let name = "s-1".parse().unwrap();
+        assert_eq!(cache.get(id).unwrap().version, 2);
+        assert_eq!(cache.named(tenant(1), &name).unwrap().version, 2);
+        assert!(cache.named(tenant(2), &name).is_none());
+        cache.forget(id);
+        assert!(cache.get(id).is_none() && cache.named(tenant(1), &name).is_none());
+        let kept = cache.lock();
+        assert_eq!((kept.bytes, kept.tenants.len(), kept.by_bytes.len(), kept.tenant_of.len()), (0, 0, 0, 0));
+    }
+}

@@ -57,6 +57,20 @@ impl SubscriptionList {
         self.tenant
     }
 
+    /// So many subscriptions that want everything.
+    #[cfg(test)]
+    pub(super) fn of(tenant: TenantId, members: u128) -> Self {
+        let member = |number| Member {
+            id: uuid::Uuid::from_u128(number).into(),
+            version: 1,
+            filter: 0,
+            is_active: true,
+            is_ordered: false,
+        };
+        let filters = vec![Arc::default()];
+        Self { tenant, version: 1, read_at: Instant::now(), members: (0..members).map(member).collect(), filters }
+    }
+
     pub(super) fn is_old(&self) -> bool {
         self.read_at.elapsed() > READ_WHOLE_AFTER
     }

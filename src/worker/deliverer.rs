@@ -1,15 +1,20 @@
-//! Sends one parcel and turns its outcome into a report.
+//! Sends each parcel in a task of its own and reports the outcome to the recorder.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::WorkerParts;
-use super::dispatcher::unsent;
+use super::recorder::Inbox;
+use super::signal::{CompletionGuard, Signal, Signals};
 use crate::domain::attempt::{Answer, Attempt};
+use crate::domain::breaker::ResponseClass;
 use crate::domain::delivery::{Parcel, Report};
+use crate::domain::handoff::{HandedOver, HandoffReceiver};
 use crate::domain::id::AttemptId;
 use crate::domain::next_step::{AttemptMade, NextStep};
 use crate::domain::slots::Slot;
@@ -21,16 +26,49 @@ pub(super) struct Deliverer {
     parts: WorkerParts,
     random: SystemRandom,
     stop: CancellationToken,
+    sending: TaskTracker,
+    inbox: Inbox,
 }
 
 impl Deliverer {
-    pub(super) fn new(parts: WorkerParts, stop: CancellationToken) -> Self {
-        Self { parts, random: SystemRandom::new(), stop }
+    pub(super) fn new(parts: WorkerParts, stop: CancellationToken, sending: TaskTracker, inbox: Inbox) -> Arc<Self> {
+        Arc::new(Self { parts, random: SystemRandom::new(), stop, sending, inbox })
+    }
+
+    /// Sends what intake hands over, and signals what it left in the queue.
+    pub(super) async fn receive(self: Arc<Self>, mut handoff: HandoffReceiver, signals: Signals) {
+        while let Some(handed_over) = handoff.recv().await {
+            match handed_over {
+                HandedOver::Leased(parcel, slot) => self.send(parcel, slot, None),
+                HandedOver::Left(due) => signals.send(Signal::Left(due)),
+            }
+        }
+    }
+
+    pub(super) fn send(self: &Arc<Self>, parcel: Parcel, mut slot: Slot, mut guard: Option<CompletionGuard>) {
+        let deliverer = Arc::clone(self);
+        self.sending.spawn(async move {
+            let report = deliverer.deliver(parcel, &mut slot).await;
+            if let Some(guard) = &mut guard {
+                guard.set_class(report.attempts.last().map(|last| ResponseClass::of(&last.answer)));
+            }
+            drop(guard);
+            deliverer.pass_on(report, slot);
+        });
+    }
+
+    pub(super) fn hand_back(&self, parcel: &Parcel, slot: Slot) {
+        self.pass_on(unsent(parcel, NextStep::HandBack), slot);
+    }
+
+    /// The slot stays reserved until the report is recorded.
+    pub(super) fn pass_on(&self, report: Report, slot: Slot) {
+        self.inbox.send(report, slot);
     }
 
     /// Sends a parcel. If the receiver had already closed a kept-alive connection, a second request follows at
     /// once; it does not count as a retry.
-    pub(super) async fn deliver(&self, parcel: Parcel, slot: &mut Slot) -> Report {
+    async fn deliver(&self, parcel: Parcel, slot: &mut Slot) -> Report {
         let span = tracing::debug_span!(
             "send",
             event = %parcel.key.event,
@@ -116,6 +154,11 @@ impl Deliverer {
         }
         Report { attempts, free_attempts: free, ..unsent(parcel, step) }
     }
+}
+
+fn unsent(parcel: &Parcel, step: NextStep) -> Report {
+    let unsent = Report::unsent(parcel.key, parcel.lease.token, parcel.subscription_version, step);
+    Report { event_type: parcel.event_type.clone(), ordering_key: parcel.ordering_key.clone(), ..unsent }
 }
 
 pub(super) fn random_fraction(random: &SystemRandom) -> f64 {

@@ -6,6 +6,7 @@
 mod keep;
 mod take;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ring::rand::SystemRandom;
@@ -14,8 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::WorkerParts;
-use super::deliverer::{SEND_MARGIN, random_fraction};
-use super::dispatcher::Dispatcher;
+use super::deliverer::{Deliverer, SEND_MARGIN, random_fraction};
 use super::finder::{Finder, MOST_ROWS, REACH_BACK};
 use super::full_scan::FullScan;
 use super::lanes::Lanes;
@@ -32,7 +32,7 @@ const FAILURE_PAUSE: Duration = Duration::from_millis(500);
 pub(super) struct Fetcher {
     parts: WorkerParts,
     id: WorkerId,
-    dispatcher: Dispatcher,
+    deliverer: Arc<Deliverer>,
     outage: Outage,
     signals: Signals,
     inbox: UnboundedReceiver<Signal>,
@@ -53,7 +53,7 @@ impl Fetcher {
     pub(super) fn new(
         parts: WorkerParts,
         id: WorkerId,
-        dispatcher: Dispatcher,
+        deliverer: Arc<Deliverer>,
         outage: Outage,
         (signals, inbox): (Signals, UnboundedReceiver<Signal>),
     ) -> Self {
@@ -79,7 +79,7 @@ impl Fetcher {
             is_broken: false,
             parts,
             id,
-            dispatcher,
+            deliverer,
             outage,
             signals,
             inbox,

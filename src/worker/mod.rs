@@ -4,7 +4,6 @@
 //! lease: the rows of a crashed worker fall due again.
 
 mod deliverer;
-mod dispatcher;
 mod fetcher;
 mod finder;
 mod full_scan;
@@ -40,7 +39,6 @@ use crate::sender::Sender;
 use crate::store::{Clock, Store};
 use crate::telemetry::Metrics;
 use deliverer::Deliverer;
-use dispatcher::Dispatcher;
 use fetcher::Fetcher;
 use outage::Outage;
 use recorder::Recorder;
@@ -119,13 +117,12 @@ impl Worker {
         let mut recording = tokio::spawn(recorder.run());
         let mut beating = tokio::spawn(heartbeat::beat(parts.clone(), id, signals.clone()));
         let mut listening = tokio::spawn(listener::listen(parts.store.clone(), signals.clone()));
-        let deliverer = Arc::new(Deliverer::new(parts.clone(), stopping.token.clone()));
-        let dispatcher = Dispatcher::new(deliverer, sending.clone(), reports);
+        let deliverer = Deliverer::new(parts.clone(), stopping.token.clone(), sending.clone(), reports);
         let mut receiving = JoinSet::new();
         if let Some(handoff) = handoff {
-            receiving.spawn(dispatcher.clone().receive(handoff, signals.clone()));
+            receiving.spawn(Arc::clone(&deliverer).receive(handoff, signals.clone()));
         }
-        let fetcher = Fetcher::new(parts.clone(), id, dispatcher, outage, (signals, inbox));
+        let fetcher = Fetcher::new(parts.clone(), id, deliverer, outage, (signals, inbox));
         let owned = tokio::select! {
             owned = fetcher.run(&stopping.token) => owned,
             _ = &mut recording => return tracing::error!("the recorder panicked; the worker stops"),

@@ -1,5 +1,6 @@
 -- subscriptions/rotate($1 tenant, $2 id, $3 version expected, $4 sealed new secret,
 -- $5 overlap in seconds, $6 version stamp)
+-- Without an overlap all secrets until now end at once.
 -- A null version means that nothing was written: too many older secrets would be live (`older`), or another write
 -- came first. No row if the expected version is outdated.
 with live as (
@@ -18,6 +19,7 @@ with live as (
             array_prepend(now() + make_interval(secs => $5::double precision), s.older_until)
         ) with ordinality as o (secret, until, tid)
         where o.until > now()
+            and $5 > 0
     ) as kept
     where s.tenant_id = $1
         and s.id = $2

@@ -36,6 +36,8 @@ pub(super) struct SubscriptionAnswer {
     disabled_reason: Option<String>,
     /// Whether `/ingest` asks for a signature.
     verify_ingest: bool,
+    /// What this request decided without being asked, in a sentence; null where there is nothing to say.
+    pub(super) notice: Option<String>,
     /// Its owner's own name for it, which stands in paths wherever its id may.
     external_id: Option<String>,
     /// Headers that every request carries, with a mask for each value.
@@ -104,6 +106,7 @@ impl SubscriptionAnswer {
             is_active: row.is_active,
             disabled_reason: row.disabled_reason,
             verify_ingest: row.verify_ingest,
+            notice: None,
             external_id: row.external_id.map(|name| name.to_string()),
             headers: masked(row.headers.names),
             auth: row.headers.auth_type.map(|kind| AuthAnswer { kind }),

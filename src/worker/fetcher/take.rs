@@ -89,9 +89,9 @@ impl Fetcher {
                 let guard = ask.is_paced.then(guard);
                 match parcels::open(&self.parts, delivery, token, began, until) {
                     // The stop came while the statement ran.
-                    Ok(parcel) if is_stopping => self.dispatcher.hand_back(&parcel, slot),
-                    Ok(parcel) => self.dispatcher.send(parcel, slot, guard),
-                    Err(report) => self.dispatcher.report(*report, slot),
+                    Ok(parcel) if is_stopping => self.deliverer.hand_back(&parcel, slot),
+                    Ok(parcel) => self.deliverer.send(parcel, slot, guard),
+                    Err(report) => self.deliverer.pass_on(*report, slot),
                 }
             }
         }
