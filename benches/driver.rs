@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use postrider::domain::actor::Actor;
 use postrider::domain::attempt::{Answer, Attempt, Directives};
 use postrider::domain::delivery::{DeliveryKey, Report};
 use postrider::domain::event::Event;
@@ -176,7 +177,7 @@ impl Driver {
             created_at: clock.now(),
             updated_at: clock.now(),
         };
-        store.create_subscription(&row).await?;
+        store.create_subscription(&row, &Actor::COMMAND).await?;
         let inlet = Arc::new(Receiver::new(self.events, Duration::ZERO));
         let producer = Producer::bare(self.receiver, &inlet, 0..self.events)?.with_payload(self.payload_bytes);
         let template = Template::new(self.payload_bytes);

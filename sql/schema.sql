@@ -99,6 +99,32 @@ begin
     return null;
 end
 $$;
+CREATE FUNCTION public.audit_replay() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+begin
+    if tg_op = 'INSERT' then
+        perform write_audit(
+            new.changed_by, new.tenant_id, 'created', 'replay', new.id, null,
+            jsonb_build_object(
+                'subscription_id', new.subscription_id,
+                'statuses', new.statuses,
+                'event_types', new.event_types,
+                'since', rfc3339(nullif(uuid_v7_time(new.after_id), 'epoch')),
+                'until', rfc3339(uuid_v7_time(new.below_id)),
+                'rate', new.rate
+            )
+        );
+    else
+        perform write_audit(
+            changed_by_whom(new.changed_by, old.changed_by), new.tenant_id, 'cancelled', 'replay', new.id, null,
+            jsonb_build_object('subscription_id', new.subscription_id, 'replayed', new.replayed)
+        );
+    end if;
+    return null;
+end
+$$;
 CREATE FUNCTION public.audit_subscription() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -121,8 +147,11 @@ begin
         new.tenant_id,
         case
             when new.deleted_at is not null then 'deleted'
-            when has_new_secret and cardinality(new.older_secrets) > 0 then 'secret_rotated'
-            when new.disabled_reason is not null and old.disabled_reason is null then 'disabled'
+            when has_new_secret
+                and not has_new_headers
+                and subscription_document(new) = subscription_document(old) then 'secret_rotated'
+            when old.is_active and not new.is_active then 'disabled'
+            when new.is_active and not old.is_active then 'enabled'
             else 'updated'
         end,
         'subscription',
@@ -161,6 +190,10 @@ begin
     return null;
 end
 $$;
+CREATE FUNCTION public.by_whom(actor jsonb, moment timestamp with time zone) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path TO 'public'
+    RETURN ((CASE WHEN ((actor ->> 'kind'::text) = 'key'::text) THEN ('by key '::text || (actor ->> 'key'::text)) WHEN ((actor ->> 'kind'::text) = 'anonymous'::text) THEN 'by a request without a key'::text WHEN ((actor ->> 'kind'::text) = 'command'::text) THEN 'at the command line'::text ELSE ('by '::text || COALESCE((actor ->> 'kind'::text), 'postrider'::text)) END || ' at '::text) || to_char((moment AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS"Z"'::text));
 CREATE FUNCTION public.changed_by_whom(written jsonb, stood jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'public'
@@ -236,7 +269,7 @@ begin
     return null;
 end
 $$;
-CREATE FUNCTION public.deliveries_cancel_1(tenant uuid, event uuid, subscription uuid, most_rows bigint, OUT cancelled bigint, OUT sending bigint, OUT is_known boolean, OUT group_subscriptions uuid[], OUT group_keys text[]) RETURNS record
+CREATE FUNCTION public.deliveries_cancel_1(tenant uuid, event uuid, subscription uuid, most_rows bigint, actor jsonb, OUT cancelled bigint, OUT sending bigint, OUT is_known boolean, OUT group_subscriptions uuid[], OUT group_keys text[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public'
     AS $$
@@ -302,9 +335,15 @@ begin
     into group_subscriptions, group_keys
     from unnest(waiting, keys) as w (subscription_id, ordering_key)
     where w.ordering_key is not null;
+    if cancelled + sending > 0 then
+        perform write_audit(
+            actor, tenant, 'cancelled', 'event', event, null,
+            jsonb_build_object('deliveries', cancelled, 'sending', sending, 'subscription_id', subscription)
+        );
+    end if;
 end
 $$;
-CREATE FUNCTION public.deliveries_cancel_held_1(tenant uuid, subscription uuid, most_rows bigint, OUT cancelled bigint, OUT group_subscriptions uuid[], OUT group_keys text[]) RETURNS record
+CREATE FUNCTION public.deliveries_cancel_held_1(tenant uuid, subscription uuid, most_rows bigint, actor jsonb, OUT cancelled bigint, OUT group_subscriptions uuid[], OUT group_keys text[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public'
     SET enable_seqscan TO 'off'
@@ -405,6 +444,9 @@ begin
         from unnest(keys) as u (ordering_key)
         where u.ordering_key is not null
     ) as k;
+    perform write_audit(
+        actor, tenant, 'held_cancelled', 'subscription', subscription, null, jsonb_build_object('deliveries', cancelled)
+    );
 end
 $$;
 CREATE FUNCTION public.deliveries_end_1(tenant_ids uuid[], event_ids uuid[], subscription_ids uuid[], statuses text[], reasons text[], attempts_made integer[]) RETURNS void
@@ -871,7 +913,7 @@ begin
     return requeued;
 end
 $$;
-CREATE FUNCTION public.deliveries_retry_1(tenant uuid, event uuid, subscription uuid, lifetime_seconds double precision, most_rows bigint, OUT retried bigint, OUT is_known boolean) RETURNS record
+CREATE FUNCTION public.deliveries_retry_1(tenant uuid, event uuid, subscription uuid, lifetime_seconds double precision, most_rows bigint, actor jsonb, OUT retried bigint, OUT is_known boolean) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public'
     AS $$
@@ -941,6 +983,12 @@ begin
         ended,
         make_interval(secs => lifetime_seconds)
     );
+    if retried > 0 then
+        perform write_audit(
+            actor, tenant, 'retried', 'event', event, null,
+            jsonb_build_object('deliveries', retried, 'subscription_id', subscription)
+        );
+    end if;
 end
 $$;
 CREATE FUNCTION public.deliveries_take_1(token uuid, lease_seconds double precision, worker uuid, takes_lapsed boolean, most_bytes bigint, subscription_ids uuid[], tenant_ids uuid[], rooms integer[], due_from_times timestamp with time zone[], breakers text[]) RETURNS TABLE(tenant_id uuid, event_id uuid, subscription_id uuid, attempts integer, free_attempts integer, ordering_key text, expires_at timestamp with time zone, is_cancelled boolean, was_due timestamp with time zone, is_cut_off boolean, taken_at timestamp with time zone, is_cut_short boolean, event_type text, payload bytea, is_deleted boolean, target_url text, secret bytea, older_secrets bytea[], older_until timestamp with time zone[], sealed_headers bytea, retry_schedule text, request_timeout_ms integer, version bigint, skip_after_attempts integer)
@@ -1980,7 +2028,8 @@ begin
         update replays as x
         set
             status = 'cancelled',
-            ended_at = at
+            ended_at = at,
+            changed_by = null
         where x.tenant_id = tenant
             and x.id = replay;
         written := 0;
@@ -2898,6 +2947,7 @@ CREATE TABLE public.replays (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     stepped_at timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
     stepped integer DEFAULT 0 NOT NULL,
+    changed_by jsonb,
     ended_at timestamp with time zone,
     CONSTRAINT replays_ended_when_not_running CHECK (((status = 'running'::text) = (ended_at IS NULL))),
     CONSTRAINT replays_rate_range CHECK (((rate >= 1) AND (rate <= 10000))),
@@ -3005,6 +3055,8 @@ CREATE INDEX undelivered_subscription ON public.undelivered USING btree (subscri
 CREATE INDEX unreported_failures_waiting ON public.unreported_failures USING btree (reported_at) WHERE (failed > 0);
 CREATE TRIGGER api_keys_created AFTER INSERT ON public.api_keys FOR EACH ROW EXECUTE FUNCTION public.audit_api_key();
 CREATE TRIGGER api_keys_revoked AFTER UPDATE ON public.api_keys FOR EACH ROW WHEN (((old.revoked_at IS NULL) AND (new.revoked_at IS NOT NULL))) EXECUTE FUNCTION public.audit_api_key();
+CREATE TRIGGER replays_cancelled AFTER UPDATE ON public.replays FOR EACH ROW WHEN (((old.status <> new.status) AND (new.status = 'cancelled'::text))) EXECUTE FUNCTION public.audit_replay();
+CREATE TRIGGER replays_created AFTER INSERT ON public.replays FOR EACH ROW EXECUTE FUNCTION public.audit_replay();
 CREATE TRIGGER subscription_health_copied AFTER INSERT OR DELETE OR UPDATE OF state ON public.subscription_health FOR EACH ROW EXECUTE FUNCTION public.copy_breaker();
 CREATE TRIGGER subscriptions_changed AFTER UPDATE ON public.subscriptions REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.raise_subscriptions_version();
 CREATE TRIGGER subscriptions_changed_by AFTER UPDATE ON public.subscriptions FOR EACH ROW WHEN ((old.version <> new.version)) EXECUTE FUNCTION public.audit_subscription();

@@ -26,7 +26,7 @@ create table subscriptions (
     is_active boolean not null default true,
     -- Null unless postrider disabled it.
     disabled_reason text,
-    -- Which key disabled it, and when; null when postrider did, or when it is active.
+    -- Who disabled it, and when; null when postrider did, or when it is active.
     disabled_by text,
     verify_ingest boolean not null,
     -- Sealed with a master key for tenant_id and id.
@@ -92,6 +92,17 @@ where event_types && system_event_types();
 
 create index subscriptions_to_notify on subscriptions (id)
 where notified is not null or disabled_reason is not null;
+
+-- `actor` is a `changed_by`.
+create function by_whom(actor jsonb, moment timestamptz) returns text
+language sql stable parallel safe
+set search_path from current
+return case
+    when actor ->> 'kind' = 'key' then 'by key ' || (actor ->> 'key')
+    when actor ->> 'kind' = 'anonymous' then 'by a request without a key'
+    when actor ->> 'kind' = 'command' then 'at the command line'
+    else 'by ' || coalesce(actor ->> 'kind', 'postrider')
+end || ' at ' || to_char(moment at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
 
 -- A row exists only while a receiver fails or recovers, so that a healthy one costs no write.
 create table subscription_health (
@@ -269,8 +280,11 @@ begin
         new.tenant_id,
         case
             when new.deleted_at is not null then 'deleted'
-            when has_new_secret and cardinality(new.older_secrets) > 0 then 'secret_rotated'
-            when new.disabled_reason is not null and old.disabled_reason is null then 'disabled'
+            when has_new_secret
+                and not has_new_headers
+                and subscription_document(new) = subscription_document(old) then 'secret_rotated'
+            when old.is_active and not new.is_active then 'disabled'
+            when new.is_active and not old.is_active then 'enabled'
             else 'updated'
         end,
         'subscription',

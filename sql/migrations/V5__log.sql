@@ -39,6 +39,8 @@ create table replays (
     -- Start of the current second of the rate, and what was replayed in it.
     stepped_at timestamptz not null default '1970-01-01 00:00:00+00',
     stepped integer not null default 0,
+    -- Who began or cancelled it; null for postrider itself.
+    changed_by jsonb,
     ended_at timestamptz,
     constraint replays_pkey primary key (tenant_id, id),
     constraint replays_rate_range check (rate between 1 and 10000),
@@ -49,6 +51,44 @@ create table replays (
         and cardinality(statuses) > 0
     )
 );
+
+create function audit_replay() returns trigger
+language plpgsql
+set search_path from current
+as $$
+begin
+    if tg_op = 'INSERT' then
+        perform write_audit(
+            new.changed_by, new.tenant_id, 'created', 'replay', new.id, null,
+            jsonb_build_object(
+                'subscription_id', new.subscription_id,
+                'statuses', new.statuses,
+                'event_types', new.event_types,
+                'since', rfc3339(nullif(uuid_v7_time(new.after_id), 'epoch')),
+                'until', rfc3339(uuid_v7_time(new.below_id)),
+                'rate', new.rate
+            )
+        );
+    else
+        perform write_audit(
+            changed_by_whom(new.changed_by, old.changed_by), new.tenant_id, 'cancelled', 'replay', new.id, null,
+            jsonb_build_object('subscription_id', new.subscription_id, 'replayed', new.replayed)
+        );
+    end if;
+    return null;
+end
+$$;
+
+create trigger replays_created
+after insert on replays
+for each row
+execute function audit_replay();
+
+create trigger replays_cancelled
+after update on replays
+for each row
+when (old.status <> new.status and new.status = 'cancelled')
+execute function audit_replay();
 
 create index replays_running on replays (stepped_at)
 where status = 'running';

@@ -83,7 +83,6 @@ pub(super) struct AllowedForAll<N>(Bearer, Actor, PhantomData<fn() -> N>);
 
 impl<N> Allowed<N> {
     /// Who changes something by this request.
-    #[expect(dead_code, reason = "the routes of tenants and keys will use it")]
     pub(super) fn actor(&self) -> &Actor {
         &self.1
     }

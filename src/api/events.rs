@@ -190,7 +190,7 @@ impl EventsApi {
         /// Only its delivery to this subscription, by its id or its external id.
         subscription_id: Query<SubscriptionName>,
     ) -> Result<Answer<RetryAnswer>, Problem> {
-        retry::retry(&self.0, caller.tenant, webhook_id.0, subscription_id.0).await.map(Answer::Value)
+        retry::retry(&self.0, caller.tenant, webhook_id.0, subscription_id.0, caller.actor()).await.map(Answer::Value)
     }
 
     /// Cancel what is owed of an event
@@ -206,7 +206,7 @@ impl EventsApi {
         /// Only its delivery to this subscription, by its id or its external id.
         subscription_id: Query<SubscriptionName>,
     ) -> Result<Answer<CancelAnswer>, Problem> {
-        cancel::cancel(&self.0, caller.tenant, webhook_id.0, subscription_id.0).await.map(Answer::Value)
+        cancel::cancel(&self.0, caller.tenant, webhook_id.0, subscription_id.0, caller.actor()).await.map(Answer::Value)
     }
 
     /// List the deliveries of an event

@@ -96,7 +96,7 @@ impl ReplaysApi {
             selection,
             rate,
         };
-        let created = self.0.store.create_replay(&new, MOST_RUNNING).await?;
+        let created = self.0.store.create_replay(&new, MOST_RUNNING, caller.actor()).await?;
         created.map(|replay| Answer::Value(ReplayAnswer::of(replay))).ok_or(Problem::TooManyReplays)
     }
 
@@ -145,7 +145,7 @@ impl ReplaysApi {
         /// The replay.
         replay_id: Path<Uuid>,
     ) -> Result<Answer<ReplayAnswer>, Problem> {
-        self.0.store.cancel_replay(caller.tenant, replay_id.0.into()).await?;
+        self.0.store.cancel_replay(caller.tenant, replay_id.0.into(), caller.actor()).await?;
         self.answer(caller.tenant, replay_id.0).await
     }
 }

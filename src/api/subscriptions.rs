@@ -52,7 +52,7 @@ impl SubscriptionsApi {
         let secret = given.fields.secret_key.clone().unwrap_or_else(generate_secret);
         let verifies_by_default = given.fields.secret_key.is_some() && given.fields.verify_ingest.is_none();
         let choices = given.fresh()?;
-        let created = self.0.subscriptions.create(caller.tenant, &secret, choices).await?;
+        let created = self.0.subscriptions.create(caller.tenant, &secret, choices, caller.actor()).await?;
         let mut answer = SubscriptionAnswer::of(created, Some(&secret), None);
         answer.notice = verifies_by_default.then(|| VERIFIES_BY_DEFAULT.to_owned());
         Ok(Answer::Value(answer))
@@ -112,7 +112,7 @@ impl SubscriptionsApi {
     ) -> Result<Answer<SubscriptionAnswer>, Problem> {
         let given = Changes::from(body.read(&self.0.settings.targets)?).replacing();
         let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
-        self.write(caller.tenant, id, given).await
+        self.write(&caller, id, given).await
     }
 
     /// Change a subscription
@@ -130,7 +130,7 @@ impl SubscriptionsApi {
     ) -> Result<Answer<SubscriptionAnswer>, Problem> {
         let given = body.read(&self.0.settings.targets)?.into();
         let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
-        self.write(caller.tenant, id, given).await
+        self.write(&caller, id, given).await
     }
 
     /// Rotate the secret
@@ -151,7 +151,7 @@ impl SubscriptionsApi {
         let overlap = form.overlap();
         let secret = form.secret_key.unwrap_or_else(generate_secret);
         let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
-        let rotated = self.0.subscriptions.rotate(caller.tenant, id, &secret, overlap).await?;
+        let rotated = self.0.subscriptions.rotate(caller.tenant, id, &secret, overlap, caller.actor()).await?;
         let rotated = rotated.ok_or(Problem::SubscriptionNotFound)?;
         self.answer(caller.tenant, rotated, Some(&secret)).await
     }
@@ -171,7 +171,7 @@ impl SubscriptionsApi {
         let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
         let found = self.0.subscriptions.look_up(caller.tenant, id).await?;
         found.ok_or(Problem::SubscriptionNotFound)?;
-        held::cancel(&self.0, caller.tenant, id).await.map(Answer::Value)
+        held::cancel(&self.0, caller.tenant, id, caller.actor()).await.map(Answer::Value)
     }
 
     /// Delete a subscription
@@ -185,7 +185,7 @@ impl SubscriptionsApi {
         subscription_id: Path<SubscriptionName>,
     ) -> Result<Answer<SubscriptionDeleted>, Problem> {
         let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
-        let cancelled = self.0.subscriptions.delete(caller.tenant, id).await?;
+        let cancelled = self.0.subscriptions.delete(caller.tenant, id, caller.actor()).await?;
         let cancelled = cancelled.ok_or(Problem::SubscriptionNotFound)?;
         // A worker ends what is pending.
         self.0.notify_released(caller.tenant, id).await;
@@ -220,17 +220,18 @@ impl SubscriptionsApi {
 
     async fn write(
         &self,
-        tenant: TenantId,
+        caller: &Allowed<Admin>,
         id: SubscriptionId,
         given: Changes,
     ) -> Result<Answer<SubscriptionAnswer>, Problem> {
         let merge = |current: &StoredSubscription| given.over(current);
-        let change = self.0.subscriptions.change(tenant, id, given.fields.secret_key.as_ref(), merge);
+        let (tenant, secret) = (caller.tenant, given.fields.secret_key.as_ref());
+        let change = self.0.subscriptions.change(tenant, id, secret, merge, caller.actor());
         let written = change.await?;
         let written = written.ok_or(Problem::SubscriptionNotFound)?;
         // It may be enabled, sent elsewhere or limited otherwise from now on.
         self.0.notify_released(tenant, id).await;
-        self.answer(tenant, written, given.fields.secret_key.as_ref()).await
+        self.answer(tenant, written, secret).await
     }
 
     async fn answer(

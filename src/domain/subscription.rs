@@ -33,7 +33,7 @@ pub struct Subscription {
     pub description: Option<String>,
     /// Whether deliveries are sent.
     pub is_active: bool,
-    /// Why postrider disabled it: `gone`, `receiver`, `failing`.
+    /// Why it is disabled: `gone`, `receiver` or `failing` by postrider, or who disabled it and when.
     pub disabled_reason: Option<String>,
     /// Whether `/ingest` requires a signature.
     pub verify_ingest: bool,

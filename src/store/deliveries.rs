@@ -3,11 +3,31 @@
 use std::time::Duration;
 
 use tokio_postgres::types::Type;
+use uuid::Uuid;
 
+use super::audit::changed_by;
 use super::connection::Param;
 use super::{Store, StoreError, ordering, sql};
+use crate::domain::actor::Actor;
 use crate::domain::id::{EventId, SubscriptionId, TenantId};
 use crate::domain::ordering::OrderingGroup;
+
+/// Deliveries of an event that somebody retries or cancels.
+#[derive(Debug, Clone, Copy)]
+pub struct Chosen {
+    /// The event's owner.
+    pub tenant: TenantId,
+    /// The event.
+    pub event: EventId,
+    /// One receiver; `None` for all.
+    pub subscription: Option<SubscriptionId>,
+}
+
+impl Chosen {
+    fn ids(&self) -> (Uuid, Uuid, Option<Uuid>) {
+        (self.tenant.uuid(), self.event.uuid(), self.subscription.map(SubscriptionId::uuid))
+    }
+}
 
 /// Result of a retry request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,20 +58,20 @@ impl Store {
     /// [`StoreError`] from the database.
     pub async fn retry(
         &self,
-        tenant: TenantId,
-        event: EventId,
-        subscription: Option<SubscriptionId>,
+        chosen: &Chosen,
         lifetime: Duration,
         most: i64,
+        actor: &Actor,
     ) -> Result<Option<Retried>, StoreError> {
-        let (tenant, event, lifetime) = (tenant.uuid(), event.uuid(), lifetime.as_secs_f64());
-        let subscription = subscription.map(SubscriptionId::uuid);
-        let params: [Param<'_>; 5] = [
+        let (tenant, event, subscription) = chosen.ids();
+        let (lifetime, by) = (lifetime.as_secs_f64(), changed_by(actor));
+        let params: [Param<'_>; 6] = [
             (&tenant, Type::UUID),
             (&event, Type::UUID),
             (&subscription, Type::UUID),
             (&lifetime, Type::FLOAT8),
             (&most, Type::INT8),
+            (&by, Type::TEXT),
         ];
         let rows = self.interactive().await?.query(&sql::RETRY, &params).await?;
         let Some(row) = rows.first() else { return Ok(None) };
@@ -62,17 +82,16 @@ impl Store {
     /// Ends up to `most` pending deliveries of an event. `None` if there is no such event.
     /// # Errors
     /// [`StoreError`] from the database.
-    pub async fn cancel(
-        &self,
-        tenant: TenantId,
-        event: EventId,
-        subscription: Option<SubscriptionId>,
-        most: i64,
-    ) -> Result<Option<Cancelled>, StoreError> {
-        let (tenant, event) = (tenant.uuid(), event.uuid());
-        let subscription = subscription.map(SubscriptionId::uuid);
-        let params: [Param<'_>; 4] =
-            [(&tenant, Type::UUID), (&event, Type::UUID), (&subscription, Type::UUID), (&most, Type::INT8)];
+    pub async fn cancel(&self, chosen: &Chosen, most: i64, actor: &Actor) -> Result<Option<Cancelled>, StoreError> {
+        let (tenant, event, subscription) = chosen.ids();
+        let by = changed_by(actor);
+        let params: [Param<'_>; 5] = [
+            (&tenant, Type::UUID),
+            (&event, Type::UUID),
+            (&subscription, Type::UUID),
+            (&most, Type::INT8),
+            (&by, Type::TEXT),
+        ];
         let rows = self.interactive().await?.query(&sql::CANCEL, &params).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let Some(cancelled) = row.try_get("cancelled")? else { return Ok(None) };
@@ -93,9 +112,11 @@ impl Store {
         tenant: TenantId,
         subscription: SubscriptionId,
         most: i64,
+        actor: &Actor,
     ) -> Result<(i64, Vec<OrderingGroup>), StoreError> {
-        let (tenant, subscription) = (tenant.uuid(), subscription.uuid());
-        let params: [Param<'_>; 3] = [(&tenant, Type::UUID), (&subscription, Type::UUID), (&most, Type::INT8)];
+        let (tenant, subscription, by) = (tenant.uuid(), subscription.uuid(), changed_by(actor));
+        let params: [Param<'_>; 4] =
+            [(&tenant, Type::UUID), (&subscription, Type::UUID), (&most, Type::INT8), (&by, Type::TEXT)];
         let rows = self.interactive().await?.query(&sql::CANCEL_HELD, &params).await?;
         let Some(row) = rows.first() else { return Ok((0, Vec::new())) };
         Ok((row.try_get("cancelled")?, ordering::ended(row)?))

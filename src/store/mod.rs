@@ -41,7 +41,7 @@ pub use accept::{AcceptAnswer, AcceptItem, Decision, DeliveryIndex, KeyOwner, Ne
 pub use api_keys::{ApiKeyRow, KnownKey, MadeKey, NewKey, Revocation};
 pub use clock::{Clock, MAX_SKEW};
 pub use connection::Connection;
-pub use deliveries::{Cancelled, Retried};
+pub use deliveries::{Cancelled, Chosen, Retried};
 pub use error::StoreError;
 pub(crate) use events::{EventFacts, NotDelivered};
 pub use examine::OldSnapshot;

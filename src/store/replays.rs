@@ -7,8 +7,10 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::audit::changed_by;
 use super::connection::Param;
 use super::{Store, StoreError, sql};
+use crate::domain::actor::Actor;
 use crate::domain::event_type::EventTypeFilter;
 use crate::domain::id::{EventId, ReplayId, SubscriptionId, TenantId};
 use crate::domain::replay::{Selection, missed};
@@ -65,13 +67,19 @@ impl Store {
     /// Creates a replay. `None` if `most_running` of the tenant are running.
     /// # Errors
     /// [`StoreError`] from the database.
-    pub async fn create_replay(&self, new: &NewReplay, most_running: i64) -> Result<Option<Replay>, StoreError> {
+    pub async fn create_replay(
+        &self,
+        new: &NewReplay,
+        most_running: i64,
+        actor: &Actor,
+    ) -> Result<Option<Replay>, StoreError> {
         let (tenant, id, subscription) = (new.tenant.uuid(), new.id.uuid(), new.subscription.uuid());
         let Selection { statuses, event_types, after, below } = &new.selection;
         let statuses: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
         let event_types: Vec<&str> = event_types.patterns().iter().map(|pattern| pattern.as_str()).collect();
         let (after, below, rate) = (after.uuid(), below.uuid(), i32::try_from(new.rate).unwrap_or(i32::MAX));
-        let params: [Param<'_>; 9] = [
+        let by = changed_by(actor);
+        let params: [Param<'_>; 10] = [
             (&tenant, Type::UUID),
             (&id, Type::UUID),
             (&subscription, Type::UUID),
@@ -81,6 +89,7 @@ impl Store {
             (&below, Type::UUID),
             (&rate, Type::INT4),
             (&most_running, Type::INT8),
+            (&by, Type::TEXT),
         ];
         let rows = self.interactive().await?.query(&sql::CREATE_REPLAY, &params).await?;
         rows.first().map(replay).transpose()
@@ -125,13 +134,10 @@ impl Store {
     }
 
     /// Stops a running replay.
-    pub(crate) async fn cancel_replay(&self, tenant: TenantId, id: ReplayId) -> Result<(), StoreError> {
-        let (tenant, id) = (tenant.uuid(), id.uuid());
-        self.interactive()
-            .await?
-            .query(&sql::CANCEL_REPLAY, &[(&tenant, Type::UUID), (&id, Type::UUID)])
-            .await
-            .map(drop)
+    pub(crate) async fn cancel_replay(&self, tenant: TenantId, id: ReplayId, actor: &Actor) -> Result<(), StoreError> {
+        let (tenant, id, by) = (tenant.uuid(), id.uuid(), changed_by(actor));
+        let params: [Param<'_>; 3] = [(&tenant, Type::UUID), (&id, Type::UUID), (&by, Type::TEXT)];
+        self.interactive().await?.query(&sql::CANCEL_REPLAY, &params).await.map(drop)
     }
 
     /// Replays whose next step is due.

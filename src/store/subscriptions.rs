@@ -9,9 +9,11 @@ pub use row::{NewVersion, StoredSubscription};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::audit::changed_by;
 use super::connection::Param;
 use super::sealed::{self, SealedOlder};
 use super::{Store, StoreError, sql};
+use crate::domain::actor::Actor;
 use crate::domain::external_id::ExternalId;
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::rotation::{MAX_OLDER, Overlap};
@@ -63,11 +65,12 @@ impl Store {
     /// Writes a new subscription; version, reason and times of `row` are not looked at.
     /// # Errors
     /// [`StoreError`] from the database.
-    pub async fn create_subscription(&self, row: &StoredSubscription) -> Result<NewVersion, StoreError> {
+    pub async fn create_subscription(&self, row: &StoredSubscription, actor: &Actor) -> Result<NewVersion, StoreError> {
         let (tenant, id) = (row.tenant.uuid(), row.id.uuid());
         let decided = Decided::of(row);
         let key: [Param<'_>; 2] = [(&tenant, Type::UUID), (&id, Type::UUID)];
-        let params: Vec<_> = key.into_iter().chain(decided.params(row)).collect();
+        let by = changed_by(actor);
+        let params: Vec<_> = key.into_iter().chain(decided.params(row)).chain([(&by as _, Type::TEXT)]).collect();
         let rows = self.interactive().await?.query(&sql::CREATE_SUBSCRIPTION, &params).await?;
         let row = rows.first().ok_or_else(|| StoreError::Unreadable("an insert returned no row".to_owned()))?;
         new_version(row)
@@ -142,13 +145,17 @@ impl Store {
     /// row's version.
     /// # Errors
     /// [`StoreError`] from the database.
-    pub async fn replace_subscription(&self, row: &StoredSubscription) -> Result<Option<NewVersion>, StoreError> {
+    pub async fn replace_subscription(
+        &self,
+        row: &StoredSubscription,
+        actor: &Actor,
+    ) -> Result<Option<NewVersion>, StoreError> {
         let (tenant, id) = (row.tenant.uuid(), row.id.uuid());
         let decided = Decided::of(row);
         let key: [Param<'_>; 3] = [(&tenant, Type::UUID), (&id, Type::UUID), (&row.version, Type::INT8)];
-        let stamp = self.version_stamp();
-        let last: Param<'_> = (&stamp, Type::INT8);
-        let params: Vec<_> = key.into_iter().chain(decided.params(row)).chain([last]).collect();
+        let (stamp, by) = (self.version_stamp(), changed_by(actor));
+        let last: [Param<'_>; 2] = [(&stamp, Type::INT8), (&by, Type::TEXT)];
+        let params: Vec<_> = key.into_iter().chain(decided.params(row)).chain(last).collect();
         let rows = self.interactive().await?.query(&sql::REPLACE_SUBSCRIPTION, &params).await?;
         rows.first().map(new_version).transpose()
     }
@@ -162,16 +169,18 @@ impl Store {
         row: &StoredSubscription,
         sealed: &[u8],
         overlap: Overlap,
+        actor: &Actor,
     ) -> Result<Rotation, StoreError> {
         let (tenant, id, overlap) = (row.tenant.uuid(), row.id.uuid(), overlap.duration().as_secs_f64());
-        let stamp = self.version_stamp();
-        let params: [Param<'_>; 6] = [
+        let (stamp, by) = (self.version_stamp(), changed_by(actor));
+        let params: [Param<'_>; 7] = [
             (&tenant, Type::UUID),
             (&id, Type::UUID),
             (&row.version, Type::INT8),
             (&sealed, Type::BYTEA),
             (&overlap, Type::FLOAT8),
             (&stamp, Type::INT8),
+            (&by, Type::TEXT),
         ];
         let rows = self.interactive().await?.query(&sql::ROTATE_SECRET, &params).await?;
         let Some(row) = rows.first() else { return Ok(Rotation::Outrun) };
@@ -190,10 +199,17 @@ impl Store {
         &self,
         tenant: TenantId,
         id: SubscriptionId,
+        actor: &Actor,
     ) -> Result<Option<CancelledByDeletion>, StoreError> {
         let (tenant, id, stamp) = (tenant.uuid(), id.uuid(), self.version_stamp());
-        let params: [Param<'_>; 4] =
-            [(&tenant, Type::UUID), (&id, Type::UUID), (&stamp, Type::INT8), (&MAX_CANCELLED_COUNTED, Type::INT8)];
+        let by = changed_by(actor);
+        let params: [Param<'_>; 5] = [
+            (&tenant, Type::UUID),
+            (&id, Type::UUID),
+            (&stamp, Type::INT8),
+            (&MAX_CANCELLED_COUNTED, Type::INT8),
+            (&by, Type::TEXT),
+        ];
         let rows = self.interactive().await?.query(&sql::DELETE_SUBSCRIPTION, &params).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         Ok(Some(CancelledByDeletion::counted(row.try_get("cancelled")?)))

@@ -2,6 +2,7 @@
 
 use super::write::CHANGE_TRIES;
 use super::{Subscriptions, random};
+use crate::domain::actor::Actor;
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::keyring::{SALT_BYTES, SealContext};
 use crate::domain::rotation::{MAX_OLDER, Overlap};
@@ -32,6 +33,7 @@ impl Subscriptions {
         id: SubscriptionId,
         secret: &Secret,
         overlap: Overlap,
+        actor: &Actor,
     ) -> Result<Option<StoredSubscription>, RotateError> {
         let place = SealContext { tenant, subscription: id };
         for _ in 0..CHANGE_TRIES {
@@ -41,7 +43,7 @@ impl Subscriptions {
                 return Err(RotateError::Same);
             }
             let sealed = self.keyring.seal(secret, place, random::<SALT_BYTES>());
-            match self.store.rotate_secret(&current, &sealed, overlap).await? {
+            match self.store.rotate_secret(&current, &sealed, overlap, actor).await? {
                 Rotation::Done { written, older } => {
                     self.forget_in_redis(id).await;
                     let row = StoredSubscription { secrets: SealedSecrets { current: sealed, older }, ..current };

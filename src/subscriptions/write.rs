@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use super::sealed::change_headers;
 use super::{Subscriptions, random};
+use crate::domain::actor::Actor;
 use crate::domain::event_type::EventTypeFilter;
 use crate::domain::external_id::ExternalId;
 use crate::domain::id::{SubscriptionId, TenantId};
@@ -100,6 +101,7 @@ impl Subscriptions {
         tenant: TenantId,
         secret: &Secret,
         choices: Choices,
+        actor: &Actor,
     ) -> Result<StoredSubscription, WriteError> {
         let id = SubscriptionId::at(OffsetDateTime::now_utc(), uuid::Uuid::new_v4().into_bytes());
         let place = SealContext { tenant, subscription: id };
@@ -108,7 +110,7 @@ impl Subscriptions {
             headers: change_headers(&self.keyring, &SealedHeaders::default(), &choices.headers, place)?,
         };
         let row = choices.over(tenant, id, 0, sealed);
-        let written = self.store.create_subscription(&row).await?;
+        let written = self.store.create_subscription(&row, actor).await?;
         Ok(self.written(row, written))
     }
 
@@ -123,6 +125,7 @@ impl Subscriptions {
         id: SubscriptionId,
         secret: Option<&Secret>,
         change: impl Fn(&StoredSubscription) -> Result<Choices, E>,
+        actor: &Actor,
     ) -> Result<Option<StoredSubscription>, E> {
         let place = SealContext { tenant, subscription: id };
         for _ in 0..CHANGE_TRIES {
@@ -135,7 +138,7 @@ impl Subscriptions {
             if row.decides_the_same(&current) {
                 return Ok(Some(current));
             }
-            if let Some(written) = self.store.replace_subscription(&row).await? {
+            if let Some(written) = self.store.replace_subscription(&row, actor).await? {
                 self.forget_in_redis(id).await;
                 return Ok(Some(self.written(row, written)));
             }
@@ -150,8 +153,9 @@ impl Subscriptions {
         &self,
         tenant: TenantId,
         id: SubscriptionId,
+        actor: &Actor,
     ) -> Result<Option<CancelledByDeletion>, StoreError> {
-        let cancelled = self.store.delete_subscription(tenant, id).await?;
+        let cancelled = self.store.delete_subscription(tenant, id, actor).await?;
         if cancelled.is_some() {
             self.cache.forget(id);
             self.forget_in_redis(id).await;

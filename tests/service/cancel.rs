@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
+use postrider::domain::actor::Actor;
 use postrider::domain::id::EventId;
 use postrider::domain::ordering::OrderingGroup;
 use postrider::domain::subscription::Subscription;
+use postrider::store::Chosen;
 use time::OffsetDateTime;
 
 use crate::support::receiver::Reply;
@@ -19,7 +21,12 @@ async fn ended(rig: &Rig) -> (String, String, i32) {
 }
 
 async fn cancel(rig: &Rig, subscription: &Arc<Subscription>, event: EventId) -> (i64, i64) {
-    let cancelled = rig.store().cancel(subscription.tenant, event, None, 100).await.unwrap().unwrap();
+    let cancelled = rig
+        .store()
+        .cancel(&Chosen { tenant: subscription.tenant, event, subscription: None }, 100, &Actor::COMMAND)
+        .await
+        .unwrap()
+        .unwrap();
     (cancelled.cancelled, cancelled.sending)
 }
 
@@ -61,7 +68,13 @@ async fn whatever_a_delivery_waits_for_it_is_cancelled_at_once() {
     rig.settle().await;
     assert!(rig.receiver.requests().is_empty(), "nothing is sent after that");
     let nothing = EventId::at(OffsetDateTime::now_utc(), uuid::Uuid::new_v4().into_bytes());
-    assert!(rig.store().cancel(subscription.tenant, nothing, None, 100).await.unwrap().is_none());
+    assert!(
+        rig.store()
+            .cancel(&Chosen { tenant: subscription.tenant, event: nothing, subscription: None }, 100, &Actor::COMMAND)
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,7 +154,16 @@ async fn an_ordering_group_goes_on_without_its_cancelled_head() {
         ))
         .await;
     }
-    let cancelled = rig.store().cancel(subscription.tenant, head, Some(subscription.id), 100).await.unwrap().unwrap();
+    let cancelled = rig
+        .store()
+        .cancel(
+            &Chosen { tenant: subscription.tenant, event: head, subscription: Some(subscription.id) },
+            100,
+            &Actor::COMMAND,
+        )
+        .await
+        .unwrap()
+        .unwrap();
     let group = OrderingGroup { subscription: subscription.id, key: "k".parse().unwrap() };
     assert_eq!((cancelled.cancelled, cancelled.is_known, &cancelled.groups), (1, true, &vec![group.clone()]));
     assert_eq!(rig.store().advance(&cancelled.groups).await.unwrap(), [group]);
@@ -170,7 +192,8 @@ async fn what_is_held_for_a_subscription_is_cancelled_a_batch_at_a_time_and_noth
          select id, tenant_id, 'open', now() + interval '1 hour' from subscriptions",
     )
     .await;
-    let cancel_held = async || rig.store().cancel_held(subscription.tenant, subscription.id, 3).await.unwrap().0;
+    let cancel_held =
+        async || rig.store().cancel_held(subscription.tenant, subscription.id, 3, &Actor::COMMAND).await.unwrap().0;
     assert_eq!([cancel_held().await, cancel_held().await, cancel_held().await], [3, 2, 0]);
     assert_eq!((rig.count("undelivered").await, rig.count("deliveries").await), (5, 7));
 
@@ -180,5 +203,5 @@ async fn what_is_held_for_a_subscription_is_cancelled_a_batch_at_a_time_and_noth
     assert_eq!(rig.count(&format!("undelivered where event_id = '{backing_off}'")).await, 1);
     assert_eq!(rig.count(&format!("deliveries where event_id = '{leased}'")).await, 1);
     let other_tenant = uuid::Uuid::now_v7().into();
-    assert_eq!(rig.store().cancel_held(other_tenant, other.id, 10).await.unwrap().0, 0);
+    assert_eq!(rig.store().cancel_held(other_tenant, other.id, 10, &Actor::COMMAND).await.unwrap().0, 0);
 }

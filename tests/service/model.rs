@@ -177,7 +177,7 @@ impl Model {
 
     /// When everybody is enabled and everything is sent, each delivery has ended once.
     async fn drain(mut self, rig: &Rig, actor: &mut Actor) {
-        rig.sql("update subscriptions set is_active = true, disabled_reason = null").await;
+        rig.sql("update subscriptions set is_active = true, disabled_reason = null, disabled_by = null").await;
         rig.client.batch_execute("delete from subscription_health; delete from owners").await.unwrap();
         self.learn_standings(rig).await;
         actor.forget();

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use postrider::domain::actor::Actor;
 use postrider::domain::event_type::EventTypeFilter;
 use postrider::domain::id::{EventId, ReplayId};
 use postrider::domain::replay::{Ending, Selection};
 use postrider::domain::subscription::Subscription;
-use postrider::store::{NewReplay, Replay, Retried};
+use postrider::store::{Chosen, NewReplay, Replay, Retried};
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -44,7 +45,7 @@ fn everything(statuses: &[Ending]) -> Selection {
 async fn begin(rig: &Rig, subscription: &Subscription, selection: Selection, rate: u32) -> ReplayId {
     let id = ReplayId::at(OffsetDateTime::now_utc(), uuid::Uuid::new_v4().into_bytes());
     let new = NewReplay { tenant: subscription.tenant, id, subscription: subscription.id, selection, rate };
-    rig.store().create_replay(&new, 10).await.unwrap().unwrap().id
+    rig.store().create_replay(&new, 10, &Actor::COMMAND).await.unwrap().unwrap().id
 }
 
 async fn replay(rig: &Rig, subscription: &Subscription, id: ReplayId) -> Replay {
@@ -279,7 +280,11 @@ async fn one_event_is_retried_at_once_whatever_it_waits_for() {
     rig.receiver.script([abort()]);
     rig.settle().await;
     let retry = async |subscription| {
-        let retried = rig.store().retry(one.tenant, event, subscription, lifetime, 100).await.unwrap();
+        let retried = rig
+            .store()
+            .retry(&Chosen { tenant: one.tenant, event, subscription }, lifetime, 100, &Actor::COMMAND)
+            .await
+            .unwrap();
         retried.map(|Retried { retried, is_known }| (retried, is_known))
     };
     // One failed, one waits; after that both are due, which is soon enough.
@@ -293,5 +298,11 @@ async fn one_event_is_retried_at_once_whatever_it_waits_for() {
     let unrelated = rig.subscription().await;
     assert_eq!(retry(Some(unrelated.id)).await, Some((0, false)));
     let nothing = EventId::at(OffsetDateTime::now_utc(), uuid::Uuid::new_v4().into_bytes());
-    assert_eq!(rig.store().retry(one.tenant, nothing, None, lifetime, 100).await.unwrap(), None);
+    assert_eq!(
+        rig.store()
+            .retry(&Chosen { tenant: one.tenant, event: nothing, subscription: None }, lifetime, 100, &Actor::COMMAND)
+            .await
+            .unwrap(),
+        None
+    );
 }

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use postrider::domain::actor::Actor;
 use postrider::domain::attempt::{Answer, Attempt, Directives};
 use postrider::domain::breaker::Breaker;
 use postrider::domain::delivery::{DeliveryKey, Report};
@@ -13,7 +14,7 @@ use postrider::domain::next_step::NextStep;
 use postrider::domain::ordering::OrderingGroup;
 use postrider::domain::outcome::Outcome;
 use postrider::domain::replay::{Ending, Selection};
-use postrider::store::{NewReplay, TakeAsk, TakeRequest};
+use postrider::store::{Chosen, NewReplay, TakeAsk, TakeRequest};
 use time::OffsetDateTime;
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -259,6 +260,7 @@ async fn change_subscription(rig: &Rig, change: &str, key: DeliveryKey) {
 
 async fn perform(rig: &Rig, operation: Operation, key: DeliveryKey) {
     let store = rig.store();
+    let chosen = |subscription| Chosen { tenant: key.tenant, event: key.event, subscription };
     match operation {
         Operation::Take { by, after } => {
             change_subscription(rig, after, key).await;
@@ -277,11 +279,13 @@ async fn perform(rig: &Rig, operation: Operation, key: DeliveryKey) {
             change_subscription(rig, after, key).await;
             store.advance_groups(None, 10).await.map(drop).unwrap();
         }
-        Operation::Cancel => store.cancel(key.tenant, key.event, None, 100).await.map(drop).unwrap(),
-        Operation::CancelHeld => store.cancel_held(key.tenant, key.subscription, 10).await.map(drop).unwrap(),
+        Operation::Cancel => store.cancel(&chosen(None), 100, &Actor::COMMAND).await.map(drop).unwrap(),
+        Operation::CancelHeld => {
+            store.cancel_held(key.tenant, key.subscription, 10, &Actor::COMMAND).await.map(drop).unwrap()
+        }
         Operation::Retry { is_named } => {
             let subscription = is_named.then_some(key.subscription);
-            store.retry(key.tenant, key.event, subscription, LEASE, 100).await.map(drop).unwrap();
+            store.retry(&chosen(subscription), LEASE, 100, &Actor::COMMAND).await.map(drop).unwrap();
         }
         Operation::Replay(ending) => replay(rig, key, ending).await,
         Operation::Expire { after } => {
@@ -334,7 +338,7 @@ async fn replay(rig: &Rig, key: DeliveryKey, ending: Ending) {
     let DeliveryKey { tenant, subscription, .. } = key;
     let new =
         NewReplay { tenant, id: ReplayId::at(now, Uuid::new_v4().into_bytes()), subscription, selection, rate: 1 };
-    let replay = rig.store().create_replay(&new, i64::MAX).await.unwrap().unwrap();
+    let replay = rig.store().create_replay(&new, i64::MAX, &Actor::COMMAND).await.unwrap().unwrap();
     rig.store().step_replay((tenant, replay.id), LEASE, 10_000).await.map(drop).unwrap();
 }
 

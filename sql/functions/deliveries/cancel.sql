@@ -1,4 +1,4 @@
--- deliveries/cancel(tenant, event, subscription or null for all, most rows)
+-- deliveries/cancel(tenant, event, subscription or null for all, most rows, actor)
 -- Cancels pending deliveries of an event, locked in key order. A leased one gets expires_at = -infinity and ends if
 -- its attempt fails. Nulls if there is no such event.
 create function deliveries_cancel_1(
@@ -6,6 +6,7 @@ create function deliveries_cancel_1(
     event uuid,
     subscription uuid,
     most_rows bigint,
+    actor jsonb,
     out cancelled bigint,
     out sending bigint,
     out is_known boolean,
@@ -77,5 +78,11 @@ begin
     into group_subscriptions, group_keys
     from unnest(waiting, keys) as w (subscription_id, ordering_key)
     where w.ordering_key is not null;
+    if cancelled + sending > 0 then
+        perform write_audit(
+            actor, tenant, 'cancelled', 'event', event, null,
+            jsonb_build_object('deliveries', cancelled, 'sending', sending, 'subscription_id', subscription)
+        );
+    end if;
 end
 $$;

@@ -1,9 +1,10 @@
--- deliveries/cancel_held(tenant, subscription, most rows)
+-- deliveries/cancel_held(tenant, subscription, most rows, actor)
 -- Cancels held deliveries, oldest due time first, and those whose lease lapsed 5 s ago.
 create function deliveries_cancel_held_1(
     tenant uuid,
     subscription uuid,
     most_rows bigint,
+    actor jsonb,
     out cancelled bigint,
     out group_subscriptions uuid[],
     out group_keys text[]
@@ -108,5 +109,8 @@ begin
         from unnest(keys) as u (ordering_key)
         where u.ordering_key is not null
     ) as k;
+    perform write_audit(
+        actor, tenant, 'held_cancelled', 'subscription', subscription, null, jsonb_build_object('deliveries', cancelled)
+    );
 end
 $$;

@@ -1,4 +1,4 @@
--- deliveries/retry(tenant, event, subscription or null for all, lifetime in seconds, most rows each)
+-- deliveries/retry(tenant, event, subscription or null for all, lifetime in seconds, most rows each, actor)
 -- Makes scheduled deliveries due and requeues failed ones; for a named subscription also cancelled and successful
 -- ones. Nulls if there is no such event.
 create function deliveries_retry_1(
@@ -7,6 +7,7 @@ create function deliveries_retry_1(
     subscription uuid,
     lifetime_seconds double precision,
     most_rows bigint,
+    actor jsonb,
     out retried bigint,
     out is_known boolean
 )
@@ -79,5 +80,11 @@ begin
         ended,
         make_interval(secs => lifetime_seconds)
     );
+    if retried > 0 then
+        perform write_audit(
+            actor, tenant, 'retried', 'event', event, null,
+            jsonb_build_object('deliveries', retried, 'subscription_id', subscription)
+        );
+    end if;
 end
 $$;

@@ -52,7 +52,8 @@ begin
         update replays as x
         set
             status = 'cancelled',
-            ended_at = at
+            ended_at = at,
+            changed_by = null
         where x.tenant_id = tenant
             and x.id = replay;
         written := 0;

@@ -1,9 +1,10 @@
--- subscriptions/delete($1 tenant, $2 id, $3 version stamp, $4 most deliveries to count)
+-- subscriptions/delete($1 tenant, $2 id, $3 version stamp, $4 most deliveries to count, $5 changed_by)
 -- Returns how many pending deliveries it cancels, up to $4 and one more.
 with deleted as (
     update subscriptions
     set
         version = greatest(version + 1, $3::bigint),
+        changed_by = $5::text::jsonb,
         updated_at = now(),
         deleted_at = now()
     where tenant_id = $1

@@ -11,7 +11,7 @@ select
     event_types,
     description,
     is_active,
-    disabled_reason,
+    coalesce(disabled_reason, disabled_by) as disabled_reason,
     verify_ingest,
     external_id,
     metadata::text as metadata,

@@ -1,7 +1,7 @@
 -- subscriptions/replace($1 tenant, $2 id, $3 version expected, $4 target URL, $5 sealed secret, $6 event types,
 -- $7 description, $8 is active, $9 verify ingest, $10 retry schedule, $11 request timeout in ms, $12 rate limit,
 -- $13 most in flight, $14 is ordered, $15 skip after attempts, $16 external id, $17 metadata as JSON text,
--- $18 names of headers, $19 type of authorization, $20 both, sealed, $21 version stamp)
+-- $18 names of headers, $19 type of authorization, $20 both, sealed, $21 version stamp, $22 changed_by)
 -- A newly sealed secret ends all older ones. No row if another write came first.
 update subscriptions
 set
@@ -14,6 +14,10 @@ set
     description = $7,
     is_active = $8,
     disabled_reason = case when not $8 then disabled_reason end,
+    disabled_by = case
+        when not $8 and is_active then by_whom($22::text::jsonb, now())
+        when not $8 then disabled_by
+    end,
     verify_ingest = $9,
     retry_schedule = $10,
     request_timeout_ms = $11,
@@ -26,9 +30,10 @@ set
     header_names = $18,
     auth_type = $19,
     sealed_headers = $20,
+    changed_by = $22::text::jsonb,
     updated_at = now()
 where tenant_id = $1
     and id = $2
     and version = $3
     and deleted_at is null
-returning version, disabled_reason, created_at, updated_at;
+returning version, coalesce(disabled_reason, disabled_by) as disabled_reason, created_at, updated_at;

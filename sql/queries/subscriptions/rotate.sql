@@ -1,5 +1,5 @@
 -- subscriptions/rotate($1 tenant, $2 id, $3 version expected, $4 sealed new secret,
--- $5 overlap in seconds, $6 version stamp)
+-- $5 overlap in seconds, $6 version stamp, $7 changed_by)
 -- Without an overlap all secrets until now end at once.
 -- A null version means that nothing was written: too many older secrets would be live (`older`), or another write
 -- came first. No row if the expected version is outdated.
@@ -33,6 +33,7 @@ written as (
         secret = $4,
         older_secrets = live.older_secrets,
         older_until = live.older_until,
+        changed_by = $7::text::jsonb,
         updated_at = now()
     from live
     where s.tenant_id = live.tenant_id
@@ -40,7 +41,8 @@ written as (
         and s.version = $3
         and s.deleted_at is null
         and cardinality(live.older_secrets) <= 4
-    returning s.version, s.disabled_reason, s.created_at, s.updated_at
+    returning
+        s.version, coalesce(s.disabled_reason, s.disabled_by) as disabled_reason, s.created_at, s.updated_at
 )
 select
     cardinality(live.older_secrets) as older,

@@ -9,8 +9,10 @@ use uuid::Uuid;
 
 use crate::api::Api;
 use crate::api::problem::Problem;
+use crate::domain::actor::Actor;
 use crate::domain::external_id::SubscriptionName;
 use crate::domain::id::TenantId;
+use crate::store::Chosen;
 
 /// What ends.
 #[derive(Debug, Object, Serialize)]
@@ -40,13 +42,14 @@ pub(super) async fn cancel(
     tenant: TenantId,
     webhook_id: Uuid,
     subscription: Option<SubscriptionName>,
+    actor: &Actor,
 ) -> Result<CancelAnswer, Problem> {
-    let event = webhook_id.into();
     let subscription = api.asked_subscription(tenant, subscription.as_ref()).await?;
+    let chosen = Chosen { tenant, event: webhook_id.into(), subscription };
     let mut answer = CancelAnswer { webhook_id, cancelled: 0, sending: 0, more: false };
     let began = Instant::now();
     loop {
-        let part = api.store.cancel(tenant, event, subscription, ROWS).await?.ok_or(Problem::EventNotFound)?;
+        let part = api.store.cancel(&chosen, ROWS, actor).await?.ok_or(Problem::EventNotFound)?;
         if !part.is_known {
             return Err(Problem::DeliveryNotFound);
         }

@@ -9,8 +9,10 @@ use uuid::Uuid;
 
 use crate::api::Api;
 use crate::api::problem::Problem;
+use crate::domain::actor::Actor;
 use crate::domain::external_id::SubscriptionName;
 use crate::domain::id::TenantId;
+use crate::store::Chosen;
 
 /// What is made again.
 #[derive(Debug, Object, Serialize)]
@@ -38,13 +40,14 @@ pub(super) async fn retry(
     tenant: TenantId,
     webhook_id: Uuid,
     subscription: Option<SubscriptionName>,
+    actor: &Actor,
 ) -> Result<RetryAnswer, Problem> {
-    let event = webhook_id.into();
     let subscription = api.asked_subscription(tenant, subscription.as_ref()).await?;
+    let chosen = Chosen { tenant, event: webhook_id.into(), subscription };
     let mut answer = RetryAnswer { webhook_id, retried: 0, more: false };
     let began = Instant::now();
     loop {
-        let part = api.store.retry(tenant, event, subscription, api.settings.delivery_lifetime, ROWS).await?;
+        let part = api.store.retry(&chosen, api.settings.delivery_lifetime, ROWS, actor).await?;
         let part = part.ok_or(Problem::EventNotFound)?;
         if !part.is_known {
             return Err(Problem::DeliveryNotFound);

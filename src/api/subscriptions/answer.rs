@@ -31,8 +31,8 @@ pub(super) struct SubscriptionAnswer {
     description: Option<String>,
     /// Whether deliveries are sent.
     is_active: bool,
-    /// Why postrider disabled it: `gone` after a 410, `receiver` where the receiver asked for
-    /// it, `failing` after days without a success.
+    /// Why it is disabled. By postrider: `gone` after a 410, `receiver` where the receiver asked for it, `failing` after
+    /// days without a success. Otherwise who did it and when: `by key 0199… at 2026-11-28T12:00:00Z`.
     disabled_reason: Option<String>,
     /// Whether `/ingest` asks for a signature.
     verify_ingest: bool,

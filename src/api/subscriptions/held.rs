@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::answer::HeldCancelled;
 use crate::api::Api;
 use crate::api::problem::Problem;
+use crate::domain::actor::Actor;
 use crate::domain::id::{SubscriptionId, TenantId};
 
 /// Most held deliveries that one statement ends.
@@ -18,10 +19,15 @@ const BUDGET: Duration = Duration::from_millis(1_000);
 ///
 /// # Errors
 /// [`Problem`] from the database; what ended before stays so.
-pub(super) async fn cancel(api: &Api, tenant: TenantId, id: SubscriptionId) -> Result<HeldCancelled, Problem> {
+pub(super) async fn cancel(
+    api: &Api,
+    tenant: TenantId,
+    id: SubscriptionId,
+    actor: &Actor,
+) -> Result<HeldCancelled, Problem> {
     let (began, mut cancelled) = (Instant::now(), 0);
     loop {
-        let (ended, groups) = api.store.cancel_held(tenant, id, ROWS).await?;
+        let (ended, groups) = api.store.cancel_held(tenant, id, ROWS, actor).await?;
         cancelled += ended;
         api.advance(&groups).await;
         if ended < ROWS || began.elapsed() > BUDGET {

@@ -34,7 +34,7 @@ pub struct StoredSubscription {
     pub description: Option<String>,
     /// Whether deliveries are sent.
     pub is_active: bool,
-    /// Why postrider disabled it.
+    /// Why it is disabled: postrider's reason, or who disabled it and when.
     pub disabled_reason: Option<String>,
     /// Whether ingest asks for a signature.
     pub verify_ingest: bool,
@@ -68,7 +68,7 @@ impl StoredSubscription {
 pub struct NewVersion {
     /// The version written.
     pub version: i64,
-    /// Why it is disabled by us, if it still is.
+    /// Why it is disabled, if it is.
     pub disabled_reason: Option<String>,
     /// When it was made.
     pub created_at: OffsetDateTime,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use postrider::domain::actor::Actor as By;
 use postrider::domain::attempt::{Answer, Attempt, Directives};
 use postrider::domain::breaker::Breaker;
 use postrider::domain::delivery::{DeliveryKey, Report};
@@ -17,7 +18,8 @@ use postrider::domain::payload::Payload;
 use postrider::domain::replay::{Ending, Selection};
 use postrider::domain::timing::Timing;
 use postrider::store::{
-    AcceptItem, Decision, KeepRequest, NewDelivery, NewReplay, Store, StoreError, TakeAsk, TakeRequest, TakenDelivery,
+    AcceptItem, Chosen, Decision, KeepRequest, NewDelivery, NewReplay, Store, StoreError, TakeAsk, TakeRequest,
+    TakenDelivery,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -172,20 +174,20 @@ impl Actor {
             Plan::AdvanceGroups => self.advance_groups().await,
             Plan::Switch(subscription, is_active) => self.switch(subscription, is_active).await,
             Plan::Cancel(key) => {
-                let cancelled = self.store.cancel(self.tenant, key.event, Some(key.subscription), 100).await.unwrap();
+                let cancelled = self.store.cancel(&self.chosen(key), 100, &By::COMMAND).await.unwrap();
                 cancelled.map_or(Done::Nothing, |_| Done::Cancelled(key))
             }
             Plan::CancelHeld(subscription, most) => {
-                self.store.cancel_held(self.tenant, subscription, most).await.unwrap();
+                self.store.cancel_held(self.tenant, subscription, most, &By::COMMAND).await.unwrap();
                 Done::CancelledHeld(subscription)
             }
             Plan::Retry(key) => {
-                self.store.retry(self.tenant, key.event, Some(key.subscription), LEASE, 100).await.unwrap();
+                self.store.retry(&self.chosen(key), LEASE, 100, &By::COMMAND).await.unwrap();
                 Done::Retried(key)
             }
             Plan::Replay(subscription, statuses) => self.replay(subscription, statuses).await,
             Plan::Delete(subscription) => {
-                self.store.delete_subscription(self.tenant, subscription).await.unwrap();
+                self.store.delete_subscription(self.tenant, subscription, &By::COMMAND).await.unwrap();
                 Done::Nothing
             }
             Plan::Expire => {
@@ -280,7 +282,7 @@ impl Actor {
             selection,
             rate: 10_000,
         };
-        let replay = self.store.create_replay(&new, i64::MAX).await.unwrap().unwrap();
+        let replay = self.store.create_replay(&new, i64::MAX, &By::COMMAND).await.unwrap().unwrap();
         self.store.step_replay((self.tenant, replay.id), LEASE, 10_000).await.unwrap();
         Done::Replayed(subscription, statuses.into_iter().map(Ending::as_str).collect())
     }
@@ -316,10 +318,17 @@ impl Actor {
         Done::AdvancedGroups
     }
 
+    fn chosen(&self, key: DeliveryKey) -> Chosen {
+        Chosen { tenant: self.tenant, event: key.event, subscription: Some(key.subscription) }
+    }
+
     async fn switch(&mut self, subscription: SubscriptionId, is_active: bool) -> Done {
         let row = self.store.read_subscription(self.tenant, subscription).await.unwrap();
         if let Some(row) = row {
-            self.store.replace_subscription(&postrider::store::StoredSubscription { is_active, ..row }).await.unwrap();
+            self.store
+                .replace_subscription(&postrider::store::StoredSubscription { is_active, ..row }, &By::COMMAND)
+                .await
+                .unwrap();
         }
         Done::Nothing
     }
