@@ -1,12 +1,17 @@
 //! What events cost the database, counted by itself: statements, WAL, rows and buffers. The
 //! same on a slow machine as on a fast one.
 //!
-//! PostgreSQL counts for certain only what a connection did that has ended. So counts are
-//! taken when the services have stopped ([`Database::quiet`]), and their starting is in the
-//! figures: some dozen statements among thousands.
+//! A connection of PostgreSQL reports its counts when it ends, or when it has been idle for 10 s. So counts are
+//! taken when the services have stopped ([`Counts::read`]) or have idled ([`Counts::read_idle`]); some dozen
+//! statements of their own are in the figures, among thousands.
+
+use std::time::Duration;
 
 use crate::failure::Failure;
 use crate::lab::Database;
+
+/// PostgreSQL's PGSTAT_IDLE_INTERVAL of 10 s, and a second.
+const IDLE: Duration = Duration::from_secs(11);
 
 /// The names, as the columns of the reading are ordered.
 pub(crate) const NAMES: [&str; 7] =
@@ -37,6 +42,16 @@ impl Counts {
     /// The counts now, when all services have stopped.
     pub(crate) async fn read(database: &Database) -> Result<Self, Failure> {
         database.quiet().await?;
+        Self::reported(database).await
+    }
+
+    /// The counts of services that run, once their connections have reported.
+    pub(crate) async fn read_idle(database: &Database) -> Result<Self, Failure> {
+        tokio::time::sleep(IDLE).await;
+        Self::reported(database).await
+    }
+
+    async fn reported(database: &Database) -> Result<Self, Failure> {
         let row = database.client.query_one(READ, &[]).await?;
         // There are no tables before the first migration.
         Ok(Self(std::array::from_fn(|column| row.get::<_, Option<i64>>(column).unwrap_or(0))))

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::http::request::Builder;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -14,6 +15,28 @@ use crate::failure::Failure;
 
 /// A kept connection.
 pub(crate) type Connection = SendRequest<Full<Bytes>>;
+
+/// The API key of a request, and the tenant that it names if the key is an operator's.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Access {
+    /// The value of the `authorization` header.
+    pub(crate) key: Option<HeaderValue>,
+    /// The value of the `postrider-tenant` header.
+    pub(crate) tenant: Option<HeaderValue>,
+}
+
+impl Access {
+    /// Adds the headers to a request.
+    pub(crate) fn add_to(&self, mut request: Builder) -> Builder {
+        let headers = [(AUTHORIZATION.as_str(), &self.key), ("postrider-tenant", &self.tenant)];
+        for (name, value) in headers {
+            if let Some(value) = value {
+                request = request.header(name, value);
+            }
+        }
+        request
+    }
+}
 
 /// A new connection.
 pub(crate) async fn connect(server: SocketAddr) -> Result<Connection, Failure> {
@@ -26,26 +49,24 @@ pub(crate) async fn connect(server: SocketAddr) -> Result<Connection, Failure> {
 
 /// Posts a JSON document and returns status and text of the answer.
 pub(crate) async fn post(
-    server: SocketAddr,
+    connection: &mut Connection,
     path: &str,
-    key: Option<&HeaderValue>,
+    access: &Access,
     document: impl Into<Bytes>,
 ) -> Result<(StatusCode, String), Failure> {
-    let mut request = Request::post(path).header(CONTENT_TYPE, "application/json");
-    if let Some(key) = key {
-        request = request.header(AUTHORIZATION, key);
-    }
-    ask(server, request.header(HOST, "localhost").body(Full::new(document.into()))?).await
+    let request = Request::post(path).header(HOST, "localhost").header(CONTENT_TYPE, "application/json");
+    ask(connection, access.add_to(request).body(Full::new(document.into()))?).await
 }
 
 /// Gets a text.
 pub(crate) async fn get(server: SocketAddr, path: &str) -> Result<String, Failure> {
     let request = Request::get(path).header(HOST, "localhost").body(Full::default())?;
-    Ok(ask(server, request).await?.1)
+    Ok(ask(&mut connect(server).await?, request).await?.1)
 }
 
-async fn ask(server: SocketAddr, request: Request<Full<Bytes>>) -> Result<(StatusCode, String), Failure> {
-    let answer = connect(server).await?.send_request(request).await?;
+async fn ask(connection: &mut Connection, request: Request<Full<Bytes>>) -> Result<(StatusCode, String), Failure> {
+    connection.ready().await?;
+    let answer = connection.send_request(request).await?;
     let status = answer.status();
     let body = answer.into_body().collect().await?.to_bytes();
     Ok((status, String::from_utf8_lossy(&body).into_owned()))

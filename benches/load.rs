@@ -5,19 +5,27 @@ use std::time::Instant;
 
 use hyper::header::HeaderValue;
 
+use crate::http::Access;
 use crate::latency::Latencies;
 
-/// Where an event is posted, and with which API key.
+/// Where an event is posted.
 #[derive(Debug, Clone)]
 pub(crate) struct Route {
     pub(crate) path: String,
-    pub(crate) key: Option<HeaderValue>,
+    pub(crate) access: Access,
+    /// `None` for the type of the producer's events.
+    pub(crate) event_type: Option<HeaderValue>,
 }
 
 impl Route {
     /// The root of a server that asks for no key: a receiver.
     pub(crate) fn bare() -> Self {
-        Self { path: "/".to_owned(), key: None }
+        Self { path: "/".to_owned(), access: Access::default(), event_type: None }
+    }
+
+    /// The same for events of this type.
+    pub(crate) fn with_type(self, event_type: HeaderValue) -> Self {
+        Self { event_type: Some(event_type), ..self }
     }
 }
 

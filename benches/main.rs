@@ -46,8 +46,8 @@ use crate::findings::Findings;
 use crate::lab::Lab;
 use crate::machine::Machine;
 use crate::scenarios::{
-    dead_receiver, fan_out, features, held_transaction, idle, large_payloads, many_subscriptions, noisy_tenant,
-    overload, processes, steady, stored,
+    dead_receiver, fan_out, features, held_transaction, idle, large_payloads, many_subscriptions, many_tenants,
+    noisy_tenant, overload, processes, steady, stored,
 };
 
 /// Loads postrider and prints what it took. Without a scenario: all of them but `check`.
@@ -76,6 +76,8 @@ enum Scenario {
     DeadReceiver(dead_receiver::DeadReceiver),
     /// Ten thousand active subscriptions of a hundred tenants against one
     ManySubscriptions,
+    /// Events for ten thousand tenants through one operator key against events for one tenant
+    ManyTenants,
     /// A transaction that somebody leaves open
     HeldTransaction,
     /// Beside millions of stored rows against a fresh database
@@ -109,6 +111,7 @@ impl Scenario {
             Self::NoisyTenant,
             Self::DeadReceiver(dead_receiver::DeadReceiver::default()),
             Self::ManySubscriptions,
+            Self::ManyTenants,
             Self::HeldTransaction,
             Self::Stored(stored::Stored::default()),
             Self::Processes,
@@ -126,6 +129,7 @@ impl Scenario {
             Self::NoisyTenant => "noisy-tenant",
             Self::DeadReceiver(_) => "dead-receiver",
             Self::ManySubscriptions => "many-subscriptions",
+            Self::ManyTenants => "many-tenants",
             Self::HeldTransaction => "held-transaction",
             Self::Stored(_) => "stored",
             Self::Processes => "processes",
@@ -145,6 +149,7 @@ impl Scenario {
             Self::NoisyTenant => Box::pin(noisy_tenant::run(lab)).await,
             Self::DeadReceiver(dead_receiver) => Box::pin(dead_receiver.run(lab)).await,
             Self::ManySubscriptions => Box::pin(many_subscriptions::run(lab)).await,
+            Self::ManyTenants => Box::pin(many_tenants::run(lab)).await,
             Self::HeldTransaction => Box::pin(held_transaction::run(lab)).await,
             Self::Stored(stored) => Box::pin(stored.run(lab)).await,
             Self::Processes => Box::pin(processes::run(lab)).await,

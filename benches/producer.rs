@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::header::{CONTENT_TYPE, HOST};
 
 use crate::failure::Failure;
 use crate::http::{self, Connection};
@@ -235,12 +235,13 @@ impl Stream {
     async fn post(&self, connection: &mut Connection, number: usize) -> Result<bool, Failure> {
         let route = self.routes.get(number % self.routes.len().max(1));
         let route = route.ok_or_else(|| Failure::new("there is nowhere to send to"))?;
-        let mut request = Request::post(&route.path).header(HOST, "localhost").header("x-event-type", self.event_type);
+        let mut request = route.access.add_to(Request::post(&route.path).header(HOST, "localhost"));
+        request = match &route.event_type {
+            Some(event_type) => request.header("x-event-type", event_type),
+            None => request.header("x-event-type", self.event_type),
+        };
         if self.insists {
             request = request.header("idempotency-key", number.to_string());
-        }
-        if let Some(key) = &route.key {
-            request = request.header(AUTHORIZATION, key);
         }
         let body = Full::new(self.template.numbered(number));
         let response = connection.send_request(request.header(CONTENT_TYPE, "application/json").body(body)?).await?;

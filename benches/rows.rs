@@ -40,6 +40,10 @@ const ALL_OUTSTANDING: &str = "
     select
         (select count(*) from deliveries as d),
         (select count(*) from undelivered as u)";
+const ADD_TENANTS: &str = "
+    insert into tenants (id, external_id, name)
+    select t.id, t.external_id, t.external_id
+    from unnest($1::uuid[], $2::text[]) as t (id, external_id)";
 const ADD_SUBSCRIPTIONS: &str = "
     insert into subscriptions (tenant_id, id, target_url, secret, event_types, verify_ingest)
     select $1, s.id, s.target_url, s.secret, array[$2::text], false
@@ -76,6 +80,13 @@ pub(crate) async fn outstanding(client: &Client, subscription: Uuid) -> Result<(
 pub(crate) async fn all_outstanding(client: &Client) -> Result<(usize, usize), Failure> {
     let row = client.query_one(ALL_OUTSTANDING, &[]).await?;
     Ok((count(row.get(0)), count(row.get(1))))
+}
+
+/// Writes tenants with these external ids.
+pub(crate) async fn add_tenants(client: &Client, external_ids: &[String]) -> Result<(), Failure> {
+    let ids: Vec<Uuid> = external_ids.iter().map(|_| Uuid::now_v7()).collect();
+    client.execute(ADD_TENANTS, &[&ids, &external_ids]).await?;
+    Ok(())
 }
 
 /// Writes so many subscriptions of a tenant past the API, which would take minutes for

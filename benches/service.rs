@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 
 use crate::failure::Failure;
 use crate::http;
-use crate::tenant::Tenant;
+use crate::tenant::{Operator, Tenant};
 
 /// Longest wait for a process to answer, and for its end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -73,6 +73,11 @@ impl Launch {
             tenants.push(Tenant::create(&self.program, &self.database_url, name).await?);
         }
         Ok(tenants)
+    }
+
+    /// Makes an operator key, once the schema is up.
+    pub(crate) async fn operator(&self) -> Result<Operator, Failure> {
+        Operator::create(&self.program, &self.database_url).await
     }
 
     /// Starts a process and waits until it is ready.

@@ -1,17 +1,16 @@
-//! Tenants of the service under test, with an API key each.
+//! Tenants of the service under test, with an API key each or through an operator key.
 
 use std::net::SocketAddr;
 use std::path::Path;
 
 use hyper::StatusCode;
-use hyper::header::HeaderValue;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::process::Command;
 use uuid::Uuid;
 
 use crate::failure::Failure;
-use crate::http;
+use crate::http::{self, Access, Connection};
 use crate::load::Route;
 use crate::producer::PLAIN;
 
@@ -19,23 +18,31 @@ use crate::producer::PLAIN;
 #[derive(Debug, Clone)]
 pub(crate) struct Tenant {
     pub(crate) name: String,
-    /// The value of the `authorization` header.
-    pub(crate) key: HeaderValue,
+    pub(crate) access: Access,
+}
+
+/// A key for all tenants.
+#[derive(Debug, Clone)]
+pub(crate) struct Operator(Access);
+
+impl Operator {
+    /// Makes an operator key by `keys create`, on a database whose schema is up.
+    pub(crate) async fn create(program: &Path, database_url: &str) -> Result<Self, Failure> {
+        Ok(Self(create_key(program, database_url, &["--operator"]).await?))
+    }
+
+    /// The tenant with this external id, through this key.
+    pub(crate) fn tenant(&self, external_id: &str) -> Result<Tenant, Failure> {
+        let access = Access { tenant: Some(external_id.parse()?), ..self.0.clone() };
+        Ok(Tenant { name: external_id.to_owned(), access })
+    }
 }
 
 impl Tenant {
     /// Makes a tenant by `keys create`, on a database whose schema is up.
     pub(crate) async fn create(program: &Path, database_url: &str, name: &str) -> Result<Self, Failure> {
-        let creating = Command::new(program)
-            .args(["keys", "create", "--tenant", name, "--scope", "admin"])
-            .env("DATABASE_URL", database_url)
-            .output();
-        let said = creating.await?;
-        let text = String::from_utf8_lossy(&said.stdout);
-        match text.lines().last().filter(|_| said.status.success()) {
-            Some(key) => Ok(Self { name: name.to_owned(), key: format!("Bearer {}", key.trim()).parse()? }),
-            None => Err(Failure::new(format!("no key for {name}: {}", String::from_utf8_lossy(&said.stderr)))),
-        }
+        let access = create_key(program, database_url, &["--tenant", name]).await?;
+        Ok(Self { name: name.to_owned(), access })
     }
 
     /// Makes a subscription to a target of a receiver, for events of this type, with these
@@ -43,6 +50,17 @@ impl Tenant {
     pub(crate) async fn subscribe(
         &self,
         api: SocketAddr,
+        target: (SocketAddr, usize),
+        event_type: &str,
+        further: Value,
+    ) -> Result<Uuid, Failure> {
+        self.subscribe_over(&mut http::connect(api).await?, target, event_type, further).await
+    }
+
+    /// The same over a kept connection.
+    pub(crate) async fn subscribe_over(
+        &self,
+        connection: &mut Connection,
         (receiver, target): (SocketAddr, usize),
         event_type: &str,
         further: Value,
@@ -54,7 +72,7 @@ impl Tenant {
         if let (Some(fields), Value::Object(further)) = (document.as_object_mut(), further) {
             fields.extend(further);
         }
-        let (_, answer) = http::post(api, "/subscriptions/", Some(&self.key), document.to_string()).await?;
+        let (_, answer) = http::post(connection, "/subscriptions/", &self.access, document.to_string()).await?;
         let document: Value = serde_json::from_str(&answer).unwrap_or_default();
         let id = document.get("id").and_then(Value::as_str).and_then(|id| Uuid::parse_str(id).ok());
         id.ok_or_else(|| Failure::new(format!("no subscription was made: {answer}")))
@@ -62,12 +80,12 @@ impl Tenant {
 
     /// The route by which events go to this subscription alone.
     pub(crate) fn route_to(&self, subscription: Uuid) -> Route {
-        Route { path: format!("/ingest/{subscription}"), key: Some(self.key.clone()) }
+        Route { path: format!("/ingest/{subscription}"), access: self.access.clone(), event_type: None }
     }
 
     /// The route by which events go to all who want them.
     pub(crate) fn route_to_all(&self) -> Route {
-        Route { path: "/events".to_owned(), key: Some(self.key.clone()) }
+        Route { path: "/events".to_owned(), access: self.access.clone(), event_type: None }
     }
 
     /// Publishes a batch of events.
@@ -76,7 +94,8 @@ impl Tenant {
     /// [`Failure`] where one of them is refused.
     pub(crate) async fn publish(&self, api: SocketAddr, events: &[impl Serialize]) -> Result<(), Failure> {
         let document = serde_json::to_string(&Batch { events })?;
-        let (status, answer) = http::post(api, "/events/batch", Some(&self.key), document).await?;
+        let mut connection = http::connect(api).await?;
+        let (status, answer) = http::post(&mut connection, "/events/batch", &self.access, document).await?;
         let answers: Value = serde_json::from_str(&answer).unwrap_or_default();
         let is_accepted = |entry: &Value| entry.get("status").and_then(Value::as_u64) == Some(202);
         let entries = answers.get("data").and_then(Value::as_array);
@@ -86,6 +105,18 @@ impl Tenant {
         }
         let start: String = answer.chars().take(400).collect();
         Err(Failure::new(format!("{accepted} of {} events of a batch were accepted: {start}", events.len())))
+    }
+}
+
+/// Makes a key with scope `admin` by `keys create`.
+async fn create_key(program: &Path, database_url: &str, owner: &[&str]) -> Result<Access, Failure> {
+    let mut creating = Command::new(program);
+    creating.args(["keys", "create", "--scope", "admin"]).args(owner).env("DATABASE_URL", database_url);
+    let output = creating.output().await?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    match text.lines().last().filter(|_| output.status.success()) {
+        Some(key) => Ok(Access { key: Some(format!("Bearer {}", key.trim()).parse()?), tenant: None }),
+        None => Err(Failure::new(format!("no key for {owner:?}: {}", String::from_utf8_lossy(&output.stderr)))),
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod held_transaction;
 pub(crate) mod idle;
 pub(crate) mod large_payloads;
 pub(crate) mod many_subscriptions;
+pub(crate) mod many_tenants;
 pub(crate) mod noisy_tenant;
 pub(crate) mod overload;
 pub(crate) mod processes;
