@@ -160,3 +160,61 @@ fn the_page_for_operators_names_every_metric_and_no_other() {
     assert_eq!(code, page);
     assert!(code.len() > 15, "only {} metrics: has the file moved?", code.len());
 }
+
+/// A place in the code that a document names as `src/path.rs:12` and, in the next column, `function`.
+#[derive(Debug, PartialEq)]
+struct Location {
+    path: String,
+    line: usize,
+    function: String,
+}
+
+fn locations(text: &str) -> Vec<Location> {
+    let rows = text.lines().filter(|line| line.starts_with('|'));
+    rows.filter_map(|row| {
+        let mut quoted = row.split('`').skip(1).step_by(2);
+        let (path, line) = quoted.find(|text| text.starts_with("src/") && text.contains(".rs:"))?.rsplit_once(':')?;
+        let (line, function) = (line.parse().ok()?, quoted.next()?.to_owned());
+        Some(Location { path: path.to_owned(), line, function })
+    })
+    .collect()
+}
+
+/// The line on which a file defines a function, from 1. Two of one name would leave open which is meant.
+fn definition(code: &str, function: &str) -> Option<usize> {
+    let is_definition = |line: &str| {
+        let after = line.split_once(&format!("fn {function}")).map(|(_, after)| after);
+        after.is_some_and(|after| after.starts_with(['(', '<']))
+    };
+    let mut found = code.lines().enumerate().filter(|(_, line)| is_definition(line)).map(|(index, _)| index + 1);
+    found.next().filter(|_| found.next().is_none())
+}
+
+#[test]
+fn the_event_that_is_followed_passes_the_lines_that_are_named() {
+    let page = read("ARCHITECTURE.md");
+    let (named, mut now) = (locations(&page), page.clone());
+    for Location { path, line, function } in &named {
+        let defined = definition(&read(path), function)
+            .unwrap_or_else(|| panic!("ARCHITECTURE.md: {path} has no function `{function}`, or several"));
+        now = now.replace(&format!("`{path}:{line}` | `{function}`"), &format!("`{path}:{defined}` | `{function}`"));
+    }
+    if now != page && std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        return fs::write(root().join("ARCHITECTURE.md"), now).unwrap();
+    }
+    let wrong: Vec<_> = locations(&now).into_iter().zip(&named).filter(|(is, was)| is != *was).collect();
+    assert!(wrong.is_empty(), "lines have moved: UPDATE_SNAPSHOTS=1 cargo test --test documents\n{wrong:#?}");
+    let files: std::collections::BTreeSet<_> = named.iter().map(|location| &location.path).collect();
+    assert_eq!(files.len(), named.len(), "an event comes back to a file");
+    assert!((5..=10).contains(&named.len()), "an event passes {} files", named.len());
+}
+
+#[test]
+fn a_function_is_found_where_it_is_defined_once() {
+    let named = "| 1 | `src/a.rs:7` | `go` | calls `b` |\n`src/b.rs:1` `no row`\n";
+    assert_eq!(locations(named), [Location { path: "src/a.rs".to_owned(), line: 7, function: "go".to_owned() }]);
+    let code = "use x;\nfn going() {}\npub fn go<T>() {}\n";
+    assert_eq!(definition(code, "go"), Some(3));
+    assert_eq!(definition(&code.repeat(2), "go"), None);
+    assert_eq!(definition(code, "gone"), None);
+}

@@ -2,16 +2,43 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::publication::{Publication, Refusal};
-use super::{Accepted, Publisher, Submission};
+use super::queue::{answer_of, too_many};
+use super::{Accepted, Intake, Pending, Publisher, Submission};
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::ordering::OrderingKey;
 
 /// Most events, and deliveries, of one request that wait for their commit at once.
 const MAX_GROUP: usize = 256;
 const MAX_GROUP_DELIVERIES: usize = 2_048;
+
+impl Intake {
+    /// As [`Self::accept`] for many events, which wait for room in the queue until `deadline` instead of
+    /// being refused: a burst in one request is no sign of overload. Answers each in
+    /// its place.
+    async fn accept_many(&self, submissions: Vec<Submission>, deadline: Instant) -> Vec<Result<Accepted, Refusal>> {
+        if let Err(refusal) = self.check_clock() {
+            return submissions.iter().map(|_| Err(refusal.clone())).collect();
+        }
+        let mut answers = Vec::with_capacity(submissions.len());
+        for submission in submissions {
+            let (answer, answered) = oneshot::channel();
+            let pushed = self.open.0.push_by(Pending { submission, answer }, deadline).await;
+            answers.push(pushed.map(|()| answered).map_err(|_| too_many()));
+        }
+        let mut settled = Vec::with_capacity(answers.len());
+        for answered in answers {
+            settled.push(match answered {
+                Ok(answered) => answer_of(answered, deadline).await,
+                Err(refusal) => Err(refusal),
+            });
+        }
+        settled
+    }
+}
 
 impl Publisher<'_> {
     /// Publishes many, which wait for room instead of being refused. Answers each in its place.

@@ -23,7 +23,6 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
 
 use crate::domain::audience::{Audience, Recipient};
 use crate::domain::event_type::EventType;
@@ -33,7 +32,7 @@ use crate::domain::idempotency::{Fingerprint, IdempotencyKey};
 use crate::domain::ordering::OrderingKey;
 use crate::domain::payload::Payload;
 use crate::domain::timing::Timing;
-use crate::store::{Clock, MAX_SKEW, Store};
+use crate::store::{Clock, Store};
 use crate::subscriptions::Subscriptions;
 use crate::telemetry::Metrics;
 use crate::tenants::Tenants;
@@ -41,8 +40,6 @@ use queue::Queue;
 use rates::Rates;
 use writer::Writer;
 
-/// Most time between a request and its answer, in all.
-const ANSWER_LIMIT: Duration = Duration::from_millis(1_800);
 /// An event on its way in, with those it is for.
 #[derive(Debug, Clone)]
 pub struct Submission {
@@ -167,63 +164,5 @@ impl Intake {
     /// The pipeline for the events of one request.
     pub(crate) fn publisher(&self) -> Publisher<'_> {
         Publisher::new(self)
-    }
-
-    /// Writes the event and its delivery down, together with others that arrive at the same
-    /// time, and returns when the commit is on disk.
-    ///
-    /// # Errors
-    /// [`Refusal`] says why not. After `Unavailable` the commit may have happened all the
-    /// same; an idempotency key makes the repetition safe.
-    pub async fn accept(&self, submission: Submission) -> Result<Accepted, Refusal> {
-        self.check_clock()?;
-        let (answer, answered) = oneshot::channel();
-        self.open.0.push(Pending { submission, answer }).map_err(|_| too_many())?;
-        answer_of(answered, Instant::now() + ANSWER_LIMIT).await
-    }
-
-    /// The same for many events, which wait for room in the queue until `deadline` instead of
-    /// being refused: a crowd that comes in one request is no sign of overload. Answers each in
-    /// its place.
-    pub async fn accept_many(&self, submissions: Vec<Submission>, deadline: Instant) -> Vec<Result<Accepted, Refusal>> {
-        if let Err(refusal) = self.check_clock() {
-            return submissions.iter().map(|_| Err(refusal.clone())).collect();
-        }
-        let mut answers = Vec::with_capacity(submissions.len());
-        for submission in submissions {
-            let (answer, answered) = oneshot::channel();
-            let pushed = self.open.0.push_by(Pending { submission, answer }, deadline).await;
-            answers.push(pushed.map(|()| answered).map_err(|_| too_many()));
-        }
-        let mut settled = Vec::with_capacity(answers.len());
-        for answered in answers {
-            settled.push(match answered {
-                Ok(answered) => answer_of(answered, deadline).await,
-                Err(refusal) => Err(refusal),
-            });
-        }
-        settled
-    }
-
-    fn check_clock(&self) -> Result<(), Refusal> {
-        if self.clock.skew() > MAX_SKEW {
-            return Err(Refusal::Unavailable("this machine's clock is too far from the database's"));
-        }
-        Ok(())
-    }
-}
-
-fn too_many() -> Refusal {
-    Refusal::Unavailable("too many events wait already")
-}
-
-async fn answer_of(
-    answered: oneshot::Receiver<Result<Accepted, Refusal>>,
-    deadline: Instant,
-) -> Result<Accepted, Refusal> {
-    match timeout_at(deadline, answered).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(Refusal::Unavailable("this process is stopping")),
-        Err(_) => Err(Refusal::Unavailable("the database did not answer in time")),
     }
 }

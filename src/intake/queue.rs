@@ -7,14 +7,18 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use super::Pending;
+use super::{Accepted, Intake, Pending, Refusal, Submission};
 use crate::domain::id::TenantId;
 use crate::domain::share::Share;
+use crate::store::MAX_SKEW;
 
+/// Most time between a request and its answer, in all.
+const ANSWER_LIMIT: Duration = Duration::from_millis(1_800);
 /// Most events that wait: about as many as are written before their requests give up.
 const MAX_EVENTS: usize = 4_096;
 /// What one tenant may have of either.
@@ -62,6 +66,43 @@ struct Waiting {
 struct TenantQueue {
     events: VecDeque<Pending>,
     bytes: usize,
+}
+
+impl Intake {
+    /// Writes the event and its delivery down, together with others that arrive at the same
+    /// time, and returns when the commit is on disk.
+    ///
+    /// # Errors
+    /// [`Refusal`] says why not. After `Unavailable` the commit may have happened all the
+    /// same; an idempotency key makes the repetition safe.
+    pub async fn accept(&self, submission: Submission) -> Result<Accepted, Refusal> {
+        self.check_clock()?;
+        let (answer, answered) = oneshot::channel();
+        self.open.0.push(Pending { submission, answer }).map_err(|_| too_many())?;
+        answer_of(answered, Instant::now() + ANSWER_LIMIT).await
+    }
+
+    pub(super) fn check_clock(&self) -> Result<(), Refusal> {
+        if self.clock.skew() > MAX_SKEW {
+            return Err(Refusal::Unavailable("this machine's clock is too far from the database's"));
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn too_many() -> Refusal {
+    Refusal::Unavailable("too many events wait already")
+}
+
+pub(super) async fn answer_of(
+    answered: oneshot::Receiver<Result<Accepted, Refusal>>,
+    deadline: Instant,
+) -> Result<Accepted, Refusal> {
+    match timeout_at(deadline, answered).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(Refusal::Unavailable("this process is stopping")),
+        Err(_) => Err(Refusal::Unavailable("the database did not answer in time")),
+    }
 }
 
 impl Queue {
