@@ -34,6 +34,7 @@ examples: setup ## the scripts of examples/ do what they say
 	@examples/rotate-secret $(BIN)
 	@examples/ordering $(BIN)
 	@examples/fan-out $(BIN)
+	@examples/customers $(BIN)
 	@examples/policy $(BIN)
 	@examples/pace $(BIN)
 	@examples/replay $(BIN)
