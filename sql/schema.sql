@@ -70,7 +70,6 @@ begin
         began.at
     from unnest(tenant_ids, event_ids, subscription_ids, numbers, times)
         as l (tenant_id, event_id, subscription_id, number, began_at)
-    -- After a long pause that day's partition may be gone; yesterday's always exists.
     cross join lateral (
         select greatest(at - interval '12 hours', least(at, l.began_at)) as at
     ) as began
@@ -130,7 +129,7 @@ CREATE FUNCTION public.audit_subscription() RETURNS trigger
     SET search_path TO 'public'
     AS $$
 declare
-    -- The secret itself is sealed with a fresh nonce each time, so another text is another secret.
+    -- Sealing uses a fresh salt, so another text is another secret.
     has_new_secret boolean;
     has_new_headers boolean;
 begin
@@ -889,7 +888,7 @@ begin
             null
         );
     end if;
-    -- A separate statement, after the insert: also finds those that somebody else requeued.
+    -- Separate, because it also finds those that another statement requeued.
     delete from undelivered as u
     where u.ctid = any(array(
         select ended.tid
@@ -1016,7 +1015,6 @@ declare
     due_times timestamptz[];
     leases double precision[];
     lapsed boolean[];
-    -- More rows were found than the byte limit allows to lease.
     found_rows bigint;
 begin
     with asked as materialized (
@@ -1556,7 +1554,6 @@ begin
         on d.subscription_id = c.subscription_id
     where c.is_worth_a_row
         or d.state is null;
-    -- A success with a closed breaker deletes the row.
     delete from subscription_health as h
     where h.subscription_id = any(array(
         select n.subscription_id
@@ -1647,7 +1644,6 @@ CREATE FUNCTION public.owners_keep_1(worker uuid, seconds double precision, owne
 #variable_conflict use_column
 declare
     at constant timestamptz := now();
-    -- Limits of counting, in leases and rows.
     most_leases constant integer := 2000;
 begin
     perform 1
@@ -1719,7 +1715,6 @@ begin
         limit 1
     ) as h on true
     cross join lateral (
-        -- Beyond the limit the number is unknown.
         select case when count(*) < most_leases then count(x.lease) else most_leases end as leased
         from (
             select x.lease
@@ -2139,8 +2134,7 @@ begin
     from partitions as p
     where p.parent = retire_partition.parent
         and p.partition = retire_partition.partition;
-    -- Uses the queue's key, so the number of tenants does not matter. Clocks differ, so an attempt may begin before
-    -- its event.
+    -- Uses the queue's key. Clocks differ, so an attempt may begin before its event.
     outstanding := case
         when is_events then format(
             'select e.* from (select distinct d.event_id, d.tenant_id from deliveries as d'
@@ -2713,7 +2707,7 @@ begin
     values (worker, program_version, at, at, longest_lease_seconds)
     on conflict on constraint workers_pkey do update
     set heartbeat_at = excluded.heartbeat_at;
-    -- A lost worker stays until a minute after its last lease, so that its leases are looked for.
+    -- A lost worker stays until a minute after its last lease, so that its leases are found.
     delete from workers as w
     where w.heartbeat_at < at - make_interval(secs => w.lease_seconds + 60);
     return query

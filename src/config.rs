@@ -1,7 +1,6 @@
-//! Every setting, each declared once, and the only reader of the environment.
+//! Every setting, declared once; the only reader of the environment.
 //!
-//! [`Settings`] is what a user writes (flags, environment, `.env`); [`Config`] is what the
-//! program runs on: checked, with defaults filled in.
+//! [`Settings`] is what a user writes; [`Config`] is checked and complete.
 
 mod breaker;
 mod database;
@@ -49,15 +48,10 @@ const DEFAULT_REQUEST_BYTES: usize = 64 << 20;
 const LARGEST_BODY: usize = 64 << 20;
 
 settings! {
-    /// What the program runs on.
     Config {
-        /// PostgreSQL.
         database: DatabaseConfig,
-        /// When failing receivers are left alone.
         breaker: BreakerConfig,
-        /// When tenants are told how their subscriptions fare.
         system_events: SystemEventConfig,
-        /// What is logged.
         log: LogConfig,
     }
 
@@ -96,7 +90,8 @@ settings! {
     /// Most deliveries in flight in this process; one tenant has four fifths of them at most
     max_in_flight: usize = "POSTRIDER_MAX_IN_FLIGHT", number(1..=100_000), Default::Value("2048");
 
-    /// Most bytes of them: payloads, and 20 KiB for each; at least four times the largest payload and 20 KiB
+    /// Most bytes of deliveries in flight: payloads, and 20 KiB for each; at least four times the largest payload and
+    /// 20 KiB
     max_in_flight_bytes: usize = "POSTRIDER_MAX_IN_FLIGHT_BYTES", number(81_928..=1 << 40), Default::Value("268435456");
 
     /// Most requests in flight to one subscription from this process
@@ -118,7 +113,7 @@ settings! {
     /// Largest body of POST /events/batch, in bytes
     max_batch_bytes: usize = "POSTRIDER_MAX_BATCH_BYTES", number(2..=LARGEST_BODY), Default::Value("8388608");
 
-    /// Most bytes of all request bodies that are being read or not answered yet; at least eight times the largest
+    /// Most bytes of request bodies in memory; at least eight times the largest
     /// payload and twice the largest batch
     own_request_bytes: Option<usize> = "POSTRIDER_MAX_REQUEST_BYTES", optional(number(4 << 20..=1 << 40)),
         Default::Unset("67108864, or that");
@@ -133,20 +128,20 @@ settings! {
     publish_per_second: Option<u32> = "POSTRIDER_PUBLISH_PER_SECOND", optional(number(1..=MAX_LIMIT)),
         Default::Unset("no limit");
 
-    /// Most connections to the API at once; at the limit the one that idles longest is closed for a new one
+    /// Most connections to the API; at the limit the longest idle one is closed for a new one
     max_connections: usize = "POSTRIDER_MAX_CONNECTIONS", number(1..=65_536), Default::Value("1024");
 
-    /// Networks that may be dialled though they are not public, as CIDRs
+    /// Non-public networks that targets may be in, as CIDRs
     allow_targets: Networks = "POSTRIDER_ALLOW_TARGETS", text(), Default::ByProfile("", "127.0.0.0/8,::1/128");
 
-    /// Networks that must not be dialled though they are public, as CIDRs
+    /// Public networks that targets must not be in, as CIDRs
     deny_targets: Networks = "POSTRIDER_DENY_TARGETS", text(), Default::Value("");
 
     /// Whether targets may be plain http
     allow_http: bool = "POSTRIDER_ALLOW_HTTP", boolean(), Default::ByProfile("false", "true");
 
-    /// How long a stopping process answers as before while /readyz says no already; above the interval at which a
-    /// load balancer looks
+    /// How long a stopping process continues to serve while /readyz already fails; longer than the interval of a load
+    /// balancer's checks
     shutdown_notice: Duration = "POSTRIDER_SHUTDOWN_NOTICE", duration("0s", "60s"), Default::Value("0s");
 
     /// How long a stopping process waits for what is in flight
@@ -154,21 +149,17 @@ settings! {
         Default::Unset("the request timeout and 5s");
 }
 
-/// What a user sets: texts by the names of settings. Durations are written `250ms`, `10s`, `5m`, `72h`, `5d`;
-/// sizes are bytes; lists are separated by commas; booleans are `true` or `false`.
 #[derive(Clone, Default)]
 pub struct Settings(BTreeMap<String, String>);
 
 /// Whether requests need an API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthMode {
-    /// Every request needs one, or a valid signature at ingest.
     Keys,
-    /// Every request counts as having an admin key of the default tenant.
+    /// Every request acts as an admin key of the default tenant.
     Off,
 }
 
-/// A list of CIDRs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Networks(pub Vec<IpNet>);
 
@@ -192,28 +183,17 @@ pub enum Profile {
     Development,
 }
 
-/// Why a setting is refused. Secrets are never repeated.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidSetting {
-    /// A setting without default is not set.
     #[error("{0} is not set: {1}")]
     Missing(&'static str, &'static str),
-    /// A value breaks a rule.
     #[error("{0}: {1}")]
     Rule(&'static str, String),
-    /// A `NAME_FILE` cannot be read.
     #[error("{name} names {path}, which cannot be read: {source}", path = path.display())]
-    File {
-        /// The setting.
-        name: &'static str,
-        /// The file it names.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    File { name: &'static str, path: PathBuf, source: std::io::Error },
 }
 
-/// Settings hold secrets as they were given.
+/// Hides values, which may be secrets.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Settings(not shown)")
@@ -231,41 +211,28 @@ impl fmt::Debug for Private {
 }
 
 impl Settings {
-    /// What is given for the setting of this name.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// Gives a setting a value.
     pub fn set(&mut self, name: &str, value: &str) {
         self.0.insert(name.to_owned(), value.to_owned());
     }
 
-    /// Leaves a setting to its default.
     pub fn unset(&mut self, name: &str) {
         self.0.remove(name);
     }
 
-    /// The database settings alone, for commands that need no more.
-    ///
-    /// # Errors
-    /// [`InvalidSetting`] names the setting and the rule.
+    /// For commands that need only the database.
     pub fn database(&self) -> Result<DatabaseConfig, InvalidSetting> {
         DatabaseConfig::read(self, Profile::Production)
     }
 
-    /// The settings of the log alone.
-    ///
-    /// # Errors
-    /// [`InvalidSetting`] names the setting and the rule.
     pub fn log(&self) -> Result<LogConfig, InvalidSetting> {
         LogConfig::read(self, Profile::Production)
     }
 
     /// Checks everything and fills in the defaults of the profile.
-    ///
-    /// # Errors
-    /// [`InvalidSetting`] names the setting and the rule.
     pub fn resolve(&self, profile: Profile) -> Result<Config, InvalidSetting> {
         let config = Config::read(self, profile)?;
         config.check()?;
@@ -275,7 +242,6 @@ impl Settings {
 }
 
 impl Config {
-    /// What one setting must be because of another.
     fn check(&self) -> Result<(), InvalidSetting> {
         let lease_fits = self.lease() >= self.request_timeout + LEASE_MARGIN;
         rule(lease_fits, "POSTRIDER_LEASE", "must be at least POSTRIDER_REQUEST_TIMEOUT and 5s")?;
@@ -290,32 +256,27 @@ impl Config {
         rule(self.max_request_bytes() >= least, "POSTRIDER_MAX_REQUEST_BYTES", &must)
     }
 
-    /// One body has to fit beside as much that is free, without a key into a quarter.
+    /// One body must fit while as much is free, and without a key into a quarter.
     fn least_request_bytes(&self) -> usize {
         (8 * self.max_payload_bytes).max(2 * self.max_batch_bytes)
     }
 
-    /// Most bytes of all request bodies together.
     pub fn max_request_bytes(&self) -> usize {
         self.own_request_bytes.unwrap_or(DEFAULT_REQUEST_BYTES.max(self.least_request_bytes()))
     }
 
-    /// How long a leased delivery belongs to its worker.
     pub fn lease(&self) -> Duration {
         self.own_lease.unwrap_or(self.request_timeout + DEFAULT_LEASE_MARGIN)
     }
 
-    /// How long a stopping process waits for what is in flight.
     pub fn shutdown_grace(&self) -> Duration {
         self.own_shutdown_grace.unwrap_or(self.request_timeout + Duration::from_secs(5))
     }
 
-    /// When failed deliveries are tried again.
     pub fn retries(&self) -> RetryPolicy {
         RetryPolicy { schedule: self.retry_schedule.clone(), jitter: self.retry_jitter }
     }
 
-    /// How many deliveries may be in flight.
     pub fn slots(&self) -> SlotLimits {
         SlotLimits {
             total: self.max_in_flight,
@@ -324,7 +285,6 @@ impl Config {
         }
     }
 
-    /// What may be a target; `own` are the addresses of this machine.
     pub fn targets(&self, own: Vec<std::net::IpAddr>) -> TargetPolicy {
         let (allow, deny) = (self.allow_targets.0.clone(), self.deny_targets.0.clone());
         TargetPolicy { allow_http: self.allow_http, addresses: AddressPolicy { allow, deny, own } }

@@ -1,7 +1,4 @@
 //! postrider delivers webhooks. PostgreSQL is the queue. ARCHITECTURE.md has the map and the invariants.
-//!
-//! Reading order: [`domain`] (rules), [`http`] (accept loop), [`api`], [`tenants`], [`subscriptions`], [`intake`], [`store`], [`worker`], [`sender`],
-//! [`upkeep`], [`commands`].
 
 pub mod api;
 pub mod commands;

@@ -6,10 +6,6 @@ use tokio_util::sync::CancellationToken;
 /// Shells report 128 + 2 (SIGINT) for an interrupted process.
 const IMPATIENT: i32 = 130;
 
-/// A token that the first SIGTERM or SIGINT cancels.
-///
-/// # Errors
-/// If a signal handler cannot be installed.
 pub fn on_signals() -> std::io::Result<CancellationToken> {
     let token = CancellationToken::new();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

@@ -18,66 +18,38 @@ const CACHE_RESULTS: [&str; 5] = ["hit", "miss", "refused", "failed", "bypassed"
 pub const BREAKER_STATES: [&str; 4] = ["failing", "open", "throttled", "recovering"];
 const BATCH_ROWS: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0];
 
-/// The metrics of one process part.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Registry,
-    /// API requests by operation and status.
     pub requests: IntCounterVec,
-    /// Seconds from a request's head to its response.
     pub request_seconds: HistogramVec,
-    /// Bytes reserved for request bodies.
     pub body_bytes: Gauge,
-    /// Requests that were refused because there was no memory for their bodies.
     pub bodies_refused: IntCounter,
-    /// Events committed.
     pub accepted: IntCounter,
-    /// Events per accepting statement.
     pub accept_batch: Histogram,
-    /// Attempts by outcome.
     pub attempts: IntCounterVec,
-    /// Seconds from acceptance to the successful response.
     pub latency: Histogram,
-    /// Reports per recording statement.
     pub record_batch: Histogram,
-    /// Reports rejected because their lease belongs to another worker.
     pub fenced: IntCounter,
-    /// Attempts cut off when a lease lapsed.
     pub cut_off: IntCounter,
-    /// Statements that lease due deliveries, by whether they returned any.
     pub takes: IntCounterVec,
-    /// Subscriptions that this worker knows to have due deliveries.
     pub lanes: Gauge,
-    /// Deliveries in flight in this process.
     pub in_flight: Gauge,
-    /// Bytes of the deliveries in flight.
     pub in_flight_bytes: Gauge,
-    /// Pending deliveries in the database.
     pub pending: Gauge,
-    /// Seconds since the oldest due delivery fell due.
     pub oldest_due: Gauge,
-    /// Subscriptions with failures, by state of the breaker.
     pub breakers: GaugeVec,
-    /// Requests refused by a limit of their tenant.
     pub limit_refusals: IntCounterVec,
-    /// Partitions dropped by retention.
     pub partitions_dropped: IntCounter,
-    /// Days after today that already have partitions.
     pub partitions_ahead: Gauge,
-    /// Partitions past their retention that still exist.
     pub partitions_past: Gauge,
-    /// PostgreSQL connections by state.
     pub connections: GaugeVec,
-    /// This machine's clock minus the database's, in seconds.
     pub clock_skew: Gauge,
-    /// Requests to Redis by result.
     pub cache_requests: IntCounterVec,
-    /// 1 if Redis is in use, else 0.
     pub cache_available: Gauge,
 }
 
 impl Metrics {
-    /// Creates all metrics at zero.
     pub fn new() -> Self {
         let registry = Registry::new();
         let counters = |name: &str, help: &str, label: &str, values: &[&str]| {
@@ -151,7 +123,6 @@ impl Metrics {
         }
     }
 
-    /// Renders the metrics in the Prometheus text format.
     pub fn render(&self) -> String {
         let mut text = Vec::new();
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
@@ -171,11 +142,10 @@ fn register<M: Collector + Clone + 'static>(registry: &Registry, metric: prometh
     metric
 }
 
-/// Applied after the user's filter. At debug level the driver logs the parameters of statements, which include
-/// payloads.
+/// Applied after the user's filter: at debug level the driver logs parameters, which include payloads.
 const DRIVER_FILTERS: [&str; 3] = ["tokio_postgres=warn", "deadpool.postgres=error", "hyper_util=info"];
 
-/// Starts logging to standard error, as text or as JSON. An invalid filter falls back to `info`.
+/// An invalid filter falls back to `info`.
 pub fn start_logging(filter: Option<&str>, as_json: bool) {
     // postrider logs each migration itself.
     const DEFAULT_FILTER: &str = "info,refinery_core=warn";

@@ -222,5 +222,8 @@ fn a_function_is_found_where_it_is_defined_once() {
 #[test]
 fn the_example_on_the_page_for_customers_is_the_file() {
     let block = format!("\n```python\n{}```\n", read("examples/customers.py"));
-    assert!(read("docs/customers.md").contains(&block), "docs/customers.md does not show examples/customers.py as it is");
+    assert!(
+        read("docs/customers.md").contains(&block),
+        "docs/customers.md does not show examples/customers.py as it is"
+    );
 }

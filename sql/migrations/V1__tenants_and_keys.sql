@@ -1,5 +1,3 @@
--- Tenants, their keys, and the audit of changes.
-
 create table tenants (
     id uuid not null,
     -- The operator's own id for it, accepted instead of the id; never a UUID.
@@ -9,14 +7,12 @@ create table tenants (
     -- Null: the instance's default.
     max_subscriptions integer,
     publish_per_second integer,
-    -- Live subscriptions; the trigger raise_subscriptions_version counts.
     subscription_count integer not null default 0,
     -- Grows when a subscription is created, deleted or given other event types: invalidates cached lists.
     subscriptions_version bigint not null default 1,
     -- The last writer: {"kind", "key", "request_id", "at"}; null for postrider itself.
     changed_by jsonb,
     created_at timestamptz not null default now(),
-    -- Of name, external id, metadata, limits and deletion. Replicas poll it.
     updated_at timestamptz not null default now(),
     deleted_at timestamptz,
     constraint tenants_pkey primary key (id),
@@ -65,8 +61,7 @@ create index api_keys_tenant on api_keys (tenant_id, id);
 create index api_keys_revoked on api_keys (revoked_at)
 where revoked_at is not null;
 
--- One row in the commit of each change of a tenant, key or subscription, and of each manual retry, cancel and
--- replay. Append-only until retention.
+-- One row per change, manual retry, cancel and replay, in the same commit. Append-only until retention.
 create table audit (
     tenant_id uuid,
     id uuid not null,
@@ -76,7 +71,6 @@ create table audit (
     action text not null,
     object_kind text not null,
     object_id uuid not null,
-    -- Without secrets. A created object has no `before`, a deleted one no `after`.
     before jsonb,
     after jsonb,
     request_id text,
@@ -136,7 +130,7 @@ begin
 end
 $$;
 
--- 'sql' if the statement did not set it, so that the row still has its last writer.
+-- 'sql' if the statement did not set it: the row still has its last writer.
 create function changed_by_whom(written jsonb, stood jsonb) returns jsonb
 language sql immutable parallel safe
 set search_path from current

@@ -11,15 +11,13 @@ return array[
 create table subscriptions (
     tenant_id uuid not null,
     id uuid not null,
-    -- Grows with every write, at least to the time in microseconds, so that it invalidates copies even after a
-    -- restore.
+    -- Grows with every write, at least to the time in microseconds: invalidates copies even after a restore.
     version bigint not null default 1,
     -- tenants.subscriptions_version of the last change of who gets an event.
     listed_version bigint not null default 0,
     -- The customer's own id for it; never a UUID.
     external_id text,
     target_url text not null,
-    -- Empty: all events, also those without a type.
     event_types text[] not null default '{}',
     description text,
     metadata jsonb not null default '{}',
@@ -37,7 +35,6 @@ create table subscriptions (
     header_names text[] not null default '{}',
     auth_type text,
     sealed_headers bytea,
-    -- Null: the instance's setting. A schedule is a name, or delays separated by commas.
     retry_schedule text,
     request_timeout_ms integer,
     -- 15 s more than an attempt, to record its outcome.
@@ -52,7 +49,6 @@ create table subscriptions (
         generated always as (rate_limit is not null or max_in_flight is not null or breaker is not null) stored,
     -- The last system event about it: 'failing' or 'disabled'; null after 'recovered'.
     notified text,
-    -- Who wrote this version: {"kind", "key", "request_id", "at"}; null for postrider itself.
     changed_by jsonb,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
@@ -80,8 +76,7 @@ create table subscriptions (
 create unique index subscriptions_external_id on subscriptions (tenant_id, external_id)
 where external_id is not null and deleted_at is null;
 
--- Over a hash, so that only subscriptions/changed can use it: on an empty table the planner could choose it to find
--- one subscription.
+-- Over a hash, so that only subscriptions/changed uses it, never a search for one subscription.
 create index subscriptions_listed on subscriptions (uuid_hash_extended(tenant_id, 0), listed_version);
 
 create index subscriptions_deleted on subscriptions (deleted_at)
@@ -137,8 +132,7 @@ create table owners (
     constraint owners_until_finite check (until < 'infinity')
 );
 
--- Raises the version of the tenant's list, writes it to the rows that caused it, and counts live subscriptions. The
--- lock on the tenant lasts until the commit: who sees a version sees every row with a smaller one.
+-- The lock on the tenant lasts until the commit: a reader of a version sees every row with a smaller one.
 create function raise_subscriptions_version() returns trigger
 language plpgsql
 set search_path from current
@@ -235,7 +229,6 @@ after insert or update of state or delete on subscription_health
 for each row
 execute function copy_breaker();
 
--- What the audit shows of a subscription. Secrets and values of headers are left out.
 create function subscription_document(s subscriptions) returns jsonb
 language sql immutable
 set search_path from current
@@ -263,7 +256,7 @@ language plpgsql
 set search_path from current
 as $$
 declare
-    -- The secret itself is sealed with a fresh nonce each time, so another text is another secret.
+    -- Sealing uses a fresh salt, so another text is another secret.
     has_new_secret boolean;
     has_new_headers boolean;
 begin
@@ -308,7 +301,7 @@ after insert on subscriptions
 for each row
 execute function audit_subscription();
 
--- What postrider keeps in the row for itself does not raise the version.
+-- postrider's own columns do not raise the version.
 create trigger subscriptions_changed_by
 after update on subscriptions
 for each row

@@ -25,7 +25,6 @@ create table events (
     tenant_id uuid not null,
     id uuid not null,
     accepted_at timestamptz not null default now(),
-    -- Set for a system event: the subscription it is about.
     about uuid,
     -- True: published to all interested subscriptions; null: to one.
     fan_out boolean,
@@ -51,7 +50,7 @@ language sql stable parallel safe
 set search_path from current
 return to_char(moment at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
 
--- What a tenant with a publish rate may publish now; it holds one second's worth.
+-- One second's worth of events of each tenant with a publish rate.
 create table publish_buckets (
     tenant_id uuid not null,
     tokens double precision not null,

@@ -56,7 +56,6 @@ create table workers (
     version text not null,
     started_at timestamptz not null,
     heartbeat_at timestamptz not null,
-    -- Most seconds from a heartbeat to the end of the last lease.
     lease_seconds double precision not null,
     constraint workers_pkey primary key (id)
 );
@@ -93,8 +92,7 @@ create table unreported_failures (
 create index unreported_failures_waiting on unreported_failures (reported_at)
 where failed > 0;
 
--- Counts ended deliveries except cancelled ones and those of system events. Rows are locked in order of
--- subscriptions, so that transactions cannot deadlock.
+-- Except cancelled ones and those of system events. Locks in order of subscriptions, so that nothing deadlocks.
 create function count_failures() returns trigger
 language plpgsql
 set search_path from current
@@ -145,8 +143,7 @@ referencing new table as new_rows
 for each statement
 execute function count_failures();
 
--- An enabled or redirected subscription starts afresh, slowly if deliveries are due. If 'failing' was notified, the
--- row makes its first success report 'recovered'.
+-- An enabled or redirected subscription starts slowly if deliveries are due, and may report 'recovered'.
 create function reset_health() returns trigger
 language plpgsql
 set search_path from current

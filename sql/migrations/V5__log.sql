@@ -1,5 +1,3 @@
--- The log of attempts, and replays.
-
 -- Append-only. Columns of fixed length come first, to avoid padding.
 create table attempts (
     tenant_id uuid not null,

@@ -1,5 +1,3 @@
--- Creates and drops the daily partitions of events and attempts.
-
 -- Attaches a finished partition, which does not block inserts. Safe to run again and concurrently.
 create function ensure_partitions(from_day date, through_day date) returns integer
 language plpgsql
@@ -59,8 +57,7 @@ create table retired_ids (
     constraint retired_ids_table_known check (of_table in ('idempotency_keys', 'undelivered'))
 );
 
--- In the order in which they are retired: events first, oldest first. Attempts are kept for the longer of both
--- times.
+-- Events first, oldest first. Attempts are kept for the longer of both times.
 create function past_partitions(payload_retention interval, log_retention interval)
 returns table (parent text, partition text)
 language plpgsql
@@ -83,9 +80,8 @@ begin
 end
 $$;
 
--- Drops a partition or replaces it by its outstanding rows: events with pending deliveries, attempts with an
--- existing event. Returns 'dropped', 'replaced', 'kept' (mostly outstanding), 'waiting' (too much to copy), 'busy'
--- (locked, or changed meanwhile) or 'failed'.
+-- Drops a partition or replaces it by its outstanding rows. Returns 'dropped', 'replaced', 'kept' (mostly
+-- outstanding), 'waiting' (too much to copy), 'busy' (locked or changed) or 'failed'.
 create function retire_partition(parent text, partition text) returns text
 language plpgsql
 set search_path from current
@@ -125,8 +121,7 @@ begin
     from partitions as p
     where p.parent = retire_partition.parent
         and p.partition = retire_partition.partition;
-    -- Uses the queue's key, so the number of tenants does not matter. Clocks differ, so an attempt may begin before
-    -- its event.
+    -- Uses the queue's key. Clocks differ, so an attempt may begin before its event.
     outstanding := case
         when is_events then format(
             'select e.* from (select distinct d.event_id, d.tenant_id from deliveries as d'
@@ -201,7 +196,6 @@ exception
 end
 $$;
 
--- Deletes idempotency keys and undelivered rows of dropped events, 5,000 rows per call.
 create function forget_orphans(out deleted bigint, out more boolean)
 language plpgsql
 set search_path from current
@@ -275,7 +269,7 @@ exception when lock_not_available then
 end
 $$;
 
--- Deletes up to 1,000 subscriptions that were deleted before and have neither attempts nor deliveries.
+-- Up to 1,000, without attempts and deliveries.
 create function forget_subscriptions(deleted_before timestamptz) returns bigint
 language plpgsql
 set search_path from current

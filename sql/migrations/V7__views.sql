@@ -1,5 +1,3 @@
--- Views of the log and of the status of deliveries.
-
 -- Not parallel safe: the exception block starts a subtransaction.
 create function readable(bytes bytea) returns text
 language plpgsql immutable strict

@@ -1,7 +1,5 @@
-//! Who may call an operation, said in the signature of its handler.
-//!
-//! `caller: Allowed<Admin>` documents the scope, lets `routes` check it before anything of the
-//! request is parsed, and gives the handler the caller.
+//! Who may call an operation: `caller: Allowed<Admin>` in a handler's signature documents the scope, and `routes`
+//! checks it before the request is parsed.
 
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -18,24 +16,21 @@ use super::request_id::RequestId;
 use crate::domain::actor::Actor;
 use crate::domain::api_key::Scope;
 
-/// Name of the security scheme in the document.
 const SCHEME: &str = "api_key";
-/// What stands before the scope of an operation that is about no tenant, until [`finish`].
+/// Marks the scope of an operation about no tenant, until [`finish`].
 const OF_NO_TENANT: &str = "of no tenant: ";
 
-/// What an operation asks of its callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Access {
-    /// A key of this scope.
     pub(super) scope: Scope,
-    /// A signature of the subscription opens it too.
+    /// A signature of the subscription is enough.
     pub(super) or_signature: bool,
-    /// It is about objects of one tenant, which an operator key has to name.
+    /// An operator key has to name the tenant.
     pub(super) of_tenant: bool,
 }
 
 impl Access {
-    /// As the name of a security scheme says it.
+    /// From the name of a security scheme.
     pub(super) fn read(scheme: &str, or_signature: bool) -> Option<Self> {
         let bare = scheme.strip_prefix(OF_NO_TENANT);
         let scope = bare.unwrap_or(scheme).parse().ok()?;
@@ -45,17 +40,13 @@ impl Access {
 
 /// A scope as a type, for signatures.
 pub(super) trait Needs: Send + Sync + 'static {
-    /// The scope.
     const SCOPE: Scope;
-    /// The same behind [`OF_NO_TENANT`].
+    /// With the prefix [`OF_NO_TENANT`].
     const OF_NO_TENANT: &str;
 }
 
-/// Needs [`Scope::Admin`].
 pub(super) struct Admin;
-/// Needs [`Scope::Publish`].
 pub(super) struct Publish;
-/// Needs [`Scope::Support`].
 pub(super) struct Support;
 
 impl Needs for Admin {
@@ -72,32 +63,26 @@ impl Needs for Support {
     const OF_NO_TENANT: &str = "of no tenant: support";
 }
 
-/// A caller whose key has the scope, with the tenant that the request is about.
 pub(super) struct Allowed<N>(Caller, Actor, PhantomData<fn() -> N>);
 
-/// A caller whose key has the scope, or nobody where the request carries a signature.
+/// Without a caller if the request carries a signature.
 pub(super) struct AllowedOrSigned<N>(pub(super) Option<Caller>, PhantomData<fn() -> N>);
 
-/// Somebody whose key has the scope, for what is of no tenant.
+/// For operations about no tenant.
 pub(super) struct AllowedForAll<N>(Bearer, Actor, PhantomData<fn() -> N>);
 
 impl<N> Allowed<N> {
-    /// Who changes something by this request.
     pub(super) fn actor(&self) -> &Actor {
         &self.1
     }
 }
 
 impl<N> AllowedForAll<N> {
-    /// Who changes something by this request.
     pub(super) fn actor(&self) -> &Actor {
         &self.1
     }
 
     /// The same for what only operators may do.
-    ///
-    /// # Errors
-    /// [`Problem::ScopeMissing`] with a tenant's key.
     pub(super) fn operator(&self) -> Result<&Actor, Problem> {
         if self.tenant.is_none() { Ok(&self.1) } else { Err(Problem::ScopeMissing) }
     }
@@ -119,33 +104,25 @@ impl<N> Deref for Allowed<N> {
     }
 }
 
-/// Checks keys where the server asks for them.
 pub(super) struct Guard {
     auth_required: bool,
     keys: Keys,
 }
 
 impl Guard {
-    /// A guard with these keys.
     pub(super) fn new(auth_required: bool, keys: Keys) -> Self {
         Self { auth_required, keys }
     }
 
-    /// The keys it knows.
     pub(super) fn keys(&self) -> &Keys {
         &self.keys
     }
 
-    /// Puts the bearer of the key into the request, for the handler, and the caller where the operation is about a
-    /// tenant.
-    ///
-    /// # Errors
-    /// 401 without a key that is valid, 403 where its scope does not cover the operation, 400 and 404 where the tenant
-    /// is not named or unknown.
+    /// Puts the bearer, and the caller of a tenant's operation, into the request for the handler.
     pub(super) async fn admit(&self, request: &mut Request, access: Access) -> Result<(), Problem> {
         let bearer =
             if self.auth_required { self.keys.bearer(request.headers()).await? } else { Some(Bearer::ANONYMOUS) };
-        // The handler verifies the signature, whatever key comes with it.
+        // The handler verifies the signature, even if there is a key.
         let is_signed = access.or_signature && IngestHeaders::has_signature(request.headers());
         let bearer = match bearer {
             Some(bearer) if bearer.scope.allows(access.scope) => bearer,
@@ -165,8 +142,8 @@ impl Guard {
     }
 }
 
-/// Writes the scope and the header that names a tenant into an operation of the document, where [`Allowed`] left them as
-/// the name of a security scheme.
+/// Writes scope and tenant header into an operation of the document, where [`Allowed`] left them as a security
+/// scheme.
 pub(super) fn finish(operation: &mut Map<String, Value>, auth_required: bool) {
     let is_of_tenant = operation.get("security").is_some_and(|security| !security.to_string().contains(OF_NO_TENANT));
     if is_of_tenant {

@@ -1,4 +1,4 @@
-//! Who asks: the bearer of a key, and the tenant whose objects the request is about.
+//! Authentication: the bearer of a key, and the tenant that the request is about.
 
 use poem::http::{HeaderMap, header};
 use tokio_util::sync::CancellationToken;
@@ -12,44 +12,33 @@ use crate::domain::tenant::{DEFAULT_TENANT, TenantName};
 use crate::store::{Clock, Store};
 use crate::tenants::Tenants;
 
-/// Names the tenant of a request with an operator key.
 pub(super) const TENANT_HEADER: &str = "Postrider-Tenant";
 
-/// Who has a key, and what they may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bearer {
-    /// Whose objects they see; `None` for an operator, who sees all.
+    /// `None` for an operator, who sees all tenants.
     pub(super) tenant: Option<TenantId>,
-    /// What they may do.
     pub(super) scope: Scope,
-    /// Their key; `None` where no key is required.
+    /// `None` if no key is required.
     pub(super) key: Option<ApiKeyId>,
 }
 
-/// Who asks for objects of one tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Caller {
-    /// The tenant.
     pub(super) tenant: TenantId,
-    /// Who asks.
     pub(super) bearer: Bearer,
 }
 
 impl Bearer {
-    /// Everybody, where no key is required.
+    /// Used if no key is required.
     pub(super) const ANONYMOUS: Self = Self { tenant: None, scope: Scope::Admin, key: None };
 
-    /// Who changes something by this request.
     pub(super) fn actor(self, request_id: &str) -> Actor {
         let who = self.key.map_or(Who::Anonymous, Who::Key);
         Actor { who, request_id: Some(request_id.to_owned()) }
     }
 
-    /// The tenant that a request names, by the header or as the tenant of an item: an operator may name any, others
-    /// their own only.
-    ///
-    /// # Errors
-    /// 400 where one tenant is needed, 404 for one that is unknown or another's, 503 while the database is away.
+    /// Finds the tenant in the header or in an item: an operator may name any, others only their own.
     pub(super) async fn tenant_named(self, tenants: &Tenants, name: &str) -> Result<TenantId, Problem> {
         if name == "*" {
             return Err(Problem::TenantRequired);
@@ -64,10 +53,7 @@ impl Bearer {
         found.filter(|id| self.tenant.is_none_or(|own| own == *id)).ok_or(Problem::TenantNotFound)
     }
 
-    /// The tenant whose objects a request is about.
-    ///
-    /// # Errors
-    /// As [`Self::tenant_named`]; 400 where the header is missing, or there more than once.
+    /// 400 if an operator's header is missing or repeated.
     pub(super) async fn tenant_of(self, tenants: &Tenants, headers: &HeaderMap) -> Result<TenantId, Problem> {
         let mut values = headers.get_all(TENANT_HEADER).iter();
         match (values.next(), values.next()) {
@@ -82,7 +68,6 @@ impl Bearer {
     }
 }
 
-/// Checks keys.
 pub(super) struct Keys {
     store: Store,
     tenants: Tenants,
@@ -91,25 +76,20 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Keys of this store.
     pub(super) fn new(store: Store, tenants: Tenants, clock: Clock) -> Self {
         Self { store, tenants, uses: KeyUses::default(), clock }
     }
 
-    /// The tenants that keys open.
     pub(super) fn tenants(&self) -> &Tenants {
         &self.tenants
     }
 
-    /// Writes when keys were used last, beside the requests, until `shutdown`.
+    /// In the background, until `shutdown`.
     pub(super) async fn write_uses(&self, shutdown: &CancellationToken) {
         self.uses.write(&self.store, shutdown).await;
     }
 
-    /// Who has the key of a request; `None` without a valid key.
-    ///
-    /// # Errors
-    /// [`Problem`] for more than one `Authorization`, or when the database is away.
+    /// `None` without a valid key. More than one `Authorization` is a problem.
     pub(super) async fn bearer(&self, headers: &HeaderMap) -> Result<Option<Bearer>, Problem> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
@@ -131,7 +111,6 @@ impl Keys {
     }
 }
 
-/// The token after `Bearer `, whose case does not count.
 fn token(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())

@@ -17,27 +17,18 @@ mod budget;
 
 pub(super) use budget::{BodyBudget, Party, RequestMemory};
 
-/// Most time a whole body may take to arrive.
+/// For a whole body to arrive.
 const READ_LIMIT: Duration = Duration::from_secs(30);
 
-/// Reads the body of a request that has a key.
-///
-/// # Errors
-/// As [`read_for`].
 pub(super) async fn read(request: &Request, body: Body, limit: usize) -> Result<Bytes, Problem> {
     let caller: Option<&Caller> = request.extensions().get();
     let bearer: &Bearer = request.extensions().get().ok_or(Problem::Unauthenticated)?;
-    // What operators send that is of no tenant counts as the default tenant's.
+    // Bodies of an operator that concern no tenant count for the default tenant.
     let tenant = caller.map(|caller| caller.tenant).or(bearer.tenant).unwrap_or(DEFAULT_TENANT);
     read_for(Party::Tenant(tenant), request, body, limit).await
 }
 
-/// Reads a body whole, into memory that is reserved until the request is answered.
-///
-/// # Errors
-/// [`Problem::BodyTooLarge`] as soon as it is known, before reading where the length is
-/// declared; [`Problem::Unavailable`] where there is no memory for it; [`Problem::RequestTimeout`];
-/// [`Problem::MalformedRequest`] where it breaks off.
+/// The reserved memory is freed after the response. A declared length above the limit is refused before reading.
 pub(super) async fn read_for(party: Party, request: &Request, body: Body, limit: usize) -> Result<Bytes, Problem> {
     let memory: &RequestMemory = request.extensions().get().ok_or(Problem::Internal)?;
     let body: BoxBody<Bytes, std::io::Error> = body.into();
@@ -82,15 +73,11 @@ async fn collect(
         whole.extend_from_slice(&data);
     }
     memory.keep(permit);
-    // Most bodies arrive in one piece, which is not copied.
+    // Most bodies arrive in one piece and are not copied.
     Ok(if whole.is_empty() { first } else { whole.into() })
 }
 
-/// Whether what is declared is plain JSON: `application/json`, parameters allowed, no
-/// character set but UTF-8, no encoding.
-///
-/// # Errors
-/// [`Problem::UnsupportedMediaType`].
+/// `application/json` with any parameters, but only UTF-8 and no encoding.
 pub(super) fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(content_type), None) = (types.next(), types.next()) else {

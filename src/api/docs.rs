@@ -1,7 +1,5 @@
-//! The OpenAPI document and the pages that show it, all from memory: no internet needed.
-//!
-//! The framework writes the document from the types; what it cannot say (which problems an
-//! operation has, which fields may be null) is added here by rule, never by hand for one route.
+//! The OpenAPI document and its pages, all from memory.
+//! The framework writes the document from types; what it cannot express is added by rule, never for one route.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -27,22 +25,21 @@ use super::tenants::TenantsApi;
 mod examples;
 mod finish;
 
-/// What the operations are grouped by.
 #[derive(Debug, Tags)]
 pub(super) enum Resource {
-    /// Where receivers want which events.
+    /// Which receivers get which events.
     Subscriptions,
     /// What a signed request looks like.
     Signatures,
-    /// Where events for one subscription come in.
+    /// Publish an event to one subscription.
     Ingest,
-    /// Events for all who want them.
+    /// Publish events to all interested subscriptions.
     Events,
-    /// Deliveries that are made again.
+    /// Repeat deliveries.
     Replays,
-    /// What became of an event.
+    /// The delivery status of an event.
     Status,
-    /// Every attempt that was made.
+    /// The log of all attempts.
     Logs,
     /// Who owns subscriptions, events and keys.
     Tenants,
@@ -50,14 +47,12 @@ pub(super) enum Resource {
     Keys,
 }
 
-/// Every resource, in the order of the document.
 pub(super) type Resources =
     (SubscriptionsApi, SignaturesApi, IngestApi, EventsApi, ReplaysApi, StatusApi, LogsApi, TenantsApi, KeysApi);
 
-/// The pages carry their scripts inline; nothing may be fetched from elsewhere.
+/// Scripts are inline; nothing is fetched.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; \
                            font-src data:; connect-src 'self'; worker-src blob:; frame-ancestors 'none'; base-uri 'none'";
-/// What the resources promise, without anything to serve them.
 struct Contract;
 
 impl OpenApi for Contract {
@@ -78,20 +73,18 @@ fn service() -> OpenApiService<Contract, ()> {
     )
 }
 
-/// The OpenAPI document as JSON, the same for every process of this version.
+/// Equal for every process of this version.
 pub fn openapi_document() -> String {
     document(true)
 }
 
-/// The document of a server that asks for keys, or of one that does not.
 fn document(auth_required: bool) -> String {
     let mut document: Value = serde_json::from_str(&service().spec()).unwrap_or_default();
     finish::finish(&mut document, auth_required);
     format!("{document:#}")
 }
 
-/// The pages with their paths, each made when it is first asked for. They say whether this
-/// server asks for keys.
+/// Created on first use. They say whether this server requires keys.
 pub(super) fn pages(auth_required: bool) -> [(&'static str, BoxEndpoint<'static, Response>); 4] {
     let page = |make: fn(&OpenApiService<Contract, ()>) -> String| {
         let made: OnceLock<Bytes> = OnceLock::new();

@@ -1,5 +1,4 @@
-//! `/events`: an event for all subscriptions of the tenant that want it, many events at once,
-//! and what became of them.
+//! `/events`: publishes one event or many, and reads what happened to them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,15 +36,13 @@ use cancel::CancelAnswer;
 use read::{DeliveryPage, DeliveryState, EventAnswer};
 use retry::RetryAnswer;
 
-/// Most time between the end of a request with one event and its answer.
 const ANSWER_BUDGET: Duration = Duration::from_millis(1_900);
-/// The same for a batch; items that wait for longer are answered 503, each by itself.
+/// Items that would take longer get 503, each by itself.
 const BATCH_BUDGET: Duration = Duration::from_secs(9);
 
-/// The resource.
 pub(super) struct EventsApi(pub(super) Arc<Api>);
 
-/// The event is committed.
+/// The stored event.
 #[derive(Debug, Object, Serialize)]
 #[oai(read_only_all)]
 pub(super) struct PublishAnswer {
@@ -55,21 +52,20 @@ pub(super) struct PublishAnswer {
     webhook_id: Uuid,
     /// Whether an earlier request with the same `Idempotency-Key` had stored it.
     duplicate: bool,
-    /// How many deliveries it made: one for each subscription that wants it. Null for a duplicate.
+    /// Number of deliveries created, one per matching subscription. Null for a duplicate.
     matched: Option<u64>,
 }
 
 #[OpenApi(prefix_path = "/events", tag = "Resource::Events")]
 impl EventsApi {
-    /// Publish an event to all subscriptions that want it
+    /// Publish an event to all interested subscriptions
     ///
-    /// 202 means: stored durably together with a delivery for each subscription of the tenant
-    /// whose `event_types` want it, and delivered to each until its schedule ends. A disabled
-    /// subscription gets a delivery too, which is held until it is enabled. An event that
-    /// nobody wants is stored all the same. One event may go to 10,000 subscriptions.
+    /// 202 means: stored durably, together with a delivery to each subscription of the tenant whose `event_types`
+    /// match. For a disabled subscription the delivery is held until it is enabled. An event that matches no
+    /// subscription is stored too. One event can have up to 10,000 deliveries.
     ///
-    /// With `subscription_id` the event is addressed to that subscription alone, which has to
-    /// be active and to want it, as at `/ingest`, but a signature is never asked for.
+    /// With `subscription_id` the event goes to that subscription alone, which must be active and match, as at
+    /// `/ingest`; no signature is required.
     #[oai(
         path = "/",
         method = "post",
@@ -96,11 +92,11 @@ impl EventsApi {
         &self,
         caller: Allowed<Publish>,
         request: &Request,
-        /// Addresses the event to this subscription alone, by its id or its external id.
+        /// Publish to this subscription alone: its id or external id.
         subscription_id: Query<SubscriptionName>,
-        /// Not delivered before; at most POSTRIDER_DELIVERY_LIFETIME ahead. In the past: now.
+        /// Earliest delivery; at most POSTRIDER_DELIVERY_LIFETIME ahead. A time in the past means now.
         deliver_at: Query<Moment>,
-        /// Not delivered after; in the future, and after `deliver_at`.
+        /// Latest delivery; in the future, and after `deliver_at`.
         expires_at: Query<Moment>,
         body: Unread<AnyDocument>,
     ) -> Result<Answer<PublishAnswer, 202>, Problem> {
@@ -130,12 +126,10 @@ impl EventsApi {
 
     /// Publish up to 1,000 events
     ///
-    /// Each event stands for itself: one that is refused does not spoil its neighbours. The
-    /// answer has one entry for each, in the same order. What `/events` takes as headers each
-    /// event has as fields of its own; such a header is refused. A payload's bytes are delivered
-    /// exactly as they stand in the request. The whole request has at most
-    /// POSTRIDER_MAX_BATCH_BYTES, 8 MiB unless set otherwise. An entry with status 503 may be
-    /// repeated; with an `idempotency_key` that is safe.
+    /// Each event is accepted or refused by itself. The response has one entry per event, in the same order. The
+    /// headers of `/events` are fields of each event here; as headers they are refused. Payloads are delivered byte
+    /// for byte as in the request. The whole request has at most POSTRIDER_MAX_BATCH_BYTES (default 8 MiB). An entry
+    /// with status 503 may be repeated, safely with an `idempotency_key`.
     #[oai(path = "/batch", method = "post", operation_id = "publish_batch")]
     async fn publish_batch(
         &self,
@@ -153,7 +147,7 @@ impl EventsApi {
             tenant: caller.tenant,
         };
         let deadline = Instant::now() + BATCH_BUDGET;
-        // Megabytes take a while to read, and nobody else should wait for that.
+        // Reading megabytes would block other requests.
         let reading = tokio::task::spawn_blocking(move || batch::read(&bytes, limits));
         let read = reading.await.map_err(|_| Problem::Internal)??;
         let settled = batch::publish(&self.0.intake, read, deadline).await;
@@ -162,9 +156,9 @@ impl EventsApi {
         Ok(Answer::Value(BatchAnswer { data }))
     }
 
-    /// Read what became of a published event
+    /// Read the deliveries of an event
     ///
-    /// Who got it, who did not, and why. The first 100 of each; `counts` has all.
+    /// Which subscriptions received it, which did not, and why. The first 100 of each; `counts` covers all.
     #[oai(path = "/:webhook_id", method = "get", operation_id = "read_event")]
     async fn read(
         &self,
@@ -177,33 +171,33 @@ impl EventsApi {
 
     /// Deliver an event again
     ///
-    /// Its deliveries that ended as `failed`, `expired` or `skipped` are made again, with their
-    /// whole schedule, and those that wait for their time are made now. With `subscription_id`
-    /// that one alone, even if it succeeded or was cancelled. What is under way, due or held stays
-    /// as it is, and for a disabled subscription it is held.
+    /// Repeats its deliveries that are `failed`, `expired` or `skipped`, with a whole new schedule, and makes
+    /// scheduled ones due now. With `subscription_id` only that one, even if it succeeded or was cancelled.
+    /// Deliveries that are due, in flight or held stay as they are; for a disabled subscription a repeated one is
+    /// held.
     #[oai(path = "/:webhook_id/retry", method = "post", operation_id = "retry_event")]
     async fn retry(
         &self,
         caller: Allowed<Publish>,
         /// The event.
         webhook_id: Path<Uuid>,
-        /// Only its delivery to this subscription, by its id or its external id.
+        /// Only its delivery to this subscription: id or external id.
         subscription_id: Query<SubscriptionName>,
     ) -> Result<Answer<RetryAnswer>, Problem> {
         retry::retry(&self.0, caller.tenant, webhook_id.0, subscription_id.0, caller.actor()).await.map(Answer::Value)
     }
 
-    /// Cancel what is owed of an event
+    /// Cancel the pending deliveries of an event
     ///
-    /// Its deliveries that have not ended end as `cancelled`. Those under way end so when their
-    /// attempt has failed; if it succeeds, they have succeeded. With `subscription_id` only that one.
+    /// Pending deliveries end as `cancelled`. Those in flight end so if their attempt fails; if it succeeds, they
+    /// have succeeded. With `subscription_id` only that one.
     #[oai(path = "/:webhook_id/cancel", method = "post", operation_id = "cancel_event")]
     async fn cancel(
         &self,
         caller: Allowed<Publish>,
         /// The event.
         webhook_id: Path<Uuid>,
-        /// Only its delivery to this subscription, by its id or its external id.
+        /// Only its delivery to this subscription: id or external id.
         subscription_id: Query<SubscriptionName>,
     ) -> Result<Answer<CancelAnswer>, Problem> {
         cancel::cancel(&self.0, caller.tenant, webhook_id.0, subscription_id.0, caller.actor()).await.map(Answer::Value)
@@ -211,18 +205,18 @@ impl EventsApi {
 
     /// List the deliveries of an event
     ///
-    /// By the id of their subscriptions, a page at a time.
+    /// In the order of their subscriptions' ids.
     #[oai(path = "/:webhook_id/deliveries", method = "get", operation_id = "list_event_deliveries")]
     async fn deliveries(
         &self,
         caller: Allowed<Support>,
         /// The event.
         webhook_id: Path<Uuid>,
-        /// Only deliveries that have this status.
+        /// Only deliveries with this status.
         status: Query<DeliveryState>,
         /// Rows of a page.
         limit: Query<Limit>,
-        /// `next_cursor` of the page before.
+        /// `next_cursor` of the previous page.
         cursor: Query<Cursor<{ List::EventDeliveries as u8 }>>,
     ) -> Result<Answer<DeliveryPage>, Problem> {
         let after = cursor.0.map(|cursor| cursor.0.into());
@@ -246,7 +240,7 @@ fn matched(accepted: Accepted) -> Option<u64> {
     accepted.deliveries.and_then(|count| u64::try_from(count).ok())
 }
 
-/// The problem of a refusal, with the times of the event below this pointer.
+/// With the times of the event below this pointer.
 fn problem(refusal: Refusal, pointer: &str) -> Problem {
     match refusal {
         Refusal::Over => Problem::Invalid(vec![timing_error(InvalidTiming::Over, pointer)]),
@@ -254,7 +248,6 @@ fn problem(refusal: Refusal, pointer: &str) -> Problem {
     }
 }
 
-/// Which of the times below this pointer breaks the rule.
 fn timing_error(rule: InvalidTiming, pointer: &str) -> FieldError {
     let (name, code) = match rule {
         InvalidTiming::TooFarAhead(_) => ("deliver_at", "too_far_ahead"),

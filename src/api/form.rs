@@ -1,7 +1,5 @@
-//! JSON bodies, each declared once by `form!`, which gives its schema and its strict reader.
-//!
-//! Two parsers may read a duplicate field differently, so it is refused; an unknown field is a
-//! misspelt one. No message repeats a value.
+//! JSON bodies, each declared once by `form!`, which generates schema and strict reader. A duplicate field is refused
+//! because two parsers may read it differently. No message repeats a value.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -19,36 +17,31 @@ mod values;
 pub(super) use part::{Field, NotNull, NullToo, Part};
 pub(super) use values::{AnyDocument, AnyJson, List, Plain, Whole, text};
 
-/// Most unknown names that one answer repeats.
+/// Repeated in one response.
 const MAX_UNKNOWN_NAMED: usize = 10;
-/// Longest unknown name that is repeated, in bytes.
+/// Longer names are not repeated.
 const MAX_NAME_LENGTH: usize = 64;
 
-/// A place in a body, where what breaks a rule is noted.
+/// A position in a body; collects broken rules.
 pub(super) struct Place<'e> {
-    /// What may be a target.
     pub(super) targets: &'e TargetPolicy,
     pointer: String,
     errors: &'e mut Vec<FieldError>,
 }
 
 impl Place<'_> {
-    /// Notes that a rule is broken here.
     pub(super) fn refuse(&mut self, code: &'static str, detail: impl ToString) {
         self.errors.push(FieldError { pointer: self.pointer.clone(), code, detail: detail.to_string() });
     }
 
-    /// Reads something that has broken rules of its own.
-    ///
-    /// # Errors
-    /// Every rule that it breaks.
+    /// With a list of broken rules of its own.
     pub(super) fn apart<T>(&self, read: impl FnOnce(&mut Place<'_>) -> Option<T>) -> Result<T, Vec<FieldError>> {
         let mut errors = Vec::new();
         let value = read(&mut Place { targets: self.targets, pointer: self.pointer.clone(), errors: &mut errors });
         value.filter(|_| errors.is_empty()).ok_or(errors)
     }
 
-    /// The place below this one, as a JSON pointer from here.
+    /// `pointer`: JSON pointer from here.
     pub(super) fn below(&mut self, pointer: impl fmt::Display) -> Place<'_> {
         Place { targets: self.targets, pointer: format!("{}{pointer}", self.pointer), errors: &mut *self.errors }
     }
@@ -56,26 +49,21 @@ impl Place<'_> {
 
 /// A value of a body: how it is documented, and how it is read.
 pub(super) trait FormField: Sized {
-    /// Its schema.
     fn schema() -> MetaSchemaRef;
 
-    /// Puts the schemas that its own refers to into the document.
+    /// Registers the schemas that its own refers to.
     fn register(_registry: &mut Registry) {}
 
-    /// Reads what is not null; `None` where it breaks a rule, which is noted.
+    /// The value is not null. `None` if it breaks a rule, which is added to the list.
     fn read(value: &RawValue, at: &mut Place<'_>) -> Option<Self>;
 }
 
-/// A form, as `form!` declares it.
 pub(super) trait Form: Sized {
-    /// Writes its fields into a schema.
     fn describe(schema: &mut MetaSchema, registry: &mut Registry);
 
-    /// Takes its fields out of a body.
     fn take(fields: &mut Fields<'_>, at: &mut Place<'_>) -> Option<Self>;
 }
 
-/// Writes a field into the schema of a form.
 pub(super) fn describe<P: Part>(name: &'static str, about: &'static str, schema: &mut MetaSchema, all: &mut Registry) {
     P::Value::register(all);
     if P::REQUIRED {
@@ -85,8 +73,7 @@ pub(super) fn describe<P: Part>(name: &'static str, about: &'static str, schema:
     schema.properties.push((name, P::Value::schema().merge(about)));
 }
 
-/// Declares a form: a struct whose fields are [`Part`]s, and after them forms whose fields
-/// stand among its own.
+/// Declares a struct whose fields are [`Part`]s, followed by forms whose fields are merged into its own.
 macro_rules! form {
     (
         $(#[doc = $doc:literal])* $vis:vis struct $form:ident {
@@ -148,22 +135,17 @@ macro_rules! form {
 }
 pub(super) use form;
 
-/// Reads a body.
-///
-/// # Errors
-/// [`Problem::MalformedJson`] where it is no JSON, [`Problem::Invalid`] with every rule that it breaks.
 pub(super) fn read<T: FormField>(body: &[u8], targets: &TargetPolicy) -> Result<T, Problem> {
-    // Checks the grammar without recursion, whatever the depth.
+    // Checks the grammar without recursion.
     let document: &RawValue = serde_json::from_slice(body).map_err(|_| Problem::MalformedJson)?;
     let whole = Place { targets, pointer: String::new(), errors: &mut Vec::new() };
     whole.apart(|at| T::read(document, at)).map_err(Problem::Invalid)
 }
 
-/// The fields of one JSON object, taken out one by one.
+/// Removed one by one.
 pub(super) struct Fields<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'a> Fields<'a> {
-    /// The fields of an object.
     pub(super) fn of(value: &'a RawValue, at: &mut Place<'_>) -> Option<Self> {
         if !value.get().starts_with('{') {
             at.refuse("wrong_type", "must be an object");
@@ -173,7 +155,6 @@ impl<'a> Fields<'a> {
         fields.map_err(|_| at.refuse("invalid_name", "must have field names that are valid Unicode")).ok()
     }
 
-    /// Takes out what a field of a form holds.
     pub(super) fn part<P: Part>(&mut self, name: &str, at: &mut Place<'_>) -> Option<P> {
         let mut at = at.below(format_args!("/{name}"));
         let mut found = self.0.extract_if(.., |(field, _)| field == name);
@@ -184,7 +165,7 @@ impl<'a> Fields<'a> {
         P::of(value, &mut at)
     }
 
-    /// The fields of an object with names of its own; one that stands twice is refused.
+    /// Refuses duplicates.
     pub(super) fn all(self, at: &mut Place<'_>) -> Vec<(String, &'a RawValue)> {
         let mut seen = HashSet::new();
         for (name, _) in &self.0 {
@@ -195,7 +176,7 @@ impl<'a> Fields<'a> {
         self.0
     }
 
-    /// All taken: what is left is unknown.
+    /// Refuses the remaining fields as unknown.
     pub(super) fn finish(self, at: &mut Place<'_>) {
         for (name, _) in self.0.iter().take(MAX_UNKNOWN_NAMED) {
             at.below(pointer_to(name)).refuse("unknown_field", "is not a documented field");
@@ -227,8 +208,7 @@ impl<'a> Visitor<'a> for FieldsVisitor {
     }
 }
 
-/// Where an unknown name stands. It is the caller's own text and may hold anything, so only
-/// one that looks like a name is repeated.
+/// The caller's text may hold anything, so only what looks like a name is repeated.
 pub(super) fn pointer_to(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     let is_name = !name.is_empty() && name.len() <= MAX_NAME_LENGTH && name.bytes().all(plain);

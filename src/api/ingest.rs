@@ -1,6 +1,5 @@
-//! `/ingest/{subscription_id}`: an event for one subscription, the hot path.
-//!
-//! Order of the checks: who asks, does the subscription take events, is the signature right; then the bytes.
+//! `/ingest/{subscription_id}`: publishes an event to one subscription.
+//! Order of checks: key, subscription, signature, body.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,13 +27,12 @@ mod headers;
 
 pub(super) use headers::IngestHeaders;
 
-/// Most time between the end of a request and its answer; beyond it the answer is 503.
+/// A later response is 503.
 const ANSWER_BUDGET: Duration = Duration::from_millis(1_900);
 
-/// The resource.
 pub(super) struct IngestApi(pub(super) Arc<Api>);
 
-/// The event is committed.
+/// The stored event.
 #[derive(Debug, Object, Serialize)]
 #[oai(read_only_all)]
 pub(super) struct IngestAnswer {
@@ -48,11 +46,11 @@ pub(super) struct IngestAnswer {
 
 #[OpenApi(prefix_path = "/ingest", tag = "Resource::Ingest")]
 impl IngestApi {
-    /// Accept an event for one subscription
+    /// Publish an event to one subscription
     ///
-    /// 202 means: stored durably, and delivered until the schedule ends. Where the
-    /// subscription has `verify_ingest`, a signature is required: `X-Hub-Signature-256`, or
-    /// the three `webhook-*` headers; it alone opens this route, without a key.
+    /// 202 means: stored durably, and delivered until its schedule ends. If the subscription has `verify_ingest`, a
+    /// signature is required: `X-Hub-Signature-256`, or the three `webhook-*` headers. A valid signature is enough
+    /// without a key.
     #[oai(
         path = "/:subscription_id",
         method = "post",
@@ -113,11 +111,11 @@ impl IngestApi {
         let began = Instant::now();
         let mut publisher = self.0.intake.publisher();
         let subscription = publisher.check(&address, None).await.map_err(|refusal| problem(refusal, has_key))?;
-        // The body takes the producer's time, the rest takes ours.
+        // The producer's time for the body does not count.
         let left = ANSWER_BUDGET.saturating_sub(began.elapsed());
         let party = caller.map_or(Party::Keyless(subscription.id), |caller| Party::Tenant(caller.tenant));
         let bytes = match body::read_for(party, request, body, self.0.settings.max_payload_bytes).await {
-            // A body too large to read is a signature that cannot be right.
+            // A body that is too large cannot have a valid signature.
             Err(Problem::BodyTooLarge(_)) if !has_key => return Err(Problem::Unauthenticated),
             read => read?,
         };
@@ -137,7 +135,7 @@ impl IngestApi {
     }
 }
 
-/// The problem of a refusal. Without a key nobody learns whether a subscription exists.
+/// Without a key the response must not reveal whether a subscription exists.
 fn problem(refusal: Refusal, has_key: bool) -> Problem {
     match refusal {
         Refusal::NotFound | Refusal::Signature(_) if !has_key => Problem::Unauthenticated,

@@ -1,7 +1,4 @@
-//! When each key was used last: noted in memory, written beside the requests.
-//!
-//! It helps to find keys that nobody uses. It is no audit: what was noted while the database
-//! is away is lost, and nothing waits for it.
+//! When each key was last used, written in the background. For finding unused keys; uses during an outage are lost.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,14 +11,13 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::id::ApiKeyId;
 use crate::store::Store;
 
-/// Least time between two writes of this process, and so of any one key.
+/// Between two writes of one process.
 const WRITTEN_EVERY: Duration = Duration::from_secs(60);
-/// Most keys noted between two writes; further ones wait for their next use.
+/// Further keys are recorded at their next use.
 const MAX_NOTED: usize = 10_000;
-/// Most time for the last write, at the end of the process.
+/// At the end of the process.
 const LAST_WRITE: Duration = Duration::from_millis(500);
 
-/// The keys that were used since the last write.
 #[derive(Default)]
 pub(super) struct KeyUses {
     noted: Mutex<HashMap<ApiKeyId, OffsetDateTime>>,
@@ -29,7 +25,6 @@ pub(super) struct KeyUses {
 }
 
 impl KeyUses {
-    /// Notes that a key was used.
     pub(super) fn note(&self, id: ApiKeyId, at: OffsetDateTime) {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         if noted.len() >= MAX_NOTED && !noted.contains_key(&id) {
@@ -40,7 +35,7 @@ impl KeyUses {
         }
     }
 
-    /// Writes what is noted, the first use at once and then every minute, until `shutdown`.
+    /// The first use at once, then every minute, until `shutdown`.
     pub(super) async fn write(&self, store: &Store, shutdown: &CancellationToken) {
         let writing = async {
             loop {
@@ -60,7 +55,7 @@ impl KeyUses {
             return;
         }
         let mut uses: Vec<_> = noted.into_iter().collect();
-        // Replicas that write the same keys at the same moment take them in the same order.
+        // Replicas must lock the same keys in the same order.
         uses.sort_unstable();
         if let Err(error) = store.touch_api_keys(&uses).await {
             tracing::debug!(%error, keys = uses.len(), "the last use of keys is not written");

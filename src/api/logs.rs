@@ -23,29 +23,23 @@ use crate::domain::external_id::SubscriptionName;
 use crate::domain::id::{AttemptId, EventId};
 use crate::store::{LogFilter, LoggedAttempt};
 
-/// How far back the log is read when nobody says.
+/// Default range.
 const DEFAULT_DAYS: u32 = 7;
-/// Most rows of a page that carries payloads, each up to 1 MiB.
+/// Payloads have up to 1 MiB each.
 const MAX_WITH_PAYLOAD: u16 = 10;
 const DELIVERED: &str = "delivered";
 
-/// The resource.
 pub(super) struct LogsApi(pub(super) Arc<Api>);
 
 choice! {
-    /// Which attempts are wanted.
     pub(super) enum LogStatus {
-        /// Those that a receiver answered with 2xx.
         Succeeded = "succeeded",
-        /// All others.
         Failed = "failed",
     }
 }
 
 choice! {
-    /// What else a row carries.
     pub(super) enum Include {
-        /// The event's payload.
         Payload = "payload",
     }
 }
@@ -56,7 +50,7 @@ choice! {
 pub(super) struct LogPage {
     /// The rows.
     data: Vec<LogAnswer>,
-    /// Asks for the next page; null on the last.
+    /// Cursor of the next page; null on the last.
     next_cursor: Option<String>,
 }
 
@@ -66,25 +60,25 @@ pub(super) struct LogPage {
 pub(super) struct LogAnswer {
     /// Its id, a UUIDv7 that carries when it began.
     id: Uuid,
-    /// Whom it was for.
+    /// The subscription.
     subscription_id: Uuid,
     /// The event.
     webhook_id: Uuid,
-    /// What kind of event.
+    /// Type of the event.
     event_type: Option<String>,
     /// 1 for the first attempt of a delivery.
     attempt_number: i32,
-    /// Status of the receiver's answer, if there was one.
+    /// Status of the receiver's response, if there was one.
     status_code: Option<i16>,
     /// Whether the receiver answered 2xx.
     is_success: bool,
-    /// What it met, as one stable word.
+    /// The outcome, a stable name.
     outcome: String,
-    /// The same as a sentence; null after success.
+    /// The outcome as a sentence; null after a success.
     error_message: Option<String>,
-    /// First 16 KiB of the answer's body, as text.
+    /// First 16 KiB of the response body, as text.
     response_body: Option<String>,
-    /// How long it took; 0 for an attempt whose end nobody saw.
+    /// Duration; 0 if the worker was lost during the attempt.
     duration_ms: i32,
     /// When it began.
     created_at: Moment,
@@ -97,7 +91,7 @@ pub(super) struct LogAnswer {
 impl LogsApi {
     /// Read the delivery log of a subscription
     ///
-    /// Every attempt, newest first. Of a deleted subscription too, until retention ends.
+    /// Every attempt, newest first. Also of a deleted subscription, until retention drops it.
     #[oai(path = "/:subscription_id", method = "get", operation_id = "list_logs")]
     #[expect(clippy::too_many_arguments, reason = "each is a documented parameter of the operation")]
     async fn list(
@@ -105,9 +99,9 @@ impl LogsApi {
         caller: Allowed<Support>,
         /// The subscription.
         subscription_id: Path<SubscriptionName>,
-        /// How far back; 7 when neither this nor `since` is given, and not together with it.
+        /// Range in days, 7 by default; not together with `since`.
         days: Query<Whole<1, 365>>,
-        /// Only attempts from then on.
+        /// Only attempts since then.
         since: Query<Moment>,
         /// Only attempts before then.
         until: Query<Moment>,
@@ -115,11 +109,12 @@ impl LogsApi {
         status: Query<LogStatus>,
         /// Only attempts for events of this type.
         event_type: Query<EventType>,
-        /// Rows of a page; at most 10 come with `include=payload`.
+        /// Rows per page; at most 10 with `include=payload`.
         limit: Query<Limit>,
-        /// `next_cursor` of the page before.
+        /// `next_cursor` of the previous page.
         cursor: Query<Cursor<{ List::Attempts as u8 }>>,
-        /// `payload` adds the event's payload to each row; not with the scope `support`, which gets no response bodies either.
+        /// `payload` adds the event's payload to each row. Not allowed for the scope `support`, which gets no
+        /// response bodies either.
         include: Query<Include>,
     ) -> Result<Answer<LogPage>, Problem> {
         if days.0.is_some() && since.0.is_some() {
@@ -134,7 +129,7 @@ impl LogsApi {
         let most = if with_payload { MAX_WITH_PAYLOAD } else { page::MAX_LIMIT };
         let limit = page::limit(&limit).min(most.into());
         let filter = LogFilter {
-            from: floor(since),
+            from: lower_bound(since),
             before: upper_bound(until.0.map(|until| until.0), cursor.0.map(|cursor| cursor.0.into())),
             succeeded: status.0.map(|status| status == LogStatus::Succeeded),
             event_type: event_type.0.map(|name| name.to_string()),
@@ -155,7 +150,7 @@ impl LogsApi {
         limit: usize,
     ) -> Result<Answer<LogPage>, Problem> {
         let rows = self.0.store.list_attempts(caller.tenant, subscription.into(), filter).await?;
-        // A subscription without rows may still be one.
+        // The subscription may exist without rows.
         if rows.is_empty() && !self.0.store.known_subscription(caller.tenant, subscription.into()).await? {
             return Err(Problem::SubscriptionNotFound);
         }
@@ -166,7 +161,6 @@ impl LogsApi {
     }
 }
 
-/// Whether the caller may see payloads and response bodies.
 fn shows_bodies(caller: &Allowed<Support>) -> bool {
     caller.bearer.scope.allows(Scope::Read)
 }
@@ -175,14 +169,13 @@ fn days_ago(now: OffsetDateTime, days: u32) -> OffsetDateTime {
     now.checked_sub(Duration::days(i64::from(days))).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
-/// The smallest id of an attempt that began then.
-fn floor(at: OffsetDateTime) -> AttemptId {
-    EventId::floor(at).uuid().into()
+fn lower_bound(at: OffsetDateTime) -> AttemptId {
+    EventId::lower_bound(at).uuid().into()
 }
 
-/// Only ids below this: the end of the range, or where the page before ended.
+/// The end of the range, or of the previous page.
 fn upper_bound(until: Option<OffsetDateTime>, cursor: Option<AttemptId>) -> AttemptId {
-    let until = until.map_or_else(|| uuid::Uuid::max().into(), floor);
+    let until = until.map_or_else(|| uuid::Uuid::max().into(), lower_bound);
     cursor.map_or(until, |cursor| cursor.min(until))
 }
 
@@ -205,8 +198,7 @@ fn log_answer(subscription_id: Uuid, row: LoggedAttempt, with_payload: bool) -> 
     }
 }
 
-/// Bytes as text of at most `limit` bytes: each replacement character is longer than the
-/// byte it stands for.
+/// Limits the text too: a replacement character is longer than the byte it replaces.
 fn readable(bytes: &[u8], limit: usize) -> String {
     let mut text = String::from_utf8_lossy(bytes).into_owned();
     text.truncate(text.floor_char_boundary(limit));
@@ -227,6 +219,6 @@ mod tests {
     fn a_cursor_never_leads_beyond_the_range() {
         let until = OffsetDateTime::UNIX_EPOCH + Duration::days(20_000);
         let beyond = AttemptId::from(uuid::Uuid::max());
-        assert_eq!(upper_bound(Some(until), Some(beyond)), floor(until));
+        assert_eq!(upper_bound(Some(until), Some(beyond)), lower_bound(until));
     }
 }

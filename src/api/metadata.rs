@@ -1,4 +1,4 @@
-//! The metadata in a body that writes a subscription or a tenant.
+//! Metadata in a body that writes a subscription or a tenant.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::text::{LINES, inline};
 use crate::domain::metadata::{MAX_KEYS, MAX_VALUE_LENGTH, Metadata, check_key, check_value};
 
-/// Values to write, and keys to remove where there is none, which only some bodies may.
+/// Values to write, and keys to remove, which only some bodies allow.
 #[derive(Debug, Clone)]
 pub(super) struct MetadataEntries<const REMOVES: bool>(BTreeMap<String, Option<String>>);
 
@@ -52,29 +52,23 @@ impl<const REMOVES: bool> FormField for MetadataEntries<REMOVES> {
     }
 }
 
-/// What a body decides of metadata.
 #[derive(Debug)]
 pub(super) struct MetadataChanges {
     changes: Field<BTreeMap<String, Option<String>>>,
-    /// Whether they come in the place of all that is there.
+    /// Whether they replace all stored keys.
     instead: bool,
 }
 
 impl MetadataChanges {
-    /// Changes of what is there.
     pub(super) fn of<const REMOVES: bool>(given: Field<MetadataEntries<REMOVES>>) -> Self {
         Self { changes: given.map(|entries| entries.0), instead: false }
     }
 
-    /// The same, in the place of all that is there.
+    /// Replaces all stored keys.
     pub(super) fn instead<const REMOVES: bool>(given: Field<MetadataEntries<REMOVES>>) -> Self {
         Self { instead: true, ..Self::of(given) }
     }
 
-    /// The metadata with these changes.
-    ///
-    /// # Errors
-    /// [`Problem::Invalid`] where there would be too many keys.
     pub(super) fn over(&self, current: &Metadata) -> Result<Metadata, Problem> {
         match &self.changes {
             Field::Absent if !self.instead => Ok(current.clone()),

@@ -1,4 +1,4 @@
-//! Paging: opaque cursors, and how many rows a page has.
+//! Paging with opaque cursors.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,22 +9,16 @@ use super::form::Whole;
 use super::parameter::Query;
 use super::text::{FromText, Refused};
 
-/// Rows of a page when nobody says otherwise.
 pub(super) const DEFAULT_LIMIT: u16 = 50;
-/// Most rows of a page.
 pub(super) const MAX_LIMIT: u16 = 100;
 
-/// What a cursor pages through; one list's cursor is refused by another.
+/// One list's cursor is refused by another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum List {
-    /// Subscriptions of a tenant.
     Subscriptions = 1,
-    /// Attempts of a subscription.
     Attempts = 2,
-    /// Deliveries of an event, by the id of their subscription.
     EventDeliveries = 3,
-    /// Replays of a tenant.
     Replays = 4,
     /// Tenants.
     Tenants = 5,
@@ -32,23 +26,21 @@ pub(super) enum List {
     Keys = 6,
 }
 
-/// Rows of a page.
 pub(super) type Limit = Whole<1, { MAX_LIMIT as u32 }>;
 
-/// How many rows a page has.
 pub(super) fn limit(asked: &Query<Limit>) -> usize {
     let asked = asked.0.and_then(|limit| usize::try_from(limit.0).ok());
     asked.unwrap_or(DEFAULT_LIMIT.into())
 }
 
-/// The `next_cursor` of a page of this list: the id that the next page lies below.
+/// The next page has smaller ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cursor<const LIST: u8>(pub(super) Uuid);
 
 impl<const LIST: u8> FromText for Cursor<LIST> {
     const QUERY_CODE: &'static str = "invalid_cursor";
 
-    /// [`cursor_after`] as a regular expression.
+    /// Matches [`cursor_after`].
     fn rules() -> MetaSchema {
         let first = match LIST {
             1 => "A[Q-Za-f]",
@@ -70,14 +62,13 @@ impl<const LIST: u8> FromText for Cursor<LIST> {
     }
 }
 
-/// The cursor after a page whose last row has this id.
 pub(super) fn cursor_after(list: List, last: Uuid) -> String {
     let mut bytes = vec![list as u8];
     bytes.extend_from_slice(last.as_bytes());
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The rows of a page out of `limit + 1` that were asked for, and the cursor if there is more.
+/// `rows` has up to `limit + 1`; the cursor is set if there are more.
 pub(super) fn cut<T>(mut rows: Vec<T>, limit: usize, list: List, id: impl Fn(&T) -> Uuid) -> (Vec<T>, Option<String>) {
     if rows.len() <= limit {
         return (rows, None);

@@ -1,4 +1,4 @@
-//! Parameters of a path and a query, each documented and read by its type.
+//! Parameters of path and query, documented and read by type.
 
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaParamIn, MetaSchema, MetaSchemaRef};
@@ -8,25 +8,17 @@ use super::form::Whole;
 use super::problem::Problem;
 use super::text::{FromText, INVALID_PARAMETER, Refused, inline};
 
-/// The names and values of a query, each name once.
+/// Each name once.
 #[derive(Debug, Clone, Default)]
 pub(super) struct QueryValues(pub(super) Vec<(String, String)>);
 
-/// The variable part of a path.
 pub(super) struct Path<T>(pub(super) T);
 
-/// A parameter of a query, which may be left out.
 pub(super) struct Query<T>(pub(super) Option<T>);
 
-/// A value that a query may have.
 pub(super) trait Parameter: Sized + Send {
-    /// Its schema.
     fn schema() -> MetaSchema;
 
-    /// Reads it; the error has the code that a query answers with.
-    ///
-    /// # Errors
-    /// [`Refused`] with the rule that it breaks.
     fn read(text: &str) -> Result<Self, Refused>;
 }
 
@@ -72,7 +64,7 @@ impl<'a, T: FromText> ApiExtractor<'a> for Path<T> {
         options: ExtractParamOptions<T>,
     ) -> poem::Result<Self> {
         let text = request.raw_path_param(options.name).unwrap_or_default();
-        // The framework does not say the name of the parameter; `routes` does.
+        // The framework does not pass the parameter's name; `routes` adds it.
         Ok(T::from_text(text).map(Self).map_err(|refused| Problem::field("/path/", refused.code, refused.rule))?)
     }
 }

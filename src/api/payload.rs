@@ -1,7 +1,5 @@
-//! Bodies as poem-openapi sees them: documented by a type, read and written as bytes.
-//!
-//! The framework's own JSON payload reads without a limit, accepts duplicate fields and
-//! rebuilds every document as a tree; a signature holds only over the bytes as they came.
+//! Bodies for poem-openapi: documented by a type, read and written as bytes.
+//! Its own JSON payload reads without limit, accepts duplicates and rebuilds documents, which breaks signatures.
 
 use std::marker::PhantomData;
 
@@ -19,41 +17,34 @@ use super::problem::Problem;
 use crate::domain::target::TargetPolicy;
 
 const JSON: &str = "application/json";
-/// Most bytes of a body that changes settings.
+/// For operations other than publishing.
 pub(super) const CONTROL_LIMIT: usize = 64 * 1_024;
 
-/// A JSON body of at most `LIMIT` bytes, documented as `T` and not parsed yet.
+/// At most `LIMIT` bytes, documented as `T` and not parsed yet.
 pub(super) struct Document<T, const LIMIT: usize = CONTROL_LIMIT, const REQUIRED: bool = true> {
-    /// The bytes as they came.
     bytes: Bytes,
     documented_as: PhantomData<fn() -> T>,
 }
 
-/// The same, where no body at all counts as an object without fields.
+/// A missing body counts as an object without fields.
 pub(super) type OptionalDocument<T> = Document<T, CONTROL_LIMIT, false>;
 
-/// A body that nobody has begun to read, documented as `T`.
+/// Not read yet; documented as `T`.
 pub(super) struct Unread<T> {
-    /// The body.
     pub(super) body: Body,
     documented_as: PhantomData<fn() -> T>,
 }
 
 impl<T: FormField, const LIMIT: usize, const REQUIRED: bool> Document<T, LIMIT, REQUIRED> {
-    /// What the body says.
-    ///
-    /// # Errors
-    /// [`Problem`] with every rule that it breaks.
     pub(super) fn read(&self, targets: &TargetPolicy) -> Result<T, Problem> {
         form::read(&self.bytes, targets)
     }
 }
 
-/// The answer of an operation that went well, or what its parameters made of it.
+/// The response of an operation, or the refusal of its parameters.
 pub(super) enum Answer<T, const STATUS: u16 = 200> {
-    /// It went well.
     Value(T),
-    /// A parameter or the body was refused before the operation began.
+    /// Refused before the operation began.
     Refused(Problem),
 }
 
@@ -201,7 +192,7 @@ impl<T: Type> ApiResponse for Written<T> {
     }
 }
 
-/// A problem is an answer of every operation; `docs` lists which, so none are named here.
+/// Every operation can return a problem; `docs` lists which.
 impl ApiResponse for Problem {
     fn meta() -> MetaResponses {
         MetaResponses { responses: Vec::new() }

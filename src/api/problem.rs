@@ -1,6 +1,5 @@
-//! Every failure that leaves the API: one closed list, always `application/problem+json`.
-//!
-//! A problem names rules and places, never values: what a request carried may be a secret.
+//! Every failure of the API: one closed list, always `application/problem+json`. It contains no values of a request,
+//! which may be secret.
 
 use poem::Response;
 use poem::http::{HeaderValue, StatusCode, header};
@@ -16,12 +15,10 @@ mod document;
 
 pub(in crate::api) use document::ProblemDocument;
 
-/// Media type of every problem.
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 const TYPE_PREFIX: &str = "https://postrider.dev/problems/";
-/// What `Retry-After` says, in seconds.
 const RETRY_AFTER_SECONDS: &str = "1";
-/// Most entries in `errors`, so that an answer stays below 4 KiB.
+/// Keeps a response below 4 KiB.
 const MAX_ERRORS: usize = 20;
 
 /// One field of a request that breaks a rule.
@@ -30,98 +27,64 @@ const MAX_ERRORS: usize = 20;
 pub(super) struct FieldError {
     /// JSON pointer into the body, or `/query/NAME`, `/path/NAME`, `/headers/NAME`.
     pub(super) pointer: String,
-    /// Stable word for the rule.
+    /// Stable name of the rule.
     pub(super) code: &'static str,
     /// The rule as a sentence.
     pub(super) detail: String,
 }
 
-/// What an API request can fail with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.detail())]
 pub(super) enum Problem {
-    /// Not a request that can be read in one way only.
+    /// Ambiguous, such as two lengths of the body.
     MalformedRequest(&'static str),
-    /// The body is not one JSON document.
     MalformedJson,
-    /// Ingest asks for a signature.
     SignatureMissing,
-    /// No valid key, and no signature that would do instead.
     Unauthenticated,
-    /// The signature is there and not accepted.
     SignatureInvalid(InvalidSignature),
-    /// The key's scope does not cover this.
     ScopeMissing,
-    /// The route needs one tenant, and the request names none.
     TenantRequired,
-    /// Unknown, deleted, or not the key's.
     TenantNotFound,
-    /// Unknown, or another tenant's.
     KeyNotFound,
-    /// The default tenant cannot be deleted.
     DefaultTenant,
-    /// A limit of the tenant is reached: its name, and its value.
+    /// Name and value of the limit.
     #[expect(dead_code, reason = "the routes of tenants and keys will use it")]
     LimitReached(&'static str, u32),
-    /// No such path.
     RouteNotFound,
-    /// Unknown, deleted, or another tenant's.
     SubscriptionNotFound,
-    /// Unknown, expired, or another tenant's.
     EventNotFound,
-    /// The event makes no delivery to this subscription.
     DeliveryNotFound,
-    /// Unknown, forgotten, or another tenant's.
     ReplayNotFound,
-    /// As many replays run as may.
     TooManyReplays,
-    /// The path knows other methods.
     MethodNotAllowed(String),
-    /// The request took too long to arrive.
     RequestTimeout,
-    /// The subscription takes no events now.
     SubscriptionDisabled,
-    /// The secret that is to become the current one is that already.
     SecretUnchanged,
-    /// Another subscription of the tenant, or another tenant, has this external id.
     ExternalIdTaken,
-    /// Stored headers are to be kept, and they do not open.
     HeadersUnreadable,
-    /// As many secrets are live as there may be.
     TooManySecrets,
-    /// The idempotency key stands for another request.
     IdempotencyKeyReused,
-    /// More bytes than the limit.
     BodyTooLarge(usize),
-    /// Not plain JSON.
     UnsupportedMediaType,
-    /// The bytes are not a payload.
     PayloadInvalid(InvalidPayload),
-    /// The subscription filters by type, and the event has none.
     EventTypeMissing,
-    /// The subscription's filter does not name this type.
     EventTypeNotWanted,
-    /// The tenant published as many events a second as it may: the limit, and seconds until the next.
+    /// The limit, and seconds until the next event.
     RateLimited(u32, u64),
-    /// More subscriptions want the event than one event may go to.
     TooManyRecipients,
-    /// Fields or parameters break rules.
     Invalid(Vec<FieldError>),
-    /// More header bytes than the limit.
     HeadersTooLarge,
-    /// A failure of ours; the log has it under the request's id.
+    /// Our failure; the log has it under the request's id.
     Internal,
-    /// Away or busy for a moment.
+    /// The database does not answer or is busy.
     Unavailable,
 }
 
 impl Problem {
-    /// A single field or parameter that breaks a rule.
     pub(super) fn field(pointer: impl Into<String>, code: &'static str, detail: impl ToString) -> Self {
         Self::Invalid(vec![FieldError { pointer: pointer.into(), code, detail: detail.to_string() }])
     }
 
-    /// Status, stable code, and title.
     fn kind(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::MalformedRequest(_) => (StatusCode::BAD_REQUEST, "malformed_request", "Malformed request"),
@@ -172,7 +135,6 @@ impl Problem {
         }
     }
 
-    /// What happened, for people.
     fn detail(&self) -> String {
         let sentence = match self {
             Self::MalformedRequest(rule) => rule,
@@ -234,12 +196,10 @@ impl Problem {
         }
     }
 
-    /// The status that it answers with.
     pub(super) fn status(&self) -> StatusCode {
         self.kind().0
     }
 
-    /// What the answer says.
     pub(super) fn document(&self, request_id: &str) -> ProblemDocument {
         let (status, code, title) = self.kind();
         ProblemDocument {
@@ -253,7 +213,6 @@ impl Problem {
         }
     }
 
-    /// The answer, with headers that belong to the problem.
     pub(super) fn render(&self, request_id: &str) -> Response {
         let text = serde_json::to_string(&self.document(request_id)).expect("a problem is plain text and numbers");
         let mut response = Response::builder().status(self.status()).content_type(PROBLEM_JSON).body(text);
@@ -272,7 +231,7 @@ impl Problem {
                 headers.extend(HeaderValue::from_str(allowed).ok().map(|allowed| (header::ALLOW, allowed)));
             }
             Self::MalformedRequest(_) | Self::HeadersTooLarge | Self::RequestTimeout => {
-                // What follows on the connection may be read in two ways, so nothing of it is.
+                // The rest of the connection may be ambiguous, so it is not read.
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}

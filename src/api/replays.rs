@@ -1,4 +1,4 @@
-//! `/replays`: deliveries of a subscription that ended, made again, a few at a time.
+//! `/replays`: repeats ended deliveries of a subscription at a limited rate.
 
 use std::sync::Arc;
 
@@ -22,38 +22,37 @@ mod form;
 
 use form::ReplayForm;
 
-/// Most replays of a tenant that run at a time.
+/// Running replays of a tenant.
 const MOST_RUNNING: i64 = 10;
 
-/// The resource.
 pub(super) struct ReplaysApi(pub(super) Arc<Api>);
 
-/// A replay as it stands.
+/// A replay.
 #[derive(Debug, Object, Serialize)]
 #[oai(read_only_all, rename = "Replay")]
 pub(super) struct ReplayAnswer {
     /// Its id.
     id: Uuid,
-    /// Whom it sends to.
+    /// The receiving subscription.
     subscription_id: Uuid,
-    /// How the deliveries ended that it makes again.
+    /// How the repeated deliveries had ended.
     statuses: Vec<String>,
-    /// Which types their events have; empty for all.
+    /// Types of their events; empty for all.
     event_types: Vec<String>,
-    /// Events accepted from then on; null for all that are kept.
+    /// Only events accepted since then; null for all that are stored.
     since: Option<Moment>,
-    /// Events accepted before.
+    /// Only events accepted before.
     until: Moment,
     /// Most deliveries a second.
     rate: i32,
-    /// `running`; `finished`: all that it is for is in the queue again or has ended there;
-    /// `cancelled`: by somebody, or with its subscription.
+    /// `running`; `finished`: everything selected is requeued; `cancelled`: on request, or because its subscription
+    /// was deleted.
     status: String,
-    /// Deliveries made again so far.
+    /// Deliveries repeated so far.
     replayed: i64,
-    /// When it was begun.
+    /// Creation time.
     created_at: Moment,
-    /// When it ended, however it did.
+    /// When it ended.
     ended_at: Option<Moment>,
 }
 
@@ -63,7 +62,7 @@ pub(super) struct ReplayAnswer {
 pub(super) struct ReplayPage {
     /// The rows.
     data: Vec<ReplayAnswer>,
-    /// Asks for the next page; null on the last.
+    /// Cursor of the next page; null on the last.
     next_cursor: Option<String>,
 }
 
@@ -71,11 +70,10 @@ pub(super) struct ReplayPage {
 impl ReplaysApi {
     /// Begin a replay
     ///
-    /// Deliveries of one subscription that ended as `statuses` say are made again, those of
-    /// older events first, `rate` a second at most and never faster than the subscription is
-    /// served: with their whole retry schedule, and with attempt numbers that go on. Events are
-    /// sent as they were accepted, under their own `webhook-id`. It goes on by itself, whatever
-    /// happens to the process that took it; 10 of a tenant run at a time.
+    /// Repeats deliveries of one subscription that ended with one of `statuses`, oldest event first, at most `rate`
+    /// per second and within the subscription's own limits. Each gets a whole new retry schedule; attempt numbers
+    /// continue. The events are unchanged, including their `webhook-id`. A replay survives the loss of a process; up
+    /// to 10 of a tenant run at a time.
     #[oai(path = "/", method = "post", operation_id = "create_replay")]
     async fn create(
         &self,
@@ -102,16 +100,16 @@ impl ReplaysApi {
 
     /// List replays
     ///
-    /// Newest first, a page at a time. They are kept for 30 days after their end.
+    /// Newest first. They are kept for 30 days after their end.
     #[oai(path = "/", method = "get", operation_id = "list_replays")]
     async fn list(
         &self,
         caller: Allowed<Support>,
-        /// Only those of this subscription, by its id or its external id.
+        /// Only replays of this subscription: id or external id.
         subscription_id: Query<SubscriptionName>,
         /// Rows of a page.
         limit: Query<Limit>,
-        /// `next_cursor` of the page before.
+        /// `next_cursor` of the previous page.
         cursor: Query<Cursor<{ List::Replays as u8 }>>,
     ) -> Result<Answer<ReplayPage>, Problem> {
         let limit = page::limit(&limit);
@@ -136,8 +134,7 @@ impl ReplaysApi {
 
     /// Cancel a replay
     ///
-    /// What it has made again stays in the queue; the rest stays as it is. One that has ended
-    /// is answered as it is.
+    /// What it has requeued stays in the queue. A replay that has ended is returned unchanged.
     #[oai(path = "/:replay_id/cancel", method = "post", operation_id = "cancel_replay")]
     async fn cancel(
         &self,
@@ -164,8 +161,8 @@ impl ReplayAnswer {
             subscription_id: replay.subscription.uuid(),
             statuses: replay.statuses,
             event_types: replay.event_types,
-            since: replay.after.floor_of().map(Moment),
-            until: replay.below.floor_of().map(Moment).unwrap_or_default(),
+            since: replay.after.bound_time().map(Moment),
+            until: replay.below.bound_time().map(Moment).unwrap_or_default(),
             rate: replay.rate,
             status: replay.status,
             replayed: replay.replayed,

@@ -1,18 +1,15 @@
-//! The id by which a request is found in the log, on every answer.
+//! The request id, on every response.
 
 use poem::http::{HeaderMap, HeaderName};
 use uuid::Uuid;
 
-/// The header, both ways.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_LENGTH: usize = 64;
 
-/// The id of a request, for those who answer it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RequestId(pub(super) String);
 
-/// The caller's own id where it is harmless, else a fresh one. Anything longer or stranger
-/// would let strangers write into the log.
+/// The caller's own id if it is short and harmless, because it is written to the log.
 pub(super) fn request_id(headers: &HeaderMap) -> String {
     let given = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
     match given {

@@ -1,4 +1,4 @@
-//! Which subscription a request means, that names one by its id or its external id.
+//! Resolves the id or external id of a subscription.
 
 use super::Api;
 use super::problem::Problem;
@@ -6,10 +6,6 @@ use crate::domain::external_id::SubscriptionName;
 use crate::domain::id::{SubscriptionId, TenantId};
 
 impl Api {
-    /// The id of the tenant's subscription that has this name.
-    ///
-    /// # Errors
-    /// [`Problem::SubscriptionNotFound`] where nothing has this external id.
     pub(super) async fn subscription_id(
         &self,
         tenant: TenantId,
@@ -18,10 +14,6 @@ impl Api {
         self.subscriptions.resolve(tenant, name).await?.ok_or(Problem::SubscriptionNotFound)
     }
 
-    /// The same where a request may name one.
-    ///
-    /// # Errors
-    /// As [`Self::subscription_id`].
     pub(super) async fn asked_subscription(
         &self,
         tenant: TenantId,

@@ -1,5 +1,5 @@
-//! What every request passes before poem's router, and every answer after it: request id,
-//! framing, metrics, headers. Every failure leaves as a problem.
+//! What every request passes before poem's router, and every response after it: request id, framing, metrics,
+//! headers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -36,12 +36,10 @@ mod operation;
 
 use operation::{Operation, problem_of};
 
-/// Most bytes of all header names and values.
 const MAX_HEADER_BYTES: usize = 64 * 1_024;
-/// Most of a path that is logged, in bytes.
+/// In the log.
 const LOGGED_PATH_BYTES: usize = 128;
 
-/// The API as an endpoint that never fails.
 pub(super) struct Routes {
     metrics: Metrics,
     guard: Arc<Guard>,
@@ -58,7 +56,6 @@ impl Endpoint for Routes {
 }
 
 impl Routes {
-    /// All routes over this API.
     pub(super) fn new(api: Api) -> Self {
         let keys = Keys::new(api.store.clone(), api.tenants.clone(), api.clock.clone());
         let guard = Arc::new(Guard::new(api.settings.auth_required, keys));
@@ -67,7 +64,7 @@ impl Routes {
         Self { router: router(Arc::new(api), &guard), guard, bodies, metrics }
     }
 
-    /// What goes on beside the requests, until `shutdown`.
+    /// Background work, until `shutdown`.
     pub(super) async fn beside(&self, shutdown: &CancellationToken) {
         self.guard.keys().write_uses(shutdown).await;
     }
@@ -101,7 +98,7 @@ impl Routes {
         if let Err(problem) = check_framing(&request).and_then(|()| check_path(request.uri().path())) {
             return problem.into_response();
         }
-        // Held here until the request is answered.
+        // Held until the response.
         let memory = self.bodies.of_request();
         request.extensions_mut().insert(memory.clone());
         let response = self.router.get_response(request).await;
@@ -110,7 +107,7 @@ impl Routes {
     }
 }
 
-/// poem's router over every operation, each with and without a slash at its end.
+/// Each path with and without a trailing slash.
 fn router(api: Arc<Api>, guard: &Arc<Guard>) -> Route {
     let mut handlers = HashMap::new();
     resources(&api).add_routes(&mut handlers);
@@ -133,7 +130,7 @@ fn router(api: Arc<Api>, guard: &Arc<Guard>) -> Route {
     router
 }
 
-/// The path, with and without a slash at its end, which answers other methods with 405.
+/// Other methods get 405.
 fn at(router: Route, path: &str, methods: RouteMethod, allowed: &[Method]) -> Route {
     let head = allowed.contains(&Method::GET).then_some("HEAD");
     let mut allowed: Vec<&str> = allowed.iter().map(Method::as_str).chain(head).collect();
@@ -164,7 +161,7 @@ fn resources(api: &Arc<Api>) -> Resources {
     )
 }
 
-/// What the document says of each operation, by the router's path and the method.
+/// By the router's path and the method.
 fn described() -> HashMap<(String, Method), MetaOperation> {
     let paths = Resources::meta().into_iter().flat_map(|resource| resource.paths);
     let operations = paths.flat_map(|path| {
@@ -174,7 +171,7 @@ fn described() -> HashMap<(String, Method), MetaOperation> {
     operations.collect()
 }
 
-/// `/events/{webhook_id}/retry` as the framework gives it to the router: `/events/:param0/retry`.
+/// `/events/{webhook_id}/retry` is `/events/:param0/retry` in the router.
 fn router_path(documented: &str) -> String {
     let mut variables = 0;
     let part = |part: &str| {
@@ -187,7 +184,7 @@ fn router_path(documented: &str) -> String {
     documented.split('/').map(part).collect::<Vec<_>>().join("/")
 }
 
-/// A rate over a series that begins with its first event misses that event.
+/// A rate needs a sample before the first event.
 fn count_from_zero(operation: &MetaOperation, metrics: &Metrics) {
     let id = operation.operation_id.unwrap_or_default();
     metrics.request_seconds.with_label_values(&[id]);
@@ -197,7 +194,7 @@ fn count_from_zero(operation: &MetaOperation, metrics: &Metrics) {
     }
 }
 
-/// Refuses what a proxy before us and we might read in two ways.
+/// Refuses what a proxy and we might read differently.
 fn check_framing(request: &Request) -> Result<(), Problem> {
     let headers = request.headers();
     let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
@@ -223,7 +220,7 @@ fn check_framing(request: &Request) -> Result<(), Problem> {
     }
 }
 
-/// Ids need no percent-encoding, and decoding is where two parsers differ; an empty part is no id.
+/// Ids need no percent-encoding, and decoders differ.
 fn check_path(path: &str) -> Result<(), Problem> {
     if path.contains('%') || path.contains("//") { Err(Problem::RouteNotFound) } else { Ok(()) }
 }

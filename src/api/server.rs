@@ -1,4 +1,4 @@
-//! The API on a listener: requests go to the routes, and key uses are written beside them.
+//! Serves the API on a listener.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::Api;
 use super::routes::Routes;
 use crate::http::{self, RequestBody, Stopping};
 
-/// Answers requests until it is stopped; then finishes those under way and returns.
+/// Returns after running requests have finished.
 pub async fn serve(listener: TcpListener, api: Api, stopping: Stopping) {
     let max_connections = api.settings.max_connections;
     let routes = Arc::new(Routes::new(api));
@@ -26,11 +26,11 @@ pub async fn serve(listener: TcpListener, api: Api, stopping: Stopping) {
         async move { hyper::Response::from(routes.get_response(request).await) }
     })
     .await;
-    // It ended with `closing`, or soon after; a panic in it is logged and changes nothing.
+    // It ends with `closing`; a panic in it is logged and changes nothing.
     let _ended = beside.await;
 }
 
-/// No route looks at addresses.
+/// Without the peer's address, which no route uses.
 fn poem_request(request: Request<RequestBody>) -> poem::Request {
     let (parts, body) = request.into_parts();
     let parts = (parts, LocalAddr::default(), RemoteAddr::default(), Scheme::HTTP).into();

@@ -1,5 +1,4 @@
-//! `/subscriptions/generate-signature`: what a signed ingest request looks like. Signs only
-//! with the secret in the request and stores nothing.
+//! `/subscriptions/generate-signature`: an example of a signed request. It stores nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,17 +15,16 @@ use super::problem::Problem;
 use crate::domain::secret::Secret;
 use crate::domain::signature::{sign_hub, sign_v1};
 
-/// Most bytes of the body: a payload of 1 MiB, its secret, and room for white space.
+/// A payload of 1 MiB, its secret, and white space.
 const LIMIT: usize = 1_024 * 1_024 + 64 * 1_024;
 const EXAMPLE_ID: &str = "msg_example";
 
-/// The resource.
 pub(super) struct SignaturesApi(pub(super) Arc<Api>);
 
 form! {
-    /// What to sign, and with what.
+    /// What to sign, and the secret.
     pub(super) struct SignatureRequest {
-        /// Any JSON value; its own bytes are signed.
+        /// Any JSON value; its bytes are signed as they are.
         payload: NullToo<AnyJson>,
         /// The secret of a subscription.
         secret_key: Secret,
@@ -51,11 +49,11 @@ pub(super) struct SignatureAnswer {
 pub(super) struct ExampleRequest {
     /// `POST`
     method: String,
-    /// Where to; put the subscription's id in.
+    /// The URL; insert the subscription's id.
     url: String,
     /// Its headers.
     headers: BTreeMap<String, String>,
-    /// Its body: the payload's own bytes.
+    /// Its body: the bytes of the payload.
     body: String,
 }
 
@@ -63,7 +61,7 @@ pub(super) struct ExampleRequest {
 impl SignaturesApi {
     /// Generate a signature
     ///
-    /// For trying things: in production a Standard Webhooks library signs on your side.
+    /// For testing only: in production, use a Standard Webhooks library.
     #[oai(path = "/generate-signature", method = "post", operation_id = "generate_signature")]
     async fn generate(
         &self,

@@ -1,4 +1,4 @@
-//! `/status/{webhook_id}`: what became of an event.
+//! `/status/{webhook_id}`: the delivery status of an event.
 
 use std::sync::Arc;
 
@@ -18,19 +18,18 @@ use crate::store::{DeliveryStatus, EventStatus};
 
 const SUCCEEDED: &str = "succeeded";
 
-/// The resource.
 pub(super) struct StatusApi(pub(super) Arc<Api>);
 
-/// What became of an event, over all its deliveries.
+/// The status of an event over all its deliveries.
 #[derive(Debug, Object, Serialize)]
 #[oai(read_only_all)]
 pub(super) struct StatusAnswer {
     /// The event.
     webhook_id: Uuid,
-    /// What kind it is.
+    /// Its type.
     event_type: Option<String>,
-    /// `pending` while any delivery is, then `succeeded` if all did, else `failed`;
-    /// `no_match` if nobody wanted it.
+    /// `pending` while any delivery is, then `succeeded` if all did, else `failed`; `no_match` if it matched no
+    /// subscription.
     status: &'static str,
     /// Attempts so far.
     attempts: i64,
@@ -40,21 +39,21 @@ pub(super) struct StatusAnswer {
     next_attempt_at: Option<Moment>,
     /// Whether every delivery succeeded.
     is_success: bool,
-    /// What the newest attempt met; null after success.
+    /// The error of the newest attempt; null after a success.
     error_message: Option<String>,
     /// When it was accepted.
     accepted_at: Moment,
-    /// One for each subscription, by its id; 100 at most.
+    /// By subscription id; at most 100.
     deliveries: Vec<DeliveryAnswer>,
-    /// Asks for the following deliveries; null where there are none.
+    /// Cursor of the next deliveries; null on the last page.
     deliveries_next_cursor: Option<String>,
 }
 
-/// What became of one delivery.
+/// The status of one delivery.
 #[derive(Debug, Object, Serialize)]
 #[oai(read_only_all)]
 pub(super) struct DeliveryAnswer {
-    /// Whom it is for.
+    /// The subscription.
     subscription_id: Uuid,
     /// `pending`, `sending`, `held`, `succeeded`, `failed`, `cancelled`, `expired` or `skipped`.
     status: String,
@@ -68,23 +67,23 @@ pub(super) struct DeliveryAnswer {
     next_attempt_at: Option<Moment>,
     /// Whether it succeeded.
     is_success: bool,
-    /// What the newest attempt met; null after success.
+    /// The error of the newest attempt; null after a success.
     error_message: Option<String>,
 }
 
 #[OpenApi(prefix_path = "/status", tag = "Resource::Status")]
 impl StatusApi {
-    /// Read what became of an event
+    /// Read the status of an event
     ///
-    /// From the moment of the 202, on every replica, until its retention ends. What it says of the
-    /// event is about all its deliveries; of these it shows 100, and `cursor` the following ones.
+    /// From the 202 on, on every replica, until retention drops it. The status covers all deliveries; the response
+    /// has 100 of them, and `cursor` leads to the next.
     #[oai(path = "/:webhook_id", method = "get", operation_id = "read_status")]
     async fn read(
         &self,
         caller: Allowed<Support>,
         /// The event.
         webhook_id: Path<Uuid>,
-        /// `deliveries_next_cursor` of the answer before.
+        /// `deliveries_next_cursor` of the previous page.
         cursor: Query<Cursor<{ List::EventDeliveries as u8 }>>,
     ) -> Result<Answer<StatusAnswer>, Problem> {
         let after = cursor.0.map(|cursor| cursor.0.into());
@@ -113,7 +112,6 @@ fn answer(webhook_id: Uuid, event: EventStatus) -> StatusAnswer {
     }
 }
 
-/// A delivery as it is shown.
 pub(super) fn delivery_answer(delivery: DeliveryStatus) -> DeliveryAnswer {
     let is_success = delivery.status == SUCCEEDED;
     DeliveryAnswer {
@@ -128,7 +126,7 @@ pub(super) fn delivery_answer(delivery: DeliveryStatus) -> DeliveryAnswer {
     }
 }
 
-/// What the statuses of all its deliveries make of an event.
+/// From the statuses of all its deliveries.
 pub(super) fn overall<'a>(statuses: impl Iterator<Item = &'a str> + Clone) -> &'static str {
     let mut all = statuses.clone().peekable();
     if all.peek().is_none() {

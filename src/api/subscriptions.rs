@@ -33,15 +33,14 @@ use rotation::RotationForm;
 const VERIFIES_BY_DEFAULT: &str = "verify_ingest is true because a secret_key was given: POST /ingest/{id} needs a \
                                    signature made with it; set verify_ingest to false to accept an API key alone";
 
-/// The resource.
 pub(super) struct SubscriptionsApi(pub(super) Arc<Api>);
 
 #[OpenApi(prefix_path = "/subscriptions/", tag = "Resource::Subscriptions")]
 impl SubscriptionsApi {
     /// Create a subscription
     ///
-    /// Without `secret_key` a `whsec_` secret is made; this answer is the only one to show it. With a `secret_key` of
-    /// your own and no `verify_ingest`, `/ingest` asks for a signature; `notice` says so.
+    /// Without `secret_key` a `whsec_` secret is generated; only this response shows it. With your own `secret_key`
+    /// and no `verify_ingest`, `/ingest` requires a signature; `notice` says so.
     #[oai(path = "/", method = "post", operation_id = "create_subscription")]
     async fn create(
         &self,
@@ -60,16 +59,16 @@ impl SubscriptionsApi {
 
     /// List subscriptions
     ///
-    /// Newest first, a page at a time.
+    /// Newest first.
     #[oai(path = "/", method = "get", operation_id = "list_subscriptions")]
     async fn list(
         &self,
         caller: Allowed<Support>,
         /// Rows of a page.
         limit: Query<Limit>,
-        /// `next_cursor` of the page before.
+        /// `next_cursor` of the previous page.
         cursor: Query<Cursor<{ List::Subscriptions as u8 }>>,
-        /// Only the one with this external id; not together with `cursor`.
+        /// Only the subscription with this external id; not together with `cursor`.
         external_id: Query<ExternalId>,
     ) -> Result<Answer<SubscriptionPage>, Problem> {
         if let Some(name) = external_id.0 {
@@ -89,7 +88,7 @@ impl SubscriptionsApi {
     async fn read(
         &self,
         caller: Allowed<Support>,
-        /// The subscription, by its id or its external id.
+        /// The subscription: id or external id.
         subscription_id: Path<SubscriptionName>,
     ) -> Result<Answer<SubscriptionAnswer>, Problem> {
         let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
@@ -100,13 +99,13 @@ impl SubscriptionsApi {
 
     /// Replace a subscription
     ///
-    /// Fields left out take the defaults of creation, except `secret_key`, `verify_ingest`,
-    /// `is_active` and `external_id`, which stay. A `secret_key` ends all secrets until now at once.
+    /// Missing fields get the defaults of creation, except `secret_key`, `verify_ingest`, `is_active` and
+    /// `external_id`, which stay. A `secret_key` ends all earlier secrets at once.
     #[oai(path = "/:subscription_id", method = "put", operation_id = "replace_subscription")]
     async fn replace(
         &self,
         caller: Allowed<Admin>,
-        /// The subscription, by its id or its external id.
+        /// The subscription: id or external id.
         subscription_id: Path<SubscriptionName>,
         body: Document<SubscriptionForm>,
     ) -> Result<Answer<SubscriptionAnswer>, Problem> {
@@ -117,14 +116,14 @@ impl SubscriptionsApi {
 
     /// Change a subscription
     ///
-    /// Fields left out stay; null clears whatever may be null. Of `metadata` only the keys that are
-    /// given change, and null removes one. A `secret_key` ends all secrets until now at once;
-    /// `rotate-secret` lets them live on for a while. What changes nothing is not written: `updated_at` stays.
+    /// Missing fields stay; null clears a field that may be null. In `metadata` only the given keys change, and null
+    /// removes one. A `secret_key` ends all earlier secrets at once; `rotate-secret` keeps them for a while. Without
+    /// a change nothing is written: `updated_at` stays.
     #[oai(path = "/:subscription_id", method = "patch", operation_id = "change_subscription")]
     async fn change(
         &self,
         caller: Allowed<Admin>,
-        /// The subscription, by its id or its external id.
+        /// The subscription: id or external id.
         subscription_id: Path<SubscriptionName>,
         body: Document<SubscriptionPatch>,
     ) -> Result<Answer<SubscriptionAnswer>, Problem> {
@@ -135,15 +134,14 @@ impl SubscriptionsApi {
 
     /// Rotate the secret
     ///
-    /// The new secret is the current one at once; the one until now lives on for the overlap.
-    /// Every live secret signs deliveries, and `/ingest` accepts them all; 4 older ones may be
-    /// live at a time. Without a body the new secret is made and the overlap is a day. This
-    /// answer is the only one to show the new secret.
+    /// The new secret is current at once; the old one stays valid for the overlap. Every live secret signs
+    /// deliveries, and `/ingest` accepts them all; 4 older ones may be live at a time. Without a body the secret is
+    /// generated and the overlap is a day. Only this response shows the new secret.
     #[oai(path = "/:subscription_id/rotate-secret", method = "post", operation_id = "rotate_secret")]
     async fn rotate_secret(
         &self,
         caller: Allowed<Admin>,
-        /// The subscription, by its id or its external id.
+        /// The subscription: id or external id.
         subscription_id: Path<SubscriptionName>,
         body: OptionalDocument<RotationForm>,
     ) -> Result<Answer<SubscriptionAnswer>, Problem> {
@@ -156,16 +154,16 @@ impl SubscriptionsApi {
         self.answer(caller.tenant, rotated, Some(&secret)).await
     }
 
-    /// Cancel what is held
+    /// Cancel held deliveries
     ///
-    /// Ends the deliveries that are held for the subscription, whatever for, as `cancelled`; a
-    /// replay can make them again. Where `more` is true some are still held: ask again.
-    /// Without this they go out when the reason ends, as when a disabled subscription is enabled.
+    /// Ends the subscription's held deliveries, whatever the reason, as `cancelled`; a replay can repeat them. If
+    /// `more` is true, some are still held: repeat the request. Otherwise they are sent when the reason ends, as when
+    /// a disabled subscription is enabled.
     #[oai(path = "/:subscription_id/cancel-held", method = "post", operation_id = "cancel_held")]
     async fn cancel_held(
         &self,
         caller: Allowed<Admin>,
-        /// The subscription, by its id or its external id.
+        /// The subscription: id or external id.
         subscription_id: Path<SubscriptionName>,
     ) -> Result<Answer<HeldCancelled>, Problem> {
         let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
@@ -176,12 +174,12 @@ impl SubscriptionsApi {
 
     /// Delete a subscription
     ///
-    /// Pending deliveries are cancelled; its logs stay readable until retention ends.
+    /// Pending deliveries are cancelled; its logs stay readable until retention drops them.
     #[oai(path = "/:subscription_id", method = "delete", operation_id = "delete_subscription")]
     async fn delete(
         &self,
         caller: Allowed<Admin>,
-        /// The subscription, by its id or its external id.
+        /// The subscription: id or external id.
         subscription_id: Path<SubscriptionName>,
     ) -> Result<Answer<SubscriptionDeleted>, Problem> {
         let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
@@ -199,7 +197,6 @@ impl SubscriptionsApi {
 }
 
 impl SubscriptionsApi {
-    /// The page that has the subscription with this external id, or nothing.
     async fn list_named(
         &self,
         tenant: TenantId,
@@ -229,7 +226,7 @@ impl SubscriptionsApi {
         let change = self.0.subscriptions.change(tenant, id, secret, merge, caller.actor());
         let written = change.await?;
         let written = written.ok_or(Problem::SubscriptionNotFound)?;
-        // It may be enabled, sent elsewhere or limited otherwise from now on.
+        // It may be enabled, redirected or limited differently now.
         self.0.notify_released(tenant, id).await;
         self.answer(tenant, written, secret).await
     }

@@ -1,5 +1,4 @@
-//! Values that are written as text: what each looks like, and how it is read from a JSON
-//! string, a parameter or a header.
+//! Values written as text: schema, and reading from a JSON string, a parameter or a header.
 
 use std::fmt;
 
@@ -24,39 +23,28 @@ use crate::domain::secret::Secret;
 use crate::domain::subscription::MAX_DESCRIPTION_LENGTH;
 use crate::domain::tenant::{MAX_NAME_LENGTH, TenantName, check_name};
 
-/// Code of a parameter that breaks its rule, where it has none of its own.
+/// Used if the type has no code of its own.
 pub(super) const INVALID_PARAMETER: &str = "invalid_parameter";
 
-/// Why a text is refused.
 #[derive(Debug)]
 pub(super) struct Refused {
-    /// Stable word for the rule.
     pub(super) code: &'static str,
-    /// The rule as a sentence.
     pub(super) rule: String,
 }
 
-/// A value that is written as text.
 pub(super) trait FromText: Sized + Send + Sync + 'static {
-    /// Its code where a query breaks its rule.
+    /// Code of an invalid query parameter.
     const QUERY_CODE: &'static str = INVALID_PARAMETER;
 
-    /// Its schema.
     fn rules() -> MetaSchema;
 
-    /// Reads it.
-    ///
-    /// # Errors
-    /// [`Refused`] with the rule that it breaks.
     fn from_text(text: &str) -> Result<Self, Refused>;
 }
 
-/// A schema that stands where it is used.
 pub(super) fn inline(schema: MetaSchema) -> MetaSchemaRef {
     MetaSchemaRef::Inline(Box::new(schema))
 }
 
-/// A text of this many characters and this form.
 fn pattern(min: usize, max: usize, pattern: &str) -> MetaSchema {
     MetaSchema {
         min_length: Some(min).filter(|min| *min > 0),
@@ -66,7 +54,6 @@ fn pattern(min: usize, max: usize, pattern: &str) -> MetaSchema {
     }
 }
 
-/// One of these words.
 pub(super) fn words(words: &[&str]) -> MetaSchema {
     MetaSchema { enum_items: words.iter().map(|word| (*word).into()).collect(), ..MetaSchema::new("string") }
 }
@@ -97,7 +84,7 @@ from_text! {
         pattern(1, 128, r"^(\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?)$");
     IdempotencyKey, "invalid_idempotency_key", str::parse::<IdempotencyKey>, pattern(1, 255, "^[!-~]+$");
     OrderingKey, "invalid_ordering_key", str::parse::<OrderingKey>, pattern(1, 255, "^[!-~]+$");
-    // No UUID, and nothing that a path gives another meaning.
+    // Not a UUID, and no reserved path segment.
     ExternalId, "invalid_external_id", in a query "invalid_external_id", str::parse::<ExternalId>,
         pattern(1, 255, concat!(
             r"^(?!\.{1,2}$|generate-signature$|(urn:uuid:)?[0-9A-Fa-f]{8}-?([0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}$)",
@@ -108,8 +95,7 @@ from_text! {
     Name, "invalid_name", |text: &str| check_name(text).map(|()| Name(text.to_owned())),
         pattern(1, MAX_NAME_LENGTH, r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]*$");
     SearchText, "invalid_parameter", SearchText::parse, pattern(1, MAX_SEARCH_LENGTH, r"^[^\x00-\x1f\x7f-\x9f]+$");
-    // `whsec_` and canonical base64 of 24 to 64 bytes, or another text that is neither a mask nor
-    // has control characters.
+    // `whsec_` and base64 of 24 to 64 bytes, or another text without control characters that is not the mask.
     Secret, "invalid_secret", Secret::parse, pattern(8, 256, concat!(
         r"^(whsec_(([A-Za-z0-9+/]{4}){8,20}([A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/][AQgw]==)?",
         r"|([A-Za-z0-9+/]{4}){21}([A-Za-z0-9+/][AQgw]==)?)",
@@ -138,15 +124,12 @@ fn auth_type(text: &str) -> Result<AuthType, &'static str> {
     }
 }
 
-/// A name for people, of a tenant or a key.
 #[derive(Debug, Clone)]
 pub(super) struct Name(pub(super) String);
 
-/// A text to search for.
 #[derive(Debug, Clone)]
 pub(super) struct SearchText(pub(super) String);
 
-/// Maximum characters of a text to search for.
 const MAX_SEARCH_LENGTH: usize = 255;
 
 impl SearchText {
@@ -157,11 +140,11 @@ impl SearchText {
     }
 }
 
-/// A text of lines, without other control characters.
+/// Text with line breaks, without other control characters.
 #[derive(Debug, Clone)]
 pub(super) struct Description(pub(super) String);
 
-/// A text without control characters but line feed and tab, as a regular expression.
+/// No control characters except line feed and tab.
 pub(super) const LINES: &str = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$";
 
 impl FromText for Description {
@@ -182,7 +165,6 @@ impl FromText for Description {
     }
 }
 
-/// An enum of words that a parameter may be.
 macro_rules! choice {
     ($(#[doc = $doc:literal])* $vis:vis enum $type:ident {
         $($(#[doc = $about:literal])* $case:ident = $word:literal,)*
@@ -194,7 +176,6 @@ macro_rules! choice {
         }
 
         impl $type {
-            /// Its word.
             $vis fn word(self) -> &'static str {
                 match self {
                     $(Self::$case => $word,)*
@@ -219,20 +200,20 @@ macro_rules! choice {
 }
 pub(super) use choice;
 
-/// A moment: RFC 3339 in UTC with microseconds.
+/// RFC 3339 in UTC with microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, NewType)]
 #[oai(from_parameter = false, from_multipart = false, to_header = false)]
 pub(super) struct Moment(pub(super) OffsetDateTime);
 
 impl Moment {
-    /// The parser's own reason would describe the parser, not the rule.
+    /// The parser's message would describe the parser, not the rule.
     fn parse(text: &str) -> Result<Self, &'static str> {
         let moment = OffsetDateTime::parse(text, &Rfc3339);
         moment.map(Self).map_err(|_| "must be an RFC 3339 time, as in 2026-11-23T18:00:00Z")
     }
 }
 
-/// Only because the framework asks it of every field that is never read from a request.
+/// The framework requires it of fields that are never read.
 impl Default for Moment {
     fn default() -> Self {
         Self(OffsetDateTime::UNIX_EPOCH)

@@ -16,24 +16,23 @@ use crate::domain::id::ApiKeyId;
 use crate::domain::tenant::{InvalidName, TenantName, check_name};
 use crate::store::{ApiKeyRow, NewKey, Revocation, Store};
 
-/// Keys that are read at a time.
 const PAGE: i64 = 1_000;
 
 /// What to do with keys.
 #[derive(Debug, Subcommand)]
 pub enum Keys {
-    /// Makes a key (and its tenant, if needed) and prints it alone on the last line
+    /// Creates a key (and its tenant, if needed) and prints it alone on the last line
     Create(Create),
-    /// Lists keys, newest first, revoked and expired ones too; their secret halves are not kept
+    /// Lists keys, newest first, with revoked and expired ones; secret halves are not stored
     List(List),
-    /// Ends a key for good; it is refused everywhere within a second
+    /// Revokes a key; it is refused everywhere within a second
     Revoke(Revoke),
 }
 
 /// Which keys to list.
 #[derive(Debug, Args)]
 pub struct List {
-    /// Only those of this tenant: its id or external id
+    /// Only keys of this tenant: its id or external id
     #[arg(long)]
     tenant: Option<TenantName>,
 }
@@ -41,7 +40,7 @@ pub struct List {
 /// Which key to end.
 #[derive(Debug, Args)]
 pub struct Revoke {
-    /// Its id, as `keys list` shows it
+    /// Its id, as shown by `keys list`
     id: ApiKeyId,
 }
 
@@ -49,28 +48,26 @@ pub struct Revoke {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("owner").required(true))]
 pub struct Create {
-    /// Id or external id of the tenant that owns what the key may touch; a tenant with this external id is made where
-    /// there is none
+    /// Id or external id of the key's tenant; an unknown external id creates the tenant
     #[arg(long, group = "owner")]
     tenant: Option<TenantName>,
-    /// An operator key: for all tenants
+    /// Create an operator key, for all tenants
     #[arg(long, group = "owner")]
     operator: bool,
     /// What the key may do
     #[arg(long, value_enum, default_value = "admin")]
     scope: ScopeArg,
-    /// What people call the key
+    /// Name of the key
     #[arg(long, value_parser = name)]
     name: Option<String>,
-    /// When the key ends by itself, as in 2027-01-31T00:00:00Z
+    /// When the key expires, as in 2027-01-31T00:00:00Z
     #[arg(long, value_parser = instant, conflicts_with = "expires_in")]
     expires_at: Option<OffsetDateTime>,
-    /// After which time the key ends by itself, as in 90d
+    /// Time until the key expires, as in 90d
     #[arg(long, value_parser = parse_duration)]
     expires_in: Option<Duration>,
 }
 
-/// A scope as it is written on the command line.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum ScopeArg {
     /// Everything
@@ -91,9 +88,6 @@ fn instant(text: &str) -> Result<OffsetDateTime, &'static str> {
     OffsetDateTime::parse(text, &Rfc3339).map_err(|_| "must be a time like 2027-01-31T00:00:00Z")
 }
 
-/// Runs the command.
-/// # Errors
-/// [`Failure`] when the database does not answer or its schema is not usable.
 pub async fn run(settings: &Settings, keys: &Keys) -> Result<(), Failure> {
     let database = settings.database()?;
     let store = replica::store(&database)?;
@@ -158,12 +152,12 @@ fn state(key: &ApiKeyRow) -> &'static str {
     }
 }
 
-/// To the second, so that columns stay columns.
+/// To the second, so that columns align.
 pub(super) fn moment(at: OffsetDateTime) -> String {
     at.replace_nanosecond(0).unwrap_or(at).format(&Rfc3339).unwrap_or_default()
 }
 
-/// To the minute, which is how often uses are written.
+/// To the minute, the precision with which uses are stored.
 fn minute(at: OffsetDateTime) -> String {
     let form = format_description!("[year]-[month]-[day]T[hour]:[minute]Z");
     at.to_offset(UtcOffset::UTC).format(&form).unwrap_or_default()

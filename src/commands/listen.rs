@@ -1,20 +1,4 @@
-//! `postrider listen`: a receiver for trying things. It prints each request and answers as
-//! told, on loopback only.
-//!
-//! One block a request, on standard output:
-//!
-//! ```text
-//! 18:00:00.123  POST /hook  order.created  attempt 1  signature verified  -> 200
-//!   webhook-id  0199c0de-0000-7000-8000-000000000001
-//!   body        {"order": 1} (12 bytes)
-//! ```
-//!
-//! The first line has the time (UTC), method and path, event type, attempt, what the
-//! signature is worth (`verified`, `WRONG: why`, or `not checked` without `--secret`) and
-//! the answer. While a secret is rotated, the old one is `verified by webhook-signature
-//! alone`: the other form is signed with the new one. A header that did not come shows as `-`. The body is cut after 500
-//! characters, on one line. It is not a test double: it knows nothing of postrider's
-//! database and can stand for any receiver.
+//! `postrider listen`: a receiver for testing, on loopback only. It prints one block per request on standard output.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -35,13 +19,10 @@ use crate::domain::secret::Secret;
 use crate::domain::signature::{InvalidSignature, SignatureHeaders};
 use crate::http::{self, RequestBody, Stopping};
 
-/// Largest body that is read, in bytes.
 const MAX_BODY_BYTES: usize = 16 << 20;
-/// How much of a body is printed, in characters.
 const SHOWN_CHARACTERS: usize = 500;
-/// Most connections at a time.
 const MAX_CONNECTIONS: usize = 1_024;
-/// Most webhook ids whose failures are counted; beyond, counting starts afresh.
+/// Counting starts again above this.
 const MAX_COUNTED: usize = 100_000;
 
 /// How to receive.
@@ -64,7 +45,6 @@ pub struct Listen {
     pub fail_first: u32,
 }
 
-/// A receiver that has its port and does not answer yet.
 #[derive(Debug)]
 pub struct Receiver {
     socket: TcpListener,
@@ -78,22 +58,16 @@ struct Rules {
 }
 
 impl Receiver {
-    /// Takes the port.
-    /// # Errors
-    /// The system's, where the port is taken or not allowed.
     pub async fn bind(options: Listen) -> std::io::Result<Self> {
         let socket = http::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, options.port)))?;
         Ok(Self { socket, rules: Arc::new(Rules { options, seen: Mutex::default() }) })
     }
 
-    /// Where it listens.
-    /// # Errors
-    /// The system's.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.socket.local_addr()
     }
 
-    /// Answers until it is dropped; `print` gets one block for each request, as it is answered.
+    /// Runs until it is dropped; `print` gets one block per request.
     pub async fn run(self, print: impl Fn(&str) + Clone + Send + Sync + 'static) {
         let answer = move |request| {
             let (rules, print) = (Arc::clone(&self.rules), print.clone());
@@ -142,7 +116,7 @@ impl Rules {
         let header = |name| printable(text(&head.headers, name).unwrap_or("-"));
         let (method, path) = (&head.method, printable(&head.uri.to_string()));
         let (kind, attempt, id) = (header("x-event-type"), header("x-webhook-attempt"), header("webhook-id"));
-        let signature = self.verdict(&head.headers, body, arrived.unix_timestamp());
+        let signature = self.check_signature(&head.headers, body, arrived.unix_timestamp());
         let mut block = format!(
             "{time}  {method} {path}  {kind}  attempt {attempt}  signature {signature}  -> {}\n  webhook-id  {id}\n",
             status.as_u16()
@@ -155,9 +129,8 @@ impl Rules {
         block
     }
 
-    /// Checks every form that came: a receiver may rely on either. Of several secrets only
-    /// `webhook-signature` has room for all.
-    fn verdict(&self, headers: &HeaderMap, body: Option<&[u8]>, now_unix: i64) -> String {
+    /// Checks every form present. During a rotation only `webhook-signature` has room for all signatures.
+    fn check_signature(&self, headers: &HeaderMap, body: Option<&[u8]>, now_unix: i64) -> String {
         let (Some(secret), Some(body)) = (&self.options.secret, body) else { return "not checked".to_owned() };
         let hub =
             SignatureHeaders { hub: text(headers, "x-hub-signature-256").map(str::to_owned), ..Default::default() };
@@ -168,8 +141,8 @@ impl Rules {
             signature: text(headers, "webhook-signature").map(str::to_owned),
         };
         let is_rotated = standard.signature.as_ref().is_some_and(|items| items.contains(' '));
-        let verdicts = [standard, hub].map(|form| form.verify([secret], body, now_unix));
-        match verdicts {
+        let results = [standard, hub].map(|form| form.verify([secret], body, now_unix));
+        match results {
             [Ok(()), Err(InvalidSignature::Wrong)] if is_rotated => "verified by webhook-signature alone".to_owned(),
             [Ok(()), Ok(()) | Err(InvalidSignature::Missing)] | [Err(InvalidSignature::Missing), Ok(())] => {
                 "verified".to_owned()
@@ -184,14 +157,14 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 fn shown(body: &[u8]) -> String {
-    // A character is at most four bytes: no need to decode 16 MiB to show 500 of them.
+    // A character is at most four bytes: this avoids decoding 16 MiB to show 500 of them.
     let start = body.get(..4 * SHOWN_CHARACTERS).unwrap_or(body);
     let text = printable(&String::from_utf8_lossy(start));
     let cut: String = text.chars().take(SHOWN_CHARACTERS).collect();
     if cut.len() < text.len() || start.len() < body.len() { format!("{cut}…") } else { cut }
 }
 
-/// On one line, and without what a terminal would obey.
+/// On one line, without control characters for the terminal.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -1,12 +1,9 @@
-//! `postrider migrate` migrates the schema. A lock lets several processes call it at once.
+//! `postrider migrate` migrates the schema.
 
 use super::{Failure, replica};
 use crate::config::Settings;
 use crate::store::SchemaPolicy;
 
-/// Runs the command.
-/// # Errors
-/// [`Failure`] if the database does not answer, a migration fails, or the schema is newer.
 pub async fn run(settings: &Settings) -> Result<(), Failure> {
     let store = replica::store(&settings.database()?)?;
     let applied = store.migrate(SchemaPolicy::Migrate).await?;

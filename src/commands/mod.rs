@@ -20,8 +20,7 @@ use crate::config::{AuthMode, LogFormat, Profile, Settings, load_dotenv};
 use crate::{api, shutdown, telemetry};
 use replica::{Halves, Replica};
 
-/// Webhook delivery with PostgreSQL as the queue. Every setting is a flag, a variable or a
-/// line of .env.
+/// Webhook delivery with PostgreSQL as the queue. Every setting is a flag, a variable or a line in .env.
 #[derive(Debug, Parser)]
 #[command(name = "postrider", version, max_term_width = 100)]
 struct Cli {
@@ -45,10 +44,10 @@ enum Command {
     Dev,
     /// Receive webhooks for testing: print and verify what arrives
     Listen(listen::Listen),
-    /// Manage tenants: who owns subscriptions, events and keys
+    /// Manage tenants, the owners of subscriptions, events and keys
     #[command(subcommand)]
     Tenants(tenants::Tenants),
-    /// Manage API keys, of one tenant or for all
+    /// Manage API keys, for one tenant or for all
     #[command(subcommand)]
     Keys(keys::Keys),
     /// Check settings, database, Redis and host names, and say what to do
@@ -57,10 +56,8 @@ enum Command {
     Openapi,
 }
 
-/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// A message for the user.
     #[error("{0}")]
     Sentence(String),
     /// The command has already printed why.
@@ -99,7 +96,6 @@ impl From<tokio_postgres::Error> for Failure {
     }
 }
 
-/// Runs the command and prints an error in one line.
 pub fn main() -> ExitCode {
     if let Err(error) = load_dotenv() {
         eprintln!("postrider: {error}");

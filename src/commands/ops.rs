@@ -1,7 +1,6 @@
-//! Health and metrics on a listener of their own, so that the API's port shows neither.
+//! Health and metrics on a separate listener, so that the API's port shows neither.
 //!
-//! `/healthz`: the process lives. `/readyz`: it should get traffic; false while it stops
-//! and while the database does not answer. `/metrics`: Prometheus text.
+//! `/readyz` fails while the process stops and while the database does not answer.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -14,10 +13,8 @@ use crate::http::{self, RequestBody, Stopping};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
-/// Most connections at once.
 const MAX_CONNECTIONS: usize = 64;
 
-/// What the listener answers from.
 #[derive(Clone)]
 pub(super) struct Ops {
     pub(super) store: Store,
@@ -27,7 +24,7 @@ pub(super) struct Ops {
 }
 
 impl Ops {
-    /// Answers until the task is dropped: a stopping process still says how it is.
+    /// Runs until the task is dropped: a stopping process still reports its health.
     pub(super) async fn serve(self, listener: TcpListener) {
         let answer = move |request| {
             let ops = self.clone();

@@ -1,8 +1,6 @@
-//! Connects the parts of one process and runs them until a signal: `serve` all of them, `api` and `worker` a half
-//! each.
+//! Connects the parts of one process and runs them until a signal.
 //!
-//! Stops in order: readiness fails, the API finishes its requests, intake ends, the worker sends what it has and
-//! records it.
+//! Stop order: readiness fails, the API finishes its requests, intake ends, the worker sends and records what it has.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +35,6 @@ pub(super) struct Halves {
     pub(super) worker: bool,
 }
 
-/// A replica with database and ports that has not started yet.
 pub(super) struct Replica {
     base: Base,
     halves: Halves,
@@ -98,8 +95,8 @@ impl Replica {
             worker = halves.worker,
             "running"
         );
-        // When the API ends, so do intake and the handoff. A worker that ends early stops the process: a replica
-        // that accepts events without delivering them would look healthy.
+        // Intake and the handoff end with the API. A worker that ends early stops the process: a replica that accepts
+        // events without delivering them would look healthy.
         let watch = base.stop.clone();
         let working = async {
             let ended = match working {
@@ -220,7 +217,7 @@ impl Base {
         })
     }
 
-    /// Stops the process if intake panics, because a replica that accepts nothing would look healthy.
+    /// A panic of intake stops the process: a replica that accepts nothing would look healthy.
     async fn serve_api(&self, listener: TcpListener, handoff: Option<Handoff>) -> Result<(), Failure> {
         let config = &self.config;
         let subscriptions =

@@ -1,4 +1,4 @@
-//! `postrider tenants`: who owns subscriptions, events and keys.
+//! `postrider tenants`: tenants on the command line.
 
 use std::collections::BTreeMap;
 
@@ -13,23 +13,21 @@ use crate::domain::metadata::{Metadata, check_key, check_value};
 use crate::domain::tenant::{DEFAULT_TENANT, MAX_LIMIT, TenantLimits, TenantName};
 use crate::store::{Store, StoreError, TenantChoices, TenantRow};
 
-/// Tenants that are read at a time.
 const PAGE: i64 = 1_000;
-/// Subscriptions that one statement ends.
 const ENDED_AT_ONCE: i64 = 500;
 
 /// What to do with tenants.
 #[derive(Debug, Subcommand)]
 pub enum Tenants {
-    /// Makes a tenant and prints its id alone on the last line
+    /// Creates a tenant and prints its id alone on the last line
     Create(Create),
     /// Lists tenants, newest first
     List(List),
     /// Shows a tenant
     Show(Named),
-    /// Changes what is given of a tenant, and leaves the rest
+    /// Changes the given fields of a tenant
     Update(Update),
-    /// Deletes a tenant: its subscriptions end, its keys are revoked, its data goes with retention
+    /// Deletes a tenant: disables its subscriptions, revokes its keys, and drops its data with retention
     Delete(Named),
 }
 
@@ -43,7 +41,7 @@ pub struct Named {
 /// Which tenants to list.
 #[derive(Debug, Args)]
 pub struct List {
-    /// Only those with this text in their name or external id
+    /// Only tenants with this text in name or external id
     #[arg(long)]
     q: Option<String>,
 }
@@ -51,7 +49,7 @@ pub struct List {
 /// A new tenant.
 #[derive(Debug, Args)]
 pub struct Create {
-    /// What people call it
+    /// Name of the tenant
     #[arg(value_parser = name)]
     name: String,
     #[command(flatten)]
@@ -63,7 +61,7 @@ pub struct Create {
 pub struct Update {
     #[command(flatten)]
     of: Named,
-    /// What people call it
+    /// New name of the tenant
     #[arg(long, value_parser = name)]
     name: Option<String>,
     #[command(flatten)]
@@ -76,18 +74,18 @@ struct Fields {
     /// Your own id for it, usable wherever its id is
     #[arg(long)]
     external_id: Option<ExternalId>,
-    /// Most subscriptions; `default` is the instance's limit
+    /// Maximum number of subscriptions; `default` = the instance's limit
     #[arg(long, value_parser = limit)]
     max_subscriptions: Option<Limit>,
-    /// Most events a second; `default` is the instance's limit
+    /// Maximum events per second; `default` = the instance's limit
     #[arg(long, value_parser = limit)]
     publish_per_second: Option<Limit>,
-    /// KEY=VALUE to be remembered beside it; an empty value removes the key; may be given several times
+    /// KEY=VALUE to store with the tenant; an empty value removes the key; may be repeated
     #[arg(long, value_parser = entry)]
     metadata: Vec<(String, Option<String>)>,
 }
 
-/// A limit of the tenant's own, or the instance's.
+/// `None` = the instance's limit.
 #[derive(Debug, Clone, Copy)]
 struct Limit(Option<u32>);
 
@@ -118,9 +116,6 @@ impl Fields {
     }
 }
 
-/// Runs the command.
-/// # Errors
-/// [`Failure`] when the database does not answer, its schema is not usable, or there is no such tenant.
 pub async fn run(settings: &Settings, tenants: &Tenants) -> Result<(), Failure> {
     let store = replica::store(&settings.database()?)?;
     match tenants {
@@ -135,7 +130,6 @@ pub async fn run(settings: &Settings, tenants: &Tenants) -> Result<(), Failure> 
     }
 }
 
-/// The tenant of this name.
 pub(super) async fn find(store: &Store, name: &TenantName) -> Result<TenantRow, Failure> {
     let found = store.find_tenants(std::slice::from_ref(name)).await?.pop();
     found.ok_or_else(|| Failure::new(format!("there is no tenant {name}; `tenants list` shows those there are")))

@@ -10,10 +10,10 @@ use crate::domain::breaker::BreakerRules;
 const LEAST_PROBE_MAX: Duration = Duration::from_secs(600);
 
 settings! {
-    /// When failing receivers are left alone.
     BreakerConfig {}
 
-    /// Failures in a row, over all replicas, after which nothing but probes is sent to a subscription; 0 for never
+    /// Failures in a row, over all replicas, that open a subscription's breaker, so that only probes are sent; 0 for
+    /// never
     failures: u32 = "POSTRIDER_BREAKER_FAILURES", number(0..=1_000_000), Default::Value("10");
 
     /// The breaker opens only if the first of those failures is at least this old, or there are ten times as many
@@ -35,7 +35,6 @@ impl BreakerConfig {
         rule(in_order, "POSTRIDER_BREAKER_PROBE_MAX", "must be at least POSTRIDER_BREAKER_PROBE_DELAY")
     }
 
-    /// When breakers open, and how they ask.
     pub fn rules(&self) -> BreakerRules {
         let probe_max = self.probe_max.unwrap_or(LEAST_PROBE_MAX.max(self.probe_delay));
         BreakerRules { failures: self.failures, after: self.after, probe: self.probe_delay, probe_max }

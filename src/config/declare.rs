@@ -1,5 +1,4 @@
-//! How a setting is declared: once. `--help`, the field of the configuration and the
-//! sentence of a refusal come from the declaration.
+//! Declares settings: `--help`, the configuration's field and the error message come from one declaration.
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
@@ -7,29 +6,22 @@ use super::{Config, InvalidSetting, Profile, Settings};
 
 type Read<T> = Box<dyn Fn(&str) -> Result<T, String>>;
 
-/// What a value must be, and how it is read.
 pub(super) struct Rule<T> {
     /// For `--help`; may be empty.
     pub(super) says: String,
-    /// Reads a value, or says what it must be: a sentence that begins with `must`.
+    /// The error is a sentence that begins with `must`.
     pub(super) read: Read<T>,
-    /// A secret is never repeated, may be in a file, and counts as not given where it is empty.
+    /// A secret is never shown, may be in a file, and counts as missing if it is empty.
     pub(super) is_secret: bool,
 }
 
-/// What holds where nothing is given.
 pub(super) enum Default {
-    /// This value.
     Value(&'static str),
-    /// The first value, and the second one in `postrider dev`.
     ByProfile(&'static str, &'static str),
-    /// No value, which means this.
     Unset(&'static str),
-    /// The program does not start, and says this.
     Required(&'static str),
 }
 
-/// A setting as `--help` and `.env.example` show it.
 pub(super) struct Declared {
     pub(super) name: &'static str,
     file_name: Option<&'static str>,
@@ -38,7 +30,7 @@ pub(super) struct Declared {
     pub(super) default: Option<&'static str>,
 }
 
-/// A group of settings: a struct of their values, preceded by the groups within it.
+/// A group of settings: a struct of their values, after the groups in it.
 macro_rules! settings {
     (
         $(#[$struct_doc:meta])* $struct:ident { $($(#[$group_doc:meta])* $group:ident: $group_type:ty,)* }
@@ -113,7 +105,6 @@ impl Declared {
 }
 
 impl Settings {
-    /// The value of a setting: what is given, or its default.
     pub(super) fn value<T>(
         &self,
         [name, file_name]: [&'static str; 2],
@@ -136,7 +127,7 @@ impl Settings {
         })
     }
 
-    /// Given directly or by file.
+    /// From the setting itself or its file.
     fn secret(&self, name: &'static str, file_name: &'static str) -> Result<Option<String>, InvalidSetting> {
         if let Some(value) = self.get(name).filter(|value| !value.is_empty()) {
             return Ok(Some(value.to_owned()));

@@ -2,22 +2,16 @@
 
 use std::path::Path;
 
-/// Why `.env` is refused. Its lines may hold secrets, so none is repeated.
+/// Lines may hold secrets, so no message repeats one.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidDotenv {
-    /// A line is no setting.
     #[error(".env: line {0} cannot be read: write NAME=value, in quotes where the value has spaces, quotes or #")]
     Line(usize),
-    /// The file cannot be read.
     #[error(".env: {0}")]
     File(std::io::Error),
 }
 
-/// Adds what `.env` says to the environment, which goes first. A missing file is the
-/// ordinary case; a broken one must not be passed over.
-///
-/// # Errors
-/// [`InvalidDotenv`] names the line.
+/// The environment overrides `.env`. A missing file is normal; an invalid one is an error.
 pub fn load_dotenv() -> Result<(), InvalidDotenv> {
     match dotenvy::dotenv() {
         Ok(_) => Ok(()),
@@ -32,8 +26,7 @@ pub fn load_dotenv() -> Result<(), InvalidDotenv> {
     }
 }
 
-/// The line after the longest beginning that can be read, counted from 1. The reader does
-/// not say it, and a value in quotes may span lines.
+/// The line after the longest readable prefix, from 1: dotenvy does not report it, and quoted values may span lines.
 fn first_bad_line(text: &str) -> usize {
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let is_good = |count: usize| {

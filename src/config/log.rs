@@ -1,19 +1,15 @@
-//! Settings of the log, which is started before anything else is read.
+//! Settings of the log, read before all others.
 
 use super::declare::{Rule, settings};
 use super::rules::{one_of, optional};
 
-/// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
     Text,
-    /// For machines: one JSON object a line.
     Json,
 }
 
 settings! {
-    /// What is logged, and how.
     LogConfig {}
 
     /// What to log: error, warn, info, debug, trace, or a filter such as postrider=debug
@@ -24,8 +20,7 @@ settings! {
         Default::Value("text");
 }
 
-/// A list of levels and of `target=level`. A lone word that is no level would silence
-/// everything else, so it is refused.
+/// A single word that is no level would silence everything else, so it is rejected.
 fn filter() -> Rule<String> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let known = |entry: &str| match entry.split_once('=') {

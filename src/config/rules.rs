@@ -1,4 +1,4 @@
-//! The rules that settings share: numbers, durations, lists, secrets.
+//! Rules that settings share: numbers, durations, lists, secrets.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -9,7 +9,6 @@ use super::Private;
 use super::declare::Rule;
 use crate::domain::duration::parse_duration;
 
-/// What reads itself, and says in its errors what it must be.
 pub(super) fn text<T: FromStr<Err: Display>>() -> Rule<T> {
     Rule {
         says: String::new(),
@@ -18,12 +17,10 @@ pub(super) fn text<T: FromStr<Err: Display>>() -> Rule<T> {
     }
 }
 
-/// What reads itself; where it does not, it must be this.
 pub(super) fn like<T: FromStr>(must: &'static str) -> Rule<T> {
     plain(String::new(), format!("must be {must}"), |text| text.parse().ok())
 }
 
-/// A whole number within these bounds.
 pub(super) fn number<T>(range: RangeInclusive<T>) -> Rule<T>
 where
     T: FromStr + PartialOrd + Display + Copy + 'static,
@@ -33,7 +30,6 @@ where
     plain(says, must, move |text| text.trim().parse().ok().filter(|number| range.contains(number)))
 }
 
-/// A duration within these bounds.
 pub(super) fn duration(least: &'static str, most: &'static str) -> Rule<Duration> {
     let range = (parse_duration(least), parse_duration(most));
     let must = format!("must be a duration from {least} to {most}, as in {least}");
@@ -43,7 +39,6 @@ pub(super) fn duration(least: &'static str, most: &'static str) -> Rule<Duration
     })
 }
 
-/// The same, or `0s` for never.
 pub(super) fn duration_or_never(least: &'static str, most: &'static str) -> Rule<Option<Duration>> {
     let within = duration(least, most);
     let must = format!("must be 0s, or a duration from {least} to {most}, as in {most}");
@@ -53,12 +48,10 @@ pub(super) fn duration_or_never(least: &'static str, most: &'static str) -> Rule
     })
 }
 
-/// `true` or `false`.
 pub(super) fn boolean() -> Rule<bool> {
     like("true or false")
 }
 
-/// One of these words.
 pub(super) fn one_of<T: Copy + 'static>(words: &'static [(&'static str, T)]) -> Rule<T> {
     let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
     let says = names.join(" or ");
@@ -67,19 +60,19 @@ pub(super) fn one_of<T: Copy + 'static>(words: &'static [(&'static str, T)]) -> 
     })
 }
 
-/// The same, or nothing.
+/// `None` if the value is missing.
 pub(super) fn optional<T: 'static>(rule: Rule<T>) -> Rule<Option<T>> {
     let Rule { says, read, is_secret } = rule;
     let read = Box::new(move |text: &str| if text.is_empty() { Ok(None) } else { read(text).map(Some) });
     Rule { says, read, is_secret }
 }
 
-/// A text that is never shown.
+/// A value that is never shown.
 pub(super) fn secret<T: 'static>(read: impl Fn(&str) -> Result<T, String> + 'static) -> Rule<T> {
     Rule { says: String::new(), read: Box::new(read), is_secret: true }
 }
 
-/// A URL with a password in it; whoever connects checks it.
+/// A URL that may contain a password; the client that connects checks it.
 pub(super) fn secret_url() -> Rule<Private> {
     secret(|text| Ok(Private(text.to_owned())))
 }

@@ -3,15 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Longest name that PostgreSQL keeps whole, in bytes.
+/// PostgreSQL truncates longer names.
 const MAX_LENGTH: usize = 63;
 
-/// A plain identifier: it needs no quotes, wherever it stands.
+/// An identifier that never needs quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaName(String);
 
 impl SchemaName {
-    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Settings of system events: when tenants are told how their subscriptions fare.
+//! Settings of system events.
 
 use std::time::Duration;
 
@@ -7,7 +7,6 @@ use super::rules::duration;
 use crate::domain::duration::Durations;
 
 settings! {
-    /// When tenants are told how their subscriptions fare.
     SystemEventConfig {}
 
     /// Times without a success after which `subscription.failing` is raised

@@ -1,23 +1,20 @@
-//! Variables that look like settings and are none: most likely misspelt.
+//! Finds environment variables that look like misspelt settings.
 
 use super::Config;
 use super::declare::Declared;
 
-/// What every setting but the URLs begins with.
+/// Of every setting except URLs.
 const PREFIX: &str = "POSTRIDER_";
-/// Most letters by which a misspelt name differs from the one that was meant.
+/// Maximum edits between a misspelt and the intended name.
 const MOST_DIFFERENCES: usize = 4;
 
-/// A variable that means nothing here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownSetting {
-    /// As it is written.
     pub name: String,
-    /// The setting it resembles, where one does.
     pub nearest: Option<String>,
 }
 
-/// The unknown ones among the variables of this process, those of `.env` included.
+/// Includes variables from `.env`.
 pub fn unknown_settings() -> Vec<UnknownSetting> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     unknown_among(names)
@@ -39,8 +36,7 @@ fn nearest(name: &str, known: &[String]) -> Option<String> {
     (difference <= MOST_DIFFERENCES).then(|| nearest.clone())
 }
 
-/// How many letters have to be put in, left out or replaced to make one of the other
-/// (Levenshtein), a row of the table at a time.
+/// The Levenshtein distance, one row of the table at a time.
 fn differences(one: &str, other: &str) -> usize {
     let mut above: Vec<usize> = (0..=other.len()).collect();
     for (line, letter) in one.bytes().enumerate() {

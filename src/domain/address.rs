@@ -7,18 +7,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// What the operator and the machine add to the built-in rule.
 #[derive(Debug, Clone, Default)]
 pub struct AddressPolicy {
     /// Networks that the operator allows; never link-local or metadata addresses.
     pub allow: Vec<IpNet>,
-    /// Networks that the operator blocks; wins over `allow`.
     pub deny: Vec<IpNet>,
-    /// The machine's own addresses.
     pub own: Vec<IpAddr>,
 }
 
-/// The result for one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AddressClass {
     Public,

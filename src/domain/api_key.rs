@@ -1,8 +1,5 @@
-//! API keys: who asks, and what they may do.
-//!
-//! A key is `prk_<32 hex of its id>_<43 characters, base64url of 32 random bytes>`. The
-//! random half is never stored; its SHA-256 is enough to recognise it, and no slow hash is
-//! needed because nobody guesses 256 bits.
+//! API keys: `prk_<32 hex of its id>_<43 characters, base64url of 32 random bytes>`.
+//! Only the SHA-256 of the random half is stored. No slow hash is needed, because nobody guesses 256 bits.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,18 +11,14 @@ use uuid::Uuid;
 
 use super::id::ApiKeyId;
 
-/// Random bytes in a key.
 pub const SECRET_BYTES: usize = 32;
 
 const PREFIX: &str = "prk_";
 const ID_DIGITS: usize = 32;
 
-/// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Everything.
     Admin,
-    /// Publish events.
     Publish,
     /// Read whatever a GET shows.
     Read,
@@ -33,16 +26,13 @@ pub enum Scope {
     Support,
 }
 
-/// The text is not a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be admin, publish, read or support")]
 pub struct NotAScope;
 
 impl Scope {
-    /// Every scope.
     pub const ALL: [Self; 4] = [Self::Admin, Self::Publish, Self::Read, Self::Support];
 
-    /// The word, as it stands in the table and on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Admin => "admin",
@@ -52,8 +42,7 @@ impl Scope {
         }
     }
 
-    /// Whether a key of this scope may do what asks for `needed`: `admin` may everything, `read` all that
-    /// `support` may.
+    /// `admin` may do everything, `read` all that `support` may.
     pub fn allows(self, needed: Self) -> bool {
         self == Self::Admin || self == needed || (self == Self::Read && needed == Self::Support)
     }
@@ -78,7 +67,6 @@ impl fmt::Display for Scope {
 #[error("not an API key")]
 pub struct NotAnApiKey;
 
-/// A key as its owner holds it.
 #[derive(Clone)]
 pub struct ApiKey {
     id: ApiKeyId,
@@ -86,12 +74,10 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
-    /// A key of this id and these random bytes.
     pub fn new(id: ApiKeyId, secret: [u8; SECRET_BYTES]) -> Self {
         Self { id, secret }
     }
 
-    /// Its public half.
     pub fn id(&self) -> ApiKeyId {
         self.id
     }
@@ -101,7 +87,6 @@ impl ApiKey {
         format!("{PREFIX}{}_{}", self.id.uuid().simple(), URL_SAFE_NO_PAD.encode(self.secret))
     }
 
-    /// What is stored of the secret half.
     pub fn hash(&self) -> KeyHash {
         KeyHash(digest::digest(&digest::SHA256, &self.secret).as_ref().to_vec())
     }
@@ -129,23 +114,19 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// SHA-256 of a key's secret half. There is no `==`: comparing takes the same time
-/// wherever the difference is.
+/// SHA-256 of a key's secret half. It has no `==`; [`Self::matches`] compares in constant time.
 #[derive(Debug, Clone)]
 pub struct KeyHash(Vec<u8>);
 
 impl KeyHash {
-    /// A hash as stored.
     pub fn stored(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
 
-    /// The 32 bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Whether both are the same, in constant time.
     pub fn matches(&self, other: &Self) -> bool {
         // Comparing two MACs under one key is ring's public way to compare in constant time.
         let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);

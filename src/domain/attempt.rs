@@ -11,7 +11,6 @@ use super::outcome::Outcome;
 
 pub(crate) const MAX_RESPONSE_BODY_BYTES: usize = 16 * 1_024;
 
-/// What a receiver requests in the `webhook-delivery` headers of its response.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Directives {
     /// `disable`: send nothing more to the subscription.
@@ -21,8 +20,7 @@ pub struct Directives {
 }
 
 impl Directives {
-    /// Each value is a comma-separated list; case does not matter. Unknown words are ignored, so that words can be
-    /// added.
+    /// A comma-separated list, in any case. Unknown words are ignored, so that words can be added.
     pub(crate) fn parse<'a>(values: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut directives = Self::default();
         for word in values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii) {
@@ -33,29 +31,23 @@ impl Directives {
     }
 }
 
-/// What happened to one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// Its outcome.
     pub outcome: Outcome,
-    /// Status of the final response head.
     pub status: Option<u16>,
     /// The first bytes of the body.
     pub body: Bytes,
     /// How long the receiver asked to wait.
     pub retry_after: Option<Duration>,
-    /// What the receiver requested.
     pub directives: Directives,
-    /// The connected address.
     pub remote: Option<IpAddr>,
     /// From name lookup to the last byte read.
     pub duration: Duration,
-    /// A kept-alive connection closed before any response, so the receiver most likely never saw the request. One
+    /// A kept-alive connection closed before any response: the receiver most likely never saw the request, and one
     /// more attempt follows at once.
     pub stale_connection: bool,
 }
 
-/// One row of the log.
 #[derive(Debug, Clone)]
 pub struct Attempt {
     /// Contains `started_at`.
@@ -64,7 +56,6 @@ pub struct Attempt {
     pub number: u32,
     /// By the database's clock.
     pub started_at: OffsetDateTime,
-    /// What happened.
     pub answer: Answer,
 }
 

@@ -8,14 +8,10 @@ use super::subscription::Subscription;
 /// One statement writes all deliveries of an event.
 pub const MAX_RECIPIENTS: usize = 10_000;
 
-/// A subscription that receives the event.
 #[derive(Debug, Clone)]
 pub struct Recipient {
-    /// The subscription.
     pub id: SubscriptionId,
-    /// The version of the copy.
     pub version: i64,
-    /// Whether deliveries are sent now.
     pub is_active: bool,
     /// Whether it delivers events with an ordering key in order.
     pub is_ordered: bool,
@@ -23,10 +19,8 @@ pub struct Recipient {
     pub subscription: Option<Arc<Subscription>>,
 }
 
-/// All recipients of an event.
 #[derive(Debug, Clone)]
 pub struct Audience {
-    /// Owner of recipients and event.
     pub tenant: TenantId,
     /// May be empty for an event to all interested subscriptions.
     pub recipients: Vec<Recipient>,
@@ -35,7 +29,6 @@ pub struct Audience {
 }
 
 impl Audience {
-    /// One subscription only.
     pub fn one(subscription: &Arc<Subscription>) -> Self {
         let recipient = Recipient {
             id: subscription.id,

@@ -15,46 +15,28 @@ const MAX_TOKEN_BYTES: usize = 4_096;
 /// Why an authorization is invalid. Messages never repeat values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidAuth {
-    /// User name with an invalid form.
     #[error("must be 1 to {MAX_USERNAME_BYTES} bytes, without colon and control characters")]
     Username,
-    /// Password too long or with control characters.
     #[error("must be at most {MAX_PASSWORD_BYTES} bytes, without control characters, and no mask")]
     Password,
-    /// Token with an invalid form.
     #[error("must be 1 to {MAX_TOKEN_BYTES} bytes of visible ASCII, and no mask")]
     Token,
 }
 
-/// Authorization of requests at their target.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Auth {
-    /// User name and password.
-    Basic {
-        /// The user name.
-        username: String,
-        /// The password.
-        password: String,
-    },
-    /// A token.
-    Bearer {
-        /// The token.
-        token: String,
-    },
+    Basic { username: String, password: String },
+    Bearer { token: String },
 }
 
-/// Type of an authorization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AuthType {
-    /// User name and password.
     Basic,
-    /// Bearer token.
     Bearer,
 }
 
 impl AuthType {
-    /// As in the table and the API.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Basic => "basic",
@@ -87,7 +69,6 @@ impl Auth {
         }
     }
 
-    /// The value of the header `authorization`.
     pub(crate) fn header(&self) -> String {
         match self {
             Self::Basic { username, password } => {

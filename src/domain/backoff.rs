@@ -21,19 +21,14 @@ const NAMED: [(&str, &str); 4] = [
 ];
 const NO_RETRIES: &str = "none";
 
-/// Why a text is not a retry schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSchedule {
-    /// Entry that is not a duration.
     #[error("must be standard, fast, day or none, or delays separated by commas; each {0}")]
     Entry(#[from] NotADuration),
-    /// Entry above 24 h.
     #[error("no delay may be longer than 24h")]
     TooLong,
-    /// Entry below 1 s.
     #[error("no delay may be shorter than 1s")]
     TooShort,
-    /// Too many entries.
     #[error("must have at most {MAX_RETRIES} entries")]
     TooMany,
 }
@@ -109,8 +104,7 @@ impl fmt::Display for RetrySchedule {
     }
 }
 
-/// Multiplies each delay by a factor between 1 − j and 1 + j, so that failed deliveries are not all retried at the
-/// same moment.
+/// Changes each delay by a random factor from 1 − j to 1 + j, so that retries do not all come at the same moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Jitter(f64);
 

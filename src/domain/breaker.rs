@@ -1,8 +1,7 @@
 //! The circuit breaker of a subscription.
 //!
-//! *Open*: one probe at a time tests the receiver. *Throttled*: the receiver said when to continue. *Recovering*:
-//! slow start. The database counts failures and opens; the worker that owns the subscription decides every other
-//! transition.
+//! *Open*: one probe at a time. *Throttled*: the receiver said when to continue. *Recovering*: slow start. The
+//! database counts failures and opens; the subscription's owner decides every other transition.
 
 use std::time::Duration;
 
@@ -12,19 +11,15 @@ use super::recovery::Recovery;
 
 const TOO_MANY_REQUESTS: u16 = 429;
 const UNAVAILABLE: u16 = 503;
-/// Every later probe delay is the longest.
 const MOST_DOUBLINGS: u32 = 20;
 
-/// When breakers open and probe.
 #[derive(Debug, Clone, Copy)]
 pub struct BreakerRules {
     /// Failures in a row that open it; 0 = never.
     pub failures: u32,
     /// It opens only if the first of those failures is at least this old.
     pub after: Duration,
-    /// Delay of the first probe.
     pub probe: Duration,
-    /// Longest delay between two probes.
     pub probe_max: Duration,
 }
 
@@ -39,9 +34,7 @@ impl BreakerRules {
 /// What an attempt says about its receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponseClass {
-    /// The receiver has the event.
     Success,
-    /// The receiver does not have the event.
     Failure,
     /// A failure with a wait: 429 or 503 with `Retry-After`.
     Wait(Duration),
@@ -58,12 +51,9 @@ impl ResponseClass {
     }
 }
 
-/// The state of a breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Breaker {
-    /// Sends normally.
     Closed,
-    /// Sends only probes.
     Open {
         /// Failed probes so far.
         probes: u32,
@@ -75,10 +65,8 @@ pub enum Breaker {
 }
 
 impl Breaker {
-    /// The start of a recovery.
     pub const RECOVERY: Self = Self::Recovering(Recovery::START);
 
-    /// As in the database; `None` if closed.
     pub(crate) fn word(self) -> Option<&'static str> {
         match self {
             Self::Closed => None,

@@ -8,7 +8,6 @@ const HELD_SECONDS: f64 = 0.05;
 /// Wakes once per 20 ms, not once per token.
 const DRAWN_SECONDS: f64 = 0.02;
 
-/// Tokens for the requests of one subscription.
 #[derive(Debug, Clone, Copy)]
 pub struct Bucket {
     rate: f64,
@@ -17,7 +16,6 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Creates an empty bucket with `rate` tokens a second.
     pub fn new(rate: u32, now: Instant) -> Self {
         Self { rate: f64::from(rate), tokens: 0.0, filled: now }
     }
@@ -26,7 +24,6 @@ impl Bucket {
         self.rate as u32
     }
 
-    /// Whole tokens in the bucket.
     pub fn tokens(&mut self, now: Instant) -> usize {
         let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
         self.filled = self.filled.max(now);
@@ -34,12 +31,10 @@ impl Bucket {
         self.tokens as usize
     }
 
-    /// Removes tokens, which must be there.
     pub fn take(&mut self, count: usize) {
         self.tokens -= count as f64;
     }
 
-    /// When the next tokens are worth waking up for.
     pub fn next(&self) -> Instant {
         let missing = ((self.rate * DRAWN_SECONDS).max(1.0) - self.tokens).max(0.0);
         self.filled + std::time::Duration::from_secs_f64(missing / self.rate)

@@ -19,7 +19,6 @@ impl Concurrency {
         self.limit
     }
 
-    /// Whether the limit is back at its maximum, so nothing needs to be stored.
     pub(super) fn is_full(self) -> bool {
         self.limit == self.most && self.failures_in_a_row == 0
     }

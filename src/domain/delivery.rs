@@ -14,14 +14,10 @@ use super::next_step::NextStep;
 use super::ordering::{OrderingGroup, OrderingKey};
 use super::subscription::Destination;
 
-/// The key of a queue row: event and subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeliveryKey {
-    /// The event.
     pub event: EventId,
-    /// The subscription.
     pub subscription: SubscriptionId,
-    /// Owner of both.
     pub tenant: TenantId,
 }
 
@@ -36,7 +32,6 @@ pub struct Due {
     pub(crate) since: OffsetDateTime,
 }
 
-/// The time during which a delivery belongs to one worker.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lease {
     /// Fences: recording with another token changes nothing.
@@ -46,7 +41,6 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Whether at least `needed` is left.
     pub(crate) fn has(&self, needed: Duration, now: Instant) -> bool {
         self.ends.saturating_duration_since(now) >= needed
     }
@@ -57,16 +51,12 @@ impl Lease {
 pub struct Parcel {
     pub(crate) key: DeliveryKey,
     pub(crate) lease: Lease,
-    /// 1 for the first attempt.
     pub(crate) attempt_number: u32,
     /// Attempts that do not count as retries.
     pub(crate) free_attempts: u32,
-    /// Sent as a header.
     pub(crate) event_type: Option<EventType>,
     pub(crate) payload: Bytes,
-    /// Version of the subscription that `destination` was read from.
     pub(crate) subscription_version: i64,
-    /// Target, secrets and headers.
     pub(crate) destination: Arc<Destination>,
     /// Set if it is the head of an ordering group.
     pub(crate) ordering_key: Option<OrderingKey>,
@@ -77,13 +67,9 @@ pub struct Parcel {
 /// The result of a parcel.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// Its key.
     pub key: DeliveryKey,
-    /// The token of its lease.
     pub token: LeaseToken,
-    /// Version of the subscription it was sent to.
     pub subscription_version: i64,
-    /// Stored in the log with the attempts.
     pub event_type: Option<EventType>,
     /// Oldest first; empty if nothing was sent.
     pub attempts: Vec<Attempt>,
@@ -91,12 +77,10 @@ pub struct Report {
     pub free_attempts: u32,
     /// Set if it was the head of an ordering group.
     pub ordering_key: Option<OrderingKey>,
-    /// What follows.
     pub step: NextStep,
 }
 
 impl Report {
-    /// The report of a delivery that was leased and not sent.
     pub(crate) fn unsent(key: DeliveryKey, token: LeaseToken, subscription_version: i64, step: NextStep) -> Self {
         Self {
             key,

@@ -3,7 +3,6 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Why a text is not a duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a whole number followed by ms, s, m, h or d, as in 250ms, 10s or 72h")]
 pub struct NotADuration;

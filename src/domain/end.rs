@@ -6,12 +6,9 @@ use time::OffsetDateTime;
 
 use super::id::EventId;
 
-/// Why a delivery ended without success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndReason {
-    /// No retries left.
     Exhausted,
-    /// The receiver answered 410.
     Gone,
     /// The receiver asked for no retry of this delivery.
     AbortedByReceiver,
@@ -19,18 +16,13 @@ pub enum EndReason {
     BlockedAddress,
     /// An ordering group skipped its head after too many failures.
     SkipAfterAttempts,
-    /// A user cancelled it.
     Requested,
-    /// Its subscription is deleted.
     SubscriptionDeleted,
-    /// It has passed its own expiry.
     ExpiresAt,
-    /// Its event is too old.
     Lifetime,
 }
 
 impl EndReason {
-    /// As in `undelivered` and the API.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Exhausted => "exhausted",
@@ -45,7 +37,6 @@ impl EndReason {
         }
     }
 
-    /// The status of such a delivery.
     pub fn status(self) -> &'static str {
         match self {
             Self::Exhausted | Self::Gone | Self::AbortedByReceiver | Self::BlockedAddress => "failed",
@@ -56,31 +47,20 @@ impl EndReason {
     }
 }
 
-/// When a delivery ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// With the lifetime of its event.
     WithLifetime,
-    /// At its own expiry.
     At(OffsetDateTime),
-    /// Now: it was cancelled while leased.
     Cancelled,
 }
 
-/// What is known of a delivery taken from the queue.
 #[derive(Debug, Clone, Copy)]
 pub struct Taken {
-    /// Its event.
     pub event: EventId,
-    /// Whether its subscription is deleted.
     pub is_deleted: bool,
-    /// Whether its last lease lapsed.
     pub is_cut_off: bool,
-    /// When it ends.
     pub end: End,
-    /// Earlier attempts that count as retries.
     pub counted: u32,
-    /// Attempts that the schedule allows.
     pub max_attempts: u32,
 }
 
@@ -91,7 +71,7 @@ impl Taken {
             End::Cancelled => return Some(EndReason::Requested),
             _ if self.is_deleted => return Some(EndReason::SubscriptionDeleted),
             End::At(end) if end <= now => return Some(EndReason::ExpiresAt),
-            End::WithLifetime if self.event < EventId::floor(now - lifetime) => return Some(EndReason::Lifetime),
+            End::WithLifetime if self.event < EventId::lower_bound(now - lifetime) => return Some(EndReason::Lifetime),
             End::At(_) | End::WithLifetime => {}
         }
         (self.is_cut_off && self.counted >= self.max_attempts).then_some(EndReason::Exhausted)

@@ -6,16 +6,12 @@ use std::str::FromStr;
 pub(crate) const MAX_EVENT_TYPE_LENGTH: usize = 128;
 pub(crate) const MAX_EVENT_TYPES: usize = 100;
 
-/// Why a text is not an event type or pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEventType {
-    /// Empty text.
     #[error("must not be empty")]
     Empty,
-    /// Text longer than the maximum.
     #[error("must be at most {MAX_EVENT_TYPE_LENGTH} characters")]
     TooLong,
-    /// Character or empty segment outside the grammar.
     #[error("must be segments of ASCII letters, digits, '_' or '-', separated by single dots")]
     Characters,
 }
@@ -25,7 +21,6 @@ pub enum InvalidEventType {
 pub struct EventType(String);
 
 impl EventType {
-    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -83,7 +78,6 @@ impl FromStr for EventTypePattern {
 pub enum NotWanted {
     /// The filter names types, and the event has none.
     TypeMissing,
-    /// The type is not named.
     TypeNotWanted,
 }
 
@@ -111,7 +105,6 @@ impl EventTypeFilter {
         self.0.is_empty()
     }
 
-    /// Whether an event of this type matches.
     pub fn wants(&self, event_type: &EventType) -> bool {
         self.wants_all() || self.0.iter().any(|pattern| pattern.matches(event_type))
     }

@@ -12,16 +12,13 @@ pub(crate) const MAX_LENGTH: usize = 255;
 /// Path segments with another meaning.
 const RESERVED: [&str; 3] = [".", "..", "generate-signature"];
 
-/// Why a text is not an external id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidExternalId {
-    /// Wrong length or characters.
     #[error("must be 1 to {MAX_LENGTH} of A-Z a-z 0-9 _ . : -")]
     Form,
     /// Could be the id of another subscription.
     #[error("must not have the form of a UUID")]
     Uuid,
-    /// Has another meaning in a path.
     #[error("must not be '.', '..' or 'generate-signature', which paths give another meaning")]
     Reserved,
 }
@@ -66,7 +63,6 @@ impl fmt::Display for ExternalId {
     }
 }
 
-/// How a request names a subscription.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum SubscriptionName {
     Id(SubscriptionId),

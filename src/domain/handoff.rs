@@ -1,8 +1,7 @@
 //! Hands fresh events from intake to the worker of the same process.
 //!
-//! Intake reserves slots before it writes. Deliveries with a slot are created leased to this process and reach the
-//! worker through memory after their commit; the others are due in the queue. A crash in between is an ordinary
-//! lapsed lease.
+//! Intake reserves slots before it writes. Deliveries with a slot are created leased to this process; the others are
+//! due in the queue. A crash in between is an ordinary lapsed lease.
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -10,27 +9,22 @@ use super::delivery::{Due, Parcel};
 use super::id::{SubscriptionId, TenantId};
 use super::slots::{Slot, Slots};
 
-/// The sending half.
 #[derive(Debug, Clone)]
 pub struct Handoff {
     slots: Slots,
     channel: UnboundedSender<HandedOver>,
 }
 
-/// A message from intake to the worker after a commit.
 #[derive(Debug)]
 pub enum HandedOver {
     /// Leased to this process, with its reserved slot.
     Leased(Parcel, Slot),
-    /// Due now and unleased.
     Left(Due),
 }
 
-/// The receiving half.
 pub type HandoffReceiver = UnboundedReceiver<HandedOver>;
 
 impl Handoff {
-    /// Creates both halves.
     pub fn new(slots: Slots) -> (Self, HandoffReceiver) {
         let (channel, receiver) = unbounded_channel();
         (Self { slots, channel }, receiver)

@@ -1,7 +1,6 @@
-//! Identifiers with a type each.
+//! Identifiers with a type each: hyphenated UUIDs everywhere.
 //!
-//! All are hyphenated UUIDs in SQL, API and headers. Events and attempts use UUIDv7 (48 bits of milliseconds since
-//! 1970), so that the id also gives order and partition.
+//! Events and attempts use UUIDv7 (milliseconds since 1970), so that the id also gives order and partition.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +11,6 @@ use uuid::Uuid;
 
 const NANOS_PER_MILLI: u128 = 1_000_000;
 
-/// The text is not a hyphenated UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a UUID in its hyphenated form, as in 0199c5f0-0000-7000-8000-000000000001")]
 pub struct NotAnId;
@@ -25,12 +23,10 @@ macro_rules! id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// Wraps a UUID.
             pub const fn new(uuid: Uuid) -> Self {
                 Self(uuid)
             }
 
-            /// The UUID, for the database driver.
             pub const fn uuid(self) -> Uuid {
                 self.0
             }
@@ -64,11 +60,9 @@ macro_rules! id {
 }
 
 id! {
-    /// Owner of subscriptions, events and keys.
     TenantId
 }
 id! {
-    /// One subscription.
     SubscriptionId
 }
 id! {
@@ -76,19 +70,15 @@ id! {
     EventId
 }
 id! {
-    /// One attempt.
     AttemptId
 }
 id! {
-    /// One replay.
     ReplayId
 }
 id! {
-    /// The public half of an API key.
     ApiKeyId
 }
 id! {
-    /// One run of a worker process.
     WorkerId
 }
 id! {
@@ -97,8 +87,7 @@ id! {
 }
 
 impl EventId {
-    /// When the event was accepted. `None` if no event can have this id: another UUID version, or a year without
-    /// four digits.
+    /// When the event was accepted. `None` for another UUID version, or a year without four digits.
     pub fn accepted_at(self) -> Option<OffsetDateTime> {
         if self.0.get_version() != Some(uuid::Version::SortRand) {
             return None;
@@ -109,21 +98,20 @@ impl EventId {
     }
 
     /// The smallest id with this time, as a bound of range scans.
-    pub fn floor(at: OffsetDateTime) -> Self {
+    pub fn lower_bound(at: OffsetDateTime) -> Self {
         let millis = at.unix_timestamp_nanos().max(0) / 1_000_000;
         let bits = u64::try_from(millis).unwrap_or(u64::MAX) << 16;
         Self(Uuid::from_u64_pair(bits, 0))
     }
 
-    /// The time of an [`EventId::floor`]; `None` for the smallest id of all.
-    pub(crate) fn floor_of(self) -> Option<OffsetDateTime> {
+    /// The time of an [`EventId::lower_bound`]; `None` for the smallest id of all.
+    pub(crate) fn bound_time(self) -> Option<OffsetDateTime> {
         let millis = i64::try_from(self.0.as_u64_pair().0 >> 16).ok().filter(|millis| *millis > 0)?;
         OffsetDateTime::UNIX_EPOCH.checked_add(time::Duration::milliseconds(millis))
     }
 }
 
-/// The 12 bits after the version count steps of 244 ns (RFC 9562, section 6.2, method 3), so that later ids are
-/// greater.
+/// The 12 bits after the version count steps of 244 ns (RFC 9562, section 6.2, method 3): later ids are greater.
 fn uuid_v7(at: OffsetDateTime, random: [u8; 16]) -> Uuid {
     let nanos = u128::try_from(at.unix_timestamp_nanos()).unwrap_or(0);
     let millis = u64::try_from(nanos / NANOS_PER_MILLI).unwrap_or(u64::MAX);
@@ -153,10 +141,10 @@ mod tests {
         let at = datetime!(2026-11-23 18:00:00.123456 UTC);
         let id = EventId::at(at, Uuid::new_v4().into_bytes());
         assert_eq!(id.accepted_at(), Some(datetime!(2026-11-23 18:00:00.123 UTC)));
-        assert!(EventId::floor(at) <= id);
-        assert!(EventId::floor(at + Duration::from_millis(1)) > id);
-        assert_eq!(EventId::floor(at).floor_of(), Some(datetime!(2026-11-23 18:00:00.123 UTC)));
-        assert_eq!(EventId::floor(OffsetDateTime::UNIX_EPOCH).floor_of(), None);
+        assert!(EventId::lower_bound(at) <= id);
+        assert!(EventId::lower_bound(at + Duration::from_millis(1)) > id);
+        assert_eq!(EventId::lower_bound(at).bound_time(), Some(datetime!(2026-11-23 18:00:00.123 UTC)));
+        assert_eq!(EventId::lower_bound(OffsetDateTime::UNIX_EPOCH).bound_time(), None);
     }
 
     #[test]

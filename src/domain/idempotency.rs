@@ -12,7 +12,6 @@ use super::ordering::OrderingKey;
 
 pub(crate) const MAX_KEY_LENGTH: usize = 255;
 
-/// Why a text is not an idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to {MAX_KEY_LENGTH} visible ASCII characters")]
 pub struct InvalidIdempotencyKey;
@@ -42,7 +41,6 @@ impl FromStr for IdempotencyKey {
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// Hashes route, subscription, event type, the requested times, payload, and ordering key.
     pub fn of(
         route: &str,
         address: Option<SubscriptionId>,
@@ -77,7 +75,6 @@ impl Fingerprint {
         Self(bytes)
     }
 
-    /// The 32 bytes of the hash.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }

@@ -1,8 +1,8 @@
 //! Master keys, and what is sealed with them: secrets and headers at rest, copies in Redis.
 //!
-//! A seal is `1 | length of key id | key id | salt | ciphertext | tag`. Each has an AES-256-GCM key of its own,
-//! derived from the first master key (HKDF-SHA256) with its random salt and its context: kind, tenant, id. So a seal
-//! does not open in another row or as another kind, and there is no limit on how many one master key makes.
+//! A seal is `1 | length of key id | key id | salt | ciphertext | tag`. Its AES-256-GCM key is derived from the first
+//! master key (HKDF-SHA256) with its random salt and its context: it opens in no other row, and one master key may
+//! make any number of seals.
 
 use std::fmt;
 
@@ -18,56 +18,42 @@ use super::secret::Secret;
 
 /// Bytes of a salt; each seal needs a fresh random one.
 pub const SALT_BYTES: usize = 32;
-/// Bytes of a master key.
 pub const MASTER_KEY_BYTES: usize = 32;
-/// Longest id of a master key, in bytes.
 pub const MAX_KEY_ID_BYTES: usize = 32;
 
 const FORMAT: u8 = 1;
-/// Kinds of what is sealed.
 const SECRET: &[u8] = b"secret";
 const HEADERS: &[u8] = b"headers";
 const COPY: &[u8] = b"copy";
 /// Keeps derived keys apart from other uses of a master key.
 const HKDF_SALT: &[u8] = b"postrider seal 1";
 
-/// Why a list of master keys is refused. Key material is never repeated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKeyring {
-    /// The list has no entry.
     #[error("must list at least one key as id:base64 of 32 bytes")]
     Empty,
-    /// An entry that is not `id:base64`.
     #[error("entry {0} must be id:base64, the id 1 to 32 of A-Z a-z 0-9 _ -")]
     Entry(usize),
-    /// A key that is not 32 bytes of base64.
     #[error("the key of entry {0} must be base64 of exactly 32 bytes")]
     Key(usize),
-    /// Two entries with one id.
     #[error("the id of entry {0} stands twice")]
     Duplicate(usize),
 }
 
-/// Why a sealed secret does not open.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CannotOpen {
-    /// Sealed with a key that is not in the ring.
     #[error("sealed with master key '{0}', which is not among POSTRIDER_MASTER_KEYS")]
     UnknownKey(String),
-    /// Sealed with other bytes of the key, not bytes that this version seals, altered, or
-    /// moved from another row.
+    /// Sealed with another key of this id, altered, or moved from another row.
     #[error(
         "the sealed secret does not open: the master key of its id has other bytes now, or it is damaged or belongs to another row"
     )]
     Damaged,
 }
 
-/// The row a sealed secret belongs to.
 #[derive(Debug, Clone, Copy)]
 pub struct SealContext {
-    /// Owner of the subscription.
     pub tenant: TenantId,
-    /// The subscription whose secret it is.
     pub subscription: SubscriptionId,
 }
 
@@ -78,7 +64,7 @@ impl SealContext {
     }
 }
 
-/// Whoever reads a copy does not know the tenant yet: it is in the copy.
+/// A reader of a copy learns the tenant only from the copy.
 fn copy_context(id: SubscriptionId) -> Vec<u8> {
     SealContext { tenant: TenantId::new(Uuid::nil()), subscription: id }.bytes(COPY)
 }
@@ -94,10 +80,6 @@ struct MasterKey {
 }
 
 impl Keyring {
-    /// Reads `id:base64,id:base64,…`.
-    ///
-    /// # Errors
-    /// [`InvalidKeyring`] names the entry, counted from 1, and the rule.
     pub fn parse(list: &str) -> Result<Self, InvalidKeyring> {
         let mut keys: Vec<MasterKey> = Vec::new();
         for (index, entry) in list.split(',').map(str::trim).filter(|entry| !entry.is_empty()).enumerate() {
@@ -120,7 +102,6 @@ impl Keyring {
         if keys.is_empty() { Err(InvalidKeyring::Empty) } else { Ok(Self { keys }) }
     }
 
-    /// The text form of one new key made of these random bytes.
     pub fn entry(id: &str, key: [u8; MASTER_KEY_BYTES]) -> String {
         format!("{id}:{}", STANDARD.encode(key))
     }
@@ -130,13 +111,11 @@ impl Keyring {
         self.seal_bytes(secret.reveal().as_bytes(), &context.bytes(SECRET), salt)
     }
 
-    /// Seals headers for their row.
     pub fn seal_headers(&self, headers: &RequestHeaders, context: SealContext, salt: [u8; SALT_BYTES]) -> Vec<u8> {
         let text = serde_json::to_vec(headers).expect("texts become JSON");
         self.seal_bytes(&text, &context.bytes(HEADERS), salt)
     }
 
-    /// Seals a copy of a subscription, for a store that nobody trusts.
     pub(crate) fn seal_copy(&self, copy: &[u8], id: SubscriptionId, salt: [u8; SALT_BYTES]) -> Vec<u8> {
         self.seal_bytes(copy, &copy_context(id), salt)
     }
@@ -161,26 +140,17 @@ impl Keyring {
         sealed.strip_prefix(&front).is_some_and(|rest| rest.starts_with(id.as_bytes()))
     }
 
-    /// Opens what [`Keyring::seal`] made for the same row.
-    ///
-    /// # Errors
-    /// [`CannotOpen`] when the key is missing or the bytes are not what was sealed there.
     pub fn open(&self, sealed: &[u8], context: SealContext) -> Result<Secret, CannotOpen> {
         let text = self.open_bytes(sealed, &context.bytes(SECRET))?;
         let text = std::str::from_utf8(&text).map_err(|_| CannotOpen::Damaged)?;
         Secret::parse(text).map_err(|_| CannotOpen::Damaged)
     }
 
-    /// Opens what [`Keyring::seal_headers`] made for the same row.
-    ///
-    /// # Errors
-    /// [`CannotOpen`] as [`Keyring::open`].
     pub fn open_headers(&self, sealed: &[u8], context: SealContext) -> Result<RequestHeaders, CannotOpen> {
         let text = self.open_bytes(sealed, &context.bytes(HEADERS))?;
         serde_json::from_slice(&text).map_err(|_| CannotOpen::Damaged)
     }
 
-    /// Opens what [`Keyring::seal_copy`] made for this subscription.
     pub(crate) fn open_copy(&self, sealed: &[u8], id: SubscriptionId) -> Result<Vec<u8>, CannotOpen> {
         self.open_bytes(sealed, &copy_context(id))
     }
@@ -197,7 +167,6 @@ impl Keyring {
         opened.map(|content| content.to_vec()).map_err(|_| CannotOpen::Damaged)
     }
 
-    /// Ids of the keys: the first seals.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().map(|key| key.id.as_str())
     }
@@ -213,7 +182,7 @@ fn derived(master: &Prk, context: &[u8], salt: &[u8; SALT_BYTES]) -> LessSafeKey
     LessSafeKey::new(UnboundKey::from(material))
 }
 
-/// The one nonce of a key that seals once.
+/// Each derived key seals once.
 fn only_nonce() -> Nonce {
     Nonce::assume_unique_for_key([0; NONCE_LEN])
 }

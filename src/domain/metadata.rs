@@ -6,21 +6,16 @@ pub(crate) const MAX_KEYS: usize = 50;
 pub(crate) const MAX_KEY_LENGTH: usize = 40;
 pub(crate) const MAX_VALUE_LENGTH: usize = 500;
 
-/// Why metadata is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidMetadata {
-    /// Key with an invalid form.
     #[error("must have keys of 1 to {MAX_KEY_LENGTH} characters, without control characters")]
     Key,
-    /// Value with an invalid form.
     #[error("must be at most {MAX_VALUE_LENGTH} characters, without control characters but line feed and tab")]
     Value,
-    /// Too many keys.
     #[error("must have at most {MAX_KEYS} keys")]
     TooMany,
 }
 
-/// Valid metadata.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Metadata(BTreeMap<String, String>);

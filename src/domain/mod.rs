@@ -1,7 +1,5 @@
-//! Types and rules that all parts share.
-//!
-//! Pure: no I/O, no async, no clock, no random numbers; times and random bytes are arguments. A value of these
-//! types is valid, so nothing checks it again.
+//! Types and rules that all parts share. Pure: no I/O, no async, no clock, no random numbers.
+//! A value of these types is valid, so nothing checks it again.
 
 pub mod actor;
 pub mod address;

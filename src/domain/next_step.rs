@@ -7,14 +7,11 @@ use super::backoff::{Jitter, MAX_DELAY, RetrySchedule};
 use super::end::EndReason;
 use super::outcome::Outcome;
 
-/// What follows from an attempt, or from none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextStep {
     /// Delivered: the queue row is deleted.
     Done,
-    /// Retry after this delay.
     RetryIn(Duration),
-    /// Ended without success.
     GiveUp(EndReason),
     /// Nothing was sent: due again at once, not counted.
     HandBack,
@@ -30,25 +27,17 @@ impl NextStep {
     }
 }
 
-/// The retry rules of a worker.
 #[derive(Debug, Clone)]
 pub struct RetryPolicy {
-    /// Used if the subscription has no schedule.
     pub schedule: RetrySchedule,
-    /// Random change of each delay.
     pub jitter: Jitter,
 }
 
-/// The result of an attempt.
 #[derive(Debug, Clone, Copy)]
 pub struct AttemptMade {
-    /// Its outcome.
     pub outcome: Outcome,
-    /// Status of the final head.
     pub status: Option<u16>,
-    /// How long the receiver asked to wait.
     pub retry_after: Option<Duration>,
-    /// What the receiver requested.
     pub directives: Directives,
     /// Attempts that count as retries, including this one.
     pub counted: u32,

@@ -6,7 +6,6 @@ use super::id::SubscriptionId;
 
 pub(crate) const MAX_KEY_LENGTH: usize = 255;
 
-/// Why a text is not an ordering key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to {MAX_KEY_LENGTH} visible ASCII characters")]
 pub struct InvalidOrderingKey;
@@ -39,9 +38,7 @@ impl FromStr for OrderingKey {
 /// The deliveries of a subscription with one ordering key. The oldest is the head; the others wait until it ends.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OrderingGroup {
-    /// Their subscription.
     pub subscription: SubscriptionId,
-    /// The shared key.
     pub key: OrderingKey,
 }
 

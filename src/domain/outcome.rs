@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-/// The stable name of an attempt's outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// A 2xx head in time.
@@ -13,45 +12,28 @@ pub enum Outcome {
     Http3xx,
     /// A 4xx head.
     Http4xx,
-    /// A 5xx head.
     Http5xx,
     /// A status outside 100 to 599.
     HttpOther,
     /// No complete head before the deadline.
     Timeout,
-    /// No TCP connection in time.
     ConnectTimeout,
-    /// Closed port.
     ConnectRefused,
-    /// No route to the address.
     ConnectUnreachable,
-    /// Connection reset.
     Reset,
-    /// Closed before a complete head.
     ClosedEarly,
-    /// Not HTTP.
     BadResponse,
-    /// Head too large.
     ResponseTooLarge,
-    /// Certificate without a trusted root.
     TlsUntrusted,
     /// Certificate expired or not yet valid.
     TlsExpired,
-    /// Certificate for another name.
     TlsName,
-    /// Certificate invalid otherwise.
     TlsInvalid,
-    /// No common TLS version.
     TlsVersion,
-    /// Not TLS, or a violation of it.
     TlsProtocol,
-    /// Handshake ended by the receiver with an alert.
     TlsAlert,
-    /// Name not resolved.
     DnsFailed,
-    /// Name without an address.
     DnsNoAddress,
-    /// No DNS response in time.
     DnsTimeout,
     /// Address not allowed.
     BlockedAddress,
@@ -60,7 +42,6 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Every outcome, for metrics and documents.
     pub const ALL: [Self; 26] = [
         Self::Delivered,
         Self::Http1xx,
@@ -90,7 +71,6 @@ impl Outcome {
         Self::Unknown,
     ];
 
-    /// The outcome of a final response head.
     pub fn of_status(status: u16) -> Self {
         match status {
             100..=199 => Self::Http1xx,
@@ -102,7 +82,6 @@ impl Outcome {
         }
     }
 
-    /// As in the log, the API and the metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",

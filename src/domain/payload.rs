@@ -6,16 +6,12 @@ use serde_json::value::RawValue;
 /// Deeper documents break receivers' parsers.
 pub(crate) const MAX_DEPTH: usize = 128;
 
-/// Why bytes are not a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPayload {
-    /// Not one JSON document in UTF-8.
     #[error("the body must be one JSON document in UTF-8, without byte order mark")]
     Malformed,
-    /// Neither object nor array.
     #[error("the payload must be a JSON object or array")]
     NotAContainer,
-    /// Nested too deep.
     #[error("the payload must not nest deeper than {MAX_DEPTH} levels")]
     TooDeep,
 }
@@ -26,8 +22,6 @@ pub struct Payload(Bytes);
 
 impl Payload {
     /// Checks the grammar only; numbers, escapes, duplicate keys and white space stay as they are.
-    /// # Errors
-    /// [`InvalidPayload`] names the rule.
     pub fn parse(bytes: Bytes) -> Result<Self, InvalidPayload> {
         serde_json::from_slice::<&RawValue>(&bytes).map_err(|_| InvalidPayload::Malformed)?;
         let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());

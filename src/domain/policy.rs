@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use super::backoff::RetrySchedule;
 
-/// In milliseconds.
 pub const MIN_REQUEST_TIMEOUT_MS: u32 = 1_000;
-/// In milliseconds.
 pub const MAX_REQUEST_TIMEOUT_MS: u32 = 60_000;
 pub(crate) const REQUEST_TIMEOUT_RANGE: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(60);
@@ -17,19 +15,14 @@ pub(crate) const MAX_SKIP_AFTER: u32 = 1_000;
 /// Least time from the deadline of an attempt to the end of its lease; the same in `least_lease_seconds` in SQL.
 const LEASE_ROOM: Duration = Duration::from_secs(15);
 
-/// Options of a subscription; `None` follows the settings.
+/// `None` follows the settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
-    /// When failed deliveries are retried.
     pub retry_schedule: Option<RetrySchedule>,
-    /// Time limit of one attempt.
     pub request_timeout: Option<Duration>,
-    /// Requests per second over all replicas.
     pub rate_limit: Option<u32>,
-    /// Concurrent requests over all replicas.
     pub max_in_flight: Option<u32>,
-    /// Whether events with an ordering key are delivered in order.
     pub is_ordered: bool,
     /// Attempts after which an ordering group skips its head.
     pub skip_after_attempts: Option<u32>,

@@ -1,17 +1,13 @@
-//! Slow start of a recovering receiver: the width grows after each round of responses with at most half failures.
-//!
-//! A round has as many responses as the width. Single failures do not matter, because some receivers always reject
-//! some events; failures in a row end the recovery.
+//! Slow start of a recovering receiver: the width grows after each round (as many responses as the width) with at
+//! most half failures. Single failures do not matter, because some receivers always reject some events.
 
 const FIRST_WIDTH: usize = 2;
 /// Failures in a row that end the recovery.
 pub(crate) const RELAPSE: usize = 5;
 
-/// Progress of a recovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recovery {
     pub(crate) width: usize,
-    /// Responses in this round.
     answers: usize,
     failures: usize,
     in_a_row: usize,
@@ -20,16 +16,13 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// Start of a recovery.
     pub(crate) const START: Self = Self::at(FIRST_WIDTH);
 
-    /// The start of a round with this width.
     pub(crate) const fn at(width: usize) -> Self {
         Self { width, answers: 0, failures: 0, in_a_row: 0, is_complete: false }
     }
 
-    /// The state after a response; `None` if the receiver failed again. `limit`: concurrent requests of a healthy
-    /// receiver.
+    /// `None` if the receiver failed again. `limit`: concurrent requests of a healthy receiver.
     pub(crate) fn after(self, succeeded: bool, limit: usize) -> Option<Self> {
         let failed = usize::from(!succeeded);
         let next = Self {

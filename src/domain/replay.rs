@@ -5,24 +5,17 @@ use std::str::FromStr;
 use super::event_type::{EventType, EventTypeFilter};
 use super::id::EventId;
 
-/// How a delivery ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// Out of retries, or not allowed to retry.
     Failed,
-    /// Expired.
     Expired,
-    /// Skipped by its ordering group.
     Skipped,
-    /// Cancelled by a user.
     Cancelled,
-    /// Delivered.
     Succeeded,
     /// Never created: the subscription did not want this type then, and does now.
     Missed,
 }
 
-/// Not the name of an ending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be failed, expired, skipped, cancelled, succeeded or missed")]
 pub struct NotAnEnding;
@@ -33,7 +26,6 @@ impl Ending {
     /// All that ended without success, except cancelled ones.
     pub const UNDELIVERED: [Self; 3] = [Self::Failed, Self::Expired, Self::Skipped];
 
-    /// As in the database and the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Failed => "failed",
@@ -54,16 +46,11 @@ impl FromStr for Ending {
     }
 }
 
-/// Selects deliveries of a subscription.
 #[derive(Debug, Clone)]
 pub struct Selection {
-    /// How they ended; at least one.
     pub statuses: Vec<Ending>,
-    /// The types of their events.
     pub event_types: EventTypeFilter,
-    /// Events after this id.
     pub after: EventId,
-    /// Events before this id.
     pub below: EventId,
 }
 

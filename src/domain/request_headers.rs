@@ -43,25 +43,19 @@ const RESERVED_PREFIXES: [&str; 6] = ["content-", "proxy-", "webhook-", "x-forwa
 /// Why headers or an authorization are invalid. Messages never repeat values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidHeader {
-    /// Invalid or too long name.
     #[error("must have a name of 1 to {MAX_NAME_BYTES} letters, digits and !#$%&'*+-.^_`|~")]
     Name,
-    /// Reserved name.
     #[error("must not be given: postrider sets it, or it frames the message")]
     Reserved,
-    /// `authorization`, which has its own field.
     #[error("must be given as auth")]
     Authorization,
-    /// Invalid or too long value.
     #[error("must be at most {MAX_VALUE_BYTES} bytes of visible ASCII, with blanks and tabs only in between")]
     Value,
     /// A mask without a stored value.
     #[error("is the mask of an answer, and no value is stored under this name")]
     NothingStored,
-    /// Too many headers.
     #[error("must have at most {MAX_HEADERS} entries")]
     TooMany,
-    /// Too many bytes.
     #[error("must be at most {MAX_TOTAL_BYTES} bytes, names and values together")]
     TooLarge,
     /// A type without credentials, and none of this type are stored.
@@ -91,7 +85,6 @@ impl RequestHeaders {
         self.auth.as_ref()
     }
 
-    /// Each header as it is sent.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (&str, String)> {
         let own = self.headers.iter().map(|(name, value)| (name.as_str(), value.clone()));
         own.chain(self.auth.as_ref().map(|auth| ("authorization", auth.header())))
@@ -104,7 +97,6 @@ impl fmt::Debug for RequestHeaders {
     }
 }
 
-/// Checks a name and returns it in lower case.
 pub(crate) fn header_name(text: &str) -> Result<String, InvalidHeader> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if !(1..=MAX_NAME_BYTES).contains(&text.len()) || !text.bytes().all(legal) {
@@ -135,7 +127,6 @@ pub struct HeaderChanges {
 
 #[derive(Debug, Clone)]
 pub(crate) enum AuthChange {
-    /// These credentials.
     New(Auth),
     /// The stored credentials, which must have this type.
     Stored(AuthType),

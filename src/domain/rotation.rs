@@ -1,7 +1,5 @@
 //! Rotation: a subscription has one current secret and, for a while, older ones.
-//!
-//! An older secret has an end. Signing and verifying use the secrets live at that moment, so that copies need no
-//! invalidation.
+//! Signing and verifying use the secrets live at that moment, so that copies need no invalidation.
 
 use std::time::Duration;
 
@@ -9,7 +7,6 @@ use time::OffsetDateTime;
 
 use super::secret::Secret;
 
-/// Most live older secrets.
 pub(crate) const MAX_OLDER: usize = 4;
 pub(crate) const MAX_OVERLAP_SECONDS: u32 = 604_800;
 
@@ -20,7 +17,6 @@ const DEFAULT_OVERLAP_SECONDS: u32 = 86_400;
 pub struct Overlap(u32);
 
 impl Overlap {
-    /// `None` above the maximum.
     pub(crate) fn of_seconds(seconds: u32) -> Option<Self> {
         (seconds <= MAX_OVERLAP_SECONDS).then_some(Self(seconds))
     }
@@ -36,7 +32,6 @@ impl Default for Overlap {
     }
 }
 
-/// A replaced secret that is still valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OlderSecret {
     pub(crate) secret: Secret,
@@ -44,7 +39,6 @@ pub(crate) struct OlderSecret {
     pub(crate) until: OffsetDateTime,
 }
 
-/// The secrets of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secrets {
     current: Secret,
@@ -62,7 +56,6 @@ impl Secrets {
         &self.current
     }
 
-    /// Secrets valid at this time, the current one first.
     pub(crate) fn live(&self, at: OffsetDateTime) -> impl Iterator<Item = &Secret> {
         let older = self.older.iter().filter(move |older| older.until > at).map(|older| &older.secret);
         std::iter::once(&self.current).chain(older)

@@ -5,9 +5,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// Shown instead of a secret.
 pub(crate) const MASK: &str = "********";
-/// Of a Standard Webhooks secret.
 pub(crate) const PREFIX: &str = "whsec_";
 /// Standard Webhooks requires 24 to 64 bytes.
 pub(crate) const GENERATED_BYTES: usize = 32;
@@ -18,16 +16,12 @@ const TEXT_BYTES: std::ops::RangeInclusive<usize> = 8..=256;
 /// Why a text is not a secret. Messages never repeat it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSecret {
-    /// Invalid base64 after `whsec_`.
     #[error("after 'whsec_' must stand canonical base64 of the standard alphabet, with padding")]
     NotBase64,
-    /// Wrong length after `whsec_`.
     #[error("after 'whsec_' must stand base64 of 24 to 64 bytes")]
     KeyLength,
-    /// Other text of a wrong length.
     #[error("must be 8 to 256 bytes of UTF-8, or 'whsec_' and base64 of 24 to 64 bytes")]
     TextLength,
-    /// Control character.
     #[error("must not contain control characters")]
     ControlCharacter,
     /// A mask that was sent back.
@@ -44,8 +38,6 @@ pub struct Secret {
 
 impl Secret {
     /// Reads `whsec_` and a base64 key, or any other text as the key itself.
-    /// # Errors
-    /// [`InvalidSecret`] names the rule.
     pub fn parse(text: &str) -> Result<Self, InvalidSecret> {
         if text == MASK {
             return Err(InvalidSecret::Mask);

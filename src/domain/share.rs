@@ -1,13 +1,12 @@
 //! Fair shares of a resource that tenants use together: slots, bytes, lookups, lanes.
 //!
-//! A tenant may take one more while it has less than m times what is free, even if nobody else waits: the resource
-//! could be full before another tenant arrives. One tenant gets at most m/(m + 1); k tenants leave 1/(mk + 1) free.
+//! A tenant may take one more while it has less than m times what is free, even if no other waits. One tenant gets at
+//! most m/(m + 1); k tenants leave 1/(mk + 1) free.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Share(pub usize);
 
 impl Share {
-    /// Whether a tenant with `used` may take one more.
     pub(crate) fn allows(self, used: usize, free: usize) -> bool {
         used < self.0.saturating_mul(free)
     }

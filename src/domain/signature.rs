@@ -1,6 +1,4 @@
-//! Makes and verifies signatures: Standard Webhooks (`v1`) and the hub form.
-//!
-//! Standard Webhooks 1.0.0 signs `id.timestamp.body`. Comparison is constant-time on decoded bytes.
+//! Makes and verifies signatures: Standard Webhooks 1.0.0 (`v1`, signs `id.timestamp.body`) and the hub form.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,30 +16,21 @@ const MAC_BYTES: usize = 32;
 /// Why a signature is rejected. Messages never show the expected one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSignature {
-    /// No signature header.
     #[error("a signature is required: X-Hub-Signature-256, or webhook-id, webhook-timestamp and webhook-signature")]
     Missing,
-    /// Malformed signature.
     #[error("the signature is malformed")]
     Malformed,
-    /// Timestamp outside the tolerance.
     #[error("the signature's timestamp is more than {TOLERANCE_SECONDS} seconds from now")]
     Stale,
-    /// Wrong body or secret.
     #[error("the signature does not fit the body and the secret")]
     Wrong,
 }
 
-/// The signature headers of a request.
 #[derive(Debug, Clone, Default)]
 pub struct SignatureHeaders {
-    /// `X-Hub-Signature-256`
     pub hub: Option<String>,
-    /// `webhook-id`
     pub id: Option<String>,
-    /// `webhook-timestamp`
     pub timestamp: Option<String>,
-    /// `webhook-signature`
     pub signature: Option<String>,
 }
 
@@ -53,15 +42,15 @@ impl SignatureHeaders {
         body: &[u8],
         now_unix: i64,
     ) -> Result<(), InvalidSignature> {
-        let mut verdict = Err(InvalidSignature::Wrong);
+        let mut result = Err(InvalidSignature::Wrong);
         for secret in secrets {
-            verdict = self.verify_with(secret, body, now_unix);
+            result = self.verify_with(secret, body, now_unix);
             // Another secret can only help against a wrong signature.
-            if verdict != Err(InvalidSignature::Wrong) {
+            if result != Err(InvalidSignature::Wrong) {
                 break;
             }
         }
-        verdict
+        result
     }
 
     fn verify_with(&self, secret: &Secret, body: &[u8], now_unix: i64) -> Result<(), InvalidSignature> {
@@ -76,13 +65,11 @@ impl SignatureHeaders {
     }
 }
 
-/// One `v1,<base64>` item.
 pub fn sign_v1(secret: &Secret, id: &str, timestamp_unix: i64, body: &[u8]) -> String {
     let mac = standard_mac(secret, id, &timestamp_unix.to_string(), body);
     format!("{V1},{}", STANDARD.encode(mac))
 }
 
-/// The `webhook-signature` header: one item per secret.
 pub fn sign_v1_all<'s>(
     secrets: impl IntoIterator<Item = &'s Secret>,
     id: &str,

@@ -1,5 +1,4 @@
-//! Slots limit the deliveries in flight in a worker: in total, in bytes, per tenant and per subscription. Dropping
-//! a slot frees it, even after a panic.
+//! Slots limit the deliveries in flight in a worker: in total, in bytes, per tenant and per subscription.
 
 mod subscription;
 
@@ -17,18 +16,13 @@ const MAX_FAILING: usize = 100_000;
 /// Shares of a tenant. Fresh deliveries get a little less, so that they never starve the tenant's own backlog.
 const TAKEN: Share = Share(4);
 const FRESH: Share = Share(3);
-/// Bytes of a slot besides the payload: at most 16 KiB of response body and, measured, 4 KiB of task, parcel and
-/// report.
+/// A slot's bytes besides the payload: at most 16 KiB of response body; task, parcel and report, 4 KiB measured.
 pub(crate) const SLOT_BYTES: usize = 20 * 1_024;
 
-/// The limits of a worker process.
 #[derive(Debug, Clone, Copy)]
 pub struct SlotLimits {
-    /// Deliveries in flight.
     pub total: usize,
-    /// Bytes in flight.
     pub bytes: usize,
-    /// Requests in flight to one subscription.
     pub per_subscription: usize,
 }
 
@@ -51,7 +45,6 @@ struct Taken {
     bytes: usize,
     by_tenant: HashMap<TenantId, Used>,
     by_subscription: HashMap<SubscriptionId, SubscriptionSlots>,
-    /// Subscriptions with more due deliveries than room.
     backlogged: HashSet<SubscriptionId>,
     /// Subscriptions that now have the room that was waited for.
     with_room: Vec<SubscriptionId>,
@@ -64,8 +57,8 @@ struct Used {
     bytes: usize,
 }
 
-/// Room for one delivery. It counts for process and tenant until its outcome is recorded, and for its subscription
-/// until [`Slot::answered`].
+/// Room for one delivery: for process and tenant until its outcome is recorded, for its subscription until
+/// [`Slot::answered`]. Dropping it frees it.
 #[derive(Debug)]
 pub struct Slot {
     tenant: TenantId,
@@ -76,7 +69,6 @@ pub struct Slot {
 }
 
 impl Slots {
-    /// Creates free slots.
     pub fn new(limits: SlotLimits) -> Self {
         Self { limits, shared: Arc::default() }
     }
@@ -114,7 +106,6 @@ impl Slots {
         self.limits.bytes.saturating_sub(self.taken().bytes)
     }
 
-    /// Deliveries in flight.
     pub fn in_flight(&self) -> usize {
         self.taken().total
     }
@@ -172,12 +163,12 @@ impl Slots {
             return None;
         }
         let new = || SubscriptionSlots::new(self.limits.per_subscription);
-        let places = taken.by_subscription.entry(subscription).or_insert_with(new);
-        if places.free() == 0 {
+        let of_one = taken.by_subscription.entry(subscription).or_insert_with(new);
+        if of_one.free() == 0 {
             return None;
         }
-        places.taken += 1;
-        let requests = Arc::clone(&places.requests);
+        of_one.taken += 1;
+        let requests = Arc::clone(&of_one.requests);
         let bytes = SLOT_BYTES.saturating_add(payload);
         taken.total += 1;
         taken.bytes = taken.bytes.saturating_add(bytes);
@@ -199,7 +190,6 @@ impl Slot {
         Arc::clone(&self.requests)
     }
 
-    /// Adds the bytes of the payload.
     pub(crate) fn holds(&mut self, payload: usize) {
         self.bytes = self.bytes.saturating_add(payload);
         let mut taken = lock(&self.shared.taken);
@@ -216,16 +206,16 @@ impl Slot {
         let Some(subscription) = self.subscription.take() else { return };
         let mut taken = lock(&self.shared.taken);
         let may_remember = taken.by_subscription.len() <= MAX_FAILING;
-        let Some(places) = taken.by_subscription.get_mut(&subscription) else { return };
-        places.taken = places.taken.saturating_sub(1);
+        let Some(of_one) = taken.by_subscription.get_mut(&subscription) else { return };
+        of_one.taken = of_one.taken.saturating_sub(1);
         if let Some(succeeded) = succeeded {
-            places.concurrency.answered(succeeded);
+            of_one.concurrency.answered(succeeded);
         }
-        let is_awaited = places.awaited > 0 && places.has_room_for(places.awaited);
+        let is_awaited = of_one.awaited > 0 && of_one.has_room_for(of_one.awaited);
         if is_awaited {
-            places.awaited = 0;
+            of_one.awaited = 0;
         }
-        if places.taken == 0 && (places.concurrency.is_full() || !may_remember) {
+        if of_one.taken == 0 && (of_one.concurrency.is_full() || !may_remember) {
             taken.by_subscription.remove(&subscription);
         }
         if is_awaited {
@@ -254,7 +244,7 @@ impl Drop for Slot {
     }
 }
 
-/// The counters are consistent even after a panic.
+/// A panic elsewhere leaves the counters consistent.
 fn lock(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
     taken.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -16,45 +16,31 @@ use super::target::Target;
 
 pub(crate) const MAX_DESCRIPTION_LENGTH: usize = 500;
 
-/// A subscription at one version of its row.
 #[derive(Debug, Clone)]
 pub struct Subscription {
-    /// Its id.
     pub id: SubscriptionId,
-    /// Its owner.
     pub tenant: TenantId,
     /// Grows with every write; a copy is current while the row has its version.
     pub version: i64,
-    /// Where deliveries go, and what signs them.
     pub destination: Arc<Destination>,
-    /// Which events it receives.
     pub event_types: EventTypeFilter,
-    /// Free text of its owner.
     pub description: Option<String>,
-    /// Whether deliveries are sent.
     pub is_active: bool,
-    /// Why it is disabled: `gone`, `receiver` or `failing` by postrider, or who disabled it and when.
+    /// `gone`, `receiver` or `failing` by postrider, or who disabled it and when.
     pub disabled_reason: Option<String>,
     /// Whether `/ingest` requires a signature.
     pub verify_ingest: bool,
-    /// The customer's own id for it.
     pub external_id: Option<ExternalId>,
-    /// Its delivery options.
     pub policy: Policy,
-    /// Creation time.
     pub created_at: OffsetDateTime,
-    /// Time of the last write.
     pub updated_at: OffsetDateTime,
 }
 
-/// What sending to a subscription needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
     pub(crate) target: Target,
-    /// The secrets that sign.
     pub(crate) secrets: Secrets,
     pub(crate) headers: RequestHeaders,
-    /// Its retry schedule; `None` = the instance's.
     pub(crate) retry_schedule: Option<RetrySchedule>,
     /// Time limit of one attempt; `None` = the instance's.
     pub(crate) request_timeout: Option<Duration>,

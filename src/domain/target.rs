@@ -1,7 +1,7 @@
 //! The URL to which a subscription's deliveries go.
 //!
-//! Only the canonical form is kept and sent, so no second parser can read another host. This module checks the form
-//! and literal addresses; the gate checks resolved addresses when it connects.
+//! Only the canonical form is kept and sent, so no second parser can read another host. The gate checks resolved
+//! addresses when it connects.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -22,51 +22,37 @@ const REFUSED_PORTS: [u16; 26] = [
     6679, 6697, 9200, 10080, 11211, 27017, 1433,
 ];
 
-/// Why a URL is not a valid target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidTarget {
-    /// Too long.
     #[error("must be at most {MAX_TARGET_LENGTH} bytes")]
     TooLong,
-    /// White space, control character or backslash.
     #[error("must not contain white space, control characters or backslashes")]
     Characters,
-    /// Not an absolute URL.
     #[error("must be an absolute URL, as in https://example.com/hook")]
     NotAUrl,
-    /// A scheme that is not allowed.
     #[error("must begin with https://")]
     Scheme,
-    /// User name or password.
     #[error("must not contain a user name or password")]
     UserInfo,
-    /// A fragment (`#`).
     #[error("must not contain a fragment")]
     Fragment,
     /// Ambiguous or invalid host.
     #[error("the host must be written in its plain form: a domain name of at least two labels, or an address")]
     Host,
-    /// Host name reserved for private use.
     #[error("the host is reserved for private use")]
     ReservedName,
-    /// Port of another protocol.
     #[error("the port must be 80, 443 or one from 1024 that belongs to no other protocol")]
     Port,
-    /// Address not allowed.
     #[error("the address is private, reserved or otherwise not to be dialled")]
     BlockedAddress,
 }
 
-/// Which targets are allowed.
 #[derive(Debug, Clone, Default)]
 pub struct TargetPolicy {
-    /// Whether plain http is allowed.
     pub(crate) allow_http: bool,
-    /// Which addresses are allowed.
     pub(crate) addresses: AddressPolicy,
 }
 
-/// A valid target in canonical form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target(String);
 

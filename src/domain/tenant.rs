@@ -1,4 +1,4 @@
-//! A tenant: who owns subscriptions, events and keys, and how much of them.
+//! A tenant: the owner of subscriptions, events and keys.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,20 +8,14 @@ use super::id::TenantId;
 
 /// Longest name of a tenant or of a key, in characters; the tables say the same.
 pub const MAX_NAME_LENGTH: usize = 100;
-/// Highest limit that can be set, of subscriptions and of events a second.
 pub const MAX_LIMIT: u32 = 1_000_000;
 /// The tenant of requests that name none where no key is required.
 pub const DEFAULT_TENANT: TenantId = TenantId::new(uuid::uuid!("00000000-0000-7000-8000-000000000000"));
 
-/// The name is empty, blank, too long, or has control characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must have 1 to {MAX_NAME_LENGTH} characters, not all of them blank, without control characters")]
 pub struct InvalidName;
 
-/// Whether this can be the name of a tenant or of a key.
-///
-/// # Errors
-/// [`InvalidName`].
 pub fn check_name(name: &str) -> Result<(), InvalidName> {
     let fits = (1..=MAX_NAME_LENGTH).contains(&name.chars().count());
     if fits && !name.trim().is_empty() && !name.chars().any(char::is_control) { Ok(()) } else { Err(InvalidName) }
@@ -30,31 +24,22 @@ pub fn check_name(name: &str) -> Result<(), InvalidName> {
 /// The limits of a tenant's own; `None` is the instance's default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TenantLimits {
-    /// Most living subscriptions.
     pub max_subscriptions: Option<u32>,
-    /// Most events a second.
     pub publish_per_second: Option<u32>,
 }
 
-/// A living tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenant {
-    /// Its id.
     pub id: TenantId,
-    /// The operator's own name for it.
     pub external_id: Option<ExternalId>,
-    /// What people call it.
     pub name: String,
-    /// Its own limits.
     pub limits: TenantLimits,
 }
 
-/// What a request says of a tenant. The two are never taken for each other.
+/// An id and an external id are never confused.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum TenantName {
-    /// Its id.
     Id(TenantId),
-    /// Its external id.
     External(ExternalId),
 }
 

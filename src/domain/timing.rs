@@ -4,19 +4,15 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-/// Why the times are invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidTiming {
-    /// Beyond the maximum lifetime.
     #[error("must be at most {} s ahead, the lifetime of a delivery", .0.as_secs())]
     TooFarAhead(Duration),
-    /// Expiry in the past.
     #[error("must be in the future")]
     Over,
-    /// Expiry before the due time.
     #[error("must be after deliver_at")]
     BeforeDelivery,
-    /// An event with an ordering key is delivered when its turn comes.
+    /// An event with an ordering key is delivered in its order.
     #[error("must not be given together with an ordering key")]
     Ordered,
 }

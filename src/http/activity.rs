@@ -38,7 +38,6 @@ const EXCHANGING: u64 = 2;
 const IDLE: u64 = 3;
 const STATES: u64 = 4;
 
-/// One request and its response. It ends when both bodies have ended.
 #[derive(Debug)]
 pub(super) struct Exchange {
     activity: Arc<Activity>,

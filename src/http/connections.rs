@@ -24,8 +24,7 @@ struct Open {
     closing: CancellationToken,
 }
 
-/// Dropping it makes room for another connection.
-pub(super) struct Place {
+pub(super) struct Permit {
     number: u64,
     activity: Arc<Activity>,
     closing: CancellationToken,
@@ -38,7 +37,7 @@ impl Connections {
         Self { free: Arc::new(Semaphore::new(limit)), open: Arc::default(), next: AtomicU64::new(0) }
     }
 
-    pub(super) async fn place(&self, closing: CancellationToken) -> Place {
+    pub(super) async fn admit(&self, closing: CancellationToken) -> Permit {
         let permit = loop {
             let free = Arc::clone(&self.free);
             if let Ok(permit) = Arc::clone(&free).try_acquire_owned() {
@@ -54,7 +53,7 @@ impl Connections {
         let activity = Arc::new(Activity::start());
         let open = Open { activity: Arc::clone(&activity), closing: closing.clone() };
         lock(&self.open).insert(number, open);
-        Place { number, activity, closing, open: Arc::clone(&self.open), _permit: permit }
+        Permit { number, activity, closing, open: Arc::clone(&self.open), _permit: permit }
     }
 
     /// Gracefully, so that a request arriving now is still answered.
@@ -68,7 +67,7 @@ impl Connections {
     }
 }
 
-impl Place {
+impl Permit {
     pub(super) fn activity(&self) -> &Arc<Activity> {
         &self.activity
     }
@@ -78,7 +77,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         lock(&self.open).remove(&self.number);
     }

@@ -1,5 +1,4 @@
 //! The accept loop of every listener. It limits connections, heads and idle time, and stops in order.
-//!
 //! poem's own server has no timer for heads, no limit on connections, and spins when descriptors run out.
 
 use std::convert::Infallible;
@@ -27,7 +26,7 @@ mod request_body;
 pub use request_body::RequestBody;
 
 use activity::{Activity, Answered, Watched};
-use connections::{Connections, Place};
+use connections::{Connections, Permit};
 
 /// Connections waiting to be accepted; the system may lower it (`net.core.somaxconn`).
 const BACKLOG: u32 = 4_096;
@@ -40,7 +39,6 @@ const MAX_BUFFER_BYTES: usize = 96 * 1_024;
 /// After an error of the system, such as no free descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How a server stops.
 #[derive(Debug, Clone)]
 pub struct Stopping {
     /// Every response closes its connection from now on, so that load balancers can move away.
@@ -52,15 +50,11 @@ pub struct Stopping {
 }
 
 impl Stopping {
-    /// The server runs until its future is dropped.
     pub fn never() -> Self {
         Self { announced: CancellationToken::new(), closing: CancellationToken::new(), drain: Duration::ZERO }
     }
 }
 
-/// Listens on an address.
-/// # Errors
-/// If the port is in use or not permitted.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A restart need not wait for old connections.
@@ -81,12 +75,12 @@ where
     let cut = CancellationToken::new();
     let accept = async || {
         let stream = listener.accept().await?.0;
-        io::Result::Ok((stream, connections.place(stopping.closing.child_token()).await))
+        io::Result::Ok((stream, connections.admit(stopping.closing.child_token()).await))
     };
     while let Some(accepted) = stopping.closing.run_until_cancelled(accept()).await {
         match accepted {
-            Ok((stream, place)) => {
-                let serving = connection(stream, place, stopping.announced.clone(), answer.clone());
+            Ok((stream, permit)) => {
+                let serving = connection(stream, permit, stopping.announced.clone(), answer.clone());
                 tasks.spawn(cut.clone().run_until_cancelled_owned(serving));
             }
             // The peer has already closed the connection.
@@ -106,7 +100,7 @@ where
     }
 }
 
-async fn connection<A, Answering, B>(stream: TcpStream, place: Place, announced: CancellationToken, answer: A)
+async fn connection<A, Answering, B>(stream: TcpStream, permit: Permit, announced: CancellationToken, answer: A)
 where
     A: Fn(Request<RequestBody>) -> Answering,
     Answering: Future<Output = Response<B>>,
@@ -114,7 +108,7 @@ where
 {
     // Responses are small and complete; waiting to fill a packet only delays them.
     let _best_effort = stream.set_nodelay(true);
-    let activity: &Arc<Activity> = place.activity();
+    let activity: &Arc<Activity> = permit.activity();
     let service = service_fn(|request: Request<Incoming>| {
         let exchange = Activity::begin(activity, !request.body().is_end_stream());
         let answering = answer(RequestBody::wrap(request, Arc::clone(&exchange)));
@@ -140,13 +134,12 @@ where
             tracing::debug!("a connection was closed: its head took too long");
             return;
         }
-        () = place.closing() => {
+        () = permit.closing() => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }
     };
     if let Err(error) = ended {
-        // Peers cause these errors.
         tracing::debug!(%error, "a connection ended early");
     }
 }

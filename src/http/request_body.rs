@@ -1,8 +1,7 @@
-//! A request's body, which lets a refused client finish sending.
+//! A request body that lets a refused client finish sending.
 //!
-//! A connection closed while unread bytes wait is reset, and a client that is still writing
-//! never sees why it was refused. So a body that is dropped early is read on and thrown away,
-//! up to a limit, while the answer is on its way.
+//! Closing a connection with unread bytes resets it, and a client that is still writing never sees the response. So
+//! the rest of a dropped body is read and discarded, up to a limit.
 
 use std::io;
 use std::pin::Pin;
@@ -18,15 +17,12 @@ use hyper::header::EXPECT;
 
 use super::activity::Exchange;
 
-/// Most bytes read and thrown away.
 const MAX_BYTES: usize = 8 * 1_024 * 1_024;
-/// Most time spent on it.
 const MAX_TIME: Duration = Duration::from_secs(3);
 
-/// The body as it arrives.
 #[derive(Debug)]
 pub struct RequestBody {
-    /// Until its end, and where there is one.
+    /// `None` after its end, or without a body.
     arriving: Option<(Incoming, Arc<Exchange>)>,
     drains: bool,
 }

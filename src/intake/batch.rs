@@ -1,4 +1,4 @@
-//! Publishing the many events of one request: in groups, so that between them the events of others have their turn.
+//! Publishes the events of one request in groups, so that other requests' events get their turn in between.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -11,7 +11,7 @@ use super::{Accepted, Intake, Pending, Publisher, Submission};
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::ordering::OrderingKey;
 
-/// Most events, and deliveries, of one request that wait for their commit at once.
+/// Maximum events, and deliveries, of one request that wait for their commit at once.
 const MAX_GROUP: usize = 256;
 const MAX_GROUP_DELIVERIES: usize = 2_048;
 
@@ -41,7 +41,7 @@ impl Intake {
 }
 
 impl Publisher<'_> {
-    /// Publishes many, which wait for room instead of being refused. Answers each in its place.
+    /// Waits for room in the queue instead of refusing. Results are in the order of the events.
     pub(crate) async fn publish_all(
         &mut self,
         events: &[Publication],
@@ -51,7 +51,7 @@ impl Publisher<'_> {
         let mut settled: Vec<Result<Accepted, Refusal>> = Vec::with_capacity(events.len());
         let mut open = VecDeque::new();
         let mut unavailable = None;
-        for (place, publication) in events.iter().enumerate() {
+        for (position, publication) in events.iter().enumerate() {
             let refusal = match (&unavailable, publication.tenant()) {
                 (Some(refusal), _) => Some(Refusal::clone(refusal)),
                 (None, Some(tenant)) => self.intake.rates.take(tenant).await.err(),
@@ -59,19 +59,19 @@ impl Publisher<'_> {
             };
             match refusal {
                 Some(refusal) => {
-                    // The others would wait for the same database one after the other.
+                    // The remaining events would wait for the same database one after the other.
                     unavailable = Some(refusal.clone()).filter(Refusal::is_unavailable).or(unavailable);
                     settled.push(Err(refusal));
                 }
                 None => {
                     settled.push(Err(late.clone()));
-                    open.push_back(place);
+                    open.push_back(position);
                 }
             }
         }
         while !open.is_empty() && Instant::now() < deadline {
-            for (place, result) in self.publish_group(events, &mut open, deadline).await {
-                if let Some(slot) = settled.get_mut(place) {
+            for (position, result) in self.publish_group(events, &mut open, deadline).await {
+                if let Some(slot) = settled.get_mut(position) {
                     *slot = result;
                 }
             }
@@ -79,7 +79,7 @@ impl Publisher<'_> {
         settled
     }
 
-    /// Submits as many of the open ones as may wait at once, and returns what is settled. Those whose audience has
+    /// Submits as many open events as may wait at once, and returns the finished ones. Those whose audience has
     /// changed stay open.
     async fn publish_group(
         &mut self,
@@ -91,50 +91,50 @@ impl Publisher<'_> {
         let (mut group, mut submissions, mut deliveries) = (Vec::new(), Vec::new(), 0);
         let (mut settled, mut groups) = (Vec::new(), HashMap::new());
         while group.len() < MAX_GROUP && deliveries < MAX_GROUP_DELIVERIES {
-            let Some(place) = open.pop_front() else { break };
-            let Some(publication) = events.get(place) else { continue };
+            let Some(position) = open.pop_front() else { break };
+            let Some(publication) = events.get(position) else { continue };
             match timeout_at(deadline, self.submission(publication)).await {
-                Ok(Ok(Err(earlier))) => settled.push((place, Ok(earlier))),
+                Ok(Ok(Err(earlier))) => settled.push((position, Ok(earlier))),
                 Ok(Ok(Ok(submission))) if !joins(&mut groups, &submission) => {
-                    open.push_front(place);
+                    open.push_front(position);
                     break;
                 }
                 Ok(Ok(Ok(submission))) => {
                     deliveries += submission.audience.recipients.len();
-                    group.push((place, publication));
+                    group.push((position, publication));
                     submissions.push(submission);
                 }
                 Ok(Err(refusal)) => {
-                    // The others would wait for the same database one after the other.
+                    // The remaining events would wait for the same database one after the other.
                     if refusal.is_unavailable() {
                         open.clear();
                     }
-                    settled.push((place, Err(refusal)));
+                    settled.push((position, Err(refusal)));
                 }
                 Err(_) => break,
             }
         }
         let answers = self.intake.accept_many(submissions, deadline).await;
-        // From the back, so that those that stay open keep their order.
-        for ((place, publication), answer) in group.into_iter().zip(answers).rev() {
+        // From the back, so that the open ones keep their order.
+        for ((position, publication), answer) in group.into_iter().zip(answers).rev() {
             match answer {
                 Err(Refusal::Changed) => match self.read_again(publication).await {
-                    Ok(()) => open.push_front(place),
-                    Err(refusal) => settled.push((place, Err(refusal))),
+                    Ok(()) => open.push_front(position),
+                    Err(refusal) => settled.push((position, Err(refusal))),
                 },
-                Err(refusal) => settled.push((place, Err(refusal))),
-                Ok(accepted) => settled.push((place, Ok(self.invalidate_edited(publication, accepted)))),
+                Err(refusal) => settled.push((position, Err(refusal))),
+                Ok(accepted) => settled.push((position, Ok(self.invalidate_edited(publication, accepted)))),
             }
         }
         settled
     }
 }
 
-/// What an event was decided on: the subscription it is addressed to, or the list, and its version.
+/// Addressed subscription or list, and its version.
 type Basis = (Option<SubscriptionId>, Option<i64>);
 
-/// Whether an event may wait for its commit together with those before it. Two with one ordering key have to be
-/// decided on the same, else the second could overtake the first, which is decided anew.
+/// Two events with one ordering key need the same basis: the second could otherwise overtake the first, which would
+/// be matched again.
 fn joins(groups: &mut HashMap<(TenantId, OrderingKey), Basis>, submission: &Submission) -> bool {
     let Submission { audience, ordering_key, .. } = submission;
     let Some(key) = ordering_key else { return true };

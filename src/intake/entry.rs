@@ -9,20 +9,19 @@ use crate::domain::ordering::OrderingGroup;
 use crate::domain::slots::Slot;
 use crate::store::AcceptItem;
 
-/// A pending request with its event and one optional reserved slot per delivery.
+/// A pending request and one optional reserved slot per delivery.
 pub(super) struct Entry {
     pub(super) pending: Pending,
     pub(super) item: AcceptItem,
     pub(super) slots: Vec<Option<Slot>>,
-    /// Deliveries that were to be born leased and are not.
+    /// Deliveries that were to be created leased and are not.
     pub(super) released: Vec<usize>,
     /// Deliveries whose subscription was edited since the audience was matched.
-    pub(super) outdated: Vec<usize>,
+    pub(super) edited: Vec<usize>,
 }
 
 impl Entry {
-    /// Frees the slots of deliveries that are not leased after all: whoever takes them, maybe another process, sends
-    /// them.
+    /// Frees the slots of deliveries that are not leased after all; another process may take them.
     pub(super) fn release(&mut self) {
         for number in &self.released {
             if let Some(slot) = self.slots.get_mut(*number) {
@@ -31,23 +30,21 @@ impl Entry {
         }
     }
 
-    /// Subscriptions that stand otherwise than its audience has them.
-    pub(super) fn outdated(&self) -> Vec<SubscriptionId> {
+    /// Subscriptions with another version than in the audience.
+    pub(super) fn edited_subscriptions(&self) -> Vec<SubscriptionId> {
         let recipients = &self.pending.submission.audience.recipients;
-        self.outdated.iter().filter_map(|number| recipients.get(*number)).map(|recipient| recipient.id).collect()
+        self.edited.iter().filter_map(|number| recipients.get(*number)).map(|recipient| recipient.id).collect()
     }
 
-    /// The ordering groups that its deliveries may have joined. Whether an edited subscription is ordered only its row
-    /// knows: a group that does not exist does no harm.
+    /// Only the row knows whether an edited subscription is ordered; a group that does not exist does no harm.
     pub(super) fn groups(&self) -> Vec<OrderingGroup> {
         let edited = self.item.ordering_key.iter().flat_map(|key| {
-            self.outdated().into_iter().map(|subscription| OrderingGroup { subscription, key: key.clone() })
+            self.edited_subscriptions().into_iter().map(|subscription| OrderingGroup { subscription, key: key.clone() })
         });
         self.item.groups().chain(edited).collect()
     }
 
-    /// Its deliveries that are due since `since` and nobody has leased. Those that were released are left out: they are
-    /// paced or edited, and found by looking.
+    /// Unleased due deliveries, except released ones: those are paced or edited, and the finder finds them.
     pub(super) fn left(&self, since: OffsetDateTime) -> impl Iterator<Item = Due> {
         let is_due = self.item.timing.deliver_at().is_none();
         let recipients = self.pending.submission.audience.recipients.iter();

@@ -1,5 +1,4 @@
-//! The publishing pipeline: finds the audience in copies, has it confirmed on the rows, and tries again where a copy
-//! was out of date.
+//! The publishing pipeline: finds the audience in copies, confirms it on the rows, and retries with fresh copies.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,15 +16,14 @@ use crate::domain::signature::InvalidSignature;
 use crate::domain::subscription::Subscription;
 use crate::subscriptions::SubscriptionList;
 
-/// Publishes the events of one request. It remembers what was read for this request, so that many events to one
-/// subscription cost one read.
+/// Publishes the events of one request. Reads each subscription at most once for all of them.
 pub(crate) struct Publisher<'a> {
     pub(super) intake: &'a Intake,
-    /// Subscriptions as PostgreSQL had them during this request.
+    /// As read from PostgreSQL during this request.
     read: HashMap<(Option<TenantId>, SubscriptionName), Option<Arc<Subscription>>>,
-    /// The lists that events which wait for their commit at once are decided on.
+    /// Lists on which waiting events were matched.
     pub(super) lists: HashMap<TenantId, Arc<SubscriptionList>>,
-    /// The subscription and version whose secret signed the request, and their tenant.
+    /// Subscription and version whose secret signed the request.
     verified: Option<(SubscriptionId, i64)>,
     tenant: Option<TenantId>,
 }
@@ -35,11 +33,8 @@ impl<'a> Publisher<'a> {
         Self { intake, read: HashMap::new(), lists: HashMap::new(), verified: None, tenant: None }
     }
 
-    /// Checks what can be known of an addressed event before its payload is: that the subscription exists and takes
-    /// events, and that it accepts the signature over `body`, where that has arrived.
-    ///
-    /// # Errors
-    /// [`Refusal`]; always by what PostgreSQL has, never by a copy.
+    /// Checks an addressed event before its payload is read: the subscription exists, is active, and accepts the
+    /// signature over `body`, if that has arrived. Refuses by what PostgreSQL has, never by a copy.
     pub(crate) async fn check(
         &mut self,
         address: &Address,
@@ -48,10 +43,7 @@ impl<'a> Publisher<'a> {
         self.addressed(address, |publisher, subscription| publisher.check_open(address, subscription, body)).await
     }
 
-    /// Publishes one event by the deadline. It is refused at once where too many wait already.
-    ///
-    /// # Errors
-    /// [`Refusal`].
+    /// Refused at once if too many events wait.
     pub(crate) async fn publish(&mut self, publication: &Publication, deadline: Instant) -> Result<Accepted, Refusal> {
         let publishing = async {
             // A subscription whose signature was verified names its tenant.
@@ -76,8 +68,8 @@ impl<'a> Publisher<'a> {
             .unwrap_or(Err(Refusal::Unavailable("the database did not answer in time")))
     }
 
-    /// What is to be written; or what an identical earlier request wrote, where this one would be refused only because
-    /// of something that changed since.
+    /// Decides the event. If it would be refused only because of something that changed since an identical first
+    /// request, returns that request's result (idempotent replay).
     pub(super) async fn submission(
         &mut self,
         publication: &Publication,
@@ -129,8 +121,7 @@ impl<'a> Publisher<'a> {
         }
     }
 
-    /// The subscription of this address, if it passes the check. A copy that does not is read anew and checked again,
-    /// so that a change elsewhere never refuses a good event.
+    /// A copy that fails the check is read again, so that a change on another replica never refuses a good event.
     async fn addressed(
         &mut self,
         address: &Address,
@@ -151,8 +142,7 @@ impl<'a> Publisher<'a> {
         Ok(subscription)
     }
 
-    /// Whether a subscription takes this request: it is active and accepts the signature. Without a key only a
-    /// signature opens it, and whether it is active is told after that.
+    /// Without a key only the signature grants access, so it is checked before the state is revealed.
     fn check_open(
         &mut self,
         address: &Address,
@@ -181,7 +171,7 @@ impl<'a> Publisher<'a> {
         if subscription.is_active { Ok(()) } else { Err(Refusal::Disabled) }
     }
 
-    /// What an earlier request with the same key was accepted as, if it was the same.
+    /// Result of an identical earlier request with the same key.
     async fn earlier(&self, publication: &Publication) -> Result<Option<Accepted>, Refusal> {
         let Some(key) = &publication.key else { return Ok(None) };
         let (tenant, address) = match &publication.to {
@@ -209,7 +199,7 @@ impl<'a> Publisher<'a> {
         Ok(list)
     }
 
-    /// Reads anew what the event was decided on.
+    /// Reads again what the event was matched with.
     pub(super) async fn read_again(&mut self, publication: &Publication) -> Result<(), Refusal> {
         match &publication.to {
             To::All(tenant) => self.invalidate(*tenant, &[]),
@@ -221,12 +211,12 @@ impl<'a> Publisher<'a> {
         Ok(())
     }
 
-    /// Subscriptions that were edited got the event as their rows say; the next event is decided on a current list.
+    /// Edited subscriptions got the event by their rows; the next event needs a current list.
     pub(super) fn invalidate_edited(&mut self, publication: &Publication, accepted: Accepted) -> Accepted {
         if let To::All(tenant) = &publication.to
-            && !accepted.outdated.is_empty()
+            && !accepted.edited.is_empty()
         {
-            self.invalidate(*tenant, &accepted.outdated);
+            self.invalidate(*tenant, &accepted.edited);
         }
         accepted
     }

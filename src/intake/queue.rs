@@ -1,9 +1,7 @@
-//! What waits for its commit, tenants in turn: a tenant's crowd of events waits behind one event of every other
-//! tenant, not the other way round.
+//! Events that wait for their commit, one per tenant in turn, so that one tenant's backlog does not delay the others.
 //!
-//! Most events share the next statement, whoever they are of. Events with an ordering key, and events to very
-//! many, have statements of their own: the former lock the counter of their tenant until the commit, the latter take
-//! long, and nobody else's event is to wait for either.
+//! Most events share the next statement. Events with an ordering key, and events to very many subscriptions, have
+//! statements of their own: the former lock their tenant's counter until the commit, the latter take long.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,33 +15,30 @@ use crate::domain::id::TenantId;
 use crate::domain::share::Share;
 use crate::store::MAX_SKEW;
 
-/// Most time between a request and its answer, in all.
+/// Maximum time from a request to its response.
 const ANSWER_LIMIT: Duration = Duration::from_millis(1_800);
-/// Most events that wait: about as many as are written before their requests give up.
+/// About as many as can be written before their requests time out.
 const MAX_EVENTS: usize = 4_096;
-/// What one tenant may have of either.
+/// One tenant's share of events and bytes.
 const SHARE: Share = Share(4);
-/// Most events in one statement.
 const MAX_BATCH: usize = 256;
-/// Payload bytes after which no further event joins a statement.
+/// No further event joins a statement above this.
 const MAX_BATCH_BYTES: usize = 8 << 20;
-/// Deliveries after which no further event joins a statement, some tens of milliseconds; an event with more of
-/// them than the second number has a statement of its own.
+/// No further event joins above this (some tens of milliseconds); an event with more deliveries gets its own
+/// statement.
 const MAX_BATCH_DELIVERIES: usize = 1_024;
 const MAX_SHARED_DELIVERIES: usize = 256;
-/// Statements at once that are not shared. A second shared one would split the batches, and the cost of an event is
-/// the cost of its statement divided by its batch.
+/// Concurrent unshared statements. A second shared one would split the batches, and an event's cost is its
+/// statement's cost divided by the batch.
 const MAX_ALONE: usize = 2;
 
-/// Events that share a statement.
+/// Events of one statement.
 pub(super) enum Batch {
-    /// Of any tenants.
     Shared(Vec<Pending>),
-    /// Of this tenant alone; [`Queue::done`] is to be called after it.
+    /// Of one tenant; call [`Queue::done`] after it.
     Alone(TenantId, Vec<Pending>),
 }
 
-/// What waits.
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     added: Notify,
@@ -57,7 +52,7 @@ struct Waiting {
     turns: VecDeque<TenantId>,
     events: usize,
     bytes: usize,
-    /// Tenants with a statement of their own under way.
+    /// Tenants with a running statement of their own.
     alone: HashSet<TenantId>,
     is_closed: bool,
 }
@@ -69,12 +64,8 @@ struct TenantQueue {
 }
 
 impl Intake {
-    /// Writes the event and its delivery down, together with others that arrive at the same
-    /// time, and returns when the commit is on disk.
-    ///
-    /// # Errors
-    /// [`Refusal`] says why not. After `Unavailable` the commit may have happened all the
-    /// same; an idempotency key makes the repetition safe.
+    /// Returns when the commit is on disk.
+    /// After `Unavailable` the commit may have happened; an idempotency key makes the repetition safe.
     pub async fn accept(&self, submission: Submission) -> Result<Accepted, Refusal> {
         self.check_clock()?;
         let (answer, answered) = oneshot::channel();
@@ -106,13 +97,12 @@ pub(super) async fn answer_of(
 }
 
 impl Queue {
-    /// An empty queue for so many bytes.
     pub(super) fn new(max_bytes: usize) -> Self {
         let waiting = Mutex::new(Waiting { max_bytes, ..Waiting::default() });
         Self { waiting, added: Notify::new(), freed: Notify::new() }
     }
 
-    /// Adds an event, unless its tenant has too many waiting; then it comes back.
+    /// Returns the event if its tenant has too many waiting.
     pub(super) fn push(&self, pending: Pending) -> Result<(), Box<Pending>> {
         let mut waiting = self.waiting();
         let tenant = pending.submission.audience.tenant;
@@ -124,7 +114,7 @@ impl Queue {
         Ok(())
     }
 
-    /// The same, waiting for room until the deadline.
+    /// Waits for room until the deadline.
     pub(super) async fn push_by(&self, pending: Pending, deadline: Instant) -> Result<(), Box<Pending>> {
         let mut pending = pending;
         loop {
@@ -139,7 +129,7 @@ impl Queue {
         }
     }
 
-    /// The next batch, as soon as there is one; `None` when the queue is closed and empty.
+    /// Waits for a batch; `None` when the queue is closed and empty.
     pub(super) async fn next(&self) -> Option<Batch> {
         loop {
             let added = self.added.notified();
@@ -157,13 +147,13 @@ impl Queue {
         }
     }
 
-    /// A statement that this tenant had alone is over.
+    /// The tenant's own statement has ended.
     pub(super) fn done(&self, tenant: TenantId) {
         self.waiting().alone.remove(&tenant);
         self.added.notify_one();
     }
 
-    /// Nothing is added any more.
+    /// Accepts no more events.
     pub(super) fn close(&self) {
         self.waiting().is_closed = true;
         self.added.notify_one();
@@ -193,7 +183,7 @@ impl Waiting {
         queue.events.push_back(pending);
     }
 
-    /// Takes the first event of a tenant, if it fits.
+    /// Takes a tenant's first event if it fits.
     fn take(&mut self, tenant: TenantId, fits: impl Fn(&Pending) -> bool) -> Option<Pending> {
         let queue = self.by_tenant.get_mut(&tenant)?;
         if !queue.events.front().is_some_and(fits) {
@@ -210,7 +200,7 @@ impl Waiting {
         Some(pending)
     }
 
-    /// Events of one tenant that are not to share a statement, if there are any and their turn has come.
+    /// Unshared events of one tenant, if it is their turn.
     fn alone(&mut self) -> Option<Batch> {
         if self.alone.len() >= MAX_ALONE {
             return None;
@@ -219,11 +209,11 @@ impl Waiting {
             let first = self.by_tenant.get(tenant).and_then(|queue| queue.events.front());
             first.is_some_and(|first| !is_shared(first)) && !self.alone.contains(tenant)
         };
-        let place = self.turns.iter().position(is_alone)?;
-        let tenant = self.turns.remove(place)?;
+        let position = self.turns.iter().position(is_alone)?;
+        let tenant = self.turns.remove(position)?;
         let mut batch = Filling::default();
         while batch.has_room() {
-            // In the order of their coming: one that is shared ends it.
+            // In order of arrival: a shareable event ends the batch.
             let Some(pending) = self.take(tenant, |first| !is_shared(first)) else { break };
             batch.add(pending);
         }
@@ -234,7 +224,7 @@ impl Waiting {
         Some(Batch::Alone(tenant, batch.events))
     }
 
-    /// One event of each tenant in turn, until the statement is full.
+    /// One event per tenant in turn, until the statement is full.
     fn shared(&mut self) -> Option<Batch> {
         let (mut batch, mut passed_over) = (Filling::default(), VecDeque::new());
         while batch.has_room() {
@@ -256,13 +246,12 @@ impl Waiting {
     }
 }
 
-/// Whether an event may share its statement with those of others.
+/// Whether an event may share a statement.
 fn is_shared(pending: &Pending) -> bool {
     let submission = &pending.submission;
     submission.ordering_key.is_none() && submission.audience.recipients.len() <= MAX_SHARED_DELIVERIES
 }
 
-/// A batch that is being filled.
 #[derive(Default)]
 struct Filling {
     events: Vec<Pending>,
@@ -316,7 +305,6 @@ mod tests {
         Pending { submission, answer: tokio::sync::oneshot::channel().0 }
     }
 
-    /// Whose events the next batch has.
     async fn next(queue: &Queue) -> (bool, Vec<u128>) {
         let (is_shared, events) = match queue.next().await.unwrap() {
             Batch::Shared(events) => (true, events),
@@ -344,7 +332,7 @@ mod tests {
         assert_eq!(next(&queue).await, (false, vec![1, 1]));
         assert!(queue.push(pending(1, 1, Some("c"))).is_ok());
         assert_eq!(next(&queue).await, (false, vec![3]));
-        // The first tenant's ordered events go one statement after the other.
+        // The first tenant's ordered events use one statement after the other.
         assert_eq!(next(&queue).await, (true, vec![2, 1]));
         queue.done(tenant(1));
         assert_eq!(next(&queue).await, (false, vec![1]));

@@ -1,8 +1,8 @@
-//! How many events a tenant may publish in a second, over all replicas.
+//! Limits the events per second of a tenant, over all replicas.
 //!
-//! The bucket is a row in PostgreSQL. Each process takes a tenth of a second's worth at a time and spends it from
-//! memory, so a limited tenant costs ten statements a second in each process, and an unlimited one none. A tenant
-//! never publishes more than its rate times the time, plus one second's worth, plus a tenth for each process.
+//! The bucket is a row in PostgreSQL. Each process takes a tenth of a second's worth at a time: ten statements per
+//! second for a limited tenant, none for others. A tenant publishes at most rate × time, plus one second's worth,
+//! plus a tenth per process.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,26 +16,25 @@ use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::tenants::Tenants;
 
-/// How many takes a second a limited tenant costs.
+/// Statements per second and limited tenant.
 const TAKES_PER_SECOND: u32 = 10;
-/// Tenants after which those that are not in use are dropped.
+/// Above this, unused tenants are dropped.
 const MAX_TENANTS: usize = 10_000;
 
-/// The rates of this process.
 pub(super) struct Rates {
     store: Store,
     tenants: Tenants,
-    /// Of tenants without a limit of their own.
+    /// For tenants without their own limit.
     default: Option<u32>,
     metrics: Metrics,
     stocks: Mutex<HashMap<TenantId, Arc<tokio::sync::Mutex<Stock>>>>,
 }
 
-/// What this process took of a tenant's bucket and has not spent.
+/// Taken from a tenant's bucket and not spent.
 #[derive(Default)]
 struct Stock {
     left: u32,
-    /// The bucket has nothing before.
+    /// The bucket is empty until then.
     empty_until: Option<Instant>,
 }
 
@@ -50,10 +49,6 @@ impl Rates {
         }
     }
 
-    /// Takes what one event needs.
-    ///
-    /// # Errors
-    /// [`Refusal::RateLimited`], [`Refusal::NotFound`] for a tenant that was deleted, or the database's error.
     pub(super) async fn take(&self, tenant: TenantId) -> Result<(), Refusal> {
         let known = self.tenants.get(tenant).await?.ok_or(Refusal::NotFound)?;
         let Some(limit) = known.limits.publish_per_second.or(self.default) else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! Group commit: whatever arrived while the last statement ran goes into the next.
+//! Group commit: events that arrive while a statement runs go into the next one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,21 +24,20 @@ use crate::domain::slots::Slot;
 use crate::domain::subscription::Subscription;
 use crate::store::{AcceptAnswer, AcceptItem, Decision, NewDelivery, StoreError};
 
-/// Times a statement is repeated after a deadlock or a missing partition.
+/// After a deadlock or a missing partition.
 const REPEATS: usize = 3;
 
-/// What an accepting statement leases: to whom, and from when on at the earliest.
+/// Leases of one accepting statement.
 #[derive(Clone, Copy)]
 struct Grant {
     token: LeaseToken,
     asked: Instant,
-    /// The same by the database's clock.
     asked_at: OffsetDateTime,
 }
 
 pub(super) struct Writer {
     parts: IntakeParts,
-    /// Set while the database refuses, so that an outage is reported once and not per batch.
+    /// An outage is logged once, not per batch.
     is_away: AtomicBool,
 }
 
@@ -47,11 +46,10 @@ impl Writer {
         Self { parts, is_away: AtomicBool::new(false) }
     }
 
-    /// Writes batch after batch until the queue is closed and empty.
     pub(super) async fn run(self: Arc<Self>, queue: Arc<Queue>) {
         let alone = TaskTracker::new();
-        // Events for very many subscriptions take their time, and leave a connection to the statement that all tenants
-        // share. Ordered ones wait for each other in the database, and for no other tenant's.
+        // Events to very many subscriptions are slow and leave a connection to the shared statement. Ordered ones
+        // wait for each other in the database, and for no other tenant's.
         let connections = self.parts.store.intake_connections().saturating_sub(1).max(1);
         let turns = Arc::new(Semaphore::new(connections));
         while let Some(batch) = queue.next().await {
@@ -62,7 +60,7 @@ impl Writer {
                     let is_ordered = batch.iter().any(|pending| pending.submission.ordering_key.is_some());
                     let turns = (!is_ordered).then(|| Arc::clone(&turns));
                     alone.spawn(async move {
-                        // Closed never.
+                        // The semaphore is never closed.
                         let _turn = match turns {
                             Some(turns) => Some(turns.acquire_owned().await),
                             None => None,
@@ -106,20 +104,20 @@ impl Writer {
             ordering_key: ordering_key.clone(),
             deliveries: audience.recipients.iter().zip(&slots).map(delivery).collect(),
         };
-        Entry { pending, item, slots, released: Vec::new(), outdated: Vec::new() }
+        Entry { pending, item, slots, released: Vec::new(), edited: Vec::new() }
     }
 
-    /// A slot for a delivery that can be sent from here at once.
+    /// For a delivery that can be sent from here at once.
     fn reserve(&self, recipient: &Recipient, submission: &Submission) -> Option<Slot> {
         let is_sendable = recipient.is_active && recipient.subscription.is_some();
-        // Whether it is the head of its ordering group only the committed rows can tell.
+        // Only the committed rows know the head of an ordering group.
         let waits = recipient.is_ordered && submission.ordering_key.is_some();
         let is_now = submission.timing.deliver_at().is_none();
         let handoff = self.parts.handoff.as_ref().filter(|_| is_sendable && is_now && !waits)?;
         handoff.reserve(submission.audience.tenant, recipient.id, submission.payload.bytes().len())
     }
 
-    /// Writes the entries, apart where one of them spoils the statement of all.
+    /// Writes the entries; one by one if one of them makes the statement fail.
     async fn write(&self, mut entries: Vec<Entry>) {
         if entries.is_empty() {
             return;
@@ -148,8 +146,7 @@ impl Writer {
         }
     }
 
-    /// The statement, repeated after a deadlock, and after making a partition that a replica
-    /// without upkeep found missing.
+    /// Repeats after a deadlock, and after creating a partition that no upkeep has created.
     async fn accept(&self, items: &[AcceptItem], token: LeaseToken) -> Result<AcceptAnswer, StoreError> {
         let mut repeats = 0;
         loop {
@@ -172,8 +169,8 @@ impl Writer {
         for (entry, number) in &answer.released {
             entries.get_mut(*entry).into_iter().for_each(|entry| entry.released.push(*number));
         }
-        for (entry, number) in &answer.outdated {
-            entries.get_mut(*entry).into_iter().for_each(|entry| entry.outdated.push(*number));
+        for (entry, number) in &answer.edited {
+            entries.get_mut(*entry).into_iter().for_each(|entry| entry.edited.push(*number));
         }
         let (mut groups, mut left, mut accepted, mut is_released) = (BTreeMap::new(), Vec::new(), 0, false);
         for (mut entry, decision) in entries.into_iter().zip(&answer.decisions) {
@@ -202,7 +199,7 @@ impl Writer {
         }
     }
 
-    /// Lets the ordering groups go on that got new deliveries; returns what is due now.
+    /// Advances ordering groups with new deliveries; returns what is due now.
     async fn advance(&self, groups: BTreeMap<OrderingGroup, TenantId>, since: OffsetDateTime) -> Vec<Due> {
         if groups.is_empty() {
             return Vec::new();
@@ -219,10 +216,9 @@ impl Writer {
         released.into_iter().filter_map(due).collect()
     }
 
-    /// Answers a committed entry, and gives those of its deliveries to the worker that were
-    /// born leased.
+    /// Answers a committed request and passes its leased deliveries to the worker.
     fn hand_over(&self, entry: Entry, grant: Grant) {
-        let (deliveries, outdated) = (entry.item.deliveries.len(), entry.outdated());
+        let (deliveries, edited) = (entry.item.deliveries.len(), entry.edited_subscriptions());
         let Entry { pending, item, slots, .. } = entry;
         let recipients = &pending.submission.audience.recipients;
         for (recipient, slot) in recipients.iter().zip(slots) {
@@ -233,11 +229,11 @@ impl Writer {
                 handoff.give(HandedOver::Leased(parcel(&item, subscription, lasts, grant), slot));
             }
         }
-        settle(pending, Ok(Accepted { event: item.event.id, deliveries: Some(deliveries), outdated }));
+        settle(pending, Ok(Accepted { event: item.event.id, deliveries: Some(deliveries), edited }));
     }
 }
 
-/// Says that a tenant's own statement is over, also after a panic.
+/// Ends a tenant's own statement, also after a panic.
 struct Done {
     queue: Arc<Queue>,
     tenant: TenantId,
@@ -249,7 +245,7 @@ impl Drop for Done {
     }
 }
 
-/// The parcel of a delivery that was born leased.
+/// For a delivery that was created leased.
 fn parcel(item: &AcceptItem, subscription: &Subscription, lasts: Duration, grant: Grant) -> Parcel {
     let Event { id: event, tenant, event_type, payload } = &item.event;
     Parcel {
@@ -272,7 +268,7 @@ fn refuse(entries: Vec<Entry>, error: &Arc<StoreError>) {
     }
 }
 
-/// A client that has gone away does not wait for its answer.
+/// A client that has disconnected is ignored.
 fn settle(pending: Pending, answer: Result<Accepted, Refusal>) {
     let _gone = pending.answer.send(answer);
 }

@@ -37,8 +37,8 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    /// Whether the receiver closed a reused connection before it answered, so that it most likely never saw the
-    /// request. `unsent`: not even its first byte was written.
+    /// Whether the receiver closed a reused connection before it answered. `unsent`: not even its first byte was
+    /// written.
     pub(super) fn went_stale(&self, unsent: bool) -> bool {
         let answered = self.answered.load(Ordering::Acquire);
         let reused = self.reused.load(Ordering::Acquire);
@@ -113,7 +113,7 @@ impl Connection {
     }
 
     /// Called before the write, so that a failed write counts too.
-    fn note_write(&mut self) {
+    fn record_write(&mut self) {
         if std::mem::take(&mut self.flushed) {
             self.used = true;
             self.usage.note_request();
@@ -140,7 +140,7 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.note_write();
+        self.record_write();
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -149,7 +149,7 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.note_write();
+        self.record_write();
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 

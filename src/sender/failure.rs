@@ -1,7 +1,5 @@
 //! Maps errors of sockets, TLS and HTTP to outcomes.
-//!
-//! Reads the chain of causes from the outside; the first known cause decides. Error texts are dropped, because they
-//! may reveal internals of receivers.
+//! The first known cause decides. Error texts are dropped, because they may reveal internals of receivers.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};

@@ -1,7 +1,7 @@
 //! The gate opens all sockets to receivers and decides which addresses are allowed.
 //!
-//! It checks every address just before connecting, so nothing can resolve the name a second time. hyper-util's own
-//! connector is not used because it does not ask its resolver about address literals. Proxy settings are ignored.
+//! It checks every address just before connecting, so no second lookup can differ. hyper-util's connector does not
+//! ask its resolver about address literals. Proxy settings are ignored.
 
 use std::future::Future;
 use std::io;
@@ -47,7 +47,6 @@ impl Gate {
         Self { addresses, resolver: Resolver::new(), connect_budget: CONNECT_BUDGET, dialled, tenant }
     }
 
-    /// A copy of the gate for one connection of this tenant.
     pub(super) fn telling(&self, dialled: Dialled, tenant: TenantId) -> Self {
         Self { dialled, tenant, ..self.clone() }
     }
@@ -96,8 +95,7 @@ impl Gate {
     }
 }
 
-/// One forbidden address rejects the whole DNS answer: a mix of public and private addresses is an attack or a
-/// mistake.
+/// One forbidden address rejects the whole answer: a mix of public and private addresses is an attack or a mistake.
 fn check_answer(policy: &AddressPolicy, host: &str, answer: &[IpAddr]) -> Result<(), Outcome> {
     let must_be_allowed = needs_allowed_address(host);
     let is_allowed = |address: &IpAddr| match policy.classify(*address) {

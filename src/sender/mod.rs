@@ -1,7 +1,6 @@
 //! Sends one HTTP POST.
 //!
-//! [`Sender::send`] makes exactly one attempt and returns what happened, as data, within the deadline, with at most
-//! 16 KiB of the body. It knows nothing of the queue: it does not retry, schedule or record.
+//! [`Sender::send`] makes exactly one attempt and returns what happened, as data. It knows nothing of the queue.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -46,28 +45,23 @@ tokio::task_local! {
     static TENANT: TenantId;
 }
 
-/// Settings of a sender.
 #[derive(Debug, Clone)]
 pub struct SenderConfig {
-    /// Default limit of one attempt: lookup, connect, TLS, request, response head. The body of a 2xx response gets
-    /// 2 s more.
+    /// Lookup, connect, TLS, request, response head. The body of a 2xx response gets 2 s more.
     pub request_timeout: Duration,
     /// Which addresses are allowed. Put [`own_addresses`] into its `own`.
     pub addresses: Arc<AddressPolicy>,
-    /// Kept-alive connections per host.
     pub max_idle_per_host: usize,
 }
 
 /// Resolves a target and checks its addresses without connecting.
-/// # Errors
-/// The outcome that an attempt would have.
 pub async fn addresses_of(target: &Target, addresses: Arc<AddressPolicy>) -> Result<Vec<IpAddr>, Outcome> {
     let uri = target.as_str().parse().map_err(|_| Outcome::BlockedAddress)?;
     Gate::new(addresses).resolve(&uri).await
 }
 
-/// Sends deliveries. Clones share connections and limits. A new address policy needs a new sender, because
-/// kept-alive connections are not checked again.
+/// Clones share connections and limits. A new address policy needs a new sender, because kept-alive connections are
+/// not checked again.
 #[derive(Debug, Clone)]
 pub struct Sender {
     client: DeliveryClient,
@@ -75,7 +69,6 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Trusts the public certificate authorities.
     pub fn new(config: SenderConfig) -> Self {
         Self::with_roots(config, Vec::new())
     }
@@ -86,7 +79,6 @@ impl Sender {
         Self { client, request_timeout: config.request_timeout }
     }
 
-    /// Makes one attempt. `now` is signed as its timestamp.
     pub async fn send(&self, parcel: &Parcel, now: OffsetDateTime) -> Answer {
         let started = Instant::now();
         let answer = match request::build(parcel, now) {

@@ -15,36 +15,26 @@ use crate::domain::idempotency::{Fingerprint, IdempotencyKey};
 use crate::domain::ordering::{OrderingGroup, OrderingKey};
 use crate::domain::timing::Timing;
 
-/// One event to accept, with the deliveries it makes.
 #[derive(Debug, Clone)]
 pub struct AcceptItem {
-    /// The event.
     pub event: Event,
-    /// Its idempotency key and what the request was, where it has one.
     pub key: Option<(IdempotencyKey, Fingerprint)>,
-    /// For an event to all who want it, the version of the tenant's list that it was matched
-    /// with; `None` for one that is addressed.
+    /// For an event to all interested subscriptions: the version of the list that it was matched with.
     pub list_version: Option<i64>,
     /// When it is delivered, at the earliest and at the latest.
     pub timing: Timing,
-    /// What keeps it in order with others. All items of a statement that have one belong to one tenant, which
-    /// is then that of all items.
+    /// All items of a statement with a key belong to one tenant, which is then the tenant of all items.
     pub ordering_key: Option<OrderingKey>,
-    /// Its deliveries; an addressed event has one.
     pub deliveries: Vec<NewDelivery>,
 }
 
-/// A delivery to be.
 #[derive(Debug, Clone, Copy)]
 pub struct NewDelivery {
-    /// The subscription it is for.
     pub subscription: SubscriptionId,
-    /// The version of the subscription that the event was checked against.
     pub version: i64,
-    /// Whether it is born leased to the token.
+    /// Whether it is created leased to the token.
     pub leased: bool,
-    /// Whether the subscription was ordered: with an ordering key the delivery joins a group, and
-    /// is not born leased. The row decides.
+    /// Whether the subscription was ordered when it was matched; the row decides.
     pub is_ordered: bool,
 }
 
@@ -60,56 +50,41 @@ impl AcceptItem {
     }
 }
 
-/// What became of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// Committed.
     Accepted,
-    /// Not written: the idempotency key stands for another event.
     KeyTaken {
-        /// That event.
         by: EventId,
-        /// Whether it was accepted for the same request.
         is_same: bool,
     },
-    /// Not written: the subscription it is addressed to has another version by now or is not
-    /// active, or the tenant's list has another version.
+    /// Not written: its subscription is inactive or has another version, or the tenant's list has another version.
     Changed,
 }
 
 /// A delivery of a statement: the number of its item, and its own among the item's.
 pub type DeliveryIndex = (usize, usize);
 
-/// What became of a statement's items.
 #[derive(Debug, Clone, Default)]
 pub struct AcceptAnswer {
-    /// Of each item, in their order.
     pub decisions: Vec<Decision>,
-    /// Deliveries that were to be born leased and are not: their subscription is paced, or was edited.
+    /// Deliveries that were to be created leased and are not: their subscription is paced or was edited.
     pub released: Vec<DeliveryIndex>,
     /// Deliveries whose subscription was edited since the event was matched.
-    pub outdated: Vec<DeliveryIndex>,
+    pub edited: Vec<DeliveryIndex>,
 }
 
-/// What an idempotency key stands for.
 #[derive(Debug, Clone)]
 pub struct KeyOwner {
-    /// Whose key it is.
     pub tenant: TenantId,
-    /// The key.
     pub key: String,
-    /// The event that was accepted with it.
     pub event: EventId,
-    /// What that request was.
     pub fingerprint: Vec<u8>,
 }
 
 impl Store {
-    /// Writes the items in one commit and returns what became of each.
-    /// Deliveries born leased belong to `token` for `lease` from the database's now, or longer
-    /// where a subscription's own time limit asks for it.
-    /// # Errors
-    /// [`StoreError`]; after `Unavailable` the commit may have happened all the same.
+    /// Writes the items in one commit. Leased deliveries belong to `token` for `lease`, or longer if a subscription's
+    /// time limit needs it.
+    /// After `Unavailable` the commit may have happened all the same.
     pub async fn accept(
         &self,
         items: &[AcceptItem],
@@ -130,9 +105,7 @@ impl Store {
         answer(row, items.len(), &deliveries.indexes)
     }
 
-    /// What these keys stand for, by now.
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// The events that these keys belong to.
     pub async fn find_keys(&self, keys: &[(TenantId, &IdempotencyKey)]) -> Result<Vec<KeyOwner>, StoreError> {
         let mut connection = self.intake().await?;
         let tenants: Vec<_> = keys.iter().map(|(tenant, _)| tenant.uuid()).collect();
@@ -169,10 +142,9 @@ fn answer(row: &Row, items: usize, indexes: &[DeliveryIndex]) -> Result<AcceptAn
         decide(item, Decision::KeyTaken { by: by.into(), is_same });
     }
     let of = |numbers: Vec<usize>| numbers.into_iter().filter_map(|number| indexes.get(number).copied()).collect();
-    Ok(AcceptAnswer { decisions, released: of(numbers("released")?), outdated: of(numbers("outdated")?) })
+    Ok(AcceptAnswer { decisions, released: of(numbers("released")?), edited: of(numbers("outdated")?) })
 }
 
-/// The events, a column each.
 struct EventColumns<'a> {
     ids: Vec<Uuid>,
     tenants: Vec<Uuid>,

@@ -1,4 +1,4 @@
-//! The table `api_keys`, and the tenants they make.
+//! The table `api_keys`, and the tenants that a new key creates.
 
 use ring::rand::{SecureRandom, SystemRandom};
 use time::OffsetDateTime;
@@ -13,94 +13,68 @@ use crate::domain::actor::Actor;
 use crate::domain::api_key::{ApiKey, KeyHash, SECRET_BYTES, Scope};
 use crate::domain::id::{ApiKeyId, TenantId};
 
-/// What is known of a live key.
 #[derive(Debug, Clone)]
 pub struct KnownKey {
-    /// Its public half.
     pub id: ApiKeyId,
     /// Whose it is; `None` for an operator key.
     pub tenant: Option<TenantId>,
-    /// What it may do.
     pub scope: Scope,
-    /// What its secret half hashes to.
     pub hash: KeyHash,
-    /// When it ends by itself.
     pub expires_at: Option<OffsetDateTime>,
 }
 
-/// A key to be made.
 #[derive(Debug, Clone)]
 pub struct NewKey<'a> {
     /// Id or external id of its tenant; `None` for an operator key.
     pub tenant: Option<&'a str>,
-    /// What people call it.
     pub name: Option<&'a str>,
-    /// What it may do.
     pub scope: Scope,
-    /// When it ends by itself.
     pub expires_at: Option<OffsetDateTime>,
 }
 
 impl<'a> NewKey<'a> {
-    /// A key of this tenant without a name or an end.
     pub fn of(tenant: &'a str, scope: Scope) -> Self {
         Self { tenant: Some(tenant), name: None, scope, expires_at: None }
     }
 }
 
-/// A key that was made.
 #[derive(Debug, Clone)]
 pub struct MadeKey {
     /// Its public half.
     pub id: ApiKeyId,
     /// The whole key, shown here and nowhere else.
     pub text: String,
-    /// Whose it is; `None` for an operator key.
     pub tenant: Option<TenantId>,
     /// When it was made.
     pub created_at: OffsetDateTime,
 }
 
-/// A key as it is listed.
 #[derive(Debug, Clone)]
 pub struct ApiKeyRow {
     /// Its public half.
     pub id: ApiKeyId,
-    /// Whose it is; `None` for an operator key.
     pub tenant: Option<TenantId>,
     /// The tenant's external id, or its name where it has none.
     pub tenant_title: Option<String>,
-    /// What people call it.
     pub name: Option<String>,
-    /// What it may do.
     pub scope: Scope,
-    /// When it was made.
     pub created_at: OffsetDateTime,
-    /// When it ends by itself.
     pub expires_at: Option<OffsetDateTime>,
     /// When it was used last, late by a minute at most; `None` for never.
     pub last_used_at: Option<OffsetDateTime>,
-    /// When it was revoked; `None` where it was not.
     pub revoked_at: Option<OffsetDateTime>,
 }
 
-/// What came of revoking a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Revocation {
-    /// It lived until now.
     Now,
-    /// It was revoked then.
     Before(OffsetDateTime),
     /// There is no such key.
     Unknown,
 }
 
 impl Store {
-    /// Makes a key, and its tenant where there is none with this external id. `None` where there is no tenant with
-    /// this id.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database; `Constraint` for a name or external id that is empty or too long.
+    /// Creates a key, and its tenant if the external id is new. `None` if there is no tenant with this id.
     pub async fn create_api_key(&self, wanted: &NewKey<'_>, actor: &Actor) -> Result<Option<MadeKey>, StoreError> {
         let now = OffsetDateTime::now_utc();
         let mut secret = [0; SECRET_BYTES];
@@ -127,10 +101,7 @@ impl Store {
         Ok(Some(MadeKey { id: key.id(), text: key.reveal(), tenant, created_at }))
     }
 
-    /// The live ones of these keys; one that is unknown, revoked, expired or of a deleted tenant is absent.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// The live ones of these keys: known, not revoked, not expired, of a living tenant.
     pub async fn find_api_keys(&self, ids: &[ApiKeyId]) -> Result<Vec<KnownKey>, StoreError> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
         let rows = self.interactive().await?.query(&sql::FIND_API_KEYS, &[(&ids, Type::UUID_ARRAY)]).await?;
@@ -146,10 +117,7 @@ impl Store {
         rows.iter().map(known).collect()
     }
 
-    /// A page of the keys of a tenant, or of all, newest first, below the id `before`; revoked and expired ones too.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// Newest first, with ids below `before`; includes revoked and expired keys.
     pub async fn list_api_keys(
         &self,
         tenant: Option<TenantId>,
@@ -176,10 +144,7 @@ impl Store {
         rows.iter().map(listed).collect()
     }
 
-    /// Ends a key for good, of this tenant or of any, and says whether it had ended before.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// `tenant`: revokes only a key of this tenant.
     pub async fn revoke_api_key(
         &self,
         id: ApiKeyId,
@@ -194,10 +159,7 @@ impl Store {
         Ok(before.map_or(Revocation::Now, Revocation::Before))
     }
 
-    /// Remembers when keys were used last; an earlier time than is known changes nothing.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// Stores when keys were last used; never moves a time back.
     pub async fn touch_api_keys(&self, uses: &[(ApiKeyId, OffsetDateTime)]) -> Result<(), StoreError> {
         let (ids, times): (Vec<Uuid>, Vec<OffsetDateTime>) = uses.iter().map(|(id, at)| (id.uuid(), *at)).unzip();
         let params: [Param<'_>; 2] = [(&ids, Type::UUID_ARRAY), (&times, Type::TIMESTAMPTZ_ARRAY)];

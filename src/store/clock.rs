@@ -1,5 +1,5 @@
-//! Follows the database's clock. Queue time, ids and signatures use it, so that replicas agree and a step of this
-//! machine's clock expires nothing.
+//! The database's clock. Queue time, ids and signatures use it, so that replicas agree and a step of this machine's
+//! clock expires nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -9,8 +9,8 @@ use time::OffsetDateTime;
 
 use super::{Store, StoreError, sql};
 
-/// Above this difference from the database's clock, events are rejected: one of the two clocks is wrong, and
-/// receivers may reject our timestamps.
+/// Above this difference events are rejected: one of the two clocks is wrong, and receivers may reject our
+/// timestamps.
 pub const MAX_SKEW: Duration = Duration::from_secs(120);
 
 /// The database's clock, continued by a monotonic one. Clones share it.
@@ -22,7 +22,6 @@ pub struct Clock {
 }
 
 impl Default for Clock {
-    /// Uses this machine's clock until the first measurement.
     fn default() -> Self {
         Self { origin: Instant::now(), at_origin: Arc::new(AtomicI64::new(micros(OffsetDateTime::now_utc()))) }
     }
@@ -35,14 +34,10 @@ impl Clock {
         OffsetDateTime::UNIX_EPOCH + at_origin + self.origin.elapsed()
     }
 
-    /// Difference between this machine's clock and the database's.
     pub(crate) fn skew(&self) -> Duration {
         (self.now() - OffsetDateTime::now_utc()).unsigned_abs()
     }
 
-    /// Measures the clock.
-    /// # Errors
-    /// [`StoreError`] if the database does not answer; the last measurement stays.
     pub async fn measure(&self, store: &Store) -> Result<(), StoreError> {
         let mut connection = store.interactive().await?;
         let sent = Instant::now();

@@ -17,8 +17,7 @@ pub(super) struct Query {
 /// Explicit types, so that no statement depends on what the server infers.
 pub(super) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// A connection whose statement timed out is closed, not returned: dropping a future does not stop its statement,
-/// and the next one would wait for it.
+/// A connection whose statement timed out is closed, not returned: dropping a future does not stop its statement.
 pub struct Connection {
     object: Option<Object>,
     prepare: bool,

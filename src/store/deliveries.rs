@@ -12,36 +12,26 @@ use crate::domain::actor::Actor;
 use crate::domain::id::{EventId, SubscriptionId, TenantId};
 use crate::domain::ordering::OrderingGroup;
 
-/// Deliveries of an event that somebody retries or cancels.
 #[derive(Debug, Clone, Copy)]
 pub struct Chosen {
-    /// The event's owner.
     pub tenant: TenantId,
-    /// The event.
     pub event: EventId,
-    /// One receiver; `None` for all.
     pub subscription: Option<SubscriptionId>,
 }
-
 impl Chosen {
     fn ids(&self) -> (Uuid, Uuid, Option<Uuid>) {
         (self.tenant.uuid(), self.event.uuid(), self.subscription.map(SubscriptionId::uuid))
     }
 }
-
-/// Result of a retry request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retried {
-    /// Deliveries that are due now.
     pub retried: i64,
     /// Whether the named subscription, if any, has a delivery of the event.
     pub is_known: bool,
 }
 
-/// Result of a cancel request.
 #[derive(Debug, Clone, Default)]
 pub struct Cancelled {
-    /// Deliveries that ended.
     pub cancelled: i64,
     /// Leased deliveries: they end if the running attempt fails.
     pub sending: i64,
@@ -52,10 +42,8 @@ pub struct Cancelled {
 }
 
 impl Store {
-    /// Makes deliveries of an event due now: those scheduled or ended without success and, if a subscription is
-    /// named, also a cancelled or successful one. `None` if there is no such event.
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// Makes deliveries of an event due now: scheduled or failed ones and, if a subscription is named, also a
+    /// cancelled or successful one. `None` if there is no such event.
     pub async fn retry(
         &self,
         chosen: &Chosen,
@@ -80,8 +68,6 @@ impl Store {
     }
 
     /// Ends up to `most` pending deliveries of an event. `None` if there is no such event.
-    /// # Errors
-    /// [`StoreError`] from the database.
     pub async fn cancel(&self, chosen: &Chosen, most: i64, actor: &Actor) -> Result<Option<Cancelled>, StoreError> {
         let (tenant, event, subscription) = chosen.ids();
         let by = changed_by(actor);
@@ -103,10 +89,8 @@ impl Store {
         }))
     }
 
-    /// Ends up to `most` held deliveries of a subscription per kind. Returns how many, and the ordering groups
-    /// whose head may have ended.
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// Ends up to `most` held deliveries per kind. Returns how many, and the ordering groups whose head may have
+    /// ended.
     pub async fn cancel_held(
         &self,
         tenant: TenantId,

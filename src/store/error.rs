@@ -20,16 +20,13 @@ pub enum StoreError {
     /// No partition for this time: create it, then retry.
     #[error("a partition is missing")]
     NoPartition,
-    /// A violated constraint.
     #[error("the constraint {0} is broken")]
     Constraint(String),
-    /// A table, column or function is missing.
     #[error("the database has no schema yet, or an old one ({0}); run: postrider migrate")]
     NoSchema(String),
     /// A wrong statement, or an unexpected result.
     #[error("the database answered with an error: {}", in_words(.0))]
     Unexpected(#[source] tokio_postgres::Error),
-    /// A row that this version cannot read.
     #[error("a stored row cannot be read: {0}")]
     Unreadable(String),
 }
@@ -66,7 +63,7 @@ impl From<tokio_postgres::Error> for StoreError {
             return Self::NoSchema(db.message().to_owned());
         }
         // 08 connection, 25006 read-only standby, 40 rollback, 53 resources, 55P03 lock timeout, 57 operator
-        // intervention (shutdown, statement timeout), 58 system.
+        // intervention, 58 system.
         let passing = ["08", "25006", "40", "53", "55P03", "57", "58"];
         if passing.iter().any(|class| code.code().starts_with(class)) {
             return Self::Unavailable(in_words(&error));
@@ -79,7 +76,6 @@ impl From<PoolError> for StoreError {
     fn from(error: PoolError) -> Self {
         match error {
             PoolError::Backend(error) => match Self::from(error) {
-                // Every cause of a failed connection may pass.
                 Self::Unexpected(error) => Self::Unavailable(in_words(&error)),
                 other => other,
             },

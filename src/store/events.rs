@@ -9,7 +9,6 @@ use super::status::{delivery, first_attempt};
 use super::{DeliveryStatus, Store, StoreError, sql};
 use crate::domain::id::{EventId, SubscriptionId, TenantId};
 
-/// An event with counts of its deliveries.
 #[derive(Debug, Clone)]
 pub(crate) struct EventFacts {
     pub(crate) event_type: Option<String>,
@@ -19,7 +18,6 @@ pub(crate) struct EventFacts {
     pub(crate) fan_out: bool,
     /// The subscription that a system event is about.
     pub(crate) about: Option<SubscriptionId>,
-    /// The number of deliveries per status.
     pub(crate) deliveries: Vec<(String, i64)>,
 }
 
@@ -33,7 +31,6 @@ pub(crate) struct NotDelivered {
 }
 
 impl Store {
-    /// `None` if the tenant has no such event.
     pub(crate) async fn read_event(&self, tenant: TenantId, event: EventId) -> Result<Option<EventFacts>, StoreError> {
         let (tenant, event) = (tenant.uuid(), event.uuid());
         let params: [Param<'_>; 2] = [(&tenant, Type::UUID), (&event, Type::UUID)];
@@ -64,12 +61,12 @@ impl Store {
         after: Option<SubscriptionId>,
         limit: i64,
     ) -> Result<Vec<DeliveryStatus>, StoreError> {
-        let (tenant, id, floor) = (tenant.uuid(), event.uuid(), first_attempt(event));
+        let (tenant, id, first) = (tenant.uuid(), event.uuid(), first_attempt(event));
         let after: Option<Uuid> = after.map(SubscriptionId::uuid);
         let params: [Param<'_>; 6] = [
             (&tenant, Type::UUID),
             (&id, Type::UUID),
-            (&floor, Type::UUID),
+            (&first, Type::UUID),
             (&status, Type::TEXT),
             (&after, Type::UUID),
             (&limit, Type::INT8),
@@ -78,7 +75,6 @@ impl Store {
         rows.iter().filter_map(|row| delivery(row).transpose()).collect()
     }
 
-    /// The tenant's first subscriptions without a delivery of the event.
     pub(crate) async fn not_delivered(
         &self,
         tenant: TenantId,

@@ -6,7 +6,6 @@ use uuid::Uuid;
 use super::{Store, StoreError, sql};
 use crate::domain::keyring::SealContext;
 
-/// Server settings as our connections see them.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerFacts {
     pub(crate) version_number: i32,
@@ -19,41 +18,31 @@ pub(crate) struct ServerFacts {
     pub(crate) connections: i64,
     /// Quoted if SQL needs it.
     pub(crate) role: String,
-    /// Whether the role can see the transactions of others.
     pub(crate) sees_others: bool,
-    /// Whether the server is a standby.
     pub(crate) is_replica: bool,
     pub(crate) encoding: String,
 }
 
-/// Something that keeps vacuum from removing finished rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OldSnapshot {
-    /// `transaction`, `prepared` or `slot`.
     pub kind: String,
     /// Process id, transaction id or name of the slot.
     pub(crate) name: String,
-    /// Its owner.
     pub detail: String,
-    /// Its age, if known.
     pub seconds: Option<f64>,
 }
 
-/// Use of one master key.
 #[derive(Debug, Clone)]
 pub(crate) struct SealedWith {
     pub(crate) key_id: String,
-    /// Subscriptions with something sealed by it.
     pub(crate) subscriptions: i64,
     /// The seal context of the oldest subscription.
-    pub(crate) place: SealContext,
-    /// A sealed value of that subscription.
+    pub(crate) context: SealContext,
     pub(crate) content: Vec<u8>,
     /// Whether `content` is headers rather than a secret.
     pub(crate) is_headers: bool,
 }
 
-/// Size of the queue table.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct QueueSize {
     pub(crate) live_rows: i64,
@@ -84,8 +73,6 @@ impl Store {
     }
 
     /// What has blocked vacuum for longer than `age_seconds`, oldest first.
-    /// # Errors
-    /// [`StoreError`] from the database.
     pub async fn old_snapshots(&self, age_seconds: f64) -> Result<Vec<OldSnapshot>, StoreError> {
         let rows = self.interactive().await?.query(&sql::OLD_SNAPSHOTS, &[(&age_seconds, Type::FLOAT8)]).await?;
         let read = |row: &tokio_postgres::Row| {
@@ -110,7 +97,6 @@ impl Store {
         })
     }
 
-    /// The master keys in use, by id.
     pub(crate) async fn sealed_with(&self) -> Result<Vec<SealedWith>, StoreError> {
         let rows = self.maintenance().await?.query(&sql::SEALED_WITH, &[]).await?;
         let read = |row: &tokio_postgres::Row| {
@@ -118,7 +104,7 @@ impl Store {
             Ok(SealedWith {
                 key_id: row.try_get("key_id")?,
                 subscriptions: row.try_get("subscriptions")?,
-                place: SealContext { tenant: tenant.into(), subscription: subscription.into() },
+                context: SealContext { tenant: tenant.into(), subscription: subscription.into() },
                 content: row.try_get("content")?,
                 is_headers: row.try_get("is_headers")?,
             })
@@ -126,7 +112,6 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// The targets of the newest active subscriptions.
     pub(crate) async fn newest_targets(&self, most: i64) -> Result<Vec<String>, StoreError> {
         let rows = self.interactive().await?.query(&sql::NEWEST_TARGETS, &[(&most, Type::INT8)]).await?;
         rows.iter().map(|row| Ok(row.try_get("target_url")?)).collect()

@@ -11,7 +11,6 @@ use super::connection::Param;
 use super::{Store, StoreError, sql};
 use crate::domain::delivery::Due;
 
-/// A subscription with due deliveries.
 #[derive(Debug, Clone, Copy)]
 pub struct Found {
     pub(crate) due: Due,
@@ -23,18 +22,14 @@ pub struct Found {
     pub(crate) overdue: Duration,
 }
 
-/// The result of a look.
 #[derive(Debug)]
 pub struct Look {
-    /// Subscriptions with due deliveries.
     pub(crate) found: Vec<Found>,
     /// Rows read; if the limit was reached there may be more.
     pub(crate) rows: usize,
-    /// The due time of the last row.
     pub(crate) reached: Option<OffsetDateTime>,
     /// When the next unleased delivery falls due.
     pub(crate) next_due: Option<OffsetDateTime>,
-    /// Database time of the look.
     pub(crate) at: OffsetDateTime,
 }
 

@@ -1,11 +1,9 @@
-//! Installs the SQL functions. Their names contain a version of their text: a changed function is created beside
-//! the old one, so that replicas of both versions work.
+//! Installs the SQL functions. A changed function has a new versioned name, so replicas of both versions work.
 
 use tokio_postgres::Client;
 
 use super::{StoreError, sql};
 
-/// Creates missing functions; returns how many. The caller holds the migration lock.
 pub(super) async fn install(client: &Client) -> Result<usize, StoreError> {
     let mut made = 0;
     for text in sql::FUNCTIONS {

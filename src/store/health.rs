@@ -11,21 +11,16 @@ use super::{Store, StoreError, sql};
 use crate::domain::breaker::{Breaker, BreakerRules};
 use crate::domain::id::{SubscriptionId, TenantId, WorkerId};
 
-/// Results of a batch for one subscription.
 #[derive(Debug, Clone, Copy)]
 pub struct HealthReport {
     pub(crate) subscription: SubscriptionId,
-    /// Its version at the attempts.
     pub(crate) version: i64,
-    /// Whether an attempt succeeded.
     pub(crate) succeeded: bool,
     /// Failures since the last success.
     pub(crate) failed: u32,
-    /// How long the receiver asked to wait.
     pub(crate) wait: Option<Duration>,
 }
 
-/// A breaker that opened or was throttled.
 #[derive(Debug, Clone)]
 pub struct BreakerOpened {
     pub(crate) subscription: SubscriptionId,
@@ -35,7 +30,6 @@ pub struct BreakerOpened {
 
 const MAX_HELD_COUNTED: i64 = 1_000;
 
-/// Health of a subscription for the API.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Health {
     /// `failing`, `open`, `throttled` or `recovering`; `None` if healthy.
@@ -47,7 +41,6 @@ pub(crate) struct Health {
     pub(crate) held: i64,
 }
 
-/// A transition decided by the owner.
 #[derive(Debug, Clone, Copy)]
 pub struct BreakerChange {
     pub(crate) subscription: SubscriptionId,
@@ -174,15 +167,11 @@ impl Store {
         rows.iter().map(health).collect()
     }
 
-    /// Unhealthy subscriptions by state.
     pub(crate) async fn count_breakers(&self) -> Result<Vec<(String, i64)>, StoreError> {
         let rows = self.maintenance().await?.query(&sql::COUNT_BREAKERS, &[]).await?;
         rows.iter().map(|row| Ok((row.try_get("state")?, row.try_get("subscriptions")?))).collect()
     }
 
-    /// Disables subscriptions that have failed for this long.
-    /// # Errors
-    /// [`StoreError`] from the database.
     pub async fn disable_failing(&self, after: Duration) -> Result<Vec<SubscriptionId>, StoreError> {
         let (after, stamp) = (after.as_secs_f64(), self.version_stamp());
         let params: [Param<'_>; 2] = [(&after, Type::FLOAT8), (&stamp, Type::INT8)];

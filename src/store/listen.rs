@@ -10,10 +10,8 @@ use uuid::Uuid;
 use super::{Store, StoreError, sql, tls};
 use crate::domain::id::{SubscriptionId, TenantId};
 
-/// The channel that workers listen on.
 pub const DUE_CHANNEL: &str = "postrider_due";
 
-/// A notification for workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice {
     /// Unleased deliveries are due, the first at this time.
@@ -25,7 +23,6 @@ pub enum Notice {
 }
 
 impl Notice {
-    /// The payload of the notification.
     fn text(self) -> String {
         match self {
             Self::DueSince(since) => format!("due {}", since.unix_timestamp_nanos() / 1_000),
@@ -53,23 +50,19 @@ impl Notice {
 }
 
 impl Store {
-    /// Notifies workers. Call it rarely: commits with a notification take a global lock.
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// Call it rarely: commits with a notification take a global lock.
     pub async fn notify(&self, notice: Notice) -> Result<(), StoreError> {
         let text = notice.text();
         self.interactive().await?.query(&sql::NOTIFY, &[(&text, Type::TEXT)]).await.map(drop)
     }
 
-    /// Notifies workers of deliveries due now.
     pub(crate) async fn notify_due(&self) -> Result<(), StoreError> {
         /// The writing statement may have begun this long ago.
         const STATEMENT: time::Duration = time::Duration::seconds(2);
         self.notify(Notice::DueSince(self.clock.now() - STATEMENT)).await
     }
 
-    /// Calls `on_notice` for each notification until the connection ends; first with [`Notice::Anything`], because
-    /// earlier ones are lost.
+    /// The first call is [`Notice::Anything`], because earlier notifications are lost.
     pub(crate) async fn listen_due(&self, on_notice: impl Fn(Notice) + Send + Sync) -> Result<(), StoreError> {
         if self.direct.get_ssl_mode() == tokio_postgres::config::SslMode::Require {
             self.listen_through(tls::connector(), on_notice).await

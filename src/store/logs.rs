@@ -8,7 +8,6 @@ use uuid::Uuid;
 use super::{Store, StoreError, sql};
 use crate::domain::id::{AttemptId, EventId, SubscriptionId, TenantId};
 
-/// Selects rows of a subscription's log.
 #[derive(Debug, Clone)]
 pub(crate) struct LogFilter {
     /// Smallest id; ids contain the time.
@@ -21,7 +20,6 @@ pub(crate) struct LogFilter {
     pub(crate) limit: i64,
 }
 
-/// One row of the log.
 #[derive(Debug, Clone)]
 pub(crate) struct LoggedAttempt {
     pub(crate) id: AttemptId,

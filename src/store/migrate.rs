@@ -1,8 +1,7 @@
 //! Migrates the schema; safe to run from several processes.
 //!
-//! refinery takes no lock, so an advisory lock is polled: a waiting lock would hold a snapshot, and a concurrent
-//! index build waits for snapshots. A transaction on its own connection holds it, so that a pooler cannot keep it
-//! alive. Distributed engines need the steps statement by statement.
+//! refinery takes no lock. An advisory lock is polled, because a waiting lock would hold a snapshot and block a
+//! concurrent index build. A transaction on its own connection holds it, so that a pooler cannot keep it alive.
 
 mod statements;
 
@@ -24,13 +23,12 @@ mod embedded {
 const LOCK: i64 = 0x706f_7374_7269_6465;
 const LOCK_POLL: Duration = Duration::from_millis(100);
 const LOCK_LIMIT: Duration = Duration::from_secs(120);
-/// Everybody else waits behind a waiting DDL lock.
+/// Other statements wait behind a waiting DDL lock.
 const PATIENCE: &str = "set lock_timeout = '1s'";
 const TRIES: u32 = 60;
 const PARTITION_DAYS_BEHIND: i32 = 1;
 pub(super) const PARTITION_DAYS_AHEAD: i32 = 7;
 
-/// What to do if the schema has another version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SchemaPolicy {
     /// Migrates it; rejects a newer one (`postrider migrate`).
@@ -41,16 +39,12 @@ pub enum SchemaPolicy {
     CheckOnly,
 }
 
-/// Why the schema is not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A migration failed and was rolled back.
     #[error("a migration failed: {}", of_migration(.0))]
     Migration(#[from] refinery::Error),
-    /// Another process held the lock for too long.
     #[error("another process has been migrating for {} s; look for it in pg_stat_activity", LOCK_LIMIT.as_secs())]
     Locked,
     /// A version before the first release created the tables.
@@ -59,27 +53,15 @@ pub enum MigrateError {
          POSTRIDER_SCHEMA); for postrider dev, remove the folder .postrider"
     )]
     Foreign(String),
-    /// The schema is newer than this program.
     #[error("the schema has version {found}, this postrider knows {known}: start a newer postrider")]
-    Newer {
-        /// Version of the database.
-        found: i32,
-        /// Newest version of this program.
-        known: i32,
-    },
-    /// Functions are missing, and migrating is off.
+    Newer { found: i32, known: i32 },
     #[error("the schema lacks functions of this postrider: run `postrider migrate`, or set POSTRIDER_MIGRATE=true")]
     Functions,
     /// The schema is too old, and migrating is off.
     #[error(
         "the schema has version {found}, this postrider needs {known}: run `postrider migrate`, or set POSTRIDER_MIGRATE=true"
     )]
-    Older {
-        /// Version of the database.
-        found: i32,
-        /// Newest version of this program.
-        known: i32,
-    },
+    Older { found: i32, known: i32 },
 }
 
 impl From<tokio_postgres::Error> for MigrateError {
@@ -94,9 +76,6 @@ fn known_version() -> i32 {
 }
 
 impl Store {
-    /// Migrates the schema and creates missing functions and partitions. Returns how many migrations were applied.
-    /// # Errors
-    /// [`MigrateError`] says why the schema is not usable.
     pub async fn migrate(&self, policy: SchemaPolicy) -> Result<usize, MigrateError> {
         let (locking, mut client) = (self.direct_client().await?, self.direct_client().await?);
         // Held until `locking` is dropped.
@@ -117,7 +96,6 @@ impl Store {
         Ok(applied)
     }
 
-    /// Rejects tables that another program or an old version created.
     async fn check_layout(&self, client: &Client) -> Result<(), MigrateError> {
         let known = embedded::migrations::runner();
         for (version, name) in applied_steps(client).await? {
@@ -130,8 +108,6 @@ impl Store {
     }
 
     /// The version of the schema (0 = none) and of this program.
-    /// # Errors
-    /// [`MigrateError`] from the database.
     pub async fn schema_version(&self) -> Result<(i32, i32), MigrateError> {
         let client = self.direct_client().await?;
         self.check_layout(&client).await?;
@@ -139,8 +115,6 @@ impl Store {
     }
 
     /// Creates the partitions around today that are missing; returns how many.
-    /// # Errors
-    /// [`StoreError`] from the database.
     pub async fn ensure_partitions(&self) -> Result<i32, StoreError> {
         use tokio_postgres::types::Type;
         let mut connection = self.maintenance().await?;
@@ -213,8 +187,7 @@ fn check(found: i32, policy: SchemaPolicy) -> Result<(), MigrateError> {
     Ok(())
 }
 
-/// Applies missing steps. A step that waits for a lock for a second is rolled back and retried, so that nobody
-/// waits longer behind it.
+/// A step that waits for a lock for a second is rolled back and retried, so that no other statement waits longer.
 async fn apply(client: &mut Client) -> Result<usize, MigrateError> {
     let before = found_version(client).await?;
     client.batch_execute(PATIENCE).await?;

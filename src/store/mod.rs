@@ -1,9 +1,8 @@
 //! PostgreSQL access: one file per table or protocol.
 //!
-//! Five pools, so that none blocks another: *intake* accepts events, *queue* finds, takes and records,
-//! *interactive* answers API requests, *sweep* scans the whole queue, *maintenance* is upkeep. The server ends a
-//! statement at its pool's limit. No transaction is open while a receiver is awaited. Session state is set by
-//! connection options only.
+//! Five pools, so that none blocks another: *intake* accepts events, *queue* finds, takes and records, *interactive*
+//! answers API requests, *sweep* scans the whole queue, *maintenance* is upkeep. No transaction is open while a
+//! receiver is awaited.
 
 mod accept;
 mod api_keys;
@@ -89,12 +88,9 @@ const SESSION: &str = "-c synchronous_commit=on -c lock_timeout=2000 -c idle_in_
 const PINNED_PLANS: &str = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off \
                             -c enable_sort=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off";
 
-/// How to reach the database.
 #[derive(Clone)]
 pub struct StoreConfig {
-    /// URL for ordinary connections.
     pub url: String,
-    /// URL past the pooler, for LISTEN and migrations.
     pub direct_url: String,
     /// Schema of the tables; a plain lower-case identifier.
     pub schema: String,
@@ -104,7 +100,6 @@ pub struct StoreConfig {
     pub pool_size: usize,
 }
 
-/// The database and its pools. Clones share them.
 #[derive(Clone)]
 pub struct Store {
     intake: Pool,
@@ -121,8 +116,6 @@ pub struct Store {
 
 impl Store {
     /// Creates the pools; connections open when needed.
-    /// # Errors
-    /// [`StoreError::Url`] for an invalid URL.
     pub fn new(config: &StoreConfig) -> Result<Self, StoreError> {
         // One each for sweep and maintenance; most of the rest for API and queue.
         let rest = config.pool_size.saturating_sub(2);
@@ -146,7 +139,6 @@ impl Store {
         })
     }
 
-    /// The database's clock as last measured.
     pub fn clock(&self) -> Clock {
         self.clock.clone()
     }
@@ -176,9 +168,6 @@ impl Store {
         Connection::checkout(&self.maintenance, self.prepare, MAINTENANCE_LIMIT + ANSWER_MARGIN).await
     }
 
-    /// Checks that the database answers.
-    /// # Errors
-    /// [`StoreError`] if it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.interactive().await?.query(&sql::PING, &[]).await.map(drop)
     }
@@ -207,21 +196,19 @@ impl Store {
     }
 }
 
-/// Connections of all pools.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PoolStatus {
     pub(crate) open: usize,
     pub(crate) idle: usize,
-    /// Requests waiting for a connection.
     pub(crate) waiting: usize,
 }
 
 /// `verify-full` and `verify-ca` equal `require` here: certificates are always verified.
 fn parse_url(url: &str) -> Result<tokio_postgres::Config, StoreError> {
-    let (place, options) = url.split_once('?').unwrap_or((url, ""));
+    let (base, options) = url.split_once('?').unwrap_or((url, ""));
     let options =
         options.replace("sslmode=verify-full", "sslmode=require").replace("sslmode=verify-ca", "sslmode=require");
-    let url = if options.is_empty() { place.to_owned() } else { format!("{place}?{options}") };
+    let url = if options.is_empty() { base.to_owned() } else { format!("{base}?{options}") };
     let mut config: tokio_postgres::Config = url.parse().map_err(|_| StoreError::Url)?;
     config.connect_timeout(CHECKOUT_LIMIT);
     config.keepalives_idle(Duration::from_secs(10));

@@ -15,8 +15,8 @@ use crate::domain::ordering::{OrderingGroup, OrderingKey};
 const MAX_HINTS: usize = 10_000;
 const DISSOLVED_ROWS: i64 = 2_000;
 
-/// Last seen positions of heads; nothing of the group is below. They only save a walk over finished rows. After a
-/// restore of the database they may hide rows; upkeep ignores and clears the hints.
+/// Last seen positions of heads; they only save a walk over finished rows. After a restore of the database they may
+/// hide rows; upkeep ignores and clears them.
 #[derive(Clone, Default)]
 pub(super) struct HeadHints(Arc<Mutex<HashMap<OrderingGroup, i64>>>);
 
@@ -42,21 +42,17 @@ impl HeadHints {
     }
 }
 
-/// Result of a walk over groups.
 #[derive(Debug, Default)]
 pub struct GroupWalk {
     pub(crate) looked_at: usize,
-    /// Deliveries that became due.
     pub released: usize,
     /// The last group, from which the next walk continues.
     pub(crate) last: Option<OrderingGroup>,
 }
 
 impl Store {
-    /// Makes the head of each group due if it is held. Call it after the commit that added to a group or ended its
-    /// head; upkeep repairs a missed call.
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// Makes the head of each group due if it is held. Call it after a commit that adds to a group or ends its head;
+    /// upkeep repairs a missed call.
     pub async fn advance(&self, groups: &[OrderingGroup]) -> Result<Vec<OrderingGroup>, StoreError> {
         let mut connection = self.queue().await?;
         let subscriptions: Vec<Uuid> = groups.iter().map(|group| group.subscription.uuid()).collect();
@@ -77,10 +73,8 @@ impl Store {
         Ok(released)
     }
 
-    /// Advances up to `most` groups after `after`, and releases deliveries of subscriptions that are no longer
-    /// ordered. `None` while another process does this.
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// Advances up to `most` groups, and releases deliveries of subscriptions that are no longer ordered. `None`
+    /// while another process does this.
     pub async fn advance_groups(
         &self,
         after: Option<&OrderingGroup>,

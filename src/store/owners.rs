@@ -12,47 +12,33 @@ use crate::domain::breaker::Breaker;
 use crate::domain::id::{SubscriptionId, TenantId, WorkerId};
 use crate::domain::recovery::Recovery;
 
-/// A renewal of ownerships.
 #[derive(Debug, Clone)]
 pub struct KeepRequest {
-    /// The worker.
     pub worker: WorkerId,
     /// Duration; longer for a subscription with a longer lease.
     pub lasting: Duration,
-    /// What it owns.
     pub owned: Vec<SubscriptionId>,
-    /// What it also wants to own.
     pub wanted: Vec<(TenantId, SubscriptionId)>,
-    /// Subscriptions whose live leases are to be counted.
     pub counted: Vec<SubscriptionId>,
 }
 
-/// A paced subscription as its owner reads it.
 #[derive(Debug, Clone, Copy)]
 pub struct Owned {
-    /// The subscription.
     pub subscription: SubscriptionId,
     pub(crate) tenant: TenantId,
     /// Least remaining time of the ownership.
     pub(crate) lasts: Duration,
-    /// Whether deliveries are sent.
     pub(crate) is_active: bool,
-    /// Whether it still needs an owner.
     pub(crate) is_paced: bool,
     pub(crate) rate_limit: Option<u32>,
     pub(crate) max_in_flight: Option<u32>,
-    /// Its breaker.
     pub breaker: Breaker,
-    /// How long to send nothing.
     pub(crate) wait: Duration,
-    /// Live leases of all workers, if counted.
     pub(crate) leased: usize,
 }
 
 impl Store {
     /// Renews and claims ownerships. Returns all that the worker owns.
-    /// # Errors
-    /// [`StoreError`] from the database.
     pub async fn keep_owned(&self, request: &KeepRequest) -> Result<Vec<Owned>, StoreError> {
         let mut connection = self.queue().await?;
         let (worker, lasting) = (request.worker.uuid(), request.lasting.as_secs_f64());
@@ -71,7 +57,6 @@ impl Store {
         connection.query(&sql::KEEP_OWNED, &params).await?.iter().map(owned_row).collect()
     }
 
-    /// Releases ownerships, so that another worker can claim them.
     pub(crate) async fn drop_owned(
         &self,
         worker: WorkerId,

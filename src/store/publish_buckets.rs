@@ -1,4 +1,4 @@
-//! The table `publish_buckets`: how much each limited tenant may publish now, over all replicas.
+//! The table `publish_buckets`: events that each limited tenant may still publish, over all replicas.
 
 use std::time::Duration;
 
@@ -8,17 +8,14 @@ use super::connection::Param;
 use super::{Store, StoreError, sql};
 use crate::domain::id::TenantId;
 
-/// What a tenant's bucket gave.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BucketGrant {
-    /// Events that may be published.
     pub(crate) granted: u32,
-    /// Where there are none: when as many as were asked for are there.
+    /// If none are granted: time until the requested ones are available.
     pub(crate) wait: Duration,
 }
 
 impl Store {
-    /// Takes up to `wanted` events from a tenant's bucket of `per_second`.
     pub(crate) async fn take_from_publish_bucket(
         &self,
         tenant: TenantId,

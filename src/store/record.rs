@@ -11,23 +11,18 @@ use crate::domain::delivery::Report;
 use crate::domain::id::SubscriptionId;
 use crate::domain::next_step::NextStep;
 
-/// Result of a recording.
 #[derive(Debug, Default)]
 pub struct Recorded {
-    /// Recorded deliveries.
     pub recorded: usize,
     /// Deliveries whose lease belongs to another worker.
     pub fenced: usize,
-    /// Subscriptions that their receiver disabled.
     pub(crate) disabled: Vec<SubscriptionId>,
     /// Subscriptions with a success that were failing.
     pub(crate) failing: Vec<SubscriptionId>,
 }
 
 impl Store {
-    /// Writes the log and updates the queue. Reports of lost leases change nothing.
-    /// # Errors
-    /// [`StoreError`]; then nothing of the batch is recorded.
+    /// Reports of lost leases change nothing. On an error nothing of the batch is recorded.
     pub async fn record(&self, reports: &[Report]) -> Result<Recorded, StoreError> {
         let mut connection = self.queue().await?;
         // Rows are locked in this order.

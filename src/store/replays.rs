@@ -15,46 +15,32 @@ use crate::domain::event_type::EventTypeFilter;
 use crate::domain::id::{EventId, ReplayId, SubscriptionId, TenantId};
 use crate::domain::replay::{Selection, missed};
 
-/// A replay to create.
 #[derive(Debug, Clone)]
 pub struct NewReplay {
-    /// Its owner.
     pub tenant: TenantId,
-    /// Its id.
     pub id: ReplayId,
-    /// The receiver.
     pub subscription: SubscriptionId,
-    /// What it repeats.
     pub selection: Selection,
-    /// Deliveries per second.
     pub rate: u32,
 }
 
-/// A stored replay.
 #[derive(Debug, Clone)]
 pub struct Replay {
-    /// Its id.
     pub id: ReplayId,
     pub(crate) subscription: SubscriptionId,
-    /// Endings of the deliveries that it repeats.
     pub(crate) statuses: Vec<String>,
     /// Patterns; empty = all.
     pub(crate) event_types: Vec<String>,
-    /// Events after this id.
     pub(crate) after: EventId,
-    /// Events before this id.
     pub(crate) below: EventId,
     pub(crate) rate: i32,
     /// `running`, `finished` or `cancelled`.
     pub status: String,
-    /// Deliveries repeated so far.
     pub replayed: i64,
     pub(crate) created_at: OffsetDateTime,
-    /// End of any kind.
     pub ended_at: Option<OffsetDateTime>,
 }
 
-/// Result of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReplayStep {
     /// Requeued deliveries, plus one for a system event at the end.
@@ -65,8 +51,6 @@ pub struct ReplayStep {
 
 impl Store {
     /// Creates a replay. `None` if `most_running` of the tenant are running.
-    /// # Errors
-    /// [`StoreError`] from the database.
     pub async fn create_replay(
         &self,
         new: &NewReplay,
@@ -95,9 +79,6 @@ impl Store {
         rows.first().map(replay).transpose()
     }
 
-    /// Reads a tenant's replay.
-    /// # Errors
-    /// [`StoreError`] from the database.
     pub async fn read_replay(&self, tenant: TenantId, id: ReplayId) -> Result<Option<Replay>, StoreError> {
         Ok(self.replays(tenant, Some(id), None, None, 1).await?.into_iter().next())
     }
@@ -133,16 +114,12 @@ impl Store {
         self.interactive().await?.query(&sql::LIST_REPLAYS, &params).await?.iter().map(replay).collect()
     }
 
-    /// Stops a running replay.
     pub(crate) async fn cancel_replay(&self, tenant: TenantId, id: ReplayId, actor: &Actor) -> Result<(), StoreError> {
         let (tenant, id, by) = (tenant.uuid(), id.uuid(), changed_by(actor));
         let params: [Param<'_>; 3] = [(&tenant, Type::UUID), (&id, Type::UUID), (&by, Type::TEXT)];
         self.interactive().await?.query(&sql::CANCEL_REPLAY, &params).await.map(drop)
     }
 
-    /// Replays whose next step is due.
-    /// # Errors
-    /// [`StoreError`] from the database.
     pub async fn running_replays(&self, most: i64) -> Result<Vec<(TenantId, ReplayId)>, StoreError> {
         let rows = self.interactive().await?.query(&sql::RUNNING_REPLAYS, &[(&most, Type::INT8)]).await?;
         let named = |row: &Row| {
@@ -153,8 +130,6 @@ impl Store {
     }
 
     /// Runs the next step over `most` events. `None` if it is not due.
-    /// # Errors
-    /// [`StoreError`] from the database.
     pub async fn step_replay(
         &self,
         (tenant, id): (TenantId, ReplayId),
@@ -186,9 +161,6 @@ impl Store {
         Ok(Some(ReplayStep { written, may_go_on: row.try_get("may_go_on")? }))
     }
 
-    /// Deletes replays that ended before. Returns how many.
-    /// # Errors
-    /// [`StoreError`] from the database.
     pub async fn forget_replays(&self, ended_before: Duration) -> Result<i64, StoreError> {
         let ended_before = ended_before.as_secs_f64();
         let rows = self.interactive().await?.query(&sql::FORGET_REPLAYS, &[(&ended_before, Type::FLOAT8)]).await?;
@@ -196,7 +168,7 @@ impl Store {
     }
 }
 
-/// Of the events that were looked at, those that the replay repeats.
+/// Events of the look that the replay repeats.
 fn chosen(look: &Row) -> Result<Vec<Uuid>, StoreError> {
     let filter = |column| -> Result<EventTypeFilter, StoreError> {
         let patterns: Vec<String> = look.try_get(column)?;

@@ -14,30 +14,22 @@ const CALL_LIMIT: Duration = Duration::from_secs(120);
 /// A deleted subscription is kept longer than its log.
 const SUBSCRIPTION_MARGIN: Duration = Duration::from_secs(86_400);
 
-/// Result of one call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Retained {
-    /// Dropped partitions.
     pub dropped: Vec<String>,
-    /// Partitions reduced to what is outstanding.
     pub replaced: Vec<String>,
     /// Partitions that must wait: locked, or too much is outstanding.
     pub postponed: Vec<String>,
     /// Partitions that the database failed to drop; see its log.
     pub failed: Vec<String>,
-    /// Deleted rows of other tables that named dropped events.
     pub forgotten: i64,
 }
 
 impl Store {
-    /// Drops what is past its retention, one partition or batch per transaction.
-    /// # Errors
-    /// [`StoreError`] from the database; earlier commits stay.
+    /// One partition or batch per transaction. Commits before an error stay.
     pub async fn retain(&self, payloads: Duration, log: Duration) -> Result<Retained, StoreError> {
-        // A partition takes longer than a pooled statement may.
         let client = self.direct_client().await?;
         let retaining = async {
-            // Applies whatever role and database say.
             client.batch_execute("set default_transaction_isolation = 'read committed'").await?;
             retain(&client, payloads, log).await
         };
@@ -46,8 +38,6 @@ impl Store {
     }
 
     /// Days after today for which both tables have partitions.
-    /// # Errors
-    /// [`StoreError`] from the database.
     pub async fn partitions_ahead(&self) -> Result<i64, StoreError> {
         let rows = self.maintenance().await?.query(&sql::PARTITIONS_AHEAD, &[]).await?;
         Ok(rows.first().map(|row| row.try_get("days")).transpose()?.unwrap_or(0))

@@ -10,21 +10,17 @@ use super::StoreError;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SealedSecrets {
-    /// The current secret.
     #[serde(with = "base64_text")]
     pub current: Vec<u8>,
     /// Replaced ones that were live when the row was read, newest first.
     pub older: Vec<SealedOlder>,
 }
 
-/// A sealed secret that was replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SealedOlder {
-    /// The sealed bytes.
     #[serde(with = "base64_text")]
     pub sealed: Vec<u8>,
-    /// Its end.
     #[serde(with = "time::serde::timestamp::microseconds")]
     pub until: OffsetDateTime,
 }
@@ -51,9 +47,7 @@ pub(super) fn older(row: &Row) -> Result<Vec<SealedOlder>, StoreError> {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SealedHeaders {
-    /// Shown in the API.
     pub(crate) names: Vec<String>,
-    /// Shown in the API.
     pub(crate) auth_type: Option<String>,
     /// Names, values and authorization.
     #[serde(with = "base64_text")]

@@ -12,12 +12,11 @@ use crate::domain::id::{EventId, SubscriptionId, TenantId};
 /// Clocks differ, so an attempt's id may be this much earlier than its event's.
 const ID_SLACK: Duration = Duration::minutes(10);
 
-/// An event, what all its deliveries come to, and a page of them.
+/// An event with the statuses of all its deliveries and a page of them.
 #[derive(Debug, Clone)]
 pub(crate) struct EventStatus {
     pub(crate) event_type: Option<String>,
     pub(crate) accepted_at: OffsetDateTime,
-    /// Each status that a delivery has, once.
     pub(crate) statuses: Vec<String>,
     pub(crate) attempts: i64,
     pub(crate) last_attempt_at: Option<OffsetDateTime>,
@@ -27,18 +26,15 @@ pub(crate) struct EventStatus {
     pub(crate) deliveries: Vec<DeliveryStatus>,
 }
 
-/// One delivery, from whichever table it is in.
 #[derive(Debug, Clone)]
 pub(crate) struct DeliveryStatus {
     pub(crate) subscription: SubscriptionId,
     /// `pending`, `sending`, `held`, `succeeded`, `failed`, `cancelled`, `expired`, `skipped`.
     pub(crate) status: String,
-    /// Why it is held or ended.
     pub(crate) reason: Option<String>,
     /// Includes a running attempt.
     pub(crate) attempts: i32,
     pub(crate) last_attempt_at: Option<OffsetDateTime>,
-    /// Set if it is scheduled.
     pub(crate) next_attempt_at: Option<OffsetDateTime>,
     /// Of the newest attempt; `None` after a success.
     pub(crate) error_message: Option<String>,
@@ -53,12 +49,12 @@ impl Store {
         after: Option<SubscriptionId>,
         limit: i64,
     ) -> Result<Option<EventStatus>, StoreError> {
-        let (tenant, id, floor) = (tenant.uuid(), event.uuid(), first_attempt(event));
+        let (tenant, id, first) = (tenant.uuid(), event.uuid(), first_attempt(event));
         let after: Option<Uuid> = after.map(SubscriptionId::uuid);
         let params: [Param<'_>; 5] = [
             (&tenant, Type::UUID),
             (&id, Type::UUID),
-            (&floor, Type::UUID),
+            (&first, Type::UUID),
             (&after, Type::UUID),
             (&limit, Type::INT8),
         ];
@@ -84,7 +80,7 @@ impl Store {
 pub(super) fn first_attempt(event: EventId) -> Uuid {
     let accepted_at = event.accepted_at().unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let earliest = accepted_at.checked_sub(ID_SLACK).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    EventId::floor(earliest).uuid()
+    EventId::lower_bound(earliest).uuid()
 }
 
 pub(super) fn delivery(row: &Row) -> Result<Option<DeliveryStatus>, StoreError> {

@@ -19,31 +19,25 @@ use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::rotation::{MAX_OLDER, Overlap};
 use row::{Decided, new_version, stored};
 
-/// What became of a rotation.
 #[derive(Debug, Clone)]
 pub enum Rotation {
-    /// It is written.
     Done {
-        /// What the database decided.
         written: NewVersion,
         /// The older secrets that are live now, newest first.
         older: Vec<SealedOlder>,
     },
-    /// More older secrets would be live than there may be; nothing was written.
+    /// Too many older secrets would be live; nothing was written.
     TooMany,
-    /// The row has another version by now, or is gone.
+    /// The row has another version, or is gone.
     Outrun,
 }
 
-/// Most pending deliveries that are counted when their subscription is deleted.
 pub(super) const MAX_CANCELLED_COUNTED: i64 = 10_000;
 
 /// Deliveries that the deletion of their subscription cancels.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CancelledByDeletion {
-    /// How many, up to 10,000.
     pub deliveries: i64,
-    /// Whether there are more.
     pub more: bool,
 }
 
@@ -62,9 +56,7 @@ impl CancelledByDeletion {
 }
 
 impl Store {
-    /// Writes a new subscription; version, reason and times of `row` are not looked at.
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// Ignores version, reason and times of `row`.
     pub async fn create_subscription(&self, row: &StoredSubscription, actor: &Actor) -> Result<NewVersion, StoreError> {
         let (tenant, id) = (row.tenant.uuid(), row.id.uuid());
         let decided = Decided::of(row);
@@ -76,9 +68,6 @@ impl Store {
         new_version(row)
     }
 
-    /// A tenant's subscription; `None` when it is unknown, deleted or another's.
-    /// # Errors
-    /// [`StoreError`] from the database.
     pub async fn read_subscription(
         &self,
         tenant: TenantId,
@@ -87,10 +76,7 @@ impl Store {
         Ok(self.read_subscriptions(tenant, &[id]).await?.pop())
     }
 
-    /// These subscriptions of a tenant; deleted ones and another's are left out.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// Leaves out deleted ones and those of other tenants.
     pub async fn read_subscriptions(
         &self,
         tenant: TenantId,
@@ -103,18 +89,13 @@ impl Store {
         rows.iter().map(stored).collect()
     }
 
-    /// A subscription, whoever owns it; `None` when it is unknown or deleted.
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// Of any tenant.
     pub async fn find_subscription(&self, id: SubscriptionId) -> Result<Option<StoredSubscription>, StoreError> {
         let id = id.uuid();
         let rows = self.interactive().await?.query(&sql::FIND_SUBSCRIPTION, &[(&id, Type::UUID)]).await?;
         rows.first().map(stored).transpose()
     }
 
-    /// The id of a tenant's subscription with this external id.
-    /// # Errors
-    /// [`StoreError`] from the database.
     pub async fn resolve_subscription(
         &self,
         tenant: TenantId,
@@ -126,9 +107,7 @@ impl Store {
         Ok(rows.first().map(|row| row.try_get::<_, Uuid>("id")).transpose()?.map(SubscriptionId::from))
     }
 
-    /// A page of a tenant's subscriptions, newest first, below the id `before`.
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// Newest first, with ids below `before`.
     pub async fn list_subscriptions(
         &self,
         tenant: TenantId,
@@ -141,10 +120,7 @@ impl Store {
         rows.iter().map(stored).collect()
     }
 
-    /// Writes what its owner decides over `row.version`; `None` when that is no longer the
-    /// row's version.
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// `None` if `row.version` is no longer the row's version.
     pub async fn replace_subscription(
         &self,
         row: &StoredSubscription,
@@ -160,10 +136,7 @@ impl Store {
         rows.first().map(new_version).transpose()
     }
 
-    /// Makes this sealed secret the current one over `row.version`; the one before lives on
-    /// for the overlap.
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// The replaced secret stays valid for the overlap.
     pub async fn rotate_secret(
         &self,
         row: &StoredSubscription,
@@ -191,10 +164,7 @@ impl Store {
         Ok(if older > MAX_OLDER { Rotation::TooMany } else { Rotation::Outrun })
     }
 
-    /// Deletes softly; returns how many deliveries were pending, or `None` when there is no
-    /// such subscription.
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// Deletes softly. `None` if there is no such subscription.
     pub async fn delete_subscription(
         &self,
         tenant: TenantId,
@@ -215,9 +185,7 @@ impl Store {
         Ok(Some(CancelledByDeletion::counted(row.try_get("cancelled")?)))
     }
 
-    /// Whether the tenant has, or had, this subscription.
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// Whether the tenant has or had it.
     pub async fn known_subscription(&self, tenant: TenantId, id: SubscriptionId) -> Result<bool, StoreError> {
         let (tenant, id) = (tenant.uuid(), id.uuid());
         let params: [Param<'_>; 2] = [(&tenant, Type::UUID), (&id, Type::UUID)];

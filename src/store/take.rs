@@ -17,10 +17,8 @@ use crate::domain::end::End;
 use crate::domain::id::{LeaseToken, SubscriptionId, TenantId, WorkerId};
 use crate::domain::ordering::OrderingKey;
 
-/// A request of a worker.
 #[derive(Debug, Clone)]
 pub struct TakeRequest {
-    /// Token of the leases.
     pub token: LeaseToken,
     /// Duration; longer for a subscription with a longer time limit.
     pub lease: Duration,
@@ -30,18 +28,13 @@ pub struct TakeRequest {
     pub takes_lapsed: bool,
     /// Limit of payload bytes; the first delivery may exceed it.
     pub most_bytes: usize,
-    /// The subscriptions.
     pub asks: Vec<TakeAsk>,
 }
 
-/// A request for one subscription.
 #[derive(Debug, Clone, Copy)]
 pub struct TakeAsk {
-    /// Its owner.
     pub tenant: TenantId,
-    /// The subscription.
     pub subscription: SubscriptionId,
-    /// Limit of deliveries.
     pub most: usize,
     /// Earlier due times are not read.
     pub due_from: OffsetDateTime,
@@ -49,44 +42,29 @@ pub struct TakeAsk {
     pub breaker: Breaker,
 }
 
-/// A delivery that was taken.
 #[derive(Debug)]
 pub struct TakenDelivery {
-    /// Its key.
     pub key: DeliveryKey,
     /// Includes this attempt.
     pub attempts: u32,
-    /// How many of them do not count as retries.
     pub(crate) free_attempts: u32,
-    /// When it ends.
     pub end: End,
-    /// Whether its subscription is deleted.
     pub is_deleted: bool,
     /// When it fell due.
     pub(crate) was_due: OffsetDateTime,
-    /// Whether its last lease lapsed.
     pub is_cut_off: bool,
-    /// Type of the event.
     pub(crate) event_type: Option<String>,
-    /// Bytes of the event.
     pub(crate) payload: Vec<u8>,
     pub(crate) target_url: String,
     pub(crate) secrets: SealedSecrets,
-    /// Sealed headers of the subscription.
     pub(crate) headers: Option<Vec<u8>>,
-    /// The subscription's own schedule.
     pub(crate) retry_schedule: Option<RetrySchedule>,
-    /// The subscription's own time limit.
     pub(crate) request_timeout: Option<Duration>,
-    /// Version of the subscription at this read.
     pub(crate) subscription_version: i64,
-    /// Set if it is the head of an ordering group.
     pub(crate) ordering_key: Option<OrderingKey>,
-    /// Attempts after which the group skips its head.
     pub(crate) skip_after: Option<u32>,
 }
 
-/// Result of a take.
 #[derive(Debug, Default)]
 pub struct Take {
     /// Oldest due time first, per subscription.
@@ -96,9 +74,7 @@ pub struct Take {
 }
 
 impl Store {
-    /// Leases due deliveries.
-    /// # Errors
-    /// [`StoreError`]; if the response is lost, the leases lapse.
+    /// If the response is lost, the leases lapse.
     pub async fn take(&self, request: &TakeRequest) -> Result<Take, StoreError> {
         let mut connection = self.queue().await?;
         let (token, worker, lease) = (request.token.uuid(), request.worker.uuid(), request.lease.as_secs_f64());

@@ -15,52 +15,36 @@ use crate::domain::id::{ApiKeyId, TenantId};
 use crate::domain::metadata::Metadata;
 use crate::domain::tenant::{Tenant, TenantLimits, TenantName};
 
-/// Most rows that a page of the list examines.
 const MAX_EXAMINED: i64 = 20_000;
 
-/// A tenant with all that its operator decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantRow {
-    /// What the rest of the service needs of it.
     pub tenant: Tenant,
-    /// What its operator remembers beside it.
     pub metadata: Metadata,
-    /// When it was made.
     pub created_at: OffsetDateTime,
-    /// When it was last written.
     pub updated_at: OffsetDateTime,
 }
 
-/// What its operator decides of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantChoices {
-    /// The operator's own name for it.
     pub external_id: Option<ExternalId>,
-    /// What people call it.
     pub name: String,
-    /// What its operator remembers beside it.
     pub metadata: Metadata,
-    /// Its own limits.
     pub limits: TenantLimits,
 }
 
-/// What changed since another look.
 #[derive(Debug, Clone)]
 pub struct TenantChanges {
-    /// Tenants that were changed or deleted.
     pub tenants: Vec<TenantId>,
-    /// Keys that were revoked.
     pub keys: Vec<ApiKeyId>,
     /// The database's time of this look.
     pub looked_at: OffsetDateTime,
 }
 
-/// A page of tenants.
 #[derive(Debug, Clone)]
 pub struct TenantPage {
-    /// Newest first.
     pub tenants: Vec<TenantRow>,
-    /// The last id that was examined, where there may be more behind it than the limit kept out.
+    /// Last examined id, if the limit kept more out.
     pub examined_to: Option<TenantId>,
 }
 
@@ -77,10 +61,6 @@ impl TenantRow {
 }
 
 impl Store {
-    /// The living tenants of these names.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
     pub async fn find_tenants(&self, names: &[TenantName]) -> Result<Vec<TenantRow>, StoreError> {
         let (mut ids, mut external_ids) = (Vec::new(), Vec::new());
         for name in names {
@@ -94,10 +74,7 @@ impl Store {
         rows.iter().map(tenant_row).collect()
     }
 
-    /// What changed since this time; nothing but the time where there is none.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// Only the time if `since` is `None`.
     pub async fn tenant_changes(&self, since: Option<OffsetDateTime>) -> Result<TenantChanges, StoreError> {
         let rows = self.interactive().await?.query(&sql::TENANT_CHANGES, &[(&since, Type::TIMESTAMPTZ)]).await?;
         let row = rows.first().ok_or_else(|| StoreError::Unreadable("no changes were returned".to_owned()))?;
@@ -108,10 +85,7 @@ impl Store {
         })
     }
 
-    /// A page of living tenants with this text in name or external id, newest first, below the id `before`.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// Searches name and external id; newest first, with ids below `before`.
     pub async fn list_tenants(
         &self,
         text: Option<&str>,
@@ -132,11 +106,8 @@ impl Store {
         Ok(page)
     }
 
-    /// Makes a tenant, or, where it may, replaces the living one with this external id. Returns it and whether it is
-    /// new.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database; `Constraint("tenants_external_id")` for one that is taken.
+    /// Creates a tenant or, if allowed, replaces the one with this external id. Returns whether it is new.
+    /// `Constraint("tenants_external_id")` if the external id is taken.
     pub async fn write_tenant(
         &self,
         choices: &TenantChoices,
@@ -154,10 +125,7 @@ impl Store {
         Ok((tenant_row(row)?, row.try_get("is_new")?))
     }
 
-    /// Writes a tenant over what was read of it; `None` where it was written or deleted meanwhile.
-    ///
-    /// # Errors
-    /// As in [`Self::write_tenant`].
+    /// `None` if it was written or deleted meanwhile.
     pub async fn change_tenant(
         &self,
         read: &TenantRow,
@@ -173,10 +141,7 @@ impl Store {
         rows.first().map(tenant_row).transpose()
     }
 
-    /// Deletes a tenant softly and revokes its keys; false where there is no living one.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// Deletes softly and revokes its keys. False if there is no such tenant.
     pub async fn delete_tenant(&self, id: TenantId, actor: &Actor) -> Result<bool, StoreError> {
         let (id, actor) = (id.uuid(), changed_by(actor));
         let params: [Param<'_>; 2] = [(&id, Type::UUID), (&actor, Type::TEXT)];
@@ -184,11 +149,7 @@ impl Store {
         Ok(rows.first().map(|row| row.try_get("is_deleted")).transpose()?.unwrap_or(false))
     }
 
-    /// Ends up to `most` subscriptions of a deleted tenant. Returns how many, and what of their deliveries it
-    /// cancels.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// Ends up to `most` subscriptions. Returns how many, and their cancelled deliveries.
     pub async fn end_subscriptions(
         &self,
         tenant: TenantId,
@@ -208,17 +169,13 @@ impl Store {
         Ok((row.try_get("ended")?, CancelledByDeletion::counted(row.try_get("cancelled")?)))
     }
 
-    /// Deleted tenants whose subscriptions have not all ended.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// Deleted tenants with living subscriptions.
     pub async fn tenants_to_end(&self, most: i64) -> Result<Vec<TenantId>, StoreError> {
         let rows = self.maintenance().await?.query(&sql::TENANTS_TO_END, &[(&most, Type::INT8)]).await?;
         rows.iter().map(|row| Ok(row.try_get::<_, Uuid>("id")?.into())).collect()
     }
 }
 
-/// What its operator decides, as columns.
 struct Columns {
     external_id: Option<String>,
     metadata: String,

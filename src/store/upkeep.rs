@@ -9,10 +9,8 @@ use super::connection::Param;
 use super::{Store, StoreError, sql};
 use crate::domain::id::EventId;
 
-/// Result of a sweep.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sweep {
-    /// Deliveries that ended.
     pub ended: usize,
     /// Rows of old events that were read.
     pub looked_at: usize,
@@ -20,12 +18,9 @@ pub struct Sweep {
     pub(crate) reached: Option<EventId>,
 }
 
-/// Result of a call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Raised {
-    /// Changes checked; if any, there may be more.
     pub checked: i64,
-    /// Events raised.
     pub raised: i64,
 }
 
@@ -35,10 +30,8 @@ impl Store {
         Ok(rows.first().map(|row| row.try_get("pending")).transpose()?.unwrap_or(0))
     }
 
-    /// Ends unleased deliveries past their expiry, or of events between `after` and `expired_before`. `None` while
-    /// another process does this.
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// Ends expired deliveries, and those of events between `after` and `expired_before`. `None` while another
+    /// process does this.
     pub async fn expire(
         &self,
         expired_before: EventId,
@@ -59,8 +52,6 @@ impl Store {
     }
 
     /// Raises system events about recent changes.
-    /// # Errors
-    /// [`StoreError`] from the database.
     pub async fn report(&self, warn_after: &[Duration], interval: Duration) -> Result<Raised, StoreError> {
         let warn_after: Vec<f64> = warn_after.iter().map(Duration::as_secs_f64).collect();
         let interval = interval.as_secs_f64();
@@ -70,9 +61,6 @@ impl Store {
         Ok(Raised { checked: row.try_get("checked")?, raised: row.try_get("raised")? })
     }
 
-    /// Deletes old reports and ownerships of lost workers. Returns how many rows.
-    /// # Errors
-    /// [`StoreError`] from the database.
     pub async fn forget_stale(&self) -> Result<i64, StoreError> {
         let rows = self.maintenance().await?.query(&sql::FORGET_STALE, &[]).await?;
         Ok(rows.first().map(|row| row.try_get("forgotten")).transpose()?.unwrap_or(0))
@@ -85,8 +73,7 @@ impl Store {
         if dead < at_least {
             return Ok(false);
         }
-        // A vacuum takes longer than a pooled statement may. The session holds the lock, so one replica vacuums at
-        // a time.
+        // A vacuum takes longer than a pooled statement may. The session's lock keeps other replicas out.
         let client = self.direct_client().await?;
         let turn =
             client.query_one("select pg_try_advisory_lock(hashtext(current_schema() || '.vacuum'))", &[]).await?;

@@ -10,17 +10,14 @@ use super::connection::Param;
 use super::{Store, StoreError, sql};
 use crate::domain::id::WorkerId;
 
-/// A known worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KnownWorker {
     pub(crate) id: WorkerId,
-    /// Whether it has been silent for too long.
     pub(crate) is_lost: bool,
 }
 
 impl Store {
-    /// Writes a heartbeat and returns all workers. A lost worker is listed until a minute after its last lease has
-    /// ended.
+    /// Writes a heartbeat and returns all workers. A lost worker is listed until a minute after its last lease.
     pub(crate) async fn beat(
         &self,
         worker: WorkerId,

@@ -1,6 +1,5 @@
-//! What this process keeps of subscriptions: copies and lists, under one budget in bytes.
-//!
-//! Nothing here expires: the accepting statement compares versions with the rows.
+//! Copies and lists of subscriptions in this process, within a budget of bytes.
+//! Nothing expires: the accepting statement compares versions with the rows.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,39 +12,37 @@ use crate::domain::external_id::ExternalId;
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::subscription::{Destination, Subscription};
 
-/// Map entries, allocations and indexes of a copy beside its own fields: measured, rounded up.
+/// Map entries, allocations and indexes besides its fields: measured, rounded up.
 const COPY_OVERHEAD: usize = 400;
-/// The same of a tenant.
+/// Likewise.
 const TENANT_OVERHEAD: usize = 300;
 
-/// The copies and lists of this process.
 #[derive(Debug)]
 pub(super) struct Cache(Mutex<Kept>);
 
-/// A list, and what is known to be out of date in it.
+/// A list and its stale members.
 #[derive(Debug)]
 struct KeptList {
     list: Arc<SubscriptionList>,
-    /// `None` while it is current as far as anybody knows.
+    /// `None` while it is believed current.
     stale: Option<HashSet<SubscriptionId>>,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// Most bytes, by estimate.
     budget: usize,
     bytes: usize,
     tenants: HashMap<TenantId, TenantEntries>,
-    /// The tenants by their bytes: the largest gives way first.
+    /// The largest tenant is evicted first.
     by_bytes: BTreeSet<(usize, TenantId)>,
-    /// Whose copy it is: a signature names no tenant.
+    /// A signature names no tenant.
     tenant_of: HashMap<SubscriptionId, TenantId>,
 }
 
 #[derive(Debug, Default)]
 struct TenantEntries {
     copies: HashMap<SubscriptionId, Arc<Subscription>>,
-    /// Copies in the order in which they came; some may have gone.
+    /// In order of insertion; some may have been removed.
     order: VecDeque<SubscriptionId>,
     by_name: HashMap<ExternalId, SubscriptionId>,
     list: Option<KeptList>,
@@ -53,7 +50,6 @@ struct TenantEntries {
 }
 
 impl Cache {
-    /// An empty cache of so many bytes.
     pub(super) fn new(budget: usize) -> Self {
         Self(Mutex::new(Kept { budget, ..Kept::default() }))
     }
@@ -69,7 +65,7 @@ impl Cache {
         entries.copies.get(entries.by_name.get(name)?).cloned()
     }
 
-    /// Gives each recipient the copy of its version; returns those that have none, `most` at most.
+    /// Sets copies of the same version; returns up to `most` recipients without one.
     pub(super) fn fill(&self, tenant: TenantId, recipients: &mut [Recipient], most: usize) -> Vec<SubscriptionId> {
         let kept = self.lock();
         let copies = kept.tenants.get(&tenant).map(|entries| &entries.copies);
@@ -84,8 +80,7 @@ impl Cache {
         missing
     }
 
-    /// Keeps this copy instead of any other: it was just read or written, and a database that was restored is right
-    /// about an earlier version too.
+    /// Replaces any other version: a restored database may return an earlier one.
     pub(super) fn keep(&self, subscription: &Arc<Subscription>) {
         let mut kept = self.lock();
         let (tenant, id) = (subscription.tenant, subscription.id);
@@ -104,26 +99,24 @@ impl Cache {
         kept.grow(tenant, weight(subscription));
     }
 
-    /// Drops the copy.
     pub(super) fn forget(&self, id: SubscriptionId) {
         self.lock().remove_copy(id);
     }
 
-    /// The list, if it is current as far as anybody knows.
+    /// The list, if it is believed current.
     pub(super) fn current_list(&self, tenant: TenantId) -> Option<Arc<SubscriptionList>> {
         let kept = self.lock();
         let list = kept.tenants.get(&tenant)?.list.as_ref()?;
         (list.stale.is_none() && !list.list.is_old()).then(|| Arc::clone(&list.list))
     }
 
-    /// The list as it is, and what is known to be out of date in it.
+    /// The list and its stale members.
     pub(super) fn stale_list(&self, tenant: TenantId) -> Option<(Arc<SubscriptionList>, Vec<SubscriptionId>)> {
         let kept = self.lock();
         let list = kept.tenants.get(&tenant)?.list.as_ref()?;
         Some((Arc::clone(&list.list), list.stale.iter().flatten().copied().collect()))
     }
 
-    /// Keeps this list instead of any other.
     pub(super) fn keep_list(&self, list: &Arc<SubscriptionList>) {
         let mut kept = self.lock();
         let tenant = list.tenant();
@@ -132,7 +125,6 @@ impl Cache {
         kept.grow(tenant, list.weight());
     }
 
-    /// Marks subscriptions of a list as out of date, and the list with them.
     pub(super) fn mark_stale(&self, list: &Arc<SubscriptionList>, ids: &[SubscriptionId]) {
         let mut kept = self.lock();
         let entries = kept.tenants.get_mut(&list.tenant());
@@ -143,15 +135,14 @@ impl Cache {
         }
     }
 
-    /// What is kept stays whole through a panic elsewhere, so a poisoned lock is taken over.
+    /// The maps stay consistent after a panic elsewhere.
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Kept {
-    /// Counts what was added, and makes room: the tenant with the most bytes loses copies, the oldest first, then its
-    /// list.
+    /// Evicts the oldest copies of the largest tenant, then its list.
     fn grow(&mut self, tenant: TenantId, bytes: usize) {
         self.count(tenant, |before| before + bytes);
         while self.bytes > self.budget {
@@ -183,7 +174,7 @@ impl Kept {
         self.count(tenant, |before| before.saturating_sub(removed.map_or(0, |kept| kept.list.weight())));
     }
 
-    /// Gives a tenant another number of bytes. One that has nothing goes.
+    /// A tenant without bytes is removed.
     fn count(&mut self, tenant: TenantId, change: impl FnOnce(usize) -> usize) {
         let Some(entries) = self.tenants.get_mut(&tenant) else { return };
         self.by_bytes.remove(&(entries.bytes, tenant));
@@ -194,7 +185,7 @@ impl Kept {
         }
         let before = if entries.bytes == 0 { TENANT_OVERHEAD } else { entries.bytes };
         entries.bytes = change(before);
-        // Entries of the order whose copy has gone, so that it stays within a multiple of the copies.
+        // Keeps the order within a multiple of the copies.
         if entries.order.len() > 2 * entries.copies.len() + 16 {
             let mut seen = HashSet::new();
             entries.order.retain(|id| entries.copies.contains_key(id) && seen.insert(*id));
@@ -204,7 +195,6 @@ impl Kept {
     }
 }
 
-/// Bytes of a copy, by estimate.
 fn weight(subscription: &Subscription) -> usize {
     let Destination { target, secrets, headers, .. } = subscription.destination.as_ref();
     let headers: usize = headers.lines().map(|(name, value)| name.len() + value.len() + 48).sum();

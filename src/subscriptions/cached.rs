@@ -1,17 +1,17 @@
-//! What a copy in Redis looks like: the row as JSON, sealed as a whole for its id. Who writes into Redis can lose
-//! copies or bring back old ones, which their version gives away; nobody without a master key can make one.
+//! A copy in Redis: the row as JSON, sealed for its id. A writer to Redis without a master key can only delete copies
+//! or restore old ones, and versions reveal those.
 
 use crate::domain::id::SubscriptionId;
 use crate::domain::keyring::{Keyring, SALT_BYTES};
 use crate::store::StoredSubscription;
 
-/// The row, sealed for Redis. The salt must be random and never used before.
+/// The salt must be random and never used before.
 pub(super) fn encode(keyring: &Keyring, row: &StoredSubscription, salt: [u8; SALT_BYTES]) -> Vec<u8> {
     let text = serde_json::to_vec(row).expect("texts, numbers and booleans become JSON");
     keyring.seal_copy(&text, row.id, salt)
 }
 
-/// The row of this subscription; `None` for anything that was not sealed for it.
+/// `None` if it was not sealed for this subscription.
 pub(super) fn decode(keyring: &Keyring, id: SubscriptionId, bytes: &[u8]) -> Option<StoredSubscription> {
     let text = keyring.open_copy(bytes, id).ok()?;
     serde_json::from_slice(&text).ok().filter(|row: &StoredSubscription| row.id == id)

@@ -1,7 +1,6 @@
-//! Who gets which events of a tenant, as one list, for events that go to all who want them.
+//! A tenant's subscriptions as one list, to match events with.
 //!
-//! The accepting statement confirms a list by its version. What it names as changed is read again, and nothing else.
-//! Redis has no part in it.
+//! The accepting statement confirms a list by its version. Only what it names as changed is read again.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,43 +12,40 @@ use crate::domain::event_type::{EventType, EventTypeFilter};
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::store::{ListRow, ListRows, StoreError};
 
-/// After this time a list is read whole again: what a restored backup took back has no newer version.
+/// A restored backup has no newer version, so a list is reloaded after this time.
 const READ_WHOLE_AFTER: Duration = Duration::from_secs(300);
-/// Most copies that are read for one event. An audience of more gets them over several events.
+/// For one event. A larger audience gets its copies over several events.
 const MAX_READ: usize = 1_000;
 
-/// Every subscription of a tenant at one version of their list.
+/// At one version of the list.
 #[derive(Debug)]
 pub(crate) struct SubscriptionList {
     tenant: TenantId,
     version: i64,
-    /// When it was last read whole.
     read_at: Instant,
     /// By id.
     members: Vec<Member>,
-    /// Each filter once, however many subscriptions have it.
+    /// Each different filter once.
     filters: Vec<Arc<EventTypeFilter>>,
 }
 
-/// What decides whether a subscription gets an event.
 #[derive(Debug, Clone, Copy)]
 struct Member {
     id: SubscriptionId,
     version: i64,
-    /// Its place in the list's filters.
+    /// Index in the list's filters.
     filter: u32,
     is_active: bool,
     is_ordered: bool,
 }
 
-/// Filters, each with its place.
 #[derive(Default)]
 struct Filters {
     all: Vec<Arc<EventTypeFilter>>,
-    places: HashMap<Arc<EventTypeFilter>, u32>,
+    indexes: HashMap<Arc<EventTypeFilter>, u32>,
 }
 
-/// Who reads the list of a tenant; others wait for the result.
+/// One reader per tenant; others wait for its result.
 pub(super) type Readers = Mutex<HashMap<TenantId, Arc<tokio::sync::Mutex<()>>>>;
 
 impl SubscriptionList {
@@ -75,14 +71,13 @@ impl SubscriptionList {
         self.read_at.elapsed() > READ_WHOLE_AFTER
     }
 
-    /// Bytes, by estimate.
     pub(super) fn weight(&self) -> usize {
         let filters = self.filters.iter().flat_map(|filter| filter.patterns());
         let filters: usize = filters.map(|pattern| pattern.as_str().len() + 24).sum();
         size_of::<Self>() + self.members.len() * size_of::<Member>() + self.filters.len() * 48 + filters
     }
 
-    /// All who want an event of this type, or of none. Disabled ones get it too; for them it is held.
+    /// Matching subscriptions. Disabled ones are included; their deliveries are held.
     pub(crate) fn audience(&self, event_type: Option<&EventType>) -> Audience {
         let wanting: Vec<bool> = self.filters.iter().map(|filter| filter.check(event_type).is_ok()).collect();
         let is_wanting = |member: &&Member| wanting.get(member.filter as usize).copied().unwrap_or_default();
@@ -100,31 +95,28 @@ impl SubscriptionList {
 
 impl Filters {
     fn of(list: &SubscriptionList) -> Self {
-        let places = list.filters.iter().zip(0..).map(|(filter, place)| (Arc::clone(filter), place)).collect();
-        Self { all: list.filters.clone(), places }
+        let indexes = list.filters.iter().zip(0..).map(|(filter, index)| (Arc::clone(filter), index)).collect();
+        Self { all: list.filters.clone(), indexes }
     }
 
     fn member(&mut self, row: &ListRow) -> Result<Member, StoreError> {
         let filter = super::filter(row.id, &row.event_types)?;
-        let place = match self.places.get(&filter) {
-            Some(place) => *place,
+        let index = match self.indexes.get(&filter) {
+            Some(index) => *index,
             None => {
-                let (filter, place) = (Arc::new(filter), u32::try_from(self.all.len()).unwrap_or(u32::MAX));
+                let (filter, index) = (Arc::new(filter), u32::try_from(self.all.len()).unwrap_or(u32::MAX));
                 self.all.push(Arc::clone(&filter));
-                self.places.insert(filter, place);
-                place
+                self.indexes.insert(filter, index);
+                index
             }
         };
         let ListRow { id, version, is_active, is_ordered, .. } = *row;
-        Ok(Member { id, version, filter: place, is_active, is_ordered })
+        Ok(Member { id, version, filter: index, is_active, is_ordered })
     }
 }
 
 impl Subscriptions {
-    /// The tenant's list: the one that is kept here, made current where it is known to be out of date.
-    ///
-    /// # Errors
-    /// [`StoreError`]; `Unreadable` for an event type that no version writes.
+    /// From memory, updated if it is stale.
     pub(crate) async fn list_of(&self, tenant: TenantId) -> Result<Arc<SubscriptionList>, StoreError> {
         if let Some(list) = self.cache.current_list(tenant) {
             return Ok(list);
@@ -132,7 +124,7 @@ impl Subscriptions {
         let reader = Arc::clone(self.readers().entry(tenant).or_default());
         let turn = reader.lock().await;
         let list = match self.cache.current_list(tenant) {
-            // Somebody else has read it meanwhile.
+            // Another request has read it meanwhile.
             Some(list) => Ok(list),
             None => self.read_list(tenant).await,
         };
@@ -142,13 +134,13 @@ impl Subscriptions {
         list
     }
 
-    /// Marks a list as out of date, in these subscriptions at least.
+    /// Marks at least these members as stale.
     pub(crate) fn invalidate(&self, list: &Arc<SubscriptionList>, ids: &[SubscriptionId]) {
         self.cache.mark_stale(list, ids);
     }
 
-    /// Gives the recipients their copies, so that what can be sent at once need not go through the queue. Those that
-    /// are not here are read in one statement; without it their deliveries are due in the queue.
+    /// Gives recipients their copies, so that they can be sent to at once. Missing copies are read in one statement;
+    /// without a copy a delivery is due in the queue.
     pub(crate) async fn fill(&self, audience: &mut Audience) {
         let missing = self.cache.fill(audience.tenant, &mut audience.recipients, MAX_READ);
         if missing.is_empty() {
@@ -184,8 +176,7 @@ impl Subscriptions {
         Ok(list)
     }
 
-    /// The list with what changed since it was read; `None` where it is newer than the tenant's, as after a restored
-    /// backup.
+    /// `None` if the list is newer than the tenant's, as after a restored backup.
     async fn renewed(
         &self,
         list: &SubscriptionList,
@@ -196,7 +187,7 @@ impl Subscriptions {
         if version < list.version {
             return Ok(None);
         }
-        // Nothing is left of those that were asked for and not found.
+        // Members that were requested and not found are gone.
         let mut replaced: HashSet<SubscriptionId> = ids.iter().copied().chain(deleted).collect();
         replaced.extend(living.iter().map(|row| row.id));
         let mut filters = Filters::of(list);

@@ -1,8 +1,7 @@
-//! Subscriptions as the rest of the service sees them: opened, parsed, and copied near.
+//! Subscriptions for the rest of the service: opened, parsed, and cached.
 //!
-//! PostgreSQL is the truth; what is kept here, in this process and in Redis where there is
-//! one, saves reads and decides nothing. Secrets are sealed and opened here, so no other
-//! part holds the master keys.
+//! PostgreSQL is the truth; copies in this process and in Redis save reads and decide nothing. Only this part holds
+//! the master keys.
 
 mod cache;
 mod cached;
@@ -32,7 +31,7 @@ use crate::store::{Store, StoreError, StoredSubscription};
 use cache::Cache;
 use lists::Readers;
 
-/// All subscriptions. Clones share the copies.
+/// Clones share the copies.
 #[derive(Clone)]
 pub struct Subscriptions {
     store: Store,
@@ -43,18 +42,16 @@ pub struct Subscriptions {
 }
 
 impl Subscriptions {
-    /// Subscriptions of this store, their secrets sealed with this keyring, with so many bytes of copies and lists in
-    /// this process, and with copies in Redis where there is one.
+    /// `cache_bytes` limits copies and lists of this process.
     pub fn new(store: Store, keyring: Arc<Keyring>, redis: Option<Redis>, cache_bytes: usize) -> Self {
         Self { store, keyring, cache: Arc::new(Cache::new(cache_bytes)), readers: Arc::default(), redis }
     }
 
-    /// A copy from this process or Redis; `None` where there is none, or none of the given tenant. It may be out of
-    /// date: accept on it, and refuse only on what was read.
+    /// From this process or Redis; it may be stale: accept on it, refuse only on [`Self::read`].
     pub(crate) async fn copy(&self, tenant: Option<TenantId>, name: &SubscriptionName) -> Option<Arc<Subscription>> {
         let copy = match (name, tenant) {
             (SubscriptionName::External(name), Some(tenant)) => self.cache.named(tenant, name)?,
-            // Without a tenant nobody knows whose external id it is.
+            // An external id needs a tenant.
             (SubscriptionName::External(_), None) => return None,
             (SubscriptionName::Id(id), _) => match self.cache.get(*id) {
                 Some(copy) => copy,
@@ -64,11 +61,7 @@ impl Subscriptions {
         tenant.is_none_or(|tenant| copy.tenant == tenant).then_some(copy)
     }
 
-    /// The subscription as PostgreSQL has it now; `None` when it is unknown, deleted, or not of the given tenant. Keeps
-    /// a copy.
-    ///
-    /// # Errors
-    /// [`StoreError`]; `Unreadable` when the secret does not open.
+    /// From PostgreSQL. `None` if unknown, deleted, or not of the given tenant.
     pub(crate) async fn read(
         &self,
         tenant: Option<TenantId>,
@@ -82,13 +75,13 @@ impl Subscriptions {
             },
             (SubscriptionName::External(_), None) => None,
         };
-        // An external id may have moved to another one between the two statements.
+        // An external id may have moved between the two statements.
         let is_it = |row: &StoredSubscription| match name {
             SubscriptionName::External(name) => row.external_id.as_ref() == Some(name),
             SubscriptionName::Id(_) => true,
         };
         let Some(row) = row.filter(is_it) else {
-            // Another tenant's guess must not cost the owner a copy.
+            // Another tenant's guess must not evict the owner's copy.
             if let Some(copy) = self.copy(tenant, name).await {
                 self.cache.forget(copy.id);
             }
@@ -97,10 +90,7 @@ impl Subscriptions {
         self.open(row).map(Some)
     }
 
-    /// The id of the subscription of this name: an id is taken as it is.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// Returns an id unchecked.
     pub(crate) async fn resolve(
         &self,
         tenant: TenantId,
@@ -112,7 +102,7 @@ impl Subscriptions {
         }
     }
 
-    /// What Redis has, if it is what was put there: anything else is taken away.
+    /// Removes what is not a valid copy.
     async fn redis_copy(&self, id: SubscriptionId) -> Option<Arc<Subscription>> {
         let redis = self.redis.as_ref()?;
         let copy = redis.get(id).await?;
@@ -126,18 +116,14 @@ impl Subscriptions {
         Some(subscription)
     }
 
-    /// A written row makes what Redis has old. Readers that put an old one back in between
-    /// are found out by its version.
+    /// An old copy that a concurrent reader puts back is detected by its version.
     async fn forget_in_redis(&self, id: SubscriptionId) {
         if let Some(redis) = &self.redis {
             redis.forget(id).await;
         }
     }
 
-    /// A subscription as it stands, its secret not opened; `None` as in [`Self::read`].
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// Without opening its secrets.
     pub async fn look_up(
         &self,
         tenant: TenantId,
@@ -146,11 +132,7 @@ impl Subscriptions {
         self.store.read_subscription(tenant, id).await
     }
 
-    /// A page of a tenant's subscriptions, newest first, below the id `before`, their secrets
-    /// not opened.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// Newest first, with ids below `before`; secrets are not opened.
     pub async fn list(
         &self,
         tenant: TenantId,
@@ -160,7 +142,7 @@ impl Subscriptions {
         self.store.list_subscriptions(tenant, before, limit).await
     }
 
-    /// The subscription of a row that was just read. Keeps a copy, here and in Redis.
+    /// Keeps a copy, here and in Redis.
     fn open(&self, row: StoredSubscription) -> Result<Arc<Subscription>, StoreError> {
         let is_news = self.cache.get(row.id).is_none_or(|copy| copy.version != row.version);
         if let Some(redis) = self.redis.as_ref().filter(|_| is_news) {
@@ -172,9 +154,9 @@ impl Subscriptions {
     }
 
     fn opened(&self, row: StoredSubscription) -> Result<Subscription, StoreError> {
-        let place = SealContext { tenant: row.tenant, subscription: row.id };
+        let context = SealContext { tenant: row.tenant, subscription: row.id };
         let event_types = filter(row.id, &row.event_types)?;
-        let (secrets, headers) = open_sealed(&self.keyring, &row.secrets, row.headers.sealed.as_deref(), place)
+        let (secrets, headers) = open_sealed(&self.keyring, &row.secrets, row.headers.sealed.as_deref(), context)
             .map_err(|reason| StoreError::Unreadable(format!("what is sealed of subscription {}: {reason}", row.id)))?;
         Ok(Subscription {
             id: row.id,
@@ -200,10 +182,6 @@ impl Subscriptions {
     }
 }
 
-/// The filter of these patterns of a row.
-///
-/// # Errors
-/// `Unreadable` for a pattern that no version writes.
 pub fn filter(id: SubscriptionId, event_types: &[String]) -> Result<EventTypeFilter, StoreError> {
     let unreadable = |reason| StoreError::Unreadable(format!("an event type of subscription {id}: {reason}"));
     EventTypeFilter::stored(event_types).map_err(unreadable)

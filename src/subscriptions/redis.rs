@@ -1,9 +1,7 @@
-//! Redis as a place for copies: bytes in, bytes out, and nothing that can hurt.
+//! Redis as a store for copies.
 //!
-//! Every question has a time limit, and an answer that does not come is a miss. The first
-//! that does not come takes Redis out of use at once; a task asks it from time to time
-//! whether it is quick again, so that while it is away or slow a request pays nothing for it. What stands in Redis is
-//! believed by nobody here: see `cached.rs`.
+//! Every request has a time limit, and a late response counts as a miss. After the first one Redis is not used until
+//! a probe finds it fast again. No content of Redis is trusted: see `cached.rs`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,24 +14,23 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::domain::id::SubscriptionId;
 use crate::telemetry::Metrics;
 
-/// Longest a request waits for Redis.
+/// Maximum wait of a request for Redis.
 const ANSWER_LIMIT: Duration = Duration::from_millis(50);
-/// Longest time for making a connection, and for the question whether Redis is back.
+/// For connecting and for a probe.
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
-/// Pause before such a question; it doubles from question to question.
+/// Before the first probe; doubles with each.
 const PROBE_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
-/// Least time between two warnings: what goes wrong again and again is said once.
-const SILENCE: Duration = Duration::from_secs(60);
+/// Between two equal warnings.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 const AWAY: &str = "Redis does not answer in time; subscriptions come from PostgreSQL until it does";
-/// How long Redis keeps a copy.
+/// Of a copy.
 const LIFETIME: Duration = Duration::from_secs(30);
-/// Longest value that is looked at, in bytes; longer ones are not fetched.
+/// Longer values are not fetched.
 const MAX_VALUE_BYTES: usize = 64 * 1_024;
-/// What every key begins with; the number is the version of what stands there.
+/// The number is the version of the format.
 const KEY_PREFIX: &str = "postrider:subscription:4:";
 
-/// A Redis, in use while it answers. Clones share it.
 #[derive(Clone)]
 pub struct Redis {
     connection: ConnectionManager,
@@ -42,32 +39,30 @@ pub struct Redis {
 
 struct State {
     answers: AtomicBool,
-    voice: Voice,
+    warnings: WarningLimit,
     metrics: Metrics,
-    /// Ends the probing when the last clone goes.
+    /// Ends the probes when the last clone is dropped.
     ended: CancellationToken,
     _guard: DropGuard,
 }
 
 impl Redis {
-    /// A Redis at this URL. Returns at once and is out of use until it has answered.
-    ///
-    /// # Errors
-    /// The rule that the URL breaks; the URL itself, which may hold a password, is not in it.
+    /// Returns at once; Redis is used after its first response.
+    /// The error does not contain the URL, which may hold a password.
     pub fn connect(url: &str, metrics: Metrics) -> Result<Self, &'static str> {
         let connection = manager(url)?;
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
-        let state = State { answers: AtomicBool::new(false), voice: Voice::default(), metrics, ended, _guard: guard };
+        let state =
+            State { answers: AtomicBool::new(false), warnings: WarningLimit::default(), metrics, ended, _guard: guard };
         let redis = Self { connection, state: Arc::new(state) };
         redis.probe(Duration::ZERO);
         Ok(redis)
     }
 
-    /// What stands for this subscription; `None` for nothing, something overlong, and a
-    /// Redis that does not answer.
+    /// `None` if there is no value, it is too long, or Redis does not answer.
     pub(super) async fn get(&self, id: SubscriptionId) -> Option<Vec<u8>> {
-        // A piece of it: a value somebody else put there may be of any size.
+        // Reads a limited part: another program may have written a value of any size.
         let mut get = cmd("GETRANGE");
         get.arg(key(id)).arg(0).arg(MAX_VALUE_BYTES);
         let value: Vec<u8> = self.ask(&get).await?;
@@ -79,7 +74,7 @@ impl Redis {
         None
     }
 
-    /// Puts a copy there, for a while. Returns at once: whoever read the row goes on.
+    /// Returns at once.
     pub(super) fn put(&self, id: SubscriptionId, value: &[u8]) {
         let mut set = cmd("SET");
         set.arg(key(id)).arg(value).arg("EX").arg(LIFETIME.as_secs());
@@ -87,14 +82,14 @@ impl Redis {
         tokio::spawn(async move { redis.ask::<()>(&set).await });
     }
 
-    /// Removes the copy. One that cannot be removed is found out by its version.
+    /// A copy that cannot be removed is detected by its version.
     pub(super) async fn forget(&self, id: SubscriptionId) {
         let mut unlink = cmd("UNLINK");
         unlink.arg(key(id));
         let _: Option<i64> = self.ask(&unlink).await;
     }
 
-    /// Counts what was found, by whether it was what this service writes.
+    /// Counts found values by whether they are valid copies.
     pub(super) fn count_found(&self, is_ours: bool) {
         self.count(if is_ours { "hit" } else { "refused" });
     }
@@ -108,31 +103,30 @@ impl Redis {
             Ok(answer) => Some(answer),
             Err(problem) => {
                 self.count("failed");
-                self.judge(&problem);
+                self.handle(&problem);
                 None
             }
         }
     }
 
-    /// Takes a Redis that does not answer out of use; whoever finds that first begins to ask
-    /// for its return. One that refuses (no memory, no right, another kind of value) answers
-    /// quickly, and its other answers are as good as before.
-    fn judge(&self, problem: &Problem) {
+    /// Stops using a Redis that does not answer, and starts probes. A Redis that refuses (no memory, no permission,
+    /// wrong type) answers quickly, so it stays in use.
+    fn handle(&self, problem: &Problem) {
         if !problem.is_outage() {
-            if self.state.voice.may_speak() {
+            if self.state.warnings.may_warn() {
                 tracing::warn!(%problem, "Redis refuses; what it does not take or give comes from PostgreSQL");
             }
         } else if self.state.answers.swap(false, Ordering::Relaxed) {
             self.state.metrics.cache_available.set(0.0);
-            if self.state.voice.may_speak() {
+            if self.state.warnings.may_warn() {
                 tracing::warn!(%problem, "{AWAY}");
             }
             self.probe(PROBE_PAUSE);
         }
     }
 
-    /// Asks, after a pause that grows, until Redis is as quick as requests need it, and then
-    /// uses it again. Holds no clone of this value while it waits, so that the last one can go.
+    /// Probes with growing pauses until Redis is fast enough. Holds no clone while waiting, so that the last one can
+    /// be dropped.
     fn probe(&self, mut pause: Duration) {
         let (connection, state) = (self.connection.clone(), Arc::downgrade(&self.state));
         let ended = self.state.ended.clone();
@@ -141,7 +135,7 @@ impl Redis {
                 tokio::time::sleep(pause).await;
                 let Err(problem) = answers_quickly(&connection).await else { break };
                 let Some(state) = state.upgrade() else { return };
-                if state.voice.may_speak() {
+                if state.warnings.may_warn() {
                     tracing::warn!(%problem, "{AWAY}");
                 }
                 pause = (2 * pause).clamp(PROBE_PAUSE, LONGEST_PAUSE);
@@ -159,10 +153,7 @@ impl Redis {
     }
 }
 
-/// How long a Redis at this URL takes for an answer on an open connection.
-///
-/// # Errors
-/// Why there is none, in a sentence.
+/// Round trip on an open connection.
 pub async fn time_redis(url: &str) -> Result<Duration, String> {
     let connection = manager(url).map_err(|rule| format!("REDIS_URL {rule}"))?;
     let ask = async || within::<()>(CONNECT_LIMIT, &cmd("PING"), &connection).await;
@@ -172,7 +163,7 @@ pub async fn time_redis(url: &str) -> Result<Duration, String> {
     Ok(began.elapsed())
 }
 
-/// A connection that is made when it is first needed, and again when it broke.
+/// Connects on first use and reconnects.
 fn manager(url: &str) -> Result<ConnectionManager, &'static str> {
     let refused = "must be redis://user:password@host:port/database, rediss:// for TLS, or unix:///path";
     let info = url.into_connection_info().map_err(|_| refused)?;
@@ -190,7 +181,6 @@ impl std::fmt::Debug for Redis {
     }
 }
 
-/// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 enum Problem {
     #[error("no answer in time")]
@@ -200,7 +190,7 @@ enum Problem {
 }
 
 impl Problem {
-    /// Whether there was no answer; a refusal, which has a code, is one.
+    /// A refusal, which has a code, is a response.
     fn is_outage(&self) -> bool {
         match self {
             Self::TimedOut => true,
@@ -209,22 +199,22 @@ impl Problem {
     }
 }
 
-/// Says the same thing once in a while.
+/// Logs a repeated warning rarely.
 #[derive(Default)]
-struct Voice(Mutex<Option<Instant>>);
+struct WarningLimit(Mutex<Option<Instant>>);
 
-impl Voice {
-    fn may_speak(&self) -> bool {
-        let mut spoke = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = spoke.is_none_or(|spoke| spoke.elapsed() >= SILENCE);
+impl WarningLimit {
+    fn may_warn(&self) -> bool {
+        let mut warned_at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = warned_at.is_none_or(|warned_at| warned_at.elapsed() >= WARNING_INTERVAL);
         if may {
-            *spoke = Some(Instant::now());
+            *warned_at = Some(Instant::now());
         }
         may
     }
 }
 
-/// Whether it answers as quickly as requests need it, once the connection is made.
+/// Does not count the time to connect.
 async fn answers_quickly(connection: &ConnectionManager) -> Result<(), Problem> {
     within::<()>(CONNECT_LIMIT, &cmd("PING"), connection).await?;
     within::<()>(ANSWER_LIMIT, &cmd("PING"), connection).await?;

@@ -9,24 +9,18 @@ use crate::domain::rotation::{MAX_OLDER, Overlap};
 use crate::domain::secret::Secret;
 use crate::store::{Rotation, SealedSecrets, StoreError, StoredSubscription};
 
-/// Why a secret was not rotated.
 #[derive(Debug, thiserror::Error)]
 pub enum RotateError {
-    /// The given secret is already the current one.
     #[error("the secret is the current one already")]
     Same,
-    /// Too many older secrets are still valid.
     #[error("{MAX_OLDER} older secrets are live already")]
     TooMany,
-    /// Database error, or too many concurrent writes.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Subscriptions {
-    /// Makes this secret current; `None` if there is no such subscription.
-    /// # Errors
-    /// [`RotateError`]; then nothing was changed.
+    /// `None` if there is no such subscription. On an error nothing was changed.
     pub async fn rotate(
         &self,
         tenant: TenantId,
@@ -35,14 +29,14 @@ impl Subscriptions {
         overlap: Overlap,
         actor: &Actor,
     ) -> Result<Option<StoredSubscription>, RotateError> {
-        let place = SealContext { tenant, subscription: id };
+        let context = SealContext { tenant, subscription: id };
         for _ in 0..CHANGE_TRIES {
             let Some(current) = self.look_up(tenant, id).await? else { return Ok(None) };
             // If the current secret cannot be opened, it counts as different, so that a rotation can replace it.
-            if self.keyring.open(&current.secrets.current, place).is_ok_and(|current| current.is_same(secret)) {
+            if self.keyring.open(&current.secrets.current, context).is_ok_and(|current| current.is_same(secret)) {
                 return Err(RotateError::Same);
             }
-            let sealed = self.keyring.seal(secret, place, random::<SALT_BYTES>());
+            let sealed = self.keyring.seal(secret, context, random::<SALT_BYTES>());
             match self.store.rotate_secret(&current, &sealed, overlap, actor).await? {
                 Rotation::Done { written, older } => {
                     self.forget_in_redis(id).await;

@@ -7,34 +7,31 @@ use crate::store::{SealedHeaders, SealedSecrets};
 
 use super::{WriteError, random};
 
-/// Opens secrets and headers. Skips an older secret that cannot be opened, with a warning.
-/// # Errors
-/// [`CannotOpen`] if the current secret or the headers cannot be opened.
+/// Skips an older secret that cannot be opened, with a warning.
 pub fn open_sealed(
     keyring: &Keyring,
     secrets: &SealedSecrets,
     headers: Option<&[u8]>,
-    place: SealContext,
+    context: SealContext,
 ) -> Result<(Secrets, RequestHeaders), CannotOpen> {
-    Ok((open_secrets(keyring, secrets, place)?, open_headers(keyring, headers, place)?))
+    Ok((open_secrets(keyring, secrets, context)?, open_headers(keyring, headers, context)?))
 }
 
-fn open_headers(keyring: &Keyring, sealed: Option<&[u8]>, place: SealContext) -> Result<RequestHeaders, CannotOpen> {
-    sealed.map_or_else(|| Ok(RequestHeaders::default()), |sealed| keyring.open_headers(sealed, place))
+fn open_headers(keyring: &Keyring, sealed: Option<&[u8]>, context: SealContext) -> Result<RequestHeaders, CannotOpen> {
+    sealed.map_or_else(|| Ok(RequestHeaders::default()), |sealed| keyring.open_headers(sealed, context))
 }
 
-/// Applies changes to the headers and seals them. Stored headers are opened only if some of them stay, so that a
-/// missing master key can be repaired by sending all values.
+/// Opens stored headers only if some stay, so that a missing master key can be repaired by sending all values.
 pub(super) fn change_headers(
     keyring: &Keyring,
     current: &SealedHeaders,
     changes: &HeaderChanges,
-    place: SealContext,
+    context: SealContext,
 ) -> Result<SealedHeaders, WriteError> {
     if changes.is_none() {
         return Ok(current.clone());
     }
-    let opened = open_headers(keyring, current.sealed.as_deref(), place);
+    let opened = open_headers(keyring, current.sealed.as_deref(), context);
     let stand = match &opened {
         Err(reason) if changes.keeps(!current.names.is_empty(), current.auth_type.is_some()) => {
             return Err(WriteError::HeadersDoNotOpen(reason.clone()));
@@ -52,18 +49,18 @@ pub(super) fn change_headers(
     Ok(SealedHeaders {
         names: headers.names().map(str::to_owned).collect(),
         auth_type: headers.auth().map(|auth| auth.kind().as_str().to_owned()),
-        sealed: Some(keyring.seal_headers(&headers, place, random::<SALT_BYTES>())),
+        sealed: Some(keyring.seal_headers(&headers, context, random::<SALT_BYTES>())),
     })
 }
 
-fn open_secrets(keyring: &Keyring, sealed: &SealedSecrets, place: SealContext) -> Result<Secrets, CannotOpen> {
-    let current = keyring.open(&sealed.current, place)?;
+fn open_secrets(keyring: &Keyring, sealed: &SealedSecrets, context: SealContext) -> Result<Secrets, CannotOpen> {
+    let current = keyring.open(&sealed.current, context)?;
     let mut older = Vec::with_capacity(sealed.older.len());
     for sealed in &sealed.older {
-        match keyring.open(&sealed.sealed, place) {
+        match keyring.open(&sealed.sealed, context) {
             Ok(secret) => older.push(OlderSecret { secret, until: sealed.until }),
             Err(error) => {
-                tracing::warn!(%error, subscription = %place.subscription, "an older secret cannot be opened; it does not sign");
+                tracing::warn!(%error, subscription = %context.subscription, "an older secret cannot be opened; it does not sign");
             }
         }
     }

@@ -94,8 +94,6 @@ impl Choices {
 
 impl Subscriptions {
     /// Creates a subscription.
-    /// # Errors
-    /// [`WriteError`].
     pub async fn create(
         &self,
         tenant: TenantId,
@@ -117,8 +115,7 @@ impl Subscriptions {
     /// Applies `change`, and sets a secret if given, which ends all others; `None` if there is no such
     /// subscription. An unchanged secret is not opened, so that a missing master key can be repaired. Writes
     /// nothing if nothing changes.
-    /// # Errors
-    /// The error of `change`, or a [`WriteError`]; `Unavailable` after too many concurrent writes.
+    /// `Unavailable` after too many concurrent writes.
     pub async fn change<E: From<StoreError> + From<WriteError>>(
         &self,
         tenant: TenantId,
@@ -147,8 +144,6 @@ impl Subscriptions {
     }
 
     /// Deletes a subscription; returns how many pending deliveries that cancels.
-    /// # Errors
-    /// [`StoreError`] from the database.
     pub async fn delete(
         &self,
         tenant: TenantId,

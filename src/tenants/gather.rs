@@ -1,5 +1,5 @@
-//! Look-ups that are gathered: while one statement runs, further questions wait and go into the next one together.
-//! However many invented keys a stranger sends, a real one waits for a few statements only.
+//! Groups lookups: while one statement runs, further requests wait and share the next one, so that invented keys
+//! delay a real one by a few statements at most.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -9,12 +9,12 @@ use tokio::sync::oneshot;
 
 use crate::store::StoreError;
 
-/// Most questions of one statement.
+/// Maximum keys per statement.
 const MAX_AT_ONCE: usize = 1_000;
-/// Most different questions that wait; further ones are refused.
+/// Further lookups are refused.
 const MAX_WAITING: usize = 10_000;
 
-/// Questions of one kind.
+/// Lookups of one kind.
 pub(super) struct Gather<K, V>(Arc<Mutex<Waiting<K, V>>>);
 
 type Answer<V> = Result<Option<V>, String>;
@@ -36,10 +36,7 @@ where
     K: Hash + Eq + Clone + Send + 'static,
     V: Clone + Send + 'static,
 {
-    /// Asks for one; `look_up` reads many.
-    ///
-    /// # Errors
-    /// `Unavailable` where the look-up fails, or too many wait already.
+    /// `look_up` reads many at once. `Unavailable` if it fails or too many requests wait.
     pub(super) async fn ask<F>(
         &self,
         key: K,
@@ -61,7 +58,7 @@ where
             !std::mem::replace(&mut waiting.is_running, true)
         };
         if begins {
-            // A task of its own: the request that began it may be given up.
+            // In its own task, because the request that started it may be cancelled.
             tokio::spawn(run(Arc::clone(&self.0), look_up));
         }
         answer
@@ -93,7 +90,7 @@ where
         for (key, senders) in askers {
             let answer = found.as_ref().map(|found| found.get(&key).cloned()).map_err(Clone::clone);
             for sender in senders {
-                // Whoever gave up does not need it.
+                // The receiver may have been cancelled.
                 let _ = sender.send(answer.clone());
             }
         }

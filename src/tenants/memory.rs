@@ -1,4 +1,4 @@
-//! What is remembered of tenants and keys, and until when it is believed.
+//! Cached tenants and keys, and how long each is valid.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,24 +11,23 @@ use crate::domain::id::{ApiKeyId, TenantId};
 use crate::domain::tenant::{Tenant, TenantName};
 use crate::store::{KnownKey, TenantChanges};
 
-/// How long an answer of the database is believed: the bound on how late a revocation is seen.
+/// Bounds how late a revocation takes effect.
 const BELIEVED_FOR: Duration = Duration::from_secs(1);
-/// Least time between the beginnings of two looks.
+/// Minimum time between two polls for changes.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How far a look reaches back before the last one: our transactions end after 10 s, and 5 s to spare.
+/// Transactions end after 10 s, plus 5 s margin.
 const SLACK: time::Duration = time::Duration::seconds(15);
-/// How long an unknown key is remembered as such. A key that is made meanwhile has another id.
+/// A key that is created meanwhile has another id.
 const UNKNOWN_FOR: Duration = Duration::from_secs(10);
-/// Most keys remembered, about 200 bytes each. When they are full, all are forgotten.
+/// About 200 bytes each. All are dropped when there are more.
 const MAX_KEYS: usize = 100_000;
-/// Most unknown keys remembered, about 50 bytes each.
+/// About 50 bytes each.
 const MAX_UNKNOWN: usize = 10_000;
-/// Most tenants remembered, about 400 bytes each.
+/// About 400 bytes each.
 const MAX_TENANTS: usize = 100_000;
-// What the documents promise of a revocation.
+// The documents promise one second for a revocation.
 const _: () = assert!(BELIEVED_FOR.as_millis() <= 1_000 && LOOK_EVERY.as_millis() < BELIEVED_FOR.as_millis());
 
-/// Everything that is remembered.
 #[derive(Default)]
 pub(super) struct Memory {
     keys: HashMap<ApiKeyId, Remembered<KnownKey>>,
@@ -44,21 +43,19 @@ struct Remembered<T> {
     kept_at: Instant,
 }
 
-/// The looks for what changed.
 #[derive(Default)]
 struct Looks {
-    /// When the last one began that was answered.
+    /// Start of the last successful poll.
     answered: Option<Instant>,
-    /// When the last one began.
     begun: Option<Instant>,
     is_running: bool,
-    /// The database's time from which the next one asks.
+    /// Database time from which the next poll reads.
     since: Option<OffsetDateTime>,
 }
 
 impl Looks {
     fn is_believed<T>(&self, remembered: &Remembered<T>, now: Instant) -> bool {
-        // A look that began before the answer was kept may have missed a change in between.
+        // A poll that began before the entry was kept may have missed a change in between.
         let looked = self.answered.filter(|answered| *answered >= remembered.kept_at);
         let from = looked.unwrap_or(remembered.asked_at).max(remembered.asked_at);
         now.saturating_duration_since(from) < BELIEVED_FOR
@@ -66,7 +63,7 @@ impl Looks {
 }
 
 impl Memory {
-    /// What is believed of a key; `None` where nobody knows, `Some(None)` where there is none.
+    /// `None` if it is not cached, `Some(None)` if there is no such key.
     pub(super) fn key(&self, id: ApiKeyId, now: Instant) -> Option<Option<KnownKey>> {
         if self.unknown_keys.get(&id).is_some_and(|until| *until > now) {
             return Some(None);
@@ -75,14 +72,13 @@ impl Memory {
         Some(Some(remembered.value.clone()))
     }
 
-    /// The tenant of this name, where it is believed.
     pub(super) fn tenant(&self, name: &TenantName, now: Instant) -> Option<Arc<Tenant>> {
         let id = match name {
             TenantName::Id(id) => id,
             TenantName::External(name) => self.ids.get(name)?,
         };
         let remembered = self.tenants.get(id).filter(|tenant| self.looks.is_believed(tenant, now))?;
-        // It may have had another external id when the name was kept.
+        // It may have had another external id when it was cached.
         let is_its_name = match name {
             TenantName::Id(_) => true,
             TenantName::External(name) => remembered.value.external_id.as_ref() == Some(name),
@@ -90,7 +86,7 @@ impl Memory {
         is_its_name.then(|| Arc::clone(&remembered.value))
     }
 
-    /// Keeps what was asked for at this time; `None` for a key that is unknown.
+    /// `asked_at`: before its lookup. `None` = an unknown key.
     pub(super) fn keep_key(&mut self, id: ApiKeyId, key: Option<KnownKey>, asked_at: Instant) {
         let kept_at = Instant::now();
         let Some(value) = key else {
@@ -109,7 +105,7 @@ impl Memory {
         self.keys.insert(id, Remembered { value, asked_at, kept_at });
     }
 
-    /// Keeps a tenant that was asked for at this time.
+    /// `asked_at`: before its lookup.
     pub(super) fn keep_tenant(&mut self, tenant: &Arc<Tenant>, asked_at: Instant) {
         if self.tenants.len() >= MAX_TENANTS || self.ids.len() >= MAX_TENANTS {
             self.tenants.clear();
@@ -120,18 +116,15 @@ impl Memory {
         self.tenants.insert(tenant.id, remembered);
     }
 
-    /// Forgets a tenant.
     pub(super) fn forget_tenant(&mut self, id: TenantId) {
         self.tenants.remove(&id);
     }
 
-    /// Forgets a key.
     pub(super) fn forget_key(&mut self, id: ApiKeyId) {
         self.keys.remove(&id);
     }
 
-    /// Whether a look is due now, and from which time of the database it asks; nothing of the first is asked but the
-    /// time.
+    /// If a poll is due: the database time from which it reads. The first reads only the time.
     #[expect(clippy::option_option, reason = "no look, or a look without a time to ask from")]
     pub(super) fn begin_look(&mut self, now: Instant) -> Option<Option<OffsetDateTime>> {
         let looks = &mut self.looks;
@@ -144,7 +137,7 @@ impl Memory {
         Some(looks.since)
     }
 
-    /// Forgets what a look that began at this time found changed; `None` where it was not answered.
+    /// Removes what changed; `None` if the poll failed.
     pub(super) fn end_look(&mut self, began: Instant, changes: Option<TenantChanges>) {
         self.looks.is_running = false;
         let Some(changes) = changes else { return };

@@ -1,9 +1,8 @@
-//! Tenants and keys as requests need them, remembered in this process.
+//! Tenants and keys, cached in this process.
 //!
-//! Each is read once. From then on one statement asks, at most every 500 ms and only while there are requests, which
-//! of them changed; what changed is forgotten. So the number of tenants in use costs nothing. What is remembered holds
-//! for a second after such a look began, so a revocation or deletion holds everywhere within a second, and nothing is
-//! believed longer while the database is away.
+//! Each is read once. One statement polls for changes, at most every 500 ms and only while there are requests. An
+//! entry is valid for one second after a poll began, so a revocation takes effect everywhere within a second, also
+//! while the database does not answer.
 
 mod gather;
 mod memory;
@@ -18,7 +17,7 @@ use crate::store::{Clock, KnownKey, Store, StoreError};
 use gather::Gather;
 use memory::Memory;
 
-/// All tenants and keys. Clones share what is remembered.
+/// Clones share the cache.
 #[derive(Clone)]
 pub struct Tenants {
     shared: Arc<Shared>,
@@ -33,16 +32,11 @@ struct Shared {
 }
 
 impl Tenants {
-    /// Tenants and keys of this store.
     pub fn new(store: Store, clock: Clock) -> Self {
         let (keys, tenants) = (Gather::default(), Gather::default());
         Self { shared: Arc::new(Shared { store, clock, memory: Mutex::default(), keys, tenants }) }
     }
 
-    /// The living tenant of this name.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
     pub async fn find(&self, name: &TenantName) -> Result<Option<Arc<Tenant>>, StoreError> {
         let now = Instant::now();
         self.look(now);
@@ -54,18 +48,11 @@ impl Tenants {
         self.shared.tenants.ask(name.clone(), move |names| Arc::clone(&shared).read_tenants(names)).await
     }
 
-    /// The living tenant with this id.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
     pub async fn get(&self, id: TenantId) -> Result<Option<Arc<Tenant>>, StoreError> {
         self.find(&TenantName::Id(id)).await
     }
 
-    /// The live key with this public half; `None` where it is unknown, revoked, expired or of a deleted tenant.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
+    /// `None` if it is unknown, revoked, expired or of a deleted tenant.
     pub async fn key(&self, id: ApiKeyId) -> Result<Option<KnownKey>, StoreError> {
         let now = Instant::now();
         self.look(now);
@@ -80,17 +67,16 @@ impl Tenants {
         Ok(key.filter(|key| key.expires_at.is_none_or(|end| end > self.shared.clock.now())))
     }
 
-    /// Forgets a tenant that was changed here, so that this replica sees it at once.
+    /// So that a change on this replica takes effect here at once.
     pub fn forget_tenant(&self, id: TenantId) {
         self.shared.lock().forget_tenant(id);
     }
 
-    /// Forgets a key that was revoked here.
     pub fn forget_key(&self, id: ApiKeyId) {
         self.shared.lock().forget_key(id);
     }
 
-    /// Asks what changed, beside the requests, where the last look is old enough.
+    /// Polls for changes in its own task, if the last poll is old enough.
     fn look(&self, now: Instant) {
         let Some(since) = self.shared.lock().begin_look(now) else { return };
         let shared = Arc::clone(&self.shared);
@@ -106,7 +92,7 @@ impl Tenants {
 
 impl Shared {
     async fn read_keys(self: Arc<Self>, ids: Vec<ApiKeyId>) -> Result<HashMap<ApiKeyId, KnownKey>, StoreError> {
-        // Counted from before the question: the answer may be old by the time it comes.
+        // Before the lookup, because its result may be old when it arrives.
         let asked_at = Instant::now();
         let found: HashMap<_, _> = self.store.find_api_keys(&ids).await?.into_iter().map(|key| (key.id, key)).collect();
         let mut memory = self.lock();
@@ -131,7 +117,7 @@ impl Shared {
         Ok(found)
     }
 
-    /// What is remembered stays whole through a panic elsewhere.
+    /// The maps stay consistent after a panic elsewhere.
     fn lock(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -19,7 +19,7 @@ impl Expiry {
     pub(crate) async fn sweep(&mut self, store: &Store, expired_before: OffsetDateTime) -> Result<usize, StoreError> {
         let mut ended = 0;
         for _ in 0..BATCHES {
-            let expired_before = EventId::floor(expired_before);
+            let expired_before = EventId::lower_bound(expired_before);
             let Some(sweep) = store.expire(expired_before, self.after, BATCH_ROWS).await? else { break };
             ended += sweep.ended;
             self.after = sweep.reached;

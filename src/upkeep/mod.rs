@@ -1,7 +1,5 @@
 //! Maintenance: partitions, retention, expiry, stalled ordering groups, replays, system events, vacuum.
-//!
-//! Every `serve` and `worker` runs it. An advisory try-lock per job lets one process at a time do the work. A
-//! failed job is logged and retried at the next tick.
+//! An advisory try-lock per job lets one process at a time do the work. A failed job is retried at the next tick.
 
 mod expiry;
 mod ordering;
@@ -31,27 +29,19 @@ const PARTITION_TICKS: u64 = 120;
 const VACUUM_FROM_ROWS: i64 = 5_000;
 const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Everything that upkeep needs.
 #[derive(Clone)]
 pub struct Upkeep {
-    /// The database.
     pub store: Store,
-    /// The database's clock.
     pub clock: Clock,
-    /// Where jobs are counted.
     pub metrics: Metrics,
-    /// Age at which a pending delivery expires.
     pub lifetime: Duration,
     /// Disables a subscription after this long without a success; `None` = never.
     pub disable_after: Option<Duration>,
-    /// How long events and attempts are kept.
     pub retention: Retention,
-    /// When system events are raised.
     pub system_events: SystemEvents,
 }
 
 impl Upkeep {
-    /// Runs all jobs until `stop` is cancelled.
     pub(crate) async fn run(self, stop: CancellationToken) {
         tokio::join!(
             self.run_jobs(&stop),

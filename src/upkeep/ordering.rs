@@ -1,5 +1,4 @@
-//! Advances stalled ordering groups. A group stalls if a process dies before it calls `advance`, or if its head
-//! ended without being sent.
+//! Advances ordering groups that stalled because a process died before `advance`, or their head ended unsent.
 
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -18,10 +17,7 @@ pub struct GroupWalker {
 }
 
 impl GroupWalker {
-    /// Advances up to `most` groups and starts over at the end. Returns how many deliveries became due and whether
-    /// groups are left; `None` while another process does this.
-    /// # Errors
-    /// [`StoreError`] from the database; the next walk retries the same groups.
+    /// Returns how many deliveries became due and whether groups are left; `None` while another process does this.
     pub async fn advance(&mut self, store: &Store, most: usize) -> Result<(usize, bool), StoreError> {
         let Some(walk) = store.advance_groups(self.after.as_ref(), most).await? else { return Ok((0, false)) };
         let more = walk.looked_at >= most;

@@ -1,5 +1,4 @@
-//! Runs replays. `replays/step` decides what a step does and limits each replay to one step per second over all
-//! processes.
+//! Runs replays. `replays/step` limits each replay to one step per second over all processes.
 
 use std::time::Duration;
 
@@ -36,7 +35,6 @@ impl Upkeep {
         }
     }
 
-    /// Runs the next step of every due replay and notifies the workers.
     pub(crate) async fn step_replays(&self) -> Result<(), StoreError> {
         let mut written = 0;
         let mut failed = Ok(());

@@ -1,5 +1,4 @@
-//! Asks the database once a minute to drop old partitions. The database decides what may go, so that pg_cron can do
-//! the same without a replica.
+//! Asks the database once a minute to drop old partitions. The database decides, so that pg_cron can do the same.
 
 use std::time::Duration;
 
@@ -11,12 +10,10 @@ use crate::store::{MAX_SKEW, Retained, StoreError};
 
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// How long data is kept. Attempts are kept for the longer of both times.
+/// Attempts are kept for the longer of both times.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
-    /// Events, since they were accepted.
     pub payloads: Duration,
-    /// Attempts, since they began.
     pub log: Duration,
 }
 
@@ -32,9 +29,6 @@ impl Upkeep {
         }
     }
 
-    /// Drops what may go now.
-    /// # Errors
-    /// [`StoreError`] from the database; what was dropped before stays dropped.
     pub async fn retain_once(&self) -> Result<Retained, StoreError> {
         if self.clock.skew() > MAX_SKEW {
             tracing::warn!(

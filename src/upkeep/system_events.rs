@@ -1,5 +1,4 @@
-//! Raises system events (operational webhooks). `upkeep/report` finds what changed and marks it reported in the
-//! same transaction.
+//! Raises system events. `upkeep/report` finds what changed and marks it reported in the same transaction.
 
 use std::time::Duration;
 
@@ -8,7 +7,6 @@ use crate::store::Raised;
 
 const CALLS: usize = 20;
 
-/// When system events are raised.
 #[derive(Debug, Clone)]
 pub struct SystemEvents {
     /// Warns once for each of these times without a successful delivery.

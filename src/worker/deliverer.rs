@@ -66,8 +66,8 @@ impl Deliverer {
         self.inbox.send(report, slot);
     }
 
-    /// Sends a parcel. If the receiver had already closed a kept-alive connection, a second request follows at
-    /// once; it does not count as a retry.
+    /// If the receiver had closed a kept-alive connection, one more request follows at once; it does not count as a
+    /// retry.
     async fn deliver(&self, parcel: Parcel, slot: &mut Slot) -> Report {
         let span = tracing::debug_span!(
             "send",

@@ -1,7 +1,5 @@
 //! The main loop of a worker: find subscriptions with due deliveries, take as many as there is room for, send.
-//!
-//! The loop itself waits only for the statements `find` and `take`. The full scan, ownerships and recording run in
-//! tasks of their own.
+//! It waits only for `find` and `take`; full scan, ownerships and recording run in their own tasks.
 
 mod keep;
 mod take;
@@ -43,7 +41,6 @@ pub(super) struct Fetcher {
     timers: RetryTimers,
     peers: Peers,
     random: SystemRandom,
-    /// Set after a failed statement.
     resumes_at: Option<Instant>,
     tasks: JoinSet<()>,
     is_broken: bool,

@@ -1,8 +1,8 @@
 //! Decides when to look for due deliveries and from which due time on.
 //!
-//! Finished rows stay in the index until vacuum removes them, which an old transaction can delay for hours. So a
-//! look starts where the last one ended, less a slack for late commits. Once a second it reaches back a minute. The
-//! full scan finds everything older; it also replaces a look that met a deep backlog.
+//! Finished rows stay in the index until vacuum, which an old transaction can delay for hours. So a look starts where
+//! the last one ended, less a slack for late commits; once a second it reaches back a minute. The full scan finds
+//! everything older, and replaces a look that met a deep backlog.
 
 use std::time::{Duration, Instant};
 
@@ -112,8 +112,8 @@ impl Finder {
         Some(Span { due_from, until: None, reaches_back })
     }
 
-    /// Updates the state after a look. `fraction`, from 0 up to 1, spreads the polls of several workers. Returns
-    /// whether a full scan should find the rest.
+    /// `fraction`, from 0 up to 1, spreads the polls of several workers. Returns whether a full scan should find the
+    /// rest.
     pub(super) fn done(&mut self, span: Span, look: &Look, now: Instant, fraction: f64) -> bool {
         let is_cut_short = look.rows >= MOST_ROWS;
         let is_deep = is_cut_short && look.found.len().saturating_mul(DEEP_ROWS) <= look.rows;

@@ -1,5 +1,4 @@
-//! Decides when to scan everything due, whatever its due time. Only this scan finds lapsed leases and rows that
-//! fell due before the worker started.
+//! Decides when to scan everything due. Only this scan finds lapsed leases and rows due before the worker started.
 
 use std::time::{Duration, Instant};
 

@@ -14,8 +14,7 @@ const BEAT_EVERY: Duration = Duration::from_secs(3);
 /// Three heartbeats and one second.
 const LOST_AFTER: Duration = Duration::from_secs(10);
 
-/// Sends heartbeats and reports the other workers to the loop. While leases of a lost worker may lapse, each
-/// heartbeat asks for a full scan.
+/// While leases of a lost worker may lapse, each heartbeat asks for a full scan.
 pub(super) async fn beat(parts: WorkerParts, id: WorkerId, signals: Signals) {
     let mut beats = interval(BEAT_EVERY);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);

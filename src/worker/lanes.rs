@@ -1,7 +1,6 @@
 //! The subscriptions with due deliveries, in memory only.
-//!
-//! Tenants take turns, and so do the lanes of a tenant. A lane without room leaves the rotation, so a pass costs
-//! only what it takes.
+//! Tenants take turns, and so do a tenant's lanes. A lane without room leaves the rotation, so a pass costs only what
+//! it takes.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};

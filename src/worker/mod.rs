@@ -1,7 +1,6 @@
 //! Delivers what is due: find, take, deliver, record.
 //!
-//! The worker meets the API only in the database. No transaction is open while it sends, and it never renews a
-//! lease: the rows of a crashed worker fall due again.
+//! No transaction is open while it sends, and it never renews a lease: the rows of a crashed worker fall due again.
 
 mod deliverer;
 mod fetcher;
@@ -44,37 +43,25 @@ use outage::Outage;
 use recorder::Recorder;
 use signal::Signals;
 
-/// Everything that a worker needs.
 #[derive(Clone)]
 pub struct WorkerParts {
-    /// The queue.
     pub store: Store,
-    /// Makes the requests.
     pub sender: Sender,
-    /// Opens sealed secrets.
     pub keyring: Arc<Keyring>,
-    /// The database's clock.
     pub clock: Clock,
     /// Limits what is in flight; shared with the handoff.
     pub slots: Slots,
-    /// Where attempts are counted.
     pub metrics: Metrics,
-    /// Limits and schedules.
     pub rules: WorkerRules,
 }
 
-/// Limits and schedules of a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerRules {
     /// Duration of a lease; longer for a subscription with a longer request timeout.
     pub lease: Duration,
-    /// Default time limit of one attempt.
     pub request_timeout: Duration,
-    /// Default retry schedule.
     pub retries: RetryPolicy,
-    /// Age at which a pending delivery expires.
     pub lifetime: Duration,
-    /// When breakers open and probe.
     pub breaker: BreakerRules,
 }
 
@@ -84,29 +71,24 @@ impl WorkerRules {
     }
 }
 
-/// How a worker stops.
 #[derive(Debug, Clone)]
 pub struct Stopping {
-    /// Cancelled when the worker must take no more.
     pub token: CancellationToken,
     /// Time to finish what is in flight after that.
     pub grace: Duration,
 }
 
-/// The worker of one process.
 pub struct Worker {
     parts: WorkerParts,
     id: WorkerId,
 }
 
 impl Worker {
-    /// Creates a worker; [`Worker::run`] starts it.
     pub fn new(parts: WorkerParts) -> Self {
         Self { parts, id: WorkerId::from(Uuid::new_v4()) }
     }
 
-    /// Runs until stopped, then finishes and records what is in flight. Ends early if one of its tasks panics:
-    /// without it, deliveries would be sent twice or never.
+    /// Ends early if one of its tasks panics: without it, deliveries would be sent twice or never.
     pub async fn run(self, handoff: Option<HandoffReceiver>, stopping: Stopping) {
         let Self { parts, id } = self;
         let sending = TaskTracker::new();

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Lapsed leases are not taken over before: their owners record first, so that an outage does not repeat every
-/// finished request.
+/// Lapsed leases are taken over only after this: their owners record first, so that an outage repeats no finished
+/// request.
 const GRACE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Default)]

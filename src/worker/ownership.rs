@@ -1,7 +1,7 @@
 //! The paced subscriptions of a worker: owned, wanted, and the transitions of their breakers.
 //!
-//! An ownership is a row with an end that the owner renews while it has work. The owner sends nothing that could
-//! outlast it. Decisions apply here at once; a task writes them in batches.
+//! The owner renews its row while it has work, and sends nothing that could outlast it. Decisions apply here at once;
+//! a task writes them in batches.
 
 mod breakers;
 

@@ -1,5 +1,4 @@
-//! How much the owner of a paced subscription may send now, and when more. Only the owner sends, so rate and cap
-//! are exact over all replicas.
+//! How much the owner of a paced subscription may send now, and when more. Only the owner sends, so limits are exact.
 
 use std::time::{Duration, Instant};
 
@@ -98,9 +97,9 @@ impl Pace {
         if now < self.not_before {
             return 0;
         }
-        let places = self.width().saturating_sub(self.in_flight + self.foreign);
+        let room = self.width().saturating_sub(self.in_flight + self.foreign);
         let tokens = self.bucket.as_mut().map_or(usize::MAX, |bucket| bucket.tokens(now));
-        places.min(tokens)
+        room.min(tokens)
     }
 
     pub(super) fn sent(&mut self, count: usize, now: Instant) {

@@ -47,8 +47,8 @@ pub(super) fn open(
     if let Some(reason) = facts.ends(parts.clock.now(), parts.rules.lifetime) {
         return Err(instead(NextStep::GiveUp(reason)));
     }
-    let place = SealContext { tenant: key.tenant, subscription: key.subscription };
-    match open_sealed(&parts.keyring, &taken.secrets, taken.headers.as_deref(), place) {
+    let context = SealContext { tenant: key.tenant, subscription: key.subscription };
+    match open_sealed(&parts.keyring, &taken.secrets, taken.headers.as_deref(), context) {
         Ok((secrets, headers)) => {
             // Counted from before the statement, so that the lease never ends later here than in the database.
             let leased = taken_at + policy::lease(parts.rules.lease, taken.request_timeout);

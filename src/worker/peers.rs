@@ -1,7 +1,6 @@
 //! Which workers are alive, and which of them takes from a subscription first.
-//!
-//! Every worker finds every due delivery. Rendezvous hashing orders the workers per subscription; each waits a head
-//! start for every worker before it. Workers need not agree on the order.
+//! Rendezvous hashing orders the workers per subscription; each waits a head start for every worker before it.
+//! Workers need not agree.
 
 use std::time::Duration;
 

@@ -37,8 +37,8 @@ fn everything(statuses: &[Ending]) -> Selection {
     Selection {
         statuses: statuses.to_vec(),
         event_types: EventTypeFilter::default(),
-        after: EventId::floor(OffsetDateTime::UNIX_EPOCH),
-        below: EventId::floor(OffsetDateTime::now_utc() + time::Duration::seconds(1)),
+        after: EventId::lower_bound(OffsetDateTime::UNIX_EPOCH),
+        below: EventId::lower_bound(OffsetDateTime::now_utc() + time::Duration::seconds(1)),
     }
 }
 
@@ -205,7 +205,7 @@ async fn an_event_past_the_lifetime_is_replayed_and_lives_once_more() {
     let (rig, subscription, _) = failed(1).await;
     // The event becomes one of five days ago.
     rig.sql("select ensure_partitions((now() at time zone 'UTC')::date - 6, (now() at time zone 'UTC')::date)").await;
-    let old = EventId::floor(OffsetDateTime::now_utc() - time::Duration::days(5));
+    let old = EventId::lower_bound(OffsetDateTime::now_utc() - time::Duration::days(5));
     for (table, column) in [("undelivered", "event_id"), ("events", "id"), ("attempts", "event_id")] {
         rig.sql(&format!("update {table} set {column} = '{old}'")).await;
     }

@@ -119,7 +119,11 @@ const HOT: [(&str, &str, &str); 19] = [
         "'00000000-0000-7000-8000-000000000000', '00000000-0000-7000-8001-000000000150', 10, '{}'",
         "deliveries_lane",
     ),
-    ("deliveries/cancel", "'00000000-0000-7000-8000-000000000000', pg_temp.any_event(), null, 10, '{}'", "deliveries_pkey"),
+    (
+        "deliveries/cancel",
+        "'00000000-0000-7000-8000-000000000000', pg_temp.any_event(), null, 10, '{}'",
+        "deliveries_pkey",
+    ),
     (
         "deliveries/retry",
         "'00000000-0000-7000-8000-000000000000', pg_temp.any_event(), \

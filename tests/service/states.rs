@@ -289,7 +289,7 @@ async fn perform(rig: &Rig, operation: Operation, key: DeliveryKey) {
         }
         Operation::Replay(ending) => replay(rig, key, ending).await,
         Operation::Expire { after } => {
-            let expired_before = EventId::floor(OffsetDateTime::now_utc() - after);
+            let expired_before = EventId::lower_bound(OffsetDateTime::now_utc() - after);
             store.expire(expired_before, None, 10).await.map(drop).unwrap();
         }
     }
@@ -332,8 +332,8 @@ async fn replay(rig: &Rig, key: DeliveryKey, ending: Ending) {
     let selection = Selection {
         statuses: vec![ending],
         event_types: Default::default(),
-        after: EventId::floor(OffsetDateTime::UNIX_EPOCH),
-        below: EventId::floor(now + LEASE),
+        after: EventId::lower_bound(OffsetDateTime::UNIX_EPOCH),
+        below: EventId::lower_bound(now + LEASE),
     };
     let DeliveryKey { tenant, subscription, .. } = key;
     let new =

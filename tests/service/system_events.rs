@@ -232,7 +232,7 @@ async fn deliveries_that_expired_or_were_skipped_are_reported_and_cancelled_ones
     rig.client.batch_execute(&system_event).await.unwrap();
     rig.sql(&format!("update subscriptions set is_active = false where id = '{}'", subject.id)).await;
     rig.sql("update deliveries set expires_at = now()").await;
-    let nothing_older = EventId::floor(OffsetDateTime::UNIX_EPOCH);
+    let nothing_older = EventId::lower_bound(OffsetDateTime::UNIX_EPOCH);
     assert_eq!(rig.store().expire(nothing_older, None, 100).await.unwrap().unwrap().ended, 5);
     assert_eq!(report(&rig).await, 1);
     let event = &reported(&rig).await[1].1;

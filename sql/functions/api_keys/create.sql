@@ -1,7 +1,6 @@
--- api_keys/create(new tenant id, tenant's id or external id or null for an operator key, key id, name or null,
--- scope,
--- SHA-256 of the secret half, expiry or null, actor)
--- Also creates the tenant if its external id does not exist. `is_made` is false if a tenant's id does not exist.
+-- api_keys/create(new tenant id, tenant's id or external id or null for an operator key, key id, name, scope, SHA-256
+-- of the secret half, expiry, actor)
+-- Also creates the tenant of a new external id. `is_made` is false if there is no tenant with this id.
 create function api_keys_create_1(
     new_tenant uuid,
     tenant text,

@@ -32,7 +32,6 @@ begin
         began.at
     from unnest(tenant_ids, event_ids, subscription_ids, numbers, times)
         as l (tenant_id, event_id, subscription_id, number, began_at)
-    -- After a long pause that day's partition may be gone; yesterday's always exists.
     cross join lateral (
         select greatest(at - interval '12 hours', least(at, l.began_at)) as at
     ) as began

@@ -1,6 +1,5 @@
 -- deliveries/cancel(tenant, event, subscription or null for all, most rows, actor)
--- Cancels pending deliveries of an event, locked in key order. A leased one gets expires_at = -infinity and ends if
--- its attempt fails. Nulls if there is no such event.
+-- A leased delivery gets expires_at = -infinity and ends if its attempt fails. Nulls if there is no such event.
 create function deliveries_cancel_1(
     tenant uuid,
     event uuid,

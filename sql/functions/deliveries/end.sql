@@ -1,5 +1,4 @@
 -- deliveries/end(one element each: tenants, events, subscriptions, statuses, reasons, attempts made)
--- Records the end of deliveries. Overwrites an earlier end of one that was requeued.
 create function deliveries_end_1(
     tenant_ids uuid[],
     event_ids uuid[],

@@ -1,10 +1,8 @@
--- deliveries/enqueue(events, one element each: tenants, ids (null: skip), payload bytes, ordering keys, due and
--- expiry
--- times; deliveries, one element each: number of the event, subscriptions, lease seconds or null, whether it is
--- ordered, attempts so far or null for all; lease token)
--- The only writer of new queue rows. A delivery is held in its ordering group, leased to the token, or due at its
--- time. Skips pending ones. Ordered deliveries belong to one tenant, whose counter is locked until the commit, so
--- that positions become visible in order.
+-- deliveries/enqueue(events: tenants, ids (null: skip), payload bytes, ordering keys, due and expiry times;
+-- deliveries: number of the event, subscriptions, lease seconds or null, whether ordered, attempts so far; lease
+-- token)
+-- The only writer of new queue rows. Skips pending ones. Ordered deliveries belong to one tenant, whose counter is
+-- locked until the commit, so that positions become visible in order.
 create function deliveries_enqueue_1(
     tenant_ids uuid[],
     event_ids uuid[],

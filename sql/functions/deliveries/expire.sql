@@ -1,6 +1,5 @@
 -- deliveries/expire(smallest id of an event that has not expired, event id after which to start, most rows)
--- Ends expired deliveries without a live lease that no worker takes, first by their own expires_at, then by the age
--- of their event. One process at a time, else null. `reached` is null after the last event.
+-- Ends expired deliveries without a live lease. One process at a time, else null. `reached` is null at the end.
 create function deliveries_expire_1(
     expired_before uuid,
     after_id uuid,

@@ -1,7 +1,6 @@
--- deliveries/record(deliveries sorted by event and subscription, attempts with the number of their delivery; one
--- element each; delays in seconds, durations in ms)
--- Records a batch of outcomes in one commit. A lost lease changes nothing. A delivery cancelled while leased ends
--- as cancelled unless it succeeded. Disables a subscription only at the version that the request was sent to.
+-- deliveries/record(deliveries sorted by key, attempts with their delivery's number; seconds, durations in ms)
+-- Records outcomes in one commit. A lost lease changes nothing. A delivery cancelled while leased ends as cancelled
+-- unless it succeeded. Disables a subscription only at the version that the request was sent to.
 create function deliveries_record_1(
     tenant_ids uuid[],
     event_ids uuid[],

@@ -1,6 +1,6 @@
 -- deliveries/requeue(tenant, events and subscriptions, one element each, lifetime)
--- Makes ended deliveries due again, with a new schedule and lifetime. Skips pending ones and those without event or
--- subscription. "lateral … limit 1" fixes the join order, so that ended deliveries are never scanned.
+-- Makes ended deliveries due again. Skips pending ones and those without event or subscription. "lateral … limit 1"
+-- fixes the join order, so that ended deliveries are never scanned.
 create function deliveries_requeue_1(
     tenant uuid,
     event_ids uuid[],
@@ -76,7 +76,7 @@ begin
             null
         );
     end if;
-    -- A separate statement, after the insert: also finds those that somebody else requeued.
+    -- Separate, because it also finds those that another statement requeued.
     delete from undelivered as u
     where u.ctid = any(array(
         select ended.tid

@@ -1,6 +1,5 @@
 -- deliveries/retry(tenant, event, subscription or null for all, lifetime in seconds, most rows each, actor)
--- Makes scheduled deliveries due and requeues failed ones; for a named subscription also cancelled and successful
--- ones. Nulls if there is no such event.
+-- A named subscription's cancelled and successful delivery is requeued too. Nulls if there is no such event.
 create function deliveries_retry_1(
     tenant uuid,
     event uuid,

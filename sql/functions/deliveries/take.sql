@@ -1,9 +1,8 @@
 -- deliveries/take(lease token, lease in seconds, worker, whether to take lapsed leases, most payload bytes;
--- subscriptions, one element each: ids, tenants, most rows, earliest due times, breakers or '')
+-- subscriptions: ids, tenants, most rows, earliest due times, breakers or '')
 -- Leases due deliveries, oldest due time first, and counts the attempt. Skips disabled subscriptions and paced ones
--- that the worker does not own or whose breaker differs; the worker ends those of deleted ones. Takes over a lease
--- that lapsed 5 s ago and logs its attempt as 'unknown'. "lateral … limit 1" fixes the join order: a plan made on
--- empty tables could scan full ones.
+-- that the worker does not own or whose breaker differs. Takes over a lease that lapsed 5 s ago. "lateral … limit 1"
+-- fixes the join order.
 create function deliveries_take_1(
     token uuid,
     lease_seconds double precision,
@@ -66,7 +65,6 @@ declare
     due_times timestamptz[];
     leases double precision[];
     lapsed boolean[];
-    -- More rows were found than the byte limit allows to lease.
     found_rows bigint;
 begin
     with asked as materialized (

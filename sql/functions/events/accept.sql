@@ -1,11 +1,8 @@
--- events/accept(events, one element each: ids, tenants, types or null, payloads and sizes in bytes, idempotency
--- keys
--- and fingerprints or null, list versions (null: one subscription), ordering keys, due and expiry times;
--- deliveries, one element each: number of the event, subscriptions, their versions, whether to lease;
--- lease token, lease in seconds)
--- Writes events, idempotency keys and deliveries in one commit if the versions are current. Returns by number:
--- events that changed, used idempotency keys, deliveries not leased because the subscription is paced or was
--- edited, and those whose subscription was edited.
+-- events/accept(events: ids, tenants, types, payloads, sizes, idempotency keys, fingerprints, list versions (null:
+-- one subscription), ordering keys, due and expiry times; deliveries: number of the event, subscriptions, versions,
+-- whether to lease; lease token, lease in seconds)
+-- Writes all in one commit if the versions are current. Returns by number: changed events, used idempotency keys,
+-- deliveries not leased, and those whose subscription was edited.
 create function events_accept_1(
     event_ids uuid[],
     tenant_ids uuid[],

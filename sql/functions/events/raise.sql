@@ -1,6 +1,6 @@
 -- events/raise(tenant, subscription that it is about, type, further fields of its data)
--- Publishes a system event to up to 100 other subscriptions that name its type in full; patterns match only the
--- producer's types. Returns whether there are any.
+-- Publishes a system event to up to 100 other subscriptions that name its type in full. Returns whether there are
+-- any.
 create function events_raise_1(tenant uuid, subject uuid, kind text, details jsonb)
 returns boolean
 language plpgsql

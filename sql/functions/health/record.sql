@@ -1,9 +1,6 @@
--- health/record(subscriptions, one element each: ids, whether any attempt succeeded, failures since, seconds to
--- wait
--- or null, versions; failures that open a breaker or 0, least age of the first in seconds, seconds to the first
--- probe)
--- Counts results. Ten times the failures open a breaker at any age. The owner makes all other transitions. Results
--- of another version do not count. Locks each subscription before its health, in key order.
+-- health/record(subscriptions: ids, whether any attempt succeeded, failures since, seconds to wait or null, versions;
+-- failures that open a breaker or 0, least age of the first in seconds, seconds to the first probe)
+-- Ten times the failures open a breaker at any age. The owner makes all other transitions. Locks in key order.
 create function health_record_1(
     subscription_ids uuid[],
     succeeded boolean[],
@@ -130,7 +127,6 @@ begin
         on d.subscription_id = c.subscription_id
     where c.is_worth_a_row
         or d.state is null;
-    -- A success with a closed breaker deletes the row.
     delete from subscription_health as h
     where h.subscription_id = any(array(
         select n.subscription_id

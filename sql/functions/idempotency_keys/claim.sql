@@ -1,6 +1,5 @@
 -- idempotency_keys/claim(tenants, keys or null, event ids or null, fingerprints of the requests)
--- Writes the keys of new events in one order, so that transactions cannot deadlock. Returns the numbers of those
--- already used, with their event and whether its request was the same.
+-- Writes keys in one order, so that transactions cannot deadlock. Returns used ones.
 create function idempotency_keys_claim_1(
     tenant_ids uuid[],
     keys text[],

@@ -1,7 +1,6 @@
--- owners/keep(worker, least seconds of an ownership; subscriptions that it owns; wanted ones and their tenants;
--- those whose leases to count)
--- Renews and claims ownerships, locked in key order. Nothing sent outlasts an ownership, so a new owner starts with
--- nothing in flight.
+-- owners/keep(worker, least seconds of an ownership; owned subscriptions; wanted ones and their tenants; those to
+-- count)
+-- Nothing sent outlasts an ownership, so a new owner starts with nothing in flight.
 create function owners_keep_1(
     worker uuid,
     seconds double precision,
@@ -35,7 +34,6 @@ as $$
 #variable_conflict use_column
 declare
     at constant timestamptz := now();
-    -- Limits of counting, in leases and rows.
     most_leases constant integer := 2000;
 begin
     perform 1
@@ -107,7 +105,6 @@ begin
         limit 1
     ) as h on true
     cross join lateral (
-        -- Beyond the limit the number is unknown.
         select case when count(*) < most_leases then count(x.lease) else most_leases end as leased
         from (
             select x.lease

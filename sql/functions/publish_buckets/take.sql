@@ -1,6 +1,6 @@
--- publish_buckets/take(tenant, events a second, how many to take)
--- Takes from the tenant's bucket, which holds one second's worth and is full at first: as many as are asked for, or
--- as there are. Returns how many, and where there is none, in how many seconds as many as asked for are there.
+-- publish_buckets/take(tenant, events per second, how many to take)
+-- The bucket holds one second's worth and starts full. Returns as many as there are, or the seconds until all are
+-- there.
 create function publish_buckets_take_1(
     tenant uuid,
     per_second double precision,

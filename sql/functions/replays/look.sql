@@ -1,8 +1,7 @@
 -- replays/look(tenant, replay, most events)
--- What the next step of a replay may requeue: how many deliveries its rate leaves this second, less what is due, so
--- that a fresh event waits for at most one second's worth; and of the events that come next those that are not
--- pending, with their type and how their delivery ended: a status, or `fan_out` or `system` where it has none. Nulls if
--- the step is not due. "lateral … limit 1" fixes the join order: a plan made on empty tables could scan full ones.
+-- How many deliveries the next step may requeue: the rate of a second less what is due, so that a fresh event waits
+-- at most a second; and the next events that are not pending. Nulls if the step is not due. "lateral … limit 1" fixes
+-- the join order.
 create function replays_look_1(
     tenant uuid,
     replay uuid,

@@ -1,7 +1,6 @@
--- replays/step(tenant, replay, lifetime of a delivery in seconds, what replays/look found: where it began, how many may
--- be requeued, where it ended or null, whether nothing is left after it; the events that are chosen)
--- Requeues the chosen ones as far as they may be, moves the replay on, and raises the system event of its end, in one
--- commit. Nulls if another process stepped it meanwhile.
+-- replays/step(tenant, replay, lifetime in seconds; of replays/look: start, how many, end or null, whether it is the
+-- last; chosen events)
+-- Requeues, moves the replay on and raises the event of its end in one commit. Nulls if another process did.
 create function replays_step_1(
     tenant uuid,
     replay uuid,

@@ -1,6 +1,5 @@
 -- tenants/end_subscriptions(tenant, most subscriptions, version stamp, most deliveries to count, actor)
--- Soft-deletes subscriptions of a deleted tenant and counts the deliveries that this cancels, up to the limit and
--- one more.
+-- Soft-deletes subscriptions of a deleted tenant; counts cancelled deliveries up to the limit and one more.
 create function tenants_end_subscriptions_1(
     tenant uuid,
     most_subscriptions bigint,

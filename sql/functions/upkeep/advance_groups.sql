@@ -1,7 +1,5 @@
--- upkeep/advance_groups(subscription and ordering key of the group after which to start, most groups, most rows to
--- release of a subscription that is no longer ordered)
--- Advances stalled groups, with one index probe each, and dissolves those of subscriptions no longer ordered. One
--- process at a time, else null.
+-- upkeep/advance_groups(subscription and ordering key after which to start, most groups, most rows to release)
+-- Advances stalled groups; dissolves those of subscriptions no longer ordered. One process at a time, else null.
 create function upkeep_advance_groups_1(
     after_subscription uuid,
     after_key text,

@@ -1,6 +1,5 @@
 -- upkeep/report(seconds of failing after which to warn, least seconds between two reports of failed deliveries)
--- Raises system events: failing for so long, disabled, recovered, deliveries failed. One process at a time; at most
--- 20 events and 500 checks of a kind, so that locks are short. Skips locked rows.
+-- At most 20 events and 500 checks of a kind, so that locks are short. Skips locked rows. One process at a time.
 create function upkeep_report_1(
     warn_after double precision[],
     report_interval double precision,

@@ -1,5 +1,4 @@
 -- workers/beat(worker, version of the program, most seconds of its leases; seconds of silence until it is lost)
--- Writes a heartbeat and returns every worker.
 create function workers_beat_1(
     worker uuid,
     program_version text,
@@ -18,7 +17,7 @@ begin
     values (worker, program_version, at, at, longest_lease_seconds)
     on conflict on constraint workers_pkey do update
     set heartbeat_at = excluded.heartbeat_at;
-    -- A lost worker stays until a minute after its last lease, so that its leases are looked for.
+    -- A lost worker stays until a minute after its last lease, so that its leases are found.
     delete from workers as w
     where w.heartbeat_at < at - make_interval(secs => w.lease_seconds + 60);
     return query

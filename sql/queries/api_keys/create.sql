@@ -1,5 +1,4 @@
--- api_keys/create($1 new tenant id, $2 tenant's id or external id or null, $3 key id, $4 name, $5 scope,
--- $6 SHA-256 of the secret half, $7 expiry, $8 actor as JSON text)
+-- api_keys/create($1 new tenant, $2 its id or external id, $3 key, $4 name, $5 scope, $6 hash, $7 expiry, $8 actor)
 select
     k.owner,
     k.is_made,

@@ -1,5 +1,4 @@
--- api_keys/find($1 key ids)
--- No row for a key that is unknown, revoked, expired or of a deleted tenant.
+-- api_keys/find($1 key ids): live ones only
 select
     k.id,
     k.tenant_id,

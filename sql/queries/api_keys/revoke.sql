@@ -1,5 +1,4 @@
--- api_keys/revoke($1 key id, $2 tenant that must own it or null for any, $3 actor as JSON text)
--- Returns when it was revoked before; null if just now. Replicas notice within a second.
+-- api_keys/revoke($1 key id, $2 its tenant or null, $3 actor as JSON text); an earlier time if it was revoked before
 with ended as (
     update api_keys
     set

@@ -1,7 +1,5 @@
--- attempts/list($1 tenant, $2 subscription, $3 smallest id, $4 id below which, $5 succeeded or null, $6 event type
--- or
--- null, $7 with payload, $8 most rows)
--- Ids contain the time, so both bounds select partitions.
+-- attempts/list($1 tenant, $2 subscription, $3 smallest id, $4 id below which, $5 succeeded or null, $6 event type or
+-- null, $7 with payload, $8 most rows); ids contain the time, so both bounds select partitions
 select
     a.id,
     a.event_id,

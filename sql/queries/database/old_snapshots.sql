@@ -1,6 +1,5 @@
--- database/old_snapshots($1 age in seconds)
--- What keeps vacuum from removing rows: transactions, prepared ones, replication slots. A role without
--- pg_read_all_stats sees only its own.
+-- database/old_snapshots($1 age in seconds): what keeps vacuum from removing rows
+-- A role without pg_read_all_stats sees only its own.
 select h.kind, h.name, h.detail, h.seconds
 from (
     select

@@ -1,7 +1,6 @@
--- deliveries/advance(groups, one element each: $1 subscriptions, $2 ordering keys, $3 positions below which nothing
--- is)
--- Makes held heads due. Run it after the commit that changed a group: the later of two sees both commits. Positions
--- become visible in order, so what looks like the head is the head; $3 skips finished rows in the index.
+-- deliveries/advance(groups: $1 subscriptions, $2 ordering keys, $3 positions of the last known heads)
+-- Run it after the commit that changed a group: the later of two sees both commits. Positions become visible in
+-- order, so what looks like the head is the head; $3 skips finished rows in the index.
 with asked as materialized (
     select a.subscription_id, a.ordering_key, a.lowest
     from unnest($1::uuid[], $2::text[], $3::bigint[]) as a (subscription_id, ordering_key, lowest)

@@ -1,6 +1,5 @@
 -- deliveries/find($1 due from, $2 due until or null for now, $3 most rows)
--- Subscriptions with unleased due deliveries. The last row describes the look: rows read, last due time, next due
--- time, database time.
+-- The last row describes the look: rows read, last due time, next due time, database time.
 with due as materialized (
     select d.subscription_id, d.tenant_id, d.next_attempt_at
     from deliveries as d

@@ -1,5 +1,4 @@
--- deliveries/find_all()
--- Subscriptions with due deliveries or lapsed leases, with one index probe each, however many rows they have.
+-- deliveries/find_all(): with one index probe per subscription, however many rows it has
 with recursive lane as (
     (
         select uuid_hash_extended(d.subscription_id, 0) as lane, d.subscription_id, d.tenant_id, d.next_attempt_at

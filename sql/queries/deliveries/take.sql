@@ -1,5 +1,4 @@
--- deliveries/take($1 lease token, $2 lease in seconds, $3 worker, $4 whether to take lapsed leases, $5 most bytes;
--- $6 to $10 subscriptions, as the function names them)
+-- deliveries/take($1 token, $2 lease in s, $3 worker, $4 take lapsed leases, $5 most bytes, $6 to $10 subscriptions)
 select
     t.tenant_id,
     t.event_id,

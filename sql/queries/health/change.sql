@@ -1,5 +1,5 @@
--- health/change($1 owner; one element each: $2 subscriptions, $3 breakers now, $4 new breakers, $5 widths or null,
--- $6 failed probes, $7 seconds to wait or null)
+-- health/change($1 owner, $2 subscriptions, $3 breakers, $4 new ones, $5 widths, $6 failed probes, $7 seconds to
+-- wait)
 -- Locks a subscription before its health. No row if the worker is not the owner or the breaker differs.
 with locked as materialized (
     select s.id

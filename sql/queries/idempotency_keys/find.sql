@@ -1,5 +1,4 @@
--- idempotency_keys/find($1 tenants, $2 keys)
--- Runs after accept, to see what the winner committed. "lateral … limit 1" fixes the join order.
+-- idempotency_keys/find($1 tenants, $2 keys); runs after accept; "lateral … limit 1" fixes the join order
 select k.tenant_id, k.key, k.event_id, k.fingerprint
 from unnest($1::uuid[], $2::text[]) as asked (tenant_id, key)
 cross join lateral (

@@ -1,5 +1,4 @@
--- owners/keep($1 worker, $2 seconds of an ownership, $3 owned subscriptions, $4 wanted ones and $5 their tenants,
--- $6 those whose leases to count)
+-- owners/keep($1 worker, $2 seconds of an ownership, $3 owned, $4 wanted and $5 their tenants, $6 those to count)
 select
     k.subscription_id,
     k.tenant_id,

@@ -1,5 +1,4 @@
 -- replays/look($1 tenant, $2 replay, $3 most events)
--- What the next step of a replay may requeue; sql/functions/replays/look.sql says how.
 select
     l.room,
     l.reached,

@@ -1,7 +1,6 @@
--- status/read($1 tenant, $2 event, $3 smallest id of its attempts, $4 subscription after which to start or null,
--- $5 most deliveries)
--- A row per delivery of the page, or one without. Attempts are found by event, because a subscription's log may be
--- long.
+-- status/read($1 tenant, $2 event, $3 smallest id of its attempts, $4 subscription to start after, $5 most
+-- deliveries)
+-- Attempts are found by event, because a subscription's log may be long.
 with every as materialized (
     select d.subscription_id, d.status, d.reason, d.attempts, d.next_attempt_at
     from all_deliveries as d

@@ -1,6 +1,5 @@
--- subscriptions/all($1 tenant)
--- Who gets which events of the tenant, by id, with the version of their list as of the same moment; one row without a
--- subscription where there is none.
+-- subscriptions/all($1 tenant), with the version of their list at the same moment; one row without id if there is
+-- none
 select
     t.subscriptions_version,
     s.id,

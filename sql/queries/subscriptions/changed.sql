@@ -1,7 +1,5 @@
--- subscriptions/changed($1 tenant, $2 version of a list, $3 ids)
--- What makes that list of the tenant's subscriptions current: those that were made, deleted or given other event types
--- since, and those with these ids, as they are now, with the version of the list as of the same moment; one row
--- without a subscription where there is none. Ids whose row is gone have no row.
+-- subscriptions/changed($1 tenant, $2 version of a list, $3 ids): changed since then, and these ids, as they are now
+-- Returns one row without a subscription if there is none, and no row for a missing id.
 select
     t.subscriptions_version,
     s.deleted_at is not null as is_deleted,
@@ -14,7 +12,7 @@ from tenants as t
 left join lateral (
     select x.id
     from subscriptions as x
-    -- Not by the key, which has all subscriptions of the tenant.
+    -- Not by the primary key, which has all subscriptions of the tenant.
     where uuid_hash_extended(x.tenant_id, 0) = uuid_hash_extended(t.id, 0)
         and x.tenant_id is not distinct from t.id
         and x.listed_version > $2

@@ -1,7 +1,6 @@
--- subscriptions/create($1 tenant, $2 id, $3 target URL, $4 sealed secret, $5 event types,
--- $6 description, $7 is active, $8 verify ingest, $9 retry schedule, $10 request timeout in ms,
--- $11 rate limit, $12 most in flight, $13 is ordered, $14 skip after attempts, $15 external id,
--- $16 metadata as JSON text, $17 names of headers, $18 type of authorization, $19 both, sealed, $20 changed_by)
+-- subscriptions/create($1 tenant, $2 id, $3 target URL, $4 sealed secret, $5 event types, $6 description, $7 is
+-- active, $8 verify ingest, $9 schedule, $10 timeout in ms, $11 rate, $12 in flight, $13 is ordered, $14 skip after,
+-- $15 external id, $16 metadata, $17 names of headers, $18 type of authorization, $19 both sealed, $20 changed_by)
 insert into subscriptions (
     tenant_id, id, target_url, secret, event_types, description, is_active, verify_ingest, retry_schedule,
     request_timeout_ms, rate_limit, max_in_flight, is_ordered, skip_after_attempts, external_id, metadata, header_names,

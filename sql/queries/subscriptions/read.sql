@@ -1,5 +1,4 @@
--- subscriptions/read($1 tenant, $2 ids)
--- These subscriptions as they are now; those that are unknown, deleted or another tenant's are left out.
+-- subscriptions/read($1 tenant, $2 ids); leaves out deleted ones
 select
     tenant_id,
     id,

@@ -1,7 +1,5 @@
--- subscriptions/replace($1 tenant, $2 id, $3 version expected, $4 target URL, $5 sealed secret, $6 event types,
--- $7 description, $8 is active, $9 verify ingest, $10 retry schedule, $11 request timeout in ms, $12 rate limit,
--- $13 most in flight, $14 is ordered, $15 skip after attempts, $16 external id, $17 metadata as JSON text,
--- $18 names of headers, $19 type of authorization, $20 both, sealed, $21 version stamp, $22 changed_by)
+-- subscriptions/replace($1 tenant, $2 id, $3 version expected, $4 to $20 as create has them from target URL on, $21
+-- version stamp, $22 changed_by)
 -- A newly sealed secret ends all older ones. No row if another write came first.
 update subscriptions
 set

@@ -1,8 +1,6 @@
--- subscriptions/rotate($1 tenant, $2 id, $3 version expected, $4 sealed new secret,
--- $5 overlap in seconds, $6 version stamp, $7 changed_by)
--- Without an overlap all secrets until now end at once.
--- A null version means that nothing was written: too many older secrets would be live (`older`), or another write
--- came first. No row if the expected version is outdated.
+-- subscriptions/rotate($1 tenant, $2 id, $3 version, $4 secret, $5 overlap in s, $6 version stamp, $7 changed_by)
+-- Without an overlap all earlier secrets end at once. No row if the expected version is outdated.
+-- A null version: too many older secrets would be live (`older`), or another write came first.
 with live as (
     select
         s.tenant_id,

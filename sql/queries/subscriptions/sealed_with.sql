@@ -1,6 +1,5 @@
--- subscriptions/sealed_with()
--- Per master key, how many subscriptions use it, and a sealed value to try it on. Sealed values begin with format,
--- length and id of the key.
+-- subscriptions/sealed_with(): per master key its subscriptions and a sealed value to try it on
+-- Sealed values begin with format, length and id of the key.
 with live as materialized (
     select
         s.tenant_id,

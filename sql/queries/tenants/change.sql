@@ -1,6 +1,4 @@
--- tenants/change($1 id, $2 external id, $3 name, $4 metadata as JSON text, $5 most subscriptions, $6 events per
--- second,
--- $7 expected updated_at, $8 actor as JSON text)
+-- tenants/change($1 id, $2 external id, $3 name, $4 metadata, $5 subscriptions, $6 rate, $7 updated_at, $8 actor)
 -- No row if another write or the deletion came first.
 update tenants as t
 set

@@ -1,5 +1,4 @@
--- tenants/changes($1 since when, or null for only the time)
--- Tenants changed or deleted and keys revoked since then, in one row, and the time of this statement.
+-- tenants/changes($1 since when, or null for only the time): one row, with the time of this statement
 select
     array(
         select t.id

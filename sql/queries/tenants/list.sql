@@ -1,5 +1,4 @@
--- tenants/list($1 lower-case text in name or external id or null, $2 id below which or null, $3 most rows,
--- $4 most rows to examine)
+-- tenants/list($1 text or null, $2 id below which or null, $3 most rows, $4 most rows to examine)
 -- If $4 ends it, `examined_to` is the last id examined, and there is at least one row, perhaps without a tenant.
 with examined as materialized (
     select

@@ -1,5 +1,4 @@
--- tenants/to_end($1 most rows)
--- Deleted tenants that still have live subscriptions.
+-- tenants/to_end($1 most rows): deleted ones with live subscriptions
 select t.id
 from tenants as t
 where t.deleted_at is not null

@@ -1,5 +1,4 @@
--- tenants/write($1 new id, $2 external id, $3 name, $4 metadata as JSON text, $5 most subscriptions,
--- $6 events per second, $7 whether to replace a live tenant with this external id, $8 actor as JSON text)
+-- tenants/write($1 new id, $2 external id, $3 name, $4 metadata, $5 subscriptions, $6 rate, $7 may replace, $8 actor)
 -- Otherwise a used external id breaks tenants_external_id. Writes nothing if nothing changes.
 select
     (w.written).id,

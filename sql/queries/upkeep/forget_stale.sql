@@ -1,6 +1,4 @@
--- upkeep/forget_stale()
--- Deletes reports a day old, longer than any report interval, and ownerships that ended an hour ago. Skips locked
--- rows.
+-- upkeep/forget_stale(): reports a day old, longer than any interval, and ownerships that ended an hour ago
 with reported as (
     delete from unreported_failures as u
     where u.ctid = any(array(

@@ -1,8 +1,5 @@
-//! The memory that request bodies share.
-//!
-//! A body's bytes are reserved before they are read and given back when its request has been
-//! answered. A party (a tenant, or requests without a key for one subscription) reserves only
-//! while it holds less than it leaves free, so that no party keeps another one out.
+//! The memory that request bodies share, reserved before reading and freed after the response. A party (a tenant, or
+//! requests without a key for one subscription) reserves only while it holds less than it leaves free.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,26 +12,22 @@ use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::share::Share;
 use crate::telemetry::Metrics;
 
-/// Longest wait for room; nothing of the body is read meanwhile.
+/// Nothing of the body is read meanwhile.
 const WAIT_LIMIT: Duration = Duration::from_secs(1);
-/// Least that a body reserves, in bytes: what its connection buffers. It also limits how many
-/// bodies without a key there are: 512 with the default budget of 64 MiB.
+/// At least what a connection buffers. Also limits bodies without a key: 512 with the default of 64 MiB.
 const LEAST_BYTES: usize = 32 * 1_024;
-/// One party may hold as much as it leaves free: alone at most a half.
+/// One party may hold half.
 const SHARE: Share = Share(1);
-/// Requests without a key have a quarter of the budget: their signatures are checked only after reading.
+/// Requests without a key get a quarter: their signatures are checked only after reading.
 const KEYLESS_DIVISOR: usize = 4;
 
-/// Who a body is read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::api) enum Party {
-    /// The tenant of a valid key.
     Tenant(TenantId),
-    /// A request without a key for this subscription, its signature not checked yet.
+    /// The signature is not checked yet.
     Keyless(SubscriptionId),
 }
 
-/// The bytes that all request bodies may take. Clones share it.
 #[derive(Clone)]
 pub(in crate::api) struct BodyBudget(Arc<Inner>);
 
@@ -58,14 +51,13 @@ struct Waiter {
     granted: oneshot::Sender<BodyPermit>,
 }
 
-/// Reserved bytes; dropping it gives them back.
 pub(in crate::api) struct BodyPermit {
     budget: BodyBudget,
     party: Party,
     bytes: usize,
 }
 
-/// What a request has reserved, until it is answered.
+/// Freed after the response.
 #[derive(Clone)]
 pub(in crate::api) struct RequestMemory {
     budget: BodyBudget,
@@ -77,15 +69,11 @@ impl BodyBudget {
         Self(Arc::new(Inner { total, state: Mutex::default(), metrics }))
     }
 
-    /// For one request.
     pub(in crate::api) fn of_request(&self) -> RequestMemory {
         RequestMemory { budget: self.clone(), held: Arc::default() }
     }
 
-    /// Reserves bytes; waits a short time where there is no room.
-    ///
-    /// # Errors
-    /// [`Problem::Unavailable`] when there is still none.
+    /// Waits briefly for room.
     async fn reserve(&self, party: Party, bytes: usize) -> Result<BodyPermit, Problem> {
         let granted = {
             let mut state = self.lock();
@@ -119,7 +107,7 @@ impl BodyBudget {
             granted
         };
         for Waiter { party, bytes, granted } in granted {
-            // A permit that nobody waits for any more is given back as it is dropped.
+            // If the waiter is gone, dropping the permit frees it.
             drop(granted.send(self.permit(party, bytes)));
         }
     }
@@ -161,7 +149,7 @@ impl State {
         }
     }
 
-    /// Takes for all that wait and fit now, the longest waiting first.
+    /// Grants what fits now, oldest waiter first.
     fn grant(&mut self, total: usize) -> Vec<Waiter> {
         let mut granted = Vec::new();
         for waiter in std::mem::take(&mut self.waiting) {
@@ -179,10 +167,7 @@ impl State {
 }
 
 impl BodyPermit {
-    /// Reserves more, until it is at least so many bytes.
-    ///
-    /// # Errors
-    /// [`Problem::Unavailable`] where there is no room.
+    /// Reserves up to this many bytes in all.
     pub(super) async fn grow(&mut self, bytes: usize) -> Result<(), Problem> {
         if bytes > self.bytes {
             let mut more = self.budget.reserve(self.party, bytes - self.bytes).await?;
@@ -201,15 +186,10 @@ impl Drop for BodyPermit {
 }
 
 impl RequestMemory {
-    /// Reserves for a body of at least so many bytes.
-    ///
-    /// # Errors
-    /// [`Problem::Unavailable`] where there is no room.
     pub(super) async fn reserve(&self, party: Party, bytes: usize) -> Result<BodyPermit, Problem> {
         self.budget.reserve(party, bytes.max(LEAST_BYTES)).await
     }
 
-    /// Keeps a permit until the request is answered.
     pub(super) fn keep(&self, permit: BodyPermit) {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).push(permit);
     }
@@ -236,7 +216,6 @@ mod tests {
         Party::Keyless(Uuid::from_u128(n).into())
     }
 
-    /// As many pieces of 1 KiB as this party gets without waiting.
     fn fill(budget: &BodyBudget, party: Party) -> Vec<BodyPermit> {
         std::iter::from_fn(|| budget.reserve(party, KIB).now_or_never()?.ok()).collect()
     }

@@ -1,5 +1,4 @@
-//! What the framework cannot say: which problems an operation has, which fields an answer
-//! always has, that a request has no others.
+//! Adds what the framework cannot express: problems of operations, required and forbidden fields.
 
 use poem_openapi::registry::MetaSchema;
 use serde_json::{Value, json};
@@ -12,7 +11,7 @@ use crate::domain::event_type::EventType;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ordering::OrderingKey;
 
-/// Fields that are left out of an answer rather than null.
+/// Omitted from a response, rather than null.
 const OMITTED: [(&str, &str); 7] = [
     ("Problem", "errors"),
     ("LogAnswer", "payload"),
@@ -22,7 +21,7 @@ const OMITTED: [(&str, &str); 7] = [
     ("BatchResult", "matched"),
     ("BatchResult", "problem"),
 ];
-/// Header names as people write them; the framework shouts.
+/// As people write them; the framework uses upper case.
 const HEADER_NAMES: [&str; 7] = [
     "X-Event-Type",
     "Idempotency-Key",
@@ -33,7 +32,6 @@ const HEADER_NAMES: [&str; 7] = [
     "webhook-signature",
 ];
 
-/// Completes a document.
 pub(super) fn finish(document: &mut Value, auth_required: bool) {
     if let Some(components) = document.get_mut("components").and_then(Value::as_object_mut) {
         if !auth_required {
@@ -54,8 +52,7 @@ pub(super) fn finish(document: &mut Value, auth_required: bool) {
     }
 }
 
-/// A request has no other fields; an answer always has all its fields, and those that its type
-/// may leave out are null.
+/// A request has no other fields; a response always has all, null if their type allows it.
 fn finish_schema(name: &str, schema: &mut Value) {
     let required: Vec<Value> = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
     let Some(schema) = schema.as_object_mut() else { return };
@@ -114,7 +111,6 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value, auth_requir
     }
 }
 
-/// Which problems an operation has.
 fn problems(path: &str, method: &str, takes_body: bool, auth_required: bool) -> Vec<(u16, &'static str)> {
     let is_ingest = path.starts_with("/ingest");
     let mut problems = vec![
@@ -160,7 +156,7 @@ fn problems(path: &str, method: &str, takes_body: bool, auth_required: bool) -> 
     problems
 }
 
-/// The framework takes headers by name alone.
+/// The framework knows headers only by name.
 fn finish_parameter(parameter: &mut Value) {
     let shouted = parameter.get("name").and_then(Value::as_str).unwrap_or_default();
     let Some(name) = HEADER_NAMES.iter().find(|name| name.eq_ignore_ascii_case(shouted)) else { return };

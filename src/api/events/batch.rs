@@ -139,9 +139,6 @@ pub(super) struct Limits {
 }
 
 /// Refuses what would be the promise of one event, and cannot be that of many.
-///
-/// # Errors
-/// [`Problem::Invalid`] with each such header.
 pub(super) fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
     let there = HEADERS.iter().filter(|(header, _)| headers.contains_key(*header));
     let error = |(header, field): &(&str, &str)| FieldError {
@@ -154,9 +151,6 @@ pub(super) fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// Reads a batch: each event, or what is wrong with it.
-///
-/// # Errors
-/// [`Problem`] where there is no list of 1 to 1,000 events.
 pub(super) fn read(body: &[u8], limits: Limits) -> Result<Vec<Result<Publication, Problem>>, Problem> {
     let BatchForm { events } = form::read(body, &TargetPolicy::default())?;
     let event = |(place, Item(form)): (usize, Item)| {

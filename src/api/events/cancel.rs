@@ -1,4 +1,4 @@
-//! Calling off what is owed of an event.
+//! Cancels pending deliveries of an event.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::domain::external_id::SubscriptionName;
 use crate::domain::id::TenantId;
 use crate::store::Chosen;
 
-/// What ends.
+/// Cancelled deliveries.
 #[derive(Debug, Object, Serialize)]
 #[oai(read_only_all)]
 pub(super) struct CancelAnswer {
@@ -22,21 +22,16 @@ pub(super) struct CancelAnswer {
     webhook_id: Uuid,
     /// Deliveries that ended.
     cancelled: i64,
-    /// Deliveries that are under way and are cancelled unless this attempt succeeds.
+    /// In flight; they are cancelled unless this attempt succeeds.
     sending: i64,
-    /// Whether some may be left because there are many: ask again.
+    /// Whether deliveries may be left: repeat the request.
     more: bool,
 }
 
-/// Most deliveries that one statement ends.
 const ROWS: i64 = 2_000;
-/// Most time in which a request begins such statements.
+/// No further statement begins after this.
 const BUDGET: Duration = Duration::from_millis(1_000);
 
-/// Ends pending deliveries of an event.
-///
-/// # Errors
-/// [`Problem`]; `EventNotFound` and `DeliveryNotFound` where there is nothing that was meant.
 pub(super) async fn cancel(
     api: &Api,
     tenant: TenantId,

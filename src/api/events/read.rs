@@ -1,4 +1,4 @@
-//! What became of an event: who gets it, who does not, and why.
+//! An event with its deliveries.
 
 use poem_openapi::Object;
 use serde::Serialize;
@@ -14,23 +14,14 @@ use crate::domain::id::{SubscriptionId, TenantId};
 use crate::store::{EventFacts, NotDelivered};
 
 choice! {
-    /// What a delivery can be.
     pub(super) enum DeliveryState {
-        /// Due, or due later.
         Pending = "pending",
-        /// Under way.
         Sending = "sending",
-        /// Waiting for what its reason names.
         Held = "held",
-        /// A receiver answered 2xx.
         Succeeded = "succeeded",
-        /// Ended without success.
         Failed = "failed",
-        /// Its subscription was deleted.
         Cancelled = "cancelled",
-        /// Its time was over.
         Expired = "expired",
-        /// Passed over.
         Skipped = "skipped",
     }
 }
@@ -41,22 +32,22 @@ choice! {
 pub(super) struct EventAnswer {
     /// The event.
     webhook_id: Uuid,
-    /// What kind it is.
+    /// Its type.
     event_type: Option<String>,
-    /// `pending` while any delivery is, then `succeeded` if all did, else `failed`;
-    /// `no_match` if nobody wanted it.
+    /// `pending` while any delivery is, then `succeeded` if all did, else `failed`; `no_match` if it matched no
+    /// subscription.
     status: &'static str,
     /// When it was accepted.
     accepted_at: Moment,
     /// Size of its payload.
     payload_bytes: i32,
-    /// Whether it was published to all who want it, and not addressed to one subscription.
+    /// Whether it was published to all interested subscriptions rather than to one.
     fan_out: bool,
     /// How many of its deliveries have each status.
     counts: DeliveryCounts,
-    /// The first 100 deliveries by the id of their subscription; `/deliveries` has all.
+    /// The first 100 deliveries by subscription id; `/deliveries` has all.
     deliveries: Vec<DeliveryAnswer>,
-    /// The first 100 subscriptions, by id, that it makes no delivery to.
+    /// The first 100 subscriptions without a delivery of it, by id.
     not_delivered: Vec<NotDeliveredAnswer>,
 }
 
@@ -64,11 +55,11 @@ pub(super) struct EventAnswer {
 #[derive(Debug, Default, Object, Serialize)]
 #[oai(read_only_all)]
 pub(super) struct DeliveryCounts {
-    /// Due, or due later.
+    /// Due now or later.
     pending: i64,
-    /// Under way.
+    /// In flight.
     sending: i64,
-    /// Waiting for what their reason names.
+    /// Held for the named reason.
     held: i64,
     /// A receiver answered 2xx.
     succeeded: i64,
@@ -76,9 +67,9 @@ pub(super) struct DeliveryCounts {
     failed: i64,
     /// Their subscription was deleted.
     cancelled: i64,
-    /// Their time was over.
+    /// Expired before they succeeded.
     expired: i64,
-    /// Passed over.
+    /// Skipped by their ordering group.
     skipped: i64,
 }
 
@@ -98,16 +89,15 @@ impl DeliveryCounts {
     }
 }
 
-/// A subscription that an event makes no delivery to.
+/// A subscription without a delivery of the event.
 #[derive(Debug, Default, Object, Serialize)]
 #[oai(read_only_all)]
 pub(super) struct NotDeliveredAnswer {
-    /// Which one.
+    /// The subscription.
     subscription_id: Uuid,
-    /// `event_type`: its `event_types` do not name the type. `created_later`: than the event.
-    /// `addressed_to_another`: the event was for one subscription.
-    /// `system_event_not_asked_for`: the event is a system event, which goes to others that
-    /// name its type. `not_matched_then`: its `event_types` would name the type now.
+    /// `event_type`: its `event_types` do not match the type. `created_later`: than the event.
+    /// `addressed_to_another`: the event was for one subscription. `system_event_not_asked_for`: a system event goes
+    /// only to other subscriptions that name its type. `not_matched_then`: its `event_types` match only now.
     reason: &'static str,
 }
 
@@ -117,21 +107,16 @@ pub(super) struct NotDeliveredAnswer {
 pub(super) struct DeliveryPage {
     /// The rows.
     data: Vec<DeliveryAnswer>,
-    /// Asks for the next page; null on the last.
+    /// Cursor of the next page; null on the last.
     next_cursor: Option<String>,
 }
 
-/// Which deliveries are wanted.
 pub(super) struct Asked {
     pub(super) status: Option<DeliveryState>,
     pub(super) after: Option<SubscriptionId>,
     pub(super) limit: usize,
 }
 
-/// An event with the first of its deliveries.
-///
-/// # Errors
-/// [`Problem`]; `EventNotFound` for one that is unknown, gone or another tenant's.
 pub(super) async fn event(api: &Api, tenant: TenantId, webhook_id: Uuid) -> Result<EventAnswer, Problem> {
     let id = webhook_id.into();
     let event = api.store.read_event(tenant, id).await?.ok_or(Problem::EventNotFound)?;
@@ -151,10 +136,6 @@ pub(super) async fn event(api: &Api, tenant: TenantId, webhook_id: Uuid) -> Resu
     })
 }
 
-/// A page of an event's deliveries.
-///
-/// # Errors
-/// As [`event`].
 pub(super) async fn deliveries(
     api: &Api,
     tenant: TenantId,
@@ -165,7 +146,7 @@ pub(super) async fn deliveries(
     let status = status.map(DeliveryState::word);
     let one_more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
     let rows = api.store.list_deliveries(tenant, id, status, after, one_more).await?;
-    // An event without such deliveries may still be one.
+    // The event may exist without such deliveries.
     if rows.is_empty() && api.store.read_event(tenant, id).await?.is_none() {
         return Err(Problem::EventNotFound);
     }
@@ -177,8 +158,7 @@ fn not_delivered_answer(not: &NotDelivered, event: &EventFacts) -> NotDeliveredA
     NotDeliveredAnswer { subscription_id: not.subscription.uuid(), reason: reason(not, event) }
 }
 
-/// What stands in the tables now is all that is known, so a filter that was changed since
-/// shows as what it is now.
+/// Only the current filter is stored, so a changed one shows as it is now.
 fn reason(not: &NotDelivered, event: &EventFacts) -> &'static str {
     let event_type: Option<EventType> = event.event_type.as_deref().and_then(|name| name.parse().ok());
     let patterns = not.event_types.iter().filter_map(|text| text.parse().ok()).collect();

@@ -1,4 +1,4 @@
-//! Delivering an event again, because somebody asks for it.
+//! Repeats deliveries of an event on request.
 
 use std::time::Duration;
 
@@ -14,27 +14,22 @@ use crate::domain::external_id::SubscriptionName;
 use crate::domain::id::TenantId;
 use crate::store::Chosen;
 
-/// What is made again.
+/// Repeated deliveries.
 #[derive(Debug, Object, Serialize)]
 #[oai(read_only_all)]
 pub(super) struct RetryAnswer {
     /// The event.
     webhook_id: Uuid,
-    /// Deliveries that are made again or sooner.
+    /// Deliveries that are repeated, or made due now.
     retried: i64,
-    /// Whether some may be left because there are many: ask again.
+    /// Whether deliveries may be left: repeat the request.
     more: bool,
 }
 
-/// Most deliveries that one statement requeues, and as many that it makes due.
 const ROWS: i64 = 2_000;
-/// Most time in which a request begins such statements.
+/// No further statement begins after this.
 const BUDGET: Duration = Duration::from_millis(1_000);
 
-/// Makes deliveries of an event again.
-///
-/// # Errors
-/// [`Problem`]; `EventNotFound` and `DeliveryNotFound` where there is nothing that was meant.
 pub(super) async fn retry(
     api: &Api,
     tenant: TenantId,

@@ -1,23 +1,20 @@
-//! What a field of a form holds: a value, or what stands for one that is not there.
+//! A field of a form: present, null or absent.
 
 use serde_json::value::RawValue;
 
 use super::{FormField, Place};
 
-/// What a field of a form holds where absent, null and given are three things.
+/// Distinguishes absent from null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::api) enum Field<T> {
-    /// It is not there.
     #[default]
     Absent,
-    /// It is `null`.
     Null,
-    /// It has a value.
     Given(T),
 }
 
 impl<T> Field<T> {
-    /// The value over the one that is stored: absent leaves it, null clears it.
+    /// Applied to the stored value: absent keeps it, null clears it.
     pub(in crate::api) fn over(self, current: Option<T>) -> Option<T> {
         match self {
             Self::Absent => current,
@@ -26,7 +23,7 @@ impl<T> Field<T> {
         }
     }
 
-    /// The value, or the default for null; `None` where it is absent.
+    /// Null means the default; absent is `None`.
     pub(in crate::api) fn or_default(self) -> Option<T>
     where
         T: Default,
@@ -38,7 +35,6 @@ impl<T> Field<T> {
         }
     }
 
-    /// Null where it is absent.
     pub(in crate::api) fn or_null(self) -> Self {
         match self {
             Self::Absent => Self::Null,
@@ -46,7 +42,6 @@ impl<T> Field<T> {
         }
     }
 
-    /// The value made into another.
     pub(in crate::api) fn map<U>(self, change: impl FnOnce(T) -> U) -> Field<U> {
         match self {
             Self::Absent => Field::Absent,
@@ -56,24 +51,20 @@ impl<T> Field<T> {
     }
 }
 
-/// A field that may be left out and may not be null.
+/// May be absent, but not null.
 #[derive(Debug)]
 pub(in crate::api) struct NotNull<T>(pub(in crate::api) Option<T>);
 
-/// A field whose null is a value like any other.
+/// Null is an ordinary value.
 #[derive(Debug)]
 pub(in crate::api) struct NullToo<T>(pub(in crate::api) T);
 
-/// What a field of a form holds: a value, or what stands for one that is not there.
 pub(in crate::api) trait Part: Sized {
-    /// What is given.
     type Value: FormField;
-    /// Whether it has to be given.
     const REQUIRED: bool = false;
-    /// Whether it may be null.
     const NULLABLE: bool = false;
 
-    /// What the field holds; `None` where it breaks a rule, which is noted.
+    /// `None` if it breaks a rule, which is added to the list.
     fn of(value: Option<&RawValue>, at: &mut Place<'_>) -> Option<Self>;
 }
 

@@ -1,4 +1,4 @@
-//! Values that forms are made of, beside the texts of `text`.
+//! Values of forms besides those of `text`.
 
 use std::fmt;
 
@@ -20,7 +20,6 @@ impl FormField for bool {
     }
 }
 
-/// A text.
 pub(in crate::api) fn text(value: &RawValue, at: &mut Place<'_>) -> Option<String> {
     let text = serde_json::from_str(value.get());
     text.map_err(|_| at.refuse("wrong_type", "must be a string of valid Unicode")).ok()
@@ -36,7 +35,7 @@ impl<T: FromText> FormField for T {
     }
 }
 
-/// A text of at most so many characters, which its form checks.
+/// At most `MAX` characters; its form checks.
 #[derive(Debug, Clone)]
 pub(in crate::api) struct Plain<const MAX: usize>(pub(in crate::api) String);
 
@@ -50,12 +49,11 @@ impl<const MAX: usize> FormField for Plain<MAX> {
     }
 }
 
-/// A whole number of this range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::api) struct Whole<const MIN: u32, const MAX: u32>(pub(in crate::api) u32);
 
 impl<const MIN: u32, const MAX: u32> Whole<MIN, MAX> {
-    /// The schema, for forms and parameters.
+    /// For forms and parameters.
     pub(in crate::api) fn rules() -> MetaSchema {
         MetaSchema {
             minimum: Some(MIN.into()),
@@ -81,7 +79,6 @@ impl<const MIN: u32, const MAX: u32> FormField for Whole<MIN, MAX> {
     }
 }
 
-/// A list of so many entries.
 #[derive(Debug, Clone)]
 pub(in crate::api) struct List<T, const MIN: usize, const MAX: usize>(pub(in crate::api) Vec<T>);
 
@@ -113,14 +110,14 @@ impl<T: FormField, const MIN: usize, const MAX: usize> FormField for List<T, MIN
                 return None;
             }
         }
-        // Every entry is read, so that each broken rule is named.
+        // Reads every entry, so that each broken rule is reported.
         let read = entries.into_iter().enumerate();
         let read: Vec<_> = read.map(|(index, entry)| T::read(entry, &mut at.below(format_args!("/{index}")))).collect();
         read.into_iter().collect::<Option<_>>().map(Self)
     }
 }
 
-/// The entries of an array, one more than `MAX` at most.
+/// At most `MAX` + 1 entries.
 struct Entries<'a, const MAX: usize>(Vec<&'a RawValue>);
 
 impl<'a, const MAX: usize> Deserialize<'a> for Entries<'a, MAX> {
@@ -151,11 +148,11 @@ impl<'a, const MAX: usize> Visitor<'a> for EntriesVisitor<MAX> {
     }
 }
 
-/// A JSON object or array as its own bytes; whether it is one is checked where it is used.
+/// A JSON document as received; its user checks that it is an object or array.
 #[derive(Debug)]
 pub(in crate::api) struct AnyDocument(pub(in crate::api) Bytes);
 
-/// Any JSON value as its own text.
+/// Any JSON value as received.
 #[derive(Debug)]
 pub(in crate::api) struct AnyJson(pub(in crate::api) String);
 

@@ -8,13 +8,11 @@ use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ordering::OrderingKey;
 use crate::domain::signature::SignatureHeaders;
 
-/// The headers that ingest reads. Each may stand once: of two, a proxy and we might read
-/// different ones.
+/// Each may occur once: of two, a proxy and we might read different ones.
 pub(in crate::api) struct IngestHeaders<'a> {
     event_type: Option<&'a [u8]>,
     idempotency_key: Option<&'a [u8]>,
     ordering_key: Option<&'a [u8]>,
-    /// Whatever of a signature is there.
     pub(super) signature: SignatureHeaders,
 }
 
@@ -22,17 +20,12 @@ impl<'a> IngestHeaders<'a> {
     const SIGNATURES: [&'static str; 4] =
         ["x-hub-signature-256", "webhook-id", "webhook-timestamp", "webhook-signature"];
 
-    /// Whether there is anything of a signature.
     pub(in crate::api) fn has_signature(headers: &HeaderMap) -> bool {
         Self::SIGNATURES.iter().any(|name| headers.contains_key(*name))
     }
 
-    /// Reads what is there.
-    ///
-    /// # Errors
-    /// [`Problem::MalformedRequest`] where one of them stands twice.
     pub(in crate::api) fn read(headers: &'a HeaderMap) -> Result<Self, Problem> {
-        // What is no text can fit no signature, so it is as good as an empty one.
+        // A header that is not text cannot be a valid signature.
         let text = |name| -> Result<Option<String>, Problem> {
             Ok(single(headers, name)?.map(|value| std::str::from_utf8(value).unwrap_or_default().to_owned()))
         };
@@ -50,10 +43,6 @@ impl<'a> IngestHeaders<'a> {
         })
     }
 
-    /// The event's type.
-    ///
-    /// # Errors
-    /// [`Problem::Invalid`] where it is none.
     pub(in crate::api) fn event_type(&self) -> Result<Option<EventType>, Problem> {
         let parse = |value| {
             let text = std::str::from_utf8(value).unwrap_or_default();
@@ -63,10 +52,6 @@ impl<'a> IngestHeaders<'a> {
         self.event_type.map(parse).transpose()
     }
 
-    /// The producer's key.
-    ///
-    /// # Errors
-    /// [`Problem::Invalid`] where it is none.
     pub(in crate::api) fn idempotency_key(&self) -> Result<Option<IdempotencyKey>, Problem> {
         let parse = |value| {
             let text = std::str::from_utf8(value).unwrap_or_default();
@@ -76,10 +61,6 @@ impl<'a> IngestHeaders<'a> {
         self.idempotency_key.map(parse).transpose()
     }
 
-    /// What keeps the event in order with others.
-    ///
-    /// # Errors
-    /// [`Problem::Invalid`] where it is none.
     pub(in crate::api) fn ordering_key(&self) -> Result<Option<OrderingKey>, Problem> {
         let parse = |value| {
             let text = std::str::from_utf8(value).unwrap_or_default();

@@ -18,7 +18,7 @@ impl From<StoreError> for Problem {
     }
 }
 
-/// Logs the error here, once, under the request's span; nothing of it leaves.
+/// Logs the error once; the response does not contain it.
 fn from_store(error: &StoreError) -> Problem {
     if matches!(error, StoreError::Constraint(name) if EXTERNAL_IDS.contains(&name.as_str())) {
         return Problem::ExternalIdTaken;

@@ -21,17 +21,17 @@ pub(in crate::api) struct ProblemDocument {
     pub(super) status: u16,
     /// A sentence for people.
     pub(super) detail: String,
-    /// Stable word for programs.
+    /// Stable name for programs.
     pub(super) code: &'static str,
     /// ID to look up this request in the logs.
     pub(super) request_id: String,
-    /// The fields that break rules; only where there are any.
+    /// The fields that break rules, if any.
     #[oai(validator(max_items = 20))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) errors: Vec<FieldError>,
 }
 
-/// The router sees a bare status; the outermost layer finds the problem and renders it.
+/// The router sees only the status; the outermost layer renders the problem.
 impl From<Problem> for poem::Error {
     fn from(problem: Problem) -> Self {
         let mut error = Self::from_status(problem.kind().0);

@@ -10,39 +10,33 @@ use crate::domain::external_id::SubscriptionName;
 use crate::domain::id::EventId;
 use crate::domain::replay::{Ending, Selection};
 
-/// Deliveries a second where nobody says otherwise.
+/// Used if `rate` is missing.
 const DEFAULT_RATE: u32 = 100;
 
 form! {
-    /// Which deliveries are made again.
+    /// Which deliveries are repeated.
     pub(super) struct ReplayForm {
-        /// Whom they are for: a subscription, by its id or its external id.
+        /// The receiving subscription: id or external id.
         pub(super) subscription_id: SubscriptionName,
-        /// How they ended: `failed`, `expired`, `skipped`, `cancelled`, `succeeded`, or `missed` for
-        /// events that the subscription did not get and whose type it wants now. When left out,
-        /// `failed`, `expired` and `skipped`.
+        /// How the deliveries ended: `failed`, `expired`, `skipped`, `cancelled`, `succeeded`, or `missed` for events
+        /// that did not match the subscription then and match now. Default: `failed`, `expired` and `skipped`.
         statuses: Option<List<Ending, 1, 6>>,
-        /// Which types their events have: names, `prefix.*`, or `*`. Null or empty for all.
+        /// Types of their events: names, `prefix.*`, or `*`. Null or empty for all.
         event_types: Option<List<EventTypePattern, 0, MAX_EVENT_TYPES>>,
-        /// Events accepted from then on, to the millisecond; all that are kept when left out.
+        /// Only events accepted since then, to the millisecond. Default: all that are stored.
         since: Option<Moment>,
-        /// Events accepted before, at most until now; until now when left out.
+        /// Only events accepted before, at most now. Default: now.
         until: Option<Moment>,
-        /// Most deliveries a second; 100 when left out.
+        /// Maximum deliveries per second. Default: 100.
         rate: Option<Whole<1, 10_000>>,
     }
 }
 
 impl ReplayForm {
-    /// Most deliveries a second.
     pub(super) fn rate(&self) -> u32 {
         self.rate.map_or(DEFAULT_RATE, |rate| rate.0)
     }
 
-    /// Which deliveries are asked for now.
-    ///
-    /// # Errors
-    /// [`Problem::Invalid`] where no event was accepted in that time.
     pub(super) fn selection(self, now: OffsetDateTime) -> Result<Selection, Problem> {
         let since = self.since.map(|since| since.0);
         let until = self.until.map_or(now, |until| until.0.min(now));
@@ -58,8 +52,8 @@ impl ReplayForm {
         Ok(Selection {
             statuses,
             event_types: EventTypeFilter::new(self.event_types.map(|list| list.0).unwrap_or_default()),
-            after: EventId::floor(since.unwrap_or(OffsetDateTime::UNIX_EPOCH)),
-            below: EventId::floor(until),
+            after: EventId::lower_bound(since.unwrap_or(OffsetDateTime::UNIX_EPOCH)),
+            below: EventId::lower_bound(until),
         })
     }
 }

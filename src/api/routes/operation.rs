@@ -1,5 +1,4 @@
-//! One operation as poem's router calls it: who may call, which query names it knows, and then
-//! its handler.
+//! One operation: checks key, scope and query names, then calls its handler.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -16,14 +15,11 @@ use crate::api::form::pointer_to;
 use crate::api::parameter::QueryValues;
 use crate::api::problem::Problem;
 
-/// An operation with what its document says.
 pub(super) struct Operation {
     id: &'static str,
-    /// `None` where anybody may call it.
+    /// `None` if it is public.
     access: Option<Access>,
-    /// The names that its query may have.
     query: Vec<String>,
-    /// Name of the variable part of its path.
     path_parameter: String,
     guard: Arc<Guard>,
     handler: BoxEndpoint<'static, Response>,
@@ -45,8 +41,6 @@ impl Endpoint for Operation {
 }
 
 impl Operation {
-    /// An operation of the document. What it asks of its callers and what it may be asked is
-    /// read from its declaration.
     pub(super) fn of(meta: MetaOperation, guard: Arc<Guard>, handler: BoxEndpoint<'static, Response>) -> Self {
         let or_signature = meta.security.len() > 1;
         let scheme = meta.security.first().and_then(|schemes| schemes.keys().next());
@@ -66,7 +60,7 @@ impl Operation {
         }
     }
 
-    /// A page that anybody may read.
+    /// A public page.
     pub(super) fn page(guard: Arc<Guard>, handler: BoxEndpoint<'static, Response>) -> Self {
         Self { id: "page", access: None, query: Vec::new(), path_parameter: String::new(), guard, handler }
     }
@@ -81,8 +75,7 @@ impl Operation {
         problem_of(response).map_err(|problem| self.named(problem))
     }
 
-    /// Reads a query. A name that is unknown or stands twice is refused: it would be a misspelt
-    /// or an ambiguous question.
+    /// An unknown or repeated name is refused: it would be misspelt or ambiguous.
     fn read_query(&self, query: &str) -> Result<Vec<(String, String)>, Problem> {
         let mut read: Vec<(String, String)> = Vec::new();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -98,7 +91,7 @@ impl Operation {
         Ok(read)
     }
 
-    /// A problem, with the name of the path's parameter where it is about that.
+    /// Adds the name of the path's parameter.
     fn named(&self, problem: Problem) -> Problem {
         let Problem::Invalid(mut errors) = problem else { return problem };
         for error in errors.iter_mut().filter(|error| error.pointer == "/path/") {
@@ -108,7 +101,6 @@ impl Operation {
     }
 }
 
-/// The problem in what the framework answered, where it is one.
 pub(super) fn problem_of(mut response: Response) -> Result<Response, Problem> {
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         return Err(problem);

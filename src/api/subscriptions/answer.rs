@@ -1,4 +1,4 @@
-//! What is said of subscriptions.
+//! Subscriptions in responses.
 
 use std::collections::BTreeMap;
 
@@ -21,39 +21,39 @@ pub(super) struct SubscriptionAnswer {
     id: Uuid,
     /// Where deliveries go, in canonical form.
     target_url: String,
-    /// The secret when this very request set or made it, else a mask.
+    /// The secret if this request set or generated it, else a mask.
     secret_key: String,
-    /// When older secrets end that still sign and verify, newest secret first.
+    /// Ends of older secrets that still sign and verify, newest secret first.
     previous_secrets_until: Vec<Moment>,
-    /// Which events are wanted; empty for all.
+    /// Event types that it receives; empty for all.
     event_types: Vec<String>,
     /// Free text.
     description: Option<String>,
     /// Whether deliveries are sent.
     is_active: bool,
-    /// Why it is disabled. By postrider: `gone` after a 410, `receiver` where the receiver asked for it, `failing` after
-    /// days without a success. Otherwise who did it and when: `by key 0199… at 2026-11-28T12:00:00Z`.
+    /// Why it is disabled. By postrider: `gone` after a 410, `receiver` if the receiver requested it, `failing` after
+    /// days without a success. Otherwise who disabled it and when: `by key 0199… at 2026-11-28T12:00:00Z`.
     disabled_reason: Option<String>,
-    /// Whether `/ingest` asks for a signature.
+    /// Whether `/ingest` requires a signature.
     verify_ingest: bool,
-    /// What this request decided without being asked, in a sentence; null where there is nothing to say.
+    /// A default that this request's fields led to, as a sentence; null if there is none.
     pub(super) notice: Option<String>,
-    /// Its owner's own name for it, which stands in paths wherever its id may.
+    /// Your own id for it, usable in paths.
     external_id: Option<String>,
-    /// Headers that every request carries, with a mask for each value.
+    /// Headers of every request, with a mask for each value.
     headers: BTreeMap<String, String>,
-    /// What authorises at the target.
+    /// Authorization at the target.
     auth: Option<AuthAnswer>,
-    /// What its owner remembers beside it.
+    /// Your own data about it.
     metadata: BTreeMap<String, String>,
     #[oai(flatten)]
     #[serde(flatten)]
     policy: PolicyFields,
-    /// How its receiver does.
+    /// State of the receiver.
     health: HealthAnswer,
-    /// When it was made.
+    /// Creation time.
     created_at: Moment,
-    /// When it was last written.
+    /// Time of the last change.
     updated_at: Moment,
 }
 
@@ -63,11 +63,11 @@ pub(super) struct SubscriptionAnswer {
 pub(super) struct SubscriptionPage {
     /// The rows.
     pub(super) data: Vec<SubscriptionAnswer>,
-    /// Asks for the next page; null on the last.
+    /// Cursor of the next page; null on the last.
     pub(super) next_cursor: Option<String>,
 }
 
-/// What a deletion did.
+/// Result of a deletion.
 #[derive(Debug, Object, Serialize)]
 #[oai(read_only_all)]
 pub(super) struct SubscriptionDeleted {
@@ -75,26 +75,25 @@ pub(super) struct SubscriptionDeleted {
     pub(super) message: String,
     /// The subscription's id.
     pub(super) id: Uuid,
-    /// How many pending deliveries are cancelled by it, counted up to 10,000.
+    /// Pending deliveries that it cancels, counted up to 10,000.
     pub(super) cancelled_deliveries: i64,
-    /// Whether more than that are.
+    /// Whether there are more.
     pub(super) cancelled_deliveries_more: bool,
 }
 
-/// What was held and is cancelled.
+/// Result of cancelling held deliveries.
 #[derive(Debug, Object, Serialize)]
 #[oai(read_only_all)]
 pub(super) struct HeldCancelled {
     /// The subscription.
     pub(super) subscription_id: Uuid,
-    /// Deliveries that ended.
+    /// Cancelled deliveries.
     pub(super) cancelled: i64,
-    /// Whether some may still be held.
+    /// Whether some may still be held: repeat the request.
     pub(super) more: bool,
 }
 
 impl SubscriptionAnswer {
-    /// The row, with the secret that this very request set, and how its receiver does.
     pub(super) fn of(row: StoredSubscription, secret: Option<&Secret>, health: Option<&Health>) -> Self {
         Self {
             id: row.id.uuid(),

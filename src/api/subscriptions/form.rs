@@ -1,4 +1,4 @@
-//! The bodies that write a subscription, and what they make of it.
+//! The bodies that write a subscription.
 
 use super::headers::GivenHeaders;
 use super::policy::PolicyChanges;
@@ -19,53 +19,47 @@ use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use serde_json::value::RawValue;
 
 form! {
-    /// A subscription to be.
+    /// A new subscription.
     pub(super) struct SubscriptionForm {
         /// Where deliveries go: an absolute https URL with a public host.
         target_url: Target,
-        /// What you want to remember beside it: at most 50 keys of 1 to 40 characters, values of
-        /// at most 500.
+        /// Your own data about it: at most 50 keys of 1 to 40 characters, values of at most 500.
         metadata: Field<MetadataEntries<false>>,
         ..fields: SubscriptionFields,
     }
 }
 
 form! {
-    /// What changes in a subscription.
+    /// Changes of a subscription.
     pub(super) struct SubscriptionPatch {
         /// Where deliveries go: an absolute https URL with a public host.
         target_url: NotNull<Target>,
-        /// Keys to write; one with null is removed, and null for all of it removes every key.
+        /// Keys to write; null removes a key, and null for the whole field removes all.
         metadata: Field<MetadataEntries<true>>,
         ..fields: SubscriptionFields,
     }
 }
 
 form! {
-    /// What both bodies have.
+    /// Fields of both bodies.
     pub(super) struct SubscriptionFields {
-        /// What signs deliveries: `whsec_` and base64 of 24 to 64 bytes, or any other text of 8
-        /// to 256 bytes, which then is the key itself. Made when left out at creation; all secrets
-        /// until now end at once when it is changed.
+        /// Signs deliveries: `whsec_` and base64 of 24 to 64 bytes, or any other text of 8 to 256 bytes, which is
+        /// then the key itself. Generated if missing at creation. A change ends all earlier secrets at once.
         pub(super) secret_key: Option<Secret>,
-        /// Which events are wanted: names, `prefix.*`, or `*`. Null or empty for all.
+        /// Event types that it receives: names, `prefix.*`, or `*`. Null or empty for all.
         pub(super) event_types: Field<List<EventTypePattern, 0, MAX_EVENT_TYPES>>,
         /// Free text; null removes it.
         pub(super) description: Field<Description>,
-        /// Whether deliveries are sent; true when left out at creation, and true also ends a disabling
-        /// by postrider.
+        /// Whether deliveries are sent; true by default at creation. True also enables what postrider disabled.
         pub(super) is_active: Option<bool>,
-        /// Whether `/ingest` asks for a signature; when left out at creation, true where a
-        /// `secret_key` is given.
+        /// Whether `/ingest` requires a signature; by default at creation, true if a `secret_key` is given.
         pub(super) verify_ingest: Option<bool>,
-        /// Your own name for it, usable in paths wherever its id is: unique among your
-        /// subscriptions, and no UUID. Null removes it.
+        /// Your own id for it, usable in paths: unique among your subscriptions, and not a UUID. Null removes it.
         pub(super) external_id: Field<ExternalId>,
-        /// All headers that every request carries after ours; names in any case, at most 16 KiB in all.
-        /// Values are never shown again: answers have a mask, and a mask keeps what is stored.
-        /// Null removes all.
+        /// All headers to add to every request; names in any case, at most 16 KiB in all. Values are never shown
+        /// again: responses have a mask, and a mask keeps the stored value. Null removes all.
         pub(super) headers: Field<GivenHeaders>,
-        /// What authorises at the target; null removes it.
+        /// Authorization at the target; null removes it.
         pub(super) auth: Field<AuthChange>,
         ..pub(super) policy: PolicyChanges,
     }
@@ -86,7 +80,6 @@ impl FormField for Target {
     }
 }
 
-/// What a body decides.
 #[derive(Debug)]
 pub(super) struct Changes {
     target: Option<Target>,
@@ -109,7 +102,7 @@ impl From<SubscriptionPatch> for Changes {
 }
 
 impl Changes {
-    /// The same, where what is left out takes the default of creation, except what stays.
+    /// Missing fields get the default of creation, except those that stay.
     pub(super) fn replacing(self) -> Self {
         let fields = self.fields;
         let fields = SubscriptionFields {
@@ -123,10 +116,6 @@ impl Changes {
         Self { fields, ..self }
     }
 
-    /// A subscription that is made of them.
-    ///
-    /// # Errors
-    /// As [`Self::over`].
     pub(super) fn fresh(self) -> Result<Choices, Problem> {
         let target = self.target.clone().ok_or(Problem::Internal)?;
         self.fields.over(Choices {
@@ -142,11 +131,6 @@ impl Changes {
         })
     }
 
-    /// The subscription with these changes.
-    ///
-    /// # Errors
-    /// [`Problem::Invalid`] where the whole breaks a rule; [`Problem::Internal`] for a row that
-    /// no version writes.
     pub(super) fn over(&self, current: &StoredSubscription) -> Result<Choices, Problem> {
         self.fields.over(Choices {
             target: self.target.clone().unwrap_or_else(|| Target::stored(current.target_url.clone())),

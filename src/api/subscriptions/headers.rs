@@ -1,5 +1,4 @@
-//! The headers and the authorization in a body that writes a subscription, and what is shown
-//! of them: names and types, never a value.
+//! Headers and authorization in bodies and responses: names and types, never a value.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +13,13 @@ use crate::domain::auth::{Auth, AuthType};
 use crate::domain::request_headers::{AuthChange, MAX_HEADERS, MAX_VALUE_BYTES, check_value, header_name};
 use crate::domain::secret::MASK;
 
-/// What a header's value looks like: visible ASCII, blanks and tabs only in between.
+/// Visible ASCII; blanks and tabs only in between.
 const HEADER_VALUE: &str = r"^([!-~]([\t -~]*[!-~])?)?$";
 
 form! {
-    /// What authorises deliveries at the target.
+    /// Authorization at the target.
     pub(super) struct AuthForm {
-        /// `basic` or `bearer`. The type alone keeps what is stored.
+        /// `basic` or `bearer`. The type alone keeps the stored credentials.
         r#type: AuthType,
         /// Of `basic`.
         username: Option<Plain<255>>,
@@ -31,7 +30,7 @@ form! {
     }
 }
 
-/// What is shown of an authorization.
+/// Type of the stored authorization.
 #[derive(Debug, Default, Object, Serialize)]
 #[oai(read_only_all)]
 pub(super) struct AuthAnswer {
@@ -41,12 +40,11 @@ pub(super) struct AuthAnswer {
     pub(super) kind: String,
 }
 
-/// Names with a mask for each value.
 pub(super) fn masked(names: Vec<String>) -> BTreeMap<String, String> {
     names.into_iter().map(|name| (name, MASK.to_owned())).collect()
 }
 
-/// All headers by their names; one without value keeps the one that is stored.
+/// All headers by name; one without a value keeps the stored one.
 #[derive(Debug, Clone, Default)]
 pub(super) struct GivenHeaders(pub(super) BTreeMap<String, Option<String>>);
 

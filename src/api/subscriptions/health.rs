@@ -1,4 +1,4 @@
-//! How the receiver of a subscription does, as the API says it.
+//! The state of a subscription's receiver.
 
 use poem_openapi::{Enum, Object};
 use serde::Serialize;
@@ -6,44 +6,38 @@ use serde::Serialize;
 use crate::api::text::Moment;
 use crate::store::Health;
 
-/// What a receiver's failures have come to.
+/// The state of a receiver.
 #[derive(Debug, Clone, Copy, Default, Enum, Serialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub(super) enum HealthState {
-    /// The last attempt succeeded, or there was none.
     #[default]
     Healthy,
-    /// Attempts fail, and further ones are made as scheduled.
     Failing,
-    /// Nothing but probes is sent.
     Open,
-    /// The receiver asked to be sent nothing for a while.
     Throttled,
-    /// A few requests at a time are sent.
     Recovering,
 }
 
-/// How the receiver does.
+/// The state of the receiver.
 #[derive(Debug, Default, Object, Serialize)]
 #[oai(read_only_all, rename = "SubscriptionHealth")]
 pub(super) struct HealthAnswer {
-    /// `healthy`; `failing`; `open`: nothing but probes is sent; `throttled`: the receiver asked
-    /// to wait; `recovering`: a few requests at a time.
+    /// `healthy`; `failing`; `open`: only probes are sent; `throttled`: the receiver asked to wait; `recovering`: a
+    /// few requests at a time.
     state: HealthState,
-    /// When the first attempt failed since the last success.
+    /// First failed attempt since the last success.
     failing_since: Option<Moment>,
-    /// Attempts that failed since the last success.
+    /// Failed attempts since the last success.
     failures: i32,
-    /// Nothing is sent before, while it is `open` or `throttled`.
+    /// Nothing is sent before this time while it is `open` or `throttled`.
     next_probe_at: Option<Moment>,
-    /// Deliveries that are held for it, for whatever reason; 1000 stands for that many or more.
-    /// They go out when the reason ends; `cancel-held` ends them instead.
+    /// Held deliveries, whatever the reason; 1000 means at least that many. They are sent when the reason ends;
+    /// `cancel-held` cancels them.
     held: i64,
 }
 
 impl HealthAnswer {
-    /// What was read of it; of a subscription that was made just now there is nothing.
     pub(super) fn of(health: Option<&Health>) -> Self {
         let state = match health.and_then(|health| health.state.as_deref()) {
             None => HealthState::Healthy,

@@ -1,4 +1,4 @@
-//! Dropping what is held for a subscription.
+//! Cancels held deliveries of a subscription.
 
 use std::time::Duration;
 
@@ -10,15 +10,11 @@ use crate::api::problem::Problem;
 use crate::domain::actor::Actor;
 use crate::domain::id::{SubscriptionId, TenantId};
 
-/// Most held deliveries that one statement ends.
 const ROWS: i64 = 2_000;
-/// Most time in which a request begins such statements.
+/// No further statement begins after this.
 const BUDGET: Duration = Duration::from_millis(1_000);
 
-/// Ends held deliveries, as many as there is time for.
-///
-/// # Errors
-/// [`Problem`] from the database; what ended before stays so.
+/// As many as there is time for. After an error, what ended before stays ended.
 pub(super) async fn cancel(
     api: &Api,
     tenant: TenantId,

@@ -1,4 +1,4 @@
-//! The fields of a policy: declared, merged, answered.
+//! Delivery options in bodies and responses.
 
 use std::time::Duration;
 
@@ -11,27 +11,25 @@ use crate::domain::policy::{
     MAX_IN_FLIGHT, MAX_RATE_LIMIT, MAX_REQUEST_TIMEOUT_MS, MAX_SKIP_AFTER, MIN_REQUEST_TIMEOUT_MS, Policy,
 };
 
-/// How a subscription wants to be served; null: as the instance does.
+/// Delivery options; null: the instance's setting.
 #[derive(Debug, Default, Object, Serialize)]
 #[oai(read_only_all)]
 pub(super) struct PolicyFields {
-    /// When failed deliveries are tried again.
+    /// When failed deliveries are retried.
     retry_schedule: Option<String>,
     /// Time limit of one attempt, in milliseconds.
     request_timeout_ms: Option<u64>,
-    /// Most requests a second, over all replicas; null: no limit.
+    /// Maximum requests per second, over all replicas; null: no limit.
     rate_limit: Option<u32>,
-    /// Most requests at a time, over all replicas.
+    /// Maximum concurrent requests, over all replicas.
     max_in_flight: Option<u32>,
-    /// Whether events with an ordering key are delivered one after the other, in the order in
-    /// which they were accepted.
+    /// Whether events with an ordering key are delivered one after the other, in the order of their acceptance.
     ordered: bool,
-    /// Attempts after which an ordered delivery that fails is skipped.
+    /// Failed attempts after which an ordered delivery is skipped.
     skip_after_attempts: Option<u32>,
 }
 
 impl PolicyFields {
-    /// The fields of a policy.
     pub(super) fn of(policy: &Policy) -> Self {
         let millis = |limit: Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         Self {
@@ -46,29 +44,26 @@ impl PolicyFields {
 }
 
 form! {
-    /// What a body decides of a policy; null: as the instance does.
+    /// Delivery options to change; null: the instance's setting.
     pub(super) struct PolicyChanges {
-        /// When failed deliveries are tried again: `standard`, `fast`, `day`, `none`, or the delays
-        /// between attempts, 1 s to 24 h each, separated by commas, as in `10s,5m,2h`. Null: as the
-        /// instance does.
+        /// When failed deliveries are retried: `standard`, `fast`, `day`, `none`, or the delays between attempts, 1 s
+        /// to 24 h each, separated by commas, as in `10s,5m,2h`. Null: the instance's setting.
         retry_schedule: Field<RetrySchedule>,
-        /// Time limit of one attempt, in milliseconds. Null: as the instance does.
+        /// Time limit of one attempt, in milliseconds. Null: the instance's setting.
         request_timeout_ms: Field<Whole<MIN_REQUEST_TIMEOUT_MS, MAX_REQUEST_TIMEOUT_MS>>,
-        /// Most requests a second, over all replicas. Null: no limit.
+        /// Maximum requests per second, over all replicas. Null: no limit.
         rate_limit: Field<Whole<1, MAX_RATE_LIMIT>>,
-        /// Most requests at a time, over all replicas. Null: as the instance does.
+        /// Maximum concurrent requests, over all replicas. Null: the instance's setting.
         max_in_flight: Field<Whole<1, MAX_IN_FLIGHT>>,
-        /// Whether events with an ordering key are delivered one after the other, in the order in
-        /// which they were accepted.
+        /// Whether events with an ordering key are delivered one after the other, in the order of their acceptance.
         ordered: Field<bool>,
-        /// Attempts after which an ordered delivery that fails is skipped and makes room for the
-        /// next. Null: when its schedule ends.
+        /// Failed attempts after which an ordered delivery is skipped for the next one. Null: when its schedule ends.
         skip_after_attempts: Field<Whole<1, MAX_SKIP_AFTER>>,
     }
 }
 
 impl PolicyChanges {
-    /// What it says nothing of takes the default.
+    /// Missing fields get the default.
     pub(super) fn or_default(self) -> Self {
         Self {
             retry_schedule: self.retry_schedule.or_null(),
@@ -80,7 +75,6 @@ impl PolicyChanges {
         }
     }
 
-    /// The policy with these changes.
     pub(super) fn over(&self, current: &Policy) -> Policy {
         let timeout = self.request_timeout_ms.map(|millis| Duration::from_millis(millis.0.into()));
         Policy {

@@ -64,9 +64,6 @@ impl LimitsForm {
 
 impl TenantForm {
     /// The tenant that is made of it.
-    ///
-    /// # Errors
-    /// [`Problem::Invalid`] for too much metadata.
     pub(super) fn choices(self) -> Result<TenantChoices, Problem> {
         Ok(TenantChoices {
             external_id: self.external_id,
@@ -94,9 +91,6 @@ impl From<TenantPatch> for Changes {
 
 impl Changes {
     /// The tenant with these changes.
-    ///
-    /// # Errors
-    /// [`Problem::Invalid`] for too much metadata.
     pub(super) fn over(&self, current: TenantChoices) -> Result<TenantChoices, Problem> {
         Ok(TenantChoices {
             external_id: self.external_id.clone().over(current.external_id),

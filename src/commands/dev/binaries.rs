@@ -55,7 +55,6 @@ fn in_path() -> Option<(u32, PathBuf)> {
         let output = Command::new("pg_config").arg(what).output().ok().filter(|output| output.status.success())?;
         String::from_utf8(output.stdout).ok()
     };
-    // Example: "PostgreSQL 16.2 (Homebrew)".
     let version = say("--version")?;
     let major = version.split_whitespace().nth(1)?.split(|c: char| !c.is_ascii_digit()).next()?;
     Some((major.parse().ok()?, PathBuf::from(say("--bindir")?.trim())))

@@ -1,7 +1,7 @@
 //! A private PostgreSQL on a Unix socket.
 //!
 //! `pg_ctl` detaches the server from the terminal, so ctrl-c does not reach it: this module stops it after its last
-//! client. A server left by a killed run is reused. Everything here blocks.
+//! client. Everything here blocks.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -17,7 +17,6 @@ use super::folder::DevFolder;
 
 const DATABASE: &str = "postrider";
 const SUPERUSER: &str = "postrider";
-/// Recovery after a crash may take a while.
 const WAIT_SECONDS: &str = "120";
 const SERVER_SETTINGS: [&str; 4] =
     ["listen_addresses=", "unix_socket_permissions=0700", "fsync=on", "shared_buffers=128MB"];
@@ -31,9 +30,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts or reuses the folder's cluster and creates what is missing; the first start takes seconds.
-    /// # Errors
-    /// [`DevError`] says what to do.
+    /// Starts or reuses the folder's cluster; the first start takes seconds.
     pub fn start(folder: &Path) -> Result<Self, DevError> {
         Self::start_in(DevFolder::prepare(folder)?)
     }
@@ -49,7 +46,6 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The URL of its database.
     pub fn url(&self) -> String {
         format!("postgres://{SUPERUSER}@{}/{DATABASE}", percent_encoded(self.folder.socket().as_os_str()))
     }
@@ -59,9 +55,6 @@ impl Cluster {
         fs::read_to_string(self.data().join("postmaster.pid")).ok()?.lines().next()?.parse().ok()
     }
 
-    /// Starts the server after a stop.
-    /// # Errors
-    /// [`DevError::Program`] with the end of the server's log.
     pub fn start_again(&self) -> Result<(), DevError> {
         self.folder.open_socket_folder()?;
         let status = self.command("pg_ctl").args(["-D", "data", "status"]).output();
@@ -76,16 +69,11 @@ impl Cluster {
         Ok(())
     }
 
-    /// Stops the server; open transactions are rolled back.
-    /// # Errors
-    /// [`DevError::Program`] if it does not stop.
     pub fn stop(&self) -> Result<(), DevError> {
         self.stop_by("fast")
     }
 
     /// Kills the server like a power cut; the next start recovers.
-    /// # Errors
-    /// [`DevError::Program`] if it does not stop.
     pub fn stop_immediately(&self) -> Result<(), DevError> {
         self.stop_by("immediate")
     }
@@ -165,7 +153,6 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // The next start reuses a server that still runs.
         let _unheard = self.stop();
     }
 }
@@ -176,7 +163,6 @@ fn percent_encoded(path: &OsStr) -> String {
     encoded.map(|&byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
-/// For the shell through which pg_ctl starts the server.
 fn shell_quoted(path: &Path) -> String {
     format!("'{}'", path.to_string_lossy().replace('\'', "'\\''"))
 }

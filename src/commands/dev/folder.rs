@@ -1,9 +1,8 @@
 //! Paths and owners of the files of a development environment.
 //!
-//! `.postrider/` holds `dev.lock`, `master.key` and `postgres/`. PostgreSQL refuses to run as root, so under root
-//! an unprivileged user owns `postgres/`. If that user cannot reach the folder, or the socket's path would be too
-//! long, `.postrider` is a link into `/var/lib/postrider`. For an ordinary user only the socket moves, into the
-//! folder for temporary files.
+//! PostgreSQL refuses to run as root, so under root an unprivileged user owns `postgres/`. If that user cannot reach
+//! the folder, or the socket's path would be too long, `.postrider` is a link into `/var/lib/postrider`. For an
+//! ordinary user only the socket moves, into the folder for temporary files.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::ErrorKind;
@@ -47,7 +46,6 @@ impl DevFolder {
         let found = fs::metadata(&postgres).map_err(DevError::system("look at", &postgres))?;
         let owner = match (as_root, found.uid()) {
             (true, 0) => Some(unprivileged()?),
-            // An ordinary user created it and keeps it.
             (true, uid) => Some(Owner { uid, gid: found.gid() }),
             (false, uid) if uid == rustix::process::geteuid().as_raw() => None,
             (false, _) => return Err(DevError::OtherOwner { path: postgres }),
@@ -93,8 +91,7 @@ impl DevFolder {
         }
     }
 
-    /// Runs as the owner of the cluster, with an empty environment: a stray PGDATA or PGOPTIONS would mislead
-    /// PostgreSQL.
+    /// With an empty environment: a stray PGDATA or PGOPTIONS would mislead PostgreSQL.
     pub(super) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C.UTF-8").current_dir(self.postgres());
@@ -170,7 +167,6 @@ fn make_folder(path: &Path, mode: u32) -> Result<(), DevError> {
     }
 }
 
-/// Distinguishes the folders of one machine.
 fn short_hash(folder: &Path) -> String {
     let hash = digest(&SHA256, folder.as_os_str().as_encoded_bytes());
     hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()

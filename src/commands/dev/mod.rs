@@ -1,5 +1,4 @@
-//! `postrider dev` prepares a private PostgreSQL and a master key in `.postrider/`. The ordinary replica then runs
-//! on the resulting settings.
+//! `postrider dev` prepares a private PostgreSQL and a master key in `.postrider/` for an ordinary replica.
 
 mod binaries;
 mod cluster;
@@ -17,63 +16,30 @@ use crate::config::{Config, Settings};
 use folder::DevFolder;
 use lock::DevLock;
 
-/// Why the development environment could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum DevError {
-    /// No PostgreSQL on this machine.
     #[error("PostgreSQL {0} or newer is not installed: run `make setup`, or install your system's PostgreSQL server")]
     NotInstalled(u32),
-    /// Another major version created the data.
     #[error(
         "the data in {data} was created by PostgreSQL {version}, which is not installed: install it, or remove .postrider \
          to start with an empty database",
         data = data.display()
     )]
-    OtherVersion {
-        /// The data directory.
-        data: PathBuf,
-        /// The version that created it.
-        version: u32,
-    },
-    /// Root, and no unprivileged user to run PostgreSQL.
+    OtherVersion { data: PathBuf, version: u32 },
     #[error(
         "PostgreSQL does not run as root, and there is neither a user `postgres` nor `nobody`: run as another user"
     )]
     NobodyToRunAs,
-    /// Another user owns the data.
     #[error("{path} belongs to another user: run as that user or as root, or remove .postrider", path = path.display())]
-    OtherOwner {
-        /// The path that another user owns.
-        path: PathBuf,
-    },
-    /// A second `postrider dev` in the folder.
+    OtherOwner { path: PathBuf },
     #[error("postrider dev is already running in this folder ({0}): use that one, or stop it first")]
     Running(String),
-    /// A program of PostgreSQL failed.
     #[error("{program} failed; the end of its output: {output}")]
-    Program {
-        /// The program.
-        program: String,
-        /// Its output, or the end of the server's log.
-        output: String,
-    },
-    /// An operation of the system failed.
+    Program { program: String, output: String },
     #[error("cannot {doing} {path}: {source}", path = path.display())]
-    System {
-        /// The operation.
-        doing: &'static str,
-        /// The path.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
-    /// The file does not contain a master key.
+    System { doing: &'static str, path: PathBuf, source: std::io::Error },
     #[error("{path} holds no master key: restore the old file, or remove .postrider to start over", path = path.display())]
-    MasterKey {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The blocking task ended without a result.
+    MasterKey { path: PathBuf },
     #[error("the preparation was interrupted; start again")]
     Interrupted,
 }
@@ -85,8 +51,7 @@ impl DevError {
     }
 }
 
-/// A running private PostgreSQL and its settings. [`DevEnvironment::stop`] stops it without blocking a runtime
-/// thread; dropping it does too, but blocks.
+/// [`DevEnvironment::stop`] does not block a runtime thread; dropping it stops PostgreSQL too, but blocks.
 pub struct DevEnvironment {
     /// The user's settings with database and master key filled in; `DATABASE_URL` is ignored.
     pub settings: Settings,
@@ -95,9 +60,6 @@ pub struct DevEnvironment {
     _lock: DevLock,
 }
 
-/// Starts or reuses the folder's PostgreSQL and completes the settings.
-/// # Errors
-/// [`DevError`] says what to do.
 pub async fn prepare(folder: &Path, settings: Settings) -> Result<DevEnvironment, DevError> {
     let folder = folder.to_owned();
     let preparing = tokio::task::spawn_blocking(move || prepare_blocking(&folder, settings));
@@ -105,18 +67,18 @@ pub async fn prepare(folder: &Path, settings: Settings) -> Result<DevEnvironment
 }
 
 fn prepare_blocking(folder: &Path, mut settings: Settings) -> Result<DevEnvironment, DevError> {
-    let place = DevFolder::prepare(folder)?;
+    let prepared = DevFolder::prepare(folder)?;
     let address = settings
         .get("POSTRIDER_LISTEN")
         .and_then(|text| text.parse().ok())
         .map(reachable)
         .unwrap_or_else(|| "127.0.0.1:8000".to_owned());
-    let lock = DevLock::take(place.state(), &format!("http://{address}/"))?;
+    let lock = DevLock::take(prepared.state(), &format!("http://{address}/"))?;
     let given = |name| settings.get(name).is_some_and(|text| !text.is_empty());
     if !given("POSTRIDER_MASTER_KEYS") && !given("POSTRIDER_MASTER_KEYS_FILE") {
-        settings.set("POSTRIDER_MASTER_KEYS", &master_key::kept_in(place.state())?);
+        settings.set("POSTRIDER_MASTER_KEYS", &master_key::kept_in(prepared.state())?);
     }
-    let cluster = Cluster::start_in(place)?;
+    let cluster = Cluster::start_in(prepared)?;
     ["DATABASE_URL_FILE", "DATABASE_DIRECT_URL", "DATABASE_DIRECT_URL_FILE"]
         .iter()
         .for_each(|name| settings.unset(name));
@@ -125,21 +87,17 @@ fn prepare_blocking(folder: &Path, mut settings: Settings) -> Result<DevEnvironm
 }
 
 impl DevEnvironment {
-    /// The URL of the database, for psql.
     pub fn database_url(&self) -> String {
         self.cluster.url()
     }
 
-    /// Stops PostgreSQL and releases the folder.
-    /// # Errors
-    /// [`DevError`] if PostgreSQL does not stop.
     pub async fn stop(self) -> Result<(), DevError> {
         let stopping = tokio::task::spawn_blocking(move || self.cluster.stop());
         stopping.await.map_err(|_| DevError::Interrupted)?
     }
 }
 
-/// What a user reads after the start. `program` is how this program was called.
+/// `program` is how this program was called.
 pub fn banner(environment: &DevEnvironment, config: &Config, program: &str) -> String {
     let (api, ops) = (reachable(config.listen), reachable(config.ops_listen));
     let json = "-H 'content-type: application/json'";

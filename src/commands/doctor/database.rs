@@ -11,7 +11,7 @@ use crate::store::{Clock, MAX_SKEW, OldSnapshot, QueueSize, SealedWith, ServerFa
 const OLDEST_VERSION: i32 = 150_000;
 const OLD_SECONDS: f64 = 60.0;
 const NOTABLE_SKEW_SECONDS: f64 = 1.0;
-/// Bytes of a pending delivery in the table, dead versions included.
+/// Per pending delivery, dead versions included.
 const ROW_BYTES: i64 = 400;
 const SMALL_TABLE_BYTES: i64 = 64 << 20;
 const NOTABLE_WAIT_SECONDS: f64 = 60.0;
@@ -46,7 +46,7 @@ pub(super) async fn look(store: &Store, config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// How many deliveries are pending (estimate), and how long the oldest takeable one has been due.
+/// Estimated pending deliveries, and how long the oldest due one has waited.
 async fn backlog(store: &Store) -> Result<(i64, Duration), StoreError> {
     let found = store.find_all().await?;
     let waiting = found.iter().filter(|found| found.is_active && !found.is_paced);
@@ -100,7 +100,7 @@ fn of_server(facts: &ServerFacts, pool_size: usize) -> Vec<Finding> {
 }
 
 fn of_connections(facts: &ServerFacts, pool_size: usize) -> Finding {
-    // LISTEN and migrations use one connection each beside the pools.
+    // LISTEN and migrations use one connection each outside the pools.
     let most = i64::try_from(pool_size).unwrap_or(i64::MAX).saturating_add(2);
     let says = format!("{} of {} in use; a replica opens up to {most}", facts.connections, facts.max_connections);
     let free = i64::from(facts.max_connections) - facts.connections;
@@ -224,9 +224,9 @@ fn of_backlog(pending: i64, oldest_due_seconds: f64) -> Finding {
 
 fn cannot_open(keyring: &Keyring, sealed: &SealedWith) -> Option<CannotOpen> {
     if sealed.is_headers {
-        keyring.open_headers(&sealed.content, sealed.place).err()
+        keyring.open_headers(&sealed.content, sealed.context).err()
     } else {
-        keyring.open(&sealed.content, sealed.place).err()
+        keyring.open(&sealed.content, sealed.context).err()
     }
 }
 
@@ -307,10 +307,10 @@ mod tests {
     }
 
     fn sealed(key_id: &str, key: [u8; 32], subscriptions: i64) -> SealedWith {
-        let place = SealContext { tenant: Uuid::from_u128(1).into(), subscription: Uuid::from_u128(2).into() };
+        let context = SealContext { tenant: Uuid::from_u128(1).into(), subscription: Uuid::from_u128(2).into() };
         let keyring = Keyring::parse(&Keyring::entry(key_id, key)).unwrap();
-        let secret = keyring.seal(&Secret::from_random([9; 32]), place, [3; 32]);
-        SealedWith { key_id: key_id.to_owned(), subscriptions, place, content: secret, is_headers: false }
+        let secret = keyring.seal(&Secret::from_random([9; 32]), context, [3; 32]);
+        SealedWith { key_id: key_id.to_owned(), subscriptions, context, content: secret, is_headers: false }
     }
 
     #[test]

@@ -12,9 +12,7 @@ use crate::config::{Profile, Settings, unknown_settings};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
     Ok,
-    /// Works now, and will cause trouble.
     Warning,
-    /// postrider cannot work like this.
     Problem,
 }
 

@@ -1,4 +1,4 @@
-//! Checks the settings alone.
+//! Finds settings that are valid but probably a mistake.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::{Finding, counted};
 use crate::config::{AuthMode, Config, UnknownSetting};
 
-/// Values that are valid but probably a mistake.
 pub(super) fn look(config: &Config) -> Vec<Finding> {
     let keys: Vec<&str> = config.keyring.ids().collect();
     let sealing = keys.first().copied().unwrap_or_default();

@@ -32,7 +32,7 @@ impl SubscriptionSlots {
     }
 
     /// Waits for half of the requests, so that takes stay large.
-    pub(super) fn has_room_for(&self, places: usize) -> bool {
-        self.free() >= places.min(self.concurrency.limit().div_ceil(2))
+    pub(super) fn has_room_for(&self, most: usize) -> bool {
+        self.free() >= most.min(self.concurrency.limit().div_ceil(2))
     }
 }

@@ -1,4 +1,4 @@
-//! Who gets which events of a tenant, with the version of their list; and what makes such a list current again.
+//! The subscriptions of a tenant that events are matched with, and changes of that list.
 
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -8,47 +8,33 @@ use super::{Store, StoreError, sql};
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::store::connection::Param;
 
-/// Rows of a list, and the version that the list has with them.
 #[derive(Debug, Clone)]
 pub struct ListRows {
-    /// Of the tenant's list, as of the same moment.
+    /// Of the tenant's list, at the same moment.
     pub version: i64,
-    /// Those that are not deleted.
     pub living: Vec<ListRow>,
-    /// Those that are deleted, where only what changed was asked for.
+    /// Only when changes were requested.
     pub deleted: Vec<SubscriptionId>,
 }
 
-/// What decides whether a subscription gets an event.
 #[derive(Debug, Clone)]
 pub struct ListRow {
-    /// Which one.
     pub id: SubscriptionId,
-    /// The version of its row.
     pub version: i64,
-    /// Its patterns, as stored.
     pub event_types: Vec<String>,
-    /// Whether deliveries are sent.
     pub is_active: bool,
-    /// Whether it wants events with an ordering key one after the other.
     pub is_ordered: bool,
 }
 
 impl Store {
-    /// Every subscription of a tenant that is not deleted, by id.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database; `Unreadable` for a tenant that does not exist.
+    /// `Unreadable` for a tenant that does not exist.
     pub async fn all_subscriptions(&self, tenant: TenantId) -> Result<ListRows, StoreError> {
         let tenant = tenant.uuid();
         let rows = self.interactive().await?.query(&sql::ALL_SUBSCRIPTIONS, &[(&tenant, Type::UUID)]).await?;
         list_rows(&rows, |_| Ok(false))
     }
 
-    /// What changed since the list had this version, and the subscriptions with these ids as they are now.
-    ///
-    /// # Errors
-    /// As [`Self::all_subscriptions`].
+    /// What changed since this version of the list, and the current rows of these ids.
     pub async fn changed_subscriptions(
         &self,
         tenant: TenantId,

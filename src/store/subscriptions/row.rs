@@ -1,4 +1,4 @@
-//! A subscription as a row: read, and written as parameters.
+//! A subscription as a row.
 
 use time::OffsetDateTime;
 use tokio_postgres::Row;
@@ -14,48 +14,33 @@ use crate::store::connection::Param;
 use crate::store::policy::{self, PolicyColumns};
 use crate::store::sealed::{self, SealedHeaders, SealedSecrets};
 
-/// A row as it stands, its secrets sealed; Redis has it as JSON, sealed once more.
+/// Redis has it as JSON, sealed once more.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoredSubscription {
-    /// Its owner.
     pub tenant: TenantId,
-    /// Its id.
     pub id: SubscriptionId,
-    /// Grows by one with every write.
     pub version: i64,
-    /// Canonical target.
     pub target_url: String,
-    /// Sealed for this tenant and id.
     pub secrets: SealedSecrets,
-    /// Patterns; empty for all.
+    /// Patterns; empty = all.
     pub event_types: Vec<String>,
-    /// Free text.
     pub description: Option<String>,
-    /// Whether deliveries are sent.
     pub is_active: bool,
-    /// Why it is disabled: postrider's reason, or who disabled it and when.
     pub disabled_reason: Option<String>,
-    /// Whether ingest asks for a signature.
     pub verify_ingest: bool,
-    /// Its owner's own name for it.
     pub external_id: Option<ExternalId>,
-    /// What its requests carry, sealed.
     pub headers: SealedHeaders,
-    /// What its owner remembers beside it.
     pub metadata: Metadata,
-    /// How it wants to be served.
     pub policy: Policy,
-    /// When it was made.
     #[serde(with = "time::serde::timestamp::microseconds")]
     pub created_at: OffsetDateTime,
-    /// When it was last written.
     #[serde(with = "time::serde::timestamp::microseconds")]
     pub updated_at: OffsetDateTime,
 }
 
 impl StoredSubscription {
-    /// Whether its owner decides the same in both; what the database decides is not looked at.
+    /// Ignores what the database decides.
     pub fn decides_the_same(&self, other: &Self) -> bool {
         let (disabled_reason, created_at, updated_at) =
             (other.disabled_reason.clone(), other.created_at, other.updated_at);
@@ -63,20 +48,15 @@ impl StoredSubscription {
     }
 }
 
-/// What the database decides when a subscription is written.
 #[derive(Debug, Clone)]
 pub struct NewVersion {
-    /// The version written.
     pub version: i64,
-    /// Why it is disabled, if it is.
     pub disabled_reason: Option<String>,
-    /// When it was made.
     pub created_at: OffsetDateTime,
-    /// When this version was written.
     pub updated_at: OffsetDateTime,
 }
 
-/// What its owner decides, as columns that no field of the row has as they are.
+/// Columns that need a conversion.
 pub(super) struct Decided {
     policy: PolicyColumns,
     external_id: Option<String>,
@@ -92,7 +72,7 @@ impl Decided {
         }
     }
 
-    /// As parameters, in the order in which create and replace take them.
+    /// In the order of create and replace.
     pub(super) fn params<'a>(&'a self, row: &'a StoredSubscription) -> Vec<Param<'a>> {
         let first: [Param<'a>; 6] = [
             (&row.target_url, Type::TEXT),

@@ -191,7 +191,7 @@ impl Actor {
                 Done::Nothing
             }
             Plan::Expire => {
-                let old = EventId::floor(OffsetDateTime::now_utc() - RETENTION);
+                let old = EventId::lower_bound(OffsetDateTime::now_utc() - RETENTION);
                 self.store.expire(old, None, 1_000).await.unwrap();
                 Done::Expired
             }
@@ -272,8 +272,8 @@ impl Actor {
         let selection = Selection {
             statuses: statuses.clone(),
             event_types: Default::default(),
-            after: EventId::floor(OffsetDateTime::UNIX_EPOCH),
-            below: EventId::floor(now + OLD),
+            after: EventId::lower_bound(OffsetDateTime::UNIX_EPOCH),
+            below: EventId::lower_bound(now + OLD),
         };
         let new = NewReplay {
             tenant: self.tenant,
