@@ -132,7 +132,8 @@ async fn an_addressed_event_is_for_one_subscription_which_has_to_take_it() {
     }
     // What another replica did to it is seen, in both directions.
     let client = api.database.client().await;
-    client.execute("update subscriptions set is_active = not is_active, version = version + 1", &[]).await.unwrap();
+    let turned = "update subscriptions set is_active = not is_active, disabled_by = null, version = version + 1";
+    client.execute(turned, &[]).await.unwrap();
     assert_eq!(to(&other, None).await.code(), "subscription_disabled");
     assert_eq!(to(&off, None).await.status, 202);
 }
