@@ -107,6 +107,9 @@ settings! {
     /// How long attempts are kept; never shorter than their events
     log_retention: Duration = "POSTRIDER_LOG_RETENTION", duration("1h", "3650d"), Default::Value("72h");
 
+    /// How long the audit of changes is kept
+    audit_retention: Duration = "POSTRIDER_AUDIT_RETENTION", duration("1h", "3650d"), Default::Value("90d");
+
     /// Largest payload, in bytes
     max_payload_bytes: usize = "POSTRIDER_MAX_PAYLOAD_BYTES", number(2..=LARGEST_BODY), Default::Value("1048576");
 

@@ -83,6 +83,9 @@ create index audit_tenant on audit (tenant_id, id);
 
 create index audit_object on audit (object_id, id);
 
+create index audit_key on audit (actor_key, id)
+where actor_key is not null;
+
 create function changed_entries(document jsonb, other jsonb) returns jsonb
 language plpgsql immutable parallel safe
 set search_path from current

@@ -7,34 +7,59 @@ use std::ops::Deref;
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
-use serde_json::{Map, Value, json};
 
-use super::auth::{Bearer, Caller, Keys, TENANT_HEADER};
+use super::auth::{Bearer, Caller, Keys};
 use super::ingest::IngestHeaders;
 use super::problem::Problem;
 use super::request_id::RequestId;
 use crate::domain::actor::Actor;
 use crate::domain::api_key::Scope;
+use crate::domain::id::TenantId;
+
+mod document;
+
+pub(super) use document::finish;
 
 const SCHEME: &str = "api_key";
 /// Marks the scope of an operation about no tenant, until [`finish`].
 const OF_NO_TENANT: &str = "of no tenant: ";
+/// The same for an operation about one tenant or all.
+const OF_ANY_TENANT: &str = "of any tenant: ";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Access {
     pub(super) scope: Scope,
     /// A signature of the subscription is enough.
     pub(super) or_signature: bool,
-    /// An operator key has to name the tenant.
-    pub(super) of_tenant: bool,
+    /// Which tenants it is about.
+    pub(super) about: About,
+}
+
+/// Which tenants an operation is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    /// One, which an operator key has to name.
+    One,
+    /// One, or all if an operator key names none.
+    Any,
+    /// None.
+    None,
 }
 
 impl Access {
     /// From the name of a security scheme.
     pub(super) fn read(scheme: &str, or_signature: bool) -> Option<Self> {
-        let bare = scheme.strip_prefix(OF_NO_TENANT);
-        let scope = bare.unwrap_or(scheme).parse().ok()?;
-        Some(Self { scope, or_signature, of_tenant: bare.is_none() })
+        let (about, scope) = About::read(scheme);
+        Some(Self { scope: scope.parse().ok()?, or_signature, about })
+    }
+}
+
+impl About {
+    /// What the name of a security scheme says, and the scope in it.
+    fn read(scheme: &str) -> (Self, &str) {
+        let of_none = scheme.strip_prefix(OF_NO_TENANT).map(|scope| (Self::None, scope));
+        let of_any = || scheme.strip_prefix(OF_ANY_TENANT).map(|scope| (Self::Any, scope));
+        of_none.or_else(of_any).unwrap_or((Self::One, scheme))
     }
 }
 
@@ -43,6 +68,8 @@ pub(super) trait Needs: Send + Sync + 'static {
     const SCOPE: Scope;
     /// With the prefix [`OF_NO_TENANT`].
     const OF_NO_TENANT: &str;
+    /// With the prefix [`OF_ANY_TENANT`].
+    const OF_ANY_TENANT: &str;
 }
 
 pub(super) struct Admin;
@@ -52,15 +79,18 @@ pub(super) struct Support;
 impl Needs for Admin {
     const SCOPE: Scope = Scope::Admin;
     const OF_NO_TENANT: &str = "of no tenant: admin";
+    const OF_ANY_TENANT: &str = "of any tenant: admin";
 }
 impl Needs for Publish {
     const SCOPE: Scope = Scope::Publish;
     const OF_NO_TENANT: &str = "of no tenant: publish";
+    const OF_ANY_TENANT: &str = "of any tenant: publish";
 }
 
 impl Needs for Support {
     const SCOPE: Scope = Scope::Support;
     const OF_NO_TENANT: &str = "of no tenant: support";
+    const OF_ANY_TENANT: &str = "of any tenant: support";
 }
 
 pub(super) struct Allowed<N>(Caller, Actor, PhantomData<fn() -> N>);
@@ -70,6 +100,20 @@ pub(super) struct AllowedOrSigned<N>(pub(super) Option<Caller>, PhantomData<fn()
 
 /// For operations about no tenant.
 pub(super) struct AllowedForAll<N>(Bearer, Actor, PhantomData<fn() -> N>);
+
+/// A caller whose key has the scope, with the tenant that the request is about, or all.
+pub(super) struct AllowedForAny<N>(TenantOrAll, PhantomData<fn() -> N>);
+
+/// The tenant that a request is about; `None` for all.
+#[derive(Debug, Clone, Copy)]
+struct TenantOrAll(Option<TenantId>);
+
+impl<N> AllowedForAny<N> {
+    /// The tenant; `None` for all.
+    pub(super) fn tenant(&self) -> Option<TenantId> {
+        self.0.0
+    }
+}
 
 impl<N> Allowed<N> {
     pub(super) fn actor(&self) -> &Actor {
@@ -130,7 +174,11 @@ impl Guard {
             Some(_) => return Err(Problem::ScopeMissing),
             None => return Err(Problem::Unauthenticated),
         };
-        if access.of_tenant {
+        if access.about == About::Any {
+            let tenant = bearer.tenant_or_all(self.keys.tenants(), request.headers()).await?;
+            request.extensions_mut().insert(TenantOrAll(tenant));
+        }
+        if access.about == About::One {
             let tenant = match bearer.tenant_of(self.keys.tenants(), request.headers()).await {
                 Err(Problem::TenantRequired) if is_signed => return Ok(()),
                 tenant => tenant?,
@@ -140,41 +188,6 @@ impl Guard {
         request.extensions_mut().insert(bearer);
         Ok(())
     }
-}
-
-/// Writes scope and tenant header into an operation of the document, where [`Allowed`] left them as a security
-/// scheme.
-pub(super) fn finish(operation: &mut Map<String, Value>, auth_required: bool) {
-    let is_of_tenant = operation.get("security").is_some_and(|security| !security.to_string().contains(OF_NO_TENANT));
-    if is_of_tenant {
-        let header = json!({
-            "name": TENANT_HEADER,
-            "in": "header",
-            "required": false,
-            "description": "Id or external id of the tenant that the request is about. Required with an operator key; \
-                            with a key of a tenant it may name that tenant only.",
-            "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9_.:-]+$" },
-        });
-        let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
-        if let Some(parameters) = parameters.as_array_mut() {
-            parameters.push(header);
-        }
-    }
-    let Some(mut security) = operation.remove("security").filter(|_| auth_required) else { return };
-    let Some(scheme) = security.pointer_mut("/0").and_then(Value::as_object_mut) else { return };
-    let scheme_name: String = std::mem::take(scheme).into_iter().map(|(name, _)| name).collect();
-    let scope = scheme_name.strip_prefix(OF_NO_TENANT).unwrap_or(&scheme_name).to_owned();
-    scheme.insert(SCHEME.to_owned(), json!([]));
-    let described = operation.get("description").and_then(Value::as_str).unwrap_or_default();
-    let or_admin = match scope.parse() {
-        Ok(Scope::Admin) => "",
-        Ok(Scope::Support) => ", `read` or `admin`",
-        _ => " or `admin`",
-    };
-    let described = format!("{described}\n\nNeeds a key with the scope `{scope}`{or_admin}.");
-    operation.insert("description".to_owned(), described.trim_start().into());
-    operation.insert("security".to_owned(), security);
-    operation.insert("x-scope".to_owned(), scope.into());
 }
 
 fn register_scheme(registry: &mut Registry) {
@@ -234,6 +247,11 @@ extractor!(AllowedOrSigned, scheme: N::SCOPE.as_str(), or_signature: true, |requ
 extractor!(AllowedForAll, scheme: N::OF_NO_TENANT, or_signature: false, |request| {
     let bearer: Bearer = request.extensions().get().copied().ok_or(Problem::Unauthenticated)?;
     Ok(Self(bearer, actor(request, bearer), PhantomData))
+});
+
+extractor!(AllowedForAny, scheme: N::OF_ANY_TENANT, or_signature: false, |request| {
+    let tenant: TenantOrAll = request.extensions().get().copied().ok_or(Problem::Unauthenticated)?;
+    Ok(Self(tenant, PhantomData))
 });
 
 fn actor(request: &Request, bearer: Bearer) -> Actor {

@@ -68,6 +68,25 @@ impl Bearer {
     }
 }
 
+impl Bearer {
+    /// The tenant that a request is about, or `None` for all: with an operator key and no header, or `*` in it.
+    ///
+    /// # Errors
+    /// As [`Self::tenant_of`].
+    pub(super) async fn tenant_or_all(
+        self,
+        tenants: &Tenants,
+        headers: &HeaderMap,
+    ) -> Result<Option<TenantId>, Problem> {
+        let is_all = headers.get(TENANT_HEADER).is_none_or(|name| name == "*");
+        if is_all && self.tenant.is_none() && headers.get_all(TENANT_HEADER).iter().count() < 2 {
+            return Ok(None);
+        }
+        self.tenant_of(tenants, headers).await.map(Some)
+    }
+}
+
+/// Checks keys.
 pub(super) struct Keys {
     store: Store,
     tenants: Tenants,

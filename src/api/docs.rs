@@ -12,6 +12,7 @@ use poem_openapi::registry::{MetaApi, Registry};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 use serde_json::Value;
 
+use super::audit::AuditApi;
 use super::events::EventsApi;
 use super::ingest::IngestApi;
 use super::keys::KeysApi;
@@ -45,10 +46,23 @@ pub(super) enum Resource {
     Tenants,
     /// API keys.
     Keys,
+    /// Who changed what.
+    Audit,
 }
 
-pub(super) type Resources =
-    (SubscriptionsApi, SignaturesApi, IngestApi, EventsApi, ReplaysApi, StatusApi, LogsApi, TenantsApi, KeysApi);
+/// Every resource, in the order of the document.
+pub(super) type Resources = (
+    SubscriptionsApi,
+    SignaturesApi,
+    IngestApi,
+    EventsApi,
+    ReplaysApi,
+    StatusApi,
+    LogsApi,
+    TenantsApi,
+    KeysApi,
+    AuditApi,
+);
 
 /// Scripts are inline; nothing is fetched.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; \
@@ -127,6 +141,7 @@ mod tests {
         let document: Value = serde_json::from_str(&openapi_document()).unwrap();
         let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
         let expected = [
+            "/audit",
             "/events",
             "/events/batch",
             "/events/{webhook_id}",
@@ -168,7 +183,7 @@ mod tests {
         for operation in operations {
             assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{operation}");
         }
-        assert_eq!(document["tags"].as_array().map(Vec::len), Some(9));
+        assert_eq!(document["tags"].as_array().map(Vec::len), Some(10));
     }
 
     #[test]

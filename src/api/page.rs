@@ -24,6 +24,8 @@ pub(super) enum List {
     Tenants = 5,
     /// API keys.
     Keys = 6,
+    /// Changes.
+    Audit = 7,
 }
 
 pub(super) type Limit = Whole<1, { MAX_LIMIT as u32 }>;
@@ -48,7 +50,8 @@ impl<const LIST: u8> FromText for Cursor<LIST> {
             3 => "A[w-z0-9_-]",
             4 => "B[A-P]",
             5 => "B[Q-Za-f]",
-            _ => "B[g-v]",
+            6 => "B[g-v]",
+            _ => "B[w-z0-9_-]",
         };
         let pattern = Some(format!("^{first}[A-Za-z0-9_-]{{20}}[AEIMQUYcgkosw048]$"));
         MetaSchema { pattern, ..MetaSchema::new("string") }

@@ -16,6 +16,7 @@ use tracing::Instrument as _;
 
 use super::Api;
 use super::access::Guard;
+use super::audit::AuditApi;
 use super::auth::Keys;
 use super::body::BodyBudget;
 use super::docs::{self, Resources};
@@ -158,6 +159,7 @@ fn resources(api: &Arc<Api>) -> Resources {
         LogsApi(Arc::clone(api)),
         TenantsApi(Arc::clone(api)),
         KeysApi(Arc::clone(api)),
+        AuditApi(Arc::clone(api)),
     )
 }
 

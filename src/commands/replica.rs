@@ -204,7 +204,11 @@ impl Base {
                 warn_after: config.system_events.warn_after.clone(),
                 report_interval: config.system_events.report_interval,
             },
-            retention: Retention { payloads: config.payload_retention, log: config.log_retention },
+            retention: Retention {
+                payloads: config.payload_retention,
+                log: config.log_retention,
+                audit: config.audit_retention,
+            },
         };
         let stopping = Stopping { token: self.stop.clone(), grace: config.shutdown_grace() };
         let stop = self.stop.clone();

@@ -38,6 +38,7 @@ mod workers;
 
 pub use accept::{AcceptAnswer, AcceptItem, Decision, DeliveryIndex, KeyOwner, NewDelivery};
 pub use api_keys::{ApiKeyRow, KnownKey, MadeKey, NewKey, Revocation};
+pub(crate) use audit::{AuditFilter, AuditRow};
 pub use clock::{Clock, MAX_SKEW};
 pub use connection::Connection;
 pub use deliveries::{Cancelled, Chosen, Retried};

@@ -93,6 +93,8 @@ queries! {
     LIST_API_KEYS = "api_keys/list",
     REVOKE_API_KEY = "api_keys/revoke",
     TOUCH_API_KEYS = "api_keys/touch",
+    LIST_AUDIT = "audit/list",
+    FORGET_AUDIT = "audit/forget",
     READ_STATUS = "status/read",
     LIST_ATTEMPTS = "attempts/list",
 }

@@ -9,12 +9,18 @@ use super::Upkeep;
 use crate::store::{MAX_SKEW, Retained, StoreError};
 
 const INTERVAL: Duration = Duration::from_secs(60);
+/// Rows of the audit that one statement deletes.
+const AUDIT_ROWS: i64 = 5_000;
+/// Such statements per run.
+const AUDIT_STEPS: usize = 20;
 
 /// Attempts are kept for the longer of both times.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
     pub payloads: Duration,
     pub log: Duration,
+    /// Rows of the audit.
+    pub audit: Duration,
 }
 
 impl Upkeep {
@@ -35,6 +41,11 @@ impl Upkeep {
                 "retention is paused: the clocks of this machine and of the database differ too much; correct the wrong one"
             );
             return Ok(Retained::default());
+        }
+        for _ in 0..AUDIT_STEPS {
+            if self.store.forget_audit(self.retention.audit, AUDIT_ROWS).await? < AUDIT_ROWS {
+                break;
+            }
         }
         let retained = self.store.retain(self.retention.payloads, self.retention.log).await?;
         self.metrics.partitions_dropped.inc_by(retained.dropped.len() as u64);

@@ -11,6 +11,7 @@ mod api_logs;
 mod api_scopes;
 mod api_subscriptions;
 mod api_wire;
+mod audit;
 mod bounds;
 mod breaker;
 mod cancel;

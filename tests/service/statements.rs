@@ -33,7 +33,8 @@ const SESSION: &str = "
         $$ begin return (select s.version from subscriptions as s order by s.id limit 1); end $$";
 
 /// Tables that grow with the traffic.
-const LARGE: [&str; 9] = [
+const LARGE: [&str; 10] = [
+    "audit",
     "deliveries",
     "subscriptions",
     "subscription_health",
@@ -54,7 +55,7 @@ const PAGES_OF_A_LANE: u64 = 10;
 
 /// The statements of the hot path and of upkeep, with arguments for a handful of rows, and an index that each has to
 /// use.
-const HOT: [(&str, &str, &str); 19] = [
+const HOT: [(&str, &str, &str); 24] = [
     ("deliveries/find", "now() - interval '1 hour', null, 100", "deliveries_free"),
     (
         "deliveries/take",
@@ -143,6 +144,23 @@ const HOT: [(&str, &str, &str); 19] = [
         "subscription_health_pkey",
     ),
     ("upkeep/disable_failing", "864000, 1", "subscription_health"),
+    (
+        "audit/list",
+        "'00000000-0000-7000-8000-000000000000', null, null, null, '00000000-0000-0000-0000-000000000000', uuid_v7(), 51, 51",
+        "audit_tenant",
+    ),
+    (
+        "audit/list",
+        "null, '00000000-0000-7000-8001-000000000001', null, null, '00000000-0000-0000-0000-000000000000', uuid_v7(), 51, 51",
+        "audit_object",
+    ),
+    (
+        "audit/list",
+        "null, null, '00000000-0000-7000-8001-000000000001', null, '00000000-0000-0000-0000-000000000000', uuid_v7(), 51, 51",
+        "audit_key",
+    ),
+    ("audit/list", "null, null, null, null, '00000000-0000-0000-0000-000000000000', uuid_v7(), 51, 51", "audit_pkey"),
+    ("audit/forget", "7776000, 100", "audit_pkey"),
     ("workers/beat", "gen_random_uuid(), '1', 20, 10", "workers"),
 ];
 
@@ -190,6 +208,10 @@ const FULL: &str = "
     select d.tenant_id, d.event_id, '{}'
     from deliveries as d
     limit 100000;
+    insert into audit (tenant_id, id, actor_kind, actor_key, action, object_kind, object_id)
+    select s.tenant_id, uuid_v7(), 'key', s.id, 'subscription.updated', 'subscription', s.id
+    from subscriptions as s
+    cross join generate_series(1, 20);
     insert into idempotency_keys (tenant_id, key, event_id, fingerprint)
     select e.tenant_id, e.id::text, e.id, decode(repeat('00', 32), 'hex')
     from events as e

@@ -10,6 +10,19 @@ pub(super) fn example(schema: &str) -> Option<Value> {
             "description": "orders",
         })),
         "SubscriptionPatch" => Some(json!({ "is_active": false })),
+        "AuditEntry" => Some(json!({
+            "id": "0199c5f0-0000-7000-8000-000000000003",
+            "at": "2026-11-28T12:00:00.482113Z",
+            "tenant_id": "0199c5f0-0000-7000-8000-000000000004",
+            "actor": "key",
+            "key_id": "0199c5f0-0000-7000-8000-000000000002",
+            "action": "subscription.updated",
+            "object_kind": "subscription",
+            "object_id": "0199c5f0-0000-7000-8000-000000000001",
+            "before": { "rate_limit": null },
+            "after": { "rate_limit": 50 },
+            "request_id": "0199c5f0-0000-7000-8000-000000000005",
+        })),
         "BatchForm" => Some(json!({
             "events": [
                 { "event_type": "order.created", "payload": { "order": 7 }, "idempotency_key": "order-7" },
