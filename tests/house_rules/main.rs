@@ -40,7 +40,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const MAX_CODE_LINES: usize = 300;
 /// Files that may be longer, each with its reason.
 const LONG_FILES: &[(&str, usize, &str)] =
-    &[("src/config.rs", 345, "every setting stands in one list, which is read as a document")];
+    &[("src/config.rs", 360, "every setting stands in one list, which is read as a document")];
 
 const DRAWERS: &[&str] = &["util", "utils", "helper", "helpers", "common", "misc", "shared", "types", "manager"];
 
