@@ -177,7 +177,7 @@ impl Driver {
             created_at: clock.now(),
             updated_at: clock.now(),
         };
-        store.create_subscription(&row, &Actor::COMMAND).await?;
+        store.create_subscription(&row, None, &Actor::COMMAND).await?;
         let inlet = Arc::new(Receiver::new(self.events, Duration::ZERO));
         let producer = Producer::bare(self.receiver, &inlet, 0..self.events)?.with_payload(self.payload_bytes);
         let template = Template::new(self.payload_bytes);

@@ -131,6 +131,10 @@ settings! {
     publish_per_second: Option<u32> = "POSTRIDER_PUBLISH_PER_SECOND", optional(number(1..=MAX_LIMIT)),
         Default::Unset("no limit");
 
+    /// Most subscriptions of a tenant without a limit of its own
+    max_subscriptions: Option<u32> = "POSTRIDER_MAX_SUBSCRIPTIONS", optional(number(1..=MAX_LIMIT)),
+        Default::Unset("no limit");
+
     /// Most connections to the API; at the limit the longest idle one is closed for a new one
     max_connections: usize = "POSTRIDER_MAX_CONNECTIONS", number(1..=65_536), Default::Value("1024");
 

@@ -57,6 +57,8 @@ pub struct ApiSettings {
     pub max_connections: usize,
     /// Also the latest `deliver_at`.
     pub delivery_lifetime: Duration,
+    /// Maximum number of subscriptions of a tenant without a limit of its own.
+    pub max_subscriptions: Option<u32>,
     pub targets: Arc<TargetPolicy>,
     /// Without a trailing slash; for examples.
     pub public_url: String,

@@ -47,8 +47,7 @@ pub(super) enum Problem {
     TenantNotFound,
     KeyNotFound,
     DefaultTenant,
-    /// Name and value of the limit.
-    #[expect(dead_code, reason = "the routes of tenants and keys will use it")]
+    /// A limit of the tenant is reached: its name, and its value.
     LimitReached(&'static str, u32),
     RouteNotFound,
     SubscriptionNotFound,

@@ -16,7 +16,7 @@ use crate::domain::external_id::{ExternalId, SubscriptionName};
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::secret::Secret;
 use crate::store::StoredSubscription;
-use crate::subscriptions::generate_secret;
+use crate::subscriptions::{WriteError, generate_secret};
 
 mod answer;
 mod form;
@@ -51,8 +51,12 @@ impl SubscriptionsApi {
         let secret = given.fields.secret_key.clone().unwrap_or_else(generate_secret);
         let verifies_by_default = given.fields.secret_key.is_some() && given.fields.verify_ingest.is_none();
         let choices = given.fresh()?;
-        let created = self.0.subscriptions.create(caller.tenant, &secret, choices, caller.actor()).await?;
-        let mut answer = SubscriptionAnswer::of(created, Some(&secret), None);
+        let limit = self.0.settings.max_subscriptions;
+        let created = self.0.subscriptions.create(caller.tenant, &secret, choices, limit, caller.actor()).await;
+        if matches!(created, Err(WriteError::LimitReached(_))) {
+            self.0.metrics.limit_refusals.with_label_values(&["max_subscriptions"]).inc();
+        }
+        let mut answer = SubscriptionAnswer::of(created?, Some(&secret), None);
         answer.notice = verifies_by_default.then(|| VERIFIES_BY_DEFAULT.to_owned());
         Ok(Answer::Value(answer))
     }

@@ -253,6 +253,7 @@ impl Base {
                 max_batch_bytes: config.max_batch_bytes,
                 max_request_bytes: config.max_request_bytes(),
                 max_connections: config.max_connections,
+                max_subscriptions: config.max_subscriptions,
                 delivery_lifetime: config.delivery_lifetime,
                 targets: Arc::new(self.targets.clone()),
                 public_url: format!("http://localhost:{}", config.listen.port()),

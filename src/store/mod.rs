@@ -60,7 +60,7 @@ pub use retention::Retained;
 pub use sealed::SealedHeaders;
 pub use sealed::{SealedOlder, SealedSecrets};
 pub(crate) use status::{DeliveryStatus, EventStatus};
-pub use subscriptions::{CancelledByDeletion, ListRow, ListRows, NewVersion, Rotation, StoredSubscription};
+pub use subscriptions::{CancelledByDeletion, Creation, ListRow, ListRows, NewVersion, Rotation, StoredSubscription};
 pub use take::{Take, TakeAsk, TakeRequest, TakenDelivery};
 pub use tenants::{TenantChanges, TenantChoices, TenantPage, TenantRow};
 pub use upkeep::{Raised, Sweep};

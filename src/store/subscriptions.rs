@@ -41,6 +41,17 @@ pub struct CancelledByDeletion {
     pub more: bool,
 }
 
+/// Result of creating a subscription.
+#[derive(Debug, Clone)]
+pub enum Creation {
+    /// It is stored.
+    Created(NewVersion),
+    /// The tenant has as many as it may: the limit.
+    LimitReached(u32),
+    /// The tenant is deleted.
+    NoTenant,
+}
+
 impl CancelledByDeletion {
     /// A count that stops at 10,000.
     pub(super) fn counted(count: i64) -> Self {
@@ -57,15 +68,26 @@ impl CancelledByDeletion {
 
 impl Store {
     /// Ignores version, reason and times of `row`.
-    pub async fn create_subscription(&self, row: &StoredSubscription, actor: &Actor) -> Result<NewVersion, StoreError> {
+    pub async fn create_subscription(
+        &self,
+        row: &StoredSubscription,
+        default_limit: Option<u32>,
+        actor: &Actor,
+    ) -> Result<Creation, StoreError> {
         let (tenant, id) = (row.tenant.uuid(), row.id.uuid());
         let decided = Decided::of(row);
         let key: [Param<'_>; 2] = [(&tenant, Type::UUID), (&id, Type::UUID)];
+        let limit = default_limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX));
         let by = changed_by(actor);
-        let params: Vec<_> = key.into_iter().chain(decided.params(row)).chain([(&by as _, Type::TEXT)]).collect();
+        let last: [Param<'_>; 2] = [(&by, Type::TEXT), (&limit, Type::INT4)];
+        let params: Vec<_> = key.into_iter().chain(decided.params(row)).chain(last).collect();
         let rows = self.interactive().await?.query(&sql::CREATE_SUBSCRIPTION, &params).await?;
-        let row = rows.first().ok_or_else(|| StoreError::Unreadable("an insert returned no row".to_owned()))?;
-        new_version(row)
+        let Some(row) = rows.first() else { return Ok(Creation::NoTenant) };
+        if row.try_get::<_, Option<i64>>("version")?.is_some() {
+            return new_version(row).map(Creation::Created);
+        }
+        let most: Option<i32> = row.try_get("most")?;
+        Ok(Creation::LimitReached(most.and_then(|most| u32::try_from(most).ok()).unwrap_or_default()))
     }
 
     pub async fn read_subscription(

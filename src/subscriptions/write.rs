@@ -16,7 +16,9 @@ use crate::domain::policy::Policy;
 use crate::domain::request_headers::{HeaderChanges, InvalidHeader};
 use crate::domain::secret::{GENERATED_BYTES, Secret};
 use crate::domain::target::Target;
-use crate::store::{CancelledByDeletion, NewVersion, SealedHeaders, SealedSecrets, StoreError, StoredSubscription};
+use crate::store::{
+    CancelledByDeletion, Creation, NewVersion, SealedHeaders, SealedSecrets, StoreError, StoredSubscription,
+};
 
 /// Retries after concurrent writes.
 pub(super) const CHANGE_TRIES: usize = 5;
@@ -58,6 +60,12 @@ pub enum WriteError {
     /// Stored headers should stay but cannot be opened.
     #[error("the stored headers do not open: {0}")]
     HeadersDoNotOpen(CannotOpen),
+    /// The tenant has as many subscriptions as it may: the limit.
+    #[error("the tenant has {0} subscriptions, which is its limit")]
+    LimitReached(u32),
+    /// The tenant is deleted.
+    #[error("the tenant is deleted")]
+    NoTenant,
     /// Database error, or too many concurrent writes.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -99,6 +107,7 @@ impl Subscriptions {
         tenant: TenantId,
         secret: &Secret,
         choices: Choices,
+        default_limit: Option<u32>,
         actor: &Actor,
     ) -> Result<StoredSubscription, WriteError> {
         let id = SubscriptionId::at(OffsetDateTime::now_utc(), uuid::Uuid::new_v4().into_bytes());
@@ -108,8 +117,11 @@ impl Subscriptions {
             headers: change_headers(&self.keyring, &SealedHeaders::default(), &choices.headers, place)?,
         };
         let row = choices.over(tenant, id, 0, sealed);
-        let written = self.store.create_subscription(&row, actor).await?;
-        Ok(self.written(row, written))
+        match self.store.create_subscription(&row, default_limit, actor).await? {
+            Creation::Created(written) => Ok(self.written(row, written)),
+            Creation::LimitReached(limit) => Err(WriteError::LimitReached(limit)),
+            Creation::NoTenant => Err(WriteError::NoTenant),
+        }
     }
 
     /// Applies `change`, and sets a secret if given, which ends all others; `None` if there is no such

@@ -21,6 +21,9 @@ use crate::store::{Clock, Store, StoreError};
 use crate::telemetry::{BREAKER_STATES, Metrics};
 
 const TICK: Duration = Duration::from_secs(5);
+/// Tenants of one tick, and subscriptions that one statement ends.
+const TENANTS_TO_END: i64 = 100;
+const SUBSCRIPTIONS_TO_END: i64 = 500;
 const VACUUM_INTERVAL: Duration = Duration::from_secs(15);
 const MEASURE_TICKS: u64 = 2;
 /// Every 10 minutes: partitions exist a week ahead.
@@ -78,6 +81,7 @@ impl Upkeep {
     async fn run_jobs_once(&self, tick: u64, expiry: &mut Expiry) {
         let expired = expiry.sweep(&self.store, self.clock.now() - self.lifetime).await;
         log_job("expire", expired.map(|count| i64::try_from(count).unwrap_or(i64::MAX)));
+        log_job("tenants", self.end_tenants().await);
         self.disable_failing().await;
         self.report().await;
         if tick.is_multiple_of(PARTITION_TICKS) {
@@ -89,6 +93,15 @@ impl Upkeep {
             self.estimate_pending().await;
             self.count_breakers().await;
         }
+    }
+
+    /// Ends subscriptions of deleted tenants that the request did not end. Returns how many.
+    async fn end_tenants(&self) -> Result<i64, StoreError> {
+        let mut ended = 0;
+        for tenant in self.store.tenants_to_end(TENANTS_TO_END).await? {
+            ended += self.store.end_subscriptions(tenant, SUBSCRIPTIONS_TO_END, None).await?.0;
+        }
+        Ok(ended)
     }
 
     async fn disable_failing(&self) {

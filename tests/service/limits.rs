@@ -81,3 +81,24 @@ async fn each_event_of_a_batch_counts() {
     let detail = refused["problem"]["detail"].as_str().unwrap();
     assert!(detail.contains("publish_per_second") && detail.contains(&RATE.to_string()), "{detail}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_has_exactly_as_many_subscriptions_as_it_may_over_two_replicas() {
+    const MOST: usize = 7;
+    let database = Database::new().await;
+    let settings = [("POSTRIDER_MAX_SUBSCRIPTIONS", "7")];
+    let start = || Start { settings: &settings, ..Start::new("api", database.url()) }.ready();
+    let replicas = [start().await, start().await];
+    let [one, two] = [replicas[0].http(), replicas[1].http()];
+    let body = r#"{"target_url":"https://hooks.example.com/in"}"#;
+    let created = join_all((0..20).map(|n| if n % 2 == 0 { &one } else { &two }.post("/subscriptions/", body))).await;
+    let (made, refused): (Vec<_>, Vec<_>) = created.iter().partition(|answer| answer.status == 201);
+    assert_eq!(made.len(), MOST);
+    for refused in refused {
+        assert_eq!((refused.status.as_u16(), &refused.json()["code"]), (409, &json!("limit_reached")));
+        assert!(refused.json()["detail"].as_str().unwrap().contains("max_subscriptions 7"), "{}", refused.text());
+    }
+    let id = made[0].json()["id"].as_str().unwrap().to_owned();
+    one.send(Method::DELETE, &format!("/subscriptions/{id}"), &[], Bytes::new()).await.unwrap();
+    assert_eq!(two.post("/subscriptions/", body).await.status, 201, "a deleted one makes room");
+}

@@ -1,9 +1,20 @@
 //! Tenants and their keys over the API, as a company has them that sends webhooks to its customers.
 
-use postrider::domain::api_key::Scope;
-use serde_json::{Value, json};
+use std::time::Duration;
 
-use crate::support::api::{Answer, TestApi};
+use bytes::Bytes;
+use hyper::Method;
+use postrider::domain::actor::Actor;
+use postrider::domain::api_key::Scope;
+use postrider::store::NewKey;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::support::api::{Answer, TestApi, made_key};
+use crate::support::database::Database;
+use crate::support::process::Start;
+use crate::support::wait::until;
 
 /// An API with an operator's admin key.
 struct Operator {
@@ -226,4 +237,54 @@ async fn an_operator_manages_all_keys() {
     assert_eq!(pointers(&operator.ask("POST", "/keys", Some(past)).await), ["/expires_at"]);
     let unknown = operator.ask("POST", "/keys", Some(json!({ "tenant": "nobody" }))).await;
     assert_eq!(unknown.code(), "tenant_not_found", "only the command line creates a tenant with its first key");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_tenant_is_gone_on_every_replica() {
+    let database = Database::new().await;
+    let settings = [("POSTRIDER_AUTH", "keys")];
+    let start = || Start { settings: &settings, ..Start::new("serve", database.url()) }.ready();
+    let replicas = [start().await, start().await];
+    let wanted = NewKey { tenant: None, name: None, scope: Scope::Admin, expires_at: None };
+    let store = database.store();
+    let operator = store.create_api_key(&wanted, &Actor::COMMAND).await.unwrap().unwrap().text;
+    let key = made_key(&store, "acme", Scope::Admin).await.text;
+    let [first, second] = [replicas[0].http_with(&operator), replicas[1].http_with(&operator)];
+    let customers = [replicas[0].http_with(&key), replicas[1].http_with(&key)];
+    let id = customers[1].subscribe("https://hooks.example.com/in").await;
+    let later = (OffsetDateTime::now_utc() + Duration::from_secs(3_600)).format(&Rfc3339).unwrap();
+    for customer in &customers {
+        assert_eq!(customer.post(&format!("/events?deliver_at={later}"), "{}").await.status, 202);
+    }
+    let deleted = first.send(Method::DELETE, "/tenants/acme", &[], Bytes::new()).await.unwrap();
+    assert_eq!((deleted.status.as_u16(), &deleted.json()["cancelled_deliveries"]), (200, &json!(2)));
+    for customer in &customers {
+        let path = format!("/subscriptions/{id}");
+        until("the key is revoked", async || (customer.get(&path).await.status == 401).then_some(())).await;
+    }
+    for operator in [&first, &second] {
+        let named = [("postrider-tenant", "acme")];
+        until("the name is gone", async || {
+            let answer = operator.send(Method::GET, "/subscriptions/", &named, Bytes::new()).await.unwrap();
+            (answer.status == 404 && answer.json()["code"] == "tenant_not_found").then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upkeep_ends_the_subscriptions_that_the_request_did_not_end() {
+    let database = Database::new().await;
+    let store = database.store();
+    let serve = Start::new("serve", database.url()).ready().await;
+    let tenant = made_key(&store, "acme", Scope::Admin).await.tenant.unwrap();
+    let named = [("postrider-tenant", "acme")];
+    let body =
+        Bytes::from_static(br#"{"target_url":"https://hooks.example.com/in","secret_key":"a secret of its own"}"#);
+    let made = serve.http().send(Method::POST, "/subscriptions/", &named, body).await.unwrap();
+    assert_eq!(made.status, 201, "{}", made.text());
+    assert!(store.delete_tenant(tenant, &Actor::COMMAND).await.unwrap());
+    let id = made.json()["id"].as_str().unwrap().parse().unwrap();
+    assert!(store.find_subscription(id).await.unwrap().is_none(), "ingest does not find it any more");
+    until("upkeep has ended it", async || store.tenants_to_end(10).await.unwrap().is_empty().then_some(())).await;
 }

@@ -1,5 +1,5 @@
 -- subscriptions/find($1 id)
--- For ingest with only a signature, which does not know the tenant. No row if it is deleted.
+-- For ingest with only a signature, which does not know the tenant. No row if it or its tenant is deleted.
 select
     tenant_id,
     id,
@@ -27,6 +27,12 @@ select
     created_at,
     updated_at,
     now() as looked_at
-from subscriptions
-where id = $1
-    and deleted_at is null;
+from subscriptions as s
+where s.id = $1
+    and s.deleted_at is null
+    and exists (
+        select 1
+        from tenants as t
+        where t.id = s.tenant_id
+            and t.deleted_at is null
+    );

@@ -139,7 +139,7 @@ fn problems(path: &str, method: &str, takes_body: bool, auth_required: bool) -> 
     }
     if takes_body && matches!(path, "/subscriptions/" | "/subscriptions/{subscription_id}") {
         problems
-            .push((409, "Another subscription has this external_id, or headers that are to be kept cannot be opened."));
+            .push((409, "Another subscription has this external_id, the tenant's max_subscriptions is reached, or headers that are to be kept cannot be opened."));
     }
     if takes_body && path == "/replays" {
         problems.push((409, "As many replays run as may."));

@@ -45,6 +45,8 @@ impl From<WriteError> for Problem {
                 tracing::error!(%reason, "stored headers cannot be opened");
                 Self::HeadersUnreadable
             }
+            WriteError::LimitReached(limit) => Self::LimitReached("max_subscriptions", limit),
+            WriteError::NoTenant => Self::TenantNotFound,
             WriteError::Store(error) => error.into(),
         }
     }
