@@ -8,7 +8,7 @@ use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
-use super::auth::{Bearer, Caller, Keys};
+use super::auth::{Bearer, Caller, Keys, TENANT_HEADER};
 use super::ingest::IngestHeaders;
 use super::problem::Problem;
 use super::request_id::RequestId;
@@ -25,6 +25,8 @@ const SCHEME: &str = "api_key";
 const OF_NO_TENANT: &str = "of no tenant: ";
 /// The same for an operation about one tenant or all.
 const OF_ANY_TENANT: &str = "of any tenant: ";
+/// The same for an operation whose items may name their tenants.
+const OF_EACH_TENANT: &str = "of each tenant: ";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Access {
@@ -42,6 +44,8 @@ pub(super) enum About {
     One,
     /// One, or all if an operator key names none.
     Any,
+    /// Each item's own, or the one that the request names.
+    Each,
     /// None.
     None,
 }
@@ -59,7 +63,8 @@ impl About {
     fn read(scheme: &str) -> (Self, &str) {
         let of_none = scheme.strip_prefix(OF_NO_TENANT).map(|scope| (Self::None, scope));
         let of_any = || scheme.strip_prefix(OF_ANY_TENANT).map(|scope| (Self::Any, scope));
-        of_none.or_else(of_any).unwrap_or((Self::One, scheme))
+        let of_each = || scheme.strip_prefix(OF_EACH_TENANT).map(|scope| (Self::Each, scope));
+        of_none.or_else(of_any).or_else(of_each).unwrap_or((Self::One, scheme))
     }
 }
 
@@ -70,6 +75,8 @@ pub(super) trait Needs: Send + Sync + 'static {
     const OF_NO_TENANT: &str;
     /// With the prefix [`OF_ANY_TENANT`].
     const OF_ANY_TENANT: &str;
+    /// With the prefix [`OF_EACH_TENANT`].
+    const OF_EACH_TENANT: &str;
 }
 
 pub(super) struct Admin;
@@ -80,17 +87,20 @@ impl Needs for Admin {
     const SCOPE: Scope = Scope::Admin;
     const OF_NO_TENANT: &str = "of no tenant: admin";
     const OF_ANY_TENANT: &str = "of any tenant: admin";
+    const OF_EACH_TENANT: &str = "of each tenant: admin";
 }
 impl Needs for Publish {
     const SCOPE: Scope = Scope::Publish;
     const OF_NO_TENANT: &str = "of no tenant: publish";
     const OF_ANY_TENANT: &str = "of any tenant: publish";
+    const OF_EACH_TENANT: &str = "of each tenant: publish";
 }
 
 impl Needs for Support {
     const SCOPE: Scope = Scope::Support;
     const OF_NO_TENANT: &str = "of no tenant: support";
     const OF_ANY_TENANT: &str = "of any tenant: support";
+    const OF_EACH_TENANT: &str = "of each tenant: support";
 }
 
 pub(super) struct Allowed<N>(Caller, Actor, PhantomData<fn() -> N>);
@@ -103,6 +113,20 @@ pub(super) struct AllowedForAll<N>(Bearer, Actor, PhantomData<fn() -> N>);
 
 /// A caller whose key has the scope, with the tenant that the request is about, or all.
 pub(super) struct AllowedForAny<N>(TenantOrAll, PhantomData<fn() -> N>);
+
+/// For operations whose items may name their tenants.
+pub(super) struct AllowedForEach<N>(TenantOrAll, Bearer, PhantomData<fn() -> N>);
+
+impl<N> AllowedForEach<N> {
+    /// The tenant of items that name none.
+    pub(super) fn tenant(&self) -> Option<TenantId> {
+        self.0.0
+    }
+
+    pub(super) fn bearer(&self) -> Bearer {
+        self.1
+    }
+}
 
 /// The tenant that a request is about; `None` for all.
 #[derive(Debug, Clone, Copy)]
@@ -178,6 +202,16 @@ impl Guard {
             let tenant = bearer.tenant_or_all(self.keys.tenants(), request.headers()).await?;
             request.extensions_mut().insert(TenantOrAll(tenant));
         }
+        if access.about == About::Each {
+            let is_named = request.headers().contains_key(TENANT_HEADER);
+            let is_operator = bearer.tenant.is_none() && bearer.key.is_some();
+            let tenant = if is_operator && !is_named {
+                None
+            } else {
+                Some(bearer.tenant_of(self.keys.tenants(), request.headers()).await?)
+            };
+            request.extensions_mut().insert(TenantOrAll(tenant));
+        }
         if access.about == About::One {
             let tenant = match bearer.tenant_of(self.keys.tenants(), request.headers()).await {
                 Err(Problem::TenantRequired) if is_signed => return Ok(()),
@@ -249,6 +283,11 @@ extractor!(AllowedForAll, scheme: N::OF_NO_TENANT, or_signature: false, |request
     Ok(Self(bearer, actor(request, bearer), PhantomData))
 });
 
+extractor!(AllowedForEach, scheme: N::OF_EACH_TENANT, or_signature: false, |request| {
+    let tenant: TenantOrAll = request.extensions().get().copied().ok_or(Problem::Unauthenticated)?;
+    let bearer: Bearer = request.extensions().get().copied().ok_or(Problem::Unauthenticated)?;
+    Ok(Self(tenant, bearer, PhantomData))
+});
 extractor!(AllowedForAny, scheme: N::OF_ANY_TENANT, or_signature: false, |request| {
     let tenant: TenantOrAll = request.extensions().get().copied().ok_or(Problem::Unauthenticated)?;
     Ok(Self(tenant, PhantomData))

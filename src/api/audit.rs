@@ -125,7 +125,7 @@ impl AuditApi {
         cursor: Query<Cursor<{ List::Audit as u8 }>>,
     ) -> Result<Answer<AuditList>, Problem> {
         let limit = page::limit(&limit);
-        let floor = |at: Moment| EventId::floor(at.0).uuid();
+        let floor = |at: Moment| EventId::lower_bound(at.0).uuid();
         let until = until.0.map_or_else(Uuid::max, floor);
         let filter = AuditFilter {
             tenant: caller.tenant(),

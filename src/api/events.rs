@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Api;
-use super::access::{Allowed, Publish, Support};
+use super::access::{Allowed, AllowedForEach, Publish, Support};
 use super::body;
 use super::docs::Resource;
 use super::form::AnyDocument;
@@ -133,7 +133,7 @@ impl EventsApi {
     #[oai(path = "/batch", method = "post", operation_id = "publish_batch")]
     async fn publish_batch(
         &self,
-        caller: Allowed<Publish>,
+        caller: AllowedForEach<Publish>,
         request: &Request,
         body: Unread<BatchForm>,
     ) -> Result<Answer<BatchAnswer>, Problem> {
@@ -144,12 +144,13 @@ impl EventsApi {
             payload_bytes: self.0.settings.max_payload_bytes,
             lifetime: self.0.settings.delivery_lifetime,
             now: self.0.clock.now(),
-            tenant: caller.tenant,
+            tenant: caller.tenant(),
         };
         let deadline = Instant::now() + BATCH_BUDGET;
         // Reading megabytes would block other requests.
         let reading = tokio::task::spawn_blocking(move || batch::read(&bytes, limits));
         let read = reading.await.map_err(|_| Problem::Internal)??;
+        let read = batch::find_tenants(read, caller.bearer(), &self.0.tenants).await;
         let settled = batch::publish(&self.0.intake, read, deadline).await;
         let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_default();
         let data = settled.into_iter().map(|result| BatchResult::of(result, &request_id.0)).collect();

@@ -97,6 +97,15 @@ impl From<StoreError> for Refusal {
 }
 
 impl Publication {
+    /// The same event of another tenant.
+    pub(crate) fn of_tenant(mut self, tenant: TenantId) -> Self {
+        match &mut self.to {
+            To::All(of) => *of = tenant,
+            To::One(address) => address.tenant = Some(tenant),
+        }
+        self
+    }
+
     /// `None` if only the signature will tell.
     pub(super) fn tenant(&self) -> Option<TenantId> {
         match &self.to {

@@ -17,6 +17,7 @@ use crate::domain::actor::Actor;
 use crate::domain::external_id::ExternalId;
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::rotation::{MAX_OLDER, Overlap};
+use crate::domain::tenant::TenantName;
 use row::{Decided, new_version, stored};
 
 #[derive(Debug, Clone)]
@@ -82,12 +83,12 @@ impl Store {
         let last: [Param<'_>; 2] = [(&by, Type::TEXT), (&limit, Type::INT4)];
         let params: Vec<_> = key.into_iter().chain(decided.params(row)).chain(last).collect();
         let rows = self.interactive().await?.query(&sql::CREATE_SUBSCRIPTION, &params).await?;
-        let Some(row) = rows.first() else { return Ok(Creation::NoTenant) };
-        if row.try_get::<_, Option<i64>>("version")?.is_some() {
-            return new_version(row).map(Creation::Created);
+        if let Some(created) = rows.first() {
+            return new_version(created).map(Creation::Created);
         }
-        let most: Option<i32> = row.try_get("most")?;
-        Ok(Creation::LimitReached(most.and_then(|most| u32::try_from(most).ok()).unwrap_or_default()))
+        let tenant = self.find_tenants(&[TenantName::Id(row.tenant)]).await?.pop().map(|row| row.tenant);
+        let limit = tenant.map(|tenant| tenant.limits.max_subscriptions.or(default_limit).unwrap_or_default());
+        Ok(limit.map_or(Creation::NoTenant, Creation::LimitReached))
     }
 
     pub async fn read_subscription(

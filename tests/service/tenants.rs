@@ -288,3 +288,50 @@ async fn upkeep_ends_the_subscriptions_that_the_request_did_not_end() {
     assert!(store.find_subscription(id).await.unwrap().is_none(), "ingest does not find it any more");
     until("upkeep has ended it", async || store.tenants_to_end(10).await.unwrap().is_empty().then_some(())).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_event_of_a_batch_may_name_its_tenant_and_reaches_no_other() {
+    let operator = Operator::start().await;
+    let mut ids = Vec::new();
+    for name in ["alice", "bob"] {
+        ids.push(operator.create(json!({ "name": name, "external_id": name })).await["id"].clone());
+        let subscribing = operator.api.stranger("POST", "/subscriptions/").key(&operator.key);
+        let subscription = json!({ "target_url": "https://hooks.example.com/in", "external_id": name });
+        let made = subscribing.header("postrider-tenant", name).json(&subscription).send().await;
+        assert_eq!(made.status, 201, "{made:?}");
+    }
+    let events = json!({ "events": [
+        { "tenant": "alice", "payload": {} },
+        { "tenant": ids[1], "payload": {} },
+        { "tenant": "carol", "payload": {} },
+        { "payload": {} },
+        { "tenant": "bob", "subscription_id": "alice", "payload": {} },
+    ] });
+    let results = |answer: Answer| -> Vec<(u64, Value)> {
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let data = answer.json()["data"].as_array().unwrap().clone();
+        data.into_iter().map(|item| (item["status"].as_u64().unwrap(), item)).collect()
+    };
+    let published = results(operator.ask("POST", "/events/batch", Some(events.clone())).await);
+    let statuses: Vec<u64> = published.iter().map(|(status, _)| *status).collect();
+    assert_eq!(statuses, [202, 202, 404, 400, 404], "{published:?}");
+    let codes = [2, 3, 4].map(|item: usize| published[item].1["problem"]["code"].clone());
+    assert_eq!(codes, [json!("tenant_not_found"), json!("tenant_required"), json!("subscription_not_found")]);
+    for (item, (own, other)) in [("alice", "bob"), ("bob", "alice")].into_iter().enumerate() {
+        let path = format!("/events/{}", published[item].1["webhook_id"].as_str().unwrap());
+        let read = async |tenant| {
+            let reading = operator.api.stranger("GET", &path).key(&operator.key);
+            reading.header("postrider-tenant", tenant).send().await
+        };
+        assert_eq!(read(own).await.json()["deliveries"].as_array().unwrap().len(), 1);
+        assert_eq!(read(other).await.status, 404);
+    }
+    // The header is for those that name none.
+    let batch = operator.api.stranger("POST", "/events/batch").key(&operator.key).header("postrider-tenant", "bob");
+    assert_eq!(results(batch.json(&events).send().await)[3].0, 202);
+    // A key of a tenant is for its own.
+    let batch = operator.api.ask("POST", "/events/batch");
+    let own = json!({ "events": [{ "tenant": "acme", "payload": {} }, { "tenant": "bob", "payload": {} }] });
+    let statuses: Vec<u64> = results(batch.json(&own).send().await).into_iter().map(|(status, _)| status).collect();
+    assert_eq!(statuses, [202, 404]);
+}

@@ -15,6 +15,7 @@ pub(in crate::api) fn finish(operation: &mut Map<String, Value>, auth_required: 
     let naming = match about {
         About::One => Some("Required with an operator key;"),
         About::Any => Some("All tenants with an operator key and without it, or with `*`;"),
+        About::Each => Some("Required with an operator key, unless each item names its own;"),
         About::None => None,
     };
     if let Some(naming) = naming {

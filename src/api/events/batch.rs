@@ -1,5 +1,6 @@
 //! A batch: read item by item, answered item by item.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use poem::http::HeaderMap;
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{matched, problem, timing_error};
+use crate::api::auth::Bearer;
 use crate::api::form::{self, AnyDocument, FormField, List, Place, form};
 use crate::api::problem::{FieldError, Problem, ProblemDocument};
 use crate::api::text::Moment;
@@ -22,8 +24,10 @@ use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ordering::OrderingKey;
 use crate::domain::payload::Payload;
 use crate::domain::target::TargetPolicy;
+use crate::domain::tenant::{DEFAULT_TENANT, TenantName};
 use crate::domain::timing::InvalidTiming;
 use crate::intake::{Accepted, Address, Intake, Publication, Times, To};
+use crate::tenants::Tenants;
 
 /// Most events in one request.
 const MAX_EVENTS: usize = 1_000;
@@ -42,6 +46,9 @@ form! {
 form! {
     /// One event of a batch.
     pub(super) struct EventForm {
+        /// Id or external id of the tenant that it is for, over the header `Postrider-Tenant`. With a key of a tenant
+        /// only that one.
+        tenant: Option<TenantName>,
         /// What kind of event it is.
         event_type: Option<EventType>,
         /// What is delivered, byte for byte as it stands here; at most POSTRIDER_MAX_PAYLOAD_BYTES.
@@ -134,8 +141,8 @@ pub(super) struct Limits {
     pub(super) payload_bytes: usize,
     pub(super) lifetime: Duration,
     pub(super) now: OffsetDateTime,
-    /// Whose events they are.
-    pub(super) tenant: TenantId,
+    /// Of events that name none.
+    pub(super) tenant: Option<TenantId>,
 }
 
 /// Refuses what would be the promise of one event, and cannot be that of many.
@@ -151,13 +158,41 @@ pub(super) fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// Reads a batch: each event, or what is wrong with it.
-pub(super) fn read(body: &[u8], limits: Limits) -> Result<Vec<Result<Publication, Problem>>, Problem> {
+pub(super) fn read(body: &[u8], limits: Limits) -> Result<Vec<Result<Draft, Problem>>, Problem> {
     let BatchForm { events } = form::read(body, &TargetPolicy::default())?;
     let event = |(place, Item(form)): (usize, Item)| {
         let form = form.map_err(Problem::Invalid)?;
         event(form, limits).map_err(|problem| within(problem, place))
     };
     Ok(events.0.into_iter().enumerate().map(event).collect())
+}
+
+/// Gives each event its tenant; each name is looked up once.
+pub(super) async fn find_tenants(
+    read: Vec<Result<Draft, Problem>>,
+    bearer: Bearer,
+    tenants: &Tenants,
+) -> Vec<Result<Publication, Problem>> {
+    let mut found: HashMap<TenantName, Result<TenantId, Problem>> = HashMap::new();
+    let mut settled = Vec::with_capacity(read.len());
+    for draft in read {
+        settled.push(match draft {
+            Err(problem) => Err(problem),
+            Ok(Draft { tenant: None, publication }) => Ok(publication),
+            Ok(Draft { tenant: Some(name), publication }) => {
+                let tenant = match found.get(&name) {
+                    Some(tenant) => tenant.clone(),
+                    None => {
+                        let tenant = bearer.tenant_named(tenants, &name.to_string()).await;
+                        found.insert(name, tenant.clone());
+                        tenant
+                    }
+                };
+                tenant.map(|tenant| publication.of_tenant(tenant))
+            }
+        });
+    }
+    settled
 }
 
 /// Publishes those that are events, and answers each in its place.
@@ -188,8 +223,23 @@ pub(super) async fn publish(
     settled
 }
 
-fn event(form: EventForm, limits: Limits) -> Result<Publication, Problem> {
-    let EventForm { event_type, payload, idempotency_key: key, ordering_key, subscription_id: address, .. } = form;
+/// An event whose tenant is still to be looked up, where it names one.
+#[derive(Debug)]
+pub(super) struct Draft {
+    tenant: Option<TenantName>,
+    publication: Publication,
+}
+
+fn event(form: EventForm, limits: Limits) -> Result<Draft, Problem> {
+    let EventForm {
+        tenant: named,
+        event_type,
+        payload,
+        idempotency_key: key,
+        ordering_key,
+        subscription_id: address,
+        ..
+    } = form;
     let asked = [form.deliver_at, form.expires_at].map(|at| at.map(|at| at.0));
     let invalid = |rule: InvalidTiming| Problem::Invalid(vec![timing_error(rule, "")]);
     let times = Times::new(asked, ordering_key.is_some(), limits.now, limits.lifetime).map_err(invalid)?;
@@ -202,12 +252,15 @@ fn event(form: EventForm, limits: Limits) -> Result<Publication, Problem> {
         return Err(Problem::BodyTooLarge(limits.payload_bytes));
     }
     let payload = Payload::parse(payload).map_err(Problem::PayloadInvalid)?;
-    let tenant = limits.tenant;
+    let tenant = match (&named, limits.tenant) {
+        (None, None) => return Err(Problem::TenantRequired),
+        (_, tenant) => tenant.unwrap_or(DEFAULT_TENANT),
+    };
     let to = match address {
         Some(name) => To::One(Address { tenant: Some(tenant), name, signature: None }),
         None => To::All(tenant),
     };
-    Ok(Publication { to, event_type, payload, times, key, ordering_key })
+    Ok(Draft { tenant: named, publication: Publication { to, event_type, payload, times, key, ordering_key } })
 }
 
 /// The problem of the event at this place.
@@ -228,7 +281,7 @@ mod tests {
         payload_bytes: 64,
         lifetime: Duration::from_secs(3_600),
         now: datetime!(2026-11-23 12:00 UTC),
-        tenant: TenantId::new(uuid::Uuid::nil()),
+        tenant: Some(DEFAULT_TENANT),
     };
 
     fn codes(problem: &Problem) -> Vec<(String, &'static str)> {
@@ -240,7 +293,8 @@ mod tests {
     fn a_payload_keeps_the_bytes_that_stand_in_the_request() {
         let body = "{\"events\": [ {\"payload\": {\"b\" : 1.10,\n\t\"a\":\"\\ud800\"} } ,{\"payload\":[ ]}]}";
         let read = read(body.as_bytes(), LIMITS).unwrap();
-        let payloads: Vec<&[u8]> = read.iter().map(|event| event.as_ref().unwrap().payload.bytes().as_ref()).collect();
+        let payloads: Vec<&[u8]> =
+            read.iter().map(|event| event.as_ref().unwrap().publication.payload.bytes().as_ref()).collect();
         assert_eq!(payloads, [b"{\"b\" : 1.10,\n\t\"a\":\"\\ud800\"}".as_slice(), b"[ ]"]);
     }
 
