@@ -3028,7 +3028,6 @@ CREATE INDEX api_keys_revoked ON public.api_keys USING btree (revoked_at) WHERE 
 CREATE INDEX api_keys_tenant ON public.api_keys USING btree (tenant_id, id);
 CREATE INDEX attempts_event ON ONLY public.attempts USING btree (event_id, subscription_id);
 CREATE INDEX audit_key ON public.audit USING btree (actor_key, id) WHERE (actor_key IS NOT NULL);
-
 CREATE INDEX audit_object ON public.audit USING btree (object_id, id);
 CREATE INDEX audit_tenant ON public.audit USING btree (tenant_id, id);
 CREATE INDEX deliveries_expiring ON public.deliveries USING btree (expires_at) WHERE (expires_at IS NOT NULL);

@@ -149,7 +149,8 @@ async fn kill_while_it_accepts(database: &Database, receiver: &Receiver, doomed:
     receiver.arrived(100).await;
     doomed.kill().await;
     let accepted = sending.await.unwrap();
-    assert!((100..2_000).contains(&accepted.len()), "{} were accepted", accepted.len());
+    // Some arrived before their answers did.
+    assert!((50..2_000).contains(&accepted.len()), "{} were accepted", accepted.len());
 
     let client = database.client().await;
     client.execute(LEASES_LAPSED, &[]).await.unwrap();
