@@ -5,6 +5,7 @@
 with examined as materialized (
     select
         a.id,
+        a.object_id,
         ($1::uuid is null or a.tenant_id = $1)
         and ($2::uuid is null or a.object_id = $2)
         and ($3::uuid is null or a.actor_key = $3)
@@ -13,7 +14,7 @@ with examined as materialized (
         (
             select x.id, x.tenant_id, x.object_id, x.actor_key, x.action
             from audit as x
-            where $2 is not null
+            where $2::uuid is not null
                 and x.object_id = $2
                 and x.id >= $5
                 and x.id < $6
@@ -24,8 +25,8 @@ with examined as materialized (
         (
             select x.id, x.tenant_id, x.object_id, x.actor_key, x.action
             from audit as x
-            where $2 is null
-                and $3 is not null
+            where $2::uuid is null
+                and $3::uuid is not null
                 and x.actor_key = $3
                 and x.id >= $5
                 and x.id < $6
@@ -36,9 +37,9 @@ with examined as materialized (
         (
             select x.id, x.tenant_id, x.object_id, x.actor_key, x.action
             from audit as x
-            where $2 is null
-                and $3 is null
-                and $1 is not null
+            where $2::uuid is null
+                and $3::uuid is null
+                and $1::uuid is not null
                 and x.tenant_id = $1
                 and x.id >= $5
                 and x.id < $6
@@ -49,9 +50,9 @@ with examined as materialized (
         (
             select x.id, x.tenant_id, x.object_id, x.actor_key, x.action
             from audit as x
-            where $2 is null
-                and $3 is null
-                and $1 is null
+            where $2::uuid is null
+                and $3::uuid is null
+                and $1::uuid is null
                 and x.id >= $5
                 and x.id < $6
             order by x.id desc
@@ -77,7 +78,7 @@ from (
         as examined_to
 ) as e
 left join lateral (
-    select f.id
+    select f.id, f.object_id
     from examined as f
     where f.is_found
     order by f.id desc
@@ -86,7 +87,9 @@ left join lateral (
 left join lateral (
     select x.id, x.at, x.tenant_id, x.actor_kind, x.actor_key, x.action, x.object_kind, x.object_id, x.before, x.after, x.request_id
     from audit as x
+    -- By both, so that every index over the id is a good one.
     where x.id = f.id
+        and x.object_id = f.object_id
     limit 1
 ) as a on true
 where e.examined_to is not null
