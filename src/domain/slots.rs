@@ -58,7 +58,7 @@ struct Used {
 }
 
 /// Room for one delivery: for process and tenant until its outcome is recorded, for its subscription until
-/// [`Slot::answered`]. Dropping it frees it.
+/// `Slot::answered`. Dropping it frees it.
 #[derive(Debug)]
 pub struct Slot {
     tenant: TenantId,

@@ -1,6 +1,6 @@
 //! Publishes events: find the audience, write the deliveries, notify workers. Knows nothing of HTTP.
 //!
-//! [`Publisher`] finds the audience in copies of subscriptions; the accepting statement confirms it on the rows.
+//! `Publisher` finds the audience in copies of subscriptions; the accepting statement confirms it on the rows.
 //! Events that arrive while a statement runs share the next one (group commit). Each request is answered after its
 //! commit.
 

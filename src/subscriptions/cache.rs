@@ -68,7 +68,10 @@ impl Cache {
     /// Sets copies of the same version; returns up to `most` recipients without one.
     pub(super) fn fill(&self, tenant: TenantId, recipients: &mut [Recipient], most: usize) -> Vec<SubscriptionId> {
         let kept = self.lock();
-        let copies = kept.tenants.get(&tenant).map(|entries| &entries.copies);
+        let entries = kept.tenants.get(&tenant);
+        // Copies of a tenant that fills the cache would be evicted before the next event.
+        let most = if entries.is_some_and(|entries| entries.bytes > kept.budget / 2) { 0 } else { most };
+        let copies = entries.map(|entries| &entries.copies);
         let mut missing = Vec::new();
         for recipient in recipients.iter_mut().filter(|recipient| recipient.subscription.is_none()) {
             let copy = copies.and_then(|copies| copies.get(&recipient.id));
