@@ -282,7 +282,9 @@ async fn upkeep_advances_groups_that_a_lost_process_left_standing() {
     let mut walker = GroupWalker::default();
     assert_eq!(walker.advance(rig.store(), 2).await.unwrap(), (2, true));
     assert_eq!(walker.advance(rig.store(), 2).await.unwrap(), (2, true));
-    assert_eq!(walker.advance(rig.store(), 2).await.unwrap(), (1, false));
+    // The last intake may have advanced the last group itself, after it had answered.
+    let (advanced, has_more) = walker.advance(rig.store(), 2).await.unwrap();
+    assert!(advanced <= 1 && !has_more, "{advanced} {has_more}");
     assert_eq!(walker.advance(rig.store(), 9).await.unwrap(), (0, false), "it begins anew and finds all under way");
     rig.settle().await;
     assert_eq!(numbers(&rig), ["2", "2", "2", "2", "2"]);
