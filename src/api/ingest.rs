@@ -138,7 +138,7 @@ impl IngestApi {
 /// Without a key the response must not reveal whether a subscription exists.
 fn problem(refusal: Refusal, has_key: bool) -> Problem {
     match refusal {
-        Refusal::NotFound | Refusal::Signature(_) if !has_key => Problem::Unauthenticated,
+        Refusal::NotFound | Refusal::NoTenant | Refusal::Signature(_) if !has_key => Problem::Unauthenticated,
         refusal => refusal.into(),
     }
 }

@@ -57,6 +57,9 @@ pub(crate) struct Times {
 pub enum Refusal {
     #[error("there is no such subscription")]
     NotFound,
+    /// The tenant was deleted a moment ago.
+    #[error("there is no such tenant")]
+    NoTenant,
     /// The addressed subscription is disabled.
     #[error("the subscription is disabled")]
     Disabled,

@@ -50,7 +50,7 @@ impl Rates {
     }
 
     pub(super) async fn take(&self, tenant: TenantId) -> Result<(), Refusal> {
-        let known = self.tenants.get(tenant).await?.ok_or(Refusal::NotFound)?;
+        let known = self.tenants.get(tenant).await?.ok_or(Refusal::NoTenant)?;
         let Some(limit) = known.limits.publish_per_second.or(self.default) else { return Ok(()) };
         let taken = self.take_from(tenant, limit).await;
         if matches!(taken, Err(Refusal::RateLimited { .. })) {

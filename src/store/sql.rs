@@ -102,6 +102,7 @@ queries! {
 functions! {
     "api_keys/create",
     "attempts/log_lost",
+    "audit/list",
     "deliveries/cancel",
     "deliveries/cancel_held",
     "deliveries/end",

@@ -26,6 +26,8 @@ struct KeptList {
     list: Arc<SubscriptionList>,
     /// `None` while it is believed current.
     stale: Option<HashSet<SubscriptionId>>,
+    /// Their secrets do not open here. Reading them again for each event would be in vain.
+    unreadable: HashSet<SubscriptionId>,
 }
 
 #[derive(Debug, Default)]
@@ -65,7 +67,7 @@ impl Cache {
         entries.copies.get(entries.by_name.get(name)?).cloned()
     }
 
-    /// Sets copies of the same version; returns up to `most` recipients without one.
+    /// Sets copies of the same version for those that are sent to; returns up to `most` without one.
     pub(super) fn fill(&self, tenant: TenantId, recipients: &mut [Recipient], most: usize) -> Vec<SubscriptionId> {
         let kept = self.lock();
         let entries = kept.tenants.get(&tenant);
@@ -73,10 +75,13 @@ impl Cache {
         let most = if entries.is_some_and(|entries| entries.bytes > kept.budget / 2) { 0 } else { most };
         let copies = entries.map(|entries| &entries.copies);
         let mut missing = Vec::new();
-        for recipient in recipients.iter_mut().filter(|recipient| recipient.subscription.is_none()) {
+        let unreadable = entries.and_then(|entries| Some(&entries.list.as_ref()?.unreadable));
+        let is_readable = |id| unreadable.is_none_or(|unreadable| !unreadable.contains(id));
+        let sendable = |recipient: &&mut Recipient| recipient.is_active && recipient.subscription.is_none();
+        for recipient in recipients.iter_mut().filter(sendable) {
             let copy = copies.and_then(|copies| copies.get(&recipient.id));
             recipient.subscription = copy.filter(|copy| copy.version == recipient.version).cloned();
-            if recipient.subscription.is_none() && missing.len() < most {
+            if recipient.subscription.is_none() && missing.len() < most && is_readable(&recipient.id) {
                 missing.push(recipient.id);
             }
         }
@@ -124,7 +129,8 @@ impl Cache {
         let mut kept = self.lock();
         let tenant = list.tenant();
         kept.remove_list(tenant);
-        kept.tenants.entry(tenant).or_default().list = Some(KeptList { list: Arc::clone(list), stale: None });
+        kept.tenants.entry(tenant).or_default().list =
+            Some(KeptList { list: Arc::clone(list), stale: None, unreadable: HashSet::new() });
         kept.grow(tenant, list.weight());
     }
 
@@ -139,6 +145,13 @@ impl Cache {
     }
 
     /// The maps stay consistent after a panic elsewhere.
+    pub(super) fn mark_unreadable(&self, tenant: TenantId, ids: impl IntoIterator<Item = SubscriptionId>) {
+        let mut kept = self.lock();
+        if let Some(list) = kept.tenants.get_mut(&tenant).and_then(|entries| entries.list.as_mut()) {
+            list.unreadable.extend(ids);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

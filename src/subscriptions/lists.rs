@@ -10,7 +10,7 @@ use super::Subscriptions;
 use crate::domain::audience::{Audience, Recipient};
 use crate::domain::event_type::{EventType, EventTypeFilter};
 use crate::domain::id::{SubscriptionId, TenantId};
-use crate::store::{ListRow, ListRows, StoreError};
+use crate::store::{ListRow, ListRows, StoreError, StoredSubscription};
 
 /// A restored backup has no newer version, so a list is reloaded after this time.
 const READ_WHOLE_AFTER: Duration = Duration::from_secs(300);
@@ -148,9 +148,15 @@ impl Subscriptions {
         }
         match self.store.read_subscriptions(audience.tenant, &missing).await {
             Ok(rows) => {
-                let unread = rows.into_iter().filter_map(|row| self.open(row).err()).count();
-                if unread > 0 {
-                    tracing::warn!(tenant = %audience.tenant, unread, "secrets do not open here; other workers send");
+                let closed = |row: StoredSubscription| {
+                    let id = row.id;
+                    self.open(row).is_err().then_some(id)
+                };
+                let unreadable: Vec<SubscriptionId> = rows.into_iter().filter_map(closed).collect();
+                if !unreadable.is_empty() {
+                    let count = unreadable.len();
+                    tracing::warn!(tenant = %audience.tenant, count, "secrets do not open here; other workers send");
+                    self.cache.mark_unreadable(audience.tenant, unreadable);
                 }
             }
             Err(error) => tracing::debug!(%error, "subscriptions were not read; their deliveries are due in the queue"),

@@ -66,6 +66,7 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::NotFound => Self::SubscriptionNotFound,
+            Refusal::NoTenant => Self::TenantNotFound,
             Refusal::Disabled => Self::SubscriptionDisabled,
             Refusal::Signature(InvalidSignature::Missing) => Self::SignatureMissing,
             Refusal::Signature(reason) => Self::SignatureInvalid(reason),
