@@ -366,7 +366,7 @@ mod tests {
         let refused = [
             ("POSTRIDER_LISTEN", "8000", r#"must be ADDRESS:PORT, as in 127.0.0.1:8000 (got "8000")"#),
             ("POSTRIDER_REQUEST_TIMEOUT", "61s", r#"must be a duration from 1s to 60s, as in 1s (got "61s")"#),
-            ("POSTRIDER_DB_POOL_SIZE", "4", r#"must be a number from 5 to 10000, as in 5 (got "4")"#),
+            ("POSTRIDER_DB_POOL_SIZE", "5", r#"must be a number from 6 to 10000, as in 6 (got "5")"#),
             ("POSTRIDER_AUTH", "no", r#"must be keys or off (got "no")"#),
             ("POSTRIDER_RETRY_JITTER", "1", r#"must be a number from 0 to 0.5, as in 0.1 (got "1")"#),
             ("POSTRIDER_LEASE", "14s", "must be at least POSTRIDER_REQUEST_TIMEOUT and 5s"),

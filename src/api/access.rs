@@ -8,8 +8,7 @@ use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
-use super::auth::{Bearer, Caller, Keys, TENANT_HEADER};
-use super::ingest::IngestHeaders;
+use super::auth::{Bearer, Caller};
 use super::problem::Problem;
 use super::request_id::RequestId;
 use crate::domain::actor::Actor;
@@ -17,8 +16,10 @@ use crate::domain::api_key::Scope;
 use crate::domain::id::TenantId;
 
 mod document;
+mod guard;
 
 pub(super) use document::finish;
+pub(super) use guard::Guard;
 
 const SCHEME: &str = "api_key";
 /// Marks the scope of an operation about no tenant, until [`finish`].
@@ -169,58 +170,6 @@ impl<N> Deref for Allowed<N> {
 
     fn deref(&self) -> &Caller {
         &self.0
-    }
-}
-
-pub(super) struct Guard {
-    auth_required: bool,
-    keys: Keys,
-}
-
-impl Guard {
-    pub(super) fn new(auth_required: bool, keys: Keys) -> Self {
-        Self { auth_required, keys }
-    }
-
-    pub(super) fn keys(&self) -> &Keys {
-        &self.keys
-    }
-
-    /// Puts the bearer, and the caller of a tenant's operation, into the request for the handler.
-    pub(super) async fn admit(&self, request: &mut Request, access: Access) -> Result<(), Problem> {
-        let bearer =
-            if self.auth_required { self.keys.bearer(request.headers()).await? } else { Some(Bearer::ANONYMOUS) };
-        // The handler verifies the signature, even if there is a key.
-        let is_signed = access.or_signature && IngestHeaders::has_signature(request.headers());
-        let bearer = match bearer {
-            Some(bearer) if bearer.scope.allows(access.scope) => bearer,
-            _ if is_signed => return Ok(()),
-            Some(_) => return Err(Problem::ScopeMissing),
-            None => return Err(Problem::Unauthenticated),
-        };
-        if access.about == About::Any {
-            let tenant = bearer.tenant_or_all(self.keys.tenants(), request.headers()).await?;
-            request.extensions_mut().insert(TenantOrAll(tenant));
-        }
-        if access.about == About::Each {
-            let is_named = request.headers().contains_key(TENANT_HEADER);
-            let is_operator = bearer.tenant.is_none() && bearer.key.is_some();
-            let tenant = if is_operator && !is_named {
-                None
-            } else {
-                Some(bearer.tenant_of(self.keys.tenants(), request.headers()).await?)
-            };
-            request.extensions_mut().insert(TenantOrAll(tenant));
-        }
-        if access.about == About::One {
-            let tenant = match bearer.tenant_of(self.keys.tenants(), request.headers()).await {
-                Err(Problem::TenantRequired) if is_signed => return Ok(()),
-                tenant => tenant?,
-            };
-            request.extensions_mut().insert(Caller { tenant, bearer });
-        }
-        request.extensions_mut().insert(bearer);
-        Ok(())
     }
 }
 

@@ -75,7 +75,7 @@ mod tests {
             direct_url: url.clone(),
             url,
             prepare: true,
-            pool_size: 5,
+            pool_size: 6,
             schema: "public".to_owned(),
         })
         .unwrap();

@@ -19,6 +19,7 @@ mod notify;
 mod page;
 mod parameter;
 mod payload;
+mod places;
 mod problem;
 mod replays;
 mod request_id;

@@ -70,6 +70,8 @@ pub(super) enum Problem {
     EventTypeNotWanted,
     /// The limit, and seconds until the next event.
     RateLimited(u32, u64),
+    /// How many requests of one tenant are answered at a time.
+    TooManyRequests(usize),
     TooManyRecipients,
     Invalid(Vec<FieldError>),
     HeadersTooLarge,
@@ -124,6 +126,7 @@ impl Problem {
                 (StatusCode::UNPROCESSABLE_ENTITY, "event_type_not_wanted", "Event type not wanted")
             }
             Self::RateLimited(..) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many events"),
+            Self::TooManyRequests(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests"),
             Self::TooManyRecipients => (StatusCode::UNPROCESSABLE_ENTITY, "too_many_recipients", "Too many recipients"),
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", "Validation failed"),
             Self::HeadersTooLarge => {
@@ -177,6 +180,9 @@ impl Problem {
             Self::RateLimited(limit, _) => {
                 return format!("the tenant's limit publish_per_second of {limit} is reached; nothing was stored");
             }
+            Self::TooManyRequests(places) => {
+                return format!("{places} requests of this tenant are answered at a time, and too many others wait");
+            }
             Self::TooManyRecipients => {
                 return format!("more than {MAX_RECIPIENTS} subscriptions want this event; nothing was stored");
             }
@@ -223,7 +229,7 @@ impl Problem {
             Self::RateLimited(_, seconds) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
             }
-            Self::Unavailable => {
+            Self::Unavailable | Self::TooManyRequests(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
             }
             Self::MethodNotAllowed(allowed) => {

@@ -24,6 +24,7 @@ use super::events::EventsApi;
 use super::ingest::IngestApi;
 use super::keys::KeysApi;
 use super::logs::LogsApi;
+use super::places::Places;
 use super::problem::Problem;
 use super::replays::ReplaysApi;
 use super::request_id::{RequestId, X_REQUEST_ID, request_id};
@@ -59,7 +60,8 @@ impl Endpoint for Routes {
 impl Routes {
     pub(super) fn new(api: Api) -> Self {
         let keys = Keys::new(api.store.clone(), api.tenants.clone(), api.clock.clone());
-        let guard = Arc::new(Guard::new(api.settings.auth_required, keys));
+        let places = Places::new(api.store.connections_for_one_tenant());
+        let guard = Arc::new(Guard::new(api.settings.auth_required, keys, places));
         let metrics = api.metrics.clone();
         let bodies = BodyBudget::new(api.settings.max_request_bytes, metrics.clone());
         Self { router: router(Arc::new(api), &guard), guard, bodies, metrics }

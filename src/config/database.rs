@@ -20,9 +20,9 @@ settings! {
     /// Schema of the tables, created if missing
     schema: SchemaName = "POSTRIDER_SCHEMA", text(), Default::Value("public");
 
-    // One connection for each of the store's five pools.
+    // One connection for each of the store's six pools.
     /// Most connections to PostgreSQL of this process
-    pool_size: usize = "POSTRIDER_DB_POOL_SIZE", number(5..=10_000), Default::Value("10");
+    pool_size: usize = "POSTRIDER_DB_POOL_SIZE", number(6..=10_000), Default::Value("12");
 
     /// Whether to migrate the schema at start; false only checks it
     migrate: bool = "POSTRIDER_MIGRATE", boolean(), Default::Value("true");

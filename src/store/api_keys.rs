@@ -104,7 +104,7 @@ impl Store {
     /// The live ones of these keys: known, not revoked, not expired, of a living tenant.
     pub async fn find_api_keys(&self, ids: &[ApiKeyId]) -> Result<Vec<KnownKey>, StoreError> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-        let rows = self.interactive().await?.query(&sql::FIND_API_KEYS, &[(&ids, Type::UUID_ARRAY)]).await?;
+        let rows = self.lookup().await?.query(&sql::FIND_API_KEYS, &[(&ids, Type::UUID_ARRAY)]).await?;
         let known = |row: &Row| {
             Ok(KnownKey {
                 id: row.try_get::<_, Uuid>("id")?.into(),

@@ -39,7 +39,7 @@ impl Clock {
     }
 
     pub async fn measure(&self, store: &Store) -> Result<(), StoreError> {
-        let mut connection = store.interactive().await?;
+        let mut connection = store.lookup().await?;
         let sent = Instant::now();
         let rows = connection.query(&sql::CLOCK, &[]).await?;
         let half_way = sent + sent.elapsed() / 2;

@@ -53,7 +53,7 @@ impl Store {
     /// Call it rarely: commits with a notification take a global lock.
     pub async fn notify(&self, notice: Notice) -> Result<(), StoreError> {
         let text = notice.text();
-        self.interactive().await?.query(&sql::NOTIFY, &[(&text, Type::TEXT)]).await.map(drop)
+        self.lookup().await?.query(&sql::NOTIFY, &[(&text, Type::TEXT)]).await.map(drop)
     }
 
     pub(crate) async fn notify_due(&self) -> Result<(), StoreError> {

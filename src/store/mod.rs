@@ -1,8 +1,8 @@
 //! PostgreSQL access: one file per table or protocol.
 //!
-//! Five pools, so that none blocks another: *intake* accepts events, *queue* finds, takes and records, *interactive*
-//! answers API requests, *sweep* scans the whole queue, *maintenance* is upkeep. No transaction is open while a
-//! receiver is awaited.
+//! Six pools, so that none blocks another: *intake* accepts events, *lookup* reads keys, tenants and subscriptions for
+//! it, *queue* finds, takes and records, *interactive* answers API requests, *sweep* scans the whole queue,
+//! *maintenance* is upkeep. No transaction is open while a receiver is awaited.
 
 mod accept;
 mod api_keys;
@@ -97,13 +97,14 @@ pub struct StoreConfig {
     pub schema: String,
     /// Whether statements are prepared by name; false behind older poolers.
     pub prepare: bool,
-    /// Connections of all pools; at least 5.
+    /// Connections of all pools; at least 6.
     pub pool_size: usize,
 }
 
 #[derive(Clone)]
 pub struct Store {
     intake: Pool,
+    lookup: Pool,
     queue: Pool,
     interactive: Pool,
     sweep: Pool,
@@ -118,16 +119,17 @@ pub struct Store {
 impl Store {
     /// Creates the pools; connections open when needed.
     pub fn new(config: &StoreConfig) -> Result<Self, StoreError> {
-        // One each for sweep and maintenance; most of the rest for API and queue.
+        // One each for sweep and maintenance; of the rest a fifth each for intake and lookup, most for API and queue.
         let rest = config.pool_size.saturating_sub(2);
-        let intake = (rest / 4).max(1);
-        let interactive = (rest * 3 / 8).max(1);
-        let queue = rest.saturating_sub(intake + interactive).max(1);
+        let (intake, lookup) = ((rest / 5).max(1), (rest / 5).max(1));
+        let interactive = (rest * 3 / 10).max(1);
+        let queue = rest.saturating_sub(intake + lookup + interactive).max(1);
         let session = format!("{SESSION} -c search_path={}", config.schema);
         let pinned = format!("{session} {PINNED_PLANS}");
         let url = parse_url(&config.url)?;
         Ok(Self {
             intake: pool(&url, &pinned, INTAKE_LIMIT, intake)?,
+            lookup: pool(&url, &session, INTERACTIVE_LIMIT, lookup)?,
             queue: pool(&url, &pinned, QUEUE_LIMIT, queue)?,
             interactive: pool(&url, &session, INTERACTIVE_LIMIT, interactive)?,
             sweep: pool(&url, &pinned, SWEEP_LIMIT, 1)?,
@@ -153,6 +155,10 @@ impl Store {
         Connection::checkout(&self.intake, self.prepare, INTAKE_LIMIT + ANSWER_MARGIN).await
     }
 
+    async fn lookup(&self) -> Result<Connection, StoreError> {
+        Connection::checkout(&self.lookup, self.prepare, INTERACTIVE_LIMIT + ANSWER_MARGIN).await
+    }
+
     async fn queue(&self) -> Result<Connection, StoreError> {
         Connection::checkout(&self.queue, self.prepare, QUEUE_LIMIT + ANSWER_MARGIN).await
     }
@@ -170,12 +176,17 @@ impl Store {
     }
 
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.interactive().await?.query(&sql::PING, &[]).await.map(drop)
+        self.lookup().await?.query(&sql::PING, &[]).await.map(drop)
     }
 
     /// Closes every connection before the process ends.
     pub fn close(&self) {
         self.pools().into_iter().for_each(Pool::close);
+    }
+
+    /// How many API requests one tenant may have answered at a time: one connection is always left to others.
+    pub fn connections_for_one_tenant(&self) -> usize {
+        self.interactive.status().max_size.saturating_sub(1).max(1)
     }
 
     pub(crate) fn intake_connections(&self) -> usize {
@@ -192,8 +203,8 @@ impl Store {
         }
     }
 
-    fn pools(&self) -> [&Pool; 5] {
-        [&self.intake, &self.queue, &self.interactive, &self.sweep, &self.maintenance]
+    fn pools(&self) -> [&Pool; 6] {
+        [&self.intake, &self.lookup, &self.queue, &self.interactive, &self.sweep, &self.maintenance]
     }
 }
 

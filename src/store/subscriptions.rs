@@ -108,14 +108,14 @@ impl Store {
         let tenant = tenant.uuid();
         let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
         let params: [Param<'_>; 2] = [(&tenant, Type::UUID), (&ids, Type::UUID_ARRAY)];
-        let rows = self.interactive().await?.query(&sql::READ_SUBSCRIPTIONS, &params).await?;
+        let rows = self.lookup().await?.query(&sql::READ_SUBSCRIPTIONS, &params).await?;
         rows.iter().map(stored).collect()
     }
 
     /// Of any tenant.
     pub async fn find_subscription(&self, id: SubscriptionId) -> Result<Option<StoredSubscription>, StoreError> {
         let id = id.uuid();
-        let rows = self.interactive().await?.query(&sql::FIND_SUBSCRIPTION, &[(&id, Type::UUID)]).await?;
+        let rows = self.lookup().await?.query(&sql::FIND_SUBSCRIPTION, &[(&id, Type::UUID)]).await?;
         rows.first().map(stored).transpose()
     }
 
@@ -126,7 +126,7 @@ impl Store {
     ) -> Result<Option<SubscriptionId>, StoreError> {
         let (tenant, name) = (tenant.uuid(), name.as_str());
         let params: [Param<'_>; 2] = [(&tenant, Type::UUID), (&name, Type::TEXT)];
-        let rows = self.interactive().await?.query(&sql::RESOLVE_SUBSCRIPTION, &params).await?;
+        let rows = self.lookup().await?.query(&sql::RESOLVE_SUBSCRIPTION, &params).await?;
         Ok(rows.first().map(|row| row.try_get::<_, Uuid>("id")).transpose()?.map(SubscriptionId::from))
     }
 

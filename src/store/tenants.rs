@@ -70,13 +70,13 @@ impl Store {
             }
         }
         let params: [Param<'_>; 2] = [(&ids, Type::UUID_ARRAY), (&external_ids, Type::TEXT_ARRAY)];
-        let rows = self.interactive().await?.query(&sql::FIND_TENANTS, &params).await?;
+        let rows = self.lookup().await?.query(&sql::FIND_TENANTS, &params).await?;
         rows.iter().map(tenant_row).collect()
     }
 
     /// Only the time if `since` is `None`.
     pub async fn tenant_changes(&self, since: Option<OffsetDateTime>) -> Result<TenantChanges, StoreError> {
-        let rows = self.interactive().await?.query(&sql::TENANT_CHANGES, &[(&since, Type::TIMESTAMPTZ)]).await?;
+        let rows = self.lookup().await?.query(&sql::TENANT_CHANGES, &[(&since, Type::TIMESTAMPTZ)]).await?;
         let row = rows.first().ok_or_else(|| StoreError::Unreadable("no changes were returned".to_owned()))?;
         Ok(TenantChanges {
             tenants: row.try_get::<_, Vec<Uuid>>("tenants")?.into_iter().map(TenantId::from).collect(),

@@ -116,8 +116,10 @@ impl Memory {
         self.tenants.insert(tenant.id, remembered);
     }
 
+    /// And its keys, which may be revoked with it.
     pub(super) fn forget_tenant(&mut self, id: TenantId) {
         self.tenants.remove(&id);
+        self.keys.retain(|_, key| key.value.tenant != Some(id));
     }
 
     pub(super) fn forget_key(&mut self, id: ApiKeyId) {

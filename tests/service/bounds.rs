@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::api::TestApi;
+use crate::support::api::{Answer, TestApi};
 
 const MIB: usize = 1 << 20;
 const SIGNED: &str = "X-Hub-Signature-256: sha256=00\r\n";
@@ -109,4 +109,48 @@ async fn a_connection_with_a_request_under_way_is_never_closed_for_another() {
     busy.read_exact(&mut rest).await.unwrap();
     assert_eq!(status(&mut busy).await, "HTTP/1.1 202");
     assert_eq!(status(&mut waiting).await, "HTTP/1.1 404");
+}
+
+/// Answers of requests that are sent together.
+async fn all(asks: impl IntoIterator<Item = impl Future<Output = Answer>>) -> Vec<Answer> {
+    futures_util::future::join_all(asks).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_reads_of_one_tenant_leave_connections_to_producers_and_to_readers_of_others() {
+    let api = TestApi::start().await;
+    let id = api.subscribe(json!({})).await["id"].as_str().unwrap().to_owned();
+    let mut locker = api.database.client().await;
+    let lock = locker.transaction().await.unwrap();
+    lock.batch_execute("lock table attempts in access exclusive mode").await.unwrap();
+
+    // More than the pool has connections, each until the time limit of its statement.
+    let logs = format!("/status/logs/{id}");
+    let slow = all((0..64).map(|_| api.ask("GET", &logs).send()));
+    let others = async {
+        // None of these keys was used before, so each is looked for.
+        let keys: Vec<String> = all_keys(&api, 24).await;
+        let published = all(keys.iter().map(|key| api.ask("POST", "/events/").key(key).body("{}").send())).await;
+        let reader = api.key("other", postrider::domain::api_key::Scope::Read).await;
+        let read = api.ask("GET", "/subscriptions/").key(&reader).send().await;
+        (published, read)
+    };
+    let (slow, (published, read)) = tokio::join!(slow, others);
+    drop(lock);
+
+    assert!(published.iter().all(|answer| answer.status == 202), "{published:?}");
+    assert_eq!(read.status, 200);
+    let refused: Vec<_> = slow.iter().filter(|answer| answer.status == 429).collect();
+    assert!(refused.len() > 24, "{} of 64 were refused", refused.len());
+    assert!(refused.iter().all(|answer| answer.code() == "too_many_requests" && answer.headers["retry-after"] == "1"));
+    assert!(slow.iter().all(|answer| [429, 503].contains(&answer.status.as_u16())), "the server ends the others");
+    assert_eq!(api.ask("GET", &logs).send().await.status, 200);
+}
+
+async fn all_keys(api: &TestApi, count: usize) -> Vec<String> {
+    let mut keys = Vec::new();
+    for _ in 0..count {
+        keys.push(api.key("other", postrider::domain::api_key::Scope::Publish).await);
+    }
+    keys
 }

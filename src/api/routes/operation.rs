@@ -66,9 +66,11 @@ impl Operation {
     }
 
     async fn answer(&self, mut request: Request) -> Result<Response, Problem> {
-        if let Some(access) = self.access {
-            self.guard.admit(&mut request, access).await?;
-        }
+        // Held until the response is made.
+        let _place = match self.access {
+            Some(access) => self.guard.admit(&mut request, access).await?,
+            None => None,
+        };
         let query = self.read_query(request.uri().query().unwrap_or_default())?;
         request.extensions_mut().insert(QueryValues(query));
         let response = self.handler.get_response(request).await;

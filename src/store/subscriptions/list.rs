@@ -30,7 +30,7 @@ impl Store {
     /// `Unreadable` for a tenant that does not exist.
     pub async fn all_subscriptions(&self, tenant: TenantId) -> Result<ListRows, StoreError> {
         let tenant = tenant.uuid();
-        let rows = self.interactive().await?.query(&sql::ALL_SUBSCRIPTIONS, &[(&tenant, Type::UUID)]).await?;
+        let rows = self.lookup().await?.query(&sql::ALL_SUBSCRIPTIONS, &[(&tenant, Type::UUID)]).await?;
         list_rows(&rows, |_| Ok(false))
     }
 
@@ -44,7 +44,7 @@ impl Store {
         let tenant = tenant.uuid();
         let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
         let params: [Param<'_>; 3] = [(&tenant, Type::UUID), (&since, Type::INT8), (&ids, Type::UUID_ARRAY)];
-        let rows = self.interactive().await?.query(&sql::CHANGED_SUBSCRIPTIONS, &params).await?;
+        let rows = self.lookup().await?.query(&sql::CHANGED_SUBSCRIPTIONS, &params).await?;
         list_rows(&rows, |row| row.try_get("is_deleted"))
     }
 }

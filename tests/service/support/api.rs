@@ -102,7 +102,7 @@ impl TestApi {
             url,
             schema: "public".to_owned(),
             prepare: true,
-            pool_size: 5,
+            pool_size: 6,
         })
         .unwrap();
         Self::start_over(Database::new().await, api_over(&away, auth_required)).await

@@ -107,7 +107,7 @@ async fn make_template() -> String {
 
 fn store(name: &str, prepare: bool) -> Store {
     let (url, direct_url) = (url(name), url(name));
-    Store::new(&StoreConfig { url, direct_url, schema: "public".to_owned(), prepare, pool_size: 10 }).unwrap()
+    Store::new(&StoreConfig { url, direct_url, schema: "public".to_owned(), prepare, pool_size: 12 }).unwrap()
 }
 
 async fn connect(name: &str) -> Client {
