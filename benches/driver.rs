@@ -174,6 +174,7 @@ impl Driver {
             headers: SealedHeaders::default(),
             metadata: Metadata::default(),
             policy: Policy::default(),
+            ingest: Default::default(),
             created_at: clock.now(),
             updated_at: clock.now(),
         };

@@ -220,6 +220,7 @@ declare
     -- Sealing uses a fresh salt, so another text is another secret.
     has_new_secret boolean;
     has_new_headers boolean;
+    has_new_ingest_secret boolean;
 begin
     if tg_op = 'INSERT' then
         perform write_audit(
@@ -229,6 +230,7 @@ begin
     end if;
     has_new_secret := new.secret <> old.secret;
     has_new_headers := new.sealed_headers is distinct from old.sealed_headers;
+    has_new_ingest_secret := new.ingest_secret is distinct from old.ingest_secret;
     perform write_audit(
         changed_by_whom(new.changed_by, old.changed_by),
         new.tenant_id,
@@ -236,6 +238,7 @@ begin
             when new.deleted_at is not null then 'deleted'
             when has_new_secret
                 and not has_new_headers
+                and not has_new_ingest_secret
                 and subscription_document(new) = subscription_document(old) then 'secret_rotated'
             when old.is_active and not new.is_active then 'disabled'
             when new.is_active and not old.is_active then 'enabled'
@@ -245,12 +248,14 @@ begin
         new.id,
         subscription_document(old)
         || case when has_new_secret then '{"secret_key": "********"}' else '{}' end::jsonb
-        || case when has_new_headers then '{"header_values": "********"}' else '{}' end::jsonb,
+        || case when has_new_headers then '{"header_values": "********"}' else '{}' end::jsonb
+        || case when has_new_ingest_secret then '{"ingest_secret": "********"}' else '{}' end::jsonb,
         case
             when new.deleted_at is null then
                 subscription_document(new)
                 || case when has_new_secret then '{"secret_key": "******** (another)"}' else '{}' end::jsonb
                 || case when has_new_headers then '{"header_values": "******** (others)"}' else '{}' end::jsonb
+                || case when has_new_ingest_secret then '{"ingest_secret": "******** (another)"}' else '{}' end::jsonb
         end
     );
     return null;
@@ -1078,7 +1083,7 @@ begin
     end if;
 end
 $$;
-CREATE FUNCTION public.deliveries_take_1(token uuid, lease_seconds double precision, worker uuid, takes_lapsed boolean, most_bytes bigint, subscription_ids uuid[], tenant_ids uuid[], rooms integer[], due_from_times timestamp with time zone[], breakers text[]) RETURNS TABLE(tenant_id uuid, event_id uuid, subscription_id uuid, attempts integer, free_attempts integer, ordering_key text, expires_at timestamp with time zone, is_cancelled boolean, was_due timestamp with time zone, is_cut_off boolean, taken_at timestamp with time zone, is_cut_short boolean, event_type text, payload bytea, is_deleted boolean, target_url text, secret bytea, older_secrets bytea[], older_until timestamp with time zone[], sealed_headers bytea, retry_schedule text, request_timeout_ms integer, version bigint, skip_after_attempts integer)
+CREATE FUNCTION public.deliveries_take_1(token uuid, lease_seconds double precision, worker uuid, takes_lapsed boolean, most_bytes bigint, subscription_ids uuid[], tenant_ids uuid[], rooms integer[], due_from_times timestamp with time zone[], breakers text[]) RETURNS TABLE(tenant_id uuid, event_id uuid, subscription_id uuid, attempts integer, free_attempts integer, ordering_key text, expires_at timestamp with time zone, is_cancelled boolean, was_due timestamp with time zone, is_cut_off boolean, taken_at timestamp with time zone, is_cut_short boolean, event_type text, payload bytea, content_type text, is_deleted boolean, target_url text, secret bytea, older_secrets bytea[], older_until timestamp with time zone[], sealed_headers bytea, retry_schedule text, request_timeout_ms integer, version bigint, skip_after_attempts integer)
     LANGUAGE plpgsql
     SET search_path TO 'public'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -1202,6 +1207,7 @@ begin
         cardinality(events) < found_rows,
         e.event_type,
         e.payload,
+        e.content_type,
         s.deleted_at is not null,
         s.target_url,
         s.secret,
@@ -1217,7 +1223,7 @@ begin
             tenant_id, event_id, subscription_id, attempts, free_attempts, ordering_key, expires_at, was_due, is_lapsed
         )
     cross join lateral (
-        select x.event_type, x.payload
+        select x.event_type, x.payload, x.content_type
         from events as x
         where x.tenant_id = l.tenant_id
             and x.id = l.event_id
@@ -1274,7 +1280,7 @@ begin
     return made;
 end
 $$;
-CREATE FUNCTION public.events_accept_1(event_ids uuid[], tenant_ids uuid[], event_types text[], payloads bytea[], payload_sizes integer[], idempotency_keys text[], fingerprints bytea[], list_versions bigint[], ordering_keys text[], not_before timestamp with time zone[], expire_at timestamp with time zone[], event_numbers integer[], subscription_ids uuid[], versions bigint[], leased boolean[], token uuid, lease_seconds double precision, OUT changed integer[], OUT taken integer[], OUT taken_by uuid[], OUT taken_by_same boolean[], OUT released integer[], OUT outdated integer[]) RETURNS record
+CREATE FUNCTION public.events_accept_1(event_ids uuid[], tenant_ids uuid[], event_types text[], payloads bytea[], content_types text[], payload_sizes integer[], idempotency_keys text[], fingerprints bytea[], list_versions bigint[], ordering_keys text[], not_before timestamp with time zone[], expire_at timestamp with time zone[], event_numbers integer[], subscription_ids uuid[], versions bigint[], leased boolean[], token uuid, lease_seconds double precision, OUT changed integer[], OUT taken integer[], OUT taken_by uuid[], OUT taken_by_same boolean[], OUT released integer[], OUT outdated integer[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -1338,10 +1344,11 @@ begin
             event_ids[refused] := null;
         end loop;
     end if;
-    insert into events (tenant_id, id, event_type, payload, fan_out)
-    select i.tenant_id, i.id, i.event_type, i.payload, case when i.list_version is not null then true end
-    from unnest(tenant_ids, event_ids, event_types, payloads, list_versions)
-        as i (tenant_id, id, event_type, payload, list_version)
+    insert into events (tenant_id, id, event_type, payload, content_type, fan_out)
+    select
+        i.tenant_id, i.id, i.event_type, i.payload, i.content_type, case when i.list_version is not null then true end
+    from unnest(tenant_ids, event_ids, event_types, payloads, content_types, list_versions)
+        as i (tenant_id, id, event_type, payload, content_type, list_version)
     where i.id is not null;
     perform deliveries_enqueue_1(
         tenant_ids, event_ids, payload_sizes, ordering_keys, not_before, expire_at, event_numbers, subscription_ids,
@@ -2334,10 +2341,13 @@ CREATE TABLE public.subscriptions (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     deleted_at timestamp with time zone,
+    ingest jsonb,
+    ingest_secret bytea,
     CONSTRAINT subscriptions_active_has_no_reason CHECK ((((disabled_reason IS NULL) AND (disabled_by IS NULL)) OR (NOT is_active))),
     CONSTRAINT subscriptions_auth_known CHECK ((auth_type = ANY (ARRAY['basic'::text, 'bearer'::text]))),
     CONSTRAINT subscriptions_breaker_known CHECK ((breaker = ANY (ARRAY['open'::text, 'throttled'::text, 'recovering'::text]))),
     CONSTRAINT subscriptions_headers_sealed CHECK (((sealed_headers IS NOT NULL) = ((auth_type IS NOT NULL) OR (cardinality(header_names) > 0)))),
+    CONSTRAINT subscriptions_ingest_has_its_secret CHECK (((ingest_secret IS NULL) OR (ingest ? 'provider'::text))),
     CONSTRAINT subscriptions_max_in_flight_positive CHECK ((max_in_flight > 0)),
     CONSTRAINT subscriptions_notified_known CHECK ((notified = ANY (ARRAY['failing'::text, 'disabled'::text]))),
     CONSTRAINT subscriptions_older_few CHECK ((cardinality(older_secrets) <= 4)),
@@ -2350,7 +2360,7 @@ CREATE TABLE public.subscriptions (
 CREATE FUNCTION public.subscription_document(s public.subscriptions) RETURNS jsonb
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'public'
-    RETURN jsonb_build_object('external_id', (s).external_id, 'target_url', (s).target_url, 'event_types', (s).event_types, 'description', (s).description, 'metadata', (s).metadata, 'is_active', (s).is_active, 'disabled_reason', COALESCE((s).disabled_reason, (s).disabled_by), 'verify_ingest', (s).verify_ingest, 'headers', (s).header_names, 'auth', (s).auth_type, 'retry_schedule', (s).retry_schedule, 'request_timeout_ms', (s).request_timeout_ms, 'rate_limit', (s).rate_limit, 'max_in_flight', (s).max_in_flight, 'is_ordered', (s).is_ordered, 'skip_after_attempts', (s).skip_after_attempts);
+    RETURN jsonb_build_object('external_id', (s).external_id, 'target_url', (s).target_url, 'event_types', (s).event_types, 'description', (s).description, 'metadata', (s).metadata, 'is_active', (s).is_active, 'disabled_reason', COALESCE((s).disabled_reason, (s).disabled_by), 'verify_ingest', (s).verify_ingest, 'headers', (s).header_names, 'auth', (s).auth_type, 'retry_schedule', (s).retry_schedule, 'request_timeout_ms', (s).request_timeout_ms, 'rate_limit', (s).rate_limit, 'max_in_flight', (s).max_in_flight, 'is_ordered', (s).is_ordered, 'skip_after_attempts', (s).skip_after_attempts, 'ingest', (s).ingest);
 CREATE FUNCTION public.system_event_types() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'public'
@@ -2963,7 +2973,8 @@ CREATE TABLE public.events (
     about uuid,
     fan_out boolean,
     event_type text,
-    payload bytea NOT NULL
+    payload bytea NOT NULL,
+    content_type text
 )
 PARTITION BY RANGE (id);
 CREATE VIEW public.delivery_logs AS

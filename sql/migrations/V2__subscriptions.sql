@@ -53,6 +53,10 @@ create table subscriptions (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     deleted_at timestamptz,
+    -- What it says of its producer; null: the known signature that a request has.
+    ingest jsonb,
+    -- Sealed likewise; null: the subscription's own secret.
+    ingest_secret bytea,
     constraint subscriptions_pkey primary key (tenant_id, id),
     -- Ingest with only a signature does not know the tenant.
     constraint subscriptions_id_unique unique (id),
@@ -70,7 +74,8 @@ create table subscriptions (
     constraint subscriptions_max_in_flight_positive check (max_in_flight > 0),
     constraint subscriptions_skip_after_positive check (skip_after_attempts > 0),
     constraint subscriptions_breaker_known check (breaker in ('open', 'throttled', 'recovering')),
-    constraint subscriptions_notified_known check (notified in ('failing', 'disabled'))
+    constraint subscriptions_notified_known check (notified in ('failing', 'disabled')),
+    constraint subscriptions_ingest_has_its_secret check (ingest_secret is null or ingest ? 'provider')
 );
 
 create unique index subscriptions_external_id on subscriptions (tenant_id, external_id)
@@ -248,7 +253,8 @@ return jsonb_build_object(
     'rate_limit', s.rate_limit,
     'max_in_flight', s.max_in_flight,
     'is_ordered', s.is_ordered,
-    'skip_after_attempts', s.skip_after_attempts
+    'skip_after_attempts', s.skip_after_attempts,
+    'ingest', s.ingest
 );
 
 create function audit_subscription() returns trigger
@@ -259,6 +265,7 @@ declare
     -- Sealing uses a fresh salt, so another text is another secret.
     has_new_secret boolean;
     has_new_headers boolean;
+    has_new_ingest_secret boolean;
 begin
     if tg_op = 'INSERT' then
         perform write_audit(
@@ -268,6 +275,7 @@ begin
     end if;
     has_new_secret := new.secret <> old.secret;
     has_new_headers := new.sealed_headers is distinct from old.sealed_headers;
+    has_new_ingest_secret := new.ingest_secret is distinct from old.ingest_secret;
     perform write_audit(
         changed_by_whom(new.changed_by, old.changed_by),
         new.tenant_id,
@@ -275,6 +283,7 @@ begin
             when new.deleted_at is not null then 'deleted'
             when has_new_secret
                 and not has_new_headers
+                and not has_new_ingest_secret
                 and subscription_document(new) = subscription_document(old) then 'secret_rotated'
             when old.is_active and not new.is_active then 'disabled'
             when new.is_active and not old.is_active then 'enabled'
@@ -284,12 +293,14 @@ begin
         new.id,
         subscription_document(old)
         || case when has_new_secret then '{"secret_key": "********"}' else '{}' end::jsonb
-        || case when has_new_headers then '{"header_values": "********"}' else '{}' end::jsonb,
+        || case when has_new_headers then '{"header_values": "********"}' else '{}' end::jsonb
+        || case when has_new_ingest_secret then '{"ingest_secret": "********"}' else '{}' end::jsonb,
         case
             when new.deleted_at is null then
                 subscription_document(new)
                 || case when has_new_secret then '{"secret_key": "******** (another)"}' else '{}' end::jsonb
                 || case when has_new_headers then '{"header_values": "******** (others)"}' else '{}' end::jsonb
+                || case when has_new_ingest_secret then '{"ingest_secret": "******** (another)"}' else '{}' end::jsonb
         end
     );
     return null;

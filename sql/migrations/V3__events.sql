@@ -31,6 +31,8 @@ create table events (
     event_type text,
     -- Not json or jsonb: the bytes sent are the bytes received.
     payload bytea not null,
+    -- As the producer sent it; null for application/json.
+    content_type text,
     constraint events_pkey primary key (tenant_id, id)
 ) partition by range (id);
 

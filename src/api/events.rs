@@ -14,7 +14,7 @@ use super::access::{Allowed, AllowedForEach, Publish, Support};
 use super::body;
 use super::docs::Resource;
 use super::form::AnyDocument;
-use super::ingest::IngestHeaders;
+use super::ingest::EventHeaders;
 use super::page::{self, Cursor, Limit, List};
 use super::parameter::{Path, Query};
 use super::payload::{Answer, Unread};
@@ -100,14 +100,14 @@ impl EventsApi {
         expires_at: Query<Moment>,
         body: Unread<AnyDocument>,
     ) -> Result<Answer<PublishAnswer, 202>, Problem> {
-        let headers = IngestHeaders::read(request.headers())?;
+        let headers = EventHeaders::read(request.headers())?;
         let bytes = body::read(request, body.body, self.0.settings.max_payload_bytes).await?;
         body::check_json(request.headers())?;
         let asked = [deliver_at.0, expires_at.0].map(|at| at.map(|at| at.0));
         let ordering_key = headers.ordering_key()?;
         let times = Times::new(asked, ordering_key.is_some(), self.0.clock.now(), self.0.settings.delivery_lifetime);
         let to = match subscription_id.0 {
-            Some(name) => To::One(Address { tenant: Some(caller.tenant), name, signature: None }),
+            Some(name) => To::One(Address { tenant: Some(caller.tenant), name, headers: None }),
             None => To::All(caller.tenant),
         };
         let publication = Publication {

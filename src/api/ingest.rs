@@ -5,10 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poem::Request;
-use poem_openapi::{Object, OpenApi};
-use serde::Serialize;
+use poem_openapi::OpenApi;
 use tokio::time::{Instant, timeout_at};
-use uuid::Uuid;
 
 use super::Api;
 use super::access::{AllowedOrSigned, Publish};
@@ -17,40 +15,35 @@ use super::body::{self, Party};
 use super::docs::Resource;
 use super::form::AnyDocument;
 use super::parameter::Path;
-use super::payload::{Answer, Unread};
-use super::problem::Problem;
+use super::payload::Unread;
+use super::problem::{Problem, TWO_SIGNATURES};
 use crate::domain::external_id::SubscriptionName;
 use crate::domain::payload::Payload;
 use crate::intake::{Accepted, Address, Publication, Refusal, Times, To};
 
+mod answer;
+mod document;
 mod headers;
+mod told;
 
-pub(super) use headers::IngestHeaders;
+use answer::{ChallengeAnswer, IngestAnswer, Ingested};
+pub(super) use document::finish;
+pub(super) use headers::{EventHeaders, has_signature, may_be_signed};
+use told::Told;
 
 /// A later response is 503.
 const ANSWER_BUDGET: Duration = Duration::from_millis(1_900);
 
 pub(super) struct IngestApi(pub(super) Arc<Api>);
 
-/// The stored event.
-#[derive(Debug, Object, Serialize)]
-#[oai(read_only_all)]
-pub(super) struct IngestAnswer {
-    /// For people.
-    message: &'static str,
-    /// The event's id; receivers see it as `webhook-id`.
-    webhook_id: Uuid,
-    /// Whether an earlier request with the same `Idempotency-Key` had stored it.
-    duplicate: bool,
-}
-
 #[OpenApi(prefix_path = "/ingest", tag = "Resource::Ingest")]
 impl IngestApi {
     /// Publish an event to one subscription
     ///
-    /// 202 means: stored durably, and delivered until its schedule ends. If the subscription has `verify_ingest`, a
-    /// signature is required: `X-Hub-Signature-256`, or the three `webhook-*` headers. A valid signature is enough
-    /// without a key.
+    /// 202 means: stored durably, and delivered until its schedule ends. If the subscription has `verify_ingest`, one
+    /// signature is required: `X-Hub-Signature-256`, the three `webhook-*` headers, or the one of another provider;
+    /// `ingest` of the subscription says which. A valid signature is enough without a key. A known provider also gives
+    /// event type and idempotency key, where the request says nothing itself.
     #[oai(
         path = "/:subscription_id",
         method = "post",
@@ -83,13 +76,15 @@ impl IngestApi {
         /// The subscription.
         subscription_id: Path<SubscriptionName>,
         body: Unread<AnyDocument>,
-    ) -> Result<Answer<IngestAnswer, 202>, Problem> {
-        let accepted = self.accept(caller.0, request, subscription_id.0, body.body).await?;
-        Ok(Answer::Value(IngestAnswer {
-            message: "webhook accepted",
-            webhook_id: accepted.event.uuid(),
-            duplicate: accepted.is_duplicate(),
-        }))
+    ) -> Result<Ingested, Problem> {
+        Ok(match self.accept(caller.0, request, subscription_id.0, body.body).await? {
+            Taken::Event(accepted) => Ingested::Event(IngestAnswer {
+                message: "webhook accepted",
+                webhook_id: accepted.event.uuid(),
+                duplicate: accepted.is_duplicate(),
+            }),
+            Taken::Challenge(challenge) => Ingested::Challenge(ChallengeAnswer { challenge }),
+        })
     }
 }
 
@@ -100,17 +95,18 @@ impl IngestApi {
         request: &Request,
         name: SubscriptionName,
         body: poem::Body,
-    ) -> Result<Accepted, Problem> {
+    ) -> Result<Taken, Problem> {
         let (headers, has_key) = (request.headers(), caller.is_some());
-        if !has_key && !IngestHeaders::has_signature(headers) {
+        if !has_key && !may_be_signed(headers) {
             return Err(Problem::Unauthenticated);
         }
-        let asked = IngestHeaders::read(headers)?;
+        let (asked, producer) = (EventHeaders::read(headers)?, headers::of_producer(headers)?);
+        let hidden = Hidden { has_key, is_ambiguous: producer.signed_as().count() > 1 };
         let tenant = caller.map(|caller| caller.tenant);
-        let address = Address { tenant, name, signature: Some(asked.signature.clone()) };
+        let address = Address { tenant, name, headers: Some(Arc::clone(&producer)) };
         let began = Instant::now();
         let mut publisher = self.0.intake.publisher();
-        let subscription = publisher.check(&address, None).await.map_err(|refusal| problem(refusal, has_key))?;
+        let subscription = publisher.check(&address, None).await.map_err(|refusal| hidden.problem(refusal))?;
         // The producer's time for the body does not count.
         let left = ANSWER_BUDGET.saturating_sub(began.elapsed());
         let party = caller.map_or(Party::Keyless(subscription.id), |caller| Party::Tenant(caller.tenant));
@@ -121,24 +117,51 @@ impl IngestApi {
         };
         let deadline = Instant::now() + left;
         let checked = timeout_at(deadline, publisher.check(&address, Some(&bytes))).await;
-        checked.map_err(|_| Problem::Unavailable)?.map_err(|refusal| problem(refusal, has_key))?;
-        body::check_json(headers)?;
+        let checked = checked.map_err(|_| Problem::Unavailable)?;
+        let subscription = checked.map_err(|refusal| hidden.problem(refusal))?;
+        let content_type = body::content_type(headers)?;
+        let told = Told::by(&subscription, &producer, content_type, &bytes)?;
+        if let Some(challenge) = told.challenge {
+            return Ok(Taken::Challenge(challenge));
+        }
         let publication = Publication {
             to: To::One(address),
-            payload: Payload::parse(bytes).map_err(Problem::PayloadInvalid)?,
-            event_type: asked.event_type()?,
-            key: asked.idempotency_key()?,
+            payload: Payload::of(bytes, told.content_type).map_err(Problem::PayloadInvalid)?,
+            event_type: match asked.event_type()? {
+                Some(name) => Some(name),
+                None => told.event_type?,
+            },
+            key: if told.owns_key_header { told.key } else { asked.idempotency_key()?.or(told.key) },
             ordering_key: asked.ordering_key()?,
             times: Times::default(),
         };
-        publisher.publish(&publication, deadline).await.map_err(|refusal| problem(refusal, has_key))
+        let accepted = publisher.publish(&publication, deadline).await;
+        accepted.map(Taken::Event).map_err(|refusal| hidden.problem(refusal))
     }
 }
 
+/// What became of a request.
+enum Taken {
+    Event(Accepted),
+    /// Slack's, which is answered and not stored.
+    Challenge(String),
+}
+
 /// Without a key the response must not reveal whether a subscription exists.
-fn problem(refusal: Refusal, has_key: bool) -> Problem {
-    match refusal {
-        Refusal::NotFound | Refusal::NoTenant | Refusal::Signature(_) if !has_key => Problem::Unauthenticated,
-        refusal => refusal.into(),
+#[derive(Clone, Copy)]
+struct Hidden {
+    has_key: bool,
+    is_ambiguous: bool,
+}
+
+impl Hidden {
+    fn problem(self, refusal: Refusal) -> Problem {
+        match refusal {
+            Refusal::NotFound | Refusal::NoTenant | Refusal::Signature(_) if !self.has_key => {
+                // Whatever the subscription is, the request is the producer's mistake.
+                if self.is_ambiguous { Problem::MalformedRequest(TWO_SIGNATURES) } else { Problem::Unauthenticated }
+            }
+            refusal => refusal.into(),
+        }
     }
 }

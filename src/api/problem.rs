@@ -13,6 +13,7 @@ use crate::domain::signature::InvalidSignature;
 mod causes;
 mod document;
 
+pub(in crate::api) use causes::TWO_SIGNATURES;
 pub(in crate::api) use document::ProblemDocument;
 
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
@@ -64,7 +65,8 @@ pub(super) enum Problem {
     TooManySecrets,
     IdempotencyKeyReused,
     BodyTooLarge(usize),
-    UnsupportedMediaType,
+    /// What is allowed, as a sentence.
+    UnsupportedMediaType(&'static str),
     PayloadInvalid(InvalidPayload),
     EventTypeMissing,
     EventTypeNotWanted,
@@ -114,7 +116,7 @@ impl Problem {
             Self::TooManySecrets => (StatusCode::CONFLICT, "too_many_secrets", "Too many live secrets"),
             Self::IdempotencyKeyReused => (StatusCode::CONFLICT, "idempotency_key_reused", "Idempotency key reused"),
             Self::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large"),
-            Self::UnsupportedMediaType => {
+            Self::UnsupportedMediaType(_) => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported media type")
             }
             Self::PayloadInvalid(InvalidPayload::Malformed) => {
@@ -171,9 +173,7 @@ impl Problem {
             }
             Self::IdempotencyKeyReused => "this Idempotency-Key was used for another request",
             Self::BodyTooLarge(limit) => return format!("the body must be at most {limit} bytes"),
-            Self::UnsupportedMediaType => {
-                "the content type must be application/json, in UTF-8, without content encoding"
-            }
+            Self::UnsupportedMediaType(rule) => rule,
             Self::PayloadInvalid(reason) => return reason.to_string(),
             Self::EventTypeMissing => "the subscription filters by event type, so X-Event-Type is required",
             Self::EventTypeNotWanted => "the subscription's event_types do not name this event type",

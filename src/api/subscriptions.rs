@@ -23,15 +23,13 @@ mod form;
 mod headers;
 mod health;
 mod held;
+mod ingest;
 mod policy;
 mod rotation;
 
 use answer::{HeldCancelled, SubscriptionAnswer, SubscriptionDeleted, SubscriptionPage};
 use form::{Changes, SubscriptionForm, SubscriptionPatch};
 use rotation::RotationForm;
-
-const VERIFIES_BY_DEFAULT: &str = "verify_ingest is true because a secret_key was given: POST /ingest/{id} needs a \
-                                   signature made with it; set verify_ingest to false to accept an API key alone";
 
 pub(super) struct SubscriptionsApi(pub(super) Arc<Api>);
 
@@ -40,7 +38,7 @@ impl SubscriptionsApi {
     /// Create a subscription
     ///
     /// Without `secret_key` a `whsec_` secret is generated; only this response shows it. With your own `secret_key`
-    /// and no `verify_ingest`, `/ingest` requires a signature; `notice` says so.
+    /// or an `ingest.provider`, and no `verify_ingest`, `/ingest` requires a signature; `notice` says so.
     #[oai(path = "/", method = "post", operation_id = "create_subscription")]
     async fn create(
         &self,
@@ -49,7 +47,7 @@ impl SubscriptionsApi {
     ) -> Result<Answer<SubscriptionAnswer, 201>, Problem> {
         let given = Changes::from(body.read(&self.0.settings.targets)?);
         let secret = given.fields.secret_key.clone().unwrap_or_else(generate_secret);
-        let verifies_by_default = given.fields.secret_key.is_some() && given.fields.verify_ingest.is_none();
+        let verifies_by_default = given.verifies_by_default();
         let choices = given.fresh()?;
         let limit = self.0.settings.max_subscriptions;
         let created = self.0.subscriptions.create(caller.tenant, &secret, choices, limit, caller.actor()).await;
@@ -57,7 +55,7 @@ impl SubscriptionsApi {
             self.0.metrics.limit_refusals.with_label_values(&["max_subscriptions"]).inc();
         }
         let mut answer = SubscriptionAnswer::of(created?, Some(&secret), None);
-        answer.notice = verifies_by_default.then(|| VERIFIES_BY_DEFAULT.to_owned());
+        answer.notice = verifies_by_default.map(str::to_owned);
         Ok(Answer::Value(answer))
     }
 
@@ -103,8 +101,8 @@ impl SubscriptionsApi {
 
     /// Replace a subscription
     ///
-    /// Missing fields get the defaults of creation, except `secret_key`, `verify_ingest`, `is_active` and
-    /// `external_id`, which stay. A `secret_key` ends all earlier secrets at once.
+    /// Missing fields get the defaults of creation, except `secret_key`, `verify_ingest`, `is_active`,
+    /// `external_id` and `ingest`, which stay. A `secret_key` ends all earlier secrets at once.
     #[oai(path = "/:subscription_id", method = "put", operation_id = "replace_subscription")]
     async fn replace(
         &self,

@@ -15,8 +15,9 @@ use time::macros::format_description;
 use tokio::net::TcpListener;
 
 use crate::domain::duration::parse_duration;
+use crate::domain::provider::ProducerHeaders;
 use crate::domain::secret::Secret;
-use crate::domain::signature::{InvalidSignature, SignatureHeaders};
+use crate::domain::signature::InvalidSignature;
 use crate::http::{self, RequestBody, Stopping};
 
 const MAX_BODY_BYTES: usize = 16 << 20;
@@ -132,16 +133,15 @@ impl Rules {
     /// Checks every form present. During a rotation only `webhook-signature` has room for all signatures.
     fn check_signature(&self, headers: &HeaderMap, body: Option<&[u8]>, now_unix: i64) -> String {
         let (Some(secret), Some(body)) = (&self.options.secret, body) else { return "not checked".to_owned() };
-        let hub =
-            SignatureHeaders { hub: text(headers, "x-hub-signature-256").map(str::to_owned), ..Default::default() };
-        let standard = SignatureHeaders {
-            hub: None,
-            id: text(headers, "webhook-id").map(str::to_owned),
-            timestamp: text(headers, "webhook-timestamp").map(str::to_owned),
-            signature: text(headers, "webhook-signature").map(str::to_owned),
-        };
-        let is_rotated = standard.signature.as_ref().is_some_and(|items| items.contains(' '));
-        let results = [standard, hub].map(|form| form.verify([secret], body, now_unix));
+        let is_rotated = text(headers, "webhook-signature").is_some_and(|items| items.contains(' '));
+        let named =
+            headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.to_str().ok().map(str::to_owned)));
+        let given = ProducerHeaders::new(named);
+        let results = ["standard", "github"].map(|form| {
+            let signed = given.signed_as().find(|(provider, _)| provider.name == form);
+            let (provider, scheme) = signed.ok_or(InvalidSignature::Missing)?;
+            scheme.verify(&given, [secret], provider.own_key, body, now_unix)
+        });
         match results {
             [Ok(()), Err(InvalidSignature::Wrong)] if is_rotated => "verified by webhook-signature alone".to_owned(),
             [Ok(()), Ok(()) | Err(InvalidSignature::Missing)] | [Err(InvalidSignature::Missing), Ok(())] => {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 
 use super::attempt::Attempt;
+use super::content_type::ContentType;
 use super::end::EndReason;
 use super::event_type::EventType;
 use super::id::{EventId, LeaseToken, SubscriptionId, TenantId};
@@ -56,6 +57,7 @@ pub struct Parcel {
     pub(crate) free_attempts: u32,
     pub(crate) event_type: Option<EventType>,
     pub(crate) payload: Bytes,
+    pub(crate) content_type: ContentType,
     pub(crate) subscription_version: i64,
     pub(crate) destination: Arc<Destination>,
     /// Set if it is the head of an ordering group.

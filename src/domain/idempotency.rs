@@ -21,8 +21,18 @@ pub struct InvalidIdempotencyKey;
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
+    /// From the id that a producer gave its event. The blanks keep it apart from every key of a request.
+    pub(crate) fn of_provider(provider: &str, subscription: SubscriptionId, id: &str) -> Self {
+        Self(format!("{provider} {subscription} {id}"))
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether the producer's id alone says that two requests are the same: it repeats an event with another body.
+    pub(crate) fn is_of_provider(&self) -> bool {
+        self.0.contains(' ')
     }
 }
 

@@ -24,6 +24,7 @@ pub const MAX_KEY_ID_BYTES: usize = 32;
 const FORMAT: u8 = 1;
 const SECRET: &[u8] = b"secret";
 const HEADERS: &[u8] = b"headers";
+const INGEST: &[u8] = b"ingest";
 const COPY: &[u8] = b"copy";
 /// Keeps derived keys apart from other uses of a master key.
 const HKDF_SALT: &[u8] = b"postrider seal 1";
@@ -116,6 +117,10 @@ impl Keyring {
         self.seal_bytes(&text, &context.bytes(HEADERS), salt)
     }
 
+    pub fn seal_ingest(&self, secret: &Secret, context: SealContext, salt: [u8; SALT_BYTES]) -> Vec<u8> {
+        self.seal_bytes(secret.reveal().as_bytes(), &context.bytes(INGEST), salt)
+    }
+
     pub(crate) fn seal_copy(&self, copy: &[u8], id: SubscriptionId, salt: [u8; SALT_BYTES]) -> Vec<u8> {
         self.seal_bytes(copy, &copy_context(id), salt)
     }
@@ -149,6 +154,12 @@ impl Keyring {
     pub fn open_headers(&self, sealed: &[u8], context: SealContext) -> Result<RequestHeaders, CannotOpen> {
         let text = self.open_bytes(sealed, &context.bytes(HEADERS))?;
         serde_json::from_slice(&text).map_err(|_| CannotOpen::Damaged)
+    }
+
+    pub fn open_ingest(&self, sealed: &[u8], context: SealContext) -> Result<Secret, CannotOpen> {
+        let text = self.open_bytes(sealed, &context.bytes(INGEST))?;
+        let text = std::str::from_utf8(&text).map_err(|_| CannotOpen::Damaged)?;
+        Secret::of_producer(text).map_err(|_| CannotOpen::Damaged)
     }
 
     pub(crate) fn open_copy(&self, sealed: &[u8], id: SubscriptionId) -> Result<Vec<u8>, CannotOpen> {

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+use super::content_type::ContentType;
+
 /// Deeper documents break receivers' parsers.
 pub(crate) const MAX_DEPTH: usize = 128;
 
@@ -14,11 +16,16 @@ pub enum InvalidPayload {
     NotAContainer,
     #[error("the payload must not nest deeper than {MAX_DEPTH} levels")]
     TooDeep,
+    #[error("the body must not be empty")]
+    Empty,
 }
 
 /// The bytes as received, which are also the bytes sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Payload(Bytes);
+pub struct Payload {
+    bytes: Bytes,
+    content_type: ContentType,
+}
 
 impl Payload {
     /// Checks the grammar only; numbers, escapes, duplicate keys and white space stay as they are.
@@ -31,11 +38,23 @@ impl Payload {
         if depth(&bytes) > MAX_DEPTH {
             return Err(InvalidPayload::TooDeep);
         }
-        Ok(Self(bytes))
+        Ok(Self { bytes, content_type: ContentType::default() })
+    }
+
+    /// Of this content type; what is not JSON is not looked into.
+    pub(crate) fn of(bytes: Bytes, content_type: ContentType) -> Result<Self, InvalidPayload> {
+        if content_type.is_json() {
+            return Ok(Self { content_type, ..Self::parse(bytes)? });
+        }
+        if bytes.is_empty() { Err(InvalidPayload::Empty) } else { Ok(Self { bytes, content_type }) }
     }
 
     pub(crate) fn bytes(&self) -> &Bytes {
-        &self.0
+        &self.bytes
+    }
+
+    pub(crate) fn content_type(&self) -> &ContentType {
+        &self.content_type
     }
 }
 

@@ -50,11 +50,31 @@ impl Secret {
                 }
                 key
             }
-            None if !TEXT_BYTES.contains(&text.len()) => return Err(InvalidSecret::TextLength),
-            None if text.chars().any(char::is_control) => return Err(InvalidSecret::ControlCharacter),
-            None => text.as_bytes().to_vec(),
+            None => {
+                check_text(text)?;
+                text.as_bytes().to_vec()
+            }
         };
         Ok(Self { text: text.to_owned(), key })
+    }
+
+    /// A producer's secret: `whsec_` and a base64 key of any length, as Svix documents one of 18 bytes; or any other
+    /// text as the key itself, as Stripe's, which begins with `whsec_` and need not be base64.
+    pub(crate) fn of_producer(text: &str) -> Result<Self, InvalidSecret> {
+        if text == MASK {
+            return Err(InvalidSecret::Mask);
+        }
+        check_text(text)?;
+        let decoded = text.strip_prefix(PREFIX).and_then(|encoded| STANDARD.decode(encoded).ok());
+        let key = decoded.filter(|key| !key.is_empty()).unwrap_or_else(|| text.as_bytes().to_vec());
+        Ok(Self { text: text.to_owned(), key })
+    }
+
+    /// Of a producer that signs with the bytes behind `whsec_`.
+    pub(crate) fn of_standard_producer(text: &str) -> Result<Self, InvalidSecret> {
+        let secret = Self::of_producer(text)?;
+        let is_undecoded = text.starts_with(PREFIX) && secret.key == text.as_bytes();
+        if is_undecoded { Err(InvalidSecret::NotBase64) } else { Ok(secret) }
     }
 
     /// A `whsec_` secret from random bytes.
@@ -75,6 +95,13 @@ impl Secret {
     pub(crate) fn key(&self) -> &[u8] {
         &self.key
     }
+}
+
+fn check_text(text: &str) -> Result<(), InvalidSecret> {
+    if !TEXT_BYTES.contains(&text.len()) {
+        return Err(InvalidSecret::TextLength);
+    }
+    if text.chars().any(char::is_control) { Err(InvalidSecret::ControlCharacter) } else { Ok(()) }
 }
 
 impl fmt::Debug for Secret {
@@ -120,6 +147,17 @@ mod tests {
         for (text, refusal) in cases {
             assert_eq!(Secret::parse(text), Err(refusal), "{text}");
         }
+    }
+
+    #[test]
+    fn a_secret_of_a_producer_is_what_it_shows() {
+        let key = |text: &str| Secret::of_producer(text).unwrap().key().to_vec();
+        assert_eq!(key("whsec_plJ3nmyCDGBKInavdOK15jsl").len(), 18);
+        assert_eq!(key("whsec_4bQp9Zt7LmXc2VdRk8NwYsHf6JgTeUa1_"), b"whsec_4bQp9Zt7LmXc2VdRk8NwYsHf6JgTeUa1_");
+        assert_eq!(Secret::of_producer(MASK), Err(InvalidSecret::Mask));
+        assert_eq!(Secret::of_producer("short"), Err(InvalidSecret::TextLength));
+        assert_eq!(Secret::of_standard_producer("whsec_no-base64"), Err(InvalidSecret::NotBase64));
+        assert!(Secret::of_standard_producer("whsec_plJ3nmyCDGBKInavdOK15jsl").is_ok());
     }
 
     #[test]

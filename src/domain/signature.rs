@@ -1,4 +1,5 @@
-//! Makes and verifies signatures: Standard Webhooks 1.0.0 (`v1`, signs `id.timestamp.body`) and the hub form.
+//! Makes signatures: Standard Webhooks 1.0.0 (`v1`, signs `id.timestamp.body`) and the hub form.
+//! `provider` verifies them, and those of other producers.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,16 +9,23 @@ use super::secret::Secret;
 
 /// Largest difference of a signed timestamp from now.
 pub(crate) const TOLERANCE_SECONDS: i64 = 300;
+pub(crate) const MAC_BYTES: usize = 32;
 
 const HUB_PREFIX: &str = "sha256=";
 const V1: &str = "v1";
-const MAC_BYTES: usize = 32;
 
 /// Why a signature is rejected. Messages never show the expected one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSignature {
-    #[error("a signature is required: X-Hub-Signature-256, or webhook-id, webhook-timestamp and webhook-signature")]
+    #[error(
+        "a signature is required: the header of the subscription's ingest, or without that X-Hub-Signature-256, or \
+         webhook-id, webhook-timestamp and webhook-signature, or that of another provider"
+    )]
     Missing,
+    #[error("the request has signatures of two kinds")]
+    Ambiguous,
+    #[error("the header lists more than {} signatures", super::provider::MAX_ENTRIES)]
+    TooMany,
     #[error("the signature is malformed")]
     Malformed,
     #[error("the signature's timestamp is more than {TOLERANCE_SECONDS} seconds from now")]
@@ -26,47 +34,9 @@ pub enum InvalidSignature {
     Wrong,
 }
 
-#[derive(Debug, Clone, Default)]
-pub struct SignatureHeaders {
-    pub hub: Option<String>,
-    pub id: Option<String>,
-    pub timestamp: Option<String>,
-    pub signature: Option<String>,
-}
-
-impl SignatureHeaders {
-    /// Tries each secret. If both forms are present, the hub form decides.
-    pub(crate) fn verify<'s>(
-        &self,
-        secrets: impl IntoIterator<Item = &'s Secret>,
-        body: &[u8],
-        now_unix: i64,
-    ) -> Result<(), InvalidSignature> {
-        let mut result = Err(InvalidSignature::Wrong);
-        for secret in secrets {
-            result = self.verify_with(secret, body, now_unix);
-            // Another secret can only help against a wrong signature.
-            if result != Err(InvalidSignature::Wrong) {
-                break;
-            }
-        }
-        result
-    }
-
-    fn verify_with(&self, secret: &Secret, body: &[u8], now_unix: i64) -> Result<(), InvalidSignature> {
-        match (self.hub.as_deref(), self.id.as_deref(), self.timestamp.as_deref(), self.signature.as_deref()) {
-            (Some(hub), ..) => verify_hub(secret, hub, body),
-            (None, _, _, None) => Err(InvalidSignature::Missing),
-            (None, Some(id), Some(timestamp), Some(signature)) => {
-                verify_standard(secret, [id, timestamp, signature], body, now_unix)
-            }
-            _ => Err(InvalidSignature::Malformed),
-        }
-    }
-}
-
 pub fn sign_v1(secret: &Secret, id: &str, timestamp_unix: i64, body: &[u8]) -> String {
-    let mac = standard_mac(secret, id, &timestamp_unix.to_string(), body);
+    let timestamp = timestamp_unix.to_string();
+    let mac = mac(secret.key(), &[id.as_bytes(), b".", timestamp.as_bytes(), b".", body]);
     format!("{V1},{}", STANDARD.encode(mac))
 }
 
@@ -82,70 +52,29 @@ pub fn sign_v1_all<'s>(
 
 /// `X-Hub-Signature-256`: `sha256=` and the hex MAC of the body.
 pub fn sign_hub(secret: &Secret, body: &[u8]) -> String {
-    const HEX: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.key()), body);
-    let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().expect("a nibble is below 16");
-    let hex = mac.as_ref().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
-    HUB_PREFIX.chars().chain(hex).collect()
+    format!("{HUB_PREFIX}{}", hex(&mac(secret.key(), &[body])))
 }
 
-fn verify_hub(secret: &Secret, header: &str, body: &[u8]) -> Result<(), InvalidSignature> {
-    let hex = header.strip_prefix(HUB_PREFIX).ok_or(InvalidSignature::Malformed)?;
-    let mac = decode_hex(hex).ok_or(InvalidSignature::Malformed)?;
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.key());
-    hmac::verify(&key, body, &mac).map_err(|_| InvalidSignature::Wrong)
-}
-
-fn verify_standard(secret: &Secret, headers: [&str; 3], body: &[u8], now_unix: i64) -> Result<(), InvalidSignature> {
-    let [id, timestamp, signatures] = headers;
-    let digits = !timestamp.is_empty() && timestamp.bytes().all(|byte| byte.is_ascii_digit());
-    // A dot in the id would shift the signed fields.
-    if id.is_empty() || id.contains('.') || !digits {
-        return Err(InvalidSignature::Malformed);
-    }
-    let signed_at: i64 = timestamp.parse().map_err(|_| InvalidSignature::Malformed)?;
-    if now_unix.abs_diff(signed_at) > TOLERANCE_SECONDS.unsigned_abs() {
-        return Err(InvalidSignature::Stale);
-    }
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.key());
-    let content = signed_content(id, timestamp, body);
-    let fits = |item: &str| {
-        let mac = item
-            .split_once(',')
-            .filter(|(version, _)| *version == V1)
-            .and_then(|(_, encoded)| STANDARD.decode(encoded).ok());
-        mac.is_some_and(|mac| hmac::verify(&key, &content, &mac).is_ok())
-    };
-    if signatures.split(' ').any(fits) { Ok(()) } else { Err(InvalidSignature::Wrong) }
-}
-
-fn standard_mac(secret: &Secret, id: &str, timestamp: &str, body: &[u8]) -> hmac::Tag {
-    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret.key()));
-    for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
+/// The only place that computes an HMAC of a signature.
+pub(crate) fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; MAC_BYTES] {
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
+    for part in parts {
         context.update(part);
     }
-    context.sign()
-}
-
-fn signed_content(id: &str, timestamp: &str, body: &[u8]) -> Vec<u8> {
-    [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat()
-}
-
-fn decode_hex(hex: &str) -> Option<[u8; MAC_BYTES]> {
     let mut bytes = [0; MAC_BYTES];
-    if hex.len() != 2 * MAC_BYTES || !hex.is_ascii() {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-        let pair = std::str::from_utf8(pair).ok().filter(|pair| !pair.starts_with('+'))?;
-        *byte = u8::from_str_radix(pair, 16).ok()?;
-    }
-    Some(bytes)
+    bytes.copy_from_slice(context.sign().as_ref());
+    bytes
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).expect("a nibble is below 16");
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::provider::ProducerHeaders;
     use proptest::prelude::*;
 
     fn secret(text: &str) -> Secret {
@@ -229,23 +158,39 @@ mod tests {
             .collect()
     }
 
-    fn standard(id: &str, timestamp: &str, signature: &str) -> SignatureHeaders {
-        let [id, timestamp, signature] = [id, timestamp, signature].map(|text| Some(text.to_owned()));
-        SignatureHeaders { id, timestamp, signature, hub: None }
+    /// As `/ingest` and `postrider listen` verify.
+    fn verify(
+        headers: &[(&str, &str)],
+        secrets: &[&Secret],
+        body: &[u8],
+        now_unix: i64,
+    ) -> Result<(), InvalidSignature> {
+        let headers =
+            ProducerHeaders::new(headers.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned()))));
+        let (provider, scheme) = headers.signed_as().next().ok_or(InvalidSignature::Missing)?;
+        scheme.verify(&headers, secrets.iter().copied(), provider.own_key, body, now_unix)
+    }
+
+    fn standard<'a>(id: &'a str, timestamp: &'a str, signature: &'a str) -> [(&'static str, &'a str); 3] {
+        [("webhook-id", id), ("webhook-timestamp", timestamp), ("webhook-signature", signature)]
+    }
+
+    fn hub_form(signature: &str) -> [(&'static str, &str); 1] {
+        [("x-hub-signature-256", signature)]
     }
 
     #[test]
     fn what_must_not_verify_does_not() {
         let (key, body, now) = (secret(V1_SECRET), br#"{"test": 2432232314}"#, 1_614_265_330);
         let good = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
-        let verify = |id: &str, timestamp: &str, signature: &str, now| {
-            standard(id, timestamp, signature).verify([&key], body, now)
+        let check = |id: &str, timestamp: &str, signature: &str, now| {
+            verify(&standard(id, timestamp, signature), &[&key], body, now)
         };
         let stamp = now.to_string();
-        assert_eq!(verify(V1_ID, &stamp, good, now), Ok(()));
-        assert_eq!(verify(V1_ID, &stamp, &format!("v1a,x v1,AAAA {good}"), now + 300), Ok(()));
-        assert_eq!(verify(V1_ID, &stamp, good, now + 301), Err(InvalidSignature::Stale));
-        assert_eq!(verify(V1_ID, &stamp, good, now - 301), Err(InvalidSignature::Stale));
+        assert_eq!(check(V1_ID, &stamp, good, now), Ok(()));
+        assert_eq!(check(V1_ID, &stamp, &format!("v1a,x v1,AAAA {good}"), now + 300), Ok(()));
+        assert_eq!(check(V1_ID, &stamp, good, now + 301), Err(InvalidSignature::Stale));
+        assert_eq!(check(V1_ID, &stamp, good, now - 301), Err(InvalidSignature::Stale));
         for wrong in [
             "v1,",
             "v1",
@@ -253,55 +198,52 @@ mod tests {
             "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OA=",
             "v1,tFtCZ5RDCPxzWQRWXWPgrCgE2frDBe9gjpbWQxnVfsQ=",
         ] {
-            assert_eq!(verify(V1_ID, &stamp, wrong, now), Err(InvalidSignature::Wrong), "{wrong}");
+            assert_eq!(check(V1_ID, &stamp, wrong, now), Err(InvalidSignature::Wrong), "{wrong}");
         }
         for malformed in ["-1614265330", "1614265330.0", "now", "", "+1614265330"] {
-            assert_eq!(verify(V1_ID, malformed, good, now), Err(InvalidSignature::Malformed), "{malformed}");
+            assert_eq!(check(V1_ID, malformed, good, now), Err(InvalidSignature::Malformed), "{malformed}");
         }
-        let without_id =
-            SignatureHeaders { timestamp: Some(stamp.clone()), signature: Some(good.to_owned()), ..Default::default() };
-        assert_eq!(without_id.verify([&key], body, now), Err(InvalidSignature::Malformed));
-        assert_eq!(verify("a.1614265330", &stamp, good, now), Err(InvalidSignature::Malformed));
+        let [_, timestamp, signature] = standard(V1_ID, &stamp, good);
+        assert_eq!(verify(&[timestamp, signature], &[&key], body, now), Err(InvalidSignature::Malformed));
+        assert_eq!(check("a.1614265330", &stamp, good, now), Err(InvalidSignature::Malformed));
     }
 
     #[test]
     fn any_of_the_secrets_will_do_and_none_is_not_enough() {
         let (old, new, other) = (secret(V1_SECRET), secret(DERIVED), secret("another secret"));
-        let stamp = "1000";
         for made_with in [&old, &new] {
             let (v1, hub) = (sign_v1(made_with, "id", 1_000, b"{}"), sign_hub(made_with, b"{}"));
-            for headers in
-                [standard("id", stamp, &v1), SignatureHeaders { hub: Some(hub.clone()), ..SignatureHeaders::default() }]
-            {
-                assert_eq!(headers.verify([&new, &old], b"{}", 1_000), Ok(()));
-                assert_eq!(headers.verify([&other], b"{}", 1_000), Err(InvalidSignature::Wrong));
-                assert_eq!(headers.verify([], b"{}", 1_000), Err(InvalidSignature::Wrong));
+            let (v1, hub) = (standard("id", "1000", &v1), hub_form(&hub));
+            for headers in [v1.as_slice(), hub.as_slice()] {
+                assert_eq!(verify(headers, &[&new, &old], b"{}", 1_000), Ok(()));
+                assert_eq!(verify(headers, &[&other], b"{}", 1_000), Err(InvalidSignature::Wrong));
+                assert_eq!(verify(headers, &[], b"{}", 1_000), Err(InvalidSignature::Wrong));
             }
         }
         let v1 = sign_v1(&old, "id", 1_000, b"{}");
-        assert_eq!(standard("id", stamp, &v1).verify([&new, &old], b"{}", 1_301), Err(InvalidSignature::Stale));
+        let stale = verify(&standard("id", "1000", &v1), &[&new, &old], b"{}", 1_301);
+        assert_eq!(stale, Err(InvalidSignature::Stale));
     }
 
     #[test]
     fn the_hub_form_is_whole_or_refused() {
         let key = secret("it's a secret");
         let good = sign_hub(&key, b"{}");
-        let verify = |header: &str| {
-            SignatureHeaders { hub: Some(header.to_owned()), ..Default::default() }.verify([&key], b"{}", 0)
-        };
-        assert_eq!(verify(&good), Ok(()));
-        assert_eq!(verify(&format!("sha256={}", good.trim_start_matches("sha256=").to_uppercase())), Ok(()));
+        let check = |header: &str| verify(&hub_form(header), &[&key], b"{}", 0);
+        assert_eq!(check(&good), Ok(()));
+        assert_eq!(check(&format!("sha256={}", good.trim_start_matches("sha256=").to_uppercase())), Ok(()));
         for malformed in [
             "",
             "sha256=",
             "sha1=0000000000000000000000000000000000000000",
             &good[..good.len() - 2],
             &format!("{good}00"),
+            &format!("{good},{good}"),
             &"sha256=zz".repeat(8),
         ] {
-            assert_eq!(verify(malformed), Err(InvalidSignature::Malformed), "{malformed}");
+            assert_eq!(check(malformed), Err(InvalidSignature::Malformed), "{malformed}");
         }
-        assert_eq!(SignatureHeaders::default().verify([&key], b"{}", 0), Err(InvalidSignature::Missing));
+        assert_eq!(verify(&[("webhook-id", "x")], &[&key], b"{}", 0), Err(InvalidSignature::Missing));
     }
 
     proptest! {
@@ -309,8 +251,9 @@ mod tests {
         fn no_proper_prefix_of_a_signature_verifies(body in proptest::collection::vec(any::<u8>(), 0..64), cut in 0_usize..47) {
             let key = secret(V1_SECRET);
             let good = sign_v1(&key, "id", 1_000, &body);
-            prop_assert_eq!(standard("id", "1000", &good).verify([&key], &body, 1_000), Ok(()));
-            prop_assert_eq!(standard("id", "1000", &good[..cut]).verify([&key], &body, 1_000), Err(InvalidSignature::Wrong));
+            prop_assert_eq!(verify(&standard("id", "1000", &good), &[&key], &body, 1_000), Ok(()));
+            let short = verify(&standard("id", "1000", &good[..cut]), &[&key], &body, 1_000);
+            prop_assert_eq!(short, Err(InvalidSignature::Wrong));
         }
 
         #[test]
@@ -320,8 +263,7 @@ mod tests {
             let mut other = body.clone();
             let at = at % other.len();
             other[at] ^= 1;
-            let headers = SignatureHeaders { hub: Some(hub.clone()), ..Default::default() };
-            prop_assert_eq!(headers.verify([&key], &other, 0), Err(InvalidSignature::Wrong));
+            prop_assert_eq!(verify(&hub_form(&hub), &[&key], &other, 0), Err(InvalidSignature::Wrong));
         }
     }
 }

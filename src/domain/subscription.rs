@@ -9,9 +9,12 @@ use super::backoff::RetrySchedule;
 use super::event_type::{EventType, EventTypeFilter, NotWanted};
 use super::external_id::ExternalId;
 use super::id::{SubscriptionId, TenantId};
+use super::ingest::Ingest;
 use super::policy::Policy;
+use super::provider::ProducerHeaders;
 use super::request_headers::RequestHeaders;
 use super::rotation::Secrets;
+use super::signature::InvalidSignature;
 use super::target::Target;
 
 pub(crate) const MAX_DESCRIPTION_LENGTH: usize = 500;
@@ -32,6 +35,8 @@ pub struct Subscription {
     pub verify_ingest: bool,
     pub external_id: Option<ExternalId>,
     pub policy: Policy,
+    /// What it says of its producer.
+    pub ingest: Ingest,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
 }
@@ -54,6 +59,21 @@ impl Destination {
 }
 
 impl Subscription {
+    /// With the secret of `ingest`, or else with each of its own that is live.
+    pub(crate) fn verify(
+        &self,
+        headers: &ProducerHeaders,
+        body: &[u8],
+        now: OffsetDateTime,
+    ) -> Result<(), InvalidSignature> {
+        let (scheme, form) = self.ingest.signed_by(headers)?;
+        let now_unix = now.unix_timestamp();
+        match &self.ingest.secret {
+            Some(secret) => scheme.verify(headers, [secret], form, body, now_unix),
+            None => scheme.verify(headers, self.destination.secrets.live(now), form, body, now_unix),
+        }
+    }
+
     pub(crate) fn check_wanted(&self, event_type: Option<&EventType>) -> Result<(), NotWanted> {
         self.event_types.check(event_type)
     }

@@ -11,7 +11,8 @@ use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::idempotency::{Fingerprint, IdempotencyKey};
 use crate::domain::ordering::OrderingKey;
 use crate::domain::payload::Payload;
-use crate::domain::signature::{InvalidSignature, SignatureHeaders};
+use crate::domain::provider::ProducerHeaders;
+use crate::domain::signature::InvalidSignature;
 use crate::domain::timing::{InvalidTiming, Timing};
 use crate::store::StoreError;
 
@@ -40,8 +41,8 @@ pub(crate) struct Address {
     /// `None` if only a signature identifies the sender.
     pub tenant: Option<TenantId>,
     pub name: SubscriptionName,
-    /// Verified if the subscription requires one.
-    pub signature: Option<SignatureHeaders>,
+    /// Of a request to `/ingest`; its signature is verified if the subscription requires one.
+    pub headers: Option<Arc<ProducerHeaders>>,
 }
 
 /// Requested times and the resulting ones.
@@ -120,8 +121,11 @@ impl Publication {
     /// Must be equal for a repeated key to mean the same request.
     pub(super) fn fingerprint(&self, address: Option<SubscriptionId>) -> Fingerprint {
         let Self { event_type, payload, times, ordering_key, .. } = self;
-        let is_ingest = matches!(&self.to, To::One(Address { signature: Some(_), .. }));
+        let is_ingest = matches!(&self.to, To::One(Address { headers: Some(_), .. }));
         let route = if is_ingest { "ingest" } else { "publish" };
+        if self.key.as_ref().is_some_and(IdempotencyKey::is_of_provider) {
+            return Fingerprint::of(route, address, None, [None, None], b"", None);
+        }
         Fingerprint::of(route, address, event_type.as_ref(), times.asked, payload.bytes(), ordering_key.as_ref())
     }
 

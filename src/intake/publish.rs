@@ -23,8 +23,8 @@ pub(crate) struct Publisher<'a> {
     read: HashMap<(Option<TenantId>, SubscriptionName), Option<Arc<Subscription>>>,
     /// Lists on which waiting events were matched.
     pub(super) lists: HashMap<TenantId, Arc<SubscriptionList>>,
-    /// Subscription and version whose secret signed the request.
-    verified: Option<(SubscriptionId, i64)>,
+    /// Subscription and version with which the signature was verified, and the result: it is computed once.
+    verified: Option<((SubscriptionId, i64), Result<(), InvalidSignature>)>,
     tenant: Option<TenantId>,
 }
 
@@ -153,21 +153,20 @@ impl<'a> Publisher<'a> {
         if has_key && !subscription.is_active {
             return Err(Refusal::Disabled);
         }
-        let Some(signature) = &address.signature else { return Ok(()) };
+        let Some(headers) = &address.headers else { return Ok(()) };
         if !subscription.verify_ingest {
             return if has_key { Ok(()) } else { Err(InvalidSignature::Missing.into()) };
         }
-        if signature.hub.is_none() && signature.signature.is_none() {
-            return Err(InvalidSignature::Missing.into());
-        }
+        subscription.ingest.signed_by(headers)?;
         let Some(body) = body else { return Ok(()) };
-        let version = Some((subscription.id, subscription.version));
-        if self.verified != version {
-            let now = self.intake.clock.now();
-            signature.verify(subscription.destination.secrets.live(now), body, now.unix_timestamp())?;
-            self.verified = version;
-            self.tenant = Some(subscription.tenant);
-        }
+        let version = (subscription.id, subscription.version);
+        let result = match self.verified {
+            Some((verified, result)) if verified == version => result,
+            _ => subscription.verify(headers, body, self.intake.clock.now()),
+        };
+        self.verified = Some((version, result));
+        result?;
+        self.tenant = Some(subscription.tenant);
         if subscription.is_active { Ok(()) } else { Err(Refusal::Disabled) }
     }
 

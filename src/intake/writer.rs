@@ -255,6 +255,7 @@ fn parcel(item: &AcceptItem, subscription: &Subscription, lasts: Duration, grant
         free_attempts: 0,
         event_type: event_type.clone(),
         payload: payload.bytes().clone(),
+        content_type: payload.content_type().clone(),
         subscription_version: subscription.version,
         destination: Arc::clone(&subscription.destination),
         ordering_key: None,

@@ -10,6 +10,7 @@ use hyper::{Method, Request, Uri};
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
+use crate::domain::content_type::JSON;
 use crate::domain::delivery::Parcel;
 use crate::domain::signature::{sign_hub, sign_v1_all};
 use crate::domain::target::Target;
@@ -21,7 +22,6 @@ const X_HUB_SIGNATURE_256: HeaderName = HeaderName::from_static("x-hub-signature
 const X_EVENT_TYPE: HeaderName = HeaderName::from_static("x-event-type");
 const X_WEBHOOK_ATTEMPT: HeaderName = HeaderName::from_static("x-webhook-attempt");
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PRODUCT: HeaderValue = HeaderValue::from_static(concat!("postrider/", env!("CARGO_PKG_VERSION")));
 
 /// Our headers and the host, so that the map never grows.
@@ -49,7 +49,7 @@ fn headers(parcel: &Parcel, now: OffsetDateTime) -> HeaderMap {
     let timestamp = now.unix_timestamp();
     let secrets = &parcel.destination.secrets;
     let mut headers = HeaderMap::with_capacity(HEADER_ROOM);
-    headers.insert(CONTENT_TYPE, JSON);
+    headers.insert(CONTENT_TYPE, content_type(parcel));
     headers.insert(USER_AGENT, PRODUCT);
     headers.insert(WEBHOOK_SIGNATURE, visible(sign_v1_all(secrets.live(now), &id, timestamp, &parcel.payload)));
     // This header holds only one signature.
@@ -62,6 +62,15 @@ fn headers(parcel: &Parcel, now: OffsetDateTime) -> HeaderMap {
     }
     add_own(&mut headers, parcel);
     headers
+}
+
+/// As the producer sent it.
+fn content_type(parcel: &Parcel) -> HeaderValue {
+    match parcel.content_type.other_than_json() {
+        None => HeaderValue::from_static(JSON),
+        // It was validated when it was accepted.
+        Some(other) => HeaderValue::try_from(other).unwrap_or(HeaderValue::from_static(JSON)),
+    }
 }
 
 /// A subscription's header never replaces one of ours.

@@ -95,7 +95,7 @@ impl Store {
         let events = EventColumns::of(items);
         let deliveries = DeliveryColumns::of(items);
         let (token, lease) = (token.uuid(), lease.as_secs_f64());
-        let mut params = Vec::with_capacity(17);
+        let mut params = Vec::with_capacity(18);
         params.extend(events.params());
         params.extend(deliveries.params());
         params.push((&token, Type::UUID));
@@ -150,6 +150,8 @@ struct EventColumns<'a> {
     tenants: Vec<Uuid>,
     types: Vec<Option<&'a str>>,
     payloads: Vec<&'a [u8]>,
+    /// Null: `application/json`.
+    content_types: Vec<Option<&'a str>>,
     sizes: Vec<i32>,
     keys: Vec<Option<&'a str>>,
     fingerprints: Vec<Option<&'a [u8]>>,
@@ -167,6 +169,7 @@ impl<'a> EventColumns<'a> {
             tenants: items.iter().map(|item| item.event.tenant.uuid()).collect(),
             types: items.iter().map(|item| item.event.event_type.as_ref().map(|name| name.as_str())).collect(),
             payloads: items.iter().map(|item| item.event.payload.bytes().as_ref()).collect(),
+            content_types: items.iter().map(|item| item.event.payload.content_type().other_than_json()).collect(),
             sizes: items.iter().map(size).collect(),
             keys: items.iter().map(|item| item.key.as_ref().map(|(key, _)| key.as_str())).collect(),
             fingerprints: items.iter().map(|item| item.key.as_ref().map(|(_, print)| print.as_bytes())).collect(),
@@ -177,12 +180,13 @@ impl<'a> EventColumns<'a> {
         }
     }
 
-    fn params(&self) -> [Param<'_>; 11] {
+    fn params(&self) -> [Param<'_>; 12] {
         [
             (&self.ids, Type::UUID_ARRAY),
             (&self.tenants, Type::UUID_ARRAY),
             (&self.types, Type::TEXT_ARRAY),
             (&self.payloads, Type::BYTEA_ARRAY),
+            (&self.content_types, Type::TEXT_ARRAY),
             (&self.sizes, Type::INT4_ARRAY),
             (&self.keys, Type::TEXT_ARRAY),
             (&self.fingerprints, Type::BYTEA_ARRAY),

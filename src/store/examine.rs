@@ -39,8 +39,8 @@ pub(crate) struct SealedWith {
     /// The seal context of the oldest subscription.
     pub(crate) context: SealContext,
     pub(crate) content: Vec<u8>,
-    /// Whether `content` is headers rather than a secret.
-    pub(crate) is_headers: bool,
+    /// What `content` is: `secret`, `headers` or `ingest`.
+    pub(crate) kind: String,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -106,7 +106,7 @@ impl Store {
                 subscriptions: row.try_get("subscriptions")?,
                 context: SealContext { tenant: tenant.into(), subscription: subscription.into() },
                 content: row.try_get("content")?,
-                is_headers: row.try_get("is_headers")?,
+                kind: row.try_get("kind")?,
             })
         };
         rows.iter().map(read).collect()

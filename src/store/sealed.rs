@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 
 use super::StoreError;
+use crate::domain::ingest::IngestRules;
 
 /// Sealed for tenant and subscription.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +61,28 @@ pub(super) fn headers(row: &Row) -> Result<SealedHeaders, StoreError> {
         auth_type: row.try_get("auth_type")?,
         sealed: row.try_get("sealed_headers")?,
     })
+}
+
+/// What a subscription says of its producer, with its secret sealed for tenant and subscription.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealedIngest {
+    pub(crate) rules: Option<IngestRules>,
+    #[serde(with = "base64_text")]
+    pub(crate) secret: Option<Vec<u8>>,
+}
+
+impl SealedIngest {
+    pub(crate) fn names_provider(&self) -> bool {
+        self.rules.as_ref().is_some_and(|rules| rules.provider.is_some())
+    }
+}
+
+pub(super) fn ingest(row: &Row) -> Result<SealedIngest, StoreError> {
+    let text: Option<&str> = row.try_get("ingest")?;
+    let unreadable = |_| StoreError::Unreadable("the ingest of a subscription".to_owned());
+    let rules = text.map(serde_json::from_str).transpose().map_err(unreadable)?;
+    Ok(SealedIngest { rules, secret: row.try_get("ingest_secret")? })
 }
 
 /// Bytes as base64: as an array of numbers JSON would take three times as much.

@@ -55,6 +55,8 @@ pub struct TakenDelivery {
     pub is_cut_off: bool,
     pub(crate) event_type: Option<String>,
     pub(crate) payload: Vec<u8>,
+    /// `None`: `application/json`.
+    pub(crate) content_type: Option<String>,
     pub(crate) target_url: String,
     pub(crate) secrets: SealedSecrets,
     pub(crate) headers: Option<Vec<u8>>,
@@ -120,6 +122,7 @@ fn taken(row: &Row) -> Result<TakenDelivery, StoreError> {
         is_cut_off: row.try_get("is_cut_off")?,
         event_type: row.try_get("event_type")?,
         payload: row.try_get("payload")?,
+        content_type: row.try_get("content_type")?,
         target_url: row.try_get("target_url")?,
         secrets: sealed::secrets(row, row.try_get("taken_at")?)?,
         headers: row.try_get("sealed_headers")?,

@@ -10,6 +10,7 @@ use super::lists::SubscriptionList;
 use crate::domain::audience::Recipient;
 use crate::domain::external_id::ExternalId;
 use crate::domain::id::{SubscriptionId, TenantId};
+use crate::domain::ingest::Ingest;
 use crate::domain::subscription::{Destination, Subscription};
 
 /// Map entries, allocations and indexes besides its fields: measured, rounded up.
@@ -226,7 +227,14 @@ fn weight(subscription: &Subscription) -> usize {
         + headers
         + patterns
         + texts
+        + ingest_weight(&subscription.ingest)
         + 2 * subscription.external_id.as_ref().map_or(0, |name| name.as_str().len())
+}
+
+fn ingest_weight(ingest: &Ingest) -> usize {
+    let rules = &ingest.rules;
+    let texts = rules.content_types.iter().chain(&rules.header).chain(&rules.prefix).map(|text| text.len() + 24);
+    texts.sum::<usize>() + ingest.secret.as_ref().map_or(0, |secret| 2 * secret.reveal().len())
 }
 
 #[cfg(test)]
@@ -259,6 +267,7 @@ mod tests {
             verify_ingest: false,
             external_id: format!("s-{number}").parse().ok(),
             policy: Policy::default(),
+            ingest: Ingest::default(),
             created_at: OffsetDateTime::UNIX_EPOCH,
             updated_at: OffsetDateTime::UNIX_EPOCH,
         })

@@ -28,7 +28,7 @@ mod tests {
     use crate::domain::id::TenantId;
     use crate::domain::metadata::Metadata;
     use crate::domain::policy::Policy;
-    use crate::store::{SealedHeaders, SealedOlder, SealedSecrets};
+    use crate::store::{SealedHeaders, SealedIngest, SealedOlder, SealedSecrets};
 
     const SALT: [u8; SALT_BYTES] = [9; SALT_BYTES];
 
@@ -66,6 +66,10 @@ mod tests {
                 max_in_flight: Some(5),
                 is_ordered: true,
                 skip_after_attempts: Some(3),
+            },
+            ingest: SealedIngest {
+                rules: serde_json::from_str(r#"{"provider": "stripe", "content_types": ["text/xml"]}"#).unwrap(),
+                secret: Some(vec![6, 255]),
             },
             created_at: at,
             updated_at: at,

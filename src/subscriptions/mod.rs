@@ -156,8 +156,11 @@ impl Subscriptions {
     fn opened(&self, row: StoredSubscription) -> Result<Subscription, StoreError> {
         let context = SealContext { tenant: row.tenant, subscription: row.id };
         let event_types = filter(row.id, &row.event_types)?;
-        let (secrets, headers) = open_sealed(&self.keyring, &row.secrets, row.headers.sealed.as_deref(), context)
-            .map_err(|reason| StoreError::Unreadable(format!("what is sealed of subscription {}: {reason}", row.id)))?;
+        let unreadable =
+            |reason| StoreError::Unreadable(format!("what is sealed of subscription {}: {reason}", row.id));
+        let (secrets, headers) =
+            open_sealed(&self.keyring, &row.secrets, row.headers.sealed.as_deref(), context).map_err(unreadable)?;
+        let ingest = sealed::open_ingest(&self.keyring, &row.ingest, context).map_err(unreadable)?;
         Ok(Subscription {
             id: row.id,
             tenant: row.tenant,
@@ -176,6 +179,7 @@ impl Subscriptions {
             verify_ingest: row.verify_ingest,
             external_id: row.external_id,
             policy: row.policy,
+            ingest,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })

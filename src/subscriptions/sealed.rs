@@ -1,9 +1,10 @@
 //! Opens sealed secrets and headers, and seals changed headers.
 
+use crate::domain::ingest::{Ingest, IngestChange, IngestRules, SecretChange};
 use crate::domain::keyring::{CannotOpen, Keyring, SALT_BYTES, SealContext};
 use crate::domain::request_headers::{HeaderChanges, RequestHeaders};
 use crate::domain::rotation::{OlderSecret, Secrets};
-use crate::store::{SealedHeaders, SealedSecrets};
+use crate::store::{SealedHeaders, SealedIngest, SealedSecrets};
 
 use super::{WriteError, random};
 
@@ -51,6 +52,49 @@ pub(super) fn change_headers(
         auth_type: headers.auth().map(|auth| auth.kind().as_str().to_owned()),
         sealed: Some(keyring.seal_headers(&headers, context, random::<SALT_BYTES>())),
     })
+}
+
+/// Without a change of its values it stays as it is, but sealed with the first master key.
+pub(super) fn change_ingest(
+    keyring: &Keyring,
+    current: &SealedIngest,
+    change: &IngestChange,
+    context: SealContext,
+) -> Result<SealedIngest, WriteError> {
+    let (rules, wanted) = match change {
+        IngestChange::Keep => return Ok(current.clone()),
+        IngestChange::Remove => return Ok(SealedIngest::default()),
+        IngestChange::Set(rules, secret) => (rules, secret),
+    };
+    let rules = Some(rules.clone());
+    let kept = || match &current.secret {
+        Some(sealed) if !keyring.is_first_of(sealed) => keyring.open_ingest(sealed, context).ok(),
+        _ => None,
+    };
+    let provider = |rules: &Option<IngestRules>| rules.as_ref().and_then(|rules| rules.provider);
+    let is_same = provider(&current.rules) == provider(&rules);
+    let secret = match wanted {
+        SecretChange::Keep if provider(&rules).is_none() => return Ok(SealedIngest { rules, secret: None }),
+        SecretChange::Keep if current.secret.is_some() && !is_same => return Err(WriteError::IngestSecretOfAnother),
+        SecretChange::Keep => match kept() {
+            None => return Ok(SealedIngest { rules, secret: current.secret.clone() }),
+            Some(secret) => secret,
+        },
+        SecretChange::Remove => return Ok(SealedIngest { rules, secret: None }),
+        SecretChange::Set(secret) => secret.clone(),
+    };
+    if let Some(sealed) = current.secret.as_ref().filter(|sealed| keyring.is_first_of(sealed))
+        && keyring.open_ingest(sealed, context).is_ok_and(|stored| stored == secret)
+    {
+        return Ok(SealedIngest { rules, secret: current.secret.clone() });
+    }
+    Ok(SealedIngest { rules, secret: Some(keyring.seal_ingest(&secret, context, random::<SALT_BYTES>())) })
+}
+
+/// The producer's part of a row.
+pub(super) fn open_ingest(keyring: &Keyring, row: &SealedIngest, context: SealContext) -> Result<Ingest, CannotOpen> {
+    let secret = row.secret.as_ref().map(|sealed| keyring.open_ingest(sealed, context)).transpose()?;
+    Ok(Ingest { rules: row.rules.clone().unwrap_or_default(), secret })
 }
 
 fn open_secrets(keyring: &Keyring, sealed: &SealedSecrets, context: SealContext) -> Result<Secrets, CannotOpen> {

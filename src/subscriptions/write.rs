@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use super::sealed::change_headers;
+use super::sealed::{change_headers, change_ingest};
 use super::{Subscriptions, random};
 use crate::domain::actor::Actor;
 use crate::domain::event_type::EventTypeFilter;
 use crate::domain::external_id::ExternalId;
 use crate::domain::id::{SubscriptionId, TenantId};
+use crate::domain::ingest::IngestChange;
 use crate::domain::keyring::{CannotOpen, SALT_BYTES, SealContext};
 use crate::domain::metadata::Metadata;
 use crate::domain::policy::Policy;
@@ -17,7 +18,8 @@ use crate::domain::request_headers::{HeaderChanges, InvalidHeader};
 use crate::domain::secret::{GENERATED_BYTES, Secret};
 use crate::domain::target::Target;
 use crate::store::{
-    CancelledByDeletion, Creation, NewVersion, SealedHeaders, SealedSecrets, StoreError, StoredSubscription,
+    CancelledByDeletion, Creation, NewVersion, SealedHeaders, SealedIngest, SealedSecrets, StoreError,
+    StoredSubscription,
 };
 
 /// Retries after concurrent writes.
@@ -44,6 +46,8 @@ pub struct Choices {
     pub metadata: Metadata,
     /// Its delivery options.
     pub policy: Policy,
+    /// A change to what it says of its producer.
+    pub ingest: IngestChange,
 }
 
 /// Why a subscription was not written.
@@ -60,6 +64,9 @@ pub enum WriteError {
     /// Stored headers should stay but cannot be opened.
     #[error("the stored headers do not open: {0}")]
     HeadersDoNotOpen(CannotOpen),
+    /// A stored secret of a producer would be used for another one.
+    #[error("the stored ingest secret belongs to another provider")]
+    IngestSecretOfAnother,
     /// The tenant has as many subscriptions as it may: the limit.
     #[error("the tenant has {0} subscriptions, which is its limit")]
     LimitReached(u32),
@@ -74,6 +81,7 @@ pub enum WriteError {
 struct Sealed {
     secrets: SealedSecrets,
     headers: SealedHeaders,
+    ingest: SealedIngest,
 }
 
 impl Choices {
@@ -94,6 +102,7 @@ impl Choices {
             external_id: self.external_id,
             metadata: self.metadata,
             policy: self.policy,
+            ingest: sealed.ingest,
             created_at: OffsetDateTime::UNIX_EPOCH,
             updated_at: OffsetDateTime::UNIX_EPOCH,
         }
@@ -115,6 +124,7 @@ impl Subscriptions {
         let sealed = Sealed {
             secrets: self.keyring.seal(secret, place, random::<SALT_BYTES>()).into(),
             headers: change_headers(&self.keyring, &SealedHeaders::default(), &choices.headers, place)?,
+            ingest: change_ingest(&self.keyring, &SealedIngest::default(), &choices.ingest, place)?,
         };
         let row = choices.over(tenant, id, 0, sealed);
         match self.store.create_subscription(&row, default_limit, actor).await? {
@@ -143,7 +153,8 @@ impl Subscriptions {
             let sealed = secret.map(|secret| self.keyring.seal(secret, place, random::<SALT_BYTES>()));
             let secrets = sealed.map_or_else(|| current.secrets.clone(), SealedSecrets::from);
             let headers = change_headers(&self.keyring, &current.headers, &choices.headers, place)?;
-            let row = choices.over(tenant, id, current.version, Sealed { secrets, headers });
+            let ingest = change_ingest(&self.keyring, &current.ingest, &choices.ingest, place)?;
+            let row = choices.over(tenant, id, current.version, Sealed { secrets, headers, ingest });
             if row.decides_the_same(&current) {
                 return Ok(Some(current));
             }

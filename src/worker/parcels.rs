@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::WorkerParts;
+use crate::domain::content_type::ContentType;
 use crate::domain::delivery::{Lease, Parcel, Report};
 use crate::domain::end::Taken;
 use crate::domain::event_type::EventType;
@@ -59,6 +60,7 @@ pub(super) fn open(
                 free_attempts,
                 event_type,
                 payload: Bytes::from(taken.payload),
+                content_type: ContentType::stored(taken.content_type),
                 subscription_version,
                 destination: Arc::new(Destination {
                     target: Target::stored(taken.target_url),

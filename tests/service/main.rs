@@ -31,6 +31,7 @@ mod outage;
 mod pace;
 mod policy;
 mod processes;
+mod producers;
 mod publish;
 mod publish_batch;
 mod publish_fan_out;

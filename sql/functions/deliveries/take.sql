@@ -30,6 +30,7 @@ returns table (
     is_cut_short boolean,
     event_type text,
     payload bytea,
+    content_type text,
     is_deleted boolean,
     target_url text,
     secret bytea,
@@ -164,6 +165,7 @@ begin
         cardinality(events) < found_rows,
         e.event_type,
         e.payload,
+        e.content_type,
         s.deleted_at is not null,
         s.target_url,
         s.secret,
@@ -179,7 +181,7 @@ begin
             tenant_id, event_id, subscription_id, attempts, free_attempts, ordering_key, expires_at, was_due, is_lapsed
         )
     cross join lateral (
-        select x.event_type, x.payload
+        select x.event_type, x.payload, x.content_type
         from events as x
         where x.tenant_id = l.tenant_id
             and x.id = l.event_id

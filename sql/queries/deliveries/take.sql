@@ -14,6 +14,7 @@ select
     t.is_cut_short,
     t.event_type,
     t.payload,
+    t.content_type,
     t.is_deleted,
     t.target_url,
     t.secret,

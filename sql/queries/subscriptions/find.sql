@@ -24,6 +24,8 @@ select
     max_in_flight,
     is_ordered,
     skip_after_attempts,
+    ingest::text as ingest,
+    ingest_secret,
     created_at,
     updated_at,
     now() as looked_at

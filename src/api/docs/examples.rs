@@ -9,6 +9,11 @@ pub(super) fn example(schema: &str) -> Option<Value> {
             "event_types": ["order.created", "invoice.*"],
             "description": "orders",
         })),
+        "ProducerForm" => Some(json!({
+            "provider": "stripe",
+            "secret": "whsec_4bQp9Zt7LmXc2VdRk8NwYsHf6JgTeUa1",
+        })),
+        "ChallengeAnswer" => Some(json!({ "challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P" })),
         "SubscriptionPatch" => Some(json!({ "is_active": false })),
         "AuditEntry" => Some(json!({
             "id": "0199c5f0-0000-7000-8000-000000000003",

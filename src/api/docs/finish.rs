@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::examples::example;
 use crate::api::access;
+use crate::api::ingest;
 use crate::api::problem::PROBLEM_JSON;
 use crate::api::text::FromText as _;
 use crate::domain::event_type::EventType;
@@ -92,6 +93,7 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value, auth_requir
     }
     let Some(operation) = operation.as_object_mut() else { return };
     access::finish(operation, auth_required);
+    ingest::finish(path, operation);
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
     if let Some(accepted) = responses.get_mut("202") {
         let followed =

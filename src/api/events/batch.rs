@@ -257,7 +257,7 @@ fn event(form: EventForm, limits: Limits) -> Result<Draft, Problem> {
         (_, tenant) => tenant.unwrap_or(DEFAULT_TENANT),
     };
     let to = match address {
-        Some(name) => To::One(Address { tenant: Some(tenant), name, signature: None }),
+        Some(name) => To::One(Address { tenant: Some(tenant), name, headers: None }),
         None => To::All(tenant),
     };
     Ok(Draft { tenant: named, publication: Publication { to, event_type, payload, times, key, ordering_key } })

@@ -1,4 +1,6 @@
-//! The headers of an ingest request.
+//! The headers of a request that publishes.
+
+use std::sync::Arc;
 
 use poem::http::HeaderMap;
 
@@ -6,40 +8,71 @@ use crate::api::problem::Problem;
 use crate::domain::event_type::EventType;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ordering::OrderingKey;
-use crate::domain::signature::SignatureHeaders;
+use crate::domain::provider::{PROVIDERS, ProducerHeaders};
+
+const EVENT_TYPE: &str = "x-event-type";
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const ORDERING_KEY: &str = "x-ordering-key";
+/// No signature is in them.
+const NEVER_SIGNATURES: [&str; 13] = [
+    "accept",
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "postrider-tenant",
+    "user-agent",
+    "x-request-id",
+    EVENT_TYPE,
+    IDEMPOTENCY_KEY,
+    ORDERING_KEY,
+];
+
+/// Whether a header of a known signature is there.
+pub(in crate::api) fn has_signature(headers: &HeaderMap) -> bool {
+    let known = PROVIDERS.iter().filter_map(|row| row.scheme.as_ref()).flat_map(|scheme| scheme.header_names());
+    known.into_iter().any(|name| headers.contains_key(name))
+}
+
+/// Whether a header is there that a subscription might name as its signature's.
+pub(in crate::api) fn may_be_signed(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| !NEVER_SIGNATURES.contains(&name.as_str()))
+}
+
+/// The headers of a request that tell its producer. One that a provider uses may occur once.
+pub(super) fn of_producer(headers: &HeaderMap) -> Result<Arc<ProducerHeaders>, Problem> {
+    let mut telling = Vec::new();
+    let is_telling = |name: &&str| *name == IDEMPOTENCY_KEY || !NEVER_SIGNATURES.contains(name);
+    for name in headers.keys().map(|name| name.as_str()).filter(is_telling) {
+        let is_known = || PROVIDERS.iter().flat_map(|row| row.header_names()).any(|known| known == name);
+        let value = match single(headers, name) {
+            // A header that is not text cannot be a valid signature.
+            Ok(value) => value.map(|value| std::str::from_utf8(value).unwrap_or_default().to_owned()),
+            Err(refused) if is_known() => return Err(refused),
+            Err(_) => None,
+        };
+        telling.push((name.to_owned(), value));
+    }
+    let headers = ProducerHeaders::new(telling);
+    headers.check_lists().map_err(Problem::SignatureInvalid)?;
+    Ok(Arc::new(headers))
+}
 
 /// Each may occur once: of two, a proxy and we might read different ones.
-pub(in crate::api) struct IngestHeaders<'a> {
+pub(in crate::api) struct EventHeaders<'a> {
     event_type: Option<&'a [u8]>,
     idempotency_key: Option<&'a [u8]>,
     ordering_key: Option<&'a [u8]>,
-    pub(super) signature: SignatureHeaders,
 }
 
-impl<'a> IngestHeaders<'a> {
-    const SIGNATURES: [&'static str; 4] =
-        ["x-hub-signature-256", "webhook-id", "webhook-timestamp", "webhook-signature"];
-
-    pub(in crate::api) fn has_signature(headers: &HeaderMap) -> bool {
-        Self::SIGNATURES.iter().any(|name| headers.contains_key(*name))
-    }
-
+impl<'a> EventHeaders<'a> {
     pub(in crate::api) fn read(headers: &'a HeaderMap) -> Result<Self, Problem> {
-        // A header that is not text cannot be a valid signature.
-        let text = |name| -> Result<Option<String>, Problem> {
-            Ok(single(headers, name)?.map(|value| std::str::from_utf8(value).unwrap_or_default().to_owned()))
-        };
-        let [hub, id, timestamp, signature] = Self::SIGNATURES;
         Ok(Self {
-            event_type: single(headers, "x-event-type")?,
-            idempotency_key: single(headers, "idempotency-key")?,
-            ordering_key: single(headers, "x-ordering-key")?,
-            signature: SignatureHeaders {
-                hub: text(hub)?,
-                id: text(id)?,
-                timestamp: text(timestamp)?,
-                signature: text(signature)?,
-            },
+            event_type: single(headers, EVENT_TYPE)?,
+            idempotency_key: single(headers, IDEMPOTENCY_KEY)?,
+            ordering_key: single(headers, ORDERING_KEY)?,
         })
     }
 
@@ -71,7 +104,7 @@ impl<'a> IngestHeaders<'a> {
     }
 }
 
-fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a [u8]>, Problem> {
+fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a [u8]>, Problem> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (_, Some(_)) => Err(Problem::MalformedRequest("a header that counts once stands twice")),

@@ -3,6 +3,7 @@
 use super::Problem;
 use crate::api::form::pointer_to;
 use crate::domain::event_type::NotWanted;
+use crate::domain::ingest::InvalidIngest;
 use crate::domain::request_headers::InvalidHeader;
 use crate::domain::signature::InvalidSignature;
 use crate::intake::Refusal;
@@ -11,6 +12,10 @@ use crate::subscriptions::{RotateError, WriteError};
 
 /// Unique indexes of external ids.
 const EXTERNAL_IDS: [&str; 2] = ["subscriptions_external_id", "tenants_external_id"];
+
+/// Which of two would be the right one, only the subscription's `ingest` can say.
+pub(in crate::api) const TWO_SIGNATURES: &str =
+    "the request has signature headers of two kinds: send one, or name the provider in the subscription's ingest";
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
@@ -45,6 +50,9 @@ impl From<WriteError> for Problem {
                 tracing::error!(%reason, "stored headers cannot be opened");
                 Self::HeadersUnreadable
             }
+            WriteError::IngestSecretOfAnother => {
+                Self::field("/ingest/secret", "required", InvalidIngest::SecretOfAnother)
+            }
             WriteError::LimitReached(limit) => Self::LimitReached("max_subscriptions", limit),
             WriteError::NoTenant => Self::TenantNotFound,
             WriteError::Store(error) => error.into(),
@@ -69,6 +77,7 @@ impl From<Refusal> for Problem {
             Refusal::NoTenant => Self::TenantNotFound,
             Refusal::Disabled => Self::SubscriptionDisabled,
             Refusal::Signature(InvalidSignature::Missing) => Self::SignatureMissing,
+            Refusal::Signature(InvalidSignature::Ambiguous) => Self::MalformedRequest(TWO_SIGNATURES),
             Refusal::Signature(reason) => Self::SignatureInvalid(reason),
             Refusal::NotWanted(NotWanted::TypeMissing) => Self::EventTypeMissing,
             Refusal::NotWanted(NotWanted::TypeNotWanted) => Self::EventTypeNotWanted,

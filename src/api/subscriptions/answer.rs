@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::headers::{AuthAnswer, masked};
 use super::health::HealthAnswer;
+use super::ingest::ProducerAnswer;
 use super::policy::PolicyFields;
 use crate::api::text::Moment;
 use crate::domain::secret::{MASK, Secret};
@@ -36,6 +37,8 @@ pub(super) struct SubscriptionAnswer {
     disabled_reason: Option<String>,
     /// Whether `/ingest` requires a signature.
     verify_ingest: bool,
+    /// What it says of the producer of `/ingest`; null: any known signature, with the subscription's secret.
+    ingest: Option<ProducerAnswer>,
     /// A default that this request's fields led to, as a sentence; null if there is none.
     pub(super) notice: Option<String>,
     /// Your own id for it, usable in paths.
@@ -105,6 +108,7 @@ impl SubscriptionAnswer {
             is_active: row.is_active,
             disabled_reason: row.disabled_reason,
             verify_ingest: row.verify_ingest,
+            ingest: ProducerAnswer::of(row.ingest),
             notice: None,
             external_id: row.external_id.map(|name| name.to_string()),
             headers: masked(row.headers.names),

@@ -1,6 +1,7 @@
 //! The bodies that write a subscription.
 
 use super::headers::GivenHeaders;
+use super::ingest::GivenIngest;
 use super::policy::PolicyChanges;
 use crate::api::form::{Field, FormField, List, NotNull, Place, form, text};
 use crate::api::metadata::{MetadataChanges, MetadataEntries};
@@ -8,6 +9,7 @@ use crate::api::problem::Problem;
 use crate::api::text::{Description, inline};
 use crate::domain::event_type::{EventTypeFilter, EventTypePattern, MAX_EVENT_TYPES};
 use crate::domain::external_id::ExternalId;
+use crate::domain::ingest::IngestChange;
 use crate::domain::metadata::Metadata;
 use crate::domain::policy::Policy;
 use crate::domain::request_headers::{AuthChange, HeaderChanges};
@@ -17,6 +19,11 @@ use crate::store::StoredSubscription;
 use crate::subscriptions::{Choices, filter};
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use serde_json::value::RawValue;
+
+const SECRET_VERIFIES: &str = "verify_ingest is true because a secret_key was given: POST /ingest/{id} needs a signature \
+                               made with it; set verify_ingest to false to accept an API key alone";
+const PROVIDER_VERIFIES: &str = "verify_ingest is true because ingest names a provider: POST /ingest/{id} needs its \
+                                 signature; set verify_ingest to false to accept an API key alone";
 
 form! {
     /// A new subscription.
@@ -52,8 +59,12 @@ form! {
         pub(super) description: Field<Description>,
         /// Whether deliveries are sent; true by default at creation. True also enables what postrider disabled.
         pub(super) is_active: Option<bool>,
-        /// Whether `/ingest` requires a signature; by default at creation, true if a `secret_key` is given.
+        /// Whether `/ingest` requires a signature; by default at creation, true if a `secret_key` or an
+        /// `ingest.provider` is given. A first `ingest.provider` also makes it true where it is not said.
         pub(super) verify_ingest: Option<bool>,
+        /// The producer that posts to `/ingest`, and how it signs. Null: any known signature, with the subscription's
+        /// secret.
+        pub(super) ingest: Field<GivenIngest>,
         /// Your own id for it, usable in paths: unique among your subscriptions, and not a UUID. Null removes it.
         pub(super) external_id: Field<ExternalId>,
         /// All headers to add to every request; names in any case, at most 16 KiB in all. Values are never shown
@@ -116,6 +127,18 @@ impl Changes {
         Self { fields, ..self }
     }
 
+    /// Of a creation: that it verifies although the request does not say so, as a sentence.
+    pub(super) fn verifies_by_default(&self) -> Option<&'static str> {
+        if self.fields.verify_ingest.is_some() {
+            return None;
+        }
+        match (self.fields.names_provider(), self.fields.secret_key.is_some()) {
+            (true, _) => Some(PROVIDER_VERIFIES),
+            (false, true) => Some(SECRET_VERIFIES),
+            (false, false) => None,
+        }
+    }
+
     pub(super) fn fresh(self) -> Result<Choices, Problem> {
         let target = self.target.clone().ok_or(Problem::Internal)?;
         self.fields.over(Choices {
@@ -123,30 +146,45 @@ impl Changes {
             event_types: EventTypeFilter::default(),
             description: None,
             is_active: true,
-            verify_ingest: self.fields.secret_key.is_some(),
+            verify_ingest: self.fields.secret_key.is_some() || self.fields.names_provider(),
             external_id: None,
             headers: HeaderChanges::default(),
             metadata: self.metadata.over(&Metadata::default())?,
             policy: Policy::default(),
+            ingest: IngestChange::Keep,
         })
     }
 
     pub(super) fn over(&self, current: &StoredSubscription) -> Result<Choices, Problem> {
+        let had_provider = current.ingest.names_provider();
         self.fields.over(Choices {
             target: self.target.clone().unwrap_or_else(|| Target::stored(current.target_url.clone())),
             event_types: filter(current.id, &current.event_types)?,
             description: current.description.clone(),
             is_active: current.is_active,
-            verify_ingest: current.verify_ingest,
+            verify_ingest: current.verify_ingest || (!had_provider && self.fields.names_provider()),
             external_id: current.external_id.clone(),
             headers: HeaderChanges::default(),
             metadata: self.metadata.over(&current.metadata)?,
             policy: current.policy.clone(),
+            ingest: IngestChange::Keep,
         })
     }
 }
 
 impl SubscriptionFields {
+    fn names_provider(&self) -> bool {
+        matches!(&self.ingest, Field::Given(GivenIngest(rules, _)) if rules.provider.is_some())
+    }
+
+    fn ingest_change(&self) -> IngestChange {
+        match self.ingest.clone() {
+            Field::Absent => IngestChange::Keep,
+            Field::Null => IngestChange::Remove,
+            Field::Given(GivenIngest(rules, secret)) => IngestChange::Set(rules, secret),
+        }
+    }
+
     fn over(&self, base: Choices) -> Result<Choices, Problem> {
         let patterns = self.event_types.clone().map(|list| EventTypeFilter::new(list.0));
         Ok(Choices {
@@ -160,6 +198,7 @@ impl SubscriptionFields {
                 auth: self.auth.clone().map(Some).or_default(),
             },
             policy: self.policy.over(&base.policy),
+            ingest: self.ingest_change(),
             ..base
         })
     }

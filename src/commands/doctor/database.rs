@@ -223,10 +223,11 @@ fn of_backlog(pending: i64, oldest_due_seconds: f64) -> Finding {
 }
 
 fn cannot_open(keyring: &Keyring, sealed: &SealedWith) -> Option<CannotOpen> {
-    if sealed.is_headers {
-        keyring.open_headers(&sealed.content, sealed.context).err()
-    } else {
-        keyring.open(&sealed.content, sealed.context).err()
+    let SealedWith { content, context, kind, .. } = sealed;
+    match kind.as_str() {
+        "headers" => keyring.open_headers(content, *context).err(),
+        "ingest" => keyring.open_ingest(content, *context).err(),
+        _ => keyring.open(content, *context).err(),
     }
 }
 
@@ -310,7 +311,7 @@ mod tests {
         let context = SealContext { tenant: Uuid::from_u128(1).into(), subscription: Uuid::from_u128(2).into() };
         let keyring = Keyring::parse(&Keyring::entry(key_id, key)).unwrap();
         let secret = keyring.seal(&Secret::from_random([9; 32]), context, [3; 32]);
-        SealedWith { key_id: key_id.to_owned(), subscriptions, context, content: secret, is_headers: false }
+        SealedWith { key_id: key_id.to_owned(), subscriptions, context, content: secret, kind: "secret".to_owned() }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use time::OffsetDateTime;
 use super::{Sender, SenderConfig};
 use crate::domain::address::AddressPolicy;
 use crate::domain::attempt::Answer;
+use crate::domain::content_type::ContentType;
 use crate::domain::delivery::{DeliveryKey, Lease, Parcel};
 use crate::domain::id::{EventId, LeaseToken, SubscriptionId, TenantId};
 use crate::domain::secret::Secret;
@@ -61,6 +62,7 @@ fn parcel(url: &str) -> Parcel {
         free_attempts: 0,
         event_type: None,
         payload: Bytes::from_static(b"{\"order\":1}"),
+        content_type: ContentType::default(),
         destination: Arc::new(Destination::new(Target::parse(url, &policy).unwrap(), secret(1).into())),
         ordering_key: None,
         skip_after: None,

@@ -35,6 +35,18 @@ async fn the_request_is_the_documented_one() {
 }
 
 #[tokio::test]
+async fn the_content_type_is_that_of_the_producer() {
+    for sent in ["application/json; charset=utf-8", "application/x-www-form-urlencoded", "application/cloudevents+json"]
+    {
+        let mut receiver = Receiver::answering(OK).await;
+        let mut parcel = parcel(&format!("http://{}/in", receiver.address));
+        parcel.content_type = sent.parse().unwrap();
+        sender(AMPLE).send(&parcel, datetime!(2026-01-02 03:04:05 UTC)).await;
+        assert_eq!(receiver.received().header("content-type"), Some(sent));
+    }
+}
+
+#[tokio::test]
 async fn an_event_without_a_type_has_no_type_header() {
     let mut receiver = Receiver::answering(OK).await;
     met_at(receiver.address).await;

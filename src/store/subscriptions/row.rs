@@ -12,7 +12,7 @@ use crate::domain::policy::Policy;
 use crate::store::StoreError;
 use crate::store::connection::Param;
 use crate::store::policy::{self, PolicyColumns};
-use crate::store::sealed::{self, SealedHeaders, SealedSecrets};
+use crate::store::sealed::{self, SealedHeaders, SealedIngest, SealedSecrets};
 
 /// Redis has it as JSON, sealed once more.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -33,6 +33,7 @@ pub struct StoredSubscription {
     pub headers: SealedHeaders,
     pub metadata: Metadata,
     pub policy: Policy,
+    pub ingest: SealedIngest,
     #[serde(with = "time::serde::timestamp::microseconds")]
     pub created_at: OffsetDateTime,
     #[serde(with = "time::serde::timestamp::microseconds")]
@@ -61,6 +62,7 @@ pub(super) struct Decided {
     policy: PolicyColumns,
     external_id: Option<String>,
     metadata: String,
+    ingest: Option<String>,
 }
 
 impl Decided {
@@ -69,6 +71,7 @@ impl Decided {
             policy: PolicyColumns::of(&row.policy),
             external_id: row.external_id.as_ref().map(ToString::to_string),
             metadata: serde_json::to_string(row.metadata.entries()).expect("texts become JSON"),
+            ingest: row.ingest.rules.as_ref().map(|rules| serde_json::to_string(rules).expect("texts become JSON")),
         }
     }
 
@@ -82,12 +85,14 @@ impl Decided {
             (&row.is_active, Type::BOOL),
             (&row.verify_ingest, Type::BOOL),
         ];
-        let last: [Param<'a>; 5] = [
+        let last: [Param<'a>; 7] = [
             (&self.external_id, Type::TEXT),
             (&self.metadata, Type::TEXT),
             (&row.headers.names, Type::TEXT_ARRAY),
             (&row.headers.auth_type, Type::TEXT),
             (&row.headers.sealed, Type::BYTEA),
+            (&self.ingest, Type::TEXT),
+            (&row.ingest.secret, Type::BYTEA),
         ];
         first.into_iter().chain(self.policy.params()).chain(last).collect()
     }
@@ -118,6 +123,7 @@ pub(super) fn stored(row: &Row) -> Result<StoredSubscription, StoreError> {
         headers: sealed::headers(row)?,
         metadata: metadata(row)?,
         policy: policy::policy(row)?,
+        ingest: sealed::ingest(row)?,
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,
     })

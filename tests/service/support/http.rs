@@ -60,7 +60,9 @@ impl Http {
         body: Bytes,
     ) -> Result<Answer, hyper_util::client::legacy::Error> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
-        request = request.header("content-type", "application/json");
+        if !headers.iter().any(|(name, _)| *name == "content-type") {
+            request = request.header("content-type", "application/json");
+        }
         if let Some(key) = &self.key {
             request = request.header("authorization", format!("Bearer {key}"));
         }

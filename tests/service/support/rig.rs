@@ -202,6 +202,7 @@ impl Rig {
             verify_ingest: false,
             external_id: None,
             policy: Default::default(),
+            ingest: Default::default(),
             created_at: OffsetDateTime::now_utc(),
             updated_at: OffsetDateTime::now_utc(),
         })
