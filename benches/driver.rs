@@ -148,7 +148,8 @@ impl Driver {
         let (url, direct_url) = (self.database.clone(), self.database.clone());
         let store = Store::new(&StoreConfig {
             url,
-            direct_url,
+            direct_url: Some(direct_url),
+            tls: Default::default(),
             schema: "public".to_owned(),
             prepare: true,
             pool_size: POOL_SIZE,

@@ -58,6 +58,9 @@ settings! {
     /// Redis for copies of subscriptions, as a redis:// or rediss:// URL
     redis_url: Option<Private> = "REDIS_URL", optional(secret_url()), Default::Unset("none");
 
+    /// File with CA certificates, in PEM format, that Redis may have besides those of the system
+    redis_ca_file: Option<PathBuf> = "REDIS_CA_FILE", optional(text()), Default::Unset("none");
+
     /// Address of the API
     listen: SocketAddr = "POSTRIDER_LISTEN", like("ADDRESS:PORT, as in 127.0.0.1:8000"), Default::Value("127.0.0.1:8000");
 
@@ -143,6 +146,9 @@ settings! {
 
     /// Public networks that targets must not be in, as CIDRs
     deny_targets: Networks = "POSTRIDER_DENY_TARGETS", text(), Default::Value("");
+
+    /// File with CA certificates, in PEM format, that targets may have besides public ones and those of the system
+    ca_file: Option<PathBuf> = "POSTRIDER_CA_FILE", optional(text()), Default::Unset("none");
 
     /// Whether targets may be plain http
     allow_http: bool = "POSTRIDER_ALLOW_HTTP", boolean(), Default::ByProfile("false", "true");

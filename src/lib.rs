@@ -12,5 +12,6 @@ pub mod store;
 pub mod subscriptions;
 pub mod telemetry;
 pub mod tenants;
+pub mod tls;
 pub mod upkeep;
 pub mod worker;

@@ -72,8 +72,9 @@ mod tests {
     async fn without_a_database_what_was_noted_is_let_go() {
         let url = "postgres://postgres@%2Fnowhere/nothing".to_owned();
         let away = Store::new(&StoreConfig {
-            direct_url: url.clone(),
             url,
+            direct_url: None,
+            tls: Default::default(),
             prepare: true,
             pool_size: 6,
             schema: "public".to_owned(),

@@ -7,7 +7,7 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
-use super::{Failure, replica};
+use super::{Failure, starting};
 use crate::config::Settings;
 use crate::domain::actor::Actor;
 use crate::domain::api_key::Scope;
@@ -90,7 +90,7 @@ fn instant(text: &str) -> Result<OffsetDateTime, &'static str> {
 
 pub async fn run(settings: &Settings, keys: &Keys) -> Result<(), Failure> {
     let database = settings.database()?;
-    let store = replica::store(&database)?;
+    let store = starting::store(&database)?.patient();
     match keys {
         Keys::Create(wanted) => create(&store, wanted).await,
         Keys::List(wanted) => list(&store, wanted).await,

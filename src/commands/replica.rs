@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::RootCertStore;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::Failure;
 use super::ops::Ops;
 use super::sockets::{listen, raise_descriptor_limit};
-use super::starting::migrate_patiently;
+use super::starting::{migrate_patiently, store, target_roots};
 use crate::api::{self, Api, ApiSettings};
 use crate::config::{AuthMode, Config};
 use crate::domain::handoff::{Handoff, HandoffReceiver};
@@ -21,7 +22,7 @@ use crate::domain::target::TargetPolicy;
 use crate::http;
 use crate::intake::{Intake, IntakeParts, Notifier};
 use crate::sender::{Sender, SenderConfig, own_addresses};
-use crate::store::{Clock, SchemaPolicy, Store, StoreConfig};
+use crate::store::{Clock, SchemaPolicy, Store};
 use crate::subscriptions::{Redis, Subscriptions};
 use crate::telemetry::Metrics;
 use crate::tenants::Tenants;
@@ -50,6 +51,7 @@ struct Base {
     metrics: Metrics,
     slots: Slots,
     targets: TargetPolicy,
+    target_roots: RootCertStore,
     notifier: Notifier,
     stop: CancellationToken,
 }
@@ -141,19 +143,6 @@ impl Replica {
     }
 }
 
-pub(super) fn store(config: &crate::config::DatabaseConfig) -> Result<Store, Failure> {
-    let store = Store::new(&StoreConfig {
-        url: config.url.0.clone(),
-        direct_url: config.direct_url().0.clone(),
-        schema: config.schema.to_string(),
-        prepare: config.prepare,
-        pool_size: config.pool_size,
-    });
-    let setting =
-        if config.url.0 == config.direct_url().0 { "DATABASE_URL" } else { "DATABASE_URL or DATABASE_DIRECT_URL" };
-    store.map_err(|error| Failure::new(format!("{setting}: {error}")))
-}
-
 impl Base {
     async fn prepare(config: Config, halves: Halves, stop: CancellationToken) -> Result<Self, Failure> {
         raise_descriptor_limit();
@@ -164,21 +153,35 @@ impl Base {
         clock.measure(&store).await.map_err(Failure::from)?;
         let slots = Slots::new(config.slots());
         let targets = config.targets(own_addresses());
+        let target_roots = target_roots(config.ca_file.as_deref())?;
         let metrics = Metrics::new();
         // The worker gets subscriptions with its deliveries, not from Redis.
         let redis_url = config.redis_url.as_ref().filter(|_| halves.api);
-        let redis = redis_url.map(|url| Redis::connect(&url.0, metrics.clone())).transpose();
+        let ca_file = config.redis_ca_file.as_deref();
+        let redis = redis_url.map(|url| Redis::connect(&url.0, ca_file, metrics.clone())).transpose();
         let redis = redis.map_err(|rule| Failure::new(format!("REDIS_URL: {rule}")))?;
-        Ok(Self { config, store, redis, clock, metrics, slots, targets, notifier: Notifier::default(), stop })
+        Ok(Self {
+            config,
+            store,
+            redis,
+            clock,
+            metrics,
+            slots,
+            targets,
+            target_roots,
+            notifier: Notifier::default(),
+            stop,
+        })
     }
 
     fn start_worker(&self, handoff: Option<HandoffReceiver>) -> tokio::task::JoinHandle<()> {
         let config = &self.config;
-        let sender = Sender::new(SenderConfig {
+        let sender_config = SenderConfig {
             request_timeout: config.request_timeout,
             addresses: Arc::new(self.targets.addresses.clone()),
             max_idle_per_host: config.max_in_flight_per_subscription,
-        });
+        };
+        let sender = Sender::with_roots(sender_config, self.target_roots.clone());
         let worker = Worker::new(WorkerParts {
             store: self.store.clone(),
             sender,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::{Args, Subcommand};
 
 use super::keys::{moment, name};
-use super::{Failure, replica};
+use super::{Failure, starting};
 use crate::config::Settings;
 use crate::domain::actor::Actor;
 use crate::domain::external_id::ExternalId;
@@ -117,7 +117,7 @@ impl Fields {
 }
 
 pub async fn run(settings: &Settings, tenants: &Tenants) -> Result<(), Failure> {
-    let store = replica::store(&settings.database()?)?;
+    let store = starting::store(&settings.database()?)?.patient();
     match tenants {
         Tenants::Create(wanted) => create(&store, wanted).await,
         Tenants::List(wanted) => list(&store, wanted).await,

@@ -11,8 +11,20 @@ settings! {
     url: Private = "DATABASE_URL", secret_url(),
         Default::Required("it names the PostgreSQL to use, as in postgres://user:password@host/database");
 
-    /// The same database without a pooler, for LISTEN and migrations
+    /// The same database without a pooler, or through one in session mode, for LISTEN and migrations
     direct: Option<Private> = "DATABASE_DIRECT_URL", optional(secret_url()), Default::Unset("DATABASE_URL");
+
+    /// How to encrypt where the URL has no sslmode; as libpq
+    tls_mode: Option<String> = "PGSSLMODE", optional(text()), Default::Unset("prefer");
+
+    /// File with the trusted CA certificates of PostgreSQL where the URL has no sslrootcert; or "system"
+    tls_root_cert: Option<String> = "PGSSLROOTCERT", optional(text()), Default::Unset("none");
+
+    /// File with the client certificate for PostgreSQL where the URL has no sslcert
+    tls_cert: Option<String> = "PGSSLCERT", optional(text()), Default::Unset("none");
+
+    /// File with the key of that certificate where the URL has no sslkey
+    tls_key: Option<String> = "PGSSLKEY", optional(text()), Default::Unset("none");
 
     /// Whether to use prepared statements; false behind pgbouncer older than 1.21
     prepare: bool = "POSTRIDER_DB_PREPARE", boolean(), Default::Value("true");
@@ -26,11 +38,4 @@ settings! {
 
     /// Whether to migrate the schema at start; false only checks it
     migrate: bool = "POSTRIDER_MIGRATE", boolean(), Default::Value("true");
-}
-
-impl DatabaseConfig {
-    /// For LISTEN and migrations; behind a pooler LISTEN needs a direct one.
-    pub fn direct_url(&self) -> &Private {
-        self.direct.as_ref().unwrap_or(&self.url)
-    }
 }

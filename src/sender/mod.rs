@@ -11,7 +11,7 @@ use http_body_util::Full;
 use hyper::Request;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
-use rustls::pki_types::CertificateDer;
+use rustls::RootCertStore;
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 
@@ -69,13 +69,14 @@ pub struct Sender {
 }
 
 impl Sender {
+    /// Trusts the built-in public roots.
     pub fn new(config: SenderConfig) -> Self {
-        Self::with_roots(config, Vec::new())
+        Self::with_roots(config, RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
     }
 
-    /// Also trusts `extra_roots`. Logs and skips one that it cannot parse.
-    pub fn with_roots(config: SenderConfig, extra_roots: Vec<CertificateDer<'static>>) -> Self {
-        let client = client::new(Gate::new(config.addresses), extra_roots, config.max_idle_per_host);
+    /// Trusts these roots only.
+    pub fn with_roots(config: SenderConfig, roots: RootCertStore) -> Self {
+        let client = client::new(Gate::new(config.addresses), roots, config.max_idle_per_host);
         Self { client, request_timeout: config.request_timeout }
     }
 

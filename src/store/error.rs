@@ -2,15 +2,18 @@
 
 use std::error::Error;
 
-use deadpool_postgres::PoolError;
+use deadpool::managed::PoolError;
 use tokio_postgres::error::SqlState;
 
 /// An error of the database.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// An invalid URL. It may contain a password, so it is not shown.
-    #[error("the database URL is not a valid postgres:// URL")]
-    Url,
+    #[error("the database URL {0}")]
+    Url(String),
+    /// A pooler refuses or drops what the session needs.
+    #[error("{0}")]
+    Pooler(String),
     /// Down, busy, full, or too slow: retry later.
     #[error("the database is not available: {0}")]
     Unavailable(String),
@@ -38,6 +41,44 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    pub(super) fn read_only(why: &str) -> Self {
+        Self::Unavailable(format!("the server only reads: {why}"))
+    }
+
+    /// Says which host it was.
+    pub(super) fn at(self, place: &str) -> Self {
+        match self {
+            Self::Unavailable(said) => Self::Unavailable(format!("{place}: {said}")),
+            other => other,
+        }
+    }
+
+    /// Of all hosts or addresses; one that a retry may overcome makes all of them so.
+    pub(super) fn all_of(failures: Vec<Self>) -> Self {
+        let mut said: Vec<String> = Vec::new();
+        let mut lasting = None;
+        for failure in failures {
+            match failure {
+                Self::Unavailable(one) if said.contains(&one) => {}
+                Self::Unavailable(one) => said.push(one),
+                other => lasting = Some(other),
+            }
+        }
+        match lasting {
+            Some(lasting) if said.is_empty() => lasting,
+            Some(lasting) => Self::Unavailable(format!("{}; {lasting}", said.join("; "))),
+            None if said.is_empty() => Self::Unavailable("the name has no address".to_owned()),
+            None => Self::Unavailable(said.join("; ")),
+        }
+    }
+}
+
+/// Whether the server only reads now.
+pub(super) fn is_read_only(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
+}
+
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(db) = error.as_db_error() else {
@@ -62,7 +103,7 @@ impl From<tokio_postgres::Error> for StoreError {
         if [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN, SqlState::UNDEFINED_FUNCTION].contains(code) {
             return Self::NoSchema(db.message().to_owned());
         }
-        // 08 connection, 25006 read-only standby, 40 rollback, 53 resources, 55P03 lock timeout, 57 operator
+        // 08 connection, 25006 a server that only reads, 40 rollback, 53 resources, 55P03 lock timeout, 57 operator
         // intervention, 58 system.
         let passing = ["08", "25006", "40", "53", "55P03", "57", "58"];
         if passing.iter().any(|class| code.code().starts_with(class)) {
@@ -72,13 +113,11 @@ impl From<tokio_postgres::Error> for StoreError {
     }
 }
 
-impl From<PoolError> for StoreError {
-    fn from(error: PoolError) -> Self {
+impl From<PoolError<StoreError>> for StoreError {
+    fn from(error: PoolError<StoreError>) -> Self {
         match error {
-            PoolError::Backend(error) => match Self::from(error) {
-                Self::Unexpected(error) => Self::Unavailable(in_words(&error)),
-                other => other,
-            },
+            PoolError::Backend(Self::Unexpected(error)) => Self::Unavailable(in_words(&error)),
+            PoolError::Backend(error) => error,
             PoolError::Timeout(_) => Self::Unavailable("no connection in time".to_owned()),
             other => Self::Unavailable(other.to_string()),
         }

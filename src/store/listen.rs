@@ -2,12 +2,11 @@
 
 use futures_util::future::poll_fn;
 use time::OffsetDateTime;
-use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::AsyncMessage;
 use tokio_postgres::types::Type;
-use tokio_postgres::{AsyncMessage, Socket};
 use uuid::Uuid;
 
-use super::{Store, StoreError, sql, tls};
+use super::{Store, StoreError, sql};
 use crate::domain::id::{SubscriptionId, TenantId};
 
 pub const DUE_CHANNEL: &str = "postrider_due";
@@ -62,21 +61,11 @@ impl Store {
         self.notify(Notice::DueSince(self.clock.now() - STATEMENT)).await
     }
 
-    /// The first call is [`Notice::Anything`], because earlier notifications are lost.
+    /// The first call is [`Notice::Anything`], because earlier notifications are lost. Ends when the server turns out
+    /// to only read: a server that replaced it notifies somewhere else.
     pub(crate) async fn listen_due(&self, on_notice: impl Fn(Notice) + Send + Sync) -> Result<(), StoreError> {
-        if self.direct.get_ssl_mode() == tokio_postgres::config::SslMode::Require {
-            self.listen_through(tls::connector(), on_notice).await
-        } else {
-            self.listen_through(tokio_postgres::NoTls, on_notice).await
-        }
-    }
-
-    async fn listen_through<T>(&self, tls: T, on_notice: impl Fn(Notice) + Send + Sync) -> Result<(), StoreError>
-    where
-        T: MakeTlsConnect<Socket> + Send,
-        T::Stream: Send + 'static,
-    {
-        let (client, mut connection) = self.direct.connect(tls).await?;
+        let ended = self.access.epoch.ended();
+        let (client, mut connection) = self.direct.open().await?;
         let subscribing = async {
             client.batch_execute(&format!("listen {DUE_CHANNEL}")).await?;
             on_notice(Notice::Anything);
@@ -94,6 +83,7 @@ impl Store {
         tokio::select! {
             ended = subscribing => ended?,
             ended = receiving => ended?,
+            () = ended => {}
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! refinery takes no lock. An advisory lock is polled, because a waiting lock would hold a snapshot and block a
 //! concurrent index build. A transaction on its own connection holds it, so that a pooler cannot keep it alive.
 
+mod fresh;
 mod statements;
 
 use std::time::Duration;
@@ -12,7 +13,8 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use super::error::in_words;
-use super::{Store, StoreError, functions, sql, tls};
+use super::{Store, StoreError, functions, sql};
+use fresh::Fresh;
 use statements::ByStatement;
 
 mod embedded {
@@ -45,6 +47,14 @@ pub enum MigrateError {
     Store(#[from] StoreError),
     #[error("a migration failed: {}", of_migration(.0))]
     Migration(#[from] refinery::Error),
+    /// Another program's table has a name that ours need.
+    #[error(
+        "{said}: another program uses the schema {schema}; set POSTRIDER_SCHEMA to a schema of its own (it becomes the \
+         search_path of every connection). Nothing was changed"
+    )]
+    NameTaken { said: String, schema: String },
+    #[error("the database's encoding is {0}: create the database with encoding UTF8. Nothing was changed")]
+    Encoding(String),
     #[error("another process has been migrating for {} s; look for it in pg_stat_activity", LOCK_LIMIT.as_secs())]
     Locked,
     /// A version before the first release created the tables.
@@ -80,17 +90,17 @@ impl Store {
         let (locking, mut client) = (self.direct_client().await?, self.direct_client().await?);
         // Held until `locking` is dropped.
         lock(&locking).await?;
+        check_encoding(&client).await?;
         self.check_layout(&client).await?;
         check(found_version(&client).await?, policy)?;
         if policy == SchemaPolicy::CheckOnly {
             return if functions::are_missing(&client).await? { Err(MigrateError::Functions) } else { Ok(0) };
         }
-        // `if not exists` alone needs a privilege even if the schema exists.
-        let exists = client.query_one("select to_regnamespace($1) is not null", &[&self.schema]).await?;
-        if !exists.try_get::<_, bool>(0)? {
-            client.batch_execute(&format!("create schema if not exists {}", self.schema)).await?;
-        }
-        let applied = apply(&mut client).await?;
+        let fresh = Fresh::of(&client, &self.schema).await?;
+        let applied = match fresh {
+            Some(fresh) => fresh.fill(&mut client).await?,
+            None => apply(&mut client, false).await?,
+        };
         functions::install(&client).await?;
         self.ensure_partitions().await?;
         Ok(applied)
@@ -123,18 +133,6 @@ impl Store {
         let rows = connection.query(&sql::ENSURE_PARTITIONS, &params).await?;
         Ok(rows.first().map(|row| row.try_get("made")).transpose()?.unwrap_or(0))
     }
-
-    /// A connection past the pooler.
-    pub(super) async fn direct_client(&self) -> Result<Client, StoreError> {
-        if self.direct.get_ssl_mode() == tokio_postgres::config::SslMode::Require {
-            let (client, connection) = self.direct.connect(tls::connector()).await?;
-            tokio::spawn(connection);
-            return Ok(client);
-        }
-        let (client, connection) = self.direct.connect(tokio_postgres::NoTls).await?;
-        tokio::spawn(connection);
-        Ok(client)
-    }
 }
 
 async fn lock(client: &Client) -> Result<(), MigrateError> {
@@ -150,6 +148,12 @@ async fn lock(client: &Client) -> Result<(), MigrateError> {
         tokio::time::sleep(LOCK_POLL).await;
     }
     Err(MigrateError::Locked)
+}
+
+/// Events are UTF-8; a database that stores something else cannot hold all of them.
+async fn check_encoding(client: &Client) -> Result<(), MigrateError> {
+    let encoding: String = client.query_one("select current_setting('server_encoding')", &[]).await?.try_get(0)?;
+    if encoding == "UTF8" { Ok(()) } else { Err(MigrateError::Encoding(encoding)) }
 }
 
 async fn found_version(client: &Client) -> Result<i32, MigrateError> {
@@ -187,13 +191,14 @@ fn check(found: i32, policy: SchemaPolicy) -> Result<(), MigrateError> {
     Ok(())
 }
 
-/// A step that waits for a lock for a second is rolled back and retried, so that no other statement waits longer.
-async fn apply(client: &mut Client) -> Result<usize, MigrateError> {
+/// `in_one`: all steps in one transaction. A step that waits for a lock for a second is rolled back and retried, so that no other statement waits longer.
+async fn apply(client: &mut Client, in_one: bool) -> Result<usize, MigrateError> {
     let before = found_version(client).await?;
     client.batch_execute(PATIENCE).await?;
     let mut tries = 0;
     loop {
         let runner = embedded::migrations::runner().set_abort_missing(false).set_target(Target::Latest);
+        let runner = runner.set_grouped(in_one);
         match runner.run_async(&mut ByStatement(client)).await {
             Err(error) if is_busy(&error) && tries < TRIES => {
                 tries += 1;
@@ -206,11 +211,13 @@ async fn apply(client: &mut Client) -> Result<usize, MigrateError> {
 }
 
 fn is_busy(error: &refinery::Error) -> bool {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| (*cause).source());
-    let codes =
-        causes.filter_map(|cause| cause.downcast_ref::<tokio_postgres::Error>()).filter_map(|error| error.code());
     let busy = [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED];
-    codes.into_iter().any(|code| busy.contains(code))
+    codes(error).any(|code| busy.contains(code))
+}
+
+fn codes(error: &refinery::Error) -> impl Iterator<Item = &SqlState> {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| (*cause).source());
+    causes.filter_map(|cause| cause.downcast_ref::<tokio_postgres::Error>()).filter_map(tokio_postgres::Error::code)
 }
 
 #[cfg(test)]

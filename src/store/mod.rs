@@ -10,6 +10,7 @@ mod audit;
 mod clock;
 mod connection;
 mod deliveries;
+mod direct;
 mod error;
 mod events;
 mod examine;
@@ -22,18 +23,21 @@ mod migrate;
 mod ordering;
 mod owners;
 mod policy;
+mod pool;
 mod publish_buckets;
 mod record;
 mod replays;
 mod retention;
 mod sealed;
+mod server;
+mod session;
 mod sql;
 mod status;
 mod subscriptions;
 mod take;
 mod tenants;
-mod tls;
 mod upkeep;
+mod url;
 mod workers;
 
 pub use accept::{AcceptAnswer, AcceptItem, Decision, DeliveryIndex, KeyOwner, NewDelivery};
@@ -63,13 +67,17 @@ pub use subscriptions::{CancelledByDeletion, Creation, ListRow, ListRows, NewVer
 pub use take::{Take, TakeAsk, TakeRequest, TakenDelivery};
 pub use tenants::{TenantChanges, TenantChoices, TenantPage, TenantRow};
 pub use upkeep::{Raised, Sweep};
+pub use url::TlsDefaults;
 pub use workers::KnownWorker;
 
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
+use pool::{Epoch, Opener, Pool};
+use server::Server;
+use session::Session;
 
-/// Includes opening. With a statement's limit it stays below the 2 s within which a client gets its 503.
+/// How long a request waits for a connection; one that opens slower serves a later request. With a statement's limit
+/// it stays below the 2 s within which a client gets its 503.
 const CHECKOUT_LIMIT: Duration = Duration::from_millis(500);
 /// Producers wait for an accepting statement.
 const INTAKE_LIMIT: Duration = Duration::from_millis(1_200);
@@ -80,18 +88,13 @@ const MAINTENANCE_LIMIT: Duration = Duration::from_secs(60);
 /// Extra wait for the server's own error, before the connection is closed.
 const ANSWER_MARGIN: Duration = Duration::from_millis(100);
 
-/// Applies whatever role and database say: commits reach the disk, and every wait has a limit.
-const SESSION: &str = "-c synchronous_commit=on -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000 \
-                       -c default_transaction_isolation=read\\ committed -c timezone=UTC -c application_name=postrider";
-
-/// The queue's plans must not depend on statistics: each statement has one suitable index. Functions set the same.
-const PINNED_PLANS: &str = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off \
-                            -c enable_sort=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off";
-
 #[derive(Clone)]
 pub struct StoreConfig {
     pub url: String,
-    pub direct_url: String,
+    /// Leads past a pooler, or to one in session mode; `None` = `url`.
+    pub direct_url: Option<String>,
+    /// Where the URL says nothing about TLS.
+    pub tls: TlsDefaults,
     /// Schema of the tables; a plain lower-case identifier.
     pub schema: String,
     /// Whether statements are prepared by name; false behind older poolers.
@@ -108,8 +111,8 @@ pub struct Store {
     interactive: Pool,
     sweep: Pool,
     maintenance: Pool,
-    prepare: bool,
-    direct: tokio_postgres::Config,
+    access: connection::Access,
+    direct: direct::Direct,
     schema: String,
     clock: Clock,
     hints: ordering::HeadHints,
@@ -123,22 +126,40 @@ impl Store {
         let (intake, lookup) = ((rest / 5).max(1), (rest / 5).max(1));
         let interactive = (rest * 3 / 10).max(1);
         let queue = rest.saturating_sub(intake + lookup + interactive).max(1);
-        let session = format!("{SESSION} -c search_path={}", config.schema);
-        let pinned = format!("{session} {PINNED_PLANS}");
-        let url = parse_url(&config.url)?;
+        let session = Session::new(&config.schema);
+        let pinned = session.clone().with_pinned_plans();
+        let server = Server::new(&config.url, &config.tls)?;
+        let epoch = Epoch::default();
+        let pool = |session: &Session, limit: Duration, size| {
+            Opener::pool(&server, session.clone().with_statement_limit(Some(limit)), &epoch, size)
+        };
         Ok(Self {
-            intake: pool(&url, &pinned, INTAKE_LIMIT, intake)?,
-            lookup: pool(&url, &session, INTERACTIVE_LIMIT, lookup)?,
-            queue: pool(&url, &pinned, QUEUE_LIMIT, queue)?,
-            interactive: pool(&url, &session, INTERACTIVE_LIMIT, interactive)?,
-            sweep: pool(&url, &pinned, SWEEP_LIMIT, 1)?,
-            maintenance: pool(&url, &session, MAINTENANCE_LIMIT, 1)?,
-            prepare: config.prepare,
-            direct: with_options(&parse_url(&config.direct_url)?, &session),
+            intake: pool(&pinned, INTAKE_LIMIT, intake)?,
+            lookup: pool(&session, INTERACTIVE_LIMIT, lookup)?,
+            queue: pool(&pinned, QUEUE_LIMIT, queue)?,
+            interactive: pool(&session, INTERACTIVE_LIMIT, interactive)?,
+            sweep: pool(&pinned, SWEEP_LIMIT, 1)?,
+            maintenance: pool(&session, MAINTENANCE_LIMIT, 1)?,
+            direct: direct::Direct::new(config, &server, session.with_statement_limit(None))?,
+            access: connection::Access { prepare: config.prepare, checkout_limit: CHECKOUT_LIMIT, epoch },
             schema: config.schema.clone(),
             clock: Clock::default(),
             hints: ordering::HeadHints::default(),
         })
+    }
+
+    /// Waits for a slow login as long as the URL allows: for commands, which have no client that waits.
+    #[must_use]
+    pub fn patient(mut self) -> Self {
+        self.access.checkout_limit = self.direct.limit();
+        self
+    }
+
+    /// Opens a connection for each pool that answers requests, so that the first of them does not wait for it.
+    pub async fn open(&self) -> Result<(), StoreError> {
+        let patient = self.clone().patient();
+        let (intake, interactive) = tokio::join!(patient.intake(), patient.interactive());
+        intake.and(interactive).map(drop)
     }
 
     pub fn clock(&self) -> Clock {
@@ -151,31 +172,32 @@ impl Store {
     }
 
     async fn intake(&self) -> Result<Connection, StoreError> {
-        Connection::checkout(&self.intake, self.prepare, INTAKE_LIMIT + ANSWER_MARGIN).await
+        Connection::checkout(&self.intake, &self.access, INTAKE_LIMIT + ANSWER_MARGIN).await
     }
 
     async fn lookup(&self) -> Result<Connection, StoreError> {
-        Connection::checkout(&self.lookup, self.prepare, INTERACTIVE_LIMIT + ANSWER_MARGIN).await
+        Connection::checkout(&self.lookup, &self.access, INTERACTIVE_LIMIT + ANSWER_MARGIN).await
     }
 
     async fn queue(&self) -> Result<Connection, StoreError> {
-        Connection::checkout(&self.queue, self.prepare, QUEUE_LIMIT + ANSWER_MARGIN).await
+        Connection::checkout(&self.queue, &self.access, QUEUE_LIMIT + ANSWER_MARGIN).await
     }
 
     async fn interactive(&self) -> Result<Connection, StoreError> {
-        Connection::checkout(&self.interactive, self.prepare, INTERACTIVE_LIMIT + ANSWER_MARGIN).await
+        Connection::checkout(&self.interactive, &self.access, INTERACTIVE_LIMIT + ANSWER_MARGIN).await
     }
 
     async fn sweep(&self) -> Result<Connection, StoreError> {
-        Connection::checkout(&self.sweep, self.prepare, SWEEP_LIMIT + ANSWER_MARGIN).await
+        Connection::checkout(&self.sweep, &self.access, SWEEP_LIMIT + ANSWER_MARGIN).await
     }
 
     async fn maintenance(&self) -> Result<Connection, StoreError> {
-        Connection::checkout(&self.maintenance, self.prepare, MAINTENANCE_LIMIT + ANSWER_MARGIN).await
+        Connection::checkout(&self.maintenance, &self.access, MAINTENANCE_LIMIT + ANSWER_MARGIN).await
     }
 
+    /// Fails while the server does not answer, or only reads.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.lookup().await?.query(&sql::PING, &[]).await.map(drop)
+        self.lookup().await?.check_writable().await
     }
 
     /// Closes every connection before the process ends.
@@ -194,7 +216,7 @@ impl Store {
 
     pub(crate) fn pool_status(&self) -> PoolStatus {
         let pools = self.pools().map(Pool::status);
-        let sum = |count: fn(&deadpool_postgres::Status) -> usize| pools.iter().map(count).sum();
+        let sum = |count: fn(&deadpool::Status) -> usize| pools.iter().map(count).sum();
         PoolStatus {
             open: sum(|status| status.size),
             idle: sum(|status| status.available),
@@ -212,41 +234,4 @@ pub(crate) struct PoolStatus {
     pub(crate) open: usize,
     pub(crate) idle: usize,
     pub(crate) waiting: usize,
-}
-
-/// `verify-full` and `verify-ca` equal `require` here: certificates are always verified.
-fn parse_url(url: &str) -> Result<tokio_postgres::Config, StoreError> {
-    let (base, options) = url.split_once('?').unwrap_or((url, ""));
-    let options =
-        options.replace("sslmode=verify-full", "sslmode=require").replace("sslmode=verify-ca", "sslmode=require");
-    let url = if options.is_empty() { base.to_owned() } else { format!("{base}?{options}") };
-    let mut config: tokio_postgres::Config = url.parse().map_err(|_| StoreError::Url)?;
-    config.connect_timeout(CHECKOUT_LIMIT);
-    config.keepalives_idle(Duration::from_secs(10));
-    config.tcp_user_timeout(Duration::from_secs(10));
-    Ok(config)
-}
-
-/// Later options override the URL's own.
-fn with_options(config: &tokio_postgres::Config, options: &str) -> tokio_postgres::Config {
-    let mut config = config.clone();
-    let own = config.get_options().unwrap_or_default().to_owned();
-    config.options(format!("{own} {options}"));
-    config
-}
-
-fn pool(
-    config: &tokio_postgres::Config,
-    options: &str,
-    statement_limit: Duration,
-    size: usize,
-) -> Result<Pool, StoreError> {
-    let config = with_options(config, &format!("{options} -c statement_timeout={}", statement_limit.as_millis()));
-    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = match config.get_ssl_mode() {
-        tokio_postgres::config::SslMode::Require => Manager::from_config(config, tls::connector(), recycling),
-        _ => Manager::from_config(config, tokio_postgres::NoTls, recycling),
-    };
-    let limits = Timeouts { wait: Some(CHECKOUT_LIMIT), create: Some(CHECKOUT_LIMIT), recycle: Some(CHECKOUT_LIMIT) };
-    Pool::builder(manager).max_size(size).timeouts(limits).runtime(Runtime::Tokio1).build().map_err(|_| StoreError::Url)
 }

@@ -3,16 +3,20 @@
 //! Every request has a time limit, and a late response counts as a miss. After the first one Redis is not used until
 //! a probe finds it fast again. No content of Redis is trusted: see `cached.rs`.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, Cmd, FromRedisValue, IntoConnectionInfo as _, RedisError, cmd};
+use redis::{Client, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo as _, RedisError, TlsCertificates, cmd};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::domain::id::SubscriptionId;
 use crate::telemetry::Metrics;
+use crate::tls;
 
 /// Maximum wait of a request for Redis.
 const ANSWER_LIMIT: Duration = Duration::from_millis(50);
@@ -49,8 +53,8 @@ struct State {
 impl Redis {
     /// Returns at once; Redis is used after its first response.
     /// The error does not contain the URL, which may hold a password.
-    pub fn connect(url: &str, metrics: Metrics) -> Result<Self, &'static str> {
-        let connection = manager(url)?;
+    pub fn connect(url: &str, ca_file: Option<&Path>, metrics: Metrics) -> Result<Self, String> {
+        let connection = manager(url, ca_file)?;
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
         let state =
@@ -154,8 +158,8 @@ impl Redis {
 }
 
 /// Round trip on an open connection.
-pub async fn time_redis(url: &str) -> Result<Duration, String> {
-    let connection = manager(url).map_err(|rule| format!("REDIS_URL {rule}"))?;
+pub async fn time_redis(url: &str, ca_file: Option<&Path>) -> Result<Duration, String> {
+    let connection = manager(url, ca_file).map_err(|rule| format!("REDIS_URL {rule}"))?;
     let ask = async || within::<()>(CONNECT_LIMIT, &cmd("PING"), &connection).await;
     ask().await.map_err(|problem| problem.to_string())?;
     let began = Instant::now();
@@ -164,15 +168,35 @@ pub async fn time_redis(url: &str) -> Result<Duration, String> {
 }
 
 /// Connects on first use and reconnects.
-fn manager(url: &str) -> Result<ConnectionManager, &'static str> {
+fn manager(url: &str, ca_file: Option<&Path>) -> Result<ConnectionManager, String> {
     let refused = "must be redis://user:password@host:port/database, rediss:// for TLS, or unix:///path";
     let info = url.into_connection_info().map_err(|_| refused)?;
-    let client = Client::open(info).map_err(|_| refused)?;
+    let client = match (info.addr(), trusted(ca_file)?) {
+        (ConnectionAddr::TcpTls { .. }, Some(pem)) => {
+            Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert: Some(pem) })
+        }
+        _ => Client::open(info),
+    };
     let config = ConnectionManagerConfig::new()
         .set_number_of_retries(1)
         .set_connection_timeout(Some(CONNECT_LIMIT))
         .set_response_timeout(Some(CONNECT_LIMIT));
-    ConnectionManager::new_lazy_with_config(client, config).map_err(|_| refused)
+    let manager = client.and_then(|client| ConnectionManager::new_lazy_with_config(client, config));
+    manager.map_err(|_| refused.to_owned())
+}
+
+/// The certificates of the system and of `REDIS_CA_FILE`, in PEM format. `None` leaves the client its built-in roots.
+fn trusted(ca_file: Option<&Path>) -> Result<Option<Vec<u8>>, String> {
+    let own = ca_file.map(tls::read_certificates).transpose();
+    let own = own.map_err(|error| format!("needs REDIS_CA_FILE, but {error}"))?.unwrap_or_default();
+    let all = tls::system_certificates().into_iter().chain(own);
+    let pem: String = all
+        .map(|certificate| {
+            let text = STANDARD.encode(certificate.as_ref());
+            format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+        })
+        .collect();
+    Ok(Some(pem.into_bytes()).filter(|pem| !pem.is_empty()))
 }
 
 impl std::fmt::Debug for Redis {

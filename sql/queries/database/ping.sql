@@ -1,2 +1,2 @@
 -- database/ping()
-select 1 as answer;
+select current_setting('transaction_read_only')::boolean as is_read_only;

@@ -6,7 +6,7 @@ mod settings;
 
 use std::fmt;
 
-use super::{Failure, replica};
+use super::{Failure, starting};
 use crate::config::{Profile, Settings, unknown_settings};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,8 +64,9 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let mut findings = settings::look(&config);
     findings.extend(settings::look_at_unknown(&unknown_settings()));
     let redis = network::look_at_redis(&config);
-    match replica::store(&config.database) {
+    match starting::store(&config.database) {
         Ok(store) => {
+            let store = store.patient();
             let (database, redis) = tokio::join!(database::look(&store, &config), redis);
             findings.extend(database);
             findings.push(redis);

@@ -24,7 +24,7 @@ pub(super) async fn look_at_redis(config: &Config) -> Finding {
     let Some(url) = &config.redis_url else {
         return Finding::ok("redis", "not used; subscriptions come from memory and PostgreSQL");
     };
-    match subscriptions::time_redis(&url.0).await {
+    match subscriptions::time_redis(&url.0, config.redis_ca_file.as_deref()).await {
         Ok(took) if took < SLOW_REDIS => Finding::ok("redis", format!("answers in {:.1} ms", took.as_secs_f64() * 1e3)),
         Ok(took) => Finding::warning(
             "redis",

@@ -1,10 +1,10 @@
 use std::net::SocketAddr;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
-use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
 use super::receiver::{OK, Peer, Receiver, raw};
@@ -34,7 +34,9 @@ impl Authority {
     }
 
     fn trusting(&self, request_timeout: Duration) -> Sender {
-        Sender::with_roots(config(request_timeout), vec![self.root()])
+        let mut roots = RootCertStore::empty();
+        roots.add(self.root()).unwrap();
+        Sender::with_roots(config(request_timeout), roots)
     }
 }
 

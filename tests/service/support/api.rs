@@ -98,8 +98,9 @@ impl TestApi {
     pub(crate) async fn start_without_database(auth_required: bool) -> Self {
         let url = "postgres://postgres@%2Fnowhere/nothing".to_owned();
         let away = Store::new(&StoreConfig {
-            direct_url: url.clone(),
             url,
+            direct_url: None,
+            tls: Default::default(),
             schema: "public".to_owned(),
             prepare: true,
             pool_size: 6,

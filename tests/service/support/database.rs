@@ -3,7 +3,7 @@
 //! `tests/with-postgres` starts the server and names it in `POSTRIDER_TEST_SERVER`.
 
 use futures_util::future::poll_fn;
-use postrider::store::{SchemaPolicy, Store, StoreConfig};
+use postrider::store::{SchemaPolicy, Store, StoreConfig, TlsDefaults};
 use tokio::sync::OnceCell;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_postgres::{AsyncMessage, Client, NoTls};
@@ -106,8 +106,9 @@ async fn make_template() -> String {
 }
 
 fn store(name: &str, prepare: bool) -> Store {
-    let (url, direct_url) = (url(name), url(name));
-    Store::new(&StoreConfig { url, direct_url, schema: "public".to_owned(), prepare, pool_size: 12 }).unwrap()
+    let (url, tls) = (url(name), TlsDefaults::default());
+    Store::new(&StoreConfig { url, direct_url: None, tls, schema: "public".to_owned(), prepare, pool_size: 12 })
+        .unwrap()
 }
 
 async fn connect(name: &str) -> Client {
