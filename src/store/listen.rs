@@ -63,7 +63,7 @@ impl Store {
 
     /// The first call is [`Notice::Anything`], because earlier notifications are lost. Ends when the server turns out
     /// to only read: a server that replaced it notifies somewhere else.
-    pub(crate) async fn listen_due(&self, on_notice: impl Fn(Notice) + Send + Sync) -> Result<(), StoreError> {
+    pub async fn listen_due(&self, on_notice: impl Fn(Notice) + Send + Sync) -> Result<(), StoreError> {
         let ended = self.access.epoch.ended();
         let (client, mut connection) = self.direct.open().await?;
         let subscribing = async {

@@ -20,11 +20,17 @@ pub(super) async fn look(store: &Store, config: &Config) -> Vec<Finding> {
     let facts = match store.server_facts().await {
         Ok(facts) => facts,
         Err(error) => {
+            if error.to_string().contains("only reads") {
+                let advice =
+                    "point DATABASE_URL at the primary, or name all hosts: postgres://user@first,second/database";
+                return vec![Finding::problem("database", error.to_string(), advice)];
+            }
             let advice = "check DATABASE_URL, that PostgreSQL runs and accepts this host, and POSTRIDER_DB_PREPARE behind a pooler";
             return vec![Finding::problem("database", error.to_string(), advice)];
         }
     };
     let mut findings = of_server(&facts, config.database.pool_size);
+    findings.push(of_session(&facts, &config.database.schema.to_string()));
     findings.push(of_clock(store).await);
     findings.push(or_problem(
         "transactions",
@@ -77,7 +83,7 @@ fn of_server(facts: &ServerFacts, pool_size: usize) -> Vec<Finding> {
         (
             !matches!(facts.synchronous_commit.as_str(), "on" | "remote_apply"),
             format!("synchronous_commit is {} on our connections", facts.synchronous_commit),
-            "connection options must reach PostgreSQL: bypass the pooler, or remove them from the pooler's ignore list",
+            "commits must reach the disk: alter role ROLE set synchronous_commit = on",
         ),
         (facts.is_replica, "this server is a read-only standby".to_owned(), "point DATABASE_URL at the primary"),
         (
@@ -97,6 +103,30 @@ fn of_server(facts: &ServerFacts, pool_size: usize) -> Vec<Finding> {
     }
     findings.push(of_connections(facts, pool_size));
     findings
+}
+
+/// Whether our values hold where statements run, also behind a pooler.
+fn of_session(facts: &ServerFacts, schema: &str) -> Finding {
+    let wanted = [
+        ("lock_timeout", &facts.lock_timeout, "2s"),
+        ("statement_timeout", &facts.statement_timeout, "1300ms"),
+        ("search_path", &facts.search_path, schema),
+    ];
+    let wrong = wanted.iter().filter(|(_, found, wanted)| found.as_str() != *wanted);
+    let wrong: Vec<String> = wrong.map(|(name, found, wanted)| format!("{name} is {found}, not {wanted}")).collect();
+    if !wrong.is_empty() {
+        return Finding::problem(
+            "session",
+            wrong.join(", "),
+            "remove what changes it between postrider and PostgreSQL",
+        );
+    }
+    let how = if facts.has_options {
+        "set by connection options"
+    } else {
+        "set in each transaction, because a pooler passes no connection options on"
+    };
+    Finding::ok("session", how)
 }
 
 fn of_connections(facts: &ServerFacts, pool_size: usize) -> Finding {
@@ -274,6 +304,10 @@ mod tests {
             fsync: true,
             full_page_writes: true,
             synchronous_commit: "on".to_owned(),
+            has_options: true,
+            lock_timeout: "2s".to_owned(),
+            statement_timeout: "1300ms".to_owned(),
+            search_path: "public".to_owned(),
             autovacuum: true,
             max_connections: 100,
             connections: 10,
@@ -305,6 +339,16 @@ mod tests {
             assert_eq!(worst(&facts), Level::Problem, "fault {number}");
         }
         assert_eq!(worst(&ServerFacts { connections: 95, ..facts() }), Level::Warning);
+    }
+
+    #[test]
+    fn values_that_hold_are_ok_however_they_came_and_others_are_named() {
+        assert_eq!(of_session(&facts(), "public").level, Level::Ok);
+        let pooled = of_session(&ServerFacts { has_options: false, ..facts() }, "public");
+        assert!(pooled.level == Level::Ok && pooled.says.contains("in each transaction"), "{pooled}");
+        let lost = of_session(&ServerFacts { statement_timeout: "0".to_owned(), ..facts() }, "hooks");
+        assert_eq!(lost.level, Level::Problem);
+        assert_eq!(lost.says, "statement_timeout is 0, not 1300ms, search_path is public, not hooks");
     }
 
     fn sealed(key_id: &str, key: [u8; 32], subscriptions: i64) -> SealedWith {

@@ -4,6 +4,8 @@ pub(crate) mod api;
 pub(crate) mod database;
 pub(crate) mod folder;
 pub(crate) mod http;
+pub(crate) mod pgbouncer;
+pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod psql;
 pub(crate) mod receiver;

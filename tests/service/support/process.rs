@@ -120,7 +120,7 @@ impl Postrider {
 
 /// An address that nobody listens on now, below those that the system gives to clients: one of
 /// them could be taken before the process that it is for has started.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
     loop {
         let place = (std::process::id().wrapping_mul(61).wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed))) % 20_000;
