@@ -227,3 +227,21 @@ fn the_example_on_the_page_for_customers_is_the_file() {
         "docs/customers.md does not show examples/customers.py as it is"
     );
 }
+
+#[test]
+fn every_crate_that_is_built_in_two_versions_is_explained() {
+    let options = ["tree", "--locked", "--offline", "-d", "-e", "no-dev", "--depth", "0", "--prefix", "none"];
+    let tree = std::process::Command::new(env!("CARGO")).args(options).current_dir(root()).output().unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    let twice: std::collections::BTreeSet<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    let page = read("ARCHITECTURE.md");
+    let table = page.split("| why two versions |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let rows = table.lines().filter_map(|row| row.split('|').nth(1));
+    let explained: std::collections::BTreeSet<_> = rows.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert_eq!(
+        twice.into_iter().filter(|name| !name.is_empty()).collect::<std::collections::BTreeSet<_>>(),
+        explained,
+        "make one version suffice, or say why not in ARCHITECTURE.md, under Dependencies"
+    );
+}

@@ -5,10 +5,11 @@
 
 mod fresh;
 mod statements;
+mod steps;
 
 use std::time::Duration;
 
-use refinery::Target;
+use refinery_core::Target;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
@@ -16,10 +17,6 @@ use super::error::in_words;
 use super::{Store, StoreError, functions, sql};
 use fresh::Fresh;
 use statements::ByStatement;
-
-mod embedded {
-    refinery::embed_migrations!("sql/migrations");
-}
 
 /// `postrider` in ASCII, cut to eight bytes.
 const LOCK: i64 = 0x706f_7374_7269_6465;
@@ -46,7 +43,7 @@ pub enum MigrateError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("a migration failed: {}", of_migration(.0))]
-    Migration(#[from] refinery::Error),
+    Migration(#[from] refinery_core::Error),
     /// Another program's table has a name that ours need.
     #[error(
         "{said}: another program uses the schema {schema}; set POSTRIDER_SCHEMA to a schema of its own (it becomes the \
@@ -81,7 +78,7 @@ impl From<tokio_postgres::Error> for MigrateError {
 }
 
 fn known_version() -> i32 {
-    let migrations = embedded::migrations::runner();
+    let migrations = steps::runner();
     migrations.get_migrations().iter().map(|migration| migration.version()).max().unwrap_or(0)
 }
 
@@ -107,7 +104,7 @@ impl Store {
     }
 
     async fn check_layout(&self, client: &Client) -> Result<(), MigrateError> {
-        let known = embedded::migrations::runner();
+        let known = steps::runner();
         for (version, name) in applied_steps(client).await? {
             let ours = known.get_migrations().iter().find(|migration| migration.version() == version);
             if ours.is_some_and(|migration| migration.name() != name) {
@@ -169,11 +166,11 @@ async fn applied_steps(client: &Client) -> Result<Vec<(i32, String)>, MigrateErr
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-fn of_migration(error: &refinery::Error) -> String {
+fn of_migration(error: &refinery_core::Error) -> String {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| (*cause).source());
     let said = causes.filter_map(|cause| cause.downcast_ref::<tokio_postgres::Error>()).map(in_words).next();
     match (error.kind(), said) {
-        (refinery::error::Kind::Connection(doing, _), Some(said)) => format!("{doing}: {said}"),
+        (refinery_core::error::Kind::Connection(doing, _), Some(said)) => format!("{doing}: {said}"),
         (_, Some(said)) => said,
         (_, None) => error.to_string(),
     }
@@ -197,7 +194,7 @@ async fn apply(client: &mut Client, in_one: bool) -> Result<usize, MigrateError>
     client.batch_execute(PATIENCE).await?;
     let mut tries = 0;
     loop {
-        let runner = embedded::migrations::runner().set_abort_missing(false).set_target(Target::Latest);
+        let runner = steps::runner().set_abort_missing(false).set_target(Target::Latest);
         let runner = runner.set_grouped(in_one);
         match runner.run_async(&mut ByStatement(client)).await {
             Err(error) if is_busy(&error) && tries < TRIES => {
@@ -210,12 +207,12 @@ async fn apply(client: &mut Client, in_one: bool) -> Result<usize, MigrateError>
     }
 }
 
-fn is_busy(error: &refinery::Error) -> bool {
+fn is_busy(error: &refinery_core::Error) -> bool {
     let busy = [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED];
     codes(error).any(|code| busy.contains(code))
 }
 
-fn codes(error: &refinery::Error) -> impl Iterator<Item = &SqlState> {
+fn codes(error: &refinery_core::Error) -> impl Iterator<Item = &SqlState> {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| (*cause).source());
     causes.filter_map(|cause| cause.downcast_ref::<tokio_postgres::Error>()).filter_map(tokio_postgres::Error::code)
 }
