@@ -13,7 +13,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run demo examples test receivers contract check lint fmt docs bench chaos pgcron ci image
+.PHONY: help setup run demo examples test receivers contract check lint fmt docs bench chaos pgcron ci image tour producers dist
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
@@ -40,6 +40,19 @@ examples: setup ## the scripts of examples/ do what they say
 	@examples/replay $(BIN)
 	@examples/system-events $(BIN)
 
+# The pages whose commands run as they stand.
+PAGES = README.md docs/quick-start.md docs/producers.md docs/moving.md
+
+tour: ## the commands of the README and the tour print what stands there
+	@deploy/setup tour
+	@cargo build
+	@tests/tour $(BIN) $(PAGES)
+
+producers: ## the producers of examples/ publish
+	@deploy/setup receivers
+	@cargo build
+	@tests/producers $(BIN)
+
 test: setup ## all tests, beside a PostgreSQL of their own
 	@tests/with-postgres cargo test
 
@@ -62,7 +75,7 @@ else
 	cargo test --quiet --test house_rules --test documents
 endif
 
-lint: ## look at the image, the compose file and the scripts
+lint: ## look at the image, the compose file, the workflows and the scripts
 	@deploy/lint
 
 fmt: ## format the code
@@ -82,9 +95,12 @@ pgcron: setup ## try deploy/pg_cron.sql; needs the package postgresql-NN-cron
 	@cargo build
 	@tests/pg-cron $(BIN)
 
-ci: setup check docs test receivers examples ## what the CI runs, all of it
+ci: setup check docs test receivers producers tour examples ## what the CI runs, all of it
 	@deploy/setup bench
 	@benches/run check
+
+dist: ## build an archive for this machine's kind, in target/dist/
+	@deploy/dist
 
 image: ## build the container image
 	@command -v docker >/dev/null && docker info >/dev/null 2>&1 || \

@@ -130,6 +130,25 @@ fn the_receivers_on_the_page_are_those_of_the_examples() {
     assert_eq!(folders, RECEIVERS.len(), "a receiver of examples/receivers is not on the page");
 }
 
+/// A producer, and the language of its block on docs/producers.md.
+const PRODUCERS: [(&str, &str); 5] = [
+    ("publish.sh", "bash"),
+    ("publish.py", "python"),
+    ("publish.mjs", "js"),
+    ("go/publish.go", "go"),
+    ("rust/src/main.rs", "rust"),
+];
+
+#[test]
+fn the_producers_on_the_page_are_those_of_the_examples() {
+    let page = read("docs/producers.md");
+    for (path, language) in PRODUCERS {
+        let block = format!("\n```{language}\n{}```\n", read(Path::new("examples/producers").join(path)));
+        assert!(page.contains(&block), "docs/producers.md does not show examples/producers/{path} as it is");
+    }
+    assert_eq!(fs::read_dir(root().join("examples/producers")).unwrap().count(), PRODUCERS.len());
+}
+
 #[test]
 fn every_outcome_has_its_row_in_the_order_of_the_code() {
     let page = read("docs/retries.md");
