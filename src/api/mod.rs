@@ -18,6 +18,7 @@ mod metadata;
 mod notify;
 mod page;
 mod parameter;
+mod path;
 mod payload;
 mod places;
 mod problem;

@@ -1,13 +1,14 @@
 //! What every request passes before poem's router, and every response after it: request id, framing, metrics,
 //! headers.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use poem::endpoint::{Endpoint, EndpointExt as _};
 use poem::error::MethodNotAllowedError;
-use poem::http::{HeaderValue, Method, Version, header, uri};
+use poem::http::{HeaderValue, Method, Uri, Version, header, uri};
 use poem::{IntoResponse as _, Request, Response, Route, RouteMethod};
 use poem_openapi::registry::MetaOperation;
 use poem_openapi::{OpenApi as _, OperationId};
@@ -24,6 +25,7 @@ use super::events::EventsApi;
 use super::ingest::IngestApi;
 use super::keys::KeysApi;
 use super::logs::LogsApi;
+use super::path;
 use super::places::Places;
 use super::problem::Problem;
 use super::replays::ReplaysApi;
@@ -98,7 +100,7 @@ impl Routes {
     }
 
     async fn route(&self, mut request: Request) -> Response {
-        if let Err(problem) = check_framing(&request).and_then(|()| check_path(request.uri().path())) {
+        if let Err(problem) = check_framing(&request).and_then(|()| normalise_path(&mut request)) {
             return problem.into_response();
         }
         // Held until the response.
@@ -224,7 +226,16 @@ fn check_framing(request: &Request) -> Result<(), Problem> {
     }
 }
 
-/// Ids need no percent-encoding, and decoders differ.
-fn check_path(path: &str) -> Result<(), Problem> {
-    if path.contains('%') || path.contains("//") { Err(Problem::RouteNotFound) } else { Ok(()) }
+/// The router compares paths as they are written, and matches empty segments.
+fn normalise_path(request: &mut Request) -> Result<(), Problem> {
+    let uri = request.uri();
+    let path = path::normalised(uri.path())?;
+    if path.contains("//") {
+        return Err(Problem::RouteNotFound);
+    }
+    let Cow::Owned(path) = path else { return Ok(()) };
+    let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    let normalised = uri::PathAndQuery::try_from(format!("{path}{query}")).map(Uri::from);
+    *request.uri_mut() = normalised.map_err(|_| Problem::RouteNotFound)?;
+    Ok(())
 }

@@ -82,7 +82,6 @@ async fn every_path_says_which_methods_it_knows() {
     assert!(["GET", "HEAD", "PUT", "PATCH", "DELETE"].iter().all(|method| allowed.contains(method)), "{allowed}");
     assert_eq!(api.ask("TRACE", &path).send().await.status, 405);
     assert_eq!(api.ask("GET", "/nothing").send().await.code(), "route_not_found");
-    assert_eq!(api.ask("GET", "/subscriptions/%ff").send().await.status, 404);
     let head = api.ask("HEAD", &path).send().await;
     assert_eq!((head.status.as_u16(), head.text.as_str()), (200, ""));
     let connect =

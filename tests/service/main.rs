@@ -8,6 +8,7 @@ mod analytics;
 mod api_ingest;
 mod api_keys;
 mod api_logs;
+mod api_paths;
 mod api_scopes;
 mod api_subscriptions;
 mod api_wire;

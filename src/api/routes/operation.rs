@@ -13,6 +13,7 @@ use poem_openapi::registry::{MetaOperation, MetaParamIn};
 use crate::api::access::{Access, Guard};
 use crate::api::form::pointer_to;
 use crate::api::parameter::QueryValues;
+use crate::api::path;
 use crate::api::problem::Problem;
 
 pub(super) struct Operation {
@@ -79,6 +80,7 @@ impl Operation {
 
     /// An unknown or repeated name is refused: it would be misspelt or ambiguous.
     fn read_query(&self, query: &str) -> Result<Vec<(String, String)>, Problem> {
+        path::check_query(query)?;
         let mut read: Vec<(String, String)> = Vec::new();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             let refused = |code, detail| Problem::field(format!("/query{}", pointer_to(&name)), code, detail);
