@@ -16,6 +16,8 @@ const LIMITS: [&str; 2] = ["publish_per_second", "max_subscriptions"];
 const CACHE_RESULTS: [&str; 5] = ["hit", "miss", "refused", "failed", "bypassed"];
 /// Values of the label `state` of [`Metrics::breakers`].
 pub const BREAKER_STATES: [&str; 4] = ["failing", "open", "throttled", "recovering"];
+/// Values of the label `fault` of [`Metrics::local_faults`].
+const LOCAL_FAULTS: [&str; 5] = ["descriptors", "ports", "memory", "forbidden", "lookups"];
 const BATCH_ROWS: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0];
 
 #[derive(Debug, Clone)]
@@ -28,6 +30,7 @@ pub struct Metrics {
     pub accepted: IntCounter,
     pub accept_batch: Histogram,
     pub attempts: IntCounterVec,
+    pub local_faults: IntCounterVec,
     pub latency: Histogram,
     pub record_batch: Histogram,
     pub fenced: IntCounter,
@@ -88,6 +91,12 @@ impl Metrics {
             accepted: counter("postrider_events_accepted_total", "Events committed."),
             accept_batch: histogram("postrider_accept_batch_rows", "Events in one accepting statement.", &BATCH_ROWS),
             attempts,
+            local_faults: counters(
+                "postrider_local_faults_total",
+                "Deliveries handed back unsent because of this machine.",
+                "fault",
+                &LOCAL_FAULTS,
+            ),
             latency: histogram("postrider_delivery_latency_seconds", "From acceptance to a 2xx.", &LATENCY_SECONDS),
             record_batch: histogram("postrider_record_batch_rows", "Reports in one recording statement.", &BATCH_ROWS),
             fenced: counter(

@@ -35,6 +35,8 @@ impl Directives {
 pub struct Answer {
     pub outcome: Outcome,
     pub status: Option<u16>,
+    /// What came instead of a status line, escaped and cut.
+    pub first_line: Option<String>,
     /// The first bytes of the body.
     pub body: Bytes,
     /// How long the receiver asked to wait.
@@ -46,6 +48,18 @@ pub struct Answer {
     /// A kept-alive connection closed before any response: the receiver most likely never saw the request, and one
     /// more attempt follows at once.
     pub stale_connection: bool,
+}
+
+impl Answer {
+    /// For people; `None` for a success.
+    pub(crate) fn message(&self) -> Option<String> {
+        match &self.first_line {
+            Some(line) => {
+                Some(format!("{}: the answer begins with no HTTP status line, but with \"{line}\"", self.outcome))
+            }
+            None => self.outcome.message(self.status),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]

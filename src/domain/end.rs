@@ -12,7 +12,7 @@ pub enum EndReason {
     Gone,
     /// The receiver asked for no retry of this delivery.
     AbortedByReceiver,
-    /// The target's address is not allowed; a retry would not change that.
+    /// The target is an address that is not allowed; a retry would not change that.
     BlockedAddress,
     /// An ordering group skipped its head after too many failures.
     SkipAfterAttempts,

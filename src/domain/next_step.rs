@@ -13,8 +13,8 @@ pub enum NextStep {
     Done,
     RetryIn(Duration),
     GiveUp(EndReason),
-    /// Nothing was sent: due again at once, not counted.
-    HandBack,
+    /// Nothing was sent: due again after this time, not counted.
+    HandBack(Duration),
 }
 
 impl NextStep {
@@ -39,6 +39,8 @@ pub struct AttemptMade {
     pub status: Option<u16>,
     pub retry_after: Option<Duration>,
     pub directives: Directives,
+    /// Whether the target names an address, so that no lookup decides.
+    pub target_is_address: bool,
     /// Attempts that count as retries, including this one.
     pub counted: u32,
 }
@@ -57,7 +59,8 @@ impl RetryPolicy {
         if made.directives.abort_message {
             return NextStep::GiveUp(EndReason::AbortedByReceiver);
         }
-        if made.outcome == Outcome::BlockedAddress {
+        // A name may lead elsewhere at the next attempt; an address will not.
+        if made.outcome == Outcome::BlockedAddress && made.target_is_address {
             return NextStep::GiveUp(EndReason::BlockedAddress);
         }
         match own.unwrap_or(&self.schedule).delay_after(made.counted) {
@@ -79,13 +82,14 @@ mod tests {
         RetryPolicy { schedule: "10s,20s".parse().unwrap(), jitter: Jitter::new(0.0).unwrap() }
     }
 
+    fn made(outcome: Outcome, status: Option<u16>, retry_after: Option<Duration>, counted: u32) -> AttemptMade {
+        let directives = Directives::default();
+        AttemptMade { outcome, status, retry_after, directives, target_is_address: false, counted }
+    }
+
     fn step(outcome: Outcome, status: Option<u16>, retry_after: Option<u64>, counted: u32) -> NextStep {
         let retry_after = retry_after.map(Duration::from_secs);
-        policy().next_step(
-            None,
-            AttemptMade { outcome, status, retry_after, directives: Directives::default(), counted },
-            0.5,
-        )
+        policy().next_step(None, made(outcome, status, retry_after, counted), 0.5)
     }
 
     #[test]
@@ -108,7 +112,7 @@ mod tests {
         assert_eq!(retry.or_skip(1, Some(2)), retry);
         assert_eq!(retry.or_skip(2, Some(2)), NextStep::GiveUp(EndReason::SkipAfterAttempts));
         assert_eq!(retry.or_skip(9, None), retry);
-        for end in [NextStep::Done, NextStep::GiveUp(EndReason::Exhausted), NextStep::HandBack] {
+        for end in [NextStep::Done, NextStep::GiveUp(EndReason::Exhausted), NextStep::HandBack(Duration::ZERO)] {
             assert_eq!(end.or_skip(2, Some(2)), end);
         }
     }
@@ -116,13 +120,7 @@ mod tests {
     #[test]
     fn its_own_schedule_replaces_the_workers() {
         let own: RetrySchedule = "1m".parse().unwrap();
-        let made = |counted| AttemptMade {
-            outcome: Outcome::Timeout,
-            status: None,
-            retry_after: None,
-            directives: Directives::default(),
-            counted,
-        };
+        let made = |counted| made(Outcome::Timeout, None, None, counted);
         assert_eq!(policy().next_step(Some(&own), made(1), 0.5), NextStep::RetryIn(Duration::from_secs(60)));
         assert_eq!(policy().next_step(Some(&own), made(2), 0.5), NextStep::GiveUp(EndReason::Exhausted));
     }
@@ -130,16 +128,20 @@ mod tests {
     #[test]
     fn a_receiver_can_end_a_delivery_that_it_does_not_take() {
         let directives = Directives { abort_message: true, disable: true };
-        let made = |outcome| AttemptMade { outcome, status: None, retry_after: None, directives, counted: 1 };
+        let made = |outcome| AttemptMade { directives, ..made(outcome, None, None, 1) };
         let aborted = NextStep::GiveUp(EndReason::AbortedByReceiver);
         assert_eq!(policy().next_step(None, made(Outcome::Http5xx), 0.5), aborted);
         assert_eq!(policy().next_step(None, made(Outcome::Delivered), 0.5), NextStep::Done);
     }
 
     #[test]
-    fn gone_and_blocked_end_at_once() {
+    fn gone_and_a_blocked_address_end_at_once_but_a_blocked_name_is_tried_again() {
         assert_eq!(step(Outcome::Http4xx, Some(410), None, 1), NextStep::GiveUp(EndReason::Gone));
-        assert_eq!(step(Outcome::BlockedAddress, None, None, 1), NextStep::GiveUp(EndReason::BlockedAddress));
+        let blocked = made(Outcome::BlockedAddress, None, None, 1);
+        let literal = AttemptMade { target_is_address: true, ..blocked };
+        assert_eq!(policy().next_step(None, literal, 0.5), NextStep::GiveUp(EndReason::BlockedAddress));
+        assert_eq!(policy().next_step(None, blocked, 0.5), NextStep::RetryIn(Duration::from_secs(10)));
+        assert_eq!(step(Outcome::BlockedAddress, None, None, 3), NextStep::GiveUp(EndReason::Exhausted));
         assert_eq!(step(Outcome::Delivered, Some(204), None, 1), NextStep::Done);
     }
 }

@@ -141,7 +141,7 @@ impl Outcome {
             Self::Reset => "the receiver reset the connection",
             Self::ClosedEarly => "the receiver closed the connection before answering",
             Self::BadResponse => "the answer is not valid HTTP",
-            Self::ResponseTooLarge => "the head of the answer is larger than 64 headers or 64 KiB",
+            Self::ResponseTooLarge => "the head of the answer is larger than 256 KiB",
             Self::TlsUntrusted => "the certificate is not signed by a trusted authority",
             Self::TlsExpired => "the certificate is expired or not yet valid",
             Self::TlsName => "the certificate is for another name",

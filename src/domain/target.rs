@@ -90,6 +90,12 @@ impl Target {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether the host is an address, so that no lookup decides where it leads. Also if it is no URL: only parsed
+    /// ones are stored, and no retry would mend it.
+    pub(crate) fn names_an_address(&self) -> bool {
+        Url::parse(&self.0).ok().is_none_or(|url| !matches!(url.host(), Some(Host::Domain(_))))
+    }
 }
 
 impl fmt::Display for Target {
@@ -234,6 +240,19 @@ mod tests {
         for raw in ["http://127.0.0.1:9000/", "http://[::1]:9000/", "http://localhost:9000/in"] {
             assert!(Target::parse(raw, &development()).is_ok(), "{raw}");
             assert!(Target::parse(raw, &production()).is_err(), "{raw}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_told_from_a_name() {
+        for (target, is_address) in [
+            ("https://example.com/", false),
+            ("http://localhost:1/", false),
+            ("http://10.0.0.1/", true),
+            ("http://[::1]:9/", true),
+            ("nonsense", true),
+        ] {
+            assert_eq!(Target::stored(target.to_owned()).names_an_address(), is_address, "{target}");
         }
     }
 

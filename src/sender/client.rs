@@ -12,8 +12,8 @@ use super::connection::Connector;
 use super::gate::Gate;
 use crate::tls;
 
-const MAX_HEADERS: usize = 64;
-const MAX_HEAD_BYTES: usize = 65_536;
+/// Of a body's chunks; the head reader limits heads.
+const MAX_BUFFER_BYTES: usize = 65_536;
 /// Many servers close idle connections after 5 s; less avoids most requests on a closing connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 const HTTP_1_1: &[u8] = b"http/1.1";
@@ -25,8 +25,7 @@ pub(super) fn new(gate: Gate, roots: RootCertStore, max_idle_per_host: usize) ->
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(max_idle_per_host)
-        .http1_max_headers(MAX_HEADERS)
-        .http1_max_buf_size(MAX_HEAD_BYTES)
+        .http1_max_buf_size(MAX_BUFFER_BYTES)
         // A second request that no log shows is worse than a failed attempt that is logged.
         .retry_canceled_requests(false)
         .set_host(true)

@@ -1,6 +1,7 @@
 //! A connection to a receiver. It tracks its exchanges, to distinguish a stale pooled connection from a receiver
-//! that closes within a response. It parses no HTTP.
+//! that closes within a response, and lets hyper see clean heads only. It reads no bodies.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
@@ -19,15 +20,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower_service::Service;
-use uuid::Uuid;
 
-use super::TENANT;
-use super::failure::NoConnection;
-use super::gate::{Dialled, Gate};
+use super::failure::{NoConnection, outcome_of};
+use super::gate::Gate;
+use super::head::HeadReader;
+use super::progress::PROGRESS;
 use crate::domain::outcome::Outcome;
 
 /// Ends connections that hyper-util goes on opening after their attempt has used an idle one.
 const OPENING_BUDGET: Duration = Duration::from_secs(15);
+/// Most heads come in one read of this size.
+const CHUNK: usize = 2_048;
 
 #[derive(Debug)]
 pub(super) struct Usage {
@@ -78,20 +81,19 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let dialled = Dialled::default();
         // The request's own task runs this, so the task-local is set.
-        let tenant = TENANT.try_with(|tenant| *tenant).unwrap_or_else(|_| Uuid::nil().into());
-        let gate = self.0.gate.telling(Arc::clone(&dialled), tenant);
+        let progress = PROGRESS.try_with(Arc::clone).unwrap_or_default();
+        let gate = self.0.gate.with(Arc::clone(&progress));
         let opening = HttpsConnector::from((gate, Arc::clone(&self.0.tls))).call(uri);
         Box::pin(async move {
             let met = timeout(OPENING_BUDGET, opening).await;
-            let remote = dialled.get().copied();
+            let remote = progress.dialled();
             match met {
                 Ok(Ok(stream)) => Ok(TokioIo::new(Connection::new(stream, remote))),
                 Ok(Err(error)) => Err(NoConnection::within(error.as_ref())
                     .copied()
-                    .unwrap_or_else(|| NoConnection::after_dialling(error.as_ref(), remote))),
-                Err(_) => Err(NoConnection { outcome: Outcome::Timeout, remote }),
+                    .unwrap_or_else(|| NoConnection::new(outcome_of(error.as_ref()), remote))),
+                Err(_) => Err(NoConnection::new(Outcome::Timeout, remote)),
             }
         })
     }
@@ -104,12 +106,17 @@ pub(super) struct Connection {
     flushed: bool,
     /// Bytes that arrive before the first request answer nothing.
     used: bool,
+    /// Set while a head is expected; bodies pass as they are.
+    head: Option<HeadReader>,
+    /// What was read and cleaned, for hyper.
+    ready: VecDeque<u8>,
 }
 
 impl Connection {
     fn new(stream: MaybeHttpsStream<TokioIo<TcpStream>>, remote: Option<IpAddr>) -> Self {
         let usage = Usage { remote, reused: AtomicBool::new(false), answered: AtomicBool::new(false) };
-        Self { stream: TokioIo::new(stream), usage: Arc::new(usage), flushed: true, used: false }
+        let (usage, head) = (Arc::new(usage), Some(HeadReader::default()));
+        Self { stream: TokioIo::new(stream), usage, flushed: true, used: false, head, ready: VecDeque::new() }
     }
 
     /// Called before the write, so that a failed write counts too.
@@ -117,7 +124,33 @@ impl Connection {
         if std::mem::take(&mut self.flushed) {
             self.used = true;
             self.usage.note_request();
+            self.head.get_or_insert_default();
         }
+    }
+
+    /// Reads until there is something for hyper. Nothing ready afterwards: the receiver has closed.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let (Some(reader), true) = (&mut self.head, self.ready.is_empty()) {
+            let mut chunk = [0; CHUNK];
+            let mut buf = ReadBuf::new(&mut chunk);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
+            let mut unread = buf.filled();
+            if unread.is_empty() {
+                break;
+            }
+            if self.used {
+                self.usage.answered.store(true, Ordering::Release);
+            }
+            while let Some(clean) = reader.feed(&mut unread).map_err(io::Error::other)? {
+                self.ready.extend(clean.bytes);
+                if !clean.is_interim {
+                    self.head = None;
+                    self.ready.extend(unread);
+                    break;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -129,11 +162,14 @@ impl connect::Connection for Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        if self.used && buf.filled().len() > before {
-            self.usage.answered.store(true, Ordering::Release);
+        if self.head.is_none() && self.ready.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
         }
+        ready!(self.poll_head(cx))?;
+        let (first, _) = self.ready.as_slices();
+        let count = first.len().min(buf.remaining());
+        buf.put_slice(first.get(..count).unwrap_or_default());
+        self.ready.drain(..count);
         Poll::Ready(Ok(()))
     }
 }

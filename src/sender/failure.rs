@@ -3,11 +3,13 @@
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use rustls::pki_types::InvalidDnsNameError;
 use rustls::{AlertDescription, CertificateError, PeerIncompatible};
 
+use super::head::BadHead;
+use super::local_fault::{Cause, LocalFault};
 use crate::domain::outcome::Outcome;
 
 /// How webpki reports a CA certificate used as a server certificate, which the usual one-line command for a
@@ -15,19 +17,15 @@ use crate::domain::outcome::Outcome;
 const CA_AS_END_ENTITY: &str = "CaUsedAsEndEntity";
 
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("{outcome}")]
+#[error("{cause}")]
 pub(super) struct NoConnection {
-    pub(super) outcome: Outcome,
+    pub(super) cause: Cause,
     pub(super) remote: Option<IpAddr>,
 }
 
 impl NoConnection {
-    pub(super) fn before_dialling(outcome: Outcome) -> Self {
-        Self { outcome, remote: None }
-    }
-
-    pub(super) fn after_dialling(error: &(dyn Error + 'static), remote: Option<IpAddr>) -> Self {
-        Self { outcome: outcome_of(error), remote }
+    pub(super) fn new(cause: impl Into<Cause>, remote: Option<IpAddr>) -> Self {
+        Self { cause: cause.into(), remote }
     }
 
     pub(super) fn within<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
@@ -40,18 +38,24 @@ pub(super) fn outcome_of(error: &(dyn Error + 'static)) -> Outcome {
     causes(error).find_map(of_cause).unwrap_or(Outcome::BadResponse)
 }
 
-pub(super) fn of_connect(error: &io::Error) -> Outcome {
-    match error.kind() {
+/// What came instead of a status line.
+pub(super) fn instead_of_status_line(error: &(dyn Error + 'static)) -> Option<String> {
+    causes(error).find_map(|cause| match cause.downcast_ref()? {
+        BadHead::NoStatusLine(line) => Some(line.clone()),
+        BadHead::TooLarge => None,
+    })
+}
+
+pub(super) fn of_connect(error: &io::Error, address: SocketAddr) -> Cause {
+    if let Some(fault) = LocalFault::of_connect(error, address) {
+        return Cause::Local(fault);
+    }
+    Cause::Receiver(match error.kind() {
         ErrorKind::ConnectionRefused => Outcome::ConnectRefused,
         ErrorKind::TimedOut => Outcome::ConnectTimeout,
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => Outcome::Reset,
-        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Outcome::ConnectUnreachable,
-        _ => {
-            // No descriptors, no ports, or a local firewall: the operator must act.
-            tracing::warn!(%error, "cannot connect: a limit or firewall of this machine");
-            Outcome::ConnectUnreachable
-        }
-    }
+        _ => Outcome::ConnectUnreachable,
+    })
 }
 
 pub(super) fn is_unsent(error: &(dyn Error + 'static)) -> bool {
@@ -71,8 +75,8 @@ fn beneath<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'sta
 }
 
 fn of_cause(cause: &(dyn Error + 'static)) -> Option<Outcome> {
-    if let Some(decided) = cause.downcast_ref::<NoConnection>() {
-        return Some(decided.outcome);
+    if let Some(bad) = cause.downcast_ref::<BadHead>() {
+        return Some(if *bad == BadHead::TooLarge { Outcome::ResponseTooLarge } else { Outcome::BadResponse });
     }
     if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
         return Some(of_tls(tls));

@@ -7,80 +7,70 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use hyper::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
-use uuid::Uuid;
+use tokio::time::{Instant, timeout_at};
 
 use super::failure::{NoConnection, of_connect};
+use super::local_fault::Cause;
+use super::progress::{Progress, Step};
 use super::resolve::{Resolver, interleaved};
 use crate::domain::address::{AddressClass, AddressPolicy};
-use crate::domain::id::TenantId;
 use crate::domain::outcome::Outcome;
 use crate::domain::target::needs_allowed_address;
 
 /// Over all addresses of a name.
 const CONNECT_BUDGET: Duration = Duration::from_secs(5);
+/// RFC 8305, section 5.
+const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 const HTTP_PORT: u16 = 80;
 const HTTPS_PORT: u16 = 443;
-
-/// Tells the caller the connected address, also if TLS fails on it.
-pub(super) type Dialled = Arc<OnceLock<IpAddr>>;
 
 #[derive(Debug, Clone)]
 pub(super) struct Gate {
     addresses: Arc<AddressPolicy>,
     resolver: Resolver,
     connect_budget: Duration,
-    dialled: Dialled,
-    tenant: TenantId,
+    progress: Arc<Progress>,
 }
 
 impl Gate {
     pub(super) fn new(addresses: Arc<AddressPolicy>) -> Self {
-        let (dialled, tenant) = (Dialled::default(), TenantId::from(Uuid::nil()));
-        Self { addresses, resolver: Resolver::new(), connect_budget: CONNECT_BUDGET, dialled, tenant }
+        let resolver = Resolver::new(addresses.allows_private());
+        Self { addresses, resolver, connect_budget: CONNECT_BUDGET, progress: Arc::default() }
     }
 
-    pub(super) fn telling(&self, dialled: Dialled, tenant: TenantId) -> Self {
-        Self { dialled, tenant, ..self.clone() }
+    pub(super) fn with(&self, progress: Arc<Progress>) -> Self {
+        Self { progress, ..self.clone() }
     }
 
     async fn open(self, uri: Uri) -> Result<TcpStream, NoConnection> {
-        let addresses = self.resolve(&uri).await.map_err(NoConnection::before_dialling)?;
-        let deadline = Instant::now() + self.connect_budget;
-        let mut met = NoConnection::before_dialling(Outcome::DnsNoAddress);
-        let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
-        for address in addresses {
-            // An equal share per address: a dead first address leaves time for the next.
-            let share = deadline.saturating_duration_since(Instant::now()) / left.max(1);
-            left = left.saturating_sub(1);
-            match timeout(share, dial(SocketAddr::new(address, port(&uri)))).await {
-                Ok(Ok(stream)) => {
-                    let _first = self.dialled.set(address);
-                    return Ok(stream);
-                }
-                Ok(Err(outcome)) => met = NoConnection { outcome, remote: Some(address) },
-                Err(_) => met = NoConnection { outcome: Outcome::ConnectTimeout, remote: Some(address) },
-            }
-        }
-        Err(met)
+        let addresses = self.resolve(&uri).await.map_err(|cause| NoConnection::new(cause, None))?;
+        self.progress.enter(Step::Connect);
+        let budget = Instant::now() + self.connect_budget;
+        let deadline = self.progress.deadline.map_or(budget, |deadline| deadline.min(budget));
+        let (stream, address) = race(&addresses, port(&uri), deadline).await?;
+        self.progress.connected(address);
+        Ok(stream)
     }
 
-    pub(super) async fn resolve(&self, uri: &Uri) -> Result<Vec<IpAddr>, Outcome> {
+    pub(super) async fn resolve(&self, uri: &Uri) -> Result<Vec<IpAddr>, Cause> {
         let host = uri.host().ok_or(Outcome::BlockedAddress)?;
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         match bare.unwrap_or(host).parse::<IpAddr>() {
-            Ok(literal) => self.check_literal(literal.to_canonical()),
+            Ok(literal) => Ok(self.check_literal(literal.to_canonical())?),
             // Brackets around anything but an IPv6 address are no host name.
-            Err(_) if bare.is_some() => Err(Outcome::BlockedAddress),
+            Err(_) if bare.is_some() => Err(Outcome::BlockedAddress.into()),
             Err(_) => {
-                let answer = self.resolver.lookup(host, self.tenant).await?;
+                let progress = &self.progress;
+                progress.enter(Step::WaitsForLookup);
+                let answer = self.resolver.lookup(host, progress.tenant, || progress.enter(Step::Lookup)).await?;
                 check_answer(&self.addresses, host, &answer)?;
                 Ok(interleaved(&answer))
             }
@@ -108,15 +98,51 @@ fn check_answer(policy: &AddressPolicy, host: &str, answer: &[IpAddr]) -> Result
     if answer.iter().all(is_allowed) { Ok(()) } else { Err(Outcome::BlockedAddress) }
 }
 
-async fn dial(address: SocketAddr) -> Result<TcpStream, Outcome> {
+/// Happy eyeballs (RFC 8305): the next address is tried after a moment or a failure, beside those before. The first
+/// connection wins; dropping the others closes them.
+async fn race(addresses: &[IpAddr], port: u16, deadline: Instant) -> Result<(TcpStream, IpAddr), NoConnection> {
+    let mut waiting = addresses.iter().copied();
+    let mut dialling = FuturesUnordered::new();
+    let mut failures = Vec::new();
+    loop {
+        let started = waiting.next().map(|address| dialling.push(dial(SocketAddr::new(address, port))));
+        let next = if started.is_some() { deadline.min(Instant::now() + NEXT_ADDRESS_AFTER) } else { deadline };
+        match timeout_at(next, dialling.next()).await {
+            Ok(Some(Ok(connected))) => return Ok(connected),
+            Ok(Some(Err(failure))) => failures.push(failure),
+            Ok(None) => break,
+            Err(_) if Instant::now() < deadline => {}
+            Err(_) => {
+                failures.push(NoConnection::new(Outcome::ConnectTimeout, addresses.first().copied()));
+                break;
+            }
+        }
+    }
+    // The failure that says most about the receiver.
+    let telling = failures.into_iter().min_by_key(|failure| match failure.cause {
+        Cause::Receiver(Outcome::ConnectUnreachable) => 3,
+        Cause::Local(_) => 2,
+        Cause::Receiver(Outcome::ConnectTimeout) => 1,
+        Cause::Receiver(_) => 0,
+    });
+    Err(telling.unwrap_or_else(|| NoConnection::new(Outcome::DnsNoAddress, None)))
+}
+
+async fn dial(address: SocketAddr) -> Result<(TcpStream, IpAddr), NoConnection> {
     let connected = |stream: TcpStream| -> io::Result<(TcpStream, SocketAddr)> {
         stream.set_nodelay(true)?;
         let peer = stream.peer_addr()?;
         Ok((stream, peer))
     };
-    let (stream, peer) = TcpStream::connect(address).await.and_then(connected).map_err(|error| of_connect(&error))?;
+    let failed = |cause| NoConnection::new(cause, Some(address.ip()));
+    let met = TcpStream::connect(address).await.and_then(connected);
+    let (stream, peer) = met.map_err(|error| failed(of_connect(&error, address)))?;
     // Sends nothing if something redirected the connection.
-    if (peer.ip(), peer.port()) == (address.ip(), address.port()) { Ok(stream) } else { Err(Outcome::BlockedAddress) }
+    if (peer.ip(), peer.port()) == (address.ip(), address.port()) {
+        Ok((stream, address.ip()))
+    } else {
+        Err(failed(Outcome::BlockedAddress.into()))
+    }
 }
 
 fn port(uri: &Uri) -> u16 {
@@ -184,14 +210,14 @@ mod tests {
         let listener = socket.listen(0).unwrap();
         let address = listener.local_addr().unwrap();
         let mut queue = Vec::new();
-        while let Ok(queued) = timeout(MOMENT, TcpStream::connect(address)).await {
+        while let Ok(queued) = tokio::time::timeout(MOMENT, TcpStream::connect(address)).await {
             queue.push(queued.unwrap());
         }
         let allow = vec!["127.0.0.0/8".parse().unwrap()];
         let gate = Gate::new(Arc::new(AddressPolicy { allow, ..AddressPolicy::default() }));
         let hurried = Gate { connect_budget: MOMENT, ..gate };
         let met = hurried.open(format!("http://{address}/").parse().unwrap()).await.unwrap_err();
-        assert_eq!((met.outcome, met.remote), (Outcome::ConnectTimeout, Some(address.ip())));
+        assert_eq!((met.cause, met.remote), (Outcome::ConnectTimeout.into(), Some(address.ip())));
     }
 
     #[tokio::test]
@@ -202,7 +228,7 @@ mod tests {
         {
             let uri = format!("http://{host}:9/").parse().unwrap();
             let met = gate.clone().open(uri).await.unwrap_err();
-            let refused = matches!(met.outcome, Outcome::BlockedAddress | Outcome::DnsFailed);
+            let refused = matches!(met.cause, Cause::Receiver(Outcome::BlockedAddress | Outcome::DnsFailed));
             assert!(refused && met.remote.is_none(), "{host}: {met:?}");
         }
     }

@@ -18,7 +18,6 @@ use tokio::time::{Instant, timeout_at};
 use crate::domain::address::AddressPolicy;
 use crate::domain::attempt::{Answer, Directives};
 use crate::domain::delivery::Parcel;
-use crate::domain::id::TenantId;
 use crate::domain::outcome::Outcome;
 use crate::domain::target::Target;
 
@@ -26,24 +25,25 @@ use client::DeliveryClient;
 use connection::Usage;
 use failure::NoConnection;
 use gate::Gate;
+use local_fault::Cause;
+use progress::{PROGRESS, Progress};
 use request::InterimHeads;
 
 mod client;
 mod connection;
 mod failure;
 mod gate;
+mod head;
+mod local_fault;
 mod lookup_permits;
-
+mod progress;
 mod request;
 mod resolve;
 mod response;
 #[cfg(test)]
 mod tests;
 
-tokio::task_local! {
-    /// The tenant of the running task: hyper-util passes only the URI to a connector.
-    static TENANT: TenantId;
-}
+pub use local_fault::LocalFault;
 
 #[derive(Debug, Clone)]
 pub struct SenderConfig {
@@ -55,9 +55,9 @@ pub struct SenderConfig {
 }
 
 /// Resolves a target and checks its addresses without connecting.
-pub async fn addresses_of(target: &Target, addresses: Arc<AddressPolicy>) -> Result<Vec<IpAddr>, Outcome> {
-    let uri = target.as_str().parse().map_err(|_| Outcome::BlockedAddress)?;
-    Gate::new(addresses).resolve(&uri).await
+pub async fn addresses_of(target: &Target, addresses: Arc<AddressPolicy>) -> Result<Vec<IpAddr>, String> {
+    let uri = target.as_str().parse().map_err(|_| Outcome::BlockedAddress.to_string())?;
+    Gate::new(addresses).resolve(&uri).await.map_err(|cause| cause.to_string())
 }
 
 /// Clones share connections and limits. A new address policy needs a new sender, because kept-alive connections are
@@ -80,19 +80,29 @@ impl Sender {
         Self { client, request_timeout: config.request_timeout }
     }
 
-    pub async fn send(&self, parcel: &Parcel, now: OffsetDateTime) -> Answer {
+    /// # Errors
+    ///
+    /// This machine could not open the connection: nothing was sent, and the receiver is not to blame.
+    pub async fn send(&self, parcel: &Parcel, now: OffsetDateTime) -> Result<Answer, LocalFault> {
         let started = Instant::now();
         let answer = match request::build(parcel, now) {
             Some(request) => {
-                let limit = parcel.destination.request_timeout.unwrap_or(self.request_timeout);
-                TENANT.scope(parcel.key.tenant, self.exchange(request, started + limit, now)).await
+                let deadline = started + parcel.destination.request_timeout.unwrap_or(self.request_timeout);
+                let progress = Arc::new(Progress::new(parcel.key.tenant, Some(deadline)));
+                PROGRESS.scope(Arc::clone(&progress), self.exchange(request, deadline, &progress, now)).await?
             }
             None => no_answer(Outcome::BlockedAddress),
         };
-        Answer { duration: started.elapsed(), ..answer }
+        Ok(Answer { duration: started.elapsed(), ..answer })
     }
 
-    async fn exchange(&self, mut request: Request<Full<Bytes>>, deadline: Instant, now: OffsetDateTime) -> Answer {
+    async fn exchange(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        deadline: Instant,
+        progress: &Progress,
+        now: OffsetDateTime,
+    ) -> Result<Answer, LocalFault> {
         let connection = capture_connection(&mut request);
         let interim_heads = InterimHeads::counted_on(&mut request);
         let met = tokio::select! {
@@ -102,16 +112,14 @@ impl Sender {
         };
         match met {
             Some(Ok(response)) => {
-                if response::is_ambiguous(&response) {
-                    never_reuse(&connection);
-                }
                 let remote = response.extensions().get::<Arc<Usage>>().and_then(|usage| usage.remote);
-                Answer { remote, ..response::read(response, deadline, now).await }
+                Ok(Answer { remote, ..response::read(response, deadline, now).await })
             }
             Some(Err(error)) => failed(&error, &connection),
-            None => {
-                Answer { remote: usage_of(&connection).and_then(|usage| usage.remote), ..no_answer(Outcome::Timeout) }
-            }
+            None => match usage_of(&connection) {
+                Some(usage) => Ok(Answer { remote: usage.remote, ..no_answer(Outcome::Timeout) }),
+                None => unconnected(NoConnection::new(progress.timed_out(), progress.dialled())),
+            },
         }
     }
 }
@@ -125,39 +133,42 @@ pub fn own_addresses() -> Vec<IpAddr> {
     interfaces.iter().map(if_addrs::Interface::ip).collect()
 }
 
-fn failed(error: &legacy::Error, connection: &CaptureConnection) -> Answer {
+fn unconnected(met: NoConnection) -> Result<Answer, LocalFault> {
+    match met.cause {
+        Cause::Receiver(outcome) => Ok(Answer { remote: met.remote, ..no_answer(outcome) }),
+        Cause::Local(fault) => Err(fault),
+    }
+}
+
+fn failed(error: &legacy::Error, connection: &CaptureConnection) -> Result<Answer, LocalFault> {
     if let Some(met) = NoConnection::within(error) {
-        return Answer { remote: met.remote, ..no_answer(met.outcome) };
+        return unconnected(*met);
     }
     let usage = usage_of(connection);
     let outcome = failure::outcome_of(error);
     let unsent = failure::is_unsent(error);
     let closed = matches!(outcome, Outcome::ClosedEarly | Outcome::Reset);
     let stale = (closed || unsent) && usage.as_ref().is_some_and(|usage| usage.went_stale(unsent));
-    Answer {
+    Ok(Answer {
         remote: usage.and_then(|usage| usage.remote),
         stale_connection: stale,
+        first_line: failure::instead_of_status_line(error),
         // An idle connection may close with FIN, with RST, or before the write; the cause is the same.
         ..no_answer(if stale { Outcome::ClosedEarly } else { outcome })
-    }
+    })
 }
 
 fn no_answer(outcome: Outcome) -> Answer {
     Answer {
         outcome,
         status: None,
+        first_line: None,
         body: Bytes::new(),
         retry_after: None,
         directives: Directives::default(),
         remote: None,
         duration: Duration::ZERO,
         stale_connection: false,
-    }
-}
-
-fn never_reuse(connection: &CaptureConnection) {
-    if let Some(connected) = connection.connection_metadata().as_ref() {
-        connected.poison();
     }
 }
 

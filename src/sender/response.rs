@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::Response;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONTENT_LENGTH, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING};
+use hyper::header::{HeaderValue, RETRY_AFTER};
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 
@@ -29,6 +29,7 @@ pub(super) async fn read(response: Response<Incoming>, deadline: Instant, now: O
     Answer {
         outcome,
         status: Some(head.status.as_u16()),
+        first_line: None,
         body: first_bytes(body, until).await,
         retry_after,
         directives,
@@ -36,12 +37,6 @@ pub(super) async fn read(response: Response<Incoming>, deadline: Instant, now: O
         duration: Duration::ZERO,
         stale_connection: false,
     }
-}
-
-/// Two conflicting body lengths allow response smuggling: the next response could belong to another request.
-pub(super) fn is_ambiguous(response: &Response<Incoming>) -> bool {
-    let headers = response.headers();
-    headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// Reads up to the cap, without decompressing. Dropping an unfinished body closes its connection.

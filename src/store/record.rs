@@ -73,7 +73,7 @@ impl Deliveries {
             NextStep::Done => ("done", 0.0, None),
             NextStep::RetryIn(delay) => ("retry", delay.as_secs_f64(), None),
             NextStep::GiveUp(reason) => ("give_up", 0.0, Some(reason)),
-            NextStep::HandBack => ("hand_back", 0.0, None),
+            NextStep::HandBack(delay) => ("hand_back", delay.as_secs_f64(), None),
         };
         self.tenants.push(report.key.tenant.uuid());
         self.events.push(report.key.event.uuid());
@@ -132,7 +132,7 @@ impl<'a> Attempts<'a> {
         self.numbers.push(i32::try_from(attempt.number).unwrap_or(i32::MAX));
         self.outcomes.push(answer.outcome.as_str());
         self.statuses.push(answer.status.and_then(|status| i16::try_from(status).ok()));
-        self.messages.push(answer.outcome.message(answer.status));
+        self.messages.push(answer.message());
         self.bodies.push(answer.status.map(|_| answer.body.as_ref()));
         self.remotes.push(answer.remote.map(|address| address.to_string()));
         self.durations.push(i32::try_from(answer.duration.as_millis()).unwrap_or(i32::MAX));

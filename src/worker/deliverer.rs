@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::WorkerParts;
+use super::local_faults::{LocalFaults, pause_after};
 use super::recorder::Inbox;
 use super::signal::{CompletionGuard, Signal, Signals};
 use crate::domain::attempt::{Answer, Attempt};
@@ -17,7 +18,9 @@ use crate::domain::delivery::{Parcel, Report};
 use crate::domain::handoff::{HandedOver, HandoffReceiver};
 use crate::domain::id::AttemptId;
 use crate::domain::next_step::{AttemptMade, NextStep};
+use crate::domain::outcome::Outcome;
 use crate::domain::slots::Slot;
+use crate::sender::LocalFault;
 
 /// 2 s for reading the response body, 1 s reserve.
 pub(super) const SEND_MARGIN: Duration = Duration::from_secs(3);
@@ -28,11 +31,13 @@ pub(super) struct Deliverer {
     stop: CancellationToken,
     sending: TaskTracker,
     inbox: Inbox,
+    faults: LocalFaults,
 }
 
 impl Deliverer {
     pub(super) fn new(parts: WorkerParts, stop: CancellationToken, sending: TaskTracker, inbox: Inbox) -> Arc<Self> {
-        Arc::new(Self { parts, random: SystemRandom::new(), stop, sending, inbox })
+        let (random, faults) = (SystemRandom::new(), LocalFaults::default());
+        Arc::new(Self { parts, random, stop, sending, inbox, faults })
     }
 
     /// Sends what intake hands over, and signals what it left in the queue.
@@ -58,7 +63,7 @@ impl Deliverer {
     }
 
     pub(super) fn hand_back(&self, parcel: &Parcel, slot: Slot) {
-        self.pass_on(unsent(parcel, NextStep::HandBack), slot);
+        self.pass_on(unsent(parcel, NextStep::HandBack(Duration::ZERO)), slot);
     }
 
     /// The slot stays reserved until the report is recorded.
@@ -86,15 +91,18 @@ impl Deliverer {
             () = self.stop.cancelled() => None,
         };
         if permit.is_none() || !self.has_time(&parcel) {
-            return unsent(&parcel, NextStep::HandBack);
+            return unsent(&parcel, NextStep::HandBack(Duration::ZERO));
         }
-        let first = self.attempt(&parcel).await;
+        let first = match self.attempt(&parcel).await {
+            Ok(first) => first,
+            Err(fault) => return unsent(&parcel, self.hand_back_after(fault)),
+        };
         if !first.answer.stale_connection || !self.has_time(&parcel) {
             slot.answered(first.answer.outcome.is_success());
             return self.report(&parcel, vec![first], 0);
         }
-        let again = Parcel { attempt_number: parcel.attempt_number.saturating_add(1), ..parcel };
-        let second = self.attempt(&again).await;
+        let again = Parcel { attempt_number: parcel.attempt_number.saturating_add(1), ..parcel.clone() };
+        let Ok(second) = self.attempt(&again).await else { return self.report(&parcel, vec![first], 0) };
         slot.answered(second.answer.outcome.is_success());
         self.report(&again, vec![first, second], 1)
     }
@@ -104,16 +112,17 @@ impl Deliverer {
         parcel.lease.has(limit + SEND_MARGIN, Instant::now())
     }
 
-    async fn attempt(&self, parcel: &Parcel) -> Attempt {
+    fn hand_back_after(&self, fault: LocalFault) -> NextStep {
+        self.faults.report(fault, &self.parts.metrics);
+        NextStep::HandBack(pause_after(fault, random_fraction(&self.random)))
+    }
+
+    async fn attempt(&self, parcel: &Parcel) -> Result<Attempt, LocalFault> {
         let started_at = self.parts.clock.now();
-        let answer = self.parts.sender.send(parcel, started_at).await;
+        let answer = self.parts.sender.send(parcel, started_at).await?;
         self.count(parcel, &answer);
-        Attempt {
-            id: AttemptId::at(started_at, uuid::Uuid::new_v4().into_bytes()),
-            number: parcel.attempt_number,
-            started_at,
-            answer,
-        }
+        let id = AttemptId::at(started_at, uuid::Uuid::new_v4().into_bytes());
+        Ok(Attempt { id, number: parcel.attempt_number, started_at, answer })
     }
 
     fn count(&self, parcel: &Parcel, answer: &Answer) {
@@ -128,12 +137,14 @@ impl Deliverer {
 
     /// `free`: attempts that do not count as retries.
     fn report(&self, parcel: &Parcel, attempts: Vec<Attempt>, free: u32) -> Report {
-        let step = attempts.last().map_or(NextStep::HandBack, |last| {
+        let step = attempts.last().map_or(NextStep::HandBack(Duration::ZERO), |last| {
             let made = AttemptMade {
                 outcome: last.answer.outcome,
                 status: last.answer.status,
                 retry_after: last.answer.retry_after,
                 directives: last.answer.directives,
+                target_is_address: last.answer.outcome == Outcome::BlockedAddress
+                    && parcel.destination.target.names_an_address(),
                 counted: last.number.saturating_sub(parcel.free_attempts).saturating_sub(free),
             };
             let skip_after = parcel.skip_after.filter(|_| parcel.ordering_key.is_some());

@@ -9,6 +9,7 @@ mod full_scan;
 mod heartbeat;
 mod lanes;
 mod listener;
+mod local_faults;
 mod outage;
 mod ownership;
 mod pace;

@@ -126,8 +126,10 @@ impl Recorder {
             let due = |delay| one_due(report.key.tenant, report.key.subscription, database_now + delay);
             tracing::trace!(event = %report.key.event, subscription = %report.key.subscription, step = ?report.step, "recorded");
             match report.step {
-                NextStep::RetryIn(delay) => self.signals.send(Signal::Retry(due(delay), now + delay)),
-                NextStep::HandBack => self.signals.send(Signal::Left(due(Duration::ZERO))),
+                NextStep::HandBack(Duration::ZERO) => self.signals.send(Signal::Left(due(Duration::ZERO))),
+                NextStep::RetryIn(delay) | NextStep::HandBack(delay) => {
+                    self.signals.send(Signal::Retry(due(delay), now + delay));
+                }
                 NextStep::Done | NextStep::GiveUp(_) => {}
             }
         }

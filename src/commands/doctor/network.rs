@@ -97,7 +97,7 @@ pub(super) async fn look_up_targets(store: &Store, config: &Config) -> Finding {
 /// `None` if the host can be reached.
 async fn look_up(host: String, policy: &Arc<AddressPolicy>) -> Option<String> {
     let looked_up = addresses_of(&Target::stored(host.clone()), Arc::clone(policy)).await;
-    looked_up.err().map(|outcome| format!("{host} ({outcome})"))
+    looked_up.err().map(|cause| format!("{host} ({cause})"))
 }
 
 /// Path and query may be private.

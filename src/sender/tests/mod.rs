@@ -74,7 +74,7 @@ fn http(address: std::net::SocketAddr) -> Parcel {
 }
 
 async fn send(sender: &Sender, parcel: &Parcel) -> Answer {
-    sender.send(parcel, OffsetDateTime::now_utc()).await
+    sender.send(parcel, OffsetDateTime::now_utc()).await.unwrap()
 }
 
 async fn met_at(address: std::net::SocketAddr) -> Answer {

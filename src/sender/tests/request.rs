@@ -12,7 +12,7 @@ async fn the_request_is_the_documented_one() {
     parcel.event_type = Some("order.created".parse().unwrap());
     parcel.attempt_number = 3;
     let now = datetime!(2026-01-02 03:04:05.678 UTC);
-    let answer = sender(AMPLE).send(&parcel, now).await;
+    let answer = sender(AMPLE).send(&parcel, now).await.unwrap();
     assert_eq!((answer.outcome, answer.status), (Outcome::Delivered, Some(200)));
     assert_eq!(answer.remote, Some(receiver.address.ip()));
 
@@ -70,7 +70,7 @@ async fn the_bytes_arrive_unchanged_and_a_library_verifies_every_valid_secret() 
         let older = |n, until| OlderSecret { secret: secret(n), until };
         let older = vec![older(2, now + Duration::from_secs(1)), older(3, now)];
         parcel.destination = Arc::new(Destination::new(target, Secrets::new(secret(1), older)));
-        assert_eq!(sender.send(&parcel, now).await.outcome, Outcome::Delivered);
+        assert_eq!(sender.send(&parcel, now).await.unwrap().outcome, Outcome::Delivered);
 
         let request = receiver.received();
         assert!(request.body == payload.as_bytes(), "the bytes differ");
