@@ -19,13 +19,15 @@ help: ## list what make can do
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
 	 sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1  \2/p' $(MAKEFILE_LIST)
 
-setup: ## install the system packages that are missing (Debian, Ubuntu)
+setup: ## install the system packages for building and testing that are missing (Debian, Ubuntu)
 	@deploy/setup
 
-run: setup ## build and run everything, with a PostgreSQL of its own in .postrider/
+run: ## build and run everything, with a PostgreSQL of its own in .postrider/
+	@deploy/setup run
 	@cargo run -- dev
 
-demo: setup ## a tour that plays itself: deliver, fail, retry, look
+demo: ## a tour that plays itself: deliver, fail, retry, look
+	@deploy/setup demo
 	@cargo build
 	@tests/demo $(BIN)
 
@@ -76,6 +78,7 @@ else
 endif
 
 lint: ## look at the image, the compose file, the workflows and the scripts
+	@deploy/setup lint
 	@deploy/lint
 
 fmt: ## format the code
