@@ -41,6 +41,7 @@ examples: setup ## the scripts of examples/ do what they say
 	@examples/pace $(BIN)
 	@examples/replay $(BIN)
 	@examples/system-events $(BIN)
+	@examples/receive-from $(BIN)
 
 # The pages whose commands run as they stand.
 PAGES = README.md docs/quick-start.md docs/producers.md docs/moving.md

@@ -16,6 +16,7 @@ pub struct Handoff {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are leased, and a box for each would be an allocation")]
 pub enum HandedOver {
     /// Leased to this process, with its reserved slot.
     Leased(Parcel, Slot),

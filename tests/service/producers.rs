@@ -135,7 +135,7 @@ async fn each_provider_is_taken_as_it_is_once_and_repeats_are_duplicates() {
         );
         let other = post(&api, &two, content_type, body, &all).await;
         assert_eq!(other.json()["duplicate"], false, "{provider}: an id is known within its subscription");
-        let wrong: Headers = all.iter().cloned().map(|(name, value)| (name, value.replace(secret, "x"))).collect();
+        let wrong: Headers = all.iter().map(|(name, value)| (*name, value.replace(secret, "x"))).collect();
         let altered = if provider == "gitlab" { body.to_owned() } else { body.replace('1', "2") + " " };
         assert_eq!(post(&api, &one, content_type, &altered, &wrong).await.status, 401, "{provider}");
         let unsigned: Headers = all

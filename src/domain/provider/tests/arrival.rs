@@ -138,6 +138,17 @@ fn only_slack_gets_its_challenge_back() {
 }
 
 #[test]
+fn the_page_names_every_provider_and_header() {
+    let page = include_str!("../../../../docs/receiving-from.md").to_lowercase();
+    for row in &PROVIDERS {
+        assert!(page.contains(&format!("`{}`", row.name)), "docs/receiving-from.md does not name {}", row.name);
+        for header in row.header_names().filter(|header| *header != "ce-source") {
+            assert!(page.contains(&format!("`{header}`")), "docs/receiving-from.md does not name {header}");
+        }
+    }
+}
+
+#[test]
 fn every_member_that_the_table_names_is_read() {
     let all = r#"{"type":1,"id":1,"action":1,"event":1,"event_id":1,"source":1}"#;
     let members = Members::of(all.as_bytes());
