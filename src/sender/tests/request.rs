@@ -41,7 +41,7 @@ async fn the_content_type_is_that_of_the_producer() {
         let mut receiver = Receiver::answering(OK).await;
         let mut parcel = parcel(&format!("http://{}/in", receiver.address));
         parcel.content_type = sent.parse().unwrap();
-        sender(AMPLE).send(&parcel, datetime!(2026-01-02 03:04:05 UTC)).await;
+        sender(AMPLE).send(&parcel, datetime!(2026-01-02 03:04:05 UTC)).await.unwrap();
         assert_eq!(receiver.received().header("content-type"), Some(sent));
     }
 }
