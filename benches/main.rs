@@ -36,7 +36,7 @@ mod tenant;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use postrider::shutdown;
+use postrider::shutdown::{self, OnHangup};
 use tokio_util::sync::CancellationToken;
 
 use crate::check::instructions;
@@ -198,7 +198,7 @@ async fn run(cli: &Cli) -> Result<(), Failure> {
         Some(scenario) => vec![scenario.clone()],
         None => Scenario::all(),
     };
-    let stop = shutdown::on_signals()?;
+    let stop = shutdown::on_signals(OnHangup::Stop)?.stop().clone();
     let mut failed = Vec::new();
     for scenario in &scenarios {
         if stop.is_cancelled() {

@@ -5,22 +5,30 @@
 mod breaker;
 mod database;
 mod declare;
+mod described;
 mod dotenv;
+mod given;
+mod invalid;
 mod log;
 mod rules;
 mod schema_name;
+mod strict;
 mod system_events;
 mod unknown;
 
 pub use breaker::BreakerConfig;
 pub use database::DatabaseConfig;
-pub use dotenv::{InvalidDotenv, load_dotenv};
+pub use declare::with_flags;
+pub use described::{DescribedSetting, described, find_setting};
+pub use dotenv::InvalidDotenv;
+pub use given::{Settings, Source};
+pub use invalid::{InvalidSetting, InvalidSettings};
 pub use log::{LogConfig, LogFormat};
 pub use schema_name::SchemaName;
+pub use strict::StrictConfig;
 pub use system_events::SystemEventConfig;
-pub use unknown::{UnknownSetting, unknown_settings};
+pub use unknown::UnknownSetting;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -53,6 +61,7 @@ settings! {
         breaker: BreakerConfig,
         system_events: SystemEventConfig,
         log: LogConfig,
+        start: StrictConfig,
     }
 
     /// Redis for copies of subscriptions, as a redis:// or rediss:// URL
@@ -141,10 +150,10 @@ settings! {
     /// Most connections to the API; at the limit the longest idle one is closed for a new one
     max_connections: usize = "POSTRIDER_MAX_CONNECTIONS", number(1..=65_536), Default::Value("1024");
 
-    /// Non-public networks that targets may be in, as CIDRs
+    /// Non-public networks that targets may be in, as CIDRs, or none
     allow_targets: Networks = "POSTRIDER_ALLOW_TARGETS", text(), Default::ByProfile("", "127.0.0.0/8,::1/128");
 
-    /// Public networks that targets must not be in, as CIDRs
+    /// Public networks that targets must not be in, as CIDRs, or none
     deny_targets: Networks = "POSTRIDER_DENY_TARGETS", text(), Default::Value("");
 
     /// File with CA certificates, in PEM format, that targets may have besides public ones and those of the system
@@ -162,9 +171,6 @@ settings! {
         Default::Unset("the request timeout and 5s");
 }
 
-#[derive(Clone, Default)]
-pub struct Settings(BTreeMap<String, String>);
-
 /// Whether requests need an API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthMode {
@@ -180,9 +186,13 @@ impl FromStr for Networks {
     type Err = &'static str;
 
     fn from_str(list: &str) -> Result<Self, Self::Err> {
+        if list.trim() == "none" {
+            return Ok(Self::default());
+        }
         let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
-        let networks = entries
-            .map(|entry| entry.parse().map_err(|_| "must be CIDRs separated by commas, as in 10.0.0.0/8,fd00::/8"));
+        let networks = entries.map(|entry| {
+            entry.parse().map_err(|_| "must be none, or CIDRs separated by commas, as in 10.0.0.0/8,fd00::/8")
+        });
         networks.collect::<Result<_, _>>().map(Self)
     }
 }
@@ -196,23 +206,6 @@ pub enum Profile {
     Development,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum InvalidSetting {
-    #[error("{0} is not set: {1}")]
-    Missing(&'static str, &'static str),
-    #[error("{0}: {1}")]
-    Rule(&'static str, String),
-    #[error("{name} names {path}, which cannot be read: {source}", path = path.display())]
-    File { name: &'static str, path: PathBuf, source: std::io::Error },
-}
-
-/// Hides values, which may be secrets.
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Settings(not shown)")
-    }
-}
-
 /// A text that stays out of logs and debug output.
 #[derive(Clone)]
 pub struct Private(pub String);
@@ -223,50 +216,38 @@ impl fmt::Debug for Private {
     }
 }
 
-impl Settings {
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-
-    pub fn set(&mut self, name: &str, value: &str) {
-        self.0.insert(name.to_owned(), value.to_owned());
-    }
-
-    pub fn unset(&mut self, name: &str) {
-        self.0.remove(name);
-    }
-
-    /// For commands that need only the database.
-    pub fn database(&self) -> Result<DatabaseConfig, InvalidSetting> {
-        DatabaseConfig::read(self, Profile::Production)
-    }
-
-    pub fn log(&self) -> Result<LogConfig, InvalidSetting> {
-        LogConfig::read(self, Profile::Production)
-    }
-
-    /// Checks everything and fills in the defaults of the profile.
-    pub fn resolve(&self, profile: Profile) -> Result<Config, InvalidSetting> {
-        let config = Config::read(self, profile)?;
-        config.check()?;
-        config.breaker.check()?;
-        Ok(config)
-    }
-}
-
 impl Config {
-    fn check(&self) -> Result<(), InvalidSetting> {
-        let lease_fits = self.lease() >= self.request_timeout + LEASE_MARGIN;
-        rule(lease_fits, "POSTRIDER_LEASE", "must be at least POSTRIDER_REQUEST_TIMEOUT and 5s")?;
+    /// The rules between settings.
+    fn check(&self, given: &Settings) -> Vec<InvalidSetting> {
         // A tenant may take one more slot while it has less than four times what is free.
-        let least = 4 * (self.max_payload_bytes + SLOT_BYTES);
-        let must = format!("must be at least {least}: four times POSTRIDER_MAX_PAYLOAD_BYTES and 20480 bytes");
-        rule(self.max_in_flight_bytes >= least, "POSTRIDER_MAX_IN_FLIGHT_BYTES", &must)?;
-        let least = self.least_request_bytes();
-        let must = format!(
-            "must be at least {least}: eight times POSTRIDER_MAX_PAYLOAD_BYTES and twice POSTRIDER_MAX_BATCH_BYTES"
-        );
-        rule(self.max_request_bytes() >= least, "POSTRIDER_MAX_REQUEST_BYTES", &must)
+        let least_in_flight = 4 * (self.max_payload_bytes + SLOT_BYTES);
+        let rules = [
+            Relation {
+                holds: self.lease() >= self.request_timeout + LEASE_MARGIN,
+                name: "POSTRIDER_LEASE",
+                must: "must be at least POSTRIDER_REQUEST_TIMEOUT and 5s".to_owned(),
+                example: written(self.request_timeout + LEASE_MARGIN),
+            },
+            Relation {
+                holds: self.max_in_flight_bytes >= least_in_flight,
+                name: "POSTRIDER_MAX_IN_FLIGHT_BYTES",
+                must: format!(
+                    "must be at least {least_in_flight}: four times POSTRIDER_MAX_PAYLOAD_BYTES and 20480 bytes"
+                ),
+                example: least_in_flight.to_string(),
+            },
+            Relation {
+                holds: self.max_request_bytes() >= self.least_request_bytes(),
+                name: "POSTRIDER_MAX_REQUEST_BYTES",
+                must: format!(
+                    "must be at least {}: eight times POSTRIDER_MAX_PAYLOAD_BYTES and twice POSTRIDER_MAX_BATCH_BYTES",
+                    self.least_request_bytes()
+                ),
+                example: self.least_request_bytes().to_string(),
+            },
+            self.breaker.relation(),
+        ];
+        rules.into_iter().filter(|rule| !rule.holds).map(|rule| rule.broken(given)).collect()
     }
 
     /// One body must fit while as much is free, and without a key into a quarter.
@@ -310,8 +291,26 @@ fn jitter() -> Rule<Jitter> {
     Rule { says: String::new(), read: Box::new(read), is_secret: false }
 }
 
-fn rule(holds: bool, name: &'static str, rule: &str) -> Result<(), InvalidSetting> {
-    if holds { Ok(()) } else { Err(InvalidSetting::Rule(name, rule.to_owned())) }
+/// A rule between two settings.
+struct Relation {
+    holds: bool,
+    name: &'static str,
+    must: String,
+    example: String,
+}
+
+impl Relation {
+    fn broken(&self, given: &Settings) -> InvalidSetting {
+        let got = given.get(self.name).map_or("its default".to_owned(), |value| format!("{value:?}"));
+        InvalidSetting::Rule(self.name, format!("{}, as in {} (got {got})", self.must, self.example))
+    }
+}
+
+fn written(duration: Duration) -> String {
+    match duration.as_millis() {
+        millis if millis.is_multiple_of(1_000) => format!("{}s", millis / 1_000),
+        millis => format!("{millis}ms"),
+    }
 }
 
 #[cfg(test)]
@@ -335,7 +334,7 @@ mod tests {
         let example = include_str!("../.env.example");
         let lines = example.lines().filter_map(|line| line.trim_start_matches('#').trim().split_once('='));
         let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
-        let shown: BTreeMap<&str, &str> = lines.filter(|(name, _)| is_name(name)).collect();
+        let shown: std::collections::BTreeMap<&str, &str> = lines.filter(|(name, _)| is_name(name)).collect();
         let declared = Config::declared();
         let names: Vec<&str> = declared.iter().flat_map(declare::Declared::names).collect();
         let missing: Vec<_> = names.iter().filter(|name| !shown.contains_key(**name)).collect();
@@ -373,10 +372,14 @@ mod tests {
             ("POSTRIDER_LISTEN", "8000", r#"must be ADDRESS:PORT, as in 127.0.0.1:8000 (got "8000")"#),
             ("POSTRIDER_REQUEST_TIMEOUT", "61s", r#"must be a duration from 1s to 60s, as in 1s (got "61s")"#),
             ("POSTRIDER_DB_POOL_SIZE", "5", r#"must be a number from 6 to 10000, as in 6 (got "5")"#),
-            ("POSTRIDER_AUTH", "no", r#"must be keys or off (got "no")"#),
+            ("POSTRIDER_AUTH", "no", r#"must be keys or off, as in keys (got "no")"#),
             ("POSTRIDER_RETRY_JITTER", "1", r#"must be a number from 0 to 0.5, as in 0.1 (got "1")"#),
-            ("POSTRIDER_LEASE", "14s", "must be at least POSTRIDER_REQUEST_TIMEOUT and 5s"),
-            ("POSTRIDER_BREAKER_PROBE_MAX", "1s", "must be at least POSTRIDER_BREAKER_PROBE_DELAY"),
+            ("POSTRIDER_LEASE", "14s", r#"must be at least POSTRIDER_REQUEST_TIMEOUT and 5s, as in 15s (got "14s")"#),
+            (
+                "POSTRIDER_BREAKER_PROBE_MAX",
+                "1s",
+                r#"must be at least POSTRIDER_BREAKER_PROBE_DELAY, as in 30s (got "1s")"#,
+            ),
         ];
         for (name, value, sentence) in refused {
             assert_eq!(refusal(&[(name, value)]), format!("{name}: {sentence}"));
@@ -389,6 +392,51 @@ mod tests {
         assert!(refusal(&[("DATABASE_URL", "")]).starts_with("DATABASE_URL is not set"));
         let never = with(&[("POSTRIDER_DISABLE_AFTER", "0s")]).resolve(Profile::Production).unwrap();
         assert_eq!(never.breaker.disable_after, None);
+    }
+
+    #[test]
+    fn all_bad_values_are_in_one_answer_each_with_its_rule_an_example_and_the_value() {
+        let names: Vec<_> = Config::declared().iter().map(|declared| declared.name).collect();
+        let bad: Vec<_> = names.iter().map(|name| (*name, "?CANARY")).collect();
+        let refused = refusal(&bad);
+        // Checked by whoever connects.
+        let free = [
+            "DATABASE_URL",
+            "DATABASE_DIRECT_URL",
+            "REDIS_URL",
+            "REDIS_CA_FILE",
+            "PGSSLMODE",
+            "PGSSLROOTCERT",
+            "PGSSLCERT",
+            "PGSSLKEY",
+            "POSTRIDER_CA_FILE",
+        ];
+        for name in names.iter().filter(|name| !free.contains(name)) {
+            let line = refused.lines().find(|line| line.trim_start().starts_with(&format!("{name}:")));
+            let line = line.unwrap_or_else(|| panic!("nothing about {name}:\n{refused}"));
+            let is_secret = *name == "POSTRIDER_MASTER_KEYS";
+            assert_eq!(line.contains("CANARY"), !is_secret, "{line}");
+            let examples = ["as in ", "such as ", "make one with: "];
+            assert!(examples.iter().any(|example| line.contains(example)), "no example: {line}");
+        }
+        assert!(refused.starts_with(&format!("{} settings are invalid:\n", names.len() - free.len())), "{refused}");
+        let relations = refusal(&[("POSTRIDER_LEASE", "14s"), ("POSTRIDER_MAX_PAYLOAD_BYTES", "67108864")]);
+        assert!(relations.contains("POSTRIDER_LEASE") && relations.contains("(got its default)"), "{relations}");
+    }
+
+    #[test]
+    fn a_blank_value_counts_as_not_set() {
+        let blank: Vec<_> =
+            Config::declared().iter().flat_map(declare::Declared::names).map(|name| (name, "")).collect();
+        let mut settings = with(&blank);
+        assert!(settings.resolve(Profile::Production).unwrap_err().to_string().contains("DATABASE_URL is not set"));
+        settings.set("DATABASE_URL", "postgres://localhost/postrider");
+        settings.set("POSTRIDER_MASTER_KEYS", &Keyring::entry("main", [1; 32]));
+        let (blank, unset) =
+            (settings.resolve(Profile::Production).unwrap(), with(&[]).resolve(Profile::Production).unwrap());
+        assert_eq!(format!("{blank:?}"), format!("{unset:?}"));
+        let none = with(&[("POSTRIDER_ALLOW_TARGETS", "none")]).resolve(Profile::Development).unwrap();
+        assert!(!none.targets(Vec::new()).addresses.allows_private());
     }
 
     #[test]

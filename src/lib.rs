@@ -10,6 +10,7 @@ pub mod sender;
 pub mod shutdown;
 pub mod store;
 pub mod subscriptions;
+pub mod supervisor;
 pub mod telemetry;
 pub mod tenants;
 pub mod tls;

@@ -1,11 +1,16 @@
 //! Logs and metrics. Each process part has its own registry, so that two postriders can run in one process.
 
+mod lines;
+mod log;
+
+pub use lines::Lines;
+pub use log::{Log, LogFilter};
+
 use prometheus::core::Collector;
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
     TextEncoder,
 };
-use tracing_subscriber::EnvFilter;
 
 use crate::domain::outcome::Outcome;
 
@@ -18,6 +23,7 @@ const CACHE_RESULTS: [&str; 5] = ["hit", "miss", "refused", "failed", "bypassed"
 pub const BREAKER_STATES: [&str; 4] = ["failing", "open", "throttled", "recovering"];
 /// Values of the label `fault` of [`Metrics::local_faults`].
 const LOCAL_FAULTS: [&str; 5] = ["descriptors", "ports", "memory", "forbidden", "lookups"];
+const LOG_LINES_DROPPED: &str = "postrider_log_lines_dropped_total";
 const BATCH_ROWS: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0];
 
 #[derive(Debug, Clone)]
@@ -50,10 +56,17 @@ pub struct Metrics {
     pub clock_skew: Gauge,
     pub cache_requests: IntCounterVec,
     pub cache_available: Gauge,
+    pub log_lines_dropped: IntCounter,
 }
 
 impl Metrics {
+    /// Of a process whose log is not counted, as in tests.
     pub fn new() -> Self {
+        Self::with_log(Log::dropped_counter())
+    }
+
+    /// `log_lines_dropped` is the log's own counter: there is one log in a process.
+    pub fn with_log(log_lines_dropped: IntCounter) -> Self {
         let registry = Registry::new();
         let counters = |name: &str, help: &str, label: &str, values: &[&str]| {
             let counters = register(&registry, IntCounterVec::new(Opts::new(name, help), &[label]));
@@ -128,6 +141,7 @@ impl Metrics {
             clock_skew: gauge("postrider_clock_skew_seconds", "Difference between this clock and the database's."),
             cache_requests,
             cache_available: gauge("postrider_cache_available", "Whether Redis is in use: 1 or 0."),
+            log_lines_dropped: register(&registry, Ok(log_lines_dropped)),
             registry,
         }
     }
@@ -151,35 +165,9 @@ fn register<M: Collector + Clone + 'static>(registry: &Registry, metric: prometh
     metric
 }
 
-/// Applied after the user's filter: at debug level the driver logs parameters, which include payloads.
-const DRIVER_FILTERS: [&str; 3] = ["tokio_postgres=warn", "deadpool.postgres=error", "hyper_util=info"];
-
-/// An invalid filter falls back to `info`.
-pub fn start_logging(filter: Option<&str>, as_json: bool) {
-    // postrider logs each migration itself.
-    const DEFAULT_FILTER: &str = "info,refinery_core=warn";
-    let filter =
-        EnvFilter::try_new(filter.unwrap_or(DEFAULT_FILTER)).unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
-    let filter = DRIVER_FILTERS.iter().fold(filter, |filter, directive| match directive.parse() {
-        Ok(directive) => filter.add_directive(directive),
-        Err(_) => filter,
-    });
-    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
-    // Fails if logging was started before, as in tests.
-    let _ = if as_json { subscriber.json().try_init() } else { subscriber.try_init() };
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_never_logged_is_a_filter_that_can_be_read() {
-        for directive in DRIVER_FILTERS {
-            assert!(directive.parse::<tracing_subscriber::filter::Directive>().is_ok(), "{directive}");
-        }
-    }
 
     #[test]
     fn every_outcome_is_there_from_the_start() {

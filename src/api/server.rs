@@ -12,21 +12,22 @@ use tokio::net::TcpListener;
 use super::Api;
 use super::routes::Routes;
 use crate::http::{self, RequestBody, Stopping};
+use crate::supervisor::Supervisor;
 
 /// Returns after running requests have finished.
-pub async fn serve(listener: TcpListener, api: Api, stopping: Stopping) {
+pub async fn serve(listener: TcpListener, api: Api, stopping: Stopping, supervisor: Supervisor) {
     let max_connections = api.settings.max_connections;
     let routes = Arc::new(Routes::new(api));
     let beside = {
         let (routes, shutdown) = (Arc::clone(&routes), stopping.closing.clone());
-        tokio::spawn(async move { routes.beside(&shutdown).await })
+        supervisor.spawn_lasting("the API's background task", async move { routes.beside(&shutdown).await })
     };
     http::serve(listener, max_connections, stopping, move |request| {
         let (routes, request) = (Arc::clone(&routes), poem_request(request));
         async move { hyper::Response::from(routes.get_response(request).await) }
     })
     .await;
-    // It ends with `closing`; a panic in it is logged and changes nothing.
+    // It ends with `closing`.
     let _ended = beside.await;
 }
 

@@ -7,7 +7,8 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
-use super::{Failure, starting};
+use super::output::print;
+use super::{Failure, checks};
 use crate::config::Settings;
 use crate::domain::actor::Actor;
 use crate::domain::api_key::Scope;
@@ -89,8 +90,7 @@ fn instant(text: &str) -> Result<OffsetDateTime, &'static str> {
 }
 
 pub async fn run(settings: &Settings, keys: &Keys) -> Result<(), Failure> {
-    let database = settings.database()?;
-    let store = starting::store(&database)?.patient();
+    let store = checks::open(settings).await?;
     match keys {
         Keys::Create(wanted) => create(&store, wanted).await,
         Keys::List(wanted) => list(&store, wanted).await,
@@ -119,8 +119,8 @@ async fn create(store: &Store, create: &Create) -> Result<(), Failure> {
     };
     let of = tenant.map_or("for all tenants".to_owned(), |tenant| format!("of tenant {tenant}"));
     let end = expires_at.map_or_else(String::new, |at| format!(", expires at {}", moment(at)));
-    println!("API key {} {of}, scope {scope}{end}; it is shown this once:", made.id);
-    println!("{}", made.text);
+    print(format_args!("API key {} {of}, scope {scope}{end}; it is shown this once:", made.id))?;
+    print(format_args!("{}", made.text))?;
     Ok(())
 }
 
@@ -130,14 +130,17 @@ async fn list(store: &Store, wanted: &List) -> Result<(), Failure> {
         None => None,
     };
     let mut keys = store.list_api_keys(tenant, None, PAGE).await?;
-    println!("{:36}  {:7}  {:7}  {:20}  {:17}  {:20}  name", "id", "scope", "state", "created", "last used", "tenant");
+    print(format_args!(
+        "{:36}  {:7}  {:7}  {:20}  {:17}  {:20}  name",
+        "id", "scope", "state", "created", "last used", "tenant"
+    ))?;
     while let Some(last) = keys.last() {
         let before = last.id;
         for key in &keys {
             let (created, last_used) = (moment(key.created_at), key.last_used_at.map_or("never".to_owned(), minute));
             let of = key.tenant_title.as_deref().unwrap_or("(operator)");
             let (scope, state, name) = (key.scope.as_str(), state(key), key.name.as_deref().unwrap_or_default());
-            println!("{}  {scope:7}  {state:7}  {created:20}  {last_used:17}  {of:20}  {name}", key.id);
+            print(format_args!("{}  {scope:7}  {state:7}  {created:20}  {last_used:17}  {of:20}  {name}", key.id))?;
         }
         keys = store.list_api_keys(tenant, Some(before), PAGE).await?;
     }
@@ -166,11 +169,8 @@ fn minute(at: OffsetDateTime) -> String {
 async fn revoke(store: &Store, wanted: &Revoke) -> Result<(), Failure> {
     let id = wanted.id;
     match store.revoke_api_key(id, None, &Actor::COMMAND).await? {
-        Revocation::Now => println!("key {id} is revoked; within a second no replica takes it any more"),
-        Revocation::Before(at) => println!("key {id} was revoked before, at {}", moment(at)),
-        Revocation::Unknown => {
-            return Err(Failure::new(format!("there is no key {id}; `keys list` shows those there are")));
-        }
+        Revocation::Now => print(format_args!("key {id} is revoked; within a second no replica takes it any more")),
+        Revocation::Before(at) => print(format_args!("key {id} was revoked before, at {}", moment(at))),
+        Revocation::Unknown => Err(Failure::new(format!("there is no key {id}; `keys list` shows those there are"))),
     }
-    Ok(())
 }

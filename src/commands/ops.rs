@@ -1,16 +1,17 @@
 //! Health and metrics on a separate listener, so that the API's port shows neither.
 //!
-//! `/readyz` fails while the process stops and while the database does not answer.
+//! `/readyz` fails while the process stops, with the reason if a task of it failed, and while the database does not
+//! answer.
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use crate::domain::slots::Slots;
 use crate::http::{self, RequestBody, Stopping};
 use crate::store::Store;
+use crate::supervisor::Supervisor;
 use crate::telemetry::Metrics;
 
 const MAX_CONNECTIONS: usize = 64;
@@ -20,7 +21,7 @@ pub(super) struct Ops {
     pub(super) store: Store,
     pub(super) metrics: Metrics,
     pub(super) slots: Slots,
-    pub(super) stopping: CancellationToken,
+    pub(super) supervisor: Supervisor,
 }
 
 impl Ops {
@@ -46,7 +47,10 @@ impl Ops {
     }
 
     async fn readiness(&self) -> Response<Full<Bytes>> {
-        if self.stopping.is_cancelled() {
+        if let Some(reason) = self.supervisor.failure() {
+            return text(StatusCode::SERVICE_UNAVAILABLE, format!("stopping: {reason}\n"));
+        }
+        if self.supervisor.stop().is_cancelled() {
             return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned());
         }
         match self.store.ping().await {
@@ -72,4 +76,32 @@ fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
     let plain = hyper::header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(hyper::header::CONTENT_TYPE, plain);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+    use crate::domain::slots::SlotLimits;
+    use crate::store::{StoreConfig, TlsDefaults};
+
+    #[tokio::test]
+    async fn a_process_that_stops_because_a_task_panicked_is_not_ready_and_says_why() {
+        let url = "postgres://postgres@%2Fnowhere/nothing".to_owned();
+        let schema = "public".to_owned();
+        let away =
+            StoreConfig { direct_url: None, url, schema, tls: TlsDefaults::default(), prepare: true, pool_size: 6 };
+        let ops = Ops {
+            store: Store::new(&away).unwrap(),
+            metrics: Metrics::new(),
+            slots: Slots::new(SlotLimits { total: 1, bytes: 1, per_subscription: 1 }),
+            supervisor: Supervisor::default(),
+        };
+        ops.supervisor.spawn_lasting("intake's writer", async { panic!("planted") }).await.unwrap();
+        let answer = ops.readiness().await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, "stopping: intake's writer panicked: planted\n");
+    }
 }

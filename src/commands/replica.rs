@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use rustls::RootCertStore;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::Failure;
 use super::ops::Ops;
 use super::sockets::{listen, raise_descriptor_limit};
 use super::starting::{migrate_patiently, store, target_roots};
+use super::{Failure, master_keys};
 use crate::api::{self, Api, ApiSettings};
 use crate::config::{AuthMode, Config};
 use crate::domain::handoff::{Handoff, HandoffReceiver};
@@ -24,6 +24,7 @@ use crate::intake::{Intake, IntakeParts, Notifier};
 use crate::sender::{Sender, SenderConfig, own_addresses};
 use crate::store::{Clock, SchemaPolicy, Store};
 use crate::subscriptions::{Redis, Subscriptions};
+use crate::supervisor::Supervisor;
 use crate::telemetry::Metrics;
 use crate::tenants::Tenants;
 use crate::upkeep::{Retention, SystemEvents, Upkeep, follow_clock};
@@ -53,11 +54,16 @@ struct Base {
     targets: TargetPolicy,
     target_roots: RootCertStore,
     notifier: Notifier,
-    stop: CancellationToken,
+    supervisor: Supervisor,
 }
 
-pub(super) async fn run(config: Config, halves: Halves, stop: CancellationToken) -> Result<(), Failure> {
-    match Replica::prepare(config, halves, stop).await? {
+pub(super) async fn run(
+    config: Config,
+    halves: Halves,
+    metrics: Metrics,
+    supervisor: Supervisor,
+) -> Result<(), Failure> {
+    match Replica::prepare(config, halves, metrics, supervisor).await? {
         Some(replica) => replica.run().await,
         None => Ok(()),
     }
@@ -68,26 +74,33 @@ impl Replica {
     pub(super) async fn prepare(
         config: Config,
         halves: Halves,
-        stop: CancellationToken,
+        metrics: Metrics,
+        supervisor: Supervisor,
     ) -> Result<Option<Self>, Failure> {
-        let preparing = Base::prepare(config, halves, stop.clone());
+        let stop = supervisor.stop().clone();
+        let preparing = Base::prepare(config, halves, metrics, supervisor);
         let Some(base) = stop.run_until_cancelled(preparing).await.transpose()? else { return Ok(None) };
         let ops_listener = listen(base.config.ops_listen, "POSTRIDER_OPS_LISTEN")?;
         let api_listener = if halves.api { Some(listen(base.config.listen, "POSTRIDER_LISTEN")?) } else { None };
         Ok(Some(Self { base, halves, ops_listener, api_listener }))
     }
 
+    /// Every task that lasts belongs to the supervisor: without one of them the replica would look healthy and lose its
+    /// purpose, so it stops and says why.
     pub(super) async fn run(self) -> Result<(), Failure> {
         let Self { base, halves, ops_listener, api_listener } = self;
+        let supervisor = base.supervisor.clone();
+        let stop = supervisor.stop();
         let (store, metrics, slots) = (base.store.clone(), base.metrics.clone(), base.slots.clone());
-        let ops = Ops { store, metrics, slots, stopping: base.stop.clone() };
-        let mut beside = JoinSet::new();
-        beside.spawn(ops.serve(ops_listener));
-        beside.spawn(follow_clock(base.clock.clone(), base.store.clone(), base.metrics.clone(), base.stop.clone()));
+        let ops = Ops { store: store.clone(), metrics: metrics.clone(), slots, supervisor: supervisor.clone() };
+        let clock = follow_clock(base.clock.clone(), store.clone(), metrics, stop.clone());
+        let mut beside = vec![
+            supervisor.spawn_lasting("the ops endpoint", ops.serve(ops_listener)),
+            supervisor.spawn_lasting("the look at the clock", clock),
+        ];
         if halves.api {
-            beside.spawn(base.notifier.clone().run(base.store.clone()));
+            beside.push(supervisor.spawn_lasting("the notifier", base.notifier.clone().run(store)));
         }
-
         let (handoff, receiver) =
             if halves.api && halves.worker { Some(Handoff::new(base.slots.clone())).unzip() } else { (None, None) };
         let working = halves.worker.then(|| base.start_worker(receiver));
@@ -97,68 +110,44 @@ impl Replica {
             worker = halves.worker,
             "running"
         );
-        // Intake and the handoff end with the API. A worker that ends early stops the process: a replica that accepts
-        // events without delivering them would look healthy.
-        let watch = base.stop.clone();
-        let working = async {
-            let ended = match working {
-                Some(working) => working.await,
-                None => return watch.run_until_cancelled(std::future::pending()).await.unwrap_or(Ok(())),
-            };
-            let told = watch.is_cancelled();
-            watch.cancel();
-            match ended {
-                Ok(()) if told => Ok(()),
-                Ok(()) => Err(Failure::new("the worker ended unexpectedly".to_owned())),
-                Err(error) => Err(Failure::new(format!("the worker panicked: {error}"))),
-            }
-        };
-        let answering = async {
-            match api_listener {
-                Some(listener) => base.serve_api(listener, handoff).await,
-                None => {
-                    base.stop.cancelled().await;
-                    Ok(())
-                }
-            }
-        };
-        let finishing = async { tokio::join!(answering, working) };
-        tokio::pin!(finishing);
-        let mut are_well = true;
-        let (answered, worked) = loop {
-            tokio::select! {
-                ended = &mut finishing => break ended,
-                // A panic in one of these tasks stops the process.
-                Some(Err(_)) = beside.join_next() => {
-                    are_well = false;
-                    base.stop.cancel();
-                }
-            }
-        };
-        beside.abort_all();
+        // Intake and the handoff end with the API, the worker after them.
+        match api_listener {
+            Some(listener) => base.serve_api(listener, handoff).await,
+            None => stop.cancelled().await,
+        }
+        if let Some([worker, upkeep]) = working {
+            // The supervisor has heard of a panic.
+            let _ended = worker.await;
+            upkeep.abort();
+        }
+        beside.iter().for_each(JoinHandle::abort);
         base.store.close();
         tracing::info!("stopped");
-        let beside = if are_well { Ok(()) } else { Err(Failure::new("a background task panicked".to_owned())) };
-        answered.and(worked).and(beside)
+        supervisor.failure().map_or(Ok(()), |reason| Err(Failure::new(reason.to_owned())))
     }
 }
 
 impl Base {
-    async fn prepare(config: Config, halves: Halves, stop: CancellationToken) -> Result<Self, Failure> {
+    async fn prepare(
+        config: Config,
+        halves: Halves,
+        metrics: Metrics,
+        supervisor: Supervisor,
+    ) -> Result<Self, Failure> {
         raise_descriptor_limit();
         let store = store(&config.database)?;
         let policy = if config.database.migrate { SchemaPolicy::MigrateOrFollow } else { SchemaPolicy::CheckOnly };
         migrate_patiently(&store, policy).await?;
+        master_keys::check(&store, &config.keyring, config.start.strict).await?;
         let clock = store.clock();
         clock.measure(&store).await.map_err(Failure::from)?;
         let slots = Slots::new(config.slots());
         let targets = config.targets(own_addresses());
         let target_roots = target_roots(config.ca_file.as_deref())?;
-        let metrics = Metrics::new();
         // The worker gets subscriptions with its deliveries, not from Redis.
         let redis_url = config.redis_url.as_ref().filter(|_| halves.api);
         let ca_file = config.redis_ca_file.as_deref();
-        let redis = redis_url.map(|url| Redis::connect(&url.0, ca_file, metrics.clone())).transpose();
+        let redis = redis_url.map(|url| Redis::connect(&url.0, ca_file, metrics.clone(), &supervisor)).transpose();
         let redis = redis.map_err(|rule| Failure::new(format!("REDIS_URL: {rule}")))?;
         Ok(Self {
             config,
@@ -170,11 +159,11 @@ impl Base {
             targets,
             target_roots,
             notifier: Notifier::default(),
-            stop,
+            supervisor,
         })
     }
 
-    fn start_worker(&self, handoff: Option<HandoffReceiver>) -> tokio::task::JoinHandle<()> {
+    fn start_worker(&self, handoff: Option<HandoffReceiver>) -> [JoinHandle<()>; 2] {
         let config = &self.config;
         let sender_config = SenderConfig {
             request_timeout: config.request_timeout,
@@ -213,19 +202,14 @@ impl Base {
                 audit: config.audit_retention,
             },
         };
-        let stopping = Stopping { token: self.stop.clone(), grace: config.shutdown_grace() };
-        let stop = self.stop.clone();
-        // One task, so that a panic of either ends both.
-        tokio::spawn(async move {
-            tokio::select! {
-                () = worker.run(handoff, stopping) => {}
-                () = upkeep.run_for_ever(stop) => {}
-            }
-        })
+        let stopping = Stopping { supervisor: self.supervisor.clone(), grace: config.shutdown_grace() };
+        [
+            self.supervisor.spawn_lasting("the worker", worker.run(handoff, stopping)),
+            self.supervisor.spawn_lasting("upkeep", upkeep.run(self.supervisor.stop().clone())),
+        ]
     }
 
-    /// A panic of intake stops the process: a replica that accepts nothing would look healthy.
-    async fn serve_api(&self, listener: TcpListener, handoff: Option<Handoff>) -> Result<(), Failure> {
+    async fn serve_api(&self, listener: TcpListener, handoff: Option<Handoff>) {
         let config = &self.config;
         let subscriptions =
             Subscriptions::new(self.store.clone(), Arc::clone(&config.keyring), self.redis.clone(), config.cache_bytes);
@@ -241,13 +225,7 @@ impl Base {
             notifier: self.notifier.clone(),
             lease: config.lease(),
             metrics: self.metrics.clone(),
-        });
-        let watch = self.stop.clone();
-        let watching = tokio::spawn(async move {
-            let ended = writing.await;
-            let is_early = !watch.is_cancelled();
-            watch.cancel();
-            ended.is_ok() && !is_early
+            supervisor: self.supervisor.clone(),
         });
         let api = Api {
             settings: ApiSettings {
@@ -268,19 +246,21 @@ impl Base {
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
         };
-        let closing = CancellationToken::new();
-        let stopping = http::Stopping { announced: self.stop.clone(), closing: closing.clone(), drain: API_DRAIN };
-        let (stop, notice) = (self.stop.clone(), config.shutdown_notice);
-        let noticing = tokio::spawn(async move {
+        let (stop, closing) = (self.supervisor.stop(), CancellationToken::new());
+        let stopping = http::Stopping { announced: stop.clone(), closing: closing.clone(), drain: API_DRAIN };
+        let serving = api::serve(listener, api, stopping, self.supervisor.clone());
+        let serving = self.supervisor.spawn_lasting("the API", serving);
+        let noticing = async {
             stop.cancelled().await;
-            tokio::time::sleep(notice).await;
+            tokio::time::sleep(config.shutdown_notice).await;
             closing.cancel();
-        });
-        api::serve(listener, api, stopping).await;
-        noticing.abort();
-        match watching.await {
-            Ok(true) => Ok(()),
-            _ => Err(Failure::new("intake panicked".to_owned())),
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            _ended = serving => {}
+            () = noticing => {}
         }
+        // After a panic of the API its connections may still hold the intake.
+        let _late = tokio::time::timeout(API_DRAIN, writing).await;
     }
 }

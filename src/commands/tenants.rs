@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use clap::{Args, Subcommand};
 
 use super::keys::{moment, name};
-use super::{Failure, starting};
+use super::output::print;
+use super::{Failure, checks};
 use crate::config::Settings;
 use crate::domain::actor::Actor;
 use crate::domain::external_id::ExternalId;
@@ -117,14 +118,11 @@ impl Fields {
 }
 
 pub async fn run(settings: &Settings, tenants: &Tenants) -> Result<(), Failure> {
-    let store = starting::store(&settings.database()?)?.patient();
+    let store = checks::open(settings).await?;
     match tenants {
         Tenants::Create(wanted) => create(&store, wanted).await,
         Tenants::List(wanted) => list(&store, wanted).await,
-        Tenants::Show(wanted) => {
-            show(&find(&store, &wanted.tenant).await?);
-            Ok(())
-        }
+        Tenants::Show(wanted) => show(&find(&store, &wanted.tenant).await?),
         Tenants::Update(wanted) => update(&store, wanted).await,
         Tenants::Delete(wanted) => delete(&store, &wanted.tenant).await,
     }
@@ -144,18 +142,23 @@ async fn create(store: &Store, wanted: &Create) -> Result<(), Failure> {
     };
     let choices = wanted.fields.over(choices)?;
     let (made, _) = store.write_tenant(&choices, false, &Actor::COMMAND).await.map_err(taken)?;
-    println!("tenant {}:", made.tenant.name);
-    println!("{}", made.tenant.id);
+    print(format_args!("tenant {}:", made.tenant.name))?;
+    print(format_args!("{}", made.tenant.id))?;
     Ok(())
 }
 
 async fn list(store: &Store, wanted: &List) -> Result<(), Failure> {
     let mut page = store.list_tenants(wanted.q.as_deref(), None, PAGE).await?;
-    println!("{:36}  {:20}  {:20}  name", "id", "external id", "created");
+    print(format_args!("{:36}  {:20}  {:20}  name", "id", "external id", "created"))?;
     loop {
         for row in &page.tenants {
             let external_id = row.tenant.external_id.as_ref().map(ExternalId::as_str).unwrap_or_default();
-            println!("{}  {external_id:20}  {:20}  {}", row.tenant.id, moment(row.created_at), row.tenant.name);
+            print(format_args!(
+                "{}  {external_id:20}  {:20}  {}",
+                row.tenant.id,
+                moment(row.created_at),
+                row.tenant.name
+            ))?;
         }
         let is_full = i64::try_from(page.tenants.len()).is_ok_and(|count| count >= PAGE);
         let last = page.tenants.last().map(|row| row.tenant.id);
@@ -167,18 +170,22 @@ async fn list(store: &Store, wanted: &List) -> Result<(), Failure> {
     }
 }
 
-fn show(row: &TenantRow) {
+fn show(row: &TenantRow) -> Result<(), Failure> {
     let limit = |limit: Option<u32>| limit.map_or("the instance's".to_owned(), |limit| limit.to_string());
-    println!("id                  {}", row.tenant.id);
-    println!("name                {}", row.tenant.name);
-    println!("external id         {}", row.tenant.external_id.as_ref().map(ExternalId::as_str).unwrap_or_default());
-    println!("max subscriptions   {}", limit(row.tenant.limits.max_subscriptions));
-    println!("publish per second  {}", limit(row.tenant.limits.publish_per_second));
-    println!("created             {}", moment(row.created_at));
-    println!("updated             {}", moment(row.updated_at));
+    print(format_args!("id                  {}", row.tenant.id))?;
+    print(format_args!("name                {}", row.tenant.name))?;
+    print(format_args!(
+        "external id         {}",
+        row.tenant.external_id.as_ref().map(ExternalId::as_str).unwrap_or_default()
+    ))?;
+    print(format_args!("max subscriptions   {}", limit(row.tenant.limits.max_subscriptions)))?;
+    print(format_args!("publish per second  {}", limit(row.tenant.limits.publish_per_second)))?;
+    print(format_args!("created             {}", moment(row.created_at)))?;
+    print(format_args!("updated             {}", moment(row.updated_at)))?;
     for (key, value) in row.metadata.entries() {
-        println!("metadata            {key}={value}");
+        print(format_args!("metadata            {key}={value}"))?;
     }
+    Ok(())
 }
 
 async fn update(store: &Store, wanted: &Update) -> Result<(), Failure> {
@@ -187,8 +194,7 @@ async fn update(store: &Store, wanted: &Update) -> Result<(), Failure> {
     let choices = wanted.fields.over(TenantChoices { name: wanted.name.clone().unwrap_or(current.name), ..current })?;
     let written = store.change_tenant(&row, &choices, &Actor::COMMAND).await.map_err(taken)?;
     let written = written.ok_or_else(|| Failure::new("the tenant was changed meanwhile; try again".to_owned()))?;
-    show(&written);
-    Ok(())
+    show(&written)
 }
 
 async fn delete(store: &Store, name: &TenantName) -> Result<(), Failure> {
@@ -205,7 +211,9 @@ async fn delete(store: &Store, name: &TenantName) -> Result<(), Failure> {
             break;
         }
     }
-    println!("tenant {id} is deleted, and {ended} subscriptions with it; within a second no replica takes its keys");
+    print(format_args!(
+        "tenant {id} is deleted, and {ended} subscriptions with it; within a second no replica takes its keys"
+    ))?;
     Ok(())
 }
 

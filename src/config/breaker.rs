@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::declare::settings;
 use super::rules::{duration, duration_or_never, number, optional};
-use super::{InvalidSetting, rule};
+use super::{Relation, written};
 use crate::domain::breaker::BreakerRules;
 
 const LEAST_PROBE_MAX: Duration = Duration::from_secs(600);
@@ -30,9 +30,13 @@ settings! {
 }
 
 impl BreakerConfig {
-    pub(super) fn check(&self) -> Result<(), InvalidSetting> {
-        let in_order = self.probe_max.is_none_or(|max| max >= self.probe_delay);
-        rule(in_order, "POSTRIDER_BREAKER_PROBE_MAX", "must be at least POSTRIDER_BREAKER_PROBE_DELAY")
+    pub(super) fn relation(&self) -> Relation {
+        Relation {
+            holds: self.probe_max.is_none_or(|max| max >= self.probe_delay),
+            name: "POSTRIDER_BREAKER_PROBE_MAX",
+            must: "must be at least POSTRIDER_BREAKER_PROBE_DELAY".to_owned(),
+            example: written(self.probe_delay),
+        }
     }
 
     pub fn rules(&self) -> BreakerRules {

@@ -1,17 +1,17 @@
-//! Declares settings: `--help`, the configuration's field and the error message come from one declaration.
+//! Declares settings: help, flag, the configuration's field and the error message come from one declaration.
 
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use clap::{Arg, ArgMatches, Command};
 
-use super::{Config, InvalidSetting, Profile, Settings};
+use super::{Config, InvalidSetting, Profile, Settings, Source};
 
 type Read<T> = Box<dyn Fn(&str) -> Result<T, String>>;
 
 pub(super) struct Rule<T> {
-    /// For `--help`; may be empty.
+    /// For the help; may be empty.
     pub(super) says: String,
     /// The error is a sentence that begins with `must`.
     pub(super) read: Read<T>,
-    /// A secret is never shown, may be in a file, and counts as missing if it is empty.
+    /// A secret is never shown and may be in a file.
     pub(super) is_secret: bool,
 }
 
@@ -24,8 +24,10 @@ pub(super) enum Default {
 
 pub(super) struct Declared {
     pub(super) name: &'static str,
-    file_name: Option<&'static str>,
-    help: String,
+    pub(super) file_name: Option<&'static str>,
+    pub(super) help: String,
+    /// In words.
+    pub(super) default_says: &'static str,
     #[cfg_attr(not(test), expect(dead_code, reason = "compared with .env.example"))]
     pub(super) default: Option<&'static str>,
 }
@@ -57,12 +59,16 @@ macro_rules! settings {
             pub(in $crate::config) fn read(
                 settings: &$crate::config::Settings,
                 profile: $crate::config::Profile,
-            ) -> Result<Self, $crate::config::InvalidSetting> {
+            ) -> Result<Self, $crate::config::InvalidSettings> {
                 use $crate::config::declare::Default;
-                Ok(Self {
-                    $($group: <$group_type>::read(settings, profile)?,)*
-                    $($field: settings.value([$name, concat!($name, "_FILE")], &$rule, &$default, profile)?,)*
-                })
+                let mut wrong = $crate::config::InvalidSettings::default();
+                $(let $group = wrong.take(<$group_type>::read(settings, profile));)*
+                $(let $field =
+                    wrong.take(settings.value([$name, concat!($name, "_FILE")], &$rule, &$default, profile));)*
+                match ($($group,)* $($field,)*) {
+                    ($(Some($group),)* $(Some($field),)*) => Ok(Self { $($group,)* $($field,)* }),
+                    _ => Err(wrong),
+                }
             }
         }
     };
@@ -86,22 +92,27 @@ impl Declared {
             Default::Value(text) | Default::ByProfile(text, _) => Some(*text),
             Default::Unset(_) | Default::Required(_) => None,
         };
-        Self { name, file_name: rule.is_secret.then_some(file_name), help, default: value }
+        let default_says = match default {
+            Default::Value("") | Default::ByProfile("", _) => "none",
+            Default::Value(text) | Default::ByProfile(text, _) | Default::Unset(text) => text,
+            Default::Required(_) => "not set; required",
+        };
+        Self { name, file_name: rule.is_secret.then_some(file_name), help, default_says, default: value }
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
         [Some(self.name), self.file_name].into_iter().flatten()
     }
 
+    /// Hidden: 60 settings would bury a command's own options. `postrider settings` shows them.
     fn args(&self) -> impl Iterator<Item = Arg> {
-        let arg = |name: &'static str, help: String| {
-            let flag = name.trim_start_matches("POSTRIDER_").to_lowercase().replace('_', "-");
-            let arg = Arg::new(name).long(flag).env(name).value_name(name).help(help).global(true);
-            arg.hide_env_values(self.file_name.is_some())
-        };
-        let file = self.file_name.map(|name| arg(name, format!("File to read {} from", self.name)));
-        [Some(arg(self.name, self.help.clone())), file].into_iter().flatten()
+        self.names().map(|name| Arg::new(name).long(flag(name)).value_name("VALUE").hide(true))
     }
+}
+
+/// Without the dashes.
+pub(super) fn flag(name: &str) -> String {
+    name.trim_start_matches("POSTRIDER_").to_lowercase().replace('_', "-")
 }
 
 impl Settings {
@@ -122,46 +133,58 @@ impl Settings {
             (None, Default::Required(why)) => return Err(InvalidSetting::Missing(name, why)),
         };
         (rule.read)(text).map_err(|must| {
+            let example = match default {
+                Default::Value(text) | Default::ByProfile(text, _) if !text.is_empty() && !must.contains(" as ") => {
+                    format!(", as in {text}")
+                }
+                Default::Required(why) => format!("; {why}"),
+                _ => String::new(),
+            };
             let got = if rule.is_secret { String::new() } else { format!(" (got {text:?})") };
-            InvalidSetting::Rule(name, format!("{must}{got}"))
+            InvalidSetting::Rule(name, format!("{must}{example}{got}"))
         })
     }
 
-    /// From the setting itself or its file.
-    fn secret(&self, name: &'static str, file_name: &'static str) -> Result<Option<String>, InvalidSetting> {
-        if let Some(value) = self.get(name).filter(|value| !value.is_empty()) {
-            return Ok(Some(value.to_owned()));
-        }
-        let Some(path) = self.get(file_name) else { return Ok(None) };
-        let text = std::fs::read_to_string(path);
-        let text = text.map_err(|source| InvalidSetting::File { name: file_name, path: path.into(), source })?;
-        Ok(Some(text.trim().to_owned()).filter(|value| !value.is_empty()))
-    }
-}
-
-impl Args for Settings {
-    fn augment_args(command: Command) -> Command {
-        command.args(Config::declared().iter().flat_map(Declared::args))
-    }
-
-    fn augment_args_for_update(command: Command) -> Command {
-        Self::augment_args(command)
-    }
-}
-
-impl FromArgMatches for Settings {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let mut settings = Self::default();
-        settings.update_from_arg_matches(matches)?;
-        Ok(settings)
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        for name in Config::declared().iter().flat_map(Declared::names) {
-            if let Some(value) = matches.get_one::<String>(name) {
-                self.set(name, value);
+    /// From the setting itself or its file: from whichever has precedence.
+    pub(super) fn secret(&self, name: &str, file_name: &'static str) -> Result<Option<String>, InvalidSetting> {
+        let (own, file) = (self.given(name), self.given(file_name));
+        match (own, file) {
+            (Some((value, source)), file) if file.is_none_or(|(_, of_file)| source <= of_file) => {
+                Ok(Some(value.to_owned()))
             }
+            (_, Some((path, _))) => {
+                let text = std::fs::read_to_string(path);
+                let text =
+                    text.map_err(|source| InvalidSetting::File { name: file_name, path: path.into(), source })?;
+                Ok(Some(text.trim().to_owned()).filter(|value| !value.is_empty()))
+            }
+            _ => Ok(None),
         }
-        Ok(())
+    }
+}
+
+/// Gives a command and all below it a flag for each setting, unless it has an option of that name, as
+/// `tenants create --max-subscriptions` is.
+pub fn with_flags(command: Command) -> Command {
+    let own: Vec<String> = command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect();
+    let flags: Vec<Arg> = Config::declared().iter().flat_map(Declared::args).collect();
+    let is_free = |arg: &Arg| arg.get_long().is_none_or(|long| !own.iter().any(|own| own == long));
+    command.args(flags.into_iter().filter(is_free)).mut_subcommands(with_flags)
+}
+
+impl Settings {
+    /// Those that were given as flags, before or after the name of the command.
+    pub fn from_flags(matches: &ArgMatches) -> Self {
+        let mut settings = Self::default();
+        let mut level = Some(matches);
+        while let Some(matches) = level {
+            for name in Config::declared().iter().flat_map(Declared::names) {
+                if let Ok(Some(value)) = matches.try_get_one::<String>(name) {
+                    settings.set_from(Source::Flag, name, value);
+                }
+            }
+            level = matches.subcommand().map(|(_, matches)| matches);
+        }
+        settings
     }
 }

@@ -34,6 +34,7 @@ use crate::domain::payload::Payload;
 use crate::domain::timing::Timing;
 use crate::store::{Clock, Store};
 use crate::subscriptions::Subscriptions;
+use crate::supervisor::Supervisor;
 use crate::telemetry::Metrics;
 use crate::tenants::Tenants;
 use queue::Queue;
@@ -85,6 +86,7 @@ pub struct IntakeParts {
     /// Least lease of deliveries that are created leased.
     pub lease: Duration,
     pub metrics: Metrics,
+    pub supervisor: Supervisor,
 }
 
 /// Besides the payload: structs, and columns of the statement.
@@ -124,7 +126,7 @@ impl Drop for Open {
 }
 
 impl Intake {
-    /// The writer's task ends after the last intake is dropped; ending earlier is a failure.
+    /// The writer's task ends after the last intake is dropped.
     pub fn start(parts: IntakeParts) -> (Self, JoinHandle<()>) {
         let queue = Arc::new(Queue::new(parts.queue_bytes));
         let intake = Self {
@@ -135,7 +137,8 @@ impl Intake {
             rates: Arc::new(Rates::new(&parts)),
             has_worker: parts.handoff.is_some(),
         };
-        (intake, tokio::spawn(Arc::new(Writer::new(parts)).run(queue)))
+        let supervisor = parts.supervisor.clone();
+        (intake, supervisor.spawn_lasting("intake's writer", Arc::new(Writer::new(parts)).run(queue)))
     }
 
     pub(crate) fn publisher(&self) -> Publisher<'_> {

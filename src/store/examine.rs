@@ -106,23 +106,32 @@ impl Store {
         })
     }
 
+    /// Reads every subscription.
     pub(crate) async fn sealed_with(&self) -> Result<Vec<SealedWith>, StoreError> {
-        let rows = self.maintenance().await?.query(&sql::SEALED_WITH, &[]).await?;
-        let read = |row: &tokio_postgres::Row| {
-            let (tenant, subscription): (Uuid, Uuid) = (row.try_get("tenant_id")?, row.try_get("subscription_id")?);
-            Ok(SealedWith {
-                key_id: row.try_get("key_id")?,
-                subscriptions: row.try_get("subscriptions")?,
-                context: SealContext { tenant: tenant.into(), subscription: subscription.into() },
-                content: row.try_get("content")?,
-                kind: row.try_get("kind")?,
-            })
-        };
-        rows.iter().map(read).collect()
+        read_seals(&self.maintenance().await?.query(&sql::SEALED_WITH, &[]).await?)
+    }
+
+    /// The same, given up after the time limit of a request of the API.
+    pub(crate) async fn sealed_with_in_time(&self) -> Result<Vec<SealedWith>, StoreError> {
+        read_seals(&self.interactive().await?.query(&sql::SEALED_WITH, &[]).await?)
     }
 
     pub(crate) async fn newest_targets(&self, most: i64) -> Result<Vec<String>, StoreError> {
         let rows = self.interactive().await?.query(&sql::NEWEST_TARGETS, &[(&most, Type::INT8)]).await?;
         rows.iter().map(|row| Ok(row.try_get("target_url")?)).collect()
     }
+}
+
+fn read_seals(rows: &[tokio_postgres::Row]) -> Result<Vec<SealedWith>, StoreError> {
+    let read = |row: &tokio_postgres::Row| {
+        let (tenant, subscription): (Uuid, Uuid) = (row.try_get("tenant_id")?, row.try_get("subscription_id")?);
+        Ok(SealedWith {
+            key_id: row.try_get("key_id")?,
+            subscriptions: row.try_get("subscriptions")?,
+            context: SealContext { tenant: tenant.into(), subscription: subscription.into() },
+            content: row.try_get("content")?,
+            kind: row.try_get("kind")?,
+        })
+    };
+    rows.iter().map(read).collect()
 }

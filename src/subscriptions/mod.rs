@@ -12,7 +12,7 @@ mod sealed;
 mod write;
 
 pub(crate) use lists::SubscriptionList;
-pub use redis::{Redis, time_redis};
+pub use redis::{Redis, check_redis_url, time_redis};
 pub use rotation::RotateError;
 pub use sealed::open_sealed;
 pub use write::{Choices, WriteError, generate_secret};

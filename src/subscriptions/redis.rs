@@ -15,6 +15,7 @@ use redis::{Client, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo as _
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::domain::id::SubscriptionId;
+use crate::supervisor::Supervisor;
 use crate::telemetry::Metrics;
 use crate::tls;
 
@@ -48,17 +49,29 @@ struct State {
     /// Ends the probes when the last clone is dropped.
     ended: CancellationToken,
     _guard: DropGuard,
+    supervisor: Supervisor,
 }
 
 impl Redis {
     /// Returns at once; Redis is used after its first response.
     /// The error does not contain the URL, which may hold a password.
-    pub fn connect(url: &str, ca_file: Option<&Path>, metrics: Metrics) -> Result<Self, String> {
+    pub fn connect(
+        url: &str,
+        ca_file: Option<&Path>,
+        metrics: Metrics,
+        supervisor: &Supervisor,
+    ) -> Result<Self, String> {
         let connection = manager(url, ca_file)?;
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
-        let state =
-            State { answers: AtomicBool::new(false), warnings: WarningLimit::default(), metrics, ended, _guard: guard };
+        let state = State {
+            answers: AtomicBool::new(false),
+            warnings: WarningLimit::default(),
+            metrics,
+            ended,
+            _guard: guard,
+            supervisor: supervisor.clone(),
+        };
         let redis = Self { connection, state: Arc::new(state) };
         redis.probe(Duration::ZERO);
         Ok(redis)
@@ -134,7 +147,7 @@ impl Redis {
     fn probe(&self, mut pause: Duration) {
         let (connection, state) = (self.connection.clone(), Arc::downgrade(&self.state));
         let ended = self.state.ended.clone();
-        tokio::spawn(ended.run_until_cancelled_owned(async move {
+        let probing = async move {
             loop {
                 tokio::time::sleep(pause).await;
                 let Err(problem) = answers_quickly(&connection).await else { break };
@@ -149,7 +162,11 @@ impl Redis {
                 state.metrics.cache_available.set(1.0);
                 tracing::info!("Redis is in use");
             }
-        }));
+        };
+        let probing = async move {
+            let _ended = ended.run_until_cancelled_owned(probing).await;
+        };
+        self.state.supervisor.spawn("the probe of Redis", probing);
     }
 
     fn count(&self, found: &str) {
@@ -165,6 +182,11 @@ pub async fn time_redis(url: &str, ca_file: Option<&Path>) -> Result<Duration, S
     let began = Instant::now();
     ask().await.map_err(|problem| problem.to_string())?;
     Ok(began.elapsed())
+}
+
+/// Whether it has the form of a URL of Redis.
+pub fn check_redis_url(url: &str) -> Result<(), String> {
+    manager(url, None).map(drop)
 }
 
 /// Connects on first use and reconnects.

@@ -25,9 +25,15 @@ struct Waiting<K, V> {
     is_running: bool,
 }
 
+impl<K, V> Default for Waiting<K, V> {
+    fn default() -> Self {
+        Self { order: VecDeque::new(), askers: HashMap::new(), is_running: false }
+    }
+}
+
 impl<K, V> Default for Gather<K, V> {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Waiting { order: VecDeque::new(), askers: HashMap::new(), is_running: false })))
+        Self(Arc::default())
     }
 }
 
@@ -59,7 +65,8 @@ where
         };
         if begins {
             // In its own task, because the request that started it may be cancelled.
-            tokio::spawn(run(Arc::clone(&self.0), look_up));
+            let running = Running(Arc::clone(&self.0));
+            tokio::spawn(async move { run(&running.0, look_up).await });
         }
         answer
             .await
@@ -68,7 +75,18 @@ where
     }
 }
 
-async fn run<K, V, F>(waiting: Arc<Mutex<Waiting<K, V>>>, look_up: impl Fn(Vec<K>) -> F)
+/// The task that looks up. A panic in it refuses whoever waits, and the next request starts another.
+struct Running<K, V>(Arc<Mutex<Waiting<K, V>>>);
+
+impl<K, V> Drop for Running<K, V> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            *lock(&self.0) = Waiting::default();
+        }
+    }
+}
+
+async fn run<K, V, F>(waiting: &Mutex<Waiting<K, V>>, look_up: impl Fn(Vec<K>) -> F)
 where
     K: Hash + Eq + Clone,
     V: Clone,
@@ -76,7 +94,7 @@ where
 {
     loop {
         let (keys, askers) = {
-            let mut waiting = lock(&waiting);
+            let mut waiting = lock(waiting);
             let count = waiting.order.len().min(MAX_AT_ONCE);
             let keys: Vec<K> = waiting.order.drain(..count).collect();
             if keys.is_empty() {
@@ -136,5 +154,18 @@ mod tests {
         assert!(one.unwrap_err().is_unavailable() && other.unwrap_err().is_unavailable());
         let found = gather.ask(1, |_| async { Ok(HashMap::from([(1, 7)])) }).await;
         assert_eq!(found.unwrap(), Some(7));
+    }
+
+    #[tokio::test]
+    async fn a_look_up_that_panics_is_refused_and_the_next_one_works() {
+        let gather: Gather<u32, u32> = Gather::default();
+        let look_up = |fails: bool| {
+            move |keys: Vec<u32>| async move {
+                assert!(!fails, "planted");
+                Ok(keys.into_iter().map(|key| (key, key)).collect())
+            }
+        };
+        assert!(gather.ask(1, look_up(true)).await.unwrap_err().is_unavailable());
+        assert_eq!(gather.ask(2, look_up(false)).await.unwrap(), Some(2));
     }
 }

@@ -11,9 +11,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use time::OffsetDateTime;
+
 use crate::domain::id::{ApiKeyId, TenantId};
 use crate::domain::tenant::{Tenant, TenantName};
-use crate::store::{Clock, KnownKey, Store, StoreError};
+use crate::store::{Clock, KnownKey, Store, StoreError, TenantChanges};
 use gather::Gather;
 use memory::Memory;
 
@@ -79,14 +81,30 @@ impl Tenants {
     /// Polls for changes in its own task, if the last poll is old enough.
     fn look(&self, now: Instant) {
         let Some(since) = self.shared.lock().begin_look(now) else { return };
-        let shared = Arc::clone(&self.shared);
-        tokio::spawn(async move {
-            let changes = shared.store.tenant_changes(since).await;
-            if let Err(error) = &changes {
-                tracing::debug!(%error, "what changed of tenants and keys could not be read");
-            }
-            shared.lock().end_look(now, changes.ok());
-        });
+        let look = Look { shared: Arc::clone(&self.shared), began: now, changes: None };
+        tokio::spawn(look.run(since));
+    }
+}
+
+/// A running poll. Dropping it allows the next one, also after a panic.
+struct Look {
+    shared: Arc<Shared>,
+    began: Instant,
+    changes: Option<TenantChanges>,
+}
+
+impl Look {
+    async fn run(mut self, since: Option<OffsetDateTime>) {
+        match self.shared.store.tenant_changes(since).await {
+            Ok(changes) => self.changes = Some(changes),
+            Err(error) => tracing::debug!(%error, "what changed of tenants and keys could not be read"),
+        }
+    }
+}
+
+impl Drop for Look {
+    fn drop(&mut self) {
+        self.shared.lock().end_look(self.began, self.changes.take());
     }
 }
 

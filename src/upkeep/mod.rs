@@ -55,12 +55,6 @@ impl Upkeep {
         );
     }
 
-    /// Stays pending after the stop, because `select!` ends when one of its branches ends.
-    pub(crate) async fn run_for_ever(self, stop: CancellationToken) {
-        self.run(stop).await;
-        std::future::pending().await
-    }
-
     async fn vacuum(&self, stop: &CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(VACUUM_INTERVAL)).await.is_some() {
             log_job("vacuum", self.store.vacuum_queue(VACUUM_FROM_ROWS).await.map(i64::from));

@@ -23,8 +23,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::unbounded_channel;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -37,6 +35,7 @@ use crate::domain::policy;
 use crate::domain::slots::Slots;
 use crate::sender::Sender;
 use crate::store::{Clock, Store};
+use crate::supervisor::Supervisor;
 use crate::telemetry::Metrics;
 use deliverer::Deliverer;
 use fetcher::Fetcher;
@@ -74,7 +73,8 @@ impl WorkerRules {
 
 #[derive(Debug, Clone)]
 pub struct Stopping {
-    pub token: CancellationToken,
+    /// Says when to stop; the worker's own tasks stop it if they panic.
+    pub supervisor: Supervisor,
     /// Time to finish what is in flight after that.
     pub grace: Duration,
 }
@@ -89,36 +89,39 @@ impl Worker {
         Self { parts, id: WorkerId::from(Uuid::new_v4()) }
     }
 
-    /// Ends early if one of its tasks panics: without it, deliveries would be sent twice or never.
+    /// Without one of its tasks, deliveries would be sent twice or never: a panic begins the stop, in which what is known
+    /// is still recorded.
     pub async fn run(self, handoff: Option<HandoffReceiver>, stopping: Stopping) {
         let Self { parts, id } = self;
+        let Stopping { supervisor, grace } = stopping;
+        let stop = supervisor.stop().clone();
         let sending = TaskTracker::new();
         let outage = Outage::default();
         let (sender, inbox) = unbounded_channel();
         let signals = Signals::new(sender);
         let (recorder, reports) = Recorder::new(parts.clone(), signals.clone(), outage.clone());
-        let mut recording = tokio::spawn(recorder.run());
-        let mut beating = tokio::spawn(heartbeat::beat(parts.clone(), id, signals.clone()));
-        let mut listening = tokio::spawn(listener::listen(parts.store.clone(), signals.clone()));
-        let deliverer = Deliverer::new(parts.clone(), stopping.token.clone(), sending.clone(), reports);
-        let mut receiving = JoinSet::new();
-        if let Some(handoff) = handoff {
-            receiving.spawn(Arc::clone(&deliverer).receive(handoff, signals.clone()));
-        }
+        let recording = supervisor.spawn_lasting("the recorder", recorder.run());
+        let beating = supervisor.spawn_lasting("the heartbeat", heartbeat::beat(parts.clone(), id, signals.clone()));
+        let listening =
+            supervisor.spawn_lasting("the listener", listener::listen(parts.store.clone(), signals.clone()));
+        let deliverer = Deliverer::new(parts.clone(), stop.clone(), sending.clone(), reports);
+        let receiving = handoff.map(|handoff| {
+            supervisor.spawn_lasting("the handoff", Arc::clone(&deliverer).receive(handoff, signals.clone()))
+        });
         let fetcher = Fetcher::new(parts.clone(), id, deliverer, outage, (signals, inbox));
-        let owned = tokio::select! {
-            owned = fetcher.run(&stopping.token) => owned,
-            _ = &mut recording => return tracing::error!("the recorder panicked; the worker stops"),
-            _ = &mut beating => return tracing::error!("the heartbeat panicked; the worker stops"),
-            _ = &mut listening => return tracing::error!("the listener panicked; the worker stops"),
-            Some(Err(_)) = receiving.join_next() => return tracing::error!("the handoff panicked; the worker stops"),
-        };
+        let owned = supervisor.guard("the fetcher", fetcher.run(&stop)).await.unwrap_or_default();
+        if !stop.is_cancelled() {
+            supervisor.fail("a task of the fetcher panicked".to_owned());
+        }
         beating.abort();
         listening.abort();
-        let deadline = tokio::time::Instant::now() + stopping.grace;
+        let deadline = tokio::time::Instant::now() + grace;
         // The handoff closes after intake has ended; parcels handed over before are still sent.
-        let _unfinished = tokio::time::timeout_at(deadline, receiving.join_next()).await;
-        receiving.abort_all();
+        if let Some(mut receiving) = receiving
+            && tokio::time::timeout_at(deadline, &mut receiving).await.is_err()
+        {
+            receiving.abort();
+        }
         sending.close();
         if tokio::time::timeout_at(deadline, sending.wait()).await.is_err() {
             tracing::warn!(

@@ -24,17 +24,18 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("config", &["domain"]),
     ("telemetry", &["domain"]),
-    ("shutdown", &[]),
+    ("shutdown", &["supervisor"]),
+    ("supervisor", &[]),
     ("http", &[]),
     ("tls", &[]),
     ("store", &["domain", "tls"]),
     ("sender", &["domain", "tls"]),
-    ("subscriptions", &["domain", "store", "telemetry", "tls"]),
+    ("subscriptions", &["domain", "store", "supervisor", "telemetry", "tls"]),
     ("tenants", &["domain", "store"]),
-    ("intake", &["domain", "store", "subscriptions", "tenants", "telemetry"]),
-    ("worker", &["domain", "store", "sender", "subscriptions", "telemetry"]),
+    ("intake", &["domain", "store", "subscriptions", "supervisor", "tenants", "telemetry"]),
+    ("worker", &["domain", "store", "sender", "subscriptions", "supervisor", "telemetry"]),
     ("upkeep", &["domain", "store", "telemetry"]),
-    ("api", &["domain", "http", "store", "subscriptions", "tenants", "intake", "telemetry"]),
+    ("api", &["domain", "http", "store", "subscriptions", "tenants", "intake", "supervisor", "telemetry"]),
     ("commands", &["*"]),
 ];
 
@@ -50,8 +51,21 @@ const FORBIDDEN_CALLS: &[(&str, &str)] = &[
     ("panic!(", "failures of ours are errors with a source, failures of receivers are outcomes"),
     ("todo!(", "what is merged works"),
     ("unimplemented!(", "what is merged works"),
+    ("println!(", "it panics when nobody reads: a command prints with `output::print`, everything else logs"),
+    ("print!(", "it panics when nobody reads: a command prints with `output::print`, everything else logs"),
     ("#[allow(", "write `#[expect(lint, reason = \"…\")]`: it complains when it is no longer needed"),
     ("#![allow(", "write `#[expect(lint, reason = \"…\")]`: it complains when it is no longer needed"),
+];
+
+/// Where tasks are spawned that no supervisor watches, each with what a panic in them costs.
+const UNWATCHED_TASKS: &[(&str, usize, &str)] = &[
+    ("src/supervisor.rs", 1, "watches what it spawns"),
+    ("src/http/request_body.rs", 1, "reads the rest of one refused body"),
+    ("src/store/direct.rs", 1, "one connection: its client gets an error"),
+    ("src/store/pool.rs", 3, "opens one connection: whoever waits gets an error, the next request opens another"),
+    ("src/subscriptions/redis.rs", 1, "writes one copy: the next reader makes it again"),
+    ("src/tenants/gather.rs", 1, "looks up: a panic refuses whoever waits, the next request starts another"),
+    ("src/tenants/mod.rs", 1, "looks for changes once: its end lets the next one begin"),
 ];
 
 /// What makes a rule of `domain` depend on more than its arguments.
@@ -223,6 +237,21 @@ fn calls(source: &Source) -> Violations {
     violations
 }
 
+/// A task that nobody watches ends without a word, and what it was for is never done again.
+fn unwatched_tasks(source: &Source) -> Violations {
+    let found =
+        code_lines(&source.text).filter(|(_, line)| !is_comment(line) && line.contains("tokio::spawn(")).count();
+    let allowed = UNWATCHED_TASKS.iter().find(|(path, ..)| *path == source.path).map_or(0, |(_, count, _)| *count);
+    if found == allowed {
+        return Vec::new();
+    }
+    vec![format!(
+        "{}: calls tokio::spawn {found} times, {allowed} are known: let a `Supervisor` spawn the task, or say in \
+         UNWATCHED_TASKS what a panic in it costs",
+        source.path
+    )]
+}
+
 fn parts_are_on_the_map(sources: &[Source], map: &str) -> Violations {
     let folders: BTreeSet<&str> =
         sources.iter().filter(|source| source.path.matches('/').count() > 1).map(|source| part(&source.path)).collect();
@@ -289,6 +318,11 @@ fn nothing_in_src_gives_up_without_a_word() {
 }
 
 #[test]
+fn every_task_that_lasts_has_a_supervisor() {
+    every(&rust_sources(), unwatched_tasks);
+}
+
+#[test]
 fn domain_reads_no_clock_and_makes_no_random_bits() {
     every(&rust_sources(), purity);
 }
@@ -323,6 +357,9 @@ fn each_rule_catches_a_planted_violation() {
     assert_eq!(length(&rust(&format!("a;\n#[cfg(test)]\nmod tests {{\n{}}}", "a;\n".repeat(400)))).len(), 0);
     assert_eq!(names(&planted("src/api/utils.rs", "")).len(), 1);
     assert_eq!(calls(&rust("a.unwrap();\n#[cfg(test)]\nmod tests {\nb.unwrap();\n}")).len(), 1);
+    assert_eq!(calls(&rust("eprintln!(\"a\");")).len(), 1);
+    assert_eq!(unwatched_tasks(&rust("tokio::spawn(a());")).len(), 1);
+    assert_eq!(unwatched_tasks(&rust("supervisor.spawn(\"a\", a());")).len(), 0);
     assert_eq!(parts_are_on_the_map(&[rust("")], "src/store is the truth").len(), 1);
     assert_eq!(purity(&planted("src/domain/id.rs", "let now = Instant::now();")).len(), 1);
     assert_eq!(machine_paths(&rust(concat!("\"/ho", "me/somebody/x\""))).len(), 1);

@@ -7,10 +7,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use postrider::domain::subscription::Subscription;
 use postrider::store::Retained;
+use postrider::supervisor::Supervisor;
 use postrider::upkeep::{Retention, SystemEvents, Upkeep};
 use postrider::worker::Stopping;
 use tokio_postgres::Client;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::support::rig::{Rig, submit};
@@ -405,11 +405,11 @@ async fn an_outcome_whose_partition_cannot_be_had_costs_its_lease_and_not_the_wo
     let bound = "select pg_get_expr(relpartbound, oid) from pg_class where relname = $1";
     let bound: String = rig.client.query_one(bound, &[&today]).await.unwrap().get(0);
     rig.client.batch_execute(&format!("alter table attempts detach partition {today}")).await.unwrap();
-    let stopping = Stopping { token: CancellationToken::new(), grace: Duration::ZERO };
+    let stopping = Stopping { supervisor: Supervisor::default(), grace: Duration::ZERO };
     let working = tokio::spawn(rig.worker().run(None, stopping.clone()));
     rig.receiver.arrived(1).await;
     until("the slot is free again", async || (rig.parts.slots.in_flight() == 0).then_some(())).await;
-    stopping.token.cancel();
+    stopping.supervisor.stop().cancel();
     working.await.unwrap();
 
     rig.client.batch_execute(&format!("alter table attempts attach partition {today} {bound}")).await.unwrap();

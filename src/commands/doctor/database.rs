@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::Finding;
 use super::counted;
+use crate::commands::master_keys;
 use crate::config::Config;
-use crate::domain::keyring::{CannotOpen, Keyring};
+use crate::domain::keyring::Keyring;
 use crate::store::{Clock, MAX_SKEW, OldSnapshot, QueueSize, SealedWith, ServerFacts, Store, StoreError};
 
 const OLDEST_VERSION: i32 = 150_000;
@@ -252,40 +253,11 @@ fn of_backlog(pending: i64, oldest_due_seconds: f64) -> Finding {
     )
 }
 
-fn cannot_open(keyring: &Keyring, sealed: &SealedWith) -> Option<CannotOpen> {
-    let SealedWith { content, context, kind, .. } = sealed;
-    match kind.as_str() {
-        "headers" => keyring.open_headers(content, *context).err(),
-        "ingest" => keyring.open_ingest(content, *context).err(),
-        _ => keyring.open(content, *context).err(),
-    }
-}
-
 fn of_seals(used: &[SealedWith], keyring: &Keyring) -> Finding {
-    let refused: Vec<(&SealedWith, CannotOpen)> =
-        used.iter().filter_map(|sealed| Some((sealed, cannot_open(keyring, sealed)?))).collect();
-    let named = |sealed: &SealedWith| format!("{} with '{}'", sealed.subscriptions, sealed.key_id);
-    if refused.is_empty() {
-        // A subscription whose secrets use two keys is counted for both.
-        let by_key: Vec<String> = used.iter().map(named).collect();
-        let says = format!("each key opens its secrets; subscriptions: {}", by_key.join(", "));
-        return Finding::ok("master keys", if used.is_empty() { "there is no secret yet" } else { &says });
+    match master_keys::compare(used, keyring) {
+        Ok(says) => Finding::ok("master keys", says),
+        Err(unopened) => Finding::problem("master keys", unopened.to_string(), master_keys::ADVICE),
     }
-    let listed = |is_missing: bool| {
-        let of_kind = refused.iter().filter(|(_, why)| matches!(why, CannotOpen::UnknownKey(_)) == is_missing);
-        of_kind.map(|(sealed, _)| named(sealed)).collect::<Vec<_>>().join(", ")
-    };
-    let says = [
-        (listed(true), "secrets of subscriptions are sealed with keys that are missing from POSTRIDER_MASTER_KEYS"),
-        (listed(false), "keys with the right id do not open the secrets: their bytes have changed"),
-    ];
-    let says: Vec<String> =
-        says.into_iter().filter(|(keys, _)| !keys.is_empty()).map(|(keys, says)| format!("{says}: {keys}")).collect();
-    Finding::problem(
-        "master keys",
-        says.join("; "),
-        "restore these keys in POSTRIDER_MASTER_KEYS with the same id and bytes, after the first one",
-    )
 }
 
 #[cfg(test)]

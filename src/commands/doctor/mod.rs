@@ -6,8 +6,9 @@ mod settings;
 
 use std::fmt;
 
-use super::{Failure, starting};
-use crate::config::{Profile, Settings, unknown_settings};
+use super::output::print;
+use super::{Failure, checks, starting};
+use crate::config::{Profile, Settings};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
@@ -54,15 +55,19 @@ impl fmt::Display for Finding {
 }
 
 pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
+    let unknown = settings::look_at_unknown(settings.unknown(), settings.is_strict().unwrap_or_default());
     let config = match settings.resolve(Profile::Production) {
         Ok(config) => config,
         Err(invalid) => {
-            let advice = ".env.example and `postrider serve --help` describe every setting";
-            return conclude(&[Finding::problem("settings", invalid.to_string(), advice)]);
+            // The URLs are looked at too.
+            let invalid = checks::resolve(settings, Profile::Production).err().unwrap_or(invalid);
+            let advice = "`postrider settings` explains every setting, with its value and where that comes from";
+            let invalid = invalid.0.iter().map(|invalid| Finding::problem("settings", invalid.to_string(), advice));
+            return conclude(&invalid.chain(unknown).collect::<Vec<_>>());
         }
     };
     let mut findings = settings::look(&config);
-    findings.extend(settings::look_at_unknown(&unknown_settings()));
+    findings.extend(unknown);
     let redis = network::look_at_redis(&config);
     match starting::store(&config.database) {
         Ok(store) => {
@@ -83,13 +88,14 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
 }
 
 fn conclude(findings: &[Finding]) -> Result<(), Failure> {
-    for finding in findings {
-        println!("{finding}");
-    }
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
     let (problems, warnings) = (count(Level::Problem), count(Level::Warning));
-    println!("\n{}, {}", counted(problems, "problem"), counted(warnings, "warning"));
-    if problems == 0 { Ok(()) } else { Err(Failure::AlreadySaid) }
+    let sum = format!("\n{}, {}", counted(problems, "problem"), counted(warnings, "warning"));
+    match findings.iter().try_for_each(print).and_then(|()| print(sum)) {
+        // The status says what was found, also to a reader of the first lines.
+        Ok(()) | Err(Failure::ReaderGone) if problems > 0 => Err(Failure::AlreadySaid),
+        printed => printed,
+    }
 }
 
 fn counted(count: impl fmt::Display, noun: &str) -> String {

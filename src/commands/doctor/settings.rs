@@ -17,19 +17,20 @@ pub(super) fn look(config: &Config) -> Vec<Finding> {
     findings
 }
 
-pub(super) fn look_at_unknown(unknown: &[UnknownSetting]) -> Option<Finding> {
+pub(super) fn look_at_unknown(unknown: &[UnknownSetting], is_strict: bool) -> Option<Finding> {
     let named = |setting: &UnknownSetting| match &setting.nearest {
         Some(nearest) => format!("{} ({nearest}?)", setting.name),
         None => setting.name.clone(),
     };
     let names: Vec<String> = unknown.iter().map(named).collect();
-    (!names.is_empty()).then(|| {
-        Finding::warning(
-            "settings",
-            format!("unknown settings: {}", names.join(", ")),
-            "correct or remove the name; .env.example describes every setting",
-        )
-    })
+    let says = format!("unknown settings: {}", names.join(", "));
+    let advice = "correct or remove the name; `postrider settings` explains every setting";
+    let finding = if is_strict {
+        Finding::problem("settings", format!("{says}; POSTRIDER_STRICT lets no command start"), advice)
+    } else {
+        Finding::warning("settings", says, advice)
+    };
+    (!names.is_empty()).then_some(finding)
 }
 
 fn open_api(auth: AuthMode, listen: SocketAddr) -> Option<Finding> {
@@ -83,6 +84,7 @@ fn hours(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::doctor::Level;
 
     #[test]
     fn an_open_api_is_a_warning_and_a_milder_one_where_only_this_machine_reaches_it() {
@@ -97,8 +99,9 @@ mod tests {
     fn a_misspelt_setting_is_shown_with_its_likely_name() {
         let misspelt =
             UnknownSetting { name: "POSTRIDER_LISTN".to_owned(), nearest: Some("POSTRIDER_LISTEN".to_owned()) };
-        assert!(look_at_unknown(&[]).is_none());
-        let finding = look_at_unknown(&[misspelt]).unwrap();
+        assert!(look_at_unknown(&[], true).is_none());
+        let finding = look_at_unknown(std::slice::from_ref(&misspelt), false).unwrap();
         assert!(finding.says.contains("POSTRIDER_LISTN (POSTRIDER_LISTEN?)"), "{finding}");
+        assert_eq!(look_at_unknown(&[misspelt], true).unwrap().level, Level::Problem);
     }
 }

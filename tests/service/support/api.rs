@@ -18,6 +18,7 @@ use postrider::http::Stopping;
 use postrider::intake::{Intake, IntakeParts, Notifier};
 use postrider::store::{Clock, MadeKey, NewKey, Store, StoreConfig};
 use postrider::subscriptions::Subscriptions;
+use postrider::supervisor::Supervisor;
 use postrider::telemetry::Metrics;
 use postrider::tenants::Tenants;
 use serde_json::{Value, json};
@@ -115,7 +116,8 @@ impl TestApi {
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let (announced, closing) = (shutdown.clone(), shutdown.clone());
-        tokio::spawn(serve(listener, api, Stopping { announced, closing, drain: Duration::from_secs(5) }));
+        let stopping = Stopping { announced, closing, drain: Duration::from_secs(5) };
+        tokio::spawn(serve(listener, api, stopping, Supervisor::new(shutdown.clone())));
         let admin = made_key(&store, "acme", Scope::Admin).await.text;
         let client = Client::builder(TokioExecutor::new()).build_http();
         let _stop = shutdown.clone().drop_guard();
@@ -237,6 +239,7 @@ fn api_over(store: &Store, auth_required: bool) -> Api {
             notifier: Notifier::default(),
             lease: Duration::from_secs(25),
             metrics: Metrics::new(),
+            supervisor: Supervisor::default(),
         })
         .0,
         clock: Clock::default(),

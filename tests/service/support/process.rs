@@ -32,12 +32,14 @@ pub(crate) struct Start<'a> {
     pub(crate) folder: Option<&'a Path>,
     /// The file that takes its log, instead of the test's own output.
     pub(crate) log: Option<PathBuf>,
+    /// What takes its log, if that is no file.
+    pub(crate) log_to: Option<Stdio>,
 }
 
 impl<'a> Start<'a> {
     /// This command over this database, with the settings of every test.
     pub(crate) fn new(command: &'a str, database_url: String) -> Self {
-        Self { command, database_url, settings: &[], folder: None, log: None }
+        Self { command, database_url, settings: &[], folder: None, log: None, log_to: None }
     }
 
     /// Starts it and waits until it is ready.
@@ -51,6 +53,9 @@ impl<'a> Start<'a> {
         }
         if let Some(log) = self.log {
             command.stderr(File::create(log).unwrap());
+        }
+        if let Some(log) = self.log_to {
+            command.stderr(log);
         }
         let child = command.stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();
         let postrider = Postrider { child, api, ops };
@@ -108,8 +113,17 @@ impl Postrider {
 
     /// Asks it to stop.
     pub(crate) fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Sends it SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id().unwrap()).unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
     /// Waits for its end.

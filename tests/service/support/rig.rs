@@ -25,6 +25,7 @@ use postrider::intake::{Accepted, Intake, IntakeParts, Notifier, Refusal, Submis
 use postrider::sender::{Sender, SenderConfig};
 use postrider::store::Store;
 use postrider::subscriptions::Subscriptions;
+use postrider::supervisor::Supervisor;
 use postrider::telemetry::Metrics;
 use postrider::tenants::Tenants;
 use postrider::worker::{Stopping, Worker, WorkerParts, WorkerRules};
@@ -118,7 +119,7 @@ impl Rig {
     /// A worker that works until the value goes or the story stops it.
     pub(crate) fn working(&self) -> Working {
         let token = CancellationToken::new();
-        let stopping = Stopping { token: token.clone(), grace: Duration::from_secs(5) };
+        let stopping = Stopping { supervisor: Supervisor::new(token.clone()), grace: Duration::from_secs(5) };
         let running = tokio::spawn(self.worker().run(None, stopping));
         let notifying = tokio::spawn(self.notifier.clone().run(self.parts.store.clone()));
         Working { stop: token.drop_guard(), running, notifying }
@@ -155,6 +156,7 @@ impl Rig {
             notifier: self.notifier.clone(),
             lease: self.parts.rules.lease,
             metrics: self.parts.metrics.clone(),
+            supervisor: Supervisor::default(),
         });
         (intake, receiver)
     }
