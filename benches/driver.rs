@@ -12,6 +12,7 @@ use postrider::domain::attempt::{Answer, Attempt, Directives};
 use postrider::domain::delivery::{DeliveryKey, Report};
 use postrider::domain::event::Event;
 use postrider::domain::event_type::EventType;
+use postrider::domain::hops::Hops;
 use postrider::domain::id::{AttemptId, EventId, LeaseToken, SubscriptionId, TenantId};
 use postrider::domain::metadata::Metadata;
 use postrider::domain::next_step::NextStep;
@@ -197,6 +198,7 @@ impl Parts {
                 tenant: self.tenant,
                 event_type: Some(event_type.clone()),
                 payload: Payload::parse(self.template.numbered(number))?,
+                hops: Hops::default(),
             })
         };
         let events = (first..first + slice.events).map(event).collect::<Result<Vec<Event>, Failure>>()?;
@@ -233,6 +235,7 @@ fn delivered(clock: &Clock) -> Attempt {
     let answer = Answer {
         outcome: Outcome::of_status(200),
         status: Some(200),
+        first_line: None,
         body: bytes::Bytes::new(),
         retry_after: None,
         directives: Directives::default(),

@@ -142,6 +142,7 @@ fn next_step(calls: u64) -> Result<(), Failure> {
             status: Some(503),
             retry_after: Some(Duration::from_secs(call % 60)),
             directives: Directives::default(),
+            target_is_address: false,
             counted: u32::try_from(call % 7)?,
         };
         black_box(policy.next_step(None, black_box(made), 0.5));

@@ -28,6 +28,8 @@ create table events (
     about uuid,
     -- True: published to all interested subscriptions; null: to one.
     fan_out boolean,
+    -- Deliveries through which it came back to an ingest route; null: none.
+    hops smallint,
     event_type text,
     -- Not json or jsonb: the bytes sent are the bytes received.
     payload bytea not null,

@@ -85,6 +85,11 @@ impl EventsApi {
             ty = "Option<String>",
             description = "1 to 255 visible characters; events with the same one are delivered in order to \
                            subscriptions that are ordered. Not together with deliver_at."
+        ),
+        request_header(
+            name = "webhook-hops",
+            ty = "Option<String>",
+            description = "Of the delivery that led to this event, if one did: pass it on. More than 5 are refused."
         )
     )]
     #[expect(clippy::too_many_arguments, reason = "each is a documented parameter of the operation")]
@@ -101,6 +106,7 @@ impl EventsApi {
         body: Unread<AnyDocument>,
     ) -> Result<Answer<PublishAnswer, 202>, Problem> {
         let headers = EventHeaders::read(request.headers())?;
+        let hops = headers.hops()?;
         let bytes = body::read(request, body.body, self.0.settings.max_payload_bytes).await?;
         body::check_json(request.headers())?;
         let asked = [deliver_at.0, expires_at.0].map(|at| at.map(|at| at.0));
@@ -114,6 +120,7 @@ impl EventsApi {
             to,
             times: times.map_err(|rule| Problem::Invalid(vec![timing_error(rule, "/query")]))?,
             payload: Payload::parse(bytes).map_err(Problem::PayloadInvalid)?,
+            hops,
             event_type: headers.event_type()?,
             key: headers.idempotency_key()?,
             ordering_key,
@@ -139,11 +146,13 @@ impl EventsApi {
     ) -> Result<Answer<BatchAnswer>, Problem> {
         body::check_json(request.headers())?;
         batch::check_headers(request.headers())?;
+        let hops = EventHeaders::read(request.headers())?.hops()?;
         let bytes = body::read(request, body.body, self.0.settings.max_batch_bytes).await?;
         let limits = batch::Limits {
             payload_bytes: self.0.settings.max_payload_bytes,
             lifetime: self.0.settings.delivery_lifetime,
             now: self.0.clock.now(),
+            hops,
             tenant: caller.tenant(),
         };
         let deadline = Instant::now() + BATCH_BUDGET;

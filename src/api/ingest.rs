@@ -65,6 +65,11 @@ impl IngestApi {
             ty = "Option<String>",
             description = "sha256= and the hex HMAC-SHA256 of the body."
         ),
+        request_header(
+            name = "webhook-hops",
+            ty = "Option<String>",
+            description = "Set by deliveries: how many of them led here. More than 5 are refused."
+        ),
         request_header(name = "webhook-id", ty = "Option<String>", description = "Of Standard Webhooks."),
         request_header(name = "webhook-timestamp", ty = "Option<String>", description = "Of Standard Webhooks."),
         request_header(name = "webhook-signature", ty = "Option<String>", description = "Of Standard Webhooks.")
@@ -101,6 +106,7 @@ impl IngestApi {
             return Err(Problem::Unauthenticated);
         }
         let (asked, producer) = (EventHeaders::read(headers)?, headers::of_producer(headers)?);
+        let hops = asked.hops()?;
         let hidden = Hidden { has_key, is_ambiguous: producer.signed_as().count() > 1 };
         let tenant = caller.map(|caller| caller.tenant);
         let address = Address { tenant, name, headers: Some(Arc::clone(&producer)) };
@@ -127,6 +133,7 @@ impl IngestApi {
         let publication = Publication {
             to: To::One(address),
             payload: Payload::of(bytes, told.content_type).map_err(Problem::PayloadInvalid)?,
+            hops,
             event_type: match asked.event_type()? {
                 Some(name) => Some(name),
                 None => told.event_type?,

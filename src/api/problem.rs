@@ -7,6 +7,7 @@ use poem_openapi::Object;
 use serde::Serialize;
 
 use crate::domain::audience::MAX_RECIPIENTS;
+use crate::domain::hops::InvalidHops;
 use crate::domain::payload::InvalidPayload;
 use crate::domain::signature::InvalidSignature;
 
@@ -75,6 +76,8 @@ pub(super) enum Problem {
     /// How many requests of one tenant are answered at a time.
     TooManyRequests(usize),
     TooManyRecipients,
+    /// A delivery that led back too often; our own sender gives it up.
+    TooManyHops,
     Invalid(Vec<FieldError>),
     HeadersTooLarge,
     /// Our failure; the log has it under the request's id.
@@ -130,6 +133,7 @@ impl Problem {
             Self::RateLimited(..) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many events"),
             Self::TooManyRequests(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests"),
             Self::TooManyRecipients => (StatusCode::UNPROCESSABLE_ENTITY, "too_many_recipients", "Too many recipients"),
+            Self::TooManyHops => (StatusCode::UNPROCESSABLE_ENTITY, "too_many_hops", "Too many hops"),
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", "Validation failed"),
             Self::HeadersTooLarge => {
                 (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", "Headers too large")
@@ -186,6 +190,7 @@ impl Problem {
             Self::TooManyRecipients => {
                 return format!("more than {MAX_RECIPIENTS} subscriptions want this event; nothing was stored");
             }
+            Self::TooManyHops => return InvalidHops::TooMany.to_string(),
             Self::Invalid(_) => "one or more values break a rule; errors names each",
             Self::HeadersTooLarge => "the header fields must be at most 100, and 64 KiB in all",
             Self::Internal => "the failure is logged under this request_id",
@@ -228,6 +233,9 @@ impl Problem {
             }
             Self::RateLimited(_, seconds) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
+            }
+            Self::TooManyHops => {
+                headers.insert("webhook-delivery", HeaderValue::from_static("abort-message"));
             }
             Self::Unavailable | Self::TooManyRequests(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));

@@ -1,7 +1,7 @@
 //! Health and metrics on a separate listener, so that the API's port shows neither.
 //!
-//! `/readyz` fails while the process stops, with the reason if a task of it failed, and while the database does not
-//! answer.
+//! `/readyz` fails while the process stops, with the reason if a task of it failed, while the database does not answer
+//! or only reads, and while the clocks disagree.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -52,6 +52,10 @@ impl Ops {
         }
         if self.supervisor.stop().is_cancelled() {
             return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned());
+        }
+        if !self.store.clock().agrees() {
+            let sentence = "this machine's clock and the database's differ by more than 120 s\n";
+            return text(StatusCode::SERVICE_UNAVAILABLE, sentence.to_owned());
         }
         match self.store.ping().await {
             Ok(()) => text(StatusCode::OK, "ready\n".to_owned()),

@@ -12,6 +12,11 @@ pub(super) fn listen(address: SocketAddr, setting: &str) -> Result<TcpListener, 
     http::bind(address).map_err(|error| Failure::new(format!("{setting}: cannot listen on {address}: {error}")))
 }
 
+/// What the limit can be raised to; `None`: no limit.
+pub(super) fn descriptor_limit() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum
+}
+
 /// Many receivers need many descriptors; the soft limit is often 1,024.
 pub(super) fn raise_descriptor_limit() {
     use rustix::process::{Resource, getrlimit, setrlimit};

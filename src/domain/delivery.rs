@@ -10,6 +10,7 @@ use super::attempt::Attempt;
 use super::content_type::ContentType;
 use super::end::EndReason;
 use super::event_type::EventType;
+use super::hops::Hops;
 use super::id::{EventId, LeaseToken, SubscriptionId, TenantId};
 use super::next_step::NextStep;
 use super::ordering::{OrderingGroup, OrderingKey};
@@ -58,6 +59,7 @@ pub struct Parcel {
     pub(crate) event_type: Option<EventType>,
     pub(crate) payload: Bytes,
     pub(crate) content_type: ContentType,
+    pub(crate) hops: Hops,
     pub(crate) subscription_version: i64,
     pub(crate) destination: Arc<Destination>,
     /// Set if it is the head of an ordering group.

@@ -1,6 +1,7 @@
 //! An event: what a producer publishes, once, immutable.
 
 use super::event_type::EventType;
+use super::hops::Hops;
 use super::id::{EventId, TenantId};
 use super::payload::Payload;
 
@@ -11,4 +12,6 @@ pub struct Event {
     pub tenant: TenantId,
     pub event_type: Option<EventType>,
     pub payload: Payload,
+    /// Before this event, on the way here.
+    pub hops: Hops,
 }

@@ -19,6 +19,7 @@ pub mod event;
 pub mod event_type;
 pub mod external_id;
 pub mod handoff;
+pub mod hops;
 pub mod id;
 pub mod idempotency;
 pub mod ingest;

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
@@ -38,6 +38,8 @@ const MAX_HEADERS: usize = 100;
 const MAX_BUFFER_BYTES: usize = 96 * 1_024;
 /// After an error of the system, such as no free descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// It may go on for hours, ten times a second.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone)]
 pub struct Stopping {
@@ -77,6 +79,7 @@ where
         let stream = listener.accept().await?.0;
         io::Result::Ok((stream, connections.admit(stopping.closing.child_token()).await))
     };
+    let mut last_logged: Option<Instant> = None;
     while let Some(accepted) = stopping.closing.run_until_cancelled(accept()).await {
         match accepted {
             Ok((stream, permit)) => {
@@ -86,7 +89,10 @@ where
             // The peer has already closed the connection.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                tracing::error!(%error, "a connection could not be accepted");
+                if last_logged.is_none_or(|last| last.elapsed() >= LOG_INTERVAL) {
+                    last_logged = Some(Instant::now());
+                    tracing::error!(%error, "connections cannot be accepted; they wait");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

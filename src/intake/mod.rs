@@ -27,6 +27,7 @@ use tokio::task::JoinHandle;
 use crate::domain::audience::{Audience, Recipient};
 use crate::domain::event_type::EventType;
 use crate::domain::handoff::Handoff;
+use crate::domain::hops::Hops;
 use crate::domain::id::{EventId, SubscriptionId};
 use crate::domain::idempotency::{Fingerprint, IdempotencyKey};
 use crate::domain::ordering::OrderingKey;
@@ -47,6 +48,7 @@ pub struct Submission {
     pub audience: Audience,
     pub event_type: Option<EventType>,
     pub payload: Payload,
+    pub hops: Hops,
     pub timing: Timing,
     pub ordering_key: Option<OrderingKey>,
     /// A repeated request has the same key and fingerprint.

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 
 use crate::domain::event_type::{EventType, NotWanted};
 use crate::domain::external_id::SubscriptionName;
+use crate::domain::hops::Hops;
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::idempotency::{Fingerprint, IdempotencyKey};
 use crate::domain::ordering::OrderingKey;
@@ -22,6 +23,7 @@ pub(crate) struct Publication {
     pub(crate) to: To,
     pub event_type: Option<EventType>,
     pub payload: Payload,
+    pub hops: Hops,
     pub times: Times,
     /// Equal for repetitions of a request.
     pub key: Option<IdempotencyKey>,

@@ -82,11 +82,12 @@ impl<'a> Publisher<'a> {
             Err(refusal) => return Err(refusal),
         };
         let address = audience.recipients.first().map(|one| one.id).filter(|_| audience.list_version.is_none());
-        let Publication { event_type, payload, times, key, ordering_key, .. } = publication;
+        let Publication { event_type, payload, hops, times, key, ordering_key, .. } = publication;
         Ok(Ok(Submission {
             audience,
             event_type: event_type.clone(),
             payload: payload.clone(),
+            hops: *hops,
             timing: times.timing(),
             ordering_key: ordering_key.clone(),
             key: key.clone().map(|key| (key, publication.fingerprint(address))),

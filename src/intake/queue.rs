@@ -13,7 +13,6 @@ use tokio::time::{Instant, timeout_at};
 use super::{Accepted, Intake, Pending, Refusal, Submission};
 use crate::domain::id::TenantId;
 use crate::domain::share::Share;
-use crate::store::MAX_SKEW;
 
 /// Maximum time from a request to its response.
 const ANSWER_LIMIT: Duration = Duration::from_millis(1_800);
@@ -74,7 +73,7 @@ impl Intake {
     }
 
     pub(super) fn check_clock(&self) -> Result<(), Refusal> {
-        if self.clock.skew() > MAX_SKEW {
+        if !self.clock.agrees() {
             return Err(Refusal::Unavailable("this machine's clock is too far from the database's"));
         }
         Ok(())
@@ -275,6 +274,7 @@ impl Filling {
 mod tests {
     use super::*;
     use crate::domain::audience::{Audience, Recipient};
+    use crate::domain::hops::Hops;
     use crate::domain::payload::Payload;
     use crate::domain::timing::Timing;
     use crate::intake::Submission;
@@ -298,6 +298,7 @@ mod tests {
             audience: Audience { tenant: tenant(of), recipients, list_version: Some(1) },
             event_type: None,
             payload: Payload::parse(Bytes::from_static(b"{}")).unwrap(),
+            hops: Hops::default(),
             timing: Timing::default(),
             ordering_key: ordering_key.map(|key| key.parse().unwrap()),
             key: None,

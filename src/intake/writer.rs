@@ -82,7 +82,7 @@ impl Writer {
     }
 
     fn prepare(&self, pending: Pending) -> Entry {
-        let Submission { audience, event_type, payload, timing, ordering_key, key } = &pending.submission;
+        let Submission { audience, event_type, payload, hops, timing, ordering_key, key } = &pending.submission;
         let slots: Vec<Option<Slot>> =
             audience.recipients.iter().map(|recipient| self.reserve(recipient, &pending.submission)).collect();
         let delivery = |(recipient, slot): (&Recipient, &Option<Slot>)| NewDelivery {
@@ -97,6 +97,7 @@ impl Writer {
                 tenant: audience.tenant,
                 event_type: event_type.clone(),
                 payload: payload.clone(),
+                hops: *hops,
             },
             key: key.clone(),
             list_version: audience.list_version,
@@ -247,7 +248,7 @@ impl Drop for Done {
 
 /// For a delivery that was created leased.
 fn parcel(item: &AcceptItem, subscription: &Subscription, lasts: Duration, grant: Grant) -> Parcel {
-    let Event { id: event, tenant, event_type, payload } = &item.event;
+    let Event { id: event, tenant, event_type, payload, hops } = &item.event;
     Parcel {
         key: DeliveryKey { event: *event, subscription: subscription.id, tenant: *tenant },
         lease: Lease { token: grant.token, ends: grant.asked + lasts },
@@ -256,6 +257,7 @@ fn parcel(item: &AcceptItem, subscription: &Subscription, lasts: Duration, grant
         event_type: event_type.clone(),
         payload: payload.bytes().clone(),
         content_type: payload.content_type().clone(),
+        hops: *hops,
         subscription_version: subscription.version,
         destination: Arc::clone(&subscription.destination),
         ordering_key: None,

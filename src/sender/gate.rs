@@ -201,10 +201,10 @@ mod tests {
         }
     }
 
-    /// A listener whose queue is full drops further connections.
-    #[tokio::test]
-    async fn an_address_that_keeps_silent_is_a_connect_timeout() {
-        const MOMENT: Duration = Duration::from_millis(100);
+    const MOMENT: Duration = Duration::from_millis(100);
+
+    /// A listener whose queue is full drops further connections, as a dead address does.
+    async fn silent() -> (SocketAddr, impl Sized) {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = socket.listen(0).unwrap();
@@ -213,11 +213,43 @@ mod tests {
         while let Ok(queued) = tokio::time::timeout(MOMENT, TcpStream::connect(address)).await {
             queue.push(queued.unwrap());
         }
+        (address, (listener, queue))
+    }
+
+    #[tokio::test]
+    async fn an_address_that_keeps_silent_is_a_connect_timeout() {
+        let (address, _queue) = silent().await;
         let allow = vec!["127.0.0.0/8".parse().unwrap()];
         let gate = Gate::new(Arc::new(AddressPolicy { allow, ..AddressPolicy::default() }));
         let hurried = Gate { connect_budget: MOMENT, ..gate };
         let met = hurried.open(format!("http://{address}/").parse().unwrap()).await.unwrap_err();
         assert_eq!((met.cause, met.remote), (Outcome::ConnectTimeout.into(), Some(address.ip())));
+    }
+
+    #[tokio::test]
+    async fn a_dead_first_address_costs_a_moment_and_a_refusing_one_nothing() {
+        let (dead, _queue) = silent().await;
+        let alive = tokio::net::TcpListener::bind(SocketAddr::new([127, 0, 0, 4].into(), dead.port())).await.unwrap();
+        let ip = |last| IpAddr::from([127, 0, 0, last]);
+        // 2 s: the limit of an attempt with which the second address was never reached.
+        for addresses in [vec![dead.ip(), ip(4)], vec![ip(2), ip(3), dead.ip(), ip(4)], vec![ip(4), dead.ip()]] {
+            let deadline = Instant::now() + Duration::from_secs(2);
+            let (stream, address) = race(&addresses, dead.port(), deadline).await.unwrap();
+            assert_eq!((address, stream.peer_addr().unwrap()), (ip(4), alive.local_addr().unwrap()), "{addresses:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn of_several_failures_the_one_that_says_most_is_told() {
+        let (dead, _queue) = silent().await;
+        let refusing = IpAddr::from([127, 0, 0, 2]);
+        let met = |addresses: Vec<IpAddr>| async move {
+            race(&addresses, dead.port(), Instant::now() + NEXT_ADDRESS_AFTER + MOMENT).await.unwrap_err()
+        };
+        let refused = met(vec![dead.ip(), refusing]).await;
+        assert_eq!((refused.cause, refused.remote), (Outcome::ConnectRefused.into(), Some(refusing)));
+        assert_eq!(met(vec![dead.ip()]).await.cause, Outcome::ConnectTimeout.into());
+        assert_eq!(met(vec![]).await.cause, Outcome::DnsNoAddress.into());
     }
 
     #[tokio::test]

@@ -18,6 +18,7 @@ use crate::domain::target::Target;
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+const WEBHOOK_HOPS: HeaderName = HeaderName::from_static("webhook-hops");
 const X_HUB_SIGNATURE_256: HeaderName = HeaderName::from_static("x-hub-signature-256");
 const X_EVENT_TYPE: HeaderName = HeaderName::from_static("x-event-type");
 const X_WEBHOOK_ATTEMPT: HeaderName = HeaderName::from_static("x-webhook-attempt");
@@ -56,6 +57,7 @@ fn headers(parcel: &Parcel, now: OffsetDateTime) -> HeaderMap {
     headers.insert(X_HUB_SIGNATURE_256, visible(sign_hub(secrets.current(), &parcel.payload)));
     headers.insert(WEBHOOK_ID, visible(id));
     headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp));
+    headers.insert(WEBHOOK_HOPS, HeaderValue::from(parcel.hops.next()));
     headers.insert(X_WEBHOOK_ATTEMPT, HeaderValue::from(parcel.attempt_number));
     if let Some(event_type) = &parcel.event_type {
         headers.insert(X_EVENT_TYPE, visible(event_type.as_str().to_owned()));

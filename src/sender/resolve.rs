@@ -26,8 +26,8 @@ const PERMIT_BUDGET: Duration = Duration::from_secs(5);
 const MAX_LOOKUPS: usize = 128;
 /// Shorter than the TTLs that owners of names use to move a service, 30 s and more.
 const FOUND_FOR: Duration = Duration::from_secs(10);
-/// Spares the name server the attempts of one moment, and never the next retry.
-const NOT_FOUND_FOR: Duration = Duration::from_secs(2);
+/// Spares the name server the attempts of one moment, but not the next retry: the shortest delay is 1 s.
+const NOT_FOUND_FOR: Duration = Duration::from_millis(500);
 /// 1,500 bytes each at most.
 const MAX_NAMES: usize = 4_096;
 /// More than any real answer; at most 4 of them are dialled.

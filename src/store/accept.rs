@@ -95,7 +95,7 @@ impl Store {
         let events = EventColumns::of(items);
         let deliveries = DeliveryColumns::of(items);
         let (token, lease) = (token.uuid(), lease.as_secs_f64());
-        let mut params = Vec::with_capacity(18);
+        let mut params = Vec::with_capacity(19);
         params.extend(events.params());
         params.extend(deliveries.params());
         params.push((&token, Type::UUID));
@@ -159,6 +159,7 @@ struct EventColumns<'a> {
     ordering_keys: Vec<Option<&'a str>>,
     not_before: Vec<Option<OffsetDateTime>>,
     expire_at: Vec<Option<OffsetDateTime>>,
+    hops: Vec<Option<i16>>,
 }
 
 impl<'a> EventColumns<'a> {
@@ -177,10 +178,11 @@ impl<'a> EventColumns<'a> {
             ordering_keys: items.iter().map(|item| item.ordering_key.as_ref().map(OrderingKey::as_str)).collect(),
             not_before: items.iter().map(|item| item.timing.deliver_at()).collect(),
             expire_at: items.iter().map(|item| item.timing.expires_at()).collect(),
+            hops: items.iter().map(|item| item.event.hops.stored()).collect(),
         }
     }
 
-    fn params(&self) -> [Param<'_>; 12] {
+    fn params(&self) -> [Param<'_>; 13] {
         [
             (&self.ids, Type::UUID_ARRAY),
             (&self.tenants, Type::UUID_ARRAY),
@@ -194,6 +196,7 @@ impl<'a> EventColumns<'a> {
             (&self.ordering_keys, Type::TEXT_ARRAY),
             (&self.not_before, Type::TIMESTAMPTZ_ARRAY),
             (&self.expire_at, Type::TIMESTAMPTZ_ARRAY),
+            (&self.hops, Type::INT2_ARRAY),
         ]
     }
 }

@@ -34,6 +34,12 @@ impl Clock {
         OffsetDateTime::UNIX_EPOCH + at_origin + self.origin.elapsed()
     }
 
+    /// Whether this machine's clock agrees with the database's. Otherwise one of them is wrong, perhaps the one that
+    /// signatures are dated with.
+    pub(crate) fn agrees(&self) -> bool {
+        self.skew() <= MAX_SKEW
+    }
+
     pub(crate) fn skew(&self) -> Duration {
         (self.now() - OffsetDateTime::now_utc()).unsigned_abs()
     }
@@ -59,4 +65,18 @@ impl Clock {
 
 fn micros(time: OffsetDateTime) -> i64 {
     i64::try_from((time - OffsetDateTime::UNIX_EPOCH).whole_microseconds()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_minutes_apart_in_either_direction_the_clocks_do_not_agree() {
+        for (seconds, agrees) in [(0, true), (110, true), (-110, true), (130, false), (-130, false)] {
+            let clock = Clock::default();
+            clock.at_origin.fetch_add(seconds * 1_000_000, Ordering::Relaxed);
+            assert_eq!(clock.agrees(), agrees, "{seconds}");
+        }
+    }
 }

@@ -14,6 +14,7 @@ use crate::domain::backoff::RetrySchedule;
 use crate::domain::breaker::Breaker;
 use crate::domain::delivery::DeliveryKey;
 use crate::domain::end::End;
+use crate::domain::hops::Hops;
 use crate::domain::id::{LeaseToken, SubscriptionId, TenantId, WorkerId};
 use crate::domain::ordering::OrderingKey;
 
@@ -57,6 +58,7 @@ pub struct TakenDelivery {
     pub(crate) payload: Vec<u8>,
     /// `None`: `application/json`.
     pub(crate) content_type: Option<String>,
+    pub(crate) hops: Hops,
     pub(crate) target_url: String,
     pub(crate) secrets: SealedSecrets,
     pub(crate) headers: Option<Vec<u8>>,
@@ -123,6 +125,7 @@ fn taken(row: &Row) -> Result<TakenDelivery, StoreError> {
         event_type: row.try_get("event_type")?,
         payload: row.try_get("payload")?,
         content_type: row.try_get("content_type")?,
+        hops: Hops::of_stored(row.try_get("hops")?),
         target_url: row.try_get("target_url")?,
         secrets: sealed::secrets(row, row.try_get("taken_at")?)?,
         headers: row.try_get("sealed_headers")?,

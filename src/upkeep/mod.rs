@@ -134,11 +134,22 @@ impl Upkeep {
 pub(crate) async fn follow_clock(clock: Clock, store: Store, metrics: Metrics, stop: CancellationToken) {
     let mut ticks = interval(CLOCK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut agreed = true;
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         if let Err(error) = clock.measure(&store).await {
             tracing::debug!(%error, "the database's clock could not be read");
         }
-        metrics.clock_skew.set(clock.skew().as_secs_f64());
+        let skew_seconds = clock.skew().as_secs_f64();
+        metrics.clock_skew.set(skew_seconds);
+        match (agreed, clock.agrees()) {
+            (true, false) => tracing::error!(
+                skew_seconds,
+                "this machine's clock and the database's differ by more than 120 s: nothing is accepted until they agree"
+            ),
+            (false, true) => tracing::info!(skew_seconds, "this machine's clock agrees with the database's again"),
+            _ => {}
+        }
+        agreed = clock.agrees();
     }
 }
 

@@ -6,7 +6,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::Upkeep;
-use crate::store::{MAX_SKEW, Retained, StoreError};
+use crate::store::{Retained, StoreError};
 
 const INTERVAL: Duration = Duration::from_secs(60);
 /// Rows of the audit that one statement deletes.
@@ -36,7 +36,7 @@ impl Upkeep {
     }
 
     pub async fn retain_once(&self) -> Result<Retained, StoreError> {
-        if self.clock.skew() > MAX_SKEW {
+        if !self.clock.agrees() {
             tracing::warn!(
                 "retention is paused: the clocks of this machine and of the database differ too much; correct the wrong one"
             );

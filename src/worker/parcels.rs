@@ -61,6 +61,7 @@ pub(super) fn open(
                 event_type,
                 payload: Bytes::from(taken.payload),
                 content_type: ContentType::stored(taken.content_type),
+                hops: taken.hops,
                 subscription_version,
                 destination: Arc::new(Destination {
                     target: Target::stored(taken.target_url),

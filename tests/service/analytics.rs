@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use postrider::domain::audience::Audience;
+use postrider::domain::hops::Hops;
 use postrider::domain::id::EventId;
 use postrider::domain::payload::Payload;
 use postrider::domain::subscription::Subscription;
@@ -82,6 +83,7 @@ async fn submit(rig: &Rig, subscription: &Arc<Subscription>, event_type: &str, p
         audience: Audience::one(subscription),
         event_type: Some(event_type.parse().unwrap()),
         payload: Payload::parse(Bytes::from_static(payload)).unwrap(),
+        hops: Hops::default(),
         timing: Timing::default(),
         ordering_key: None,
         key: None,

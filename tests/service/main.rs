@@ -29,6 +29,8 @@ mod external_ids;
 mod keys;
 mod limits;
 mod listen;
+mod local_faults;
+mod loops;
 mod model;
 mod ordering;
 mod ordering_crashes;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use postrider::domain::audience::Audience;
 use postrider::domain::breaker::BreakerRules;
+use postrider::domain::hops::Hops;
 use postrider::domain::id::EventId;
 use postrider::domain::payload::Payload;
 use postrider::domain::policy::Policy;
@@ -43,6 +44,7 @@ async fn publish(intake: &Intake, subscription: &Arc<Subscription>, key: &str, n
         audience: Audience::one(subscription),
         event_type: None,
         payload: Payload::parse(Bytes::from(format!("[{number}]"))).unwrap(),
+        hops: Hops::default(),
         timing: Timing::default(),
         key: None,
         ordering_key: Some(key.parse().unwrap()),
@@ -353,9 +355,9 @@ async fn accept_without_committing(rig: &Rig, subscription: &Subscription, key: 
         (EventId::at(OffsetDateTime::now_utc(), uuid::Uuid::new_v4().into_bytes()), subscription.tenant);
     let accept = format!(
         "begin; select * from events_accept_1(
-            array['{event}'::uuid], array['{tenant}'::uuid], array[null], array['{payload}'::bytea], array[3],
-            array[null], array[null::bytea], array[null::bigint], array['{key}'], array[null::timestamptz],
-            array[null::timestamptz], array[1], array['{}'::uuid], array[1::bigint], array[false], null, 25)",
+            array['{event}'::uuid], array['{tenant}'::uuid], array[null], array['{payload}'::bytea], array[null::text],
+            array[3], array[null], array[null::bytea], array[null::bigint], array['{key}'], array[null::timestamptz],
+            array[null::timestamptz], array[null::smallint], array[1], array['{}'::uuid], array[1::bigint], array[false], null, 25)",
         subscription.id
     );
     rig.client.batch_execute(&accept).await.unwrap();

@@ -1,10 +1,13 @@
 //! The queue: accept, find, take, deliver, record, seen from the tables and from the receiver. Stories move rows,
 //! never clocks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use postrider::domain::address::AddressPolicy;
 use postrider::intake::Refusal;
+use postrider::sender::{Sender, SenderConfig};
 
 use crate::support::receiver::Reply;
 use crate::support::rig::{Rig, SECRET, submit};
@@ -172,6 +175,30 @@ async fn a_blocked_address_ends_the_delivery_at_its_first_attempt() {
         rig.client.query_one("select reason from undelivered", &[]).await.unwrap().get::<_, &str>(0),
         "blocked_address"
     );
+}
+
+/// A name server that is wrong for a minute must not end events.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_leads_to_a_blocked_address_is_tried_again_until_the_schedule_ends() {
+    let mut rig = Rig::new().await;
+    let closed = SenderConfig {
+        request_timeout: Duration::from_secs(5),
+        addresses: Arc::new(AddressPolicy::default()),
+        max_idle_per_host: 8,
+    };
+    rig.parts.sender = Sender::new(closed);
+    let subscription = rig.subscription_to(&rig.receiver.url().replace("127.0.0.1", "localhost")).await;
+    rig.accept(&subscription, b"{}").await;
+    for attempts in 1..=3 {
+        rig.settle().await;
+        assert_eq!(rig.outcomes().await, vec!["blocked_address"; attempts]);
+        rig.sql(DUE_NOW).await;
+    }
+    assert_eq!(
+        rig.client.query_one("select reason from undelivered", &[]).await.unwrap().get::<_, &str>(0),
+        "exhausted"
+    );
+    assert!(rig.receiver.requests().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -78,7 +78,7 @@ const HOT: [(&str, &str, &str); 24] = [
         "events/accept",
         "array[uuid_v7()], array['00000000-0000-7000-8000-000000000000'::uuid], array[null], array['{}'::bytea], array[null::text], \
          array[2], array['key'], array[decode(repeat('00', 32), 'hex')], array[null::bigint], array['long'], array[null::timestamptz], \
-         array[null::timestamptz], array[1], array['00000000-0000-7000-8001-000000000001'::uuid], \
+         array[null::timestamptz], array[null::smallint], array[1], array['00000000-0000-7000-8001-000000000001'::uuid], \
          array[pg_temp.version_of_the_first()], array[true], gen_random_uuid(), 25",
         "subscriptions_id_unique",
     ),

@@ -103,7 +103,10 @@ const TRANSITIONS: [(Operation, &[(&str, &str)]); 21] = [
         Operation::Record(NextStep::RetryIn(LEASE)),
         &[("sending", "scheduled"), ("lapsed", "scheduled"), ("stopped", "cancelled")],
     ),
-    (Operation::Record(NextStep::HandBack), &[("sending", "due"), ("lapsed", "due"), ("stopped", "cancelled")]),
+    (
+        Operation::Record(NextStep::HandBack(Duration::ZERO)),
+        &[("sending", "due"), ("lapsed", "due"), ("stopped", "cancelled")],
+    ),
     (Operation::RecordLate, &[]),
     (Operation::Advance, &[("ordered", "due")]),
     (Operation::AdvanceGroups { after: "" }, &[("ordered", "due")]),
@@ -350,6 +353,7 @@ fn report(key: DeliveryKey, token: Uuid, step: NextStep) -> Report {
         answer: Answer {
             outcome: Outcome::Delivered,
             status: Some(200),
+            first_line: None,
             body: Bytes::new(),
             retry_after: None,
             remote: None,

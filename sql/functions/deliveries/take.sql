@@ -31,6 +31,7 @@ returns table (
     event_type text,
     payload bytea,
     content_type text,
+    hops smallint,
     is_deleted boolean,
     target_url text,
     secret bytea,
@@ -166,6 +167,7 @@ begin
         e.event_type,
         e.payload,
         e.content_type,
+        e.hops,
         s.deleted_at is not null,
         s.target_url,
         s.secret,
@@ -181,7 +183,7 @@ begin
             tenant_id, event_id, subscription_id, attempts, free_attempts, ordering_key, expires_at, was_due, is_lapsed
         )
     cross join lateral (
-        select x.event_type, x.payload, x.content_type
+        select x.event_type, x.payload, x.content_type, x.hops
         from events as x
         where x.tenant_id = l.tenant_id
             and x.id = l.event_id

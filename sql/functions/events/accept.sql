@@ -1,6 +1,6 @@
 -- events/accept(events: ids, tenants, types, payloads, content types (null: JSON), sizes, idempotency keys,
--- fingerprints, list versions (null: one subscription), ordering keys, due and expiry times; deliveries: number of the
--- event, subscriptions, versions, whether to lease; lease token, lease in seconds)
+-- fingerprints, list versions (null: one subscription), ordering keys, due and expiry times, hops; deliveries: number
+-- of the event, subscriptions, versions, whether to lease; lease token, lease in seconds)
 -- Writes all in one commit if the versions are current. Returns by number: changed events, used idempotency keys,
 -- deliveries not leased, and those whose subscription was edited.
 create function events_accept_1(
@@ -16,6 +16,7 @@ create function events_accept_1(
     ordering_keys text[],
     not_before timestamptz[],
     expire_at timestamptz[],
+    hops smallint[],
     event_numbers integer[],
     subscription_ids uuid[],
     versions bigint[],
@@ -92,11 +93,17 @@ begin
             event_ids[refused] := null;
         end loop;
     end if;
-    insert into events (tenant_id, id, event_type, payload, content_type, fan_out)
+    insert into events (tenant_id, id, event_type, payload, content_type, fan_out, hops)
     select
-        i.tenant_id, i.id, i.event_type, i.payload, i.content_type, case when i.list_version is not null then true end
-    from unnest(tenant_ids, event_ids, event_types, payloads, content_types, list_versions)
-        as i (tenant_id, id, event_type, payload, content_type, list_version)
+        i.tenant_id,
+        i.id,
+        i.event_type,
+        i.payload,
+        i.content_type,
+        case when i.list_version is not null then true end,
+        i.hops
+    from unnest(tenant_ids, event_ids, event_types, payloads, content_types, list_versions, hops)
+        as i (tenant_id, id, event_type, payload, content_type, list_version, hops)
     where i.id is not null;
     perform deliveries_enqueue_1(
         tenant_ids, event_ids, payload_sizes, ordering_keys, not_before, expire_at, event_numbers, subscription_ids,

@@ -15,6 +15,7 @@ select
     t.event_type,
     t.payload,
     t.content_type,
+    t.hops,
     t.is_deleted,
     t.target_url,
     t.secret,

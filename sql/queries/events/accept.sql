@@ -1,5 +1,5 @@
--- events/accept($1 to $12 events, $13 to $16 deliveries, $17 lease token, $18 lease in seconds)
+-- events/accept($1 to $13 events, $14 to $17 deliveries, $18 lease token, $19 lease in seconds)
 select a.changed, a.taken, a.taken_by, a.taken_by_same, a.released, a.outdated
 from events_accept_1(
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19
 ) as a;

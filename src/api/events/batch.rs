@@ -19,6 +19,7 @@ use crate::api::problem::{FieldError, Problem, ProblemDocument};
 use crate::api::text::Moment;
 use crate::domain::event_type::EventType;
 use crate::domain::external_id::SubscriptionName;
+use crate::domain::hops::Hops;
 use crate::domain::id::TenantId;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ordering::OrderingKey;
@@ -141,6 +142,8 @@ pub(super) struct Limits {
     pub(super) payload_bytes: usize,
     pub(super) lifetime: Duration,
     pub(super) now: OffsetDateTime,
+    /// Of the request that they come with.
+    pub(super) hops: Hops,
     /// Of events that name none.
     pub(super) tenant: Option<TenantId>,
 }
@@ -260,7 +263,10 @@ fn event(form: EventForm, limits: Limits) -> Result<Draft, Problem> {
         Some(name) => To::One(Address { tenant: Some(tenant), name, headers: None }),
         None => To::All(tenant),
     };
-    Ok(Draft { tenant: named, publication: Publication { to, event_type, payload, times, key, ordering_key } })
+    Ok(Draft {
+        tenant: named,
+        publication: Publication { to, event_type, payload, hops: limits.hops, times, key, ordering_key },
+    })
 }
 
 /// The problem of the event at this place.
@@ -281,6 +287,7 @@ mod tests {
         payload_bytes: 64,
         lifetime: Duration::from_secs(3_600),
         now: datetime!(2026-11-23 12:00 UTC),
+        hops: Hops::NONE,
         tenant: Some(DEFAULT_TENANT),
     };
 

@@ -6,6 +6,7 @@ use poem::http::HeaderMap;
 
 use crate::api::problem::Problem;
 use crate::domain::event_type::EventType;
+use crate::domain::hops::{Hops, InvalidHops};
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ordering::OrderingKey;
 use crate::domain::provider::{PROVIDERS, ProducerHeaders};
@@ -65,6 +66,7 @@ pub(in crate::api) struct EventHeaders<'a> {
     event_type: Option<&'a [u8]>,
     idempotency_key: Option<&'a [u8]>,
     ordering_key: Option<&'a [u8]>,
+    hops: Option<&'a [u8]>,
 }
 
 impl<'a> EventHeaders<'a> {
@@ -73,6 +75,7 @@ impl<'a> EventHeaders<'a> {
             event_type: single(headers, EVENT_TYPE)?,
             idempotency_key: single(headers, IDEMPOTENCY_KEY)?,
             ordering_key: single(headers, ORDERING_KEY)?,
+            hops: single(headers, "webhook-hops")?,
         })
     }
 
@@ -94,6 +97,10 @@ impl<'a> EventHeaders<'a> {
         self.idempotency_key.map(parse).transpose()
     }
 
+    pub(in crate::api) fn hops(&self) -> Result<Hops, Problem> {
+        Ok(self.hops.map(hops).transpose()?.unwrap_or_default())
+    }
+
     pub(in crate::api) fn ordering_key(&self) -> Result<Option<OrderingKey>, Problem> {
         let parse = |value| {
             let text = std::str::from_utf8(value).unwrap_or_default();
@@ -102,6 +109,15 @@ impl<'a> EventHeaders<'a> {
         };
         self.ordering_key.map(parse).transpose()
     }
+}
+
+/// A number that cannot be read is refused: ignored, it would let a loop begin anew.
+fn hops(value: &[u8]) -> Result<Hops, Problem> {
+    let text = std::str::from_utf8(value).unwrap_or_default();
+    text.parse().map_err(|rule| match rule {
+        InvalidHops::TooMany => Problem::TooManyHops,
+        InvalidHops::NotANumber => Problem::field("/headers/webhook-hops", "invalid_hops", rule),
+    })
 }
 
 fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a [u8]>, Problem> {

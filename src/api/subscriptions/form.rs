@@ -67,7 +67,7 @@ form! {
         pub(super) ingest: Field<GivenIngest>,
         /// Your own id for it, usable in paths: unique among your subscriptions, and not a UUID. Null removes it.
         pub(super) external_id: Field<ExternalId>,
-        /// All headers to add to every request; names in any case, at most 16 KiB in all. Values are never shown
+        /// All headers to add to every request; names in any case, at most 4,608 bytes in all. Values are never shown
         /// again: responses have a mask, and a mask keeps the stored value. Null removes all.
         pub(super) headers: Field<GivenHeaders>,
         /// Authorization at the target; null removes it.

@@ -4,7 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Finding, counted};
+use crate::commands::sockets::descriptor_limit;
 use crate::config::{AuthMode, Config, UnknownSetting};
+
+/// Listeners, logs, timers, lookups.
+const OTHER_DESCRIPTORS: usize = 320;
 
 pub(super) fn look(config: &Config) -> Vec<Finding> {
     let keys: Vec<&str> = config.keyring.ids().collect();
@@ -14,6 +18,7 @@ pub(super) fn look(config: &Config) -> Vec<Finding> {
     findings.extend(open_api(config.auth, config.listen));
     findings.extend(open_targets(config));
     findings.extend(schedule_beyond_lifetime(config));
+    findings.push(descriptors(config, descriptor_limit()));
     findings
 }
 
@@ -75,6 +80,23 @@ fn schedule_beyond_lifetime(config: &Config) -> Option<Finding> {
             "raise POSTRIDER_DELIVERY_LIFETIME or shorten POSTRIDER_RETRY_SCHEDULE",
         )
     })
+}
+
+/// One for each delivery in flight, an idle connection beside it, and one for each connection of producers.
+fn descriptors(config: &Config, limit: Option<u64>) -> Finding {
+    let needed = 2 * config.slots().total + config.max_connections + config.database.pool_size + OTHER_DESCRIPTORS;
+    match limit {
+        None => Finding::ok("machine", format!("no limit of open files; about {needed} are needed at most")),
+        Some(limit) if limit >= needed as u64 => {
+            Finding::ok("machine", format!("{limit} files may be open; about {needed} are needed at most"))
+        }
+        Some(limit) => Finding::warning(
+            "machine",
+            format!("{limit} files may be open, and about {needed} are needed at most"),
+            "raise the hard limit (ulimit -Hn, LimitNOFILE=), or lower POSTRIDER_MAX_IN_FLIGHT and \
+             POSTRIDER_MAX_CONNECTIONS; without a free one deliveries are handed back unsent",
+        ),
+    }
 }
 
 fn hours(duration: Duration) -> u64 {

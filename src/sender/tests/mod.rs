@@ -20,6 +20,7 @@ use crate::domain::address::AddressPolicy;
 use crate::domain::attempt::Answer;
 use crate::domain::content_type::ContentType;
 use crate::domain::delivery::{DeliveryKey, Lease, Parcel};
+use crate::domain::hops::Hops;
 use crate::domain::id::{EventId, LeaseToken, SubscriptionId, TenantId};
 use crate::domain::secret::Secret;
 use crate::domain::subscription::Destination;
@@ -63,6 +64,7 @@ fn parcel(url: &str) -> Parcel {
         event_type: None,
         payload: Bytes::from_static(b"{\"order\":1}"),
         content_type: ContentType::default(),
+        hops: Hops::default(),
         destination: Arc::new(Destination::new(Target::parse(url, &policy).unwrap(), secret(1).into())),
         ordering_key: None,
         skip_after: None,

@@ -3,7 +3,9 @@ use time::macros::datetime;
 use super::receiver::{OK, Receiver};
 use super::*;
 use crate::domain::outcome::Outcome;
+use crate::domain::request_headers::{HeaderChanges, RequestHeaders};
 use crate::domain::rotation::{OlderSecret, Secrets};
+use crate::domain::target::MAX_TARGET_LENGTH;
 
 #[tokio::test]
 async fn the_request_is_the_documented_one() {
@@ -26,12 +28,13 @@ async fn the_request_is_the_documented_one() {
         ("webhook-id", parcel.key.event.to_string()),
         ("webhook-timestamp", now.unix_timestamp().to_string()),
         ("x-event-type", "order.created".to_owned()),
+        ("webhook-hops", "1".to_owned()),
         ("x-webhook-attempt", "3".to_owned()),
     ] {
         assert_eq!(request.header(name), Some(value.as_str()), "{name}");
     }
     assert_eq!(request.header("accept-encoding"), None);
-    assert_eq!(request.head.lines().filter(|line| line.contains(": ")).count(), 10);
+    assert_eq!(request.head.lines().filter(|line| line.contains(": ")).count(), 11);
 }
 
 #[tokio::test]
@@ -92,4 +95,26 @@ async fn the_bytes_arrive_unchanged_and_a_library_verifies_every_valid_secret() 
 async fn a_target_that_http_cannot_address_is_blocked() {
     let answer = send(&sender(AMPLE), &parcel("https://a{b.example.com/in")).await;
     assert_eq!((answer.outcome, answer.remote), (Outcome::BlockedAddress, None));
+}
+
+/// Many servers read no more of a head: Apache 8,190 bytes a line, nginx 8 KiB a line, Node 16 KiB in all.
+#[tokio::test]
+async fn the_largest_head_of_a_request_is_below_8_kib() {
+    let mut receiver = Receiver::answering(OK).await;
+    let mut url = format!("http://{}/", receiver.address);
+    url.push_str(&"x".repeat(MAX_TARGET_LENGTH - url.len()));
+    let mut parcel = parcel(&url);
+    parcel.event_type = Some("x".repeat(128).parse().unwrap());
+    parcel.attempt_number = u32::MAX;
+    let now = OffsetDateTime::now_utc();
+    let older = (2..6).map(|n| OlderSecret { secret: secret(n), until: now + AMPLE }).collect();
+    let mut destination = Destination::new(parcel.destination.target.clone(), Secrets::new(secret(1), older));
+    // 20 lines of 230 bytes.
+    let lines = (0..20).map(|n| (format!("x-{n:02}"), Some("y".repeat(222))));
+    let changes = HeaderChanges { headers: Some(lines.collect()), auth: None };
+    destination.headers = changes.over(&RequestHeaders::default()).unwrap();
+    parcel.destination = Arc::new(destination);
+    assert_eq!(send(&sender(AMPLE), &parcel).await.outcome, Outcome::Delivered);
+    let head = receiver.received().head.len();
+    assert!((7_000..=8_192).contains(&head), "{head}");
 }

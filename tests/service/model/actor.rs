@@ -10,6 +10,7 @@ use postrider::domain::breaker::Breaker;
 use postrider::domain::delivery::{DeliveryKey, Report};
 use postrider::domain::end::{EndReason, Taken};
 use postrider::domain::event::Event;
+use postrider::domain::hops::Hops;
 use postrider::domain::id::{AttemptId, EventId, LeaseToken, ReplayId, SubscriptionId, TenantId, WorkerId};
 use postrider::domain::next_step::NextStep;
 use postrider::domain::ordering::OrderingGroup;
@@ -136,6 +137,7 @@ impl Actor {
                     tenant: self.tenant,
                     event_type: None,
                     payload: Payload::parse(Bytes::from_static(b"{}")).unwrap(),
+                    hops: Hops::default(),
                 },
                 key: None,
                 list_version: None,
@@ -367,7 +369,7 @@ fn report(parcel: &Parcel, random: &mut Random) -> Report {
         0..=3 => NextStep::Done,
         4 | 5 => NextStep::RetryIn(Duration::from_secs(3_600)),
         6 => NextStep::GiveUp(EndReason::Exhausted),
-        _ => NextStep::HandBack,
+        _ => NextStep::HandBack(Duration::ZERO),
     };
     report_of(parcel, parcel.ends.map_or(step, NextStep::GiveUp))
 }
@@ -376,7 +378,7 @@ fn report_of(parcel: &Parcel, step: NextStep) -> Report {
     let outcome = match step {
         NextStep::Done => Some(Outcome::Delivered),
         NextStep::RetryIn(_) | NextStep::GiveUp(EndReason::Exhausted) => Some(Outcome::Http5xx),
-        NextStep::HandBack | NextStep::GiveUp(_) => None,
+        NextStep::HandBack(_) | NextStep::GiveUp(_) => None,
     };
     let began = Instant::now();
     let attempt = |outcome| Attempt {
@@ -386,6 +388,7 @@ fn report_of(parcel: &Parcel, step: NextStep) -> Report {
         answer: Answer {
             outcome,
             status: None,
+            first_line: None,
             body: Bytes::new(),
             retry_after: None,
             remote: None,

@@ -121,7 +121,7 @@ fn reported(state: &State, step: NextStep, logged: i64) -> State {
         _ if state.is_stopped => state.moved(Whereabouts::Ended("cancelled"), made, logged),
         NextStep::GiveUp(reason) => state.moved(Whereabouts::Ended(reason.status()), made, logged),
         NextStep::RetryIn(_) => state.moved(Whereabouts::Queued { is_due: false }, made, logged),
-        NextStep::HandBack => state.moved(Whereabouts::Queued { is_due: true }, made, logged),
+        NextStep::HandBack(after) => state.moved(Whereabouts::Queued { is_due: after.is_zero() }, made, logged),
     }
 }
 

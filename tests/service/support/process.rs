@@ -7,7 +7,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use postrider::domain::keyring::Keyring;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use tokio::process::{Child, Command};
 
 use super::http::Http;
@@ -122,8 +122,28 @@ impl Postrider {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()).unwrap()
+    }
+
+    /// From now on it cannot open one more file or socket.
+    pub(crate) fn take_descriptors(&self) -> Rlimit {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid().as_raw_nonzero())).unwrap();
+        let open: Vec<u64> = open.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+        let free = (0..).find(|number| !open.contains(number));
+        let before =
+            prlimit(Some(self.pid()), Resource::Nofile, Rlimit { current: free, ..getrlimit(Resource::Nofile) })
+                .unwrap();
+        assert!(before.current > free);
+        before
+    }
+
+    /// As it was before.
+    pub(crate) fn give_descriptors(&self, limit: Rlimit) {
+        prlimit(Some(self.pid()), Resource::Nofile, limit).unwrap();
     }
 
     /// Waits for its end.

@@ -11,6 +11,7 @@ use postrider::domain::backoff::Jitter;
 use postrider::domain::breaker::BreakerRules;
 use postrider::domain::event_type::EventTypeFilter;
 use postrider::domain::handoff::{Handoff, HandoffReceiver};
+use postrider::domain::hops::Hops;
 use postrider::domain::id::{EventId, SubscriptionId, TenantId};
 use postrider::domain::idempotency::Fingerprint;
 use postrider::domain::keyring::{Keyring, SealContext};
@@ -266,6 +267,7 @@ pub(crate) async fn submit(
             audience: Audience::one(subscription),
             event_type: None,
             payload: Payload::parse(Bytes::copy_from_slice(payload)).unwrap(),
+            hops: Hops::default(),
             timing: Timing::default(),
             ordering_key: None,
             key: key.map(|key| (key.parse().unwrap(), print)),
