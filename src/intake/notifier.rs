@@ -27,12 +27,18 @@ impl Notifier {
     }
 
     pub async fn run(self, store: Store) {
+        let mut is_refused = false;
         loop {
             self.has_news.notified().await;
             let since = self.since.lock().unwrap_or_else(PoisonError::into_inner).take();
             let Some(since) = since else { continue };
-            if let Err(error) = store.notify(Notice::DueSince(since)).await {
-                tracing::debug!(%error, "workers were not notified; polling finds the deliveries");
+            match store.notify(Notice::DueSince(since)).await {
+                Ok(()) => is_refused = false,
+                // As a full queue of notifications, which a session with an open transaction causes.
+                Err(error) if !error.is_unavailable() && !std::mem::replace(&mut is_refused, true) => {
+                    tracing::warn!(%error, "PostgreSQL takes no notifications; polling finds the deliveries, up to a second later");
+                }
+                Err(error) => tracing::debug!(%error, "workers were not notified; polling finds the deliveries"),
             }
             tokio::time::sleep(NOTIFY_INTERVAL).await;
         }

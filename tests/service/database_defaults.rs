@@ -69,7 +69,7 @@ async fn no_default_of_a_database_changes_what_is_stored_or_costs_an_event() {
     })
     .await;
     assert_eq!(receiver.count(), 2);
-    let logs = http.get(&format!("/subscriptions/{subscription}/logs")).await;
+    let logs = http.get(&format!("/status/logs/{subscription}")).await;
     assert_eq!(logs.status, 200, "{}", logs.text());
 }
 

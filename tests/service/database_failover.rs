@@ -57,7 +57,7 @@ async fn all_connections_of_a_server_that_only_reads_are_given_up_and_so_is_list
         tls: TlsDefaults::default(),
         schema: "public".to_owned(),
         prepare: true,
-        pool_size: 5,
+        pool_size: 6,
     })
     .unwrap();
     store.migrate(SchemaPolicy::Migrate).await.unwrap();

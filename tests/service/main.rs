@@ -38,6 +38,7 @@ mod outage;
 mod outputs;
 mod pace;
 mod policy;
+mod private_ca;
 mod processes;
 mod producers;
 mod publish;

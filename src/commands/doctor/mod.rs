@@ -68,6 +68,10 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     };
     let mut findings = settings::look(&config);
     findings.extend(unknown);
+    if let Err(failure) = starting::target_roots(config.ca_file.as_deref()) {
+        let advice = "name a file with certificates in PEM format, or unset it";
+        findings.push(Finding::problem("targets", failure.to_string(), advice));
+    }
     let redis = network::look_at_redis(&config);
     match starting::store(&config.database) {
         Ok(store) => {
@@ -79,7 +83,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
             store.close();
         }
         Err(failure) => {
-            let advice = "write it as postgres://user:password@host:5432/database, with % codes for special characters";
+            let advice = "write it as postgres://user:password@host:5432/database, with % codes for special characters; deploy/README.md has more";
             findings.push(Finding::problem("database", failure.to_string(), advice));
             findings.push(redis.await);
         }
