@@ -56,8 +56,7 @@ producers: ## the producers of examples/ publish
 	@cargo build
 	@tests/producers $(BIN)
 
-test: ## all tests, beside a PostgreSQL of their own
-	@deploy/setup test
+test: setup ## all tests, beside a PostgreSQL of their own
 	@tests/with-postgres cargo test
 
 receivers: ## the receivers of examples/ take real deliveries
@@ -93,8 +92,7 @@ bench: ## all scenarios; bench quick: shorter; bench SCENARIO; bench check: coun
 	@deploy/setup bench
 	@benches/run $(BENCH) $(ARGS)
 
-chaos: ## the tests in which databases, processes and receivers go away
-	@deploy/setup test
+chaos: setup ## the tests in which databases, processes and receivers go away
 	@tests/with-postgres cargo test --test service -- outage:: database_failover:: database_pooler:: processes:: ordering_crashes:: dead_receiver:: redis_cache::
 
 pgcron: setup ## try deploy/pg_cron.sql; needs the package postgresql-NN-cron
