@@ -66,6 +66,7 @@ impl Metrics {
     }
 
     /// `log_lines_dropped` is the log's own counter: there is one log in a process.
+    #[expect(clippy::too_many_lines, reason = "one entry for each metric, and nothing else")]
     pub fn with_log(log_lines_dropped: IntCounter) -> Self {
         let registry = Registry::new();
         let counters = |name: &str, help: &str, label: &str, values: &[&str]| {
