@@ -13,7 +13,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run demo examples test receivers contract check lint fmt docs bench chaos pgcron ci image tour producers dist
+.PHONY: help setup run demo examples test receivers clients contract check lint fmt docs bench chaos pgcron ci image tour producers dist
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
@@ -64,7 +64,11 @@ receivers: ## the receivers of examples/ take real deliveries
 	@cargo build
 	@tests/receivers $(BIN)
 
-# Not part of ci: it installs Schemathesis from a package index, into a temporary folder.
+clients: ## generate clients from the OpenAPI document and use them; lint the document
+	@deploy/setup clients
+	@cargo build
+	@tests/with-postgres tests/clients/run $(BIN)
+
 contract: setup ## hold a live server to its OpenAPI document, with Schemathesis
 	@cargo build
 	@tests/with-postgres tests/contract/run $(BIN)
@@ -99,7 +103,7 @@ pgcron: setup ## try deploy/pg_cron.sql; needs the package postgresql-NN-cron
 	@cargo build
 	@tests/pg-cron $(BIN)
 
-ci: setup check docs test receivers producers tour examples ## what the CI runs, all of it
+ci: setup check docs test receivers producers tour examples clients contract ## what the CI runs, all of it
 	@deploy/setup bench
 	@benches/run check
 

@@ -264,3 +264,74 @@ fn every_crate_that_is_built_in_two_versions_is_explained() {
         "make one version suffice, or say why not in ARCHITECTURE.md, under Dependencies"
     );
 }
+
+/// Rows of a table whose first column is code.
+fn coded_rows(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+}
+
+#[test]
+fn every_problem_has_a_section_that_its_type_names() {
+    let page = read("docs/problems.md");
+    let document: serde_json::Value = serde_json::from_str(&postrider::api::openapi_document()).unwrap();
+    let codes = document.pointer("/components/schemas/Problem/properties/code/enum").unwrap().as_array().unwrap();
+    let introduction = document.pointer("/info/description").unwrap().as_str().unwrap();
+    let sections: Vec<_> = page.split("\n## ").skip(1).filter(|section| !section.starts_with("Codes of")).collect();
+    assert_eq!(sections.len(), codes.len(), "sections of docs/problems.md, and codes");
+    for (section, code) in sections.iter().zip(codes) {
+        let code = code.as_str().unwrap();
+        let mut lines = section.lines().filter(|line| !line.is_empty());
+        assert_eq!(lines.next(), Some(code.replace('_', "-").as_str()), "sections stand by status, then by code");
+        // `409 · `code` · Title`, as the table of the introduction has them.
+        let row = format!("| {} |", lines.next().unwrap().replace(" · ", " | "));
+        assert!(introduction.contains(&row), "docs/problems.md: {row} is not so");
+        assert!(lines.any(|line| line.starts_with("**What to do:** ")), "docs/problems.md: {code} has no advice");
+    }
+}
+
+#[test]
+fn every_code_of_a_field_is_on_the_page_and_no_other() {
+    let page = read("docs/problems.md");
+    let listed: std::collections::BTreeSet<_> =
+        coded_rows(page.split("\n## Codes of fields\n").nth(1).unwrap()).collect();
+    let mut sources = String::new();
+    let mut folders = vec![root().join("src/api")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let source = fs::read_to_string(path).unwrap();
+                sources.push_str(source.split("#[cfg(test)]").next().unwrap());
+            }
+        }
+    }
+    let codes = field_codes(&sources);
+    let listed_only: Vec<_> = listed.iter().filter(|code| !sources.contains(&format!("\"{code}\""))).collect();
+    assert!(listed_only.is_empty(), "docs/problems.md has codes that the code has not: {listed_only:?}");
+    let missing: Vec<_> = codes.iter().filter(|code| !listed.contains(code.as_str())).collect();
+    assert!(missing.is_empty(), "docs/problems.md lacks these codes of fields: {missing:?}");
+    assert!(codes.len() > 20, "only {} codes are found: has the code moved?", codes.len());
+}
+
+/// Where the code refuses a field: the code is the text that follows.
+fn field_codes(source: &str) -> std::collections::BTreeSet<String> {
+    let after = |mark: &'static str, nth: usize| {
+        source.split(mark).skip(1).filter_map(move |rest| {
+            let call = rest.split(';').next()?;
+            let text = call.split('"').nth(2 * nth + 1)?;
+            let is_code = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            is_code.then(|| text.to_owned())
+        })
+    };
+    let refused =
+        after(".refuse(", 0).chain(after("Refused { code: ", 0)).chain(after("QUERY_CODE: &'static str = ", 0));
+    refused.chain(after("Problem::field(", 1)).chain(after("INVALID_PARAMETER: &str = ", 0)).collect()
+}
+
+#[test]
+fn the_code_of_a_refused_field_is_found() {
+    let source = "at.refuse(\"a_b\", rule); Problem::field(\"/x\", \"c\", \"d\"); Refused { code: \"e\", rule };";
+    assert_eq!(field_codes(source).into_iter().collect::<Vec<_>>(), ["a_b", "c", "e"]);
+}

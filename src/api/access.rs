@@ -178,11 +178,11 @@ fn register_scheme(registry: &mut Registry) {
         SCHEME,
         MetaSecurityScheme {
             ty: "http",
-            description: Some("A key made by `postrider keys create`. Not needed where POSTRIDER_AUTH=off."),
+            description: Some("A key made by `postrider keys create` or `POST /keys`."),
             name: None,
             key_in: None,
             scheme: Some("bearer"),
-            bearer_format: Some("prk_…"),
+            bearer_format: Some("prk_"),
             flows: None,
             openid_connect_url: None,
         },

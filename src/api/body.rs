@@ -20,7 +20,7 @@ pub(super) use budget::{BodyBudget, Party, RequestMemory};
 
 /// For a whole body to arrive.
 const READ_LIMIT: Duration = Duration::from_secs(30);
-const PLAIN_JSON: &str = "the content type must be application/json, in UTF-8, without content encoding";
+pub(super) const PLAIN_JSON: &str = "the content type must be application/json, in UTF-8, without content encoding";
 
 pub(super) async fn read(request: &Request, body: Body, limit: usize) -> Result<Bytes, Problem> {
     let caller: Option<&Caller> = request.extensions().get();

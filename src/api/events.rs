@@ -33,7 +33,8 @@ mod retry;
 
 use batch::{BatchAnswer, BatchForm, BatchResult};
 use cancel::CancelAnswer;
-use read::{DeliveryPage, DeliveryState, EventAnswer};
+pub(super) use read::DeliveryState;
+use read::{DeliveryPage, EventAnswer};
 use retry::RetryAnswer;
 
 const ANSWER_BUDGET: Duration = Duration::from_millis(1_900);

@@ -13,6 +13,7 @@ use crate::domain::signature::InvalidSignature;
 
 mod causes;
 mod document;
+mod samples;
 
 pub(in crate::api) use causes::TWO_SIGNATURES;
 pub(in crate::api) use document::ProblemDocument;
@@ -208,6 +209,16 @@ impl Problem {
 
     pub(super) fn status(&self) -> StatusCode {
         self.kind().0
+    }
+
+    /// Stable, for programs.
+    pub(super) fn code(&self) -> &'static str {
+        self.kind().1
+    }
+
+    /// In a few words.
+    pub(super) fn title(&self) -> &'static str {
+        self.kind().2
     }
 
     pub(super) fn document(&self, request_id: &str) -> ProblemDocument {

@@ -128,7 +128,7 @@ fn router(api: Arc<Api>, guard: &Arc<Guard>) -> Route {
         }
         router = at(router, &path, methods, &allowed);
     }
-    for (path, page) in docs::pages(api.settings.auth_required) {
+    for (path, page) in docs::pages(&api.settings.public_url) {
         let page = RouteMethod::new().get(Operation::page(Arc::clone(guard), page));
         router = at(router, path, page, &[Method::GET]);
     }

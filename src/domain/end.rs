@@ -23,6 +23,18 @@ pub enum EndReason {
 }
 
 impl EndReason {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Exhausted,
+        Self::Gone,
+        Self::AbortedByReceiver,
+        Self::BlockedAddress,
+        Self::SkipAfterAttempts,
+        Self::Requested,
+        Self::SubscriptionDeleted,
+        Self::ExpiresAt,
+        Self::Lifetime,
+    ];
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Exhausted => "exhausted",

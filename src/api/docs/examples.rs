@@ -1,72 +1,27 @@
-//! Examples of the document.
+//! Examples of requests and answers: a file that a test records from a running server.
 
-use serde_json::{Value, json};
+use std::sync::LazyLock;
 
-pub(super) fn example(schema: &str) -> Option<Value> {
-    match schema {
-        "SubscriptionForm" => Some(json!({
-            "target_url": "https://example.com/hook",
-            "event_types": ["order.created", "invoice.*"],
-            "description": "orders",
-        })),
-        "ProducerForm" => Some(json!({
-            "provider": "stripe",
-            "secret": "whsec_4bQp9Zt7LmXc2VdRk8NwYsHf6JgTeUa1",
-        })),
-        "ChallengeAnswer" => Some(json!({ "challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P" })),
-        "SubscriptionPatch" => Some(json!({ "is_active": false })),
-        "AuditEntry" => Some(json!({
-            "id": "0199c5f0-0000-7000-8000-000000000003",
-            "at": "2026-11-28T12:00:00.482113Z",
-            "tenant_id": "0199c5f0-0000-7000-8000-000000000004",
-            "actor": "key",
-            "key_id": "0199c5f0-0000-7000-8000-000000000002",
-            "action": "subscription.updated",
-            "object_kind": "subscription",
-            "object_id": "0199c5f0-0000-7000-8000-000000000001",
-            "before": { "rate_limit": null },
-            "after": { "rate_limit": 50 },
-            "request_id": "0199c5f0-0000-7000-8000-000000000005",
-        })),
-        "BatchForm" => Some(json!({
-            "events": [
-                { "event_type": "order.created", "payload": { "order": 7 }, "idempotency_key": "order-7" },
-                { "event_type": "invoice.due", "payload": { "invoice": 12 } },
-            ],
-        })),
-        "PublishAnswer" => Some(json!({
-            "message": "event accepted",
-            "webhook_id": "0199c5f0-0000-7000-8000-000000000001",
-            "duplicate": false,
-            "matched": 3,
-        })),
-        "Problem" => Some(json!({
-            "type": "https://postrider.dev/problems/event-type-not-wanted",
-            "title": "Event type not wanted",
-            "status": 422,
-            "detail": "the subscription's event_types do not name this event type",
-            "code": "event_type_not_wanted",
-            "request_id": "0199c5f0-0000-7000-8000-000000000001",
-        })),
-        "KeyForm" => Some(json!({ "name": "ci", "tenant": "acme", "scope": "publish" })),
-        "TenantForm" => Some(json!({
-            "name": "Acme",
-            "external_id": "acme",
-            "metadata": { "plan": "pro" },
-            "limits": { "max_subscriptions": 1_000, "publish_per_second": 500 },
-        })),
-        "TenantPatch" => Some(json!({ "limits": { "publish_per_second": 50 } })),
-        "ReplayForm" => Some(json!({
-            "subscription_id": "0199c5f0-0000-7000-8000-000000000001",
-            "statuses": ["failed", "expired"],
-            "since": "2026-11-23T18:00:00Z",
-            "rate": 50,
-        })),
-        "RotationForm" => Some(json!({ "overlap_seconds": 86_400 })),
-        "SignatureRequest" => Some(json!({
-            "payload": { "x": 1 },
-            "secret_key": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
-        })),
-        _ => None,
+use serde_json::{Map, Value};
+
+/// By operation: `request`, where it has a body, `status` and `response`.
+static EXAMPLES: LazyLock<Map<String, Value>> = LazyLock::new(|| {
+    let recorded: Value = serde_json::from_str(include_str!("examples.json")).unwrap_or_default();
+    recorded.as_object().cloned().unwrap_or_default()
+});
+
+pub(super) fn insert(operation: &mut Map<String, Value>) {
+    let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default();
+    let Some(example) = EXAMPLES.get(id) else { return };
+    let body = operation.get_mut("requestBody");
+    put(body.and_then(|body| body.pointer_mut("/content/application~1json")), example.get("request"));
+    let status = example.get("status").map(ToString::to_string).unwrap_or_default();
+    let response = operation.get_mut("responses").and_then(|responses| responses.get_mut(status));
+    put(response.and_then(|response| response.pointer_mut("/content/application~1json")), example.get("response"));
+}
+
+fn put(content: Option<&mut Value>, example: Option<&Value>) {
+    if let (Some(content), Some(example)) = (content.and_then(Value::as_object_mut), example) {
+        content.insert("example".to_owned(), example.clone());
     }
 }

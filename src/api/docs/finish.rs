@@ -1,27 +1,22 @@
-//! Adds what the framework cannot express: problems of operations, required and forbidden fields.
+//! Adds what the framework cannot express: the introduction, problems of operations, words and required fields.
 
 use poem_openapi::registry::MetaSchema;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::examples::example;
+use super::examples;
+use super::problems::Operation;
+use super::schemas::finish_schemas;
 use crate::api::access;
 use crate::api::ingest;
-use crate::api::problem::PROBLEM_JSON;
+use crate::api::problem::Problem;
 use crate::api::text::FromText as _;
 use crate::domain::event_type::EventType;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ordering::OrderingKey;
 
-/// Omitted from a response, rather than null.
-const OMITTED: [(&str, &str); 7] = [
-    ("Problem", "errors"),
-    ("LogAnswer", "payload"),
-    ("Key", "key"),
-    ("BatchResult", "webhook_id"),
-    ("BatchResult", "duplicate"),
-    ("BatchResult", "matched"),
-    ("BatchResult", "problem"),
-];
+/// The version that all generators read.
+const OPENAPI: &str = "3.0.3";
+const INTRODUCTION: &str = include_str!("introduction.md");
 /// As people write them; the framework uses upper case.
 const HEADER_NAMES: [&str; 7] = [
     "X-Event-Type",
@@ -33,129 +28,108 @@ const HEADER_NAMES: [&str; 7] = [
     "webhook-signature",
 ];
 
-pub(super) fn finish(document: &mut Value, auth_required: bool) {
-    if let Some(components) = document.get_mut("components").and_then(Value::as_object_mut) {
-        if !auth_required {
-            components.remove("securitySchemes");
-        }
-        if let Some(schemas) = components.get_mut("schemas").and_then(Value::as_object_mut) {
-            for (name, schema) in schemas.iter_mut() {
-                finish_schema(name, schema);
-            }
-        }
+/// `servers`: URLs, the usual one first.
+pub(super) fn finish(document: &mut Value, servers: &[&str]) {
+    let Some(document) = document.as_object_mut() else { return };
+    document.insert("openapi".to_owned(), OPENAPI.into());
+    document.insert("servers".to_owned(), servers.iter().map(|url| json!({ "url": url })).collect());
+    if let Some(info) = document.get_mut("info").and_then(Value::as_object_mut) {
+        info.insert("description".to_owned(), introduction().into());
+        info.insert("license".to_owned(), json!({ "name": env!("CARGO_PKG_LICENSE") }));
     }
+    let schemas = document.get_mut("components").and_then(|components| components.get_mut("schemas"));
+    if let Some(schemas) = schemas.and_then(Value::as_object_mut) {
+        finish_schemas(schemas);
+    }
+    remove_unused_schemas(document);
+    let descriptions = descriptions(document);
     if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
         for (path, operations) in paths.iter_mut() {
-            for (method, operation) in operations.as_object_mut().into_iter().flatten() {
-                finish_operation(path, method, operation, auth_required);
+            for operation in operations.as_object_mut().into_iter().flat_map(Map::values_mut) {
+                finish_operation(path, operation, &descriptions);
             }
         }
     }
 }
 
-/// A request has no other fields; a response always has all, null if their type allows it.
-fn finish_schema(name: &str, schema: &mut Value) {
-    let required: Vec<Value> = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
-    let Some(schema) = schema.as_object_mut() else { return };
-    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else { return };
-    let mut is_answer = false;
-    let mut always_there = Vec::new();
-    for (field, property) in properties.iter_mut() {
-        let Some(property) = property.as_object_mut() else { continue };
-        if property.remove("readOnly").is_none() {
-            continue;
-        }
-        is_answer = true;
-        if !required.contains(&field.as_str().into()) {
-            if let Some(reference) = property.remove("$ref") {
-                property.insert("allOf".to_owned(), json!([{ "$ref": reference }]));
-            }
-            property.insert("nullable".to_owned(), true.into());
-        }
-        if !OMITTED.contains(&(name, field)) {
-            always_there.push(Value::from(field.as_str()));
-        }
-    }
-    if is_answer {
-        schema.insert("required".to_owned(), always_there.into());
-    } else {
-        schema.insert("additionalProperties".to_owned(), false.into());
-    }
-    if let Some(example) = example(name) {
-        schema.insert("example".to_owned(), example);
+/// With a table of all problems.
+fn introduction() -> String {
+    let row =
+        |problem: &Problem| format!("| {} | `{}` | {} |\n", problem.status().as_u16(), problem.code(), problem.title());
+    let rows: String = Problem::samples().iter().map(row).collect();
+    INTRODUCTION.replace("{problems}", rows.trim_end())
+}
+
+/// Those that stand where they were referred to.
+fn remove_unused_schemas(document: &mut Map<String, Value>) {
+    let text = Value::Object(document.clone()).to_string();
+    let schemas = document.get_mut("components").and_then(|components| components.get_mut("schemas"));
+    if let Some(schemas) = schemas.and_then(Value::as_object_mut) {
+        schemas.retain(|name, _| name == "Problem" || text.contains(&format!("\"#/components/schemas/{name}\"")));
     }
 }
 
-fn finish_operation(path: &str, method: &str, operation: &mut Value, auth_required: bool) {
-    let takes_body = operation.get("requestBody").is_some();
+/// Of the schemas, by their reference.
+fn descriptions(document: &Map<String, Value>) -> Map<String, Value> {
+    let schemas = document.get("components").and_then(|components| components.get("schemas"));
+    let schemas = schemas.and_then(Value::as_object).into_iter().flatten();
+    let described = schemas.filter_map(|(name, schema)| {
+        let description = schema.get("description")?.clone();
+        Some((format!("#/components/schemas/{name}"), description))
+    });
+    described.collect()
+}
+
+fn finish_operation(path: &str, operation: &mut Value, descriptions: &Map<String, Value>) {
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         finish_parameter(parameter);
     }
     let Some(operation) = operation.as_object_mut() else { return };
-    access::finish(operation, auth_required);
+    let (about, or_signature) = access::finish(operation);
     ingest::finish(path, operation);
+    let problems = {
+        let facts = Operation {
+            id: operation.get("operationId").and_then(Value::as_str).unwrap_or_default(),
+            path,
+            takes_body: operation.contains_key("requestBody"),
+            about,
+            takes_place: operation.get("x-scope").is_some_and(|scope| scope != "publish"),
+            or_signature,
+            query: query_names(operation),
+        };
+        facts.responses()
+    };
+    examples::insert(operation);
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
-    if let Some(accepted) = responses.get_mut("202") {
+    for response in responses.values_mut() {
+        let schema = response.pointer("/content/application~1json/schema/$ref").and_then(Value::as_str);
+        let description = schema.and_then(|schema| descriptions.get(schema)).cloned();
+        if let (Some(description), Some(response)) = (description, response.as_object_mut()) {
+            response.insert("description".to_owned(), description);
+        }
+    }
+    if let Some(accepted) = responses.get_mut("202").and_then(Value::as_object_mut)
+        && matches!(path, "/events" | "/ingest/{subscription_id}")
+    {
         let followed =
             json!({ "operationId": "read_status", "parameters": { "webhook_id": "$response.body#/webhook_id" } });
-        accepted.as_object_mut().map(|accepted| accepted.insert("links".to_owned(), json!({ "status": followed })));
+        accepted.insert("links".to_owned(), json!({ "status": followed }));
     }
-    for (status, description) in problems(path, method, takes_body, auth_required) {
-        let content = json!({ PROBLEM_JSON: { "schema": { "$ref": "#/components/schemas/Problem" } } });
-        responses.insert(status.to_string(), json!({ "description": description, "content": content }));
-    }
+    responses.extend(problems);
     for response in responses.values_mut().filter_map(Value::as_object_mut) {
+        let headers = response.entry("headers").or_insert_with(|| json!({})).as_object_mut();
         let request_id = json!({
-            "description": "By which the request is found in the log.",
+            "description": "ID to look up this request in the logs.",
             "schema": { "type": "string", "maxLength": 64 },
         });
-        response.insert("headers".to_owned(), json!({ "X-Request-Id": request_id }));
+        headers.map(|headers| headers.insert("X-Request-Id".to_owned(), request_id));
     }
 }
 
-fn problems(path: &str, method: &str, takes_body: bool, auth_required: bool) -> Vec<(u16, &'static str)> {
-    let is_ingest = path.starts_with("/ingest");
-    let mut problems = vec![
-        (400, "The request cannot be read."),
-        (422, "Values break rules; errors names each."),
-        (431, "Too many or too long header fields."),
-        (500, "A failure of ours, logged under the request_id."),
-        (503, "Away for a moment; Retry-After says how long."),
-    ];
-    if auth_required {
-        problems.push((401, "No valid key."));
-        problems.push((403, "The key's scope does not cover this."));
-    } else if is_ingest {
-        problems.push((401, "The signature is not accepted."));
-    }
-    if path.contains('{') || matches!(path, "/events" | "/replays" | "/keys") {
-        problems.push((404, "Unknown, gone, or another tenant's."));
-    }
-    if takes_body {
-        problems.push((408, "The body took longer than 30 seconds."));
-        problems.push((413, "The body is too large."));
-        problems.push((415, "The body is not plain JSON."));
-    }
-    if is_ingest || path == "/events" {
-        problems.push((409, "The subscription is disabled, or the idempotency key was used for another request."));
-    }
-    if takes_body && matches!(path, "/subscriptions/" | "/subscriptions/{subscription_id}") {
-        problems
-            .push((409, "Another subscription has this external_id, the tenant's max_subscriptions is reached, or headers that are to be kept cannot be opened."));
-    }
-    if takes_body && path == "/replays" {
-        problems.push((409, "As many replays run as may."));
-    }
-    if takes_body && path.starts_with("/tenants") {
-        problems.push((409, "Another tenant has this external_id."));
-    }
-    if method == "delete" && path.starts_with("/tenants") {
-        problems.push((409, "The tenant default cannot be deleted."));
-    }
-    if path.ends_with("/rotate-secret") {
-        problems.push((409, "The secret is the current one already, or as many are live as there may be."));
-    }
-    problems
+fn query_names(operation: &Map<String, Value>) -> Vec<&str> {
+    let parameters = operation.get("parameters").and_then(Value::as_array).into_iter().flatten();
+    let query = parameters.filter(|parameter| parameter.get("in").is_some_and(|place| place == "query"));
+    query.filter_map(|parameter| parameter.get("name").and_then(Value::as_str)).collect()
 }
 
 /// The framework knows headers only by name.

@@ -14,7 +14,7 @@ use crate::domain::id::{SubscriptionId, TenantId};
 use crate::store::{EventFacts, NotDelivered};
 
 choice! {
-    pub(super) enum DeliveryState {
+    pub(in crate::api) enum DeliveryState {
         Pending = "pending",
         Sending = "sending",
         Held = "held",

@@ -26,6 +26,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::contract;
 use super::database::Database;
 
 /// How long a raw connection is listened to.
@@ -195,10 +196,13 @@ impl Ask<'_> {
 
     pub(crate) async fn send(self) -> Answer {
         let request = self.request.body(Full::new(self.body)).unwrap();
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let (head, body) = self.api.client.request(request).await.unwrap().into_parts();
         let text = body.collect().await.unwrap().to_bytes();
         let text = String::from_utf8(text.to_vec()).unwrap();
         assert!(head.headers.contains_key("x-request-id"), "{head:?}");
+        let content_type = head.headers.get("content-type").map_or("", |value| value.to_str().unwrap());
+        contract::check(method.as_str(), &path, head.status.as_u16(), content_type, &text);
         Answer { status: head.status, headers: head.headers, text }
     }
 }

@@ -1,0 +1,57 @@
+//! The words that a field of an answer may have. They come from the types that the code decides with.
+
+use poem_openapi::registry::MetaSchema;
+use serde_json::Value;
+
+use crate::api::audit::Action;
+use crate::api::events::DeliveryState;
+use crate::api::problem::Problem;
+use crate::api::text::FromText;
+use crate::domain::api_key::Scope;
+use crate::domain::auth::AuthType;
+use crate::domain::end::EndReason;
+use crate::domain::ingest::ProviderName;
+use crate::domain::outcome::Outcome;
+use crate::domain::replay::Ending;
+
+const EVENT_STATUSES: [&str; 4] = ["pending", "succeeded", "failed", "no_match"];
+const REPLAY_STATUSES: [&str; 3] = ["running", "finished", "cancelled"];
+/// Of the view `all_deliveries`.
+const HELD_REASONS: [&str; 7] =
+    ["disabled", "ordered", "breaker_open", "retry_after", "recovering", "rate_limit", "concurrency"];
+/// Of `events/not_delivered`.
+const NOT_DELIVERED_REASONS: [&str; 5] =
+    ["event_type", "created_later", "addressed_to_another", "system_event_not_asked_for", "not_matched_then"];
+/// Of the table `audit`, with those that the database writes itself.
+const ACTORS: [&str; 6] = ["key", "portal", "anonymous", "command", "sql", "postrider"];
+const AUDITED: [&str; 5] = ["tenant", "key", "subscription", "event", "replay"];
+
+/// `None` if the field may have any text.
+pub(super) fn words(schema: &str, field: &str) -> Option<Vec<Value>> {
+    let texts = |words: &[&str]| words.iter().map(|word| Value::from(*word)).collect();
+    Some(match (schema, field) {
+        ("StatusAnswer" | "EventAnswer", "status") => texts(&EVENT_STATUSES),
+        ("DeliveryAnswer", "status") => of::<DeliveryState>(),
+        ("DeliveryAnswer", "reason") => [texts(&HELD_REASONS), texts(&EndReason::ALL.map(EndReason::as_str))].concat(),
+        ("NotDeliveredAnswer", "reason") => texts(&NOT_DELIVERED_REASONS),
+        ("Replay", "status") => texts(&REPLAY_STATUSES),
+        ("Replay", "statuses") => of::<Ending>(),
+        ("LogAnswer", "outcome") => texts(&Outcome::ALL.map(Outcome::as_str)),
+        ("AuditEntry", "actor") => texts(&ACTORS),
+        ("AuditEntry", "action") => of::<Action>(),
+        ("AuditEntry", "object_kind") => texts(&AUDITED),
+        ("ProducerAnswer", "provider") => of::<ProviderName>(),
+        ("ProducerAnswer", "encoding") => texts(&["hex", "base64"]),
+        ("Key", "scope") => of::<Scope>(),
+        ("AuthAnswer", "type") => of::<AuthType>(),
+        ("ExampleRequest", "method") => texts(&["POST"]),
+        ("Problem", "code") => Problem::samples().iter().map(|problem| problem.code().into()).collect(),
+        _ => return None,
+    })
+}
+
+/// As the form and the parameters of the same type know them.
+fn of<T: FromText>() -> Vec<Value> {
+    let MetaSchema { enum_items, .. } = T::rules();
+    enum_items
+}

@@ -1,0 +1,191 @@
+//! The OpenAPI document shows what a running server answers: every operation has an example that was recorded from one.
+
+use serde_json::{Map, Value, json};
+
+use crate::support::api::TestApi;
+use postrider::domain::api_key::Scope;
+
+const RECORDED: &str = "src/api/docs/examples.json";
+
+/// Requests and answers by operation.
+struct Recorder<'a> {
+    api: &'a TestApi,
+    key: String,
+    tenant: Option<&'static str>,
+    examples: Map<String, Value>,
+}
+
+impl Recorder<'_> {
+    async fn record(&mut self, operation: &str, method: &str, path: &str, body: Option<Value>) -> Value {
+        let mut ask = self.api.ask(method, path).key(&self.key);
+        if let Some(tenant) = self.tenant {
+            ask = ask.header("postrider-tenant", tenant);
+        }
+        if operation == "ingest" || operation == "publish" {
+            ask = ask.header("x-event-type", "order.created");
+        }
+        if let Some(body) = &body {
+            ask = ask.json(body);
+        }
+        let answer = ask.send().await;
+        assert!(answer.status.is_success(), "{operation}: {answer:?}");
+        let mut example = json!({ "status": answer.status.as_u16(), "response": answer.json() });
+        example.as_object_mut().unwrap().extend(body.map(|body| ("request".to_owned(), body)));
+        let before = self.examples.insert(operation.to_owned(), example);
+        assert!(before.is_none(), "{operation} is recorded twice");
+        answer.json()
+    }
+}
+
+/// An attempt of each kind, as a worker would record it.
+const ATTEMPTS: &str =
+    "insert into attempts (tenant_id, subscription_id, id, event_id, event_type, attempt_number, outcome,
+        status_code, error_message, response_body, duration_ms, created_at)
+    select s.tenant_id, s.id, uuid_v7_floor(now() - a.ago), e.id, e.event_type, a.number, a.outcome, a.code, a.message,
+        a.body::bytea, a.millis, now() - a.ago
+    from subscriptions s, (select * from events order by id limit 1) e, (values
+        (1, 'http_5xx', 500::smallint, 'http_5xx: the receiver answered 500', 'try later', 31, interval '5 seconds'),
+        (2, 'delivered', 200::smallint, null, 'ok', 12, interval '1 second')
+    ) as a (number, outcome, code, message, body, millis, ago)
+    where s.deleted_at is null and s.tenant_id = e.tenant_id
+    order by a.number";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_has_an_example_that_a_server_gave() {
+    let api = TestApi::start().await;
+    let operator = api.operator(Scope::Admin).await;
+    let mut recorder = Recorder { api: &api, key: operator, tenant: None, examples: Map::new() };
+    tenants_and_keys(&mut recorder).await;
+    recorder.tenant = Some("acme-2");
+    let subscription = subscriptions(&mut recorder).await;
+    events(&mut recorder, &subscription).await;
+    replays(&mut recorder, &subscription).await;
+    recorder.record("cancel_held", "POST", &format!("/subscriptions/{subscription}/cancel-held"), None).await;
+    recorder.record("delete_subscription", "DELETE", &format!("/subscriptions/{subscription}"), None).await;
+    recorder.record("list_audit", "GET", "/audit?action=subscription.deleted", None).await;
+    recorder.tenant = None;
+    recorder.record("delete_tenant", "DELETE", "/tenants/acme-2", None).await;
+
+    let mut recorded = Value::Object(recorder.examples);
+    Anonymous::default().pass(&mut recorded, "");
+    let text = format!("{recorded:#}\n");
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(RECORDED);
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap();
+    assert!(kept == text, "{RECORDED} is not what a server answers; UPDATE_SNAPSHOTS=1 records it again:\n{text}");
+    let document: Value = serde_json::from_str(&postrider::api::openapi_document()).unwrap();
+    let operations =
+        document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values());
+    for operation in operations {
+        let id = operation["operationId"].as_str().unwrap();
+        assert!(recorded[id].is_object(), "{id} has no example: record it above");
+    }
+}
+
+async fn tenants_and_keys(recorder: &mut Recorder<'_>) {
+    let limits = json!({ "max_subscriptions": 1_000, "publish_per_second": 500 });
+    let tenant = json!({ "name": "Acme", "external_id": "acme-2", "metadata": { "plan": "pro" }, "limits": limits });
+    recorder.record("create_tenant", "POST", "/tenants", Some(tenant)).await;
+    recorder.record("put_tenant", "PUT", "/tenants/acme-2", Some(json!({ "name": "Acme Ltd" }))).await;
+    let limits = json!({ "limits": { "publish_per_second": 50 } });
+    recorder.record("change_tenant", "PATCH", "/tenants/acme-2", Some(limits)).await;
+    recorder.record("read_tenant", "GET", "/tenants/acme-2", None).await;
+    recorder.record("list_tenants", "GET", "/tenants?external_id=acme-2", None).await;
+    let key = json!({ "name": "ci", "tenant": "acme-2", "scope": "publish" });
+    let key = recorder.record("create_key", "POST", "/keys", Some(key)).await;
+    recorder.record("list_keys", "GET", "/keys?tenant=acme-2", None).await;
+    recorder.record("revoke_key", "DELETE", &format!("/keys/{}", key["id"].as_str().unwrap()), None).await;
+}
+
+async fn subscriptions(recorder: &mut Recorder<'_>) -> String {
+    let form = json!({ "target_url": "https://example.com/hook", "event_types": ["order.created", "invoice.*"], "description": "orders" });
+    let made = recorder.record("create_subscription", "POST", "/subscriptions/", Some(form)).await;
+    let id = made["id"].as_str().unwrap().to_owned();
+    let path = format!("/subscriptions/{id}");
+    recorder.record("read_subscription", "GET", &path, None).await;
+    recorder.record("list_subscriptions", "GET", "/subscriptions/", None).await;
+    let form =
+        json!({ "target_url": "https://example.com/hook/2", "event_types": ["order.created"], "rate_limit": 50 });
+    recorder.record("replace_subscription", "PUT", &path, Some(form)).await;
+    recorder.record("change_subscription", "PATCH", &path, Some(json!({ "description": "paid orders" }))).await;
+    let overlap = json!({ "overlap_seconds": 86_400 });
+    recorder.record("rotate_secret", "POST", &format!("{path}/rotate-secret"), Some(overlap)).await;
+    let signed = json!({ "payload": { "x": 1 }, "secret_key": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD" });
+    recorder.record("generate_signature", "POST", "/subscriptions/generate-signature", Some(signed)).await;
+    id
+}
+
+async fn events(recorder: &mut Recorder<'_>, subscription: &str) {
+    let payload = || Some(json!({ "order": 7 }));
+    let first = recorder.record("ingest", "POST", &format!("/ingest/{subscription}"), payload()).await;
+    recorder.record("publish", "POST", "/events", payload()).await;
+    let good = json!({ "event_type": "order.created", "payload": { "order": 8 }, "idempotency_key": "order-8" });
+    let bad = json!({ "event_type": "not a name", "payload": { "order": 9 } });
+    recorder.record("publish_batch", "POST", "/events/batch", Some(json!({ "events": [good, bad] }))).await;
+    recorder.api.database.client().await.batch_execute(ATTEMPTS).await.unwrap();
+    let event = first["webhook_id"].as_str().unwrap();
+    recorder.record("read_status", "GET", &format!("/status/{event}"), None).await;
+    recorder.record("list_logs", "GET", &format!("/status/logs/{subscription}"), None).await;
+    recorder.record("read_event", "GET", &format!("/events/{event}"), None).await;
+    recorder.record("list_event_deliveries", "GET", &format!("/events/{event}/deliveries"), None).await;
+    recorder.record("cancel_event", "POST", &format!("/events/{event}/cancel"), None).await;
+    recorder
+        .record("retry_event", "POST", &format!("/events/{event}/retry?subscription_id={subscription}"), None)
+        .await;
+}
+
+async fn replays(recorder: &mut Recorder<'_>, subscription: &str) {
+    let form = json!({ "subscription_id": subscription, "statuses": ["failed", "expired"], "since": "2026-11-23T18:00:00Z", "rate": 50 });
+    let replay = recorder.record("create_replay", "POST", "/replays", Some(form)).await;
+    let path = format!("/replays/{}", replay["id"].as_str().unwrap());
+    recorder.record("read_replay", "GET", &path, None).await;
+    recorder.record("list_replays", "GET", "/replays", None).await;
+    recorder.record("cancel_replay", "POST", &format!("{path}/cancel"), None).await;
+}
+
+/// Replaces what differs from run to run by one value for each.
+#[derive(Default)]
+struct Anonymous {
+    ids: Vec<String>,
+}
+
+impl Anonymous {
+    fn pass(&mut self, value: &mut Value, name: &str) {
+        match value {
+            Value::Object(fields) => fields.iter_mut().for_each(|(name, value)| self.pass(value, name)),
+            Value::Array(entries) => entries.iter_mut().for_each(|entry| self.pass(entry, name)),
+            Value::String(text) => self.replace(text, name),
+            _ => {}
+        }
+    }
+
+    fn replace(&mut self, text: &mut String, name: &str) {
+        let is_time = text.len() == 27 && text.ends_with('Z') && text.contains('T');
+        let is_id = text.len() == 36 && text.bytes().filter(|byte| *byte == b'-').count() == 4;
+        if is_time {
+            "2026-11-28T12:00:00.482113Z".clone_into(text);
+        } else if is_id {
+            let known = self.ids.iter().position(|id| id == text);
+            let number = known.unwrap_or_else(|| {
+                self.ids.push(text.clone());
+                self.ids.len() - 1
+            });
+            *text = format!("0199c5f0-0000-7000-8000-{:012}", number + 1);
+        } else if name == "key" && text.starts_with("prk_") {
+            // Not a whole key, so that nobody tries it.
+            "prk_0199c5f0…".clone_into(text);
+        } else if text.starts_with("whsec_") {
+            "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD".clone_into(text);
+        } else if name == "webhook-timestamp" {
+            "1790000000".clone_into(text);
+        } else if name == "webhook-signature" {
+            // Of the timestamp above.
+            SIGNATURE.clone_into(text);
+        }
+    }
+}
+
+/// `msg_example.1790000000.{"x":1}` under the secret of the example.
+const SIGNATURE: &str = "v1,ZIdMsaoNfbhAUyF5yQjgOgxJyONZbz+3QlXYHbxnfRU=";
