@@ -68,7 +68,8 @@ async fn every_operation_has_an_example_that_a_server_gave() {
 
     let mut recorded = Value::Object(recorder.examples);
     Anonymous::default().pass(&mut recorded, "");
-    let text = format!("{recorded:#}\n");
+    // The tenant of the tests is acme already.
+    let text = format!("{recorded:#}\n").replace("acme-2", "acme");
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(RECORDED);
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         std::fs::write(&path, &text).unwrap();

@@ -139,7 +139,6 @@ async fn a_question_that_makes_no_sense_is_refused() {
         "since=2026-01-01T00:00:00Z&days=1",
         "event_type=a..b",
         "event_type=%00",
-        "event_type=%ff",
         "dayz=7",
     ] {
         let answer = api.ask("GET", &format!("{path}?{query}")).send().await;

@@ -77,7 +77,7 @@ impl Operation {
             let operation = |(method, described): (&String, &Value)| Self {
                 method: method.to_uppercase(),
                 path: path.clone(),
-                body: body(&document, described),
+                body: body(described),
                 scope: described["x-scope"].as_str().unwrap().parse().unwrap(),
                 of_tenant: described["parameters"].to_string().contains("Postrider-Tenant"),
             };
@@ -124,12 +124,10 @@ impl Operation {
     }
 }
 
-/// The example of the body's schema; an empty event where there is none.
-fn body(document: &Value, operation: &Value) -> Option<Value> {
-    let content = operation.get("requestBody")?;
-    let schema = &content["content"]["application/json"]["schema"];
-    let referred = schema["$ref"].as_str().and_then(|name| document.pointer(name.trim_start_matches('#')));
-    Some(referred.unwrap_or(schema).get("example").cloned().unwrap_or_else(|| json!({})))
+/// The example of the body; an empty object where it may be left out.
+fn body(operation: &Value) -> Option<Value> {
+    let content = &operation.get("requestBody")?["content"]["application/json"];
+    Some(content.get("example").cloned().unwrap_or_else(|| json!({})))
 }
 
 fn fresh_external_id() -> String {

@@ -73,8 +73,8 @@ impl Operation<'_> {
     fn of_tenant(&self) -> Vec<Problem> {
         let names_one = self.path.contains("{tenant}") || matches!(self.id, "create_key" | "list_keys");
         match self.about {
-            About::One => vec![Problem::TenantRequired, Problem::TenantNotFound],
-            About::Any | About::Each => vec![Problem::TenantNotFound],
+            About::One | About::Each => vec![Problem::TenantRequired, Problem::TenantNotFound],
+            About::Any => vec![Problem::TenantNotFound],
             About::None if names_one => vec![Problem::TenantNotFound],
             About::None => Vec::new(),
         }

@@ -11,7 +11,7 @@ fn operation(method: &str, path: &str) -> Option<&'static Value> {
     let parts = |path: &'static str| path.trim_matches('/').split('/');
     let sent: Vec<&str> = path.split('?').next()?.trim_matches('/').split('/').collect();
     let fits = |documented: &'static str| {
-        let same = |(part, sent): (&str, &&str)| part.starts_with('{') || part == *sent;
+        let same = |(part, sent): (&str, &&str)| (part.starts_with('{') && !sent.is_empty()) || part == *sent;
         parts(documented).count() == sent.len() && parts(documented).zip(&sent).all(same)
     };
     let paths = DOCUMENT["paths"].as_object().unwrap();
