@@ -1083,7 +1083,7 @@ begin
     end if;
 end
 $$;
-CREATE FUNCTION public.deliveries_take_1(token uuid, lease_seconds double precision, worker uuid, takes_lapsed boolean, most_bytes bigint, subscription_ids uuid[], tenant_ids uuid[], rooms integer[], due_from_times timestamp with time zone[], breakers text[]) RETURNS TABLE(tenant_id uuid, event_id uuid, subscription_id uuid, attempts integer, free_attempts integer, ordering_key text, expires_at timestamp with time zone, is_cancelled boolean, was_due timestamp with time zone, is_cut_off boolean, taken_at timestamp with time zone, is_cut_short boolean, event_type text, payload bytea, content_type text, is_deleted boolean, target_url text, secret bytea, older_secrets bytea[], older_until timestamp with time zone[], sealed_headers bytea, retry_schedule text, request_timeout_ms integer, version bigint, skip_after_attempts integer)
+CREATE FUNCTION public.deliveries_take_1(token uuid, lease_seconds double precision, worker uuid, takes_lapsed boolean, most_bytes bigint, subscription_ids uuid[], tenant_ids uuid[], rooms integer[], due_from_times timestamp with time zone[], breakers text[]) RETURNS TABLE(tenant_id uuid, event_id uuid, subscription_id uuid, attempts integer, free_attempts integer, ordering_key text, expires_at timestamp with time zone, is_cancelled boolean, was_due timestamp with time zone, is_cut_off boolean, taken_at timestamp with time zone, is_cut_short boolean, event_type text, payload bytea, content_type text, hops smallint, is_deleted boolean, target_url text, secret bytea, older_secrets bytea[], older_until timestamp with time zone[], sealed_headers bytea, retry_schedule text, request_timeout_ms integer, version bigint, skip_after_attempts integer)
     LANGUAGE plpgsql
     SET search_path TO 'public'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -1208,6 +1208,7 @@ begin
         e.event_type,
         e.payload,
         e.content_type,
+        e.hops,
         s.deleted_at is not null,
         s.target_url,
         s.secret,
@@ -1223,7 +1224,7 @@ begin
             tenant_id, event_id, subscription_id, attempts, free_attempts, ordering_key, expires_at, was_due, is_lapsed
         )
     cross join lateral (
-        select x.event_type, x.payload, x.content_type
+        select x.event_type, x.payload, x.content_type, x.hops
         from events as x
         where x.tenant_id = l.tenant_id
             and x.id = l.event_id
@@ -1280,7 +1281,7 @@ begin
     return made;
 end
 $$;
-CREATE FUNCTION public.events_accept_1(event_ids uuid[], tenant_ids uuid[], event_types text[], payloads bytea[], content_types text[], payload_sizes integer[], idempotency_keys text[], fingerprints bytea[], list_versions bigint[], ordering_keys text[], not_before timestamp with time zone[], expire_at timestamp with time zone[], event_numbers integer[], subscription_ids uuid[], versions bigint[], leased boolean[], token uuid, lease_seconds double precision, OUT changed integer[], OUT taken integer[], OUT taken_by uuid[], OUT taken_by_same boolean[], OUT released integer[], OUT outdated integer[]) RETURNS record
+CREATE FUNCTION public.events_accept_1(event_ids uuid[], tenant_ids uuid[], event_types text[], payloads bytea[], content_types text[], payload_sizes integer[], idempotency_keys text[], fingerprints bytea[], list_versions bigint[], ordering_keys text[], not_before timestamp with time zone[], expire_at timestamp with time zone[], hops smallint[], event_numbers integer[], subscription_ids uuid[], versions bigint[], leased boolean[], token uuid, lease_seconds double precision, OUT changed integer[], OUT taken integer[], OUT taken_by uuid[], OUT taken_by_same boolean[], OUT released integer[], OUT outdated integer[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -1344,11 +1345,17 @@ begin
             event_ids[refused] := null;
         end loop;
     end if;
-    insert into events (tenant_id, id, event_type, payload, content_type, fan_out)
+    insert into events (tenant_id, id, event_type, payload, content_type, fan_out, hops)
     select
-        i.tenant_id, i.id, i.event_type, i.payload, i.content_type, case when i.list_version is not null then true end
-    from unnest(tenant_ids, event_ids, event_types, payloads, content_types, list_versions)
-        as i (tenant_id, id, event_type, payload, content_type, list_version)
+        i.tenant_id,
+        i.id,
+        i.event_type,
+        i.payload,
+        i.content_type,
+        case when i.list_version is not null then true end,
+        i.hops
+    from unnest(tenant_ids, event_ids, event_types, payloads, content_types, list_versions, hops)
+        as i (tenant_id, id, event_type, payload, content_type, list_version, hops)
     where i.id is not null;
     perform deliveries_enqueue_1(
         tenant_ids, event_ids, payload_sizes, ordering_keys, not_before, expire_at, event_numbers, subscription_ids,
@@ -2972,6 +2979,7 @@ CREATE TABLE public.events (
     accepted_at timestamp with time zone DEFAULT now() NOT NULL,
     about uuid,
     fan_out boolean,
+    hops smallint,
     event_type text,
     payload bytea NOT NULL,
     content_type text
