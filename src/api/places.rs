@@ -12,8 +12,8 @@ use crate::domain::id::TenantId;
 
 /// As long as a request waits for a connection.
 const WAIT_LIMIT: Duration = Duration::from_millis(500);
-/// Waiting requests for each place; each holds memory and a connection of the API.
-const WAITING_FOR_EACH: usize = 16;
+/// Waiting requests for each place; each holds some memory and a connection of the API.
+const WAITING_FOR_EACH: usize = 128;
 /// Tenants whose requests have ended are dropped above this many.
 const SWEEP_ABOVE: usize = 1_000;
 

@@ -158,8 +158,8 @@ impl Store {
     /// Opens a connection for each pool that answers requests, so that the first of them does not wait for it.
     pub async fn open(&self) -> Result<(), StoreError> {
         let patient = self.clone().patient();
-        let (intake, interactive) = tokio::join!(patient.intake(), patient.interactive());
-        intake.and(interactive).map(drop)
+        let (intake, lookup, interactive) = tokio::join!(patient.intake(), patient.lookup(), patient.interactive());
+        intake.and(lookup).and(interactive).map(drop)
     }
 
     pub fn clock(&self) -> Clock {

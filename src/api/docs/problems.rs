@@ -140,6 +140,9 @@ impl Operation<'_> {
                 Problem::RateLimited(500, 1),
             ]);
         }
+        if self.id == "publish_batch" {
+            problems.push(Problem::TooManyHops);
+        }
         if self.id == "publish" {
             problems.push(Problem::TooManyRecipients);
         }

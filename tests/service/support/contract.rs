@@ -41,6 +41,9 @@ pub(crate) fn check(method: &str, path: &str, status: u16, content_type: &str, b
 
 /// What is wrong with a value of this schema, and where.
 fn broken(schema: &Value, value: &Value, at: &str) -> Option<String> {
+    if *schema == Value::Bool(true) {
+        return None;
+    }
     let reference = schema["$ref"].as_str().or_else(|| schema["allOf"][0]["$ref"].as_str());
     if let Some(reference) = reference {
         let schema = DOCUMENT.pointer(reference.trim_start_matches('#')).unwrap();
