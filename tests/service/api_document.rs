@@ -123,7 +123,7 @@ async fn events(recorder: &mut Recorder<'_>, subscription: &str) {
     let first = recorder.record("ingest", "POST", &format!("/ingest/{subscription}"), payload()).await;
     recorder.record("publish", "POST", "/events", payload()).await;
     let good = json!({ "event_type": "order.created", "payload": { "order": 8 }, "idempotency_key": "order-8" });
-    let bad = json!({ "event_type": "not a name", "payload": { "order": 9 } });
+    let bad = json!({ "event_type": "order.created", "payload": { "order": 9 }, "idempotency_key": "order-8" });
     recorder.record("publish_batch", "POST", "/events/batch", Some(json!({ "events": [good, bad] }))).await;
     recorder.api.database.client().await.batch_execute(ATTEMPTS).await.unwrap();
     let event = first["webhook_id"].as_str().unwrap();
