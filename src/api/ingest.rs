@@ -43,7 +43,8 @@ impl IngestApi {
     /// 202 means: stored durably, and delivered until its schedule ends. If the subscription has `verify_ingest`, one
     /// signature is required: `X-Hub-Signature-256`, the three `webhook-*` headers, or the one of another provider;
     /// `ingest` of the subscription says which. A valid signature is enough without a key. A known provider also gives
-    /// event type and idempotency key, where the request says nothing itself.
+    /// event type and idempotency key, where the request says nothing itself. Slack's `url_verification` alone is
+    /// answered with 200 and its `challenge`, after its signature was verified; nothing is stored.
     #[oai(
         path = "/:subscription_id",
         method = "post",

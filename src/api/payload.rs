@@ -106,7 +106,7 @@ impl<'a, T: FormField> ApiExtractor<'a> for Unread<T> {
     }
 }
 
-impl<T: Type + Serialize + Send, const STATUS: u16> IntoResponse for Answer<T, STATUS> {
+impl<T: Serialize + Send, const STATUS: u16> IntoResponse for Answer<T, STATUS> {
     fn into_response(self) -> Response {
         let value = match self {
             Self::Value(value) => value,
