@@ -23,13 +23,13 @@ use crate::intake::{Accepted, Address, Publication, Refusal, Times, To};
 
 mod answer;
 mod document;
+mod facts;
 mod headers;
-mod told;
 
 use answer::{ChallengeAnswer, IngestAnswer, Ingested};
 pub(super) use document::finish;
+use facts::ProducerFacts;
 pub(super) use headers::{EventHeaders, has_signature, may_be_signed};
-use told::Told;
 
 /// A later response is 503.
 const ANSWER_BUDGET: Duration = Duration::from_millis(1_900);
@@ -127,19 +127,19 @@ impl IngestApi {
         let checked = checked.map_err(|_| Problem::Unavailable)?;
         let subscription = checked.map_err(|refusal| hidden.problem(refusal))?;
         let content_type = body::content_type(headers)?;
-        let told = Told::by(&subscription, &producer, content_type, &bytes)?;
-        if let Some(challenge) = told.challenge {
+        let facts = ProducerFacts::read(&subscription, &producer, content_type, &bytes)?;
+        if let Some(challenge) = facts.challenge {
             return Ok(Taken::Challenge(challenge));
         }
         let publication = Publication {
             to: To::One(address),
-            payload: Payload::of(bytes, told.content_type).map_err(Problem::PayloadInvalid)?,
+            payload: Payload::of(bytes, facts.content_type).map_err(Problem::PayloadInvalid)?,
             hops,
             event_type: match asked.event_type()? {
                 Some(name) => Some(name),
-                None => told.event_type?,
+                None => facts.event_type?,
             },
-            key: if told.owns_key_header { told.key } else { asked.idempotency_key()?.or(told.key) },
+            key: if facts.owns_key_header { facts.key } else { asked.idempotency_key()?.or(facts.key) },
             ordering_key: asked.ordering_key()?,
             times: Times::default(),
         };

@@ -140,13 +140,13 @@ impl Ingest {
     }
 
     /// The row that says what a request is about: the named one, or that of the only signature.
-    pub(crate) fn told_by(&self, headers: &ProducerHeaders) -> Option<&'static Provider> {
+    pub(crate) fn provider_of(&self, headers: &ProducerHeaders) -> Option<&'static Provider> {
         if let Some(row) = self.rules.provider() {
             return Some(row);
         }
         let mut known = headers.signed_as();
         match (known.next(), known.next()) {
-            (Some((row, _)), None) if !row.tells_only_if_named() => Some(row),
+            (Some((row, _)), None) if !row.must_be_named() => Some(row),
             _ => None,
         }
     }
@@ -156,7 +156,7 @@ impl Ingest {
     pub(crate) fn allows(&self, essence: &str, headers: &ProducerHeaders, is_verified: bool) -> bool {
         let is_trusted = is_verified || self.rules.provider.is_some();
         let of_provider =
-            self.told_by(headers).filter(|_| is_trusted).is_some_and(|row| row.content_types.contains(&essence));
+            self.provider_of(headers).filter(|_| is_trusted).is_some_and(|row| row.content_types.contains(&essence));
         of_provider || self.rules.content_types.iter().any(|named| named == essence)
     }
 }

@@ -185,7 +185,7 @@ impl Provider {
     }
 
     /// Whether a request without `ingest` is taken as it always was: an id of Standard Webhooks is no idempotency key.
-    pub(crate) fn tells_only_if_named(&self) -> bool {
+    pub(crate) fn must_be_named(&self) -> bool {
         self.name == "standard"
     }
 

@@ -70,7 +70,10 @@ pub use upkeep::{Raised, Sweep};
 pub use url::TlsDefaults;
 pub use workers::KnownWorker;
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::Semaphore;
 
 use pool::{Epoch, Opener, Pool};
 use server::Server;
@@ -114,6 +117,7 @@ pub struct Store {
     access: connection::Access,
     direct: direct::Direct,
     schema: String,
+    keyless: Arc<Semaphore>,
     clock: Clock,
     hints: ordering::HeadHints,
 }
@@ -143,6 +147,7 @@ impl Store {
             direct: direct::Direct::new(config, &server, session.with_statement_limit(None))?,
             access: connection::Access { prepare: config.prepare, checkout_limit: CHECKOUT_LIMIT, epoch },
             schema: config.schema.clone(),
+            keyless: Arc::new(Semaphore::new(1)),
             clock: Clock::default(),
             hints: ordering::HeadHints::default(),
         })

@@ -37,13 +37,13 @@ pub(super) struct Opened {
 }
 
 #[derive(Clone)]
-pub(super) struct Server(Arc<Access>);
+pub(super) struct Server(Arc<ServerState>);
 
-struct Access {
+struct ServerState {
     url: DatabaseUrl,
     tls: MakeRustlsConnect,
     /// The host that let us in last.
-    favourite: AtomicUsize,
+    last_used: AtomicUsize,
     /// Whether a pooler has refused connection options.
     refuses_options: AtomicBool,
 }
@@ -54,8 +54,8 @@ impl Server {
     pub(super) fn new(url: &str, defaults: &TlsDefaults) -> Result<Self, StoreError> {
         let url = DatabaseUrl::parse(url, defaults)?;
         let tls = connector(&url.tls).map_err(|error| StoreError::Url(format!("names certificates, but {error}")))?;
-        let (favourite, refuses_options) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Ok(Self(Arc::new(Access { url, tls, favourite, refuses_options })))
+        let (last_used, refuses_options) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Ok(Self(Arc::new(ServerState { url, tls, last_used, refuses_options })))
     }
 
     /// No connection takes longer.
@@ -69,7 +69,7 @@ impl Server {
         let first = if self.0.url.is_shuffled {
             uuid::Uuid::new_v4().as_u128() as usize % count
         } else {
-            self.0.favourite.load(Ordering::Relaxed)
+            self.0.last_used.load(Ordering::Relaxed)
         };
         let order = (0..count).map(|step| (first + step) % count);
         let attempts: Vec<BoxFuture<'_, Result<(usize, Opened), StoreError>>> = order
@@ -79,12 +79,12 @@ impl Server {
             })
             .collect();
         let (index, opened) = first_of(attempts).await?;
-        self.0.favourite.store(index, Ordering::Relaxed);
+        self.0.last_used.store(index, Ordering::Relaxed);
         Ok(opened)
     }
 }
 
-impl Access {
+impl ServerState {
     async fn open_within_limit(&self, place: &Place, session: &Session) -> Result<Opened, StoreError> {
         let opened = tokio::time::timeout(self.url.limit, self.open_at(place, session)).await;
         let opened = opened.unwrap_or_else(|_| {

@@ -112,9 +112,12 @@ impl Store {
         rows.iter().map(stored).collect()
     }
 
-    /// Of any tenant.
+    /// Of any tenant, for requests without a key. Anybody can send those, so one at a time is looked up: the keys of
+    /// others are read on the other connections of this pool.
     pub async fn find_subscription(&self, id: SubscriptionId) -> Result<Option<StoredSubscription>, StoreError> {
         let id = id.uuid();
+        let alone = tokio::time::timeout(super::CHECKOUT_LIMIT, self.keyless.acquire()).await;
+        let _alone = alone.map_err(|_| StoreError::Unavailable("too many look-ups without a key".to_owned()))?;
         let rows = self.lookup().await?.query(&sql::FIND_SUBSCRIPTION, &[(&id, Type::UUID)]).await?;
         rows.first().map(stored).transpose()
     }

@@ -1,10 +1,12 @@
 //! Nobody takes all the memory or all the connections of the API.
 
+use postrider::domain::api_key::Scope;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::support::api::{Answer, TestApi};
+use crate::support::wait::until;
 
 const MIB: usize = 1 << 20;
 const SIGNED: &str = "X-Hub-Signature-256: sha256=00\r\n";
@@ -57,7 +59,7 @@ async fn a_tenant_with_many_slow_bodies_leaves_memory_to_others() {
     for slow in &mut slow {
         assert_eq!(status(slow).await, "HTTP/1.1 100");
     }
-    let other = api.key("other", postrider::domain::api_key::Scope::Publish).await;
+    let other = api.key("other", Scope::Publish).await;
     assert_eq!(api.ask("POST", "/events/").key(&other).body("{}").send().await.status, 202);
     let mut third = announce(&api, &path, &key).await;
     let [first, _second] = slow;
@@ -95,8 +97,7 @@ async fn the_longest_idle_connection_is_closed_for_a_new_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_with_a_request_under_way_is_never_closed_for_another() {
     let api = TestApi::start_limited(|settings| settings.max_connections = 1).await;
-    let key =
-        format!("Authorization: Bearer {}\r\n", api.key("acme", postrider::domain::api_key::Scope::Publish).await);
+    let key = format!("Authorization: Bearer {}\r\n", api.key("acme", Scope::Publish).await);
     let mut busy = announce(&api, "/events/", &key).await;
     assert_eq!(status(&mut busy).await, "HTTP/1.1 100");
     let mut waiting = TcpStream::connect(api.address).await.unwrap();
@@ -131,7 +132,7 @@ async fn slow_reads_of_one_tenant_leave_connections_to_producers_and_to_readers_
         // None of these keys was used before, so each is looked for.
         let keys: Vec<String> = all_keys(&api, 24).await;
         let published = all(keys.iter().map(|key| api.ask("POST", "/events/").key(key).body("{}").send())).await;
-        let reader = api.key("other", postrider::domain::api_key::Scope::Read).await;
+        let reader = api.key("other", Scope::Read).await;
         let read = api.ask("GET", "/subscriptions/").key(&reader).send().await;
         (published, read)
     };
@@ -147,10 +148,42 @@ async fn slow_reads_of_one_tenant_leave_connections_to_producers_and_to_readers_
     assert_eq!(api.ask("GET", &logs).send().await.status, 200);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_without_a_key_never_take_the_connections_on_which_keys_are_looked_for() {
+    let api = TestApi::start().await;
+    let operator = api.operator(Scope::Admin).await;
+    let mut locker = api.database.client().await;
+    let lock = locker.transaction().await.unwrap();
+    lock.batch_execute("lock table subscriptions in access exclusive mode").await.unwrap();
+    // Each waits for the table until the time limit of its statement.
+    let signed = |_| {
+        api.stranger("POST", "/ingest/01a222f3-4067-79b6-95b0-10fe6acd9623")
+            .header("x-hub-signature-256", &format!("sha256={:064}", 0))
+            .body("{}")
+            .send()
+    };
+    let keyless = all((0..16).map(signed));
+    let watcher = api.database.client().await;
+    let with_key = async {
+        until("a request without a key waits for the table", async || {
+            let waiting =
+                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
+            (watcher.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) > 0).then_some(())
+        })
+        .await;
+        let read = api.stranger("GET", "/tenants").key(&operator).send().await;
+        drop(lock);
+        read
+    };
+    let (keyless, read) = tokio::join!(keyless, with_key);
+    assert_eq!(read.status, 200);
+    assert!(keyless.iter().all(|answer| [401, 503].contains(&answer.status.as_u16())));
+}
+
 async fn all_keys(api: &TestApi, count: usize) -> Vec<String> {
     let mut keys = Vec::new();
     for _ in 0..count {
-        keys.push(api.key("other", postrider::domain::api_key::Scope::Publish).await);
+        keys.push(api.key("other", Scope::Publish).await);
     }
     keys
 }

@@ -14,7 +14,7 @@ const ALLOWED: &str = "the content type must be application/json or end in +json
 const NO_BATCH: &str = "a batch of CloudEvents is not taken: send each event in a request of its own, or as it is in the \
                         items of POST /events/batch";
 
-pub(super) struct Told {
+pub(super) struct ProducerFacts {
     pub(super) content_type: ContentType,
     pub(super) event_type: Result<Option<EventType>, Problem>,
     pub(super) key: Option<IdempotencyKey>,
@@ -23,9 +23,9 @@ pub(super) struct Told {
     pub(super) challenge: Option<String>,
 }
 
-impl Told {
+impl ProducerFacts {
     /// The request's signature was checked, if the subscription requires one.
-    pub(super) fn by(
+    pub(super) fn read(
         subscription: &Subscription,
         headers: &ProducerHeaders,
         content_type: ContentType,
@@ -38,9 +38,9 @@ impl Told {
         if !content_type.is_json() && !ingest.allows(&essence, headers, subscription.verify_ingest) {
             return Err(Problem::UnsupportedMediaType(ALLOWED));
         }
-        let rows = [ingest.told_by(headers), cloud_event(headers, &essence)];
+        let rows = [ingest.provider_of(headers), cloud_event(headers, &essence)];
         let arrival = Arrival::new(headers, &content_type, body);
-        let mut told = Self {
+        let mut facts = Self {
             event_type: Ok(None),
             key: None,
             owns_key_header: rows.iter().flatten().any(|row| row.owns_idempotency_key()),
@@ -48,14 +48,14 @@ impl Told {
             content_type: content_type.clone(),
         };
         for row in rows.into_iter().flatten() {
-            if let Ok(None) = told.event_type {
+            if let Ok(None) = facts.event_type {
                 let named = arrival.event_type(row);
-                told.event_type =
+                facts.event_type =
                     named.map_err(|rule| Problem::field(row.event_type_pointer(), "invalid_event_type", rule));
             }
-            told.key = told.key.or_else(|| arrival.idempotency_key(row, subscription.id));
-            told.challenge = told.challenge.or_else(|| arrival.challenge(row));
+            facts.key = facts.key.or_else(|| arrival.idempotency_key(row, subscription.id));
+            facts.challenge = facts.challenge.or_else(|| arrival.challenge(row));
         }
-        Ok(told)
+        Ok(facts)
     }
 }
