@@ -1294,6 +1294,7 @@ CREATE FUNCTION public.events_accept_1(event_ids uuid[], tenant_ids uuid[], even
 declare
     seconds double precision[];
     grouped boolean[];
+    unmatched integer[];
     refused integer;
 begin
     select
@@ -1345,7 +1346,11 @@ begin
             event_ids[refused] := null;
         end loop;
     end if;
-    insert into events (tenant_id, id, event_type, payload, content_type, fan_out, hops)
+    unmatched := array(select n from generate_subscripts(event_ids, 1) as n except select unnest(event_numbers));
+    insert into events (
+        tenant_id, id, event_type, payload, content_type, fan_out, hops, ordering_key, deliver_at, expires_at,
+        is_unmatched
+    )
     select
         i.tenant_id,
         i.id,
@@ -1353,9 +1358,18 @@ begin
         i.payload,
         i.content_type,
         case when i.list_version is not null then true end,
-        i.hops
-    from unnest(tenant_ids, event_ids, event_types, payloads, content_types, list_versions, hops)
-        as i (tenant_id, id, event_type, payload, content_type, list_version, hops)
+        i.hops,
+        i.ordering_key,
+        i.deliver_at,
+        i.expires_at,
+        case when i.number = any(unmatched) then true end
+    from unnest(
+        tenant_ids, event_ids, event_types, payloads, content_types, list_versions, hops, ordering_keys, not_before,
+        expire_at
+    ) with ordinality as i (
+        tenant_id, id, event_type, payload, content_type, list_version, hops, ordering_key, deliver_at, expires_at,
+        number
+    )
     where i.id is not null;
     perform deliveries_enqueue_1(
         tenant_ids, event_ids, payload_sizes, ordering_keys, not_before, expire_at, event_numbers, subscription_ids,
@@ -2849,6 +2863,7 @@ CREATE TABLE public.attempts (
     id uuid NOT NULL,
     event_id uuid NOT NULL,
     created_at timestamp with time zone NOT NULL,
+    written_at timestamp with time zone DEFAULT now() NOT NULL,
     attempt_number integer NOT NULL,
     duration_ms integer,
     status_code smallint,
@@ -2857,6 +2872,8 @@ CREATE TABLE public.attempts (
     error_message text,
     response_body bytea,
     remote_address inet,
+    trigger text,
+    detail jsonb,
     CONSTRAINT attempts_body_length CHECK ((octet_length(response_body) <= 16384)),
     CONSTRAINT attempts_success_has_no_error CHECK (((outcome = 'delivered'::text) = (error_message IS NULL)))
 )
@@ -2982,7 +2999,11 @@ CREATE TABLE public.events (
     hops smallint,
     event_type text,
     payload bytea NOT NULL,
-    content_type text
+    content_type text,
+    ordering_key text,
+    deliver_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    is_unmatched boolean
 )
 PARTITION BY RANGE (id);
 CREATE VIEW public.delivery_logs AS
@@ -3134,6 +3155,7 @@ ALTER TABLE ONLY public.workers
 CREATE INDEX api_keys_revoked ON public.api_keys USING btree (revoked_at) WHERE (revoked_at IS NOT NULL);
 CREATE INDEX api_keys_tenant ON public.api_keys USING btree (tenant_id, id);
 CREATE INDEX attempts_event ON ONLY public.attempts USING btree (event_id, subscription_id);
+CREATE INDEX attempts_time ON ONLY public.attempts USING brin (id uuid_minmax_multi_ops, written_at) WITH (pages_per_range='32', autosummarize='on');
 CREATE INDEX audit_key ON public.audit USING btree (actor_key, id) WHERE (actor_key IS NOT NULL);
 CREATE INDEX audit_object ON public.audit USING btree (object_id, id);
 CREATE INDEX audit_tenant ON public.audit USING btree (tenant_id, id);
@@ -3141,6 +3163,8 @@ CREATE INDEX deliveries_expiring ON public.deliveries USING btree (expires_at) W
 CREATE INDEX deliveries_free ON public.deliveries USING btree (next_attempt_at) WHERE ((lease IS NULL) AND (next_attempt_at < 'infinity'::timestamp with time zone));
 CREATE INDEX deliveries_lane ON public.deliveries USING btree (uuid_hash_extended(subscription_id, (0)::bigint), next_attempt_at) WHERE (next_attempt_at < 'infinity'::timestamp with time zone);
 CREATE INDEX deliveries_ordered ON public.deliveries USING btree (subscription_id, ordering_key, "position") WHERE (ordering_key IS NOT NULL);
+CREATE INDEX events_time ON ONLY public.events USING brin (accepted_at) WITH (pages_per_range='32', autosummarize='on');
+CREATE INDEX events_unmatched ON ONLY public.events USING btree (tenant_id, id) WHERE is_unmatched;
 CREATE INDEX idempotency_keys_event ON public.idempotency_keys USING btree (event_id);
 CREATE INDEX replays_running ON public.replays USING btree (stepped_at) WHERE (status = 'running'::text);
 CREATE INDEX subscription_health_failing ON public.subscription_health USING btree (failing_since) WHERE (failing_since IS NOT NULL);

@@ -35,8 +35,20 @@ create table events (
     payload bytea not null,
     -- As the producer sent it; null for application/json.
     content_type text,
+    ordering_key text,
+    -- As asked for; null: at once, and for the instance's lifetime.
+    deliver_at timestamptz,
+    expires_at timestamptz,
+    -- True: nobody wanted it when it was published; otherwise null.
+    is_unmatched boolean,
     constraint events_pkey primary key (tenant_id, id)
 ) partition by range (id);
+
+create index events_unmatched on events (tenant_id, id)
+where is_unmatched;
+
+-- accepted_at is the time of the transaction, so that a reader by it misses nothing that ended 10 s ago.
+create index events_time on events using brin (accepted_at) with (pages_per_range = 32, autosummarize = on);
 
 create table idempotency_keys (
     tenant_id uuid not null,

@@ -5,6 +5,8 @@ create table attempts (
     id uuid not null,
     event_id uuid not null,
     created_at timestamptz not null,
+    -- The time of the transaction, so that a reader by it misses nothing that ended 10 s ago.
+    written_at timestamptz not null default now(),
     attempt_number integer not null,
     duration_ms integer,
     status_code smallint,
@@ -13,12 +15,20 @@ create table attempts (
     error_message text,
     response_body bytea,
     remote_address inet,
+    -- Why it was made; null: the first of its delivery.
+    trigger text,
+    -- Request and response heads and the parts of the duration; null where the settings do not keep them.
+    detail jsonb,
     constraint attempts_pkey primary key (tenant_id, subscription_id, id),
     constraint attempts_body_length check (octet_length(response_body) <= 16384),
     constraint attempts_success_has_no_error check ((outcome = 'delivered') = (error_message is null))
 ) partition by range (id);
 
 create index attempts_event on attempts (event_id, subscription_id);
+
+-- multi: an attempt logged for a lost worker has an earlier id than its neighbours.
+create index attempts_time on attempts using brin (id uuid_minmax_multi_ops, written_at)
+with (pages_per_range = 32, autosummarize = on);
 
 create table replays (
     tenant_id uuid not null,

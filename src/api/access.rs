@@ -26,6 +26,8 @@ const SCHEME: &str = "api_key";
 const OF_NO_TENANT: &str = "of no tenant: ";
 /// The same for an operation about one tenant or all.
 const OF_ANY_TENANT: &str = "of any tenant: ";
+/// The same for an operation about one tenant, or all if the header is `*`.
+const OF_NAMED_TENANTS: &str = "of named tenants: ";
 /// The same for an operation whose items may name their tenants.
 const OF_EACH_TENANT: &str = "of each tenant: ";
 
@@ -45,6 +47,8 @@ pub(super) enum About {
     One,
     /// One, or all if an operator key names none.
     Any,
+    /// One, which an operator key has to name, or all by `*`.
+    Named,
     /// Each item's own, or the one that the request names.
     Each,
     /// None.
@@ -64,8 +68,9 @@ impl About {
     fn read(scheme: &str) -> (Self, &str) {
         let of_none = scheme.strip_prefix(OF_NO_TENANT).map(|scope| (Self::None, scope));
         let of_any = || scheme.strip_prefix(OF_ANY_TENANT).map(|scope| (Self::Any, scope));
+        let of_named = || scheme.strip_prefix(OF_NAMED_TENANTS).map(|scope| (Self::Named, scope));
         let of_each = || scheme.strip_prefix(OF_EACH_TENANT).map(|scope| (Self::Each, scope));
-        of_none.or_else(of_any).or_else(of_each).unwrap_or((Self::One, scheme))
+        of_none.or_else(of_any).or_else(of_named).or_else(of_each).unwrap_or((Self::One, scheme))
     }
 }
 
@@ -76,6 +81,8 @@ pub(super) trait Needs: Send + Sync + 'static {
     const OF_NO_TENANT: &str;
     /// With the prefix [`OF_ANY_TENANT`].
     const OF_ANY_TENANT: &str;
+    /// With the prefix [`OF_NAMED_TENANTS`].
+    const OF_NAMED_TENANTS: &str;
     /// With the prefix [`OF_EACH_TENANT`].
     const OF_EACH_TENANT: &str;
 }
@@ -88,12 +95,14 @@ impl Needs for Admin {
     const SCOPE: Scope = Scope::Admin;
     const OF_NO_TENANT: &str = "of no tenant: admin";
     const OF_ANY_TENANT: &str = "of any tenant: admin";
+    const OF_NAMED_TENANTS: &str = "of named tenants: admin";
     const OF_EACH_TENANT: &str = "of each tenant: admin";
 }
 impl Needs for Publish {
     const SCOPE: Scope = Scope::Publish;
     const OF_NO_TENANT: &str = "of no tenant: publish";
     const OF_ANY_TENANT: &str = "of any tenant: publish";
+    const OF_NAMED_TENANTS: &str = "of named tenants: publish";
     const OF_EACH_TENANT: &str = "of each tenant: publish";
 }
 
@@ -101,6 +110,7 @@ impl Needs for Support {
     const SCOPE: Scope = Scope::Support;
     const OF_NO_TENANT: &str = "of no tenant: support";
     const OF_ANY_TENANT: &str = "of any tenant: support";
+    const OF_NAMED_TENANTS: &str = "of named tenants: support";
     const OF_EACH_TENANT: &str = "of each tenant: support";
 }
 
@@ -114,6 +124,9 @@ pub(super) struct AllowedForAll<N>(Bearer, Actor, PhantomData<fn() -> N>);
 
 /// A caller whose key has the scope, with the tenant that the request is about, or all.
 pub(super) struct AllowedForAny<N>(TenantOrAll, PhantomData<fn() -> N>);
+
+/// The same where an operator key has to name a tenant, or all by `*`.
+pub(super) struct AllowedForNamed<N>(TenantOrAll, Bearer, PhantomData<fn() -> N>);
 
 /// For operations whose items may name their tenants.
 pub(super) struct AllowedForEach<N>(TenantOrAll, Bearer, PhantomData<fn() -> N>);
@@ -137,6 +150,17 @@ impl<N> AllowedForAny<N> {
     /// The tenant; `None` for all.
     pub(super) fn tenant(&self) -> Option<TenantId> {
         self.0.0
+    }
+}
+
+impl<N> AllowedForNamed<N> {
+    /// The tenant; `None` for all.
+    pub(super) fn tenant(&self) -> Option<TenantId> {
+        self.0.0
+    }
+
+    pub(super) fn bearer(&self) -> Bearer {
+        self.1
     }
 }
 
@@ -233,6 +257,11 @@ extractor!(AllowedForAll, scheme: N::OF_NO_TENANT, or_signature: false, |request
 });
 
 extractor!(AllowedForEach, scheme: N::OF_EACH_TENANT, or_signature: false, |request| {
+    let tenant: TenantOrAll = request.extensions().get().copied().ok_or(Problem::Unauthenticated)?;
+    let bearer: Bearer = request.extensions().get().copied().ok_or(Problem::Unauthenticated)?;
+    Ok(Self(tenant, bearer, PhantomData))
+});
+extractor!(AllowedForNamed, scheme: N::OF_NAMED_TENANTS, or_signature: false, |request| {
     let tenant: TenantOrAll = request.extensions().get().copied().ok_or(Problem::Unauthenticated)?;
     let bearer: Bearer = request.extensions().get().copied().ok_or(Problem::Unauthenticated)?;
     Ok(Self(tenant, bearer, PhantomData))

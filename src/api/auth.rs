@@ -78,7 +78,22 @@ impl Bearer {
         tenants: &Tenants,
         headers: &HeaderMap,
     ) -> Result<Option<TenantId>, Problem> {
-        let is_all = headers.get(TENANT_HEADER).is_none_or(|name| name == "*");
+        if headers.get(TENANT_HEADER).is_none() && self.tenant.is_none() {
+            return Ok(None);
+        }
+        self.tenant_or_star(tenants, headers).await
+    }
+
+    /// The tenant that a request is about, or `None` for all: with an operator key and `*` in the header.
+    ///
+    /// # Errors
+    /// As [`Self::tenant_of`].
+    pub(super) async fn tenant_or_star(
+        self,
+        tenants: &Tenants,
+        headers: &HeaderMap,
+    ) -> Result<Option<TenantId>, Problem> {
+        let is_all = headers.get(TENANT_HEADER).is_some_and(|name| name == "*");
         if is_all && self.tenant.is_none() && headers.get_all(TENANT_HEADER).iter().count() < 2 {
             return Ok(None);
         }

@@ -26,6 +26,12 @@ pub(super) enum List {
     Keys = 6,
     /// Changes.
     Audit = 7,
+    /// Events of a tenant.
+    Events = 8,
+    /// Deliveries of a tenant.
+    Deliveries = 9,
+    /// Refused requests.
+    Refusals = 10,
 }
 
 pub(super) type Limit = Whole<1, { MAX_LIMIT as u32 }>;
@@ -44,15 +50,7 @@ impl<const LIST: u8> FromText for Cursor<LIST> {
 
     /// Matches [`cursor_after`].
     fn rules() -> MetaSchema {
-        let first = match LIST {
-            1 => "A[Q-Za-f]",
-            2 => "A[g-v]",
-            3 => "A[w-z0-9_-]",
-            4 => "B[A-P]",
-            5 => "B[Q-Za-f]",
-            6 => "B[g-v]",
-            _ => "B[w-z0-9_-]",
-        };
+        let first = first_letters(LIST);
         let pattern = Some(format!("^{first}[A-Za-z0-9_-]{{20}}[AEIMQUYcgkosw048]$"));
         MetaSchema { pattern, ..MetaSchema::new("string") }
     }
@@ -69,6 +67,44 @@ pub(super) fn cursor_after(list: List, last: Uuid) -> String {
     let mut bytes = vec![list as u8];
     bytes.extend_from_slice(last.as_bytes());
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Of a list with two ids in its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PairCursor<const LIST: u8>(pub(super) Uuid, pub(super) Uuid);
+
+impl<const LIST: u8> FromText for PairCursor<LIST> {
+    const QUERY_CODE: &'static str = "invalid_cursor";
+
+    /// Matches [`pair_cursor_after`].
+    fn rules() -> MetaSchema {
+        let pattern = Some(format!("^{}[A-Za-z0-9_-]{{42}}$", first_letters(LIST)));
+        MetaSchema { pattern, ..MetaSchema::new("string") }
+    }
+
+    fn from_text(text: &str) -> Result<Self, Refused> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
+        let ids = bytes.split_first().filter(|(list, _)| **list == LIST).and_then(|(_, ids)| ids.split_at_checked(16));
+        let read = ids.and_then(|(first, second)| {
+            Uuid::from_slice(first).ok().zip(Uuid::from_slice(second).ok()).map(|(first, second)| Self(first, second))
+        });
+        let rule = || "must be the next_cursor of a page of this list".to_owned();
+        read.ok_or_else(|| Refused { code: Self::QUERY_CODE, rule: rule() })
+    }
+}
+
+pub(super) fn pair_cursor_after(list: List, (first, second): (Uuid, Uuid)) -> String {
+    let mut bytes = vec![list as u8];
+    bytes.extend_from_slice(first.as_bytes());
+    bytes.extend_from_slice(second.as_bytes());
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The first two characters of base64 of a list's number and any byte.
+fn first_letters(list: u8) -> String {
+    let first = char::from(b'A' + (list >> 2));
+    let second = ["[A-P]", "[Q-Za-f]", "[g-v]", "[w-z0-9_-]"];
+    format!("{first}{}", second.get(usize::from(list & 3)).unwrap_or(&""))
 }
 
 /// `rows` has up to `limit + 1`; the cursor is set if there are more.
@@ -96,6 +132,18 @@ mod tests {
             let cursor = cursor_after(List::Attempts, id);
             prop_assert_eq!(Attempts::from_text(&cursor).unwrap().0, id);
             prop_assert!(Subscriptions::from_text(&cursor).is_err());
+        }
+
+        #[test]
+        fn a_cursor_of_two_ids_is_read_back(first in any::<u128>(), second in any::<u128>()) {
+            let ids = (Uuid::from_u128(first), Uuid::from_u128(second));
+            let cursor = pair_cursor_after(List::Deliveries, ids);
+            let read = PairCursor::<{ List::Deliveries as u8 }>::from_text(&cursor).unwrap();
+            prop_assert_eq!((read.0, read.1), ids);
+            prop_assert!(Attempts::from_text(&cursor).is_err());
+            let begin = &cursor[..2];
+            prop_assert_eq!(begin.chars().next(), Some('C'));
+            prop_assert!(begin.ends_with(|letter: char| ('Q'..='Z').contains(&letter) || ('a'..='f').contains(&letter)));
         }
 
         #[test]

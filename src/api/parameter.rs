@@ -8,13 +8,19 @@ use super::form::Whole;
 use super::problem::Problem;
 use super::text::{FromText, INVALID_PARAMETER, Refused, inline};
 
-/// Each name once.
+/// Each name once, unless its parameter is a [`Queries`].
 #[derive(Debug, Clone, Default)]
 pub(super) struct QueryValues(pub(super) Vec<(String, String)>);
 
 pub(super) struct Path<T>(pub(super) T);
 
 pub(super) struct Query<T>(pub(super) Option<T>);
+
+/// A parameter that may be repeated and then means "any of"; empty for all.
+pub(super) struct Queries<T>(pub(super) Vec<T>);
+
+/// Of one parameter.
+pub(super) const MAX_REPEATED: usize = 20;
 
 pub(super) trait Parameter: Sized + Send {
     fn schema() -> MetaSchema;
@@ -93,5 +99,39 @@ impl<'a, T: Parameter> ApiExtractor<'a> for Query<T> {
         let read =
             T::read(text).map_err(|refused| Problem::field(format!("/query/{name}"), refused.code, refused.rule));
         Ok(Self(Some(read?)))
+    }
+}
+
+impl<'a, T: Parameter> ApiExtractor<'a> for Queries<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
+    type ParamType = T;
+    type ParamRawType = ();
+
+    fn param_in() -> Option<MetaParamIn> {
+        Some(MetaParamIn::Query)
+    }
+
+    fn param_schema_ref() -> Option<MetaSchemaRef> {
+        let items = Some(Box::new(inline(T::schema())));
+        Some(inline(MetaSchema { items, max_items: Some(MAX_REPEATED), ..MetaSchema::new("array") }))
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        options: ExtractParamOptions<T>,
+    ) -> poem::Result<Self> {
+        let values = request.extensions().get::<QueryValues>();
+        let named = values.iter().flat_map(|values| values.0.iter()).filter(|(name, _)| name == options.name);
+        let pointer = format!("/query/{}", options.name);
+        let read = |(_, text): &(String, String)| {
+            T::read(text).map_err(|refused| Problem::field(pointer.clone(), refused.code, refused.rule))
+        };
+        let read: Vec<T> = named.map(read).collect::<Result<_, _>>()?;
+        if read.len() > MAX_REPEATED {
+            let rule = format!("must stand at most {MAX_REPEATED} times");
+            return Err(Problem::field(pointer, "too_many_values", rule).into());
+        }
+        Ok(Self(read))
     }
 }

@@ -42,6 +42,7 @@ as $$
 declare
     seconds double precision[];
     grouped boolean[];
+    unmatched integer[];
     refused integer;
 begin
     select
@@ -93,7 +94,11 @@ begin
             event_ids[refused] := null;
         end loop;
     end if;
-    insert into events (tenant_id, id, event_type, payload, content_type, fan_out, hops)
+    unmatched := array(select n from generate_subscripts(event_ids, 1) as n except select unnest(event_numbers));
+    insert into events (
+        tenant_id, id, event_type, payload, content_type, fan_out, hops, ordering_key, deliver_at, expires_at,
+        is_unmatched
+    )
     select
         i.tenant_id,
         i.id,
@@ -101,9 +106,18 @@ begin
         i.payload,
         i.content_type,
         case when i.list_version is not null then true end,
-        i.hops
-    from unnest(tenant_ids, event_ids, event_types, payloads, content_types, list_versions, hops)
-        as i (tenant_id, id, event_type, payload, content_type, list_version, hops)
+        i.hops,
+        i.ordering_key,
+        i.deliver_at,
+        i.expires_at,
+        case when i.number = any(unmatched) then true end
+    from unnest(
+        tenant_ids, event_ids, event_types, payloads, content_types, list_versions, hops, ordering_keys, not_before,
+        expire_at
+    ) with ordinality as i (
+        tenant_id, id, event_type, payload, content_type, list_version, hops, ordering_key, deliver_at, expires_at,
+        number
+    )
     where i.id is not null;
     perform deliveries_enqueue_1(
         tenant_ids, event_ids, payload_sizes, ordering_keys, not_before, expire_at, event_numbers, subscription_ids,

@@ -32,10 +32,12 @@ fn insert_header(operation: &mut Map<String, Value>, about: About) {
     let naming = match about {
         About::One => "Required with an operator key;",
         About::Any => "All tenants with an operator key and without it, or with `*`;",
+        About::Named => "Required with an operator key, where `*` means all tenants;",
         About::Each => "Required with an operator key, unless each item names its own;",
         About::None => return,
     };
-    let pattern = if about == About::Any { r"^(\*|[A-Za-z0-9_.:-]+)$" } else { "^[A-Za-z0-9_.:-]+$" };
+    let pattern =
+        if matches!(about, About::Any | About::Named) { r"^(\*|[A-Za-z0-9_.:-]+)$" } else { "^[A-Za-z0-9_.:-]+$" };
     let header = json!({
         "name": TENANT_HEADER,
         "in": "header",

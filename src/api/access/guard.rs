@@ -55,6 +55,10 @@ impl Guard {
             let tenant = bearer.tenant_or_all(self.keys.tenants(), request.headers()).await?;
             request.extensions_mut().insert(TenantOrAll(tenant));
         }
+        if access.about == About::Named {
+            let tenant = bearer.tenant_or_star(self.keys.tenants(), request.headers()).await?;
+            request.extensions_mut().insert(TenantOrAll(tenant));
+        }
         if access.about == About::Each {
             let is_named = request.headers().contains_key(TENANT_HEADER);
             let is_operator = bearer.tenant.is_none() && bearer.key.is_some();

@@ -73,7 +73,7 @@ impl Operation<'_> {
     fn of_tenant(&self) -> Vec<Problem> {
         let names_one = self.path.contains("{tenant}") || matches!(self.id, "create_key" | "list_keys");
         match self.about {
-            About::One | About::Each => vec![Problem::TenantRequired, Problem::TenantNotFound],
+            About::One | About::Named | About::Each => vec![Problem::TenantRequired, Problem::TenantNotFound],
             About::Any => vec![Problem::TenantNotFound],
             About::None if names_one => vec![Problem::TenantNotFound],
             About::None => Vec::new(),

@@ -8,7 +8,7 @@ use poem::endpoint::{BoxEndpoint, Endpoint};
 use poem::http::StatusCode;
 use poem::{IntoResponse as _, Request, Response};
 use poem_openapi::OperationId;
-use poem_openapi::registry::{MetaOperation, MetaParamIn};
+use poem_openapi::registry::{MetaOperation, MetaParamIn, MetaSchemaRef};
 
 use crate::api::access::{Access, Guard};
 use crate::api::form::pointer_to;
@@ -21,6 +21,8 @@ pub(super) struct Operation {
     /// `None` if it is public.
     access: Option<Access>,
     query: Vec<String>,
+    /// Those of them that may be repeated.
+    repeatable: Vec<String>,
     path_parameter: String,
     guard: Arc<Guard>,
     handler: BoxEndpoint<'static, Response>,
@@ -55,6 +57,12 @@ impl Operation {
             id: meta.operation_id.unwrap_or_default(),
             access: Some(access),
             query: named(MetaParamIn::Query).collect(),
+            repeatable: meta
+                .params
+                .iter()
+                .filter(|parameter| is_array(&parameter.schema))
+                .map(|p| p.name.clone())
+                .collect(),
             path_parameter: named(MetaParamIn::Path).collect(),
             guard,
             handler,
@@ -63,7 +71,15 @@ impl Operation {
 
     /// A public page.
     pub(super) fn page(guard: Arc<Guard>, handler: BoxEndpoint<'static, Response>) -> Self {
-        Self { id: "page", access: None, query: Vec::new(), path_parameter: String::new(), guard, handler }
+        Self {
+            id: "page",
+            access: None,
+            query: Vec::new(),
+            repeatable: Vec::new(),
+            path_parameter: String::new(),
+            guard,
+            handler,
+        }
     }
 
     async fn answer(&self, mut request: Request) -> Result<Response, Problem> {
@@ -78,7 +94,7 @@ impl Operation {
         problem_of(response).map_err(|problem| self.named(problem))
     }
 
-    /// An unknown or repeated name is refused: it would be misspelt or ambiguous.
+    /// An unknown name is refused, and a repeated one of a parameter with one value: it is misspelt or ambiguous.
     fn read_query(&self, query: &str) -> Result<Vec<(String, String)>, Problem> {
         path::check_query(query)?;
         let mut read: Vec<(String, String)> = Vec::new();
@@ -87,7 +103,8 @@ impl Operation {
             if !self.query.iter().any(|known| **known == name) {
                 return Err(refused("unknown_parameter", "is not a documented parameter"));
             }
-            if read.iter().any(|(known, _)| *known == name) {
+            let may_repeat = self.repeatable.iter().any(|known| **known == name);
+            if !may_repeat && read.iter().any(|(known, _)| *known == name) {
                 return Err(refused("duplicate_parameter", "must stand only once"));
             }
             read.push((name.into_owned(), value.into_owned()));
@@ -103,6 +120,10 @@ impl Operation {
         }
         Problem::Invalid(errors)
     }
+}
+
+fn is_array(schema: &MetaSchemaRef) -> bool {
+    matches!(schema, MetaSchemaRef::Inline(schema) if schema.ty == "array")
 }
 
 pub(super) fn problem_of(mut response: Response) -> Result<Response, Problem> {
