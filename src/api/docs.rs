@@ -12,6 +12,7 @@ use poem_openapi::registry::{MetaApi, Registry};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 use serde_json::Value;
 
+use super::attempts::AttemptsApi;
 use super::audit::AuditApi;
 use super::events::EventsApi;
 use super::ingest::IngestApi;
@@ -48,6 +49,8 @@ pub(super) enum Resource {
     Status,
     /// The log of all attempts.
     Logs,
+    /// One attempt in full.
+    Attempts,
     /// Who owns subscriptions, events and keys.
     Tenants,
     /// API keys.
@@ -65,6 +68,7 @@ pub(super) type Resources = (
     ReplaysApi,
     StatusApi,
     LogsApi,
+    AttemptsApi,
     TenantsApi,
     KeysApi,
     AuditApi,

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::Api;
 use super::access::{Allowed, Support};
+use super::attempts::{AttemptRow, Shown, shows_bodies};
 use super::docs::Resource;
 use super::form::Whole;
 use super::page::{self, Cursor, Limit, List};
@@ -16,18 +17,15 @@ use super::parameter::{Path, Query};
 use super::payload::Answer;
 use super::problem::Problem;
 use super::text::{Moment, choice};
-use crate::domain::api_key::Scope;
-use crate::domain::attempt::MAX_RESPONSE_BODY_BYTES;
 use crate::domain::event_type::EventType;
 use crate::domain::external_id::SubscriptionName;
 use crate::domain::id::{AttemptId, EventId};
-use crate::store::{LogFilter, LoggedAttempt};
+use crate::store::LogFilter;
 
 /// Default range.
 const DEFAULT_DAYS: u32 = 7;
 /// Payloads have up to 1 MiB each.
 const MAX_WITH_PAYLOAD: u16 = 10;
-const DELIVERED: &str = "delivered";
 
 pub(super) struct LogsApi(pub(super) Arc<Api>);
 
@@ -49,42 +47,9 @@ choice! {
 #[oai(read_only_all)]
 pub(super) struct LogPage {
     /// The rows.
-    data: Vec<LogAnswer>,
+    data: Vec<AttemptRow>,
     /// Cursor of the next page; null on the last.
     next_cursor: Option<String>,
-}
-
-/// One attempt.
-#[derive(Debug, Object, Serialize)]
-#[oai(read_only_all)]
-pub(super) struct LogAnswer {
-    /// Its id, a UUIDv7 that carries when it began.
-    id: Uuid,
-    /// The subscription.
-    subscription_id: Uuid,
-    /// The event.
-    webhook_id: Uuid,
-    /// Type of the event.
-    event_type: Option<String>,
-    /// 1 for the first attempt of a delivery.
-    attempt_number: i32,
-    /// Status of the receiver's response, if there was one.
-    status_code: Option<i16>,
-    /// Whether the receiver answered 2xx.
-    is_success: bool,
-    /// The outcome, a stable name.
-    outcome: String,
-    /// The outcome as a sentence; null after a success.
-    error_message: Option<String>,
-    /// First 16 KiB of the response body, as text.
-    response_body: Option<String>,
-    /// Duration; 0 if the worker was lost during the attempt.
-    duration_ms: i32,
-    /// When it began.
-    created_at: Moment,
-    /// The event's payload as text, null where the event is gone; only with `include=payload`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload: Option<Option<String>>,
 }
 
 #[OpenApi(prefix_path = "/status/logs", tag = "Resource::Logs")]
@@ -123,7 +88,7 @@ impl LogsApi {
         let days = days.0.map_or(DEFAULT_DAYS, |days| days.0);
         let since = since.0.map_or_else(|| days_ago(self.0.clock.now(), days), |since| since.0);
         let with_payload = include.0 == Some(Include::Payload);
-        if with_payload && !shows_bodies(&caller) {
+        if with_payload && !shows_bodies(caller.bearer) {
             return Err(Problem::ScopeMissing);
         }
         let most = if with_payload { MAX_WITH_PAYLOAD } else { page::MAX_LIMIT };
@@ -155,14 +120,10 @@ impl LogsApi {
             return Err(Problem::SubscriptionNotFound);
         }
         let (rows, next_cursor) = page::cut(rows, limit, List::Attempts, |row| row.id.uuid());
-        let hide = |row: LogAnswer| if shows_bodies(&caller) { row } else { LogAnswer { response_body: None, ..row } };
-        let data = rows.into_iter().map(|row| hide(log_answer(subscription, row, filter.with_payload))).collect();
+        let shown = Shown { bodies: shows_bodies(caller.bearer), payloads: filter.with_payload };
+        let data = rows.into_iter().map(|row| AttemptRow::of(row, shown)).collect();
         Ok(Answer::Value(LogPage { data, next_cursor }))
     }
-}
-
-fn shows_bodies(caller: &Allowed<Support>) -> bool {
-    caller.bearer.scope.allows(Scope::Read)
 }
 
 fn days_ago(now: OffsetDateTime, days: u32) -> OffsetDateTime {
@@ -179,41 +140,9 @@ fn upper_bound(until: Option<OffsetDateTime>, cursor: Option<AttemptId>) -> Atte
     cursor.map_or(until, |cursor| cursor.min(until))
 }
 
-fn log_answer(subscription_id: Uuid, row: LoggedAttempt, with_payload: bool) -> LogAnswer {
-    let payload = row.payload.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    LogAnswer {
-        id: row.id.uuid(),
-        subscription_id,
-        webhook_id: row.event.uuid(),
-        event_type: row.event_type,
-        attempt_number: row.attempt_number,
-        status_code: row.status_code,
-        is_success: row.outcome == DELIVERED,
-        outcome: row.outcome,
-        error_message: row.error_message,
-        response_body: row.response_body.map(|bytes| readable(&bytes, MAX_RESPONSE_BODY_BYTES)),
-        duration_ms: row.duration_ms,
-        created_at: Moment(row.created_at),
-        payload: with_payload.then_some(payload),
-    }
-}
-
-/// Limits the text too: a replacement character is longer than the byte it replaces.
-fn readable(bytes: &[u8], limit: usize) -> String {
-    let mut text = String::from_utf8_lossy(bytes).into_owned();
-    text.truncate(text.floor_char_boundary(limit));
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_body_of_broken_bytes_stays_within_the_limit() {
-        assert_eq!(readable(&[0xff; 100], 100).chars().count(), 33);
-        assert_eq!(readable(b"ok", 100), "ok");
-    }
 
     #[test]
     fn a_cursor_never_leads_beyond_the_range() {

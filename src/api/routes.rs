@@ -17,6 +17,7 @@ use tracing::Instrument as _;
 
 use super::Api;
 use super::access::Guard;
+use super::attempts::AttemptsApi;
 use super::audit::AuditApi;
 use super::auth::Keys;
 use super::body::BodyBudget;
@@ -161,6 +162,7 @@ fn resources(api: &Arc<Api>) -> Resources {
         ReplaysApi(Arc::clone(api)),
         StatusApi(Arc::clone(api)),
         LogsApi(Arc::clone(api)),
+        AttemptsApi(Arc::clone(api)),
         TenantsApi(Arc::clone(api)),
         KeysApi(Arc::clone(api)),
         AuditApi(Arc::clone(api)),

@@ -1,12 +1,17 @@
-//! Reads the log by page.
+//! Reads the log: by page, and one attempt in full.
+
+use std::net::IpAddr;
 
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::connection::Param;
 use super::{Store, StoreError, sql};
+use crate::domain::detail::Detail;
 use crate::domain::id::{AttemptId, EventId, SubscriptionId, TenantId};
+use crate::domain::trigger::Trigger;
 
 #[derive(Debug, Clone)]
 pub(crate) struct LogFilter {
@@ -20,16 +25,21 @@ pub(crate) struct LogFilter {
     pub(crate) limit: i64,
 }
 
+/// A row of the log.
 #[derive(Debug, Clone)]
 pub(crate) struct LoggedAttempt {
+    pub(crate) tenant: TenantId,
+    pub(crate) subscription: SubscriptionId,
     pub(crate) id: AttemptId,
     pub(crate) event: EventId,
     pub(crate) event_type: Option<String>,
     pub(crate) attempt_number: i32,
+    pub(crate) trigger: Trigger,
     pub(crate) outcome: String,
     pub(crate) status_code: Option<i16>,
     pub(crate) error_message: Option<String>,
     pub(crate) response_body: Option<Vec<u8>>,
+    pub(crate) remote_address: Option<IpAddr>,
     pub(crate) duration_ms: i32,
     pub(crate) created_at: OffsetDateTime,
     /// `None` if it was not requested or is gone.
@@ -45,7 +55,7 @@ impl Store {
     ) -> Result<Vec<LoggedAttempt>, StoreError> {
         let (tenant, subscription) = (tenant.uuid(), subscription.uuid());
         let (from, before) = (filter.from.uuid(), filter.before.uuid());
-        let params: [super::connection::Param<'_>; 8] = [
+        let params: [Param<'_>; 8] = [
             (&tenant, Type::UUID),
             (&subscription, Type::UUID),
             (&from, Type::UUID),
@@ -58,18 +68,42 @@ impl Store {
         let rows = self.interactive().await?.query(&sql::LIST_ATTEMPTS, &params).await?;
         rows.iter().map(logged).collect()
     }
+
+    /// An attempt with its details, where they were kept.
+    pub(crate) async fn read_attempt(
+        &self,
+        tenant: TenantId,
+        id: AttemptId,
+    ) -> Result<Option<(LoggedAttempt, Option<Detail>)>, StoreError> {
+        let (tenant, id) = (tenant.uuid(), id.uuid());
+        let params: [Param<'_>; 2] = [(&tenant, Type::UUID), (&id, Type::UUID)];
+        let rows = self.interactive().await?.query(&sql::READ_ATTEMPT, &params).await?;
+        rows.first().map(in_full).transpose()
+    }
 }
 
-fn logged(row: &Row) -> Result<LoggedAttempt, StoreError> {
+pub(super) fn in_full(row: &Row) -> Result<(LoggedAttempt, Option<Detail>), StoreError> {
+    let text: Option<&str> = row.try_get("detail")?;
+    let unreadable = |_| StoreError::Unreadable("the details of an attempt".to_owned());
+    Ok((logged(row)?, text.map(serde_json::from_str).transpose().map_err(unreadable)?))
+}
+
+/// The columns of every query of the log have these names.
+pub(super) fn logged(row: &Row) -> Result<LoggedAttempt, StoreError> {
+    let remote: Option<&str> = row.try_get("remote_address")?;
     Ok(LoggedAttempt {
+        tenant: row.try_get::<_, Uuid>("tenant_id")?.into(),
+        subscription: row.try_get::<_, Uuid>("subscription_id")?.into(),
         id: row.try_get::<_, Uuid>("id")?.into(),
         event: row.try_get::<_, Uuid>("event_id")?.into(),
         event_type: row.try_get("event_type")?,
         attempt_number: row.try_get("attempt_number")?,
+        trigger: Trigger::of_stored(row.try_get("trigger")?),
         outcome: row.try_get("outcome")?,
         status_code: row.try_get("status_code")?,
         error_message: row.try_get("error_message")?,
         response_body: row.try_get("response_body")?,
+        remote_address: remote.and_then(|text| text.parse().ok()),
         duration_ms: row.try_get("duration_ms")?,
         created_at: row.try_get("created_at")?,
         payload: row.try_get("payload")?,

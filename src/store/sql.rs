@@ -97,6 +97,7 @@ queries! {
     FORGET_AUDIT = "audit/forget",
     READ_STATUS = "status/read",
     LIST_ATTEMPTS = "attempts/list",
+    READ_ATTEMPT = "attempts/read",
 }
 
 functions! {

@@ -13,7 +13,7 @@ use crate::support::api::{Answer, Ask, TestApi, made_key};
 const SCOPES: [Scope; 4] = Scope::ALL;
 
 /// Which scopes open an operation. One that is missing here fails the tests.
-const OPENED_BY: [(&str, &[Scope]); 32] = [
+const OPENED_BY: [(&str, &[Scope]); 33] = [
     ("POST /subscriptions/", &[Scope::Admin]),
     ("GET /subscriptions/", &[Scope::Admin, Scope::Read, Scope::Support]),
     ("GET /subscriptions/{subscription_id}", &[Scope::Admin, Scope::Read, Scope::Support]),
@@ -37,6 +37,7 @@ const OPENED_BY: [(&str, &[Scope]); 32] = [
     ("GET /audit", &[Scope::Admin]),
     ("GET /status/{webhook_id}", &[Scope::Admin, Scope::Read, Scope::Support]),
     ("GET /status/logs/{subscription_id}", &[Scope::Admin, Scope::Read, Scope::Support]),
+    ("GET /attempts/{attempt_id}", &[Scope::Admin, Scope::Read, Scope::Support]),
     ("POST /tenants", &[Scope::Admin]),
     ("GET /tenants", &[Scope::Admin]),
     ("GET /tenants/{tenant}", &[Scope::Admin]),
@@ -65,6 +66,7 @@ struct Belongings {
     event: String,
     replay: String,
     key: String,
+    attempt: String,
     /// The external id of a tenant, which operators see.
     tenant: String,
 }
@@ -109,7 +111,8 @@ impl Operation {
     /// The same with headers that name tenants.
     async fn ask_for(&self, api: &TestApi, of: &Belongings, key: Option<&str>, tenants: &[&str]) -> Answer {
         let path = self.path.replace("{subscription_id}", &of.subscription).replace("{webhook_id}", &of.event);
-        let path = path.replace("{replay_id}", &of.replay).replace("{key_id}", &of.key);
+        let path =
+            path.replace("{replay_id}", &of.replay).replace("{key_id}", &of.key).replace("{attempt_id}", &of.attempt);
         let ask = api.stranger(&self.method, &path.replace("{tenant}", &of.tenant));
         let ask = key.into_iter().fold(ask, Ask::key);
         let mut body = self.body.clone();
@@ -134,7 +137,15 @@ fn fresh_external_id() -> String {
     format!("t-{}", uuid::Uuid::new_v4().simple())
 }
 
-/// A subscription, an event, a replay that has ended and a key, made with this key; and another tenant.
+/// A row of the log for the only delivery of an event.
+const ATTEMPT: &str = "
+    insert into attempts (tenant_id, subscription_id, id, event_id, attempt_number, outcome, created_at)
+    select d.tenant_id, d.subscription_id, uuid_v7(), d.event_id, 1, 'delivered', now()
+    from deliveries as d
+    where d.event_id = $1::text::uuid
+    returning id::text";
+
+/// A subscription, an event with an attempt, a replay that has ended and a key, made with this key; and another tenant.
 async fn belongings(api: &TestApi, key: &str) -> Belongings {
     let made =
         api.stranger("POST", "/subscriptions/").key(key).json(&json!({ "target_url": "https://hooks.example.com/" }));
@@ -149,7 +160,8 @@ async fn belongings(api: &TestApi, key: &str) -> Belongings {
     let key = made.json()["id"].as_str().unwrap().to_owned();
     let tenant = fresh_external_id();
     made_key(&api.store, &tenant, Scope::Read).await;
-    Belongings { subscription, event, replay, key, tenant }
+    let attempt = api.database.client().await.query_one(ATTEMPT, &[&event]).await.unwrap().get(0);
+    Belongings { subscription, event, replay, key, attempt, tenant }
 }
 
 #[test]

@@ -118,6 +118,9 @@ impl Operation<'_> {
         if self.path.contains("{replay_id}") {
             problems.push(Problem::ReplayNotFound);
         }
+        if self.path.contains("{attempt_id}") {
+            problems.push(Problem::AttemptNotFound);
+        }
         if self.path.contains("{key_id}") {
             problems.push(Problem::KeyNotFound);
         }

@@ -14,7 +14,8 @@ const OMITTED: [(&str, &str); 5] = [
     ("BatchResult", "problem"),
 ];
 /// Omitted, or there and perhaps null.
-const OMITTED_OR_NULL: [(&str, &str); 2] = [("LogAnswer", "payload"), ("BatchResult", "matched")];
+const OMITTED_OR_NULL: [(&str, &str); 3] =
+    [("AttemptRow", "payload"), ("Attempt", "payload"), ("BatchResult", "matched")];
 
 pub(super) fn finish_schemas(schemas: &mut Map<String, Value>) {
     for (name, schema) in schemas.iter_mut() {

@@ -13,6 +13,7 @@ use crate::domain::end::EndReason;
 use crate::domain::ingest::ProviderName;
 use crate::domain::outcome::Outcome;
 use crate::domain::replay::Ending;
+use crate::domain::trigger::Trigger;
 
 const EVENT_STATUSES: [&str; 4] = ["pending", "succeeded", "failed", "no_match"];
 const REPLAY_STATUSES: [&str; 3] = ["running", "finished", "cancelled"];
@@ -36,7 +37,8 @@ pub(super) fn words(schema: &str, field: &str) -> Option<Vec<Value>> {
         ("NotDeliveredAnswer", "reason") => texts(&NOT_DELIVERED_REASONS),
         ("Replay", "status") => texts(&REPLAY_STATUSES),
         ("Replay", "statuses") => of::<Ending>(),
-        ("LogAnswer", "outcome") => texts(&Outcome::ALL.map(Outcome::as_str)),
+        ("AttemptRow" | "Attempt", "outcome") => texts(&Outcome::ALL.map(Outcome::as_str)),
+        ("AttemptRow" | "Attempt", "trigger") => texts(&Trigger::ALL.map(Trigger::as_str)),
         ("AuditEntry", "actor") => texts(&ACTORS),
         ("AuditEntry", "action") => of::<Action>(),
         ("AuditEntry", "object_kind") => texts(&AUDITED),

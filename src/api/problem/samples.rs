@@ -25,6 +25,7 @@ impl Problem {
             Self::EventNotFound,
             Self::DeliveryNotFound,
             Self::ReplayNotFound,
+            Self::AttemptNotFound,
             Self::TooManyReplays,
             Self::MethodNotAllowed("GET, HEAD".to_owned()),
             Self::RequestTimeout,
