@@ -55,6 +55,10 @@ pub(super) struct StatusAnswer {
 pub(super) struct DeliveryAnswer {
     /// The subscription.
     subscription_id: Uuid,
+    /// Its external id.
+    external_id: Option<String>,
+    /// Where it delivers to now; null if it was deleted long ago.
+    target_url: Option<String>,
     /// `pending`, `sending`, `held`, `succeeded`, `failed`, `cancelled`, `expired` or `skipped`.
     status: String,
     /// Why it is held or ended.
@@ -116,6 +120,8 @@ pub(super) fn delivery_answer(delivery: DeliveryStatus) -> DeliveryAnswer {
     let is_success = delivery.status == SUCCEEDED;
     DeliveryAnswer {
         subscription_id: delivery.subscription.uuid(),
+        external_id: delivery.external_id,
+        target_url: delivery.target_url,
         status: delivery.status,
         reason: delivery.reason,
         attempts: delivery.attempts,

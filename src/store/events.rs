@@ -25,6 +25,8 @@ pub(crate) struct EventFacts {
 #[derive(Debug, Clone)]
 pub(crate) struct NotDelivered {
     pub(crate) subscription: SubscriptionId,
+    pub(crate) external_id: Option<String>,
+    pub(crate) target_url: String,
     /// Its current patterns; empty = all.
     pub(crate) event_types: Vec<String>,
     pub(crate) created_at: OffsetDateTime,
@@ -87,6 +89,8 @@ impl Store {
         let not_delivered = |row: &tokio_postgres::Row| {
             Ok(NotDelivered {
                 subscription: row.try_get::<_, Uuid>("id")?.into(),
+                external_id: row.try_get("external_id")?,
+                target_url: row.try_get("target_url")?,
                 event_types: row.try_get("event_types")?,
                 created_at: row.try_get("created_at")?,
             })

@@ -29,6 +29,9 @@ pub(crate) struct EventStatus {
 #[derive(Debug, Clone)]
 pub(crate) struct DeliveryStatus {
     pub(crate) subscription: SubscriptionId,
+    pub(crate) external_id: Option<String>,
+    /// `None` if the subscription is gone.
+    pub(crate) target_url: Option<String>,
     /// `pending`, `sending`, `held`, `succeeded`, `failed`, `cancelled`, `expired`, `skipped`.
     pub(crate) status: String,
     pub(crate) reason: Option<String>,
@@ -87,6 +90,8 @@ pub(super) fn delivery(row: &Row) -> Result<Option<DeliveryStatus>, StoreError> 
     let Some(subscription) = row.try_get::<_, Option<Uuid>>("subscription_id")? else { return Ok(None) };
     Ok(Some(DeliveryStatus {
         subscription: subscription.into(),
+        external_id: row.try_get("external_id")?,
+        target_url: row.try_get("target_url")?,
         status: row.try_get("status")?,
         reason: row.try_get("reason")?,
         attempts: row.try_get("attempts")?,

@@ -182,3 +182,35 @@ async fn metadata_is_merged_by_a_patch_and_replaced_by_a_put() {
     let refused = api.ask("PATCH", &path).json(&two_rules).send().await.json();
     assert_eq!(refused["errors"].as_array().unwrap().len(), 2, "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_and_what_was_not_delivered_show_names_beside_ids() {
+    let api = TestApi::start().await;
+    let url = "https://hooks.example.com/in";
+    let wanted = api.subscribe(json!({ "external_id": "shop", "event_types": ["order.*"] })).await["id"].clone();
+    let other = api.subscribe(json!({ "external_id": "books", "event_types": ["invoice.*"] })).await["id"].clone();
+    let published = api.ask("POST", "/events").header("x-event-type", "order.paid").body("{}").send().await.json();
+    let event = published["webhook_id"].as_str().unwrap();
+    let read = async |path: String| api.ask("GET", &path).send().await.json();
+    let status = read(format!("/status/{event}")).await;
+    let answer = read(format!("/events/{event}")).await;
+    let page = read(format!("/events/{event}/deliveries")).await;
+    for row in [&status["deliveries"][0], &answer["deliveries"][0], &page["data"][0]] {
+        let named = [&row["subscription_id"], &row["external_id"], &row["target_url"]];
+        assert_eq!(named, [&wanted, &json!("shop"), &json!(url)], "{row}");
+    }
+    let missed = &answer["not_delivered"][0];
+    let expected =
+        json!({ "subscription_id": other, "external_id": "books", "target_url": url, "reason": "event_type" });
+    assert_eq!(missed, &expected);
+    // What is left when the subscription itself is gone.
+    let undelivered = "
+        with ended as (delete from deliveries returning tenant_id, event_id, subscription_id)
+        insert into undelivered (tenant_id, event_id, subscription_id, status, reason, attempts)
+        select tenant_id, event_id, subscription_id, 'failed', 'exhausted', 6 from ended";
+    let client = api.database.client().await;
+    client.execute(undelivered, &[]).await.unwrap();
+    client.execute("delete from subscriptions where external_id = 'shop'", &[]).await.unwrap();
+    let row = read(format!("/status/{event}")).await["deliveries"][0].clone();
+    assert_eq!((&row["subscription_id"], &row["target_url"]), (&wanted, &serde_json::Value::Null), "{row}");
+}

@@ -7,7 +7,9 @@ select
     d.attempts,
     d.next_attempt_at,
     newest.created_at as last_attempt_at,
-    newest.error_message
+    newest.error_message,
+    s.external_id,
+    s.target_url
 from (
     select a.subscription_id, a.status, a.reason, a.attempts, a.next_attempt_at
     from all_deliveries as a
@@ -28,5 +30,13 @@ left join lateral (
     order by a.id desc
     limit 1
 ) as newest
+    on true
+left join lateral (
+    select x.external_id, x.target_url
+    from subscriptions as x
+    where x.tenant_id = $1
+        and x.id = d.subscription_id
+    limit 1
+) as s
     on true
 order by d.subscription_id;

@@ -47,7 +47,9 @@ select
     d.attempts,
     d.next_attempt_at,
     last.created_at as last_attempt_at,
-    last.error_message
+    last.error_message,
+    s.external_id,
+    s.target_url
 from events as e
 cross join total
 left join newest
@@ -64,6 +66,14 @@ left join lateral (
     order by a.id desc
     limit 1
 ) as last
+    on true
+left join lateral (
+    select x.external_id, x.target_url
+    from subscriptions as x
+    where x.tenant_id = $1
+        and x.id = d.subscription_id
+    limit 1
+) as s
     on true
 where e.tenant_id = $1
     and e.id = $2

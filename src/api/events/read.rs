@@ -95,6 +95,10 @@ impl DeliveryCounts {
 pub(super) struct NotDeliveredAnswer {
     /// The subscription.
     subscription_id: Uuid,
+    /// Its external id.
+    external_id: Option<String>,
+    /// Where it delivers to.
+    target_url: String,
     /// `event_type`: its `event_types` do not match the type. `created_later`: than the event.
     /// `addressed_to_another`: the event was for one subscription. `system_event_not_asked_for`: a system event goes
     /// only to other subscriptions that name its type. `not_matched_then`: its `event_types` match only now.
@@ -131,7 +135,7 @@ pub(super) async fn event(api: &Api, tenant: TenantId, webhook_id: Uuid) -> Resu
         fan_out: event.fan_out,
         counts: DeliveryCounts::of(&event.deliveries),
         deliveries: deliveries.into_iter().map(delivery_answer).collect(),
-        not_delivered: not_delivered.iter().map(|not| not_delivered_answer(not, &event)).collect(),
+        not_delivered: not_delivered.into_iter().map(|not| not_delivered_answer(not, &event)).collect(),
         event_type: event.event_type,
     })
 }
@@ -154,8 +158,10 @@ pub(super) async fn deliveries(
     Ok(DeliveryPage { data: rows.into_iter().map(delivery_answer).collect(), next_cursor })
 }
 
-fn not_delivered_answer(not: &NotDelivered, event: &EventFacts) -> NotDeliveredAnswer {
-    NotDeliveredAnswer { subscription_id: not.subscription.uuid(), reason: reason(not, event) }
+fn not_delivered_answer(not: NotDelivered, event: &EventFacts) -> NotDeliveredAnswer {
+    let reason = reason(&not, event);
+    let NotDelivered { subscription, external_id, target_url, .. } = not;
+    NotDeliveredAnswer { subscription_id: subscription.uuid(), external_id, target_url, reason }
 }
 
 /// Only the current filter is stored, so a changed one shows as it is now.
@@ -192,6 +198,8 @@ mod tests {
         };
         let not = |created_at, event_types: &[&str]| NotDelivered {
             subscription: SubscriptionId::at(created_at, uuid::Uuid::new_v4().into_bytes()),
+            external_id: None,
+            target_url: String::new(),
             event_types: event_types.iter().map(|text| (*text).to_owned()).collect(),
             created_at,
         };
