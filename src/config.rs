@@ -10,6 +10,7 @@ mod dotenv;
 mod given;
 mod invalid;
 mod log;
+mod remote;
 mod rules;
 mod schema_name;
 mod strict;
@@ -24,6 +25,7 @@ pub use dotenv::InvalidDotenv;
 pub use given::{Settings, Source};
 pub use invalid::{InvalidSetting, InvalidSettings};
 pub use log::{LogConfig, LogFormat};
+pub use remote::RemoteConfig;
 pub use schema_name::SchemaName;
 pub use strict::StrictConfig;
 pub use system_events::SystemEventConfig;
@@ -169,6 +171,11 @@ settings! {
     /// How long a stopping process waits for what is in flight
     own_shutdown_grace: Option<Duration> = "POSTRIDER_SHUTDOWN_GRACE", optional(duration("0s", "1h")),
         Default::Unset("the request timeout and 5s");
+}
+
+/// Every setting: those of a service, and those of commands that talk to one.
+fn declared() -> Vec<declare::Declared> {
+    Config::declared().into_iter().chain(RemoteConfig::declared()).collect()
 }
 
 /// Whether requests need an API key.
@@ -335,7 +342,7 @@ mod tests {
         let lines = example.lines().filter_map(|line| line.trim_start_matches('#').trim().split_once('='));
         let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
         let shown: std::collections::BTreeMap<&str, &str> = lines.filter(|(name, _)| is_name(name)).collect();
-        let declared = Config::declared();
+        let declared = declared();
         let names: Vec<&str> = declared.iter().flat_map(declare::Declared::names).collect();
         let missing: Vec<_> = names.iter().filter(|name| !shown.contains_key(**name)).collect();
         let extra: Vec<_> = shown.keys().filter(|name| !names.contains(name)).collect();

@@ -9,6 +9,7 @@ mod master_keys;
 pub mod migrate;
 mod ops;
 mod output;
+mod remote;
 mod replica;
 pub mod settings;
 mod sockets;
@@ -76,6 +77,9 @@ pub enum Failure {
     /// The command has already printed why.
     #[error("see the output above")]
     AlreadySaid,
+    /// The status says more than that it failed: docs/commands.md lists them.
+    #[error("{sentence}")]
+    WithCode { code: u8, sentence: String },
     /// The reader of standard output has read enough, as `head` does.
     #[error("nobody reads the output")]
     ReaderGone,
@@ -121,6 +125,10 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(Failure::ReaderGone) => ExitCode::SUCCESS,
         Err(Failure::AlreadySaid) => ExitCode::FAILURE,
+        Err(Failure::WithCode { code, sentence }) => {
+            log.say(&sentence);
+            ExitCode::from(code)
+        }
         Err(failure) => {
             log.say(&failure.to_string());
             ExitCode::FAILURE

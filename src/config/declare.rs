@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgMatches, Command};
 
-use super::{Config, InvalidSetting, Profile, Settings, Source};
+use super::{InvalidSetting, Profile, Settings, Source, declared};
 
 type Read<T> = Box<dyn Fn(&str) -> Result<T, String>>;
 
@@ -167,7 +167,7 @@ impl Settings {
 /// `tenants create --max-subscriptions` is.
 pub fn with_flags(command: Command) -> Command {
     let own: Vec<String> = command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect();
-    let flags: Vec<Arg> = Config::declared().iter().flat_map(Declared::args).collect();
+    let flags: Vec<Arg> = declared().iter().flat_map(Declared::args).collect();
     let is_free = |arg: &Arg| arg.get_long().is_none_or(|long| !own.iter().any(|own| own == long));
     command.args(flags.into_iter().filter(is_free)).mut_subcommands(with_flags)
 }
@@ -178,7 +178,7 @@ impl Settings {
         let mut settings = Self::default();
         let mut level = Some(matches);
         while let Some(matches) = level {
-            for name in Config::declared().iter().flat_map(Declared::names) {
+            for name in declared().iter().flat_map(Declared::names) {
                 if let Ok(Some(value)) = matches.try_get_one::<String>(name) {
                     settings.set_from(Source::Flag, name, value);
                 }

@@ -2,7 +2,7 @@
 
 use super::declare::{Declared, flag};
 use super::unknown::nearest;
-use super::{Config, Profile, Settings, Source};
+use super::{Profile, Settings, Source, declared};
 
 /// One setting: what it is for, and what it is now. Secrets are masked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,8 @@ pub struct DescribedSetting {
 
 /// In the order of declaration.
 pub fn described(settings: &Settings) -> Vec<DescribedSetting> {
-    let invalid = settings.resolve(Profile::Production).err().unwrap_or_default().0;
+    let mut invalid = settings.resolve(Profile::Production).err().unwrap_or_default().0;
+    invalid.extend(settings.remote().err().unwrap_or_default().0);
     let describe = |declared: &Declared| {
         let [name, file_name] = [Some(declared.name), declared.file_name];
         let mut given: Vec<_> =
@@ -47,14 +48,13 @@ pub fn described(settings: &Settings) -> Vec<DescribedSetting> {
             invalid,
         }
     };
-    Config::declared().iter().map(describe).collect()
+    declared().iter().map(describe).collect()
 }
 
 /// The setting of a variable or a flag, or the name that is most like it.
 pub fn find_setting(name: &str) -> Result<&'static str, Option<String>> {
     let plain = |name: &str| flag(&name.trim_start_matches("--").to_uppercase().replace('-', "_"));
-    let found =
-        Config::declared().into_iter().find(|declared| declared.names().any(|known| plain(known) == plain(name)));
+    let found = declared().into_iter().find(|declared| declared.names().any(|known| plain(known) == plain(name)));
     found.map(|declared| declared.name).ok_or_else(|| nearest(&name.to_uppercase().replace('-', "_")))
 }
 

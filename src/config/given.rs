@@ -9,7 +9,7 @@ use super::dotenv::{InvalidDotenv, read_dotenv};
 use super::invalid::InvalidSettings;
 use super::strict::StrictConfig;
 use super::unknown::{UnknownSetting, unknown_among};
-use super::{Config, DatabaseConfig, LogConfig, Profile};
+use super::{Config, DatabaseConfig, LogConfig, Profile, declared};
 use crate::domain::keyring::Keyring;
 
 /// In the order of precedence.
@@ -81,7 +81,7 @@ impl Settings {
 
     fn over(&self, environment: &BTreeMap<String, String>, path: PathBuf, dotenv: &BTreeMap<String, String>) -> Self {
         let mut all = self.clone();
-        for name in Config::declared().iter().flat_map(Declared::names).filter(|name| self.get(name).is_none()) {
+        for name in declared().iter().flat_map(Declared::names).filter(|name| self.get(name).is_none()) {
             for (source, values) in [(Source::Environment, environment), (Source::Dotenv(path.clone()), dotenv)] {
                 if let (None, Some(value)) = (all.get(name), values.get(name)) {
                     all.set_from(source, name, value);

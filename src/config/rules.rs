@@ -77,6 +77,6 @@ pub(super) fn secret_url() -> Rule<Private> {
     secret(|text| Ok(Private(text.to_owned())))
 }
 
-fn plain<T>(says: String, must: String, read: impl Fn(&str) -> Option<T> + 'static) -> Rule<T> {
+pub(super) fn plain<T>(says: String, must: String, read: impl Fn(&str) -> Option<T> + 'static) -> Rule<T> {
     Rule { says, read: Box::new(move |text| read(text).ok_or_else(|| must.clone())), is_secret: false }
 }

@@ -3,20 +3,14 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::Config;
 use super::declare::Declared;
+use super::declared;
 
 /// Of every setting except URLs.
 const PREFIX: &str = "POSTRIDER_";
 /// Of our scripts, tests and examples.
-const NOT_SETTINGS: [&str; 6] = [
-    "POSTRIDER_API",
-    "POSTRIDER_BIN",
-    "POSTRIDER_KEY",
-    "POSTRIDER_MODEL_SEED",
-    "POSTRIDER_TEST_CONF",
-    "POSTRIDER_TEST_SERVER",
-];
+const NOT_SETTINGS: [&str; 5] =
+    ["POSTRIDER_API", "POSTRIDER_BIN", "POSTRIDER_MODEL_SEED", "POSTRIDER_TEST_CONF", "POSTRIDER_TEST_SERVER"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownSetting {
@@ -60,7 +54,7 @@ fn is_of_kubernetes(name: &str, value: &str) -> bool {
 }
 
 fn known_names() -> Vec<&'static str> {
-    Config::declared().iter().flat_map(Declared::names).collect()
+    declared().iter().flat_map(Declared::names).collect()
 }
 
 /// Differs in a third of its letters at most, without regard to the prefix.
