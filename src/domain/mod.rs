@@ -19,6 +19,7 @@ pub mod end;
 pub mod event;
 pub mod event_type;
 pub mod external_id;
+pub mod filter;
 pub mod handoff;
 pub mod hops;
 pub mod id;
