@@ -8,6 +8,8 @@ use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
 use super::output::print;
+use super::remote::printable::printable;
+use super::remote::{Form, Paging};
 use super::{Failure, checks};
 use crate::config::Settings;
 use crate::domain::actor::Actor;
@@ -35,14 +37,18 @@ pub enum Keys {
 pub struct List {
     /// Only keys of this tenant: its id or external id
     #[arg(long)]
-    tenant: Option<TenantName>,
+    pub(super) tenant: Option<TenantName>,
+    #[command(flatten)]
+    pub(super) paging: Paging,
 }
 
 /// Which key to end.
 #[derive(Debug, Args)]
 pub struct Revoke {
     /// Its id, as shown by `keys list`
-    id: ApiKeyId,
+    pub(super) id: ApiKeyId,
+    #[command(flatten)]
+    pub(super) form: Form,
 }
 
 /// A new key.
@@ -51,7 +57,7 @@ pub struct Revoke {
 pub struct Create {
     /// Id or external id of the key's tenant; an unknown external id creates the tenant
     #[arg(long, group = "owner")]
-    tenant: Option<TenantName>,
+    pub(super) tenant: Option<TenantName>,
     /// Create an operator key, for all tenants
     #[arg(long, group = "owner")]
     operator: bool,
@@ -60,13 +66,40 @@ pub struct Create {
     scope: ScopeArg,
     /// Name of the key
     #[arg(long, value_parser = name)]
-    name: Option<String>,
+    pub(super) name: Option<String>,
     /// When the key expires, as in 2027-01-31T00:00:00Z
     #[arg(long, value_parser = instant, conflicts_with = "expires_in")]
     expires_at: Option<OffsetDateTime>,
     /// Time until the key expires, as in 90d
     #[arg(long, value_parser = parse_duration)]
     expires_in: Option<Duration>,
+    #[command(flatten)]
+    pub(super) form: Form,
+}
+
+impl Create {
+    pub(super) fn scope(&self) -> Scope {
+        match self.scope {
+            ScopeArg::Admin => Scope::Admin,
+            ScopeArg::Publish => Scope::Publish,
+            ScopeArg::Read => Scope::Read,
+            ScopeArg::Support => Scope::Support,
+        }
+    }
+
+    /// `None` for never.
+    pub(super) fn expiry(&self) -> Result<Option<OffsetDateTime>, Failure> {
+        let now = OffsetDateTime::now_utc();
+        let after =
+            self.expires_in.map(|after| time::Duration::try_from(after).ok().and_then(|after| now.checked_add(after)));
+        let expires_at = self.expires_at.or(after.flatten());
+        if after == Some(None) || expires_at.is_some_and(|at| at <= now) {
+            return Err(Failure::new(
+                "the key would have expired already, or never does; give another time".to_owned(),
+            ));
+        }
+        Ok(expires_at)
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -90,6 +123,10 @@ fn instant(text: &str) -> Result<OffsetDateTime, &'static str> {
 }
 
 pub async fn run(settings: &Settings, keys: &Keys) -> Result<(), Failure> {
+    match keys {
+        Keys::Create(Create { form, .. }) | Keys::Revoke(Revoke { form, .. }) => form.of_database()?,
+        Keys::List(wanted) => drop(wanted.paging.of_database()?),
+    }
     let store = checks::open(settings).await?;
     match keys {
         Keys::Create(wanted) => create(&store, wanted).await,
@@ -99,19 +136,7 @@ pub async fn run(settings: &Settings, keys: &Keys) -> Result<(), Failure> {
 }
 
 async fn create(store: &Store, create: &Create) -> Result<(), Failure> {
-    let scope = match create.scope {
-        ScopeArg::Admin => Scope::Admin,
-        ScopeArg::Publish => Scope::Publish,
-        ScopeArg::Read => Scope::Read,
-        ScopeArg::Support => Scope::Support,
-    };
-    let now = OffsetDateTime::now_utc();
-    let after =
-        create.expires_in.map(|after| time::Duration::try_from(after).ok().and_then(|after| now.checked_add(after)));
-    let expires_at = create.expires_at.or(after.flatten());
-    if after == Some(None) || expires_at.is_some_and(|at| at <= now) {
-        return Err(Failure::new("the key would have expired already, or never does; give another time".to_owned()));
-    }
+    let (scope, expires_at) = (create.scope(), create.expiry()?);
     let tenant = create.tenant.as_ref().map(ToString::to_string);
     let wanted = NewKey { tenant: tenant.as_deref(), name: create.name.as_deref(), scope, expires_at };
     let Some(made) = store.create_api_key(&wanted, &Actor::COMMAND).await? else {
@@ -129,6 +154,7 @@ async fn list(store: &Store, wanted: &List) -> Result<(), Failure> {
         Some(name) => Some(super::tenants::find(store, name).await?.tenant.id),
         None => None,
     };
+    let mut left = wanted.paging.of_database()?;
     let mut keys = store.list_api_keys(tenant, None, PAGE).await?;
     print(format_args!(
         "{:36}  {:7}  {:7}  {:20}  {:17}  {:20}  name",
@@ -136,11 +162,16 @@ async fn list(store: &Store, wanted: &List) -> Result<(), Failure> {
     ))?;
     while let Some(last) = keys.last() {
         let before = last.id;
-        for key in &keys {
+        for key in keys.iter().take(left) {
             let (created, last_used) = (moment(key.created_at), key.last_used_at.map_or("never".to_owned(), minute));
-            let of = key.tenant_title.as_deref().unwrap_or("(operator)");
-            let (scope, state, name) = (key.scope.as_str(), state(key), key.name.as_deref().unwrap_or_default());
+            let of = printable(key.tenant_title.as_deref().unwrap_or("(operator)"));
+            let name = printable(key.name.as_deref().unwrap_or_default());
+            let (scope, state) = (key.scope.as_str(), state(key));
             print(format_args!("{}  {scope:7}  {state:7}  {created:20}  {last_used:17}  {of:20}  {name}", key.id))?;
+        }
+        left = left.saturating_sub(keys.len());
+        if left == 0 {
+            break;
         }
         keys = store.list_api_keys(tenant, Some(before), PAGE).await?;
     }

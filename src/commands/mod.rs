@@ -9,7 +9,7 @@ mod master_keys;
 pub mod migrate;
 mod ops;
 mod output;
-mod remote;
+pub mod remote;
 mod replica;
 pub mod settings;
 mod sockets;
@@ -26,6 +26,7 @@ use crate::config::{AuthMode, LogFormat, Profile, Settings, with_flags};
 use crate::shutdown::OnHangup;
 use crate::telemetry::{Log, LogFilter, Metrics};
 use crate::{api, shutdown, supervisor};
+use remote::Remote;
 use replica::{Halves, Replica};
 
 /// The status of clap for a command line that it does not understand.
@@ -56,10 +57,12 @@ enum Command {
     Dev,
     /// Receive webhooks for testing: print and verify what arrives
     Listen(listen::Listen),
-    /// Manage tenants, the owners of subscriptions, events and keys
+    #[command(flatten)]
+    Remote(remote::Command),
+    /// Manage tenants, the owners of subscriptions, events and keys; over a server if one is named
     #[command(subcommand)]
     Tenants(tenants::Tenants),
-    /// Manage API keys, for one tenant or for all
+    /// Manage API keys, for one tenant or for all; over a server if one is named
     #[command(subcommand)]
     Keys(keys::Keys),
     /// Check settings, database, Redis and host names, and say what to do
@@ -139,16 +142,17 @@ pub fn main() -> ExitCode {
 }
 
 fn command_line() -> Result<(Command, Settings), clap::Error> {
-    let mut cli = with_flags(with_help(Cli::command()));
+    let mut cli = remote::with_shown_flags(with_flags(with_help(Cli::command())));
     let mut matches = cli.try_get_matches_from_mut(std::env::args_os())?;
     let flags = Settings::from_flags(&matches);
     let parsed = Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut cli))?;
     Ok((parsed.command, flags))
 }
 
-/// Each command says how to find the settings.
+/// Each command says how to find the settings, after its own examples.
 fn with_help(command: clap::Command) -> clap::Command {
-    command.after_help(SETTINGS_HELP).mut_subcommands(with_help)
+    let own = command.get_after_help().map(|own| format!("{own}\n\n")).unwrap_or_default();
+    command.after_help(format!("{own}{SETTINGS_HELP}")).mut_subcommands(with_help)
 }
 
 /// What was asked for goes to standard output, an error to standard error.
@@ -207,7 +211,14 @@ async fn run(command: Command, context: Context) -> Result<(), Failure> {
         Command::Migrate => migrate::run(&settings).await,
         Command::Dev => Box::pin(develop(context)).await,
         Command::Listen(listen) => receive(listen).await,
+        Command::Remote(command) => Box::pin(remote::run(&settings, command, context.log)).await,
+        Command::Tenants(tenants) if settings.names_server() => {
+            remote::tenants::run(&Remote::new(&settings, context.log)?, &tenants).await
+        }
         Command::Tenants(tenants) => tenants::run(&settings, &tenants).await,
+        Command::Keys(keys) if settings.names_server() => {
+            remote::keys::run(&Remote::new(&settings, context.log)?, &keys).await
+        }
         Command::Keys(keys) => keys::run(&settings, &keys).await,
         Command::Doctor => doctor::run(&settings).await,
         Command::Settings(explain) => settings::run(&settings, &explain),

@@ -18,7 +18,12 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 /// Prints a line of a command that ends.
 pub(super) fn print(line: impl Display) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+    written(writeln!(out, "{line}").and_then(|()| out.flush()))
+}
+
+/// What a write to standard output means for a command that ends.
+pub(super) fn written(wrote: io::Result<()>) -> Result<(), Failure> {
+    match wrote {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Failure::ReaderGone),
         Err(error) => Err(Failure::new(format!("cannot write to standard output: {error}"))),

@@ -6,6 +6,8 @@ use clap::{Args, Subcommand};
 
 use super::keys::{moment, name};
 use super::output::print;
+use super::remote::printable::printable;
+use super::remote::{Form, Paging};
 use super::{Failure, checks};
 use crate::config::Settings;
 use crate::domain::actor::Actor;
@@ -36,7 +38,9 @@ pub enum Tenants {
 #[derive(Debug, Args)]
 pub struct Named {
     /// Its id or external id
-    tenant: TenantName,
+    pub(super) tenant: TenantName,
+    #[command(flatten)]
+    pub(super) form: Form,
 }
 
 /// Which tenants to list.
@@ -44,7 +48,9 @@ pub struct Named {
 pub struct List {
     /// Only tenants with this text in name or external id
     #[arg(long)]
-    q: Option<String>,
+    pub(super) q: Option<String>,
+    #[command(flatten)]
+    pub(super) paging: Paging,
 }
 
 /// A new tenant.
@@ -52,43 +58,45 @@ pub struct List {
 pub struct Create {
     /// Name of the tenant
     #[arg(value_parser = name)]
-    name: String,
+    pub(super) name: String,
     #[command(flatten)]
-    fields: Fields,
+    pub(super) fields: Fields,
+    #[command(flatten)]
+    pub(super) form: Form,
 }
 
 /// A tenant and what is new of it.
 #[derive(Debug, Args)]
 pub struct Update {
     #[command(flatten)]
-    of: Named,
+    pub(super) of: Named,
     /// New name of the tenant
     #[arg(long, value_parser = name)]
-    name: Option<String>,
+    pub(super) name: Option<String>,
     #[command(flatten)]
-    fields: Fields,
+    pub(super) fields: Fields,
 }
 
 /// What a tenant may have besides its name.
 #[derive(Debug, Args)]
-struct Fields {
+pub(super) struct Fields {
     /// Your own id for it, usable wherever its id is
     #[arg(long)]
-    external_id: Option<ExternalId>,
+    pub(super) external_id: Option<ExternalId>,
     /// Maximum number of subscriptions; `default` = the instance's limit
     #[arg(long, value_parser = limit)]
-    max_subscriptions: Option<Limit>,
+    pub(super) max_subscriptions: Option<Limit>,
     /// Maximum events per second; `default` = the instance's limit
     #[arg(long, value_parser = limit)]
-    publish_per_second: Option<Limit>,
+    pub(super) publish_per_second: Option<Limit>,
     /// KEY=VALUE to store with the tenant; an empty value removes the key; may be repeated
     #[arg(long, value_parser = entry)]
-    metadata: Vec<(String, Option<String>)>,
+    pub(super) metadata: Vec<(String, Option<String>)>,
 }
 
 /// `None` = the instance's limit.
 #[derive(Debug, Clone, Copy)]
-struct Limit(Option<u32>);
+pub(super) struct Limit(pub(super) Option<u32>);
 
 fn limit(text: &str) -> Result<Limit, String> {
     if text == "default" {
@@ -118,6 +126,13 @@ impl Fields {
 }
 
 pub async fn run(settings: &Settings, tenants: &Tenants) -> Result<(), Failure> {
+    match tenants {
+        Tenants::Create(Create { form, .. })
+        | Tenants::Show(Named { form, .. })
+        | Tenants::Update(Update { of: Named { form, .. }, .. })
+        | Tenants::Delete(Named { form, .. }) => form.of_database()?,
+        Tenants::List(wanted) => drop(wanted.paging.of_database()?),
+    }
     let store = checks::open(settings).await?;
     match tenants {
         Tenants::Create(wanted) => create(&store, wanted).await,
@@ -148,22 +163,20 @@ async fn create(store: &Store, wanted: &Create) -> Result<(), Failure> {
 }
 
 async fn list(store: &Store, wanted: &List) -> Result<(), Failure> {
+    let mut left = wanted.paging.of_database()?;
     let mut page = store.list_tenants(wanted.q.as_deref(), None, PAGE).await?;
     print(format_args!("{:36}  {:20}  {:20}  name", "id", "external id", "created"))?;
     loop {
-        for row in &page.tenants {
+        for row in page.tenants.iter().take(left) {
             let external_id = row.tenant.external_id.as_ref().map(ExternalId::as_str).unwrap_or_default();
-            print(format_args!(
-                "{}  {external_id:20}  {:20}  {}",
-                row.tenant.id,
-                moment(row.created_at),
-                row.tenant.name
-            ))?;
+            let (created, name) = (moment(row.created_at), printable(&row.tenant.name));
+            print(format_args!("{}  {:20}  {created:20}  {name}", row.tenant.id, printable(external_id)))?;
         }
+        left = left.saturating_sub(page.tenants.len());
         let is_full = i64::try_from(page.tenants.len()).is_ok_and(|count| count >= PAGE);
         let last = page.tenants.last().map(|row| row.tenant.id);
         let before = if is_full { last } else { page.examined_to };
-        if before.is_none() {
+        if before.is_none() || left == 0 {
             return Ok(());
         }
         page = store.list_tenants(wanted.q.as_deref(), before, PAGE).await?;
@@ -173,7 +186,7 @@ async fn list(store: &Store, wanted: &List) -> Result<(), Failure> {
 fn show(row: &TenantRow) -> Result<(), Failure> {
     let limit = |limit: Option<u32>| limit.map_or("the instance's".to_owned(), |limit| limit.to_string());
     print(format_args!("id                  {}", row.tenant.id))?;
-    print(format_args!("name                {}", row.tenant.name))?;
+    print(format_args!("name                {}", printable(&row.tenant.name)))?;
     print(format_args!(
         "external id         {}",
         row.tenant.external_id.as_ref().map(ExternalId::as_str).unwrap_or_default()
@@ -183,7 +196,7 @@ fn show(row: &TenantRow) -> Result<(), Failure> {
     print(format_args!("created             {}", moment(row.created_at)))?;
     print(format_args!("updated             {}", moment(row.updated_at)))?;
     for (key, value) in row.metadata.entries() {
-        print(format_args!("metadata            {key}={value}"))?;
+        print(format_args!("metadata            {}={}", printable(key), printable(value)))?;
     }
     Ok(())
 }

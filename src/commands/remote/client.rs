@@ -1,7 +1,6 @@
 //! The HTTP client of commands that talk to a server. It repeats nothing and follows no redirect, which would carry the
 //! key elsewhere.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -50,12 +49,12 @@ pub(in crate::commands) struct Call {
     headers: HeaderMap,
     body: Bytes,
     limit: Duration,
+    names_tenant: bool,
 }
 
 /// A 2xx answer, read whole.
 #[derive(Debug)]
 pub(in crate::commands) struct Answer {
-    pub(in crate::commands) headers: HeaderMap,
     pub(in crate::commands) body: Bytes,
 }
 
@@ -64,7 +63,8 @@ impl Call {
     pub(in crate::commands) fn new(method: Method, path: &[&str]) -> Self {
         let path = path.iter().map(|part| (*part).to_owned()).collect();
         let headers = HeaderMap::new();
-        Self { method, path, query: Vec::new(), headers, body: Bytes::new(), limit: ANSWER_LIMIT }
+        let body = Bytes::new();
+        Self { method, path, query: Vec::new(), headers, body, limit: ANSWER_LIMIT, names_tenant: true }
     }
 
     pub(in crate::commands) fn get(path: &[&str]) -> Self {
@@ -104,6 +104,12 @@ impl Call {
     pub(in crate::commands) fn body(mut self, body: Bytes) -> Self {
         self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         self.body = body;
+        self
+    }
+
+    /// For routes that are about tenants themselves.
+    pub(in crate::commands) fn of_no_tenant(mut self) -> Self {
+        self.names_tenant = false;
         self
     }
 
@@ -164,9 +170,8 @@ impl Client {
     pub(in crate::commands) async fn send(&self, call: Call) -> Result<Answer, RemoteError> {
         let limit = call.limit;
         let exchange = async {
-            let (head, body) = self.open(call).await?.into_parts();
-            let body = self.read(body).await?;
-            Ok(Answer { headers: head.headers, body })
+            let body = self.open(call).await?.into_body();
+            Ok(Answer { body: self.read(body).await? })
         };
         tokio::time::timeout(limit, exchange).await.unwrap_or_else(|_| Err(self.late(limit)))
     }
@@ -197,7 +202,8 @@ impl Client {
         *headers = call.headers;
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("postrider/", env!("CARGO_PKG_VERSION"))));
-        for (name, value) in [(AUTHORIZATION, &self.key), (TENANT, &self.tenant)] {
+        let tenant = self.tenant.as_ref().filter(|_| call.names_tenant);
+        for (name, value) in [(AUTHORIZATION, self.key.as_ref()), (TENANT, tenant)] {
             if let Some(value) = value {
                 headers.insert(name, value.clone());
             }

@@ -10,9 +10,9 @@ use super::printable::printable;
 use crate::commands::{Failure, USAGE};
 
 /// The server refused the request.
-const REFUSED: u8 = 1;
+pub(super) const REFUSED: u8 = 1;
 /// No answer, or one that may be another the next time.
-const TRY_AGAIN: u8 = 3;
+pub(super) const TRY_AGAIN: u8 = 3;
 const NOT_FOUND: u8 = 4;
 /// Of an answer that is no problem document, as of a proxy.
 const SHOWN_CHARACTERS: usize = 200;
@@ -68,10 +68,6 @@ impl RemoteError {
         }
     }
 
-    pub(in crate::commands) fn is_not_found(&self) -> bool {
-        self.code() == NOT_FOUND
-    }
-
     /// Whether the same request may succeed later.
     pub(in crate::commands) fn is_temporary(&self) -> bool {
         self.code() == TRY_AGAIN
@@ -79,13 +75,18 @@ impl RemoteError {
 }
 
 /// The status of a command whose request was answered so.
-pub(super) fn code_of(status: StatusCode) -> u8 {
+fn code_of(status: StatusCode) -> u8 {
     match status {
         StatusCode::NOT_FOUND => NOT_FOUND,
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => TRY_AGAIN,
         status if status.is_client_error() => REFUSED,
         _ => TRY_AGAIN,
     }
+}
+
+/// Whether the same request may succeed later.
+pub(super) fn is_temporary(status: StatusCode) -> bool {
+    code_of(status) == TRY_AGAIN
 }
 
 impl From<RemoteError> for Failure {
