@@ -211,6 +211,7 @@ impl Parts {
         let item = |event: &Event| AcceptItem {
             event: event.clone(),
             key: None,
+            is_from_outbox: false,
             list_version: None,
             timing: Timing::default(),
             ordering_key: None,

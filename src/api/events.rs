@@ -125,6 +125,7 @@ impl EventsApi {
             event_type: headers.event_type()?,
             key: headers.idempotency_key()?,
             ordering_key,
+            from_outbox: None,
         };
         let published = self.0.intake.publisher().publish(&publication, Instant::now() + ANSWER_BUDGET).await;
         published
@@ -252,7 +253,7 @@ fn matched(accepted: Accepted) -> Option<u64> {
 }
 
 /// With the times of the event below this pointer.
-fn problem(refusal: Refusal, pointer: &str) -> Problem {
+pub(super) fn problem(refusal: Refusal, pointer: &str) -> Problem {
     match refusal {
         Refusal::Over => Problem::Invalid(vec![timing_error(InvalidTiming::Over, pointer)]),
         refusal => refusal.into(),

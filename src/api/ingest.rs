@@ -141,6 +141,7 @@ impl IngestApi {
             },
             key: if facts.owns_key_header { facts.key } else { asked.idempotency_key()?.or(facts.key) },
             ordering_key: asked.ordering_key()?,
+            from_outbox: None,
             times: Times::default(),
         };
         let accepted = publisher.publish(&publication, deadline).await;

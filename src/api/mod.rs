@@ -17,6 +17,7 @@ mod keys;
 mod logs;
 mod metadata;
 mod notify;
+mod outbox;
 mod page;
 mod parameter;
 mod path;

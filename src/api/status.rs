@@ -9,12 +9,14 @@ use uuid::Uuid;
 use super::Api;
 use super::access::{Allowed, Support};
 use super::docs::Resource;
+use super::outbox::{self, Found};
 use super::page::{self, Cursor, List, MAX_LIMIT};
 use super::parameter::{Path, Query};
 use super::payload::Answer;
 use super::problem::Problem;
 use super::text::Moment;
-use crate::store::{DeliveryStatus, EventStatus};
+use crate::domain::id::{EventId, SubscriptionId, TenantId};
+use crate::store::{DeliveryStatus, EventStatus, Unpublished};
 
 const SUCCEEDED: &str = "succeeded";
 
@@ -24,12 +26,12 @@ pub(super) struct StatusApi(pub(super) Arc<Api>);
 #[derive(Debug, Object, Serialize)]
 #[oai(read_only_all)]
 pub(super) struct StatusAnswer {
-    /// The event.
+    /// The event. For an id that `postrider.publish()` returned for a repeated idempotency key: the first event.
     webhook_id: Uuid,
     /// Its type.
     event_type: Option<String>,
     /// `pending` while any delivery is, then `succeeded` if all did, else `failed`; `no_match` if it matched no
-    /// subscription.
+    /// subscription; `refused` if it came from SQL and could not be published.
     status: &'static str,
     /// Attempts so far.
     attempts: i64,
@@ -39,9 +41,9 @@ pub(super) struct StatusAnswer {
     next_attempt_at: Option<Moment>,
     /// Whether every delivery succeeded.
     is_success: bool,
-    /// The error of the newest attempt; null after a success.
+    /// The error of the newest attempt, or why it was refused; null after a success.
     error_message: Option<String>,
-    /// When it was accepted.
+    /// When it was accepted; when `postrider.publish()` was called, until it is published.
     accepted_at: Moment,
     /// By subscription id; at most 100.
     deliveries: Vec<DeliveryAnswer>,
@@ -79,7 +81,7 @@ pub(super) struct DeliveryAnswer {
 impl StatusApi {
     /// Read the status of an event
     ///
-    /// From the 202 on, on every replica, until retention drops it. The status covers all deliveries; the response
+    /// From the 202 on, or from the commit of `postrider.publish()`, on every replica, until retention drops it. The status covers all deliveries; the response
     /// has 100 of them, and `cursor` leads to the next.
     #[oai(path = "/:webhook_id", method = "get", operation_id = "read_status")]
     async fn read(
@@ -91,9 +93,45 @@ impl StatusApi {
         cursor: Query<Cursor<{ List::EventDeliveries as u8 }>>,
     ) -> Result<Answer<StatusAnswer>, Problem> {
         let after = cursor.0.map(|cursor| cursor.0.into());
-        let (id, one_more) = (webhook_id.0.into(), i64::from(MAX_LIMIT) + 1);
-        let found = self.0.store.read_status(caller.tenant, id, after, one_more).await?;
-        Ok(Answer::Value(answer(webhook_id.0, found.ok_or(Problem::EventNotFound)?)))
+        self.read_by_id(caller.tenant, webhook_id.0.into(), after).await.map(Answer::Value)
+    }
+}
+
+impl StatusApi {
+    async fn read_by_id(
+        &self,
+        tenant: TenantId,
+        id: EventId,
+        after: Option<SubscriptionId>,
+    ) -> Result<StatusAnswer, Problem> {
+        let (store, one_more) = (&self.0.store, i64::from(MAX_LIMIT) + 1);
+        if let Some(event) = store.read_status(tenant, id, after, one_more).await? {
+            return Ok(answer(id.uuid(), event));
+        }
+        match outbox::find(&self.0, tenant, id).await? {
+            Found::Unpublished(unpublished) => Ok(unpublished_answer(id.uuid(), unpublished)),
+            Found::Event(id) => {
+                let event = store.read_status(tenant, id, after, one_more).await?;
+                Ok(answer(id.uuid(), event.ok_or(Problem::EventNotFound)?))
+            }
+        }
+    }
+}
+
+fn unpublished_answer(webhook_id: Uuid, unpublished: Unpublished) -> StatusAnswer {
+    let (status, error_message) = outbox::status(&unpublished);
+    StatusAnswer {
+        webhook_id,
+        event_type: unpublished.event_type,
+        status,
+        attempts: 0,
+        last_attempt: None,
+        next_attempt_at: None,
+        is_success: false,
+        error_message,
+        accepted_at: Moment(unpublished.called_at),
+        deliveries: Vec::new(),
+        deliveries_next_cursor: None,
     }
 }
 

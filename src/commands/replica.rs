@@ -20,7 +20,7 @@ use crate::domain::handoff::{Handoff, HandoffReceiver};
 use crate::domain::slots::Slots;
 use crate::domain::target::TargetPolicy;
 use crate::http;
-use crate::intake::{Intake, IntakeParts, Notifier};
+use crate::intake::{Intake, IntakeParts, Notifier, Outbox, OutboxRules};
 use crate::sender::{Sender, SenderConfig, own_addresses};
 use crate::store::{Clock, SchemaPolicy, Store};
 use crate::subscriptions::{Redis, Subscriptions};
@@ -227,6 +227,11 @@ impl Base {
             metrics: self.metrics.clone(),
             supervisor: self.supervisor.clone(),
         });
+        let rules =
+            OutboxRules { max_payload_bytes: config.max_payload_bytes, lifetime: config.delivery_lifetime };
+        let outbox = Outbox::new(intake.clone(), rules, self.metrics.clone());
+        let publishing = outbox.run(self.supervisor.stop().clone());
+        let publishing = self.supervisor.spawn_lasting("publishing from the outbox", publishing);
         let api = Api {
             settings: ApiSettings {
                 auth_required: config.auth == AuthMode::Keys,
@@ -261,6 +266,6 @@ impl Base {
             () = noticing => {}
         }
         // After a panic of the API its connections may still hold the intake.
-        let _late = tokio::time::timeout(API_DRAIN, writing).await;
+        let _late = tokio::time::timeout(API_DRAIN, async { tokio::join!(publishing, writing) }).await;
     }
 }

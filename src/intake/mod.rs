@@ -7,6 +7,7 @@
 mod batch;
 mod entry;
 mod notifier;
+mod outbox;
 mod publication;
 mod publish;
 mod queue;
@@ -14,6 +15,7 @@ mod rates;
 mod writer;
 
 pub use notifier::Notifier;
+pub use outbox::{Outbox, OutboxRules};
 pub use publication::Refusal;
 pub(crate) use publication::{Address, Publication, Times, To};
 pub(crate) use publish::Publisher;
@@ -53,6 +55,15 @@ pub struct Submission {
     pub ordering_key: Option<OrderingKey>,
     /// A repeated request has the same key and fingerprint.
     pub key: Option<(IdempotencyKey, Fingerprint)>,
+    /// Of an event from the outbox, which has its id already.
+    pub from_outbox: Option<FromOutbox>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FromOutbox {
+    pub id: EventId,
+    /// Its partition may be dropped at any time, and the statement fails then.
+    pub is_late: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use super::FromOutbox;
 use crate::domain::event_type::{EventType, NotWanted};
 use crate::domain::external_id::SubscriptionName;
 use crate::domain::hops::Hops;
@@ -28,6 +29,7 @@ pub(crate) struct Publication {
     /// Equal for repetitions of a request.
     pub key: Option<IdempotencyKey>,
     pub ordering_key: Option<OrderingKey>,
+    pub from_outbox: Option<FromOutbox>,
 }
 
 #[derive(Debug, Clone)]
@@ -87,9 +89,28 @@ pub enum Refusal {
     /// The audience was found in stale copies. Never leaves intake.
     #[error("a subscription has changed")]
     Changed,
+    /// Another process has the row of the outbox, or one before it in its ordering group waits. Never leaves intake.
+    #[error("the row of the outbox cannot be taken now")]
+    NotTaken,
 }
 
 impl Refusal {
+    /// The API's code of a refusal that lasts; `None` if a later try may succeed.
+    pub(crate) fn lasting_code(&self) -> Option<&'static str> {
+        match self {
+            Self::NotFound => Some("subscription_not_found"),
+            Self::NoTenant => Some("tenant_not_found"),
+            Self::Disabled => Some("subscription_disabled"),
+            Self::Signature(_) => Some("signature_invalid"),
+            Self::NotWanted(NotWanted::TypeMissing) => Some("event_type_missing"),
+            Self::NotWanted(NotWanted::TypeNotWanted) => Some("event_type_not_wanted"),
+            Self::TooManyRecipients => Some("too_many_recipients"),
+            Self::Over => Some("validation_failed"),
+            Self::KeyReused => Some("idempotency_key_reused"),
+            Self::RateLimited { .. } | Self::Unavailable(_) | Self::Store(_) | Self::Changed | Self::NotTaken => None,
+        }
+    }
+
     /// Whether the database does not answer.
     pub(super) fn is_unavailable(&self) -> bool {
         matches!(self, Self::Store(error) if error.is_unavailable())

@@ -82,7 +82,7 @@ impl<'a> Publisher<'a> {
             Err(refusal) => return Err(refusal),
         };
         let address = audience.recipients.first().map(|one| one.id).filter(|_| audience.list_version.is_none());
-        let Publication { event_type, payload, hops, times, key, ordering_key, .. } = publication;
+        let Publication { event_type, payload, hops, times, key, ordering_key, from_outbox, .. } = publication;
         Ok(Ok(Submission {
             audience,
             event_type: event_type.clone(),
@@ -91,6 +91,7 @@ impl<'a> Publisher<'a> {
             timing: times.timing(),
             ordering_key: ordering_key.clone(),
             key: key.clone().map(|key| (key, publication.fingerprint(address))),
+            from_outbox: *from_outbox,
         }))
     }
 

@@ -1,7 +1,8 @@
 //! Events that wait for their commit, one per tenant in turn, so that one tenant's backlog does not delay the others.
 //!
 //! Most events share the next statement. Events with an ordering key, and events to very many subscriptions, have
-//! statements of their own: the former lock their tenant's counter until the commit, the latter take long.
+//! statements of their own: the former lock their tenant's counter until the commit, the latter take long. So have late
+//! events from the outbox, whose statement may fail.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -248,7 +249,8 @@ impl Waiting {
 /// Whether an event may share a statement.
 fn is_shared(pending: &Pending) -> bool {
     let submission = &pending.submission;
-    submission.ordering_key.is_none() && submission.audience.recipients.len() <= MAX_SHARED_DELIVERIES
+    let is_late = submission.from_outbox.is_some_and(|row| row.is_late);
+    submission.ordering_key.is_none() && submission.audience.recipients.len() <= MAX_SHARED_DELIVERIES && !is_late
 }
 
 #[derive(Default)]
@@ -302,6 +304,7 @@ mod tests {
             timing: Timing::default(),
             ordering_key: ordering_key.map(|key| key.parse().unwrap()),
             key: None,
+            from_outbox: None,
         };
         Pending { submission, answer: tokio::sync::oneshot::channel().0 }
     }

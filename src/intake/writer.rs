@@ -82,7 +82,7 @@ impl Writer {
     }
 
     fn prepare(&self, pending: Pending) -> Entry {
-        let Submission { audience, event_type, payload, hops, timing, ordering_key, key } = &pending.submission;
+        let Submission { audience, event_type, payload, hops, timing, ordering_key, key, from_outbox } = &pending.submission;
         let slots: Vec<Option<Slot>> =
             audience.recipients.iter().map(|recipient| self.reserve(recipient, &pending.submission)).collect();
         let delivery = |(recipient, slot): (&Recipient, &Option<Slot>)| NewDelivery {
@@ -93,19 +93,24 @@ impl Writer {
         };
         let item = AcceptItem {
             event: Event {
-                id: EventId::at(self.parts.clock.now(), Uuid::new_v4().into_bytes()),
+                id: from_outbox.map_or_else(|| self.new_id(), |row| row.id),
                 tenant: audience.tenant,
                 event_type: event_type.clone(),
                 payload: payload.clone(),
                 hops: *hops,
             },
             key: key.clone(),
+            is_from_outbox: from_outbox.is_some(),
             list_version: audience.list_version,
             timing: *timing,
             ordering_key: ordering_key.clone(),
             deliveries: audience.recipients.iter().zip(&slots).map(delivery).collect(),
         };
         Entry { pending, item, slots, released: Vec::new(), edited: Vec::new() }
+    }
+
+    fn new_id(&self) -> EventId {
+        EventId::at(self.parts.clock.now(), Uuid::new_v4().into_bytes())
     }
 
     /// For a delivery that can be sent from here at once.
@@ -188,6 +193,7 @@ impl Writer {
                 Decision::KeyTaken { by, is_same: true } => settle(entry.pending, Ok(Accepted::earlier(*by))),
                 Decision::KeyTaken { is_same: false, .. } => settle(entry.pending, Err(Refusal::KeyReused)),
                 Decision::Changed => settle(entry.pending, Err(Refusal::Changed)),
+                Decision::NotTaken => settle(entry.pending, Err(Refusal::NotTaken)),
             }
         }
         self.parts.metrics.accepted.inc_by(accepted);

@@ -19,6 +19,8 @@ use crate::domain::timing::Timing;
 pub struct AcceptItem {
     pub event: Event,
     pub key: Option<(IdempotencyKey, Fingerprint)>,
+    /// Whether the event is a row of the outbox, which the same commit removes.
+    pub is_from_outbox: bool,
     /// For an event to all interested subscriptions: the version of the list that it was matched with.
     pub list_version: Option<i64>,
     /// When it is delivered, at the earliest and at the latest.
@@ -59,6 +61,8 @@ pub enum Decision {
     },
     /// Not written: its subscription is inactive or has another version, or the tenant's list has another version.
     Changed,
+    /// Not written: another process has its row of the outbox, or one before it in its ordering group waits.
+    NotTaken,
 }
 
 /// A delivery of a statement: the number of its item, and its own among the item's.
@@ -95,14 +99,20 @@ impl Store {
         let events = EventColumns::of(items);
         let deliveries = DeliveryColumns::of(items);
         let (token, lease) = (token.uuid(), lease.as_secs_f64());
-        let mut params = Vec::with_capacity(19);
+        let from_outbox: Vec<bool> = items.iter().map(|item| item.is_from_outbox).collect();
+        let mut params = Vec::with_capacity(20);
         params.extend(events.params());
         params.extend(deliveries.params());
         params.push((&token, Type::UUID));
         params.push((&lease, Type::FLOAT8));
-        let rows = connection.query(&sql::ACCEPT, &params).await?;
+        let has_rows = from_outbox.contains(&true);
+        if has_rows {
+            params.push((&from_outbox, Type::BOOL_ARRAY));
+        }
+        let statement = if has_rows { &sql::ACCEPT_FROM_OUTBOX } else { &sql::ACCEPT };
+        let rows = connection.query(statement, &params).await?;
         let row = rows.first().ok_or_else(|| StoreError::Unreadable("an accept has no row".to_owned()))?;
-        answer(row, items.len(), &deliveries.indexes)
+        answer(row, items.len(), &deliveries.indexes, has_rows)
     }
 
     /// The events that these keys belong to.
@@ -124,7 +134,7 @@ impl Store {
     }
 }
 
-fn answer(row: &Row, items: usize, indexes: &[DeliveryIndex]) -> Result<AcceptAnswer, StoreError> {
+fn answer(row: &Row, items: usize, indexes: &[DeliveryIndex], has_rows: bool) -> Result<AcceptAnswer, StoreError> {
     let numbers = |name: &str| -> Result<Vec<usize>, StoreError> {
         let numbers: Vec<i32> = row.try_get(name)?;
         // The database counts from 1.
@@ -140,6 +150,9 @@ fn answer(row: &Row, items: usize, indexes: &[DeliveryIndex]) -> Result<AcceptAn
     let (by, same): (Vec<Uuid>, Vec<bool>) = (row.try_get("taken_by")?, row.try_get("taken_by_same")?);
     for (item, (by, is_same)) in numbers("taken")?.into_iter().zip(by.into_iter().zip(same)) {
         decide(item, Decision::KeyTaken { by: by.into(), is_same });
+    }
+    if has_rows {
+        numbers("gone")?.into_iter().for_each(|item| decide(item, Decision::NotTaken));
     }
     let of = |numbers: Vec<usize>| numbers.into_iter().filter_map(|number| indexes.get(number).copied()).collect();
     Ok(AcceptAnswer { decisions, released: of(numbers("released")?), edited: of(numbers("outdated")?) })

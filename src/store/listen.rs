@@ -10,6 +10,8 @@ use super::{Store, StoreError, sql};
 use crate::domain::id::{SubscriptionId, TenantId};
 
 pub const DUE_CHANNEL: &str = "postrider_due";
+/// Written by `publish` in the database.
+const OUTBOX_CHANNEL: &str = "postrider_outbox";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice {
@@ -64,18 +66,27 @@ impl Store {
     /// The first call is [`Notice::Anything`], because earlier notifications are lost. Ends when the server turns out
     /// to only read: a server that replaced it notifies somewhere else.
     pub async fn listen_due(&self, on_notice: impl Fn(Notice) + Send + Sync) -> Result<(), StoreError> {
+        self.listen(DUE_CHANNEL, |text| on_notice(Notice::read(text))).await
+    }
+
+    /// Calls `on_notice` when a transaction that published from SQL has committed. As [`Self::listen_due`].
+    pub(crate) async fn listen_outbox(&self, on_notice: impl Fn() + Send + Sync) -> Result<(), StoreError> {
+        self.listen(OUTBOX_CHANNEL, |_| on_notice()).await
+    }
+
+    async fn listen(&self, channel: &str, on_text: impl Fn(&str) + Send + Sync) -> Result<(), StoreError> {
         let ended = self.access.epoch.ended();
         let (client, mut connection) = self.direct.open().await?;
         let subscribing = async {
-            client.batch_execute(&format!("listen {DUE_CHANNEL}")).await?;
-            on_notice(Notice::Anything);
+            client.batch_execute(&format!("listen {channel}")).await?;
+            on_text("");
             // The client must live as long as the connection is polled.
             std::future::pending::<Result<(), tokio_postgres::Error>>().await
         };
         let receiving = async {
             while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
                 if let AsyncMessage::Notification(notification) = message? {
-                    on_notice(Notice::read(notification.payload()));
+                    on_text(notification.payload());
                 }
             }
             Ok::<(), tokio_postgres::Error>(())

@@ -10,6 +10,7 @@ mod steps;
 use std::time::Duration;
 
 use refinery_core::Target;
+use time::OffsetDateTime;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
@@ -123,10 +124,20 @@ impl Store {
 
     /// Creates the partitions around today that are missing; returns how many.
     pub async fn ensure_partitions(&self) -> Result<i32, StoreError> {
+        self.ensure_partitions_from(PARTITION_DAYS_BEHIND).await
+    }
+
+    /// And those from the day of `oldest` on.
+    pub(crate) async fn ensure_partitions_since(&self, oldest: OffsetDateTime) -> Result<i32, StoreError> {
+        let days = (self.clock.now().date() - oldest.date()).whole_days();
+        self.ensure_partitions_from(i32::try_from(days).unwrap_or(i32::MAX).max(PARTITION_DAYS_BEHIND)).await
+    }
+
+    async fn ensure_partitions_from(&self, days_behind: i32) -> Result<i32, StoreError> {
         use tokio_postgres::types::Type;
         let mut connection = self.maintenance().await?;
         let params: [super::connection::Param<'_>; 2] =
-            [(&PARTITION_DAYS_BEHIND, Type::INT4), (&PARTITION_DAYS_AHEAD, Type::INT4)];
+            [(&days_behind, Type::INT4), (&PARTITION_DAYS_AHEAD, Type::INT4)];
         let rows = connection.query(&sql::ENSURE_PARTITIONS, &params).await?;
         Ok(rows.first().map(|row| row.try_get("made")).transpose()?.unwrap_or(0))
     }

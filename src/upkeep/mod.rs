@@ -30,6 +30,8 @@ const MEASURE_TICKS: u64 = 2;
 const PARTITION_TICKS: u64 = 120;
 /// Finished rows that make a vacuum worth its cost.
 const VACUUM_FROM_ROWS: i64 = 5_000;
+/// Counted at most.
+const OUTBOX_ROWS: i64 = 10_000;
 const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
@@ -86,6 +88,7 @@ impl Upkeep {
         if tick.is_multiple_of(MEASURE_TICKS) {
             self.estimate_pending().await;
             self.count_breakers().await;
+            self.measure_outbox().await;
         }
     }
 
@@ -119,6 +122,16 @@ impl Upkeep {
                 }
             }
             Err(error) => tracing::warn!(%error, "breakers could not be counted"),
+        }
+    }
+
+    async fn measure_outbox(&self) {
+        match self.store.outbox_size(OUTBOX_ROWS).await {
+            Ok((rows, oldest)) => {
+                self.metrics.outbox_rows.set(rows as f64);
+                self.metrics.outbox_oldest.set(oldest.as_secs_f64());
+            }
+            Err(error) => tracing::warn!(%error, "the outbox could not be measured"),
         }
     }
 

@@ -9,10 +9,10 @@ use super::Upkeep;
 use crate::store::{Retained, StoreError};
 
 const INTERVAL: Duration = Duration::from_secs(60);
-/// Rows of the audit that one statement deletes.
-const AUDIT_ROWS: i64 = 5_000;
+/// Rows of the audit, or of `unpublished`, that one statement deletes.
+const DELETED_ROWS: i64 = 5_000;
 /// Such statements per run.
-const AUDIT_STEPS: usize = 20;
+const DELETING_STEPS: usize = 20;
 
 /// Attempts are kept for the longer of both times.
 #[derive(Debug, Clone, Copy)]
@@ -42,8 +42,13 @@ impl Upkeep {
             );
             return Ok(Retained::default());
         }
-        for _ in 0..AUDIT_STEPS {
-            if self.store.forget_audit(self.retention.audit, AUDIT_ROWS).await? < AUDIT_ROWS {
+        for _ in 0..DELETING_STEPS {
+            if self.store.forget_audit(self.retention.audit, DELETED_ROWS).await? < DELETED_ROWS {
+                break;
+            }
+        }
+        for _ in 0..DELETING_STEPS {
+            if self.store.forget_unpublished(self.retention.payloads, DELETED_ROWS).await? < DELETED_ROWS {
                 break;
             }
         }

@@ -87,6 +87,7 @@ async fn submit(rig: &Rig, subscription: &Arc<Subscription>, event_type: &str, p
         timing: Timing::default(),
         ordering_key: None,
         key: None,
+        from_outbox: None,
     };
     rig.intake(false).0.accept(submission).await.unwrap().event
 }

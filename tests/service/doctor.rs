@@ -26,7 +26,7 @@ async fn what_is_healthy_is_said_in_a_line_and_a_server_without_fsync_is_found()
     assert!(!content);
     assert!(said.contains("PROBLEM  database      fsync is off"), "{said}");
     assert!(said.contains("-> set fsync = on"), "{said}");
-    assert!(line(&said, "connections").contains("a replica opens up to 14"), "{said}");
+    assert!(line(&said, "connections").contains("a replica opens up to 15"), "{said}");
     assert!(line(&said, "keys").starts_with("warning"), "{said}");
     for about in [
         "settings",
@@ -37,6 +37,8 @@ async fn what_is_healthy_is_said_in_a_line_and_a_server_without_fsync_is_found()
         "partitions",
         "queue",
         "backlog",
+        "outbox",
+        "publishing",
         "master keys",
         "redis",
     ] {

@@ -47,6 +47,7 @@ async fn publish(intake: &Intake, subscription: &Arc<Subscription>, key: &str, n
         hops: Hops::default(),
         timing: Timing::default(),
         key: None,
+        from_outbox: None,
         ordering_key: Some(key.parse().unwrap()),
     };
     intake.accept(submission).await.unwrap().event

@@ -265,7 +265,16 @@ fn event(form: EventForm, limits: Limits) -> Result<Draft, Problem> {
     };
     Ok(Draft {
         tenant: named,
-        publication: Publication { to, event_type, payload, hops: limits.hops, times, key, ordering_key },
+        publication: Publication {
+            to,
+            event_type,
+            payload,
+            hops: limits.hops,
+            times,
+            key,
+            ordering_key,
+            from_outbox: None,
+        },
     })
 }
 

@@ -5,13 +5,14 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::api::Api;
+use crate::api::outbox::{self, Found};
 use crate::api::page::{self, List, MAX_LIMIT};
 use crate::api::problem::Problem;
 use crate::api::status::{DeliveryAnswer, delivery_answer, overall};
 use crate::api::text::{Moment, choice};
 use crate::domain::event_type::{EventType, EventTypeFilter};
-use crate::domain::id::{SubscriptionId, TenantId};
-use crate::store::{EventFacts, NotDelivered};
+use crate::domain::id::{EventId, SubscriptionId, TenantId};
+use crate::store::{EventFacts, NotDelivered, Unpublished};
 
 choice! {
     pub(in crate::api) enum DeliveryState {
@@ -30,14 +31,16 @@ choice! {
 #[derive(Debug, Object, Serialize)]
 #[oai(read_only_all)]
 pub(super) struct EventAnswer {
-    /// The event.
+    /// The event. For an id that `postrider.publish()` returned for a repeated idempotency key: the first event.
     webhook_id: Uuid,
     /// Its type.
     event_type: Option<String>,
     /// `pending` while any delivery is, then `succeeded` if all did, else `failed`; `no_match` if it matched no
-    /// subscription.
+    /// subscription; `refused` if it came from SQL and could not be published.
     status: &'static str,
-    /// When it was accepted.
+    /// Why it was refused.
+    error_message: Option<String>,
+    /// When it was accepted; when `postrider.publish()` was called, until it is published.
     accepted_at: Moment,
     /// Size of its payload.
     payload_bytes: i32,
@@ -122,13 +125,16 @@ pub(super) struct Asked {
 }
 
 pub(super) async fn event(api: &Api, tenant: TenantId, webhook_id: Uuid) -> Result<EventAnswer, Problem> {
-    let id = webhook_id.into();
-    let event = api.store.read_event(tenant, id).await?.ok_or(Problem::EventNotFound)?;
+    let (id, event) = match find(api, tenant, webhook_id.into()).await? {
+        Ok(found) => found,
+        Err(unpublished) => return Ok(unpublished_answer(webhook_id, unpublished)),
+    };
     let most = i64::from(MAX_LIMIT);
     let deliveries = api.store.list_deliveries(tenant, id, None, None, most).await?;
     let not_delivered = api.store.not_delivered(tenant, id, most).await?;
     Ok(EventAnswer {
-        webhook_id,
+        webhook_id: id.uuid(),
+        error_message: None,
         status: overall(event.deliveries.iter().map(|(status, _)| status.as_str())),
         accepted_at: Moment(event.accepted_at),
         payload_bytes: event.payload_bytes,
@@ -140,6 +146,40 @@ pub(super) async fn event(api: &Api, tenant: TenantId, webhook_id: Uuid) -> Resu
     })
 }
 
+/// The event, or what it is instead.
+async fn find(
+    api: &Api,
+    tenant: TenantId,
+    id: EventId,
+) -> Result<Result<(EventId, EventFacts), Unpublished>, Problem> {
+    if let Some(event) = api.store.read_event(tenant, id).await? {
+        return Ok(Ok((id, event)));
+    }
+    match outbox::find(api, tenant, id).await? {
+        Found::Unpublished(unpublished) => Ok(Err(unpublished)),
+        Found::Event(id) => {
+            let event = api.store.read_event(tenant, id).await?;
+            Ok(Ok((id, event.ok_or(Problem::EventNotFound)?)))
+        }
+    }
+}
+
+fn unpublished_answer(webhook_id: Uuid, unpublished: Unpublished) -> EventAnswer {
+    let (status, error_message) = outbox::status(&unpublished);
+    EventAnswer {
+        webhook_id,
+        event_type: unpublished.event_type,
+        status,
+        error_message,
+        accepted_at: Moment(unpublished.called_at),
+        payload_bytes: unpublished.payload_bytes,
+        fan_out: unpublished.fan_out,
+        counts: DeliveryCounts::default(),
+        deliveries: Vec::new(),
+        not_delivered: Vec::new(),
+    }
+}
+
 pub(super) async fn deliveries(
     api: &Api,
     tenant: TenantId,
@@ -149,10 +189,13 @@ pub(super) async fn deliveries(
     let id = webhook_id.into();
     let status = status.map(DeliveryState::word);
     let one_more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    let rows = api.store.list_deliveries(tenant, id, status, after, one_more).await?;
-    // The event may exist without such deliveries.
-    if rows.is_empty() && api.store.read_event(tenant, id).await?.is_none() {
-        return Err(Problem::EventNotFound);
+    let mut rows = api.store.list_deliveries(tenant, id, status, after, one_more).await?;
+    // The event may exist without such deliveries, or be the first of two.
+    if rows.is_empty()
+        && let Ok((found, _)) = find(api, tenant, id).await?
+        && found != id
+    {
+        rows = api.store.list_deliveries(tenant, found, status, after, one_more).await?;
     }
     let (rows, next_cursor) = page::cut(rows, limit, List::EventDeliveries, |row| row.subscription.uuid());
     Ok(DeliveryPage { data: rows.into_iter().map(delivery_answer).collect(), next_cursor })

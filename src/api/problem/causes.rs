@@ -85,11 +85,35 @@ impl From<Refusal> for Problem {
             Refusal::KeyReused => Self::IdempotencyKeyReused,
             Refusal::RateLimited { limit, retry_after } => Self::RateLimited(limit, retry_after.as_secs().max(1)),
             Refusal::Store(error) => from_store(&error),
-            Refusal::Over | Refusal::Changed => Self::Unavailable,
+            Refusal::Over | Refusal::Changed | Refusal::NotTaken => Self::Unavailable,
             Refusal::Unavailable(reason) => {
                 tracing::debug!(reason, "events cannot be accepted now");
                 Self::Unavailable
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::events::problem;
+
+    #[test]
+    fn a_refusal_of_an_event_from_sql_has_the_code_that_a_request_would_get() {
+        let lasting = [
+            Refusal::NotFound,
+            Refusal::NoTenant,
+            Refusal::Disabled,
+            Refusal::NotWanted(NotWanted::TypeMissing),
+            Refusal::NotWanted(NotWanted::TypeNotWanted),
+            Refusal::TooManyRecipients,
+            Refusal::Over,
+            Refusal::KeyReused,
+        ];
+        for refusal in lasting {
+            let code = refusal.lasting_code();
+            assert_eq!(code, Some(problem(refusal, "/query").code()));
         }
     }
 }

@@ -47,6 +47,10 @@ pub(super) async fn look(store: &Store, config: &Config) -> Vec<Finding> {
             "backlog",
             backlog(store).await.map(|(pending, oldest_due)| of_backlog(pending, oldest_due.as_secs_f64())),
         ));
+        match super::outbox::look(store).await {
+            Ok(found) => findings.extend(found),
+            Err(error) => findings.push(or_problem("outbox", Err(error))),
+        }
         findings
             .push(or_problem("master keys", store.sealed_with().await.map(|used| of_seals(&used, &config.keyring))));
     }
@@ -131,8 +135,8 @@ fn of_session(facts: &ServerFacts, schema: &str) -> Finding {
 }
 
 fn of_connections(facts: &ServerFacts, pool_size: usize) -> Finding {
-    // LISTEN and migrations use one connection each outside the pools.
-    let most = i64::try_from(pool_size).unwrap_or(i64::MAX).saturating_add(2);
+    // LISTEN for the worker and for the outbox, and migrations, use one connection each outside the pools.
+    let most = i64::try_from(pool_size).unwrap_or(i64::MAX).saturating_add(3);
     let says = format!("{} of {} in use; a replica opens up to {most}", facts.connections, facts.max_connections);
     let free = i64::from(facts.max_connections) - facts.connections;
     if free >= most {

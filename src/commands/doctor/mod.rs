@@ -2,6 +2,7 @@
 
 mod database;
 mod network;
+mod outbox;
 mod settings;
 
 use std::fmt;

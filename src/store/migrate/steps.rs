@@ -8,7 +8,7 @@ macro_rules! steps {
     };
 }
 
-const STEPS: [(&str, &str); 7] = steps![
+const STEPS: [(&str, &str); 8] = steps![
     "V1__tenants_and_keys",
     "V2__subscriptions",
     "V3__events",
@@ -16,6 +16,7 @@ const STEPS: [(&str, &str); 7] = steps![
     "V5__log",
     "V6__retention",
     "V7__views",
+    "V8__publishing",
 ];
 
 pub(super) fn runner() -> Runner {

@@ -271,6 +271,7 @@ pub(crate) async fn submit(
             timing: Timing::default(),
             ordering_key: None,
             key: key.map(|key| (key.parse().unwrap(), print)),
+            from_outbox: None,
         })
         .await
 }
