@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use postrider::domain::actor::Actor;
-use postrider::domain::attempt::{Answer, Attempt, Directives};
+use postrider::domain::attempt::{Answer, Attempt};
 use postrider::domain::delivery::{DeliveryKey, Report};
 use postrider::domain::event::Event;
 use postrider::domain::event_type::EventType;
@@ -20,6 +20,7 @@ use postrider::domain::outcome::Outcome;
 use postrider::domain::payload::Payload;
 use postrider::domain::policy::Policy;
 use postrider::domain::timing::Timing;
+use postrider::domain::trigger::Trigger;
 use postrider::store::{
     AcceptItem, Clock, NewDelivery, SchemaPolicy, SealedHeaders, Store, StoreConfig, StoredSubscription,
 };
@@ -234,17 +235,18 @@ impl Parts {
 /// The log row of a first attempt that was answered 200.
 fn delivered(clock: &Clock) -> Attempt {
     let answer = Answer {
-        outcome: Outcome::of_status(200),
         status: Some(200),
-        first_line: None,
-        body: bytes::Bytes::new(),
-        retry_after: None,
-        directives: Directives::default(),
         remote: Some(std::net::Ipv4Addr::LOCALHOST.into()),
         duration: Duration::from_millis(1),
-        stale_connection: false,
+        ..Answer::without_response(Outcome::of_status(200))
     };
-    Attempt { id: AttemptId::at(clock.now(), Uuid::new_v4().into_bytes()), number: 1, started_at: clock.now(), answer }
+    Attempt {
+        id: AttemptId::at(clock.now(), Uuid::new_v4().into_bytes()),
+        number: 1,
+        started_at: clock.now(),
+        trigger: Trigger::Fresh,
+        answer,
+    }
 }
 
 /// Accepts batch after batch and records each, one of either statement at a time.

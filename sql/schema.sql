@@ -45,7 +45,7 @@ begin
     end if;
 end
 $_$;
-CREATE FUNCTION public.attempts_log_lost_1(tenant_ids uuid[], event_ids uuid[], subscription_ids uuid[], numbers integer[], times timestamp with time zone[]) RETURNS void
+CREATE FUNCTION public.attempts_log_lost_1(tenant_ids uuid[], event_ids uuid[], subscription_ids uuid[], numbers integer[], times timestamp with time zone[], triggers text[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public'
     SET enable_seqscan TO 'off'
@@ -56,7 +56,8 @@ declare
     at constant timestamptz := now();
 begin
     insert into attempts (
-        tenant_id, subscription_id, id, event_id, event_type, attempt_number, outcome, error_message, created_at
+        tenant_id, subscription_id, id, event_id, event_type, attempt_number, outcome, error_message, created_at,
+        trigger
     )
     select
         l.tenant_id,
@@ -67,9 +68,10 @@ begin
         l.number,
         'unknown',
         'unknown: the worker was lost before the outcome was recorded',
-        began.at
-    from unnest(tenant_ids, event_ids, subscription_ids, numbers, times)
-        as l (tenant_id, event_id, subscription_id, number, began_at)
+        began.at,
+        coalesce(l.trigger, case when l.number > 1 then 'schedule' end)
+    from unnest(tenant_ids, event_ids, subscription_ids, numbers, times, triggers)
+        as l (tenant_id, event_id, subscription_id, number, began_at, trigger)
     cross join lateral (
         select greatest(at - interval '12 hours', least(at, l.began_at)) as at
     ) as began
@@ -450,6 +452,7 @@ declare
     tids tid[];
     events uuid[];
     counted integer[];
+    causes text[];
     keys text[];
     due_times timestamptz[];
     lapsed boolean[];
@@ -467,7 +470,7 @@ begin
     end if;
     with waiting as materialized (
         select
-            d.ctid as tid, d.event_id, d.attempts, d.ordering_key, d.next_attempt_at as was_due,
+            d.ctid as tid, d.event_id, d.attempts, d.trigger, d.ordering_key, d.next_attempt_at as was_due,
             d.lease is not null as is_lapsed
         from deliveries as d
         where uuid_hash_extended(d.subscription_id, 0) = uuid_hash_extended(subscription, 0)
@@ -480,7 +483,7 @@ begin
         for update skip locked
     ),
     ordered as materialized (
-        select d.ctid as tid, d.event_id, d.attempts, d.ordering_key
+        select d.ctid as tid, d.event_id, d.attempts, d.trigger, d.ordering_key
         from deliveries as d
         where d.subscription_id = subscription
             and d.ordering_key is not null
@@ -492,15 +495,16 @@ begin
         array_agg(h.tid),
         array_agg(h.event_id),
         array_agg(h.attempts),
+        array_agg(h.trigger),
         array_agg(h.ordering_key),
         array_agg(h.was_due),
         array_agg(h.is_lapsed)
-    into tids, events, counted, keys, due_times, lapsed
+    into tids, events, counted, causes, keys, due_times, lapsed
     from (
-        select w.tid, w.event_id, w.attempts, w.ordering_key, w.was_due, w.is_lapsed
+        select w.tid, w.event_id, w.attempts, w.trigger, w.ordering_key, w.was_due, w.is_lapsed
         from waiting as w
         union all
-        select o.tid, o.event_id, o.attempts, o.ordering_key, at, false
+        select o.tid, o.event_id, o.attempts, o.trigger, o.ordering_key, at, false
         from ordered as o
     ) as h;
     if tids is null then
@@ -515,9 +519,10 @@ begin
             array_agg(l.event_id),
             array_agg(subscription),
             array_agg(l.attempts),
-            array_agg(l.was_due)
+            array_agg(l.was_due),
+            array_agg(l.trigger)
         )
-        from unnest(events, counted, due_times, lapsed) as l (event_id, attempts, was_due, is_lapsed)
+        from unnest(events, counted, due_times, lapsed, causes) as l (event_id, attempts, was_due, is_lapsed, trigger)
         where l.is_lapsed;
     end if;
     perform deliveries_end_1(
@@ -561,7 +566,7 @@ begin
         ended_at = excluded.ended_at;
 end
 $$;
-CREATE FUNCTION public.deliveries_enqueue_1(tenant_ids uuid[], event_ids uuid[], payload_sizes integer[], ordering_keys text[], not_before timestamp with time zone[], expire_at timestamp with time zone[], event_numbers integer[], subscription_ids uuid[], lease_seconds double precision[], grouped boolean[], attempts_before integer[], token uuid) RETURNS bigint
+CREATE FUNCTION public.deliveries_enqueue_1(tenant_ids uuid[], event_ids uuid[], payload_sizes integer[], ordering_keys text[], not_before timestamp with time zone[], expire_at timestamp with time zone[], event_numbers integer[], subscription_ids uuid[], lease_seconds double precision[], grouped boolean[], attempts_before integer[], token uuid, requeued_by text) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO 'public'
     AS $$
@@ -573,7 +578,8 @@ declare
 begin
     if attempts_before is not null then
         insert into deliveries (
-            tenant_id, event_id, subscription_id, next_attempt_at, attempts, free_attempts, payload_bytes, expires_at
+            tenant_id, event_id, subscription_id, next_attempt_at, attempts, free_attempts, payload_bytes, expires_at,
+            trigger
         )
         select
             tenant_ids[d.event_number],
@@ -583,7 +589,8 @@ begin
             d.attempts,
             d.attempts,
             payload_sizes[d.event_number],
-            expire_at[d.event_number]
+            expire_at[d.event_number],
+            requeued_by
         from unnest(event_numbers, subscription_ids, attempts_before) as d (event_number, subscription_id, attempts)
         order by event_ids[d.event_number], d.subscription_id
         on conflict on constraint deliveries_pkey do nothing;
@@ -658,6 +665,7 @@ declare
     subscriptions uuid[];
     reasons text[];
     counted integer[];
+    causes text[];
     due_times timestamptz[];
     lapsed boolean[];
 begin
@@ -695,8 +703,8 @@ begin
     ),
     locked as materialized (
         select
-            x.ctid as tid, x.tenant_id, x.event_id, x.subscription_id, x.expires_at, x.attempts, x.next_attempt_at,
-            x.lease is not null as is_lapsed
+            x.ctid as tid, x.tenant_id, x.event_id, x.subscription_id, x.expires_at, x.attempts, x.trigger,
+            x.next_attempt_at, x.lease is not null as is_lapsed
         from deliveries as x
         where x.ctid = any(array(select over.tid from over))
             and (x.lease is null or x.next_attempt_at <= lapsed_at)
@@ -713,11 +721,12 @@ begin
             else 'expires_at'
         end),
         array_agg(l.attempts),
+        array_agg(l.trigger),
         array_agg(l.next_attempt_at),
         array_agg(l.is_lapsed),
         (select count(*) from old),
         (select o.event_id from old as o order by o.event_id desc limit 1)
-    into tids, tenants, events, subscriptions, reasons, counted, due_times, lapsed, looked_at, reached
+    into tids, tenants, events, subscriptions, reasons, counted, causes, due_times, lapsed, looked_at, reached
     from locked as l;
     if looked_at < most_rows then
         reached := null;
@@ -734,10 +743,11 @@ begin
             array_agg(l.event_id),
             array_agg(l.subscription_id),
             array_agg(l.attempts),
-            array_agg(l.was_due)
+            array_agg(l.was_due),
+            array_agg(l.trigger)
         )
-        from unnest(tenants, events, subscriptions, counted, due_times, lapsed)
-            as l (tenant_id, event_id, subscription_id, attempts, was_due, is_lapsed)
+        from unnest(tenants, events, subscriptions, counted, due_times, lapsed, causes)
+            as l (tenant_id, event_id, subscription_id, attempts, was_due, is_lapsed, trigger)
         where l.is_lapsed;
     end if;
     perform deliveries_end_1(
@@ -756,7 +766,7 @@ CREATE FUNCTION public.deliveries_held_until_1(is_active boolean, breaker text, 
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'public'
     RETURN CASE WHEN (NOT is_active) THEN 'infinity'::timestamp with time zone WHEN (breaker IS NOT NULL) THEN at WHEN ((rate_limit IS NOT NULL) OR (max_in_flight IS NOT NULL)) THEN (at - '00:00:01'::interval) ELSE '-infinity'::timestamp with time zone END;
-CREATE FUNCTION public.deliveries_record_1(tenant_ids uuid[], event_ids uuid[], subscription_ids uuid[], tokens uuid[], steps text[], delays double precision[], attempt_changes integer[], free_changes integer[], statuses text[], reasons text[], versions bigint[], disable_reasons text[], delivery_numbers integer[], attempt_ids uuid[], event_types text[], attempt_numbers integer[], outcomes text[], status_codes smallint[], messages text[], bodies bytea[], remotes text[], durations integer[], times timestamp with time zone[], OUT recorded integer, OUT disabled uuid[], OUT failing uuid[]) RETURNS record
+CREATE FUNCTION public.deliveries_record_1(tenant_ids uuid[], event_ids uuid[], subscription_ids uuid[], tokens uuid[], steps text[], delays double precision[], attempt_changes integer[], free_changes integer[], statuses text[], reasons text[], versions bigint[], disable_reasons text[], delivery_numbers integer[], attempt_ids uuid[], event_types text[], attempt_numbers integer[], outcomes text[], status_codes smallint[], messages text[], bodies bytea[], remotes text[], durations integer[], times timestamp with time zone[], triggers text[], details text[], next_triggers text[], OUT recorded integer, OUT disabled uuid[], OUT failing uuid[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -793,7 +803,7 @@ begin
     ) as d on true;
     insert into attempts (
         tenant_id, subscription_id, id, event_id, event_type, attempt_number, outcome, status_code, error_message,
-        response_body, remote_address, duration_ms, created_at
+        response_body, remote_address, duration_ms, created_at, trigger, detail
     )
     select
         tenant_ids[a.delivery],
@@ -808,11 +818,15 @@ begin
         a.body,
         a.remote::inet,
         a.duration,
-        a.began
+        a.began,
+        a.trigger,
+        a.detail::jsonb
     from unnest(
         delivery_numbers, attempt_ids, event_types, attempt_numbers, outcomes, status_codes, messages, bodies, remotes,
-        durations, times
-    ) as a (delivery, id, event_type, number, outcome, status_code, message, body, remote, duration, began)
+        durations, times, triggers, details
+    ) as a (
+        delivery, id, event_type, number, outcome, status_code, message, body, remote, duration, began, trigger, detail
+    )
     where tids[a.delivery] is not null;
     delete from deliveries as d
     where d.ctid = any(array(
@@ -829,9 +843,11 @@ begin
             next_attempt_at = greatest(at, least(at + make_interval(secs => i.delay), d.expires_at)),
             lease = null,
             attempts = d.attempts + i.attempt_change,
-            free_attempts = d.free_attempts + i.free_change
-        from unnest(tids, steps, delays, attempt_changes, free_changes, cancelled)
-            as i (tid, step, delay, attempt_change, free_change, is_cancelled)
+            free_attempts = d.free_attempts + i.free_change,
+            -- What was not sent is still to be sent for the same reason.
+            trigger = case when i.attempt_change < 0 then d.trigger else i.next_trigger end
+        from unnest(tids, steps, delays, attempt_changes, free_changes, cancelled, next_triggers)
+            as i (tid, step, delay, attempt_change, free_change, is_cancelled, next_trigger)
         where d.ctid = i.tid
             and i.step in ('retry', 'hand_back')
             and not i.is_cancelled;
@@ -912,7 +928,7 @@ begin
     );
 end
 $$;
-CREATE FUNCTION public.deliveries_requeue_1(tenant uuid, event_ids uuid[], subscription_ids uuid[], lifetime interval) RETURNS bigint
+CREATE FUNCTION public.deliveries_requeue_1(tenant uuid, event_ids uuid[], subscription_ids uuid[], lifetime interval, requeued_by text) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO 'public'
     SET enable_seqscan TO 'off'
@@ -978,7 +994,8 @@ begin
             null,
             null,
             attempts_before,
-            null
+            null,
+            requeued_by
         );
     end if;
     -- Separate, because it also finds those that another statement requeued.
@@ -1023,6 +1040,7 @@ begin
     update deliveries as d
     set
         next_attempt_at = at,
+        trigger = 'manual',
         -- An expired delivery lives on, as if a sweep had ended it before.
         expires_at = case when d.expires_at <= at then at + make_interval(secs => lifetime_seconds) else d.expires_at end
     where d.tenant_id = tenant
@@ -1073,7 +1091,8 @@ begin
         tenant,
         array_fill(event, array[cardinality(ended)]),
         ended,
-        make_interval(secs => lifetime_seconds)
+        make_interval(secs => lifetime_seconds),
+        'manual'
     );
     if retried > 0 then
         perform write_audit(
@@ -1083,7 +1102,7 @@ begin
     end if;
 end
 $$;
-CREATE FUNCTION public.deliveries_take_1(token uuid, lease_seconds double precision, worker uuid, takes_lapsed boolean, most_bytes bigint, subscription_ids uuid[], tenant_ids uuid[], rooms integer[], due_from_times timestamp with time zone[], breakers text[]) RETURNS TABLE(tenant_id uuid, event_id uuid, subscription_id uuid, attempts integer, free_attempts integer, ordering_key text, expires_at timestamp with time zone, is_cancelled boolean, was_due timestamp with time zone, is_cut_off boolean, taken_at timestamp with time zone, is_cut_short boolean, event_type text, payload bytea, content_type text, hops smallint, is_deleted boolean, target_url text, secret bytea, older_secrets bytea[], older_until timestamp with time zone[], sealed_headers bytea, retry_schedule text, request_timeout_ms integer, version bigint, skip_after_attempts integer)
+CREATE FUNCTION public.deliveries_take_1(token uuid, lease_seconds double precision, worker uuid, takes_lapsed boolean, most_bytes bigint, subscription_ids uuid[], tenant_ids uuid[], rooms integer[], due_from_times timestamp with time zone[], breakers text[]) RETURNS TABLE(tenant_id uuid, event_id uuid, subscription_id uuid, attempts integer, free_attempts integer, trigger text, ordering_key text, expires_at timestamp with time zone, is_cancelled boolean, was_due timestamp with time zone, is_cut_off boolean, taken_at timestamp with time zone, is_cut_short boolean, event_type text, payload bytea, content_type text, hops smallint, is_deleted boolean, target_url text, secret bytea, older_secrets bytea[], older_until timestamp with time zone[], sealed_headers bytea, retry_schedule text, request_timeout_ms integer, version bigint, skip_after_attempts integer)
     LANGUAGE plpgsql
     SET search_path TO 'public'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -1103,6 +1122,7 @@ declare
     subscriptions uuid[];
     counted integer[];
     freed integer[];
+    causes text[];
     keys text[];
     ends timestamptz[];
     due_times timestamptz[];
@@ -1161,8 +1181,8 @@ begin
         where d.ctid = due.tid
             and (due.bytes <= most_bytes or due.tid = (select due.tid from due limit 1))
         returning
-            d.tenant_id, d.event_id, d.subscription_id, d.attempts, d.free_attempts, d.ordering_key, d.expires_at,
-            due.was_due, due.seconds, due.is_lapsed
+            d.tenant_id, d.event_id, d.subscription_id, d.attempts, d.free_attempts, d.trigger, d.ordering_key,
+            d.expires_at, due.was_due, due.seconds, due.is_lapsed
     )
     select
         array_agg(l.tenant_id),
@@ -1170,13 +1190,14 @@ begin
         array_agg(l.subscription_id),
         array_agg(l.attempts),
         array_agg(l.free_attempts),
+        array_agg(l.trigger),
         array_agg(l.ordering_key),
         array_agg(l.expires_at),
         array_agg(l.was_due),
         array_agg(l.seconds),
         array_agg(l.is_lapsed),
         (select count(*) from due)
-    into tenants, events, subscriptions, counted, freed, keys, ends, due_times, leases, lapsed, found_rows
+    into tenants, events, subscriptions, counted, freed, causes, keys, ends, due_times, leases, lapsed, found_rows
     from leased as l;
     if true = any(lapsed) then
         -- The lapsed lease is assumed as long as the new one.
@@ -1185,10 +1206,11 @@ begin
             array_agg(l.event_id),
             array_agg(l.subscription_id),
             array_agg(l.attempts - 1),
-            array_agg(l.was_due - make_interval(secs => l.seconds))
+            array_agg(l.was_due - make_interval(secs => l.seconds)),
+            array_agg(l.trigger)
         )
-        from unnest(tenants, events, subscriptions, counted, due_times, leases, lapsed)
-            as l (tenant_id, event_id, subscription_id, attempts, was_due, seconds, is_lapsed)
+        from unnest(tenants, events, subscriptions, counted, due_times, leases, lapsed, causes)
+            as l (tenant_id, event_id, subscription_id, attempts, was_due, seconds, is_lapsed, trigger)
         where l.is_lapsed;
     end if;
     return query
@@ -1198,6 +1220,7 @@ begin
         l.subscription_id,
         l.attempts,
         l.free_attempts,
+        l.trigger,
         l.ordering_key,
         nullif(l.expires_at, '-infinity'),
         l.expires_at is not distinct from '-infinity',
@@ -1219,9 +1242,10 @@ begin
         s.request_timeout_ms,
         s.version,
         s.skip_after_attempts
-    from unnest(tenants, events, subscriptions, counted, freed, keys, ends, due_times, lapsed)
+    from unnest(tenants, events, subscriptions, counted, freed, causes, keys, ends, due_times, lapsed)
         as l (
-            tenant_id, event_id, subscription_id, attempts, free_attempts, ordering_key, expires_at, was_due, is_lapsed
+            tenant_id, event_id, subscription_id, attempts, free_attempts, trigger, ordering_key, expires_at, was_due,
+            is_lapsed
         )
     cross join lateral (
         select x.event_type, x.payload, x.content_type, x.hops
@@ -1373,7 +1397,7 @@ begin
     where i.id is not null;
     perform deliveries_enqueue_1(
         tenant_ids, event_ids, payload_sizes, ordering_keys, not_before, expire_at, event_numbers, subscription_ids,
-        seconds, grouped, null, token
+        seconds, grouped, null, token, null
     );
 end
 $$;
@@ -1426,6 +1450,7 @@ begin
         recipients,
         array[]::double precision[],
         array[]::boolean[],
+        null,
         null,
         null
     );
@@ -2151,7 +2176,8 @@ begin
         tenant,
         chosen,
         array_fill(r.subscription_id, array[cardinality(chosen)]),
-        make_interval(secs => lifetime_seconds)
+        make_interval(secs => lifetime_seconds),
+        'replay'
     );
     update replays as x
     set
@@ -2890,6 +2916,7 @@ CREATE TABLE public.deliveries (
     expires_at timestamp with time zone,
     ordering_key text,
     "position" bigint,
+    trigger text,
     CONSTRAINT deliveries_attempts_counted CHECK (((free_attempts >= 0) AND (free_attempts <= attempts))),
     CONSTRAINT deliveries_group_has_position CHECK (((ordering_key IS NULL) = ("position" IS NULL))),
     CONSTRAINT deliveries_waits_in_a_group CHECK (((next_attempt_at < 'infinity'::timestamp with time zone) OR ((ordering_key IS NOT NULL) AND (lease IS NULL))))

@@ -42,6 +42,7 @@ use ipnet::IpNet;
 
 use crate::domain::address::AddressPolicy;
 use crate::domain::backoff::{Jitter, RetrySchedule};
+use crate::domain::detail::KeepDetail;
 use crate::domain::keyring::Keyring;
 use crate::domain::next_step::RetryPolicy;
 use crate::domain::slots::{SLOT_BYTES, SlotLimits};
@@ -120,6 +121,11 @@ settings! {
 
     /// How long attempts are kept; never shorter than their events
     log_retention: Duration = "POSTRIDER_LOG_RETENTION", duration("1h", "3650d"), Default::Value("72h");
+
+    /// Which attempts keep URL, header fields and timing: failures, all or none
+    attempt_detail: KeepDetail = "POSTRIDER_ATTEMPT_DETAIL",
+        one_of(&[("failures", KeepDetail::Failures), ("all", KeepDetail::All), ("none", KeepDetail::None)]),
+        Default::Value("failures");
 
     /// How long the audit of changes is kept
     audit_retention: Duration = "POSTRIDER_AUDIT_RETENTION", duration("1h", "3650d"), Default::Value("90d");

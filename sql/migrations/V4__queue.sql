@@ -17,6 +17,8 @@ create table deliveries (
     expires_at timestamptz,
     ordering_key text,
     position bigint,
+    -- Why the next attempt is made, where it does not follow from its number; otherwise null.
+    trigger text,
     constraint deliveries_pkey primary key (event_id, subscription_id),
     constraint deliveries_attempts_counted check (free_attempts between 0 and attempts),
     constraint deliveries_group_has_position check ((ordering_key is null) = (position is null)),

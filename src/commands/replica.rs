@@ -169,6 +169,7 @@ impl Base {
             request_timeout: config.request_timeout,
             addresses: Arc::new(self.targets.addresses.clone()),
             max_idle_per_host: config.max_in_flight_per_subscription,
+            keep: config.attempt_detail,
         };
         let sender = Sender::with_roots(sender_config, self.target_roots.clone());
         let worker = Worker::new(WorkerParts {

@@ -6,8 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use time::OffsetDateTime;
 
+use super::detail::Detail;
 use super::id::AttemptId;
 use super::outcome::Outcome;
+use super::trigger::Trigger;
 
 pub(crate) const MAX_RESPONSE_BODY_BYTES: usize = 16 * 1_024;
 
@@ -48,9 +50,27 @@ pub struct Answer {
     /// A kept-alive connection closed before any response: the receiver most likely never saw the request, and one
     /// more attempt follows at once.
     pub stale_connection: bool,
+    /// What is kept besides, if it is.
+    pub detail: Option<Box<Detail>>,
 }
 
 impl Answer {
+    /// Nothing came back.
+    pub fn without_response(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            status: None,
+            first_line: None,
+            body: Bytes::new(),
+            retry_after: None,
+            directives: Directives::default(),
+            remote: None,
+            duration: Duration::ZERO,
+            stale_connection: false,
+            detail: None,
+        }
+    }
+
     /// For people; `None` for a success.
     pub(crate) fn message(&self) -> Option<String> {
         match &self.first_line {
@@ -70,6 +90,7 @@ pub struct Attempt {
     pub number: u32,
     /// By the database's clock.
     pub started_at: OffsetDateTime,
+    pub trigger: Trigger,
     pub answer: Answer,
 }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 
 use super::attempt::Attempt;
+use super::backoff::MAX_DELAY;
 use super::content_type::ContentType;
 use super::end::EndReason;
 use super::event_type::EventType;
@@ -15,6 +16,7 @@ use super::id::{EventId, LeaseToken, SubscriptionId, TenantId};
 use super::next_step::NextStep;
 use super::ordering::{OrderingGroup, OrderingKey};
 use super::subscription::Destination;
+use super::trigger::Trigger;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeliveryKey {
@@ -56,6 +58,7 @@ pub struct Parcel {
     pub(crate) attempt_number: u32,
     /// Attempts that do not count as retries.
     pub(crate) free_attempts: u32,
+    pub(crate) trigger: Trigger,
     pub(crate) event_type: Option<EventType>,
     pub(crate) payload: Bytes,
     pub(crate) content_type: ContentType,
@@ -103,6 +106,15 @@ impl Report {
         let ended = matches!(self.step, NextStep::Done | NextStep::GiveUp(_));
         let key = self.ordering_key.as_ref().filter(|_| ended)?;
         Some(OrderingGroup { subscription: self.key.subscription, key: key.clone() })
+    }
+
+    /// Why the next attempt will be made, if there is one.
+    pub(crate) fn next_trigger(&self) -> Trigger {
+        let asked = self.attempts.last().and_then(|last| last.answer.retry_after);
+        match self.step {
+            NextStep::RetryIn(delay) if asked.map(|asked| asked.min(MAX_DELAY)) == Some(delay) => Trigger::RetryAfter,
+            _ => Trigger::Schedule,
+        }
     }
 
     /// Why the receiver wants the subscription disabled: a 410 or a directive.

@@ -22,6 +22,7 @@ use crate::domain::ordering::OrderingGroup;
 use crate::domain::policy;
 use crate::domain::slots::Slot;
 use crate::domain::subscription::Subscription;
+use crate::domain::trigger::Trigger;
 use crate::store::{AcceptAnswer, AcceptItem, Decision, NewDelivery, StoreError};
 
 /// After a deadlock or a missing partition.
@@ -260,6 +261,7 @@ fn parcel(item: &AcceptItem, subscription: &Subscription, lasts: Duration, grant
         lease: Lease { token: grant.token, ends: grant.asked + lasts },
         attempt_number: 1,
         free_attempts: 0,
+        trigger: Trigger::Fresh,
         event_type: event_type.clone(),
         payload: payload.bytes().clone(),
         content_type: payload.content_type().clone(),

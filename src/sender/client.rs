@@ -8,6 +8,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 
+use super::SenderConfig;
 use super::connection::Connector;
 use super::gate::Gate;
 use crate::tls;
@@ -20,16 +21,16 @@ const HTTP_1_1: &[u8] = b"http/1.1";
 
 pub(super) type DeliveryClient = Client<Connector, Full<Bytes>>;
 
-pub(super) fn new(gate: Gate, roots: RootCertStore, max_idle_per_host: usize) -> DeliveryClient {
+pub(super) fn new(gate: Gate, roots: RootCertStore, config: &SenderConfig) -> DeliveryClient {
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(max_idle_per_host)
+        .pool_max_idle_per_host(config.max_idle_per_host)
         .http1_max_buf_size(MAX_BUFFER_BYTES)
         // A second request that no log shows is worse than a failed attempt that is logged.
         .retry_canceled_requests(false)
         .set_host(true)
-        .build(Connector::new(gate, tls(roots)))
+        .build(Connector::new(gate, tls(roots), config.keep))
 }
 
 /// Shared by all receivers, so that TLS sessions are resumed.

@@ -6,8 +6,8 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -18,13 +18,14 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tower_service::Service;
 
 use super::failure::{NoConnection, outcome_of};
 use super::gate::Gate;
-use super::head::HeadReader;
-use super::progress::PROGRESS;
+use super::head::{HeadReader, KeptHead};
+use super::progress::{PROGRESS, Progress};
+use crate::domain::detail::KeepDetail;
 use crate::domain::outcome::Outcome;
 
 /// Ends connections that hyper-util goes on opening after their attempt has used an idle one.
@@ -34,12 +35,58 @@ const CHUNK: usize = 2_048;
 
 #[derive(Debug)]
 pub(super) struct Usage {
-    pub(super) remote: Option<IpAddr>,
+    /// Of the attempt that opened it.
+    opening: Arc<Progress>,
     reused: AtomicBool,
     answered: AtomicBool,
+    heard: Mutex<Heard>,
+}
+
+/// Of the latest response.
+#[derive(Debug, Default)]
+struct Heard {
+    first_byte: Option<Instant>,
+    head: Option<KeptHead>,
 }
 
 impl Usage {
+    fn new(opening: Arc<Progress>) -> Self {
+        let (reused, answered, heard) = (AtomicBool::new(false), AtomicBool::new(false), Mutex::default());
+        Self { opening, reused, answered, heard }
+    }
+
+    pub(super) fn remote(&self) -> Option<IpAddr> {
+        self.opening.dialled()
+    }
+
+    /// Whether this attempt opened the connection, and used it first.
+    pub(super) fn is_opened_by(&self, progress: &Arc<Progress>) -> bool {
+        Arc::ptr_eq(&self.opening, progress)
+    }
+
+    /// When the response to the latest request began.
+    pub(super) fn first_byte(&self) -> Option<Instant> {
+        let first_byte = self.heard.lock().unwrap_or_else(PoisonError::into_inner).first_byte;
+        first_byte.filter(|_| self.answered.load(Ordering::Acquire))
+    }
+
+    /// The head of the latest response, if it was kept.
+    pub(super) fn take_head(&self) -> Option<KeptHead> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).head.take()
+    }
+
+    fn note_first_byte(&self) {
+        if !self.answered.swap(true, Ordering::AcqRel) {
+            self.heard.lock().unwrap_or_else(PoisonError::into_inner).first_byte = Some(Instant::now());
+        }
+    }
+
+    fn note_head(&self, head: Option<KeptHead>) {
+        if let Some(head) = head {
+            self.heard.lock().unwrap_or_else(PoisonError::into_inner).head = Some(head);
+        }
+    }
+
     /// Whether the receiver closed a reused connection before it answered. `unsent`: not even its first byte was
     /// written.
     pub(super) fn went_stale(&self, unsent: bool) -> bool {
@@ -63,11 +110,12 @@ pub(super) struct Connector(Arc<Opening>);
 struct Opening {
     gate: Gate,
     tls: Arc<ClientConfig>,
+    keep: KeepDetail,
 }
 
 impl Connector {
-    pub(super) fn new(gate: Gate, tls: ClientConfig) -> Self {
-        Self(Arc::new(Opening { gate, tls: Arc::new(tls) }))
+    pub(super) fn new(gate: Gate, tls: ClientConfig, keep: KeepDetail) -> Self {
+        Self(Arc::new(Opening { gate, tls: Arc::new(tls), keep }))
     }
 }
 
@@ -83,13 +131,18 @@ impl Service<Uri> for Connector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         // The request's own task runs this, so the task-local is set.
         let progress = PROGRESS.try_with(Arc::clone).unwrap_or_default();
-        let gate = self.0.gate.with(Arc::clone(&progress));
+        let (gate, keep) = (self.0.gate.with(Arc::clone(&progress)), self.0.keep);
         let opening = HttpsConnector::from((gate, Arc::clone(&self.0.tls))).call(uri);
         Box::pin(async move {
             let met = timeout(OPENING_BUDGET, opening).await;
             let remote = progress.dialled();
             match met {
-                Ok(Ok(stream)) => Ok(TokioIo::new(Connection::new(stream, remote))),
+                Ok(Ok(stream)) => {
+                    if matches!(stream, MaybeHttpsStream::Https(_)) {
+                        progress.secured();
+                    }
+                    Ok(TokioIo::new(Connection::new(stream, progress, keep)))
+                }
                 Ok(Err(error)) => Err(NoConnection::within(error.as_ref())
                     .copied()
                     .unwrap_or_else(|| NoConnection::new(outcome_of(error.as_ref()), remote))),
@@ -102,6 +155,7 @@ impl Service<Uri> for Connector {
 pub(super) struct Connection {
     stream: TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>,
     usage: Arc<Usage>,
+    keep: KeepDetail,
     /// hyper flushes only at the end of a request, so the first write after a flush begins the next one.
     flushed: bool,
     /// Bytes that arrive before the first request answer nothing.
@@ -113,10 +167,9 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    fn new(stream: MaybeHttpsStream<TokioIo<TcpStream>>, remote: Option<IpAddr>) -> Self {
-        let usage = Usage { remote, reused: AtomicBool::new(false), answered: AtomicBool::new(false) };
-        let (usage, head) = (Arc::new(usage), Some(HeadReader::default()));
-        Self { stream: TokioIo::new(stream), usage, flushed: true, used: false, head, ready: VecDeque::new() }
+    fn new(stream: MaybeHttpsStream<TokioIo<TcpStream>>, opening: Arc<Progress>, keep: KeepDetail) -> Self {
+        let (usage, head) = (Arc::new(Usage::new(opening)), Some(HeadReader::new(keep)));
+        Self { stream: TokioIo::new(stream), usage, keep, flushed: true, used: false, head, ready: VecDeque::new() }
     }
 
     /// Called before the write, so that a failed write counts too.
@@ -124,7 +177,7 @@ impl Connection {
         if std::mem::take(&mut self.flushed) {
             self.used = true;
             self.usage.note_request();
-            self.head.get_or_insert_default();
+            self.head.get_or_insert_with(|| HeadReader::new(self.keep));
         }
     }
 
@@ -139,11 +192,12 @@ impl Connection {
                 break;
             }
             if self.used {
-                self.usage.answered.store(true, Ordering::Release);
+                self.usage.note_first_byte();
             }
             while let Some(clean) = reader.feed(&mut unread).map_err(io::Error::other)? {
                 self.ready.extend(clean.bytes);
                 if !clean.is_interim {
+                    self.usage.note_head(clean.kept);
                     self.head = None;
                     self.ready.extend(unread);
                     break;

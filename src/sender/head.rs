@@ -6,6 +6,8 @@
 use std::fmt::Write as _;
 use std::mem;
 
+use crate::domain::detail::{KeepDetail, MAX_KEPT_BYTES, MAX_KEPT_FIELDS};
+
 /// As Chromium has it; curl reads 300 KB. Lines are not kept, so a long head costs no memory.
 const MAX_HEAD_BYTES: usize = 256 * 1_024;
 /// A longer line is cut; no field that is read here needs more.
@@ -33,10 +35,23 @@ pub(super) struct CleanHead {
     pub(super) bytes: Vec<u8>,
     /// A 1xx head: another one follows.
     pub(super) is_interim: bool,
+    /// For the log, if it keeps this one.
+    pub(super) kept: Option<KeptHead>,
+}
+
+/// The fields of a head as they came, within limits.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct KeptHead {
+    /// Names in lower case, and values.
+    pub(super) lines: Vec<(String, String)>,
+    /// Whether there was more.
+    pub(super) is_cut: bool,
+    bytes: usize,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct HeadReader {
+    keep: KeepDetail,
     read: usize,
     line: Vec<u8>,
     /// The line before, which a folded line continues.
@@ -53,9 +68,14 @@ struct Fields {
     lengths: Vec<Option<u64>>,
     last_coding: Option<Vec<u8>>,
     passed: String,
+    kept: Option<KeptHead>,
 }
 
 impl HeadReader {
+    pub(super) fn new(keep: KeepDetail) -> Self {
+        Self { keep, ..Self::default() }
+    }
+
     /// Takes what it needs from the front of `bytes`. `None`: the head goes on.
     pub(super) fn feed(&mut self, bytes: &mut &[u8]) -> Result<Option<CleanHead>, BadHead> {
         while !bytes.is_empty() {
@@ -89,7 +109,9 @@ impl HeadReader {
         let Some(fields) = &mut self.fields else {
             // Some servers end a body with one line end too many.
             if !line.is_empty() {
-                self.fields = Some(Fields::of_status_line(&line).ok_or_else(|| BadHead::NoStatusLine(shown(&line)))?);
+                let mut fields = Fields::of_status_line(&line).ok_or_else(|| BadHead::NoStatusLine(shown(&line)))?;
+                fields.kept = self.keep.keeps((200..300).contains(&fields.status)).then(KeptHead::default);
+                self.fields = Some(fields);
             }
             return Ok(None);
         };
@@ -105,7 +127,8 @@ impl HeadReader {
             self.previous = Some(line);
             return Ok(None);
         }
-        Ok(mem::take(self).fields.map(Fields::clean))
+        let whole = mem::replace(self, Self::new(self.keep));
+        Ok(whole.fields.map(Fields::clean))
     }
 }
 
@@ -123,7 +146,7 @@ impl Fields {
         }
         let status = std::str::from_utf8(digits).ok()?.parse().ok().filter(|status| (100..=999).contains(status))?;
         let (lengths, passed, keeps_alive) = (Vec::new(), String::new(), version != b"1.0");
-        Some(Self { status, keeps_alive, is_closing: false, lengths, last_coding: None, passed })
+        Some(Self { status, keeps_alive, is_closing: false, lengths, last_coding: None, passed, kept: None })
     }
 
     /// A line without a colon is no field: nothing in it can be trusted, and nothing is lost by skipping it.
@@ -132,6 +155,9 @@ impl Fields {
         let Some((name, value)) = line.split_at_checked(colon) else { return };
         let name = name.trim_ascii();
         let value = value.get(1..).unwrap_or_default().trim_ascii();
+        if let Some(kept) = &mut self.kept {
+            kept.keep(name, value, line.len() >= MAX_LINE_BYTES);
+        }
         let items = || value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|item| !item.is_empty());
         if name.eq_ignore_ascii_case(b"content-length") {
             self.lengths.extend(items().map(length));
@@ -167,11 +193,31 @@ impl Fields {
             _ => (String::new(), false),
         };
         let close = if self.keeps_alive && !self.is_closing && is_clear { "" } else { "connection: close\r\n" };
-        let Self { status, passed, .. } = self;
+        let Self { status, passed, kept, .. } = self;
         CleanHead {
             bytes: format!("HTTP/1.1 {status} \r\n{framing}{close}{passed}\r\n").into_bytes(),
             is_interim: (100..200).contains(&status) && status != 101,
+            kept,
         }
+    }
+}
+
+impl KeptHead {
+    /// A name that is no token, such as one with blanks, is no field.
+    fn keep(&mut self, name: &[u8], value: &[u8], is_long: bool) {
+        let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+        if name.is_empty() || !name.iter().all(is_token) {
+            return;
+        }
+        let bytes = self.bytes + name.len() + value.len();
+        if self.lines.len() == MAX_KEPT_FIELDS || bytes > MAX_KEPT_BYTES {
+            self.is_cut = true;
+            return;
+        }
+        (self.bytes, self.is_cut) = (bytes, self.is_cut || is_long);
+        let readable = |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
+        let value = String::from_utf8_lossy(value).chars().map(readable).collect();
+        self.lines.push((String::from_utf8_lossy(name).to_ascii_lowercase(), value));
     }
 }
 

@@ -16,8 +16,9 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::address::AddressPolicy;
-use crate::domain::attempt::{Answer, Directives};
+use crate::domain::attempt::Answer;
 use crate::domain::delivery::Parcel;
+use crate::domain::detail::KeepDetail;
 use crate::domain::outcome::Outcome;
 use crate::domain::target::Target;
 
@@ -31,6 +32,7 @@ use request::InterimHeads;
 
 mod client;
 mod connection;
+mod detail;
 mod failure;
 mod gate;
 mod head;
@@ -52,6 +54,8 @@ pub struct SenderConfig {
     /// Which addresses are allowed. Put [`own_addresses`] into its `own`.
     pub addresses: Arc<AddressPolicy>,
     pub max_idle_per_host: usize,
+    /// Which attempts keep details.
+    pub keep: KeepDetail,
 }
 
 /// Resolves a target and checks its addresses without connecting.
@@ -66,6 +70,7 @@ pub async fn addresses_of(target: &Target, addresses: Arc<AddressPolicy>) -> Res
 pub struct Sender {
     client: DeliveryClient,
     request_timeout: Duration,
+    keep: KeepDetail,
 }
 
 impl Sender {
@@ -76,8 +81,8 @@ impl Sender {
 
     /// Trusts these roots only.
     pub fn with_roots(config: SenderConfig, roots: RootCertStore) -> Self {
-        let client = client::new(Gate::new(config.addresses), roots, config.max_idle_per_host);
-        Self { client, request_timeout: config.request_timeout }
+        let client = client::new(Gate::new(Arc::clone(&config.addresses)), roots, &config);
+        Self { client, request_timeout: config.request_timeout, keep: config.keep }
     }
 
     /// # Errors
@@ -85,15 +90,18 @@ impl Sender {
     /// This machine could not open the connection: nothing was sent, and the receiver is not to blame.
     pub async fn send(&self, parcel: &Parcel, now: OffsetDateTime) -> Result<Answer, LocalFault> {
         let started = Instant::now();
-        let answer = match request::build(parcel, now) {
+        let deadline = started + parcel.destination.request_timeout.unwrap_or(self.request_timeout);
+        let progress = Arc::new(Progress::new(parcel.key.tenant, started, Some(deadline)));
+        let met = match request::build(parcel, now) {
             Some(request) => {
-                let deadline = started + parcel.destination.request_timeout.unwrap_or(self.request_timeout);
-                let progress = Arc::new(Progress::new(parcel.key.tenant, Some(deadline)));
                 PROGRESS.scope(Arc::clone(&progress), self.exchange(request, deadline, &progress, now)).await?
             }
-            None => no_answer(Outcome::BlockedAddress),
+            None => Met::from(Answer::without_response(Outcome::BlockedAddress)),
         };
-        Ok(Answer { duration: started.elapsed(), ..answer })
+        let duration = started.elapsed();
+        let keeps = self.keep.keeps(met.answer.outcome.is_success());
+        let detail = keeps.then(|| Box::new(detail::of(parcel, now, &met, &progress, duration)));
+        Ok(Answer { duration, detail, ..met.answer })
     }
 
     async fn exchange(
@@ -102,7 +110,7 @@ impl Sender {
         deadline: Instant,
         progress: &Progress,
         now: OffsetDateTime,
-    ) -> Result<Answer, LocalFault> {
+    ) -> Result<Met, LocalFault> {
         let connection = capture_connection(&mut request);
         let interim_heads = InterimHeads::counted_on(&mut request);
         let met = tokio::select! {
@@ -112,15 +120,38 @@ impl Sender {
         };
         match met {
             Some(Ok(response)) => {
-                let remote = response.extensions().get::<Arc<Usage>>().and_then(|usage| usage.remote);
-                Ok(Answer { remote, ..response::read(response, deadline, now).await })
+                let usage = response.extensions().get::<Arc<Usage>>().cloned();
+                let remote = usage.as_ref().and_then(|usage| usage.remote());
+                let (answer, body_is_cut) = response::read(response, deadline, now).await;
+                Ok(Met { answer: Answer { remote, ..answer }, usage, body_is_cut })
             }
             Some(Err(error)) => failed(&error, &connection),
             None => match usage_of(&connection) {
-                Some(usage) => Ok(Answer { remote: usage.remote, ..no_answer(Outcome::Timeout) }),
+                Some(usage) => Ok(Met::on(usage, Answer::without_response(Outcome::Timeout))),
                 None => unconnected(NoConnection::new(progress.timed_out(), progress.dialled())),
             },
         }
+    }
+}
+
+/// What came of a request.
+struct Met {
+    answer: Answer,
+    /// The connection that was used.
+    usage: Option<Arc<Usage>>,
+    /// Whether the body had more bytes than were read.
+    body_is_cut: bool,
+}
+
+impl Met {
+    fn on(usage: Arc<Usage>, answer: Answer) -> Self {
+        Self { answer: Answer { remote: usage.remote(), ..answer }, usage: Some(usage), body_is_cut: false }
+    }
+}
+
+impl From<Answer> for Met {
+    fn from(answer: Answer) -> Self {
+        Self { answer, usage: None, body_is_cut: false }
     }
 }
 
@@ -133,14 +164,14 @@ pub fn own_addresses() -> Vec<IpAddr> {
     interfaces.iter().map(if_addrs::Interface::ip).collect()
 }
 
-fn unconnected(met: NoConnection) -> Result<Answer, LocalFault> {
+fn unconnected(met: NoConnection) -> Result<Met, LocalFault> {
     match met.cause {
-        Cause::Receiver(outcome) => Ok(Answer { remote: met.remote, ..no_answer(outcome) }),
+        Cause::Receiver(outcome) => Ok(Answer { remote: met.remote, ..Answer::without_response(outcome) }.into()),
         Cause::Local(fault) => Err(fault),
     }
 }
 
-fn failed(error: &legacy::Error, connection: &CaptureConnection) -> Result<Answer, LocalFault> {
+fn failed(error: &legacy::Error, connection: &CaptureConnection) -> Result<Met, LocalFault> {
     if let Some(met) = NoConnection::within(error) {
         return unconnected(*met);
     }
@@ -149,27 +180,16 @@ fn failed(error: &legacy::Error, connection: &CaptureConnection) -> Result<Answe
     let unsent = failure::is_unsent(error);
     let closed = matches!(outcome, Outcome::ClosedEarly | Outcome::Reset);
     let stale = (closed || unsent) && usage.as_ref().is_some_and(|usage| usage.went_stale(unsent));
-    Ok(Answer {
-        remote: usage.and_then(|usage| usage.remote),
+    let answer = Answer {
         stale_connection: stale,
         first_line: failure::instead_of_status_line(error),
         // An idle connection may close with FIN, with RST, or before the write; the cause is the same.
-        ..no_answer(if stale { Outcome::ClosedEarly } else { outcome })
+        ..Answer::without_response(if stale { Outcome::ClosedEarly } else { outcome })
+    };
+    Ok(match usage {
+        Some(usage) => Met::on(usage, answer),
+        None => answer.into(),
     })
-}
-
-fn no_answer(outcome: Outcome) -> Answer {
-    Answer {
-        outcome,
-        status: None,
-        first_line: None,
-        body: Bytes::new(),
-        retry_after: None,
-        directives: Directives::default(),
-        remote: None,
-        duration: Duration::ZERO,
-        stale_connection: false,
-    }
 }
 
 fn usage_of(connection: &CaptureConnection) -> Option<Arc<Usage>> {

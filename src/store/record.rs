@@ -8,8 +8,10 @@ use super::connection::Param;
 use super::{Store, StoreError, sql};
 use crate::domain::attempt::Attempt;
 use crate::domain::delivery::Report;
+use crate::domain::detail::Detail;
 use crate::domain::id::SubscriptionId;
 use crate::domain::next_step::NextStep;
+use crate::domain::trigger::Trigger;
 
 #[derive(Debug, Default)]
 pub struct Recorded {
@@ -35,7 +37,8 @@ impl Store {
                 attempts.push(index + 1, report, attempt);
             }
         }
-        let params: Vec<Param<'_>> = deliveries.params().into_iter().chain(attempts.params()).collect();
+        let next: Param<'_> = (&deliveries.next_triggers, Type::TEXT_ARRAY);
+        let params: Vec<Param<'_>> = deliveries.params().into_iter().chain(attempts.params()).chain([next]).collect();
         let rows = connection.query(&sql::RECORD, &params).await?;
         let row = rows.first().ok_or_else(|| StoreError::Unreadable("a recording has no row".to_owned()))?;
         let recorded = usize::try_from(row.try_get::<_, i32>("recorded")?).unwrap_or(0);
@@ -63,6 +66,7 @@ struct Deliveries {
     reasons: Vec<Option<&'static str>>,
     versions: Vec<i64>,
     disable_reasons: Vec<Option<&'static str>>,
+    next_triggers: Vec<Option<&'static str>>,
 }
 
 impl Deliveries {
@@ -87,6 +91,9 @@ impl Deliveries {
         self.reasons.push(end.map(|reason| reason.as_str()));
         self.versions.push(report.subscription_version);
         self.disable_reasons.push(report.disable_reason());
+        // The schedule follows from the number of the attempt.
+        self.next_triggers
+            .push(Some(report.next_trigger()).filter(|next| *next != Trigger::Schedule).map(Trigger::as_str));
     }
 
     fn params(&self) -> [Param<'_>; 12] {
@@ -120,6 +127,8 @@ struct Attempts<'a> {
     remotes: Vec<Option<String>>,
     durations: Vec<i32>,
     times: Vec<OffsetDateTime>,
+    triggers: Vec<Option<&'static str>>,
+    details: Vec<Option<String>>,
 }
 
 impl<'a> Attempts<'a> {
@@ -137,9 +146,11 @@ impl<'a> Attempts<'a> {
         self.remotes.push(answer.remote.map(|address| address.to_string()));
         self.durations.push(i32::try_from(answer.duration.as_millis()).unwrap_or(i32::MAX));
         self.times.push(attempt.started_at);
+        self.triggers.push(attempt.trigger.stored());
+        self.details.push(answer.detail.as_deref().map(detail_text));
     }
 
-    fn params(&self) -> [Param<'_>; 11] {
+    fn params(&self) -> [Param<'_>; 13] {
         [
             (&self.deliveries, Type::INT4_ARRAY),
             (&self.ids, Type::UUID_ARRAY),
@@ -152,6 +163,13 @@ impl<'a> Attempts<'a> {
             (&self.remotes, Type::TEXT_ARRAY),
             (&self.durations, Type::INT4_ARRAY),
             (&self.times, Type::TIMESTAMPTZ_ARRAY),
+            (&self.triggers, Type::TEXT_ARRAY),
+            (&self.details, Type::TEXT_ARRAY),
         ]
     }
+}
+
+/// As the column takes it: its texts have no NUL, which `jsonb` refuses.
+pub(super) fn detail_text(detail: &Detail) -> String {
+    serde_json::to_string(detail).expect("texts, numbers and maps of them are JSON")
 }

@@ -49,6 +49,8 @@ pub struct TakenDelivery {
     /// Includes this attempt.
     pub attempts: u32,
     pub(crate) free_attempts: u32,
+    /// Of the row; `None` where it follows from the number of the attempt.
+    pub(crate) trigger: Option<String>,
     pub end: End,
     pub is_deleted: bool,
     /// When it fell due.
@@ -118,6 +120,7 @@ fn taken(row: &Row) -> Result<TakenDelivery, StoreError> {
         },
         attempts: whole("attempts")?,
         free_attempts: whole("free_attempts")?,
+        trigger: row.try_get("trigger")?,
         end: if is_cancelled { End::Cancelled } else { expires_at.map_or(End::WithLifetime, End::At) },
         is_deleted: row.try_get("is_deleted")?,
         was_due: row.try_get("was_due")?,

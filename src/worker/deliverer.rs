@@ -16,7 +16,7 @@ use crate::domain::attempt::{Answer, Attempt};
 use crate::domain::breaker::ResponseClass;
 use crate::domain::delivery::{Parcel, Report};
 use crate::domain::handoff::{HandedOver, HandoffReceiver};
-use crate::domain::id::AttemptId;
+use crate::domain::id::{AttemptId, WorkerId};
 use crate::domain::next_step::{AttemptMade, NextStep};
 use crate::domain::outcome::Outcome;
 use crate::domain::slots::Slot;
@@ -27,6 +27,7 @@ pub(super) const SEND_MARGIN: Duration = Duration::from_secs(3);
 
 pub(super) struct Deliverer {
     parts: WorkerParts,
+    id: WorkerId,
     random: SystemRandom,
     stop: CancellationToken,
     sending: TaskTracker,
@@ -35,9 +36,14 @@ pub(super) struct Deliverer {
 }
 
 impl Deliverer {
-    pub(super) fn new(parts: WorkerParts, stop: CancellationToken, sending: TaskTracker, inbox: Inbox) -> Arc<Self> {
+    pub(super) fn new(
+        (parts, id): (WorkerParts, WorkerId),
+        stop: CancellationToken,
+        sending: TaskTracker,
+        inbox: Inbox,
+    ) -> Arc<Self> {
         let (random, faults) = (SystemRandom::new(), LocalFaults::default());
-        Arc::new(Self { parts, random, stop, sending, inbox, faults })
+        Arc::new(Self { parts, id, random, stop, sending, inbox, faults })
     }
 
     /// Sends what intake hands over, and signals what it left in the queue.
@@ -119,10 +125,13 @@ impl Deliverer {
 
     async fn attempt(&self, parcel: &Parcel) -> Result<Attempt, LocalFault> {
         let started_at = self.parts.clock.now();
-        let answer = self.parts.sender.send(parcel, started_at).await?;
+        let mut answer = self.parts.sender.send(parcel, started_at).await?;
+        if let Some(detail) = &mut answer.detail {
+            detail.worker = Some(self.id);
+        }
         self.count(parcel, &answer);
         let id = AttemptId::at(started_at, uuid::Uuid::new_v4().into_bytes());
-        Ok(Attempt { id, number: parcel.attempt_number, started_at, answer })
+        Ok(Attempt { id, number: parcel.attempt_number, started_at, trigger: parcel.trigger, answer })
     }
 
     fn count(&self, parcel: &Parcel, answer: &Answer) {

@@ -104,7 +104,7 @@ impl Worker {
         let beating = supervisor.spawn_lasting("the heartbeat", heartbeat::beat(parts.clone(), id, signals.clone()));
         let listening =
             supervisor.spawn_lasting("the listener", listener::listen(parts.store.clone(), signals.clone()));
-        let deliverer = Deliverer::new(parts.clone(), stop.clone(), sending.clone(), reports);
+        let deliverer = Deliverer::new((parts.clone(), id), stop.clone(), sending.clone(), reports);
         let receiving = handoff.map(|handoff| {
             supervisor.spawn_lasting("the handoff", Arc::clone(&deliverer).receive(handoff, signals.clone()))
         });

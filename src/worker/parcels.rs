@@ -16,19 +16,20 @@ use crate::domain::next_step::NextStep;
 use crate::domain::policy;
 use crate::domain::subscription::Destination;
 use crate::domain::target::Target;
+use crate::domain::trigger::Trigger;
 use crate::store::TakenDelivery;
 use crate::subscriptions::open_sealed;
 
 /// Delay if secrets or headers cannot be opened: an operator has to add the key.
 const UNREADABLE_DELAY: Duration = Duration::from_secs(60);
 
-/// `until`: end of the ownership, if the subscription is paced.
+/// `until`: end of the ownership, if the subscription is paced. `is_probe`: its breaker is open.
 pub(super) fn open(
     parts: &WorkerParts,
     taken: TakenDelivery,
     token: LeaseToken,
     taken_at: Instant,
-    until: Option<Instant>,
+    (until, is_probe): (Option<Instant>, bool),
 ) -> Result<Parcel, Box<Report>> {
     let TakenDelivery { key, attempts, free_attempts, subscription_version, .. } = taken;
     let event_type = taken.event_type.as_deref().and_then(|name| name.parse::<EventType>().ok());
@@ -58,6 +59,7 @@ pub(super) fn open(
                 lease: Lease { token, ends: until.map_or(leased, |until| until.min(leased)) },
                 attempt_number: attempts,
                 free_attempts,
+                trigger: Trigger::of_delivery(taken.trigger.as_deref(), attempts, is_probe),
                 event_type,
                 payload: Bytes::from(taken.payload),
                 content_type: ContentType::stored(taken.content_type),

@@ -13,6 +13,7 @@ mod api_paths;
 mod api_scopes;
 mod api_subscriptions;
 mod api_wire;
+mod attempts;
 mod audit;
 mod bounds;
 mod breaker;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use postrider::domain::address::AddressPolicy;
+use postrider::domain::detail::KeepDetail;
 use postrider::intake::Refusal;
 use postrider::sender::{Sender, SenderConfig};
 
@@ -185,6 +186,7 @@ async fn a_name_that_leads_to_a_blocked_address_is_tried_again_until_the_schedul
         request_timeout: Duration::from_secs(5),
         addresses: Arc::new(AddressPolicy::default()),
         max_idle_per_host: 8,
+        keep: KeepDetail::None,
     };
     rig.parts.sender = Sender::new(closed);
     let subscription = rig.subscription_to(&rig.receiver.url().replace("127.0.0.1", "localhost")).await;

@@ -71,7 +71,7 @@ const HOT: [(&str, &str, &str); 24] = [
          array['00000000-0000-7000-8001-000000000002'::uuid], array[gen_random_uuid()], array['give_up'], array[0], array[0], \
          array[0], array['failed'], array['exhausted'], array[1], array['gone'], array[1], array[gen_random_uuid()], \
          array[null], array[1], array['http_4xx'], array[410], array['gone'], array[null::bytea], array[null], array[1], \
-         array[now()]",
+         array[now()], array['schedule'], array['{\"url\": \"http://a/\"}'], array['retry_after']",
         "deliveries_pkey",
     ),
     (

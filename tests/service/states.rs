@@ -1,11 +1,10 @@
 //! The states of a delivery, as ARCHITECTURE.md draws them: every state against everything
 //! that the queue does.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::Bytes;
 use postrider::domain::actor::Actor;
-use postrider::domain::attempt::{Answer, Attempt, Directives};
+use postrider::domain::attempt::{Answer, Attempt};
 use postrider::domain::breaker::Breaker;
 use postrider::domain::delivery::{DeliveryKey, Report};
 use postrider::domain::end::{EndReason, Taken};
@@ -14,6 +13,7 @@ use postrider::domain::next_step::NextStep;
 use postrider::domain::ordering::OrderingGroup;
 use postrider::domain::outcome::Outcome;
 use postrider::domain::replay::{Ending, Selection};
+use postrider::domain::trigger::Trigger;
 use postrider::store::{Chosen, NewReplay, TakeAsk, TakeRequest};
 use time::OffsetDateTime;
 use tokio_postgres::Client;
@@ -350,17 +350,8 @@ fn report(key: DeliveryKey, token: Uuid, step: NextStep) -> Report {
         id: AttemptId::at(OffsetDateTime::now_utc(), Uuid::new_v4().into_bytes()),
         number: 1,
         started_at: OffsetDateTime::now_utc(),
-        answer: Answer {
-            outcome: Outcome::Delivered,
-            status: Some(200),
-            first_line: None,
-            body: Bytes::new(),
-            retry_after: None,
-            remote: None,
-            duration: Instant::now().elapsed(),
-            stale_connection: false,
-            directives: Directives::default(),
-        },
+        trigger: Trigger::Fresh,
+        answer: Answer { status: Some(200), ..Answer::without_response(Outcome::Delivered) },
     };
     Report {
         key,

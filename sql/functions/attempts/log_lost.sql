@@ -1,11 +1,13 @@
--- attempts/log_lost(one element each: tenants, events, subscriptions, attempt numbers, approximate start times)
+-- attempts/log_lost(one element each: tenants, events, subscriptions, attempt numbers, approximate start times, triggers
+-- of the queue)
 -- Logs attempts that were cut off. "lateral … limit 1" fixes the join order, so that events are never scanned.
 create function attempts_log_lost_1(
     tenant_ids uuid[],
     event_ids uuid[],
     subscription_ids uuid[],
     numbers integer[],
-    times timestamptz[]
+    times timestamptz[],
+    triggers text[]
 )
 returns void
 language plpgsql
@@ -18,7 +20,8 @@ declare
     at constant timestamptz := now();
 begin
     insert into attempts (
-        tenant_id, subscription_id, id, event_id, event_type, attempt_number, outcome, error_message, created_at
+        tenant_id, subscription_id, id, event_id, event_type, attempt_number, outcome, error_message, created_at,
+        trigger
     )
     select
         l.tenant_id,
@@ -29,9 +32,10 @@ begin
         l.number,
         'unknown',
         'unknown: the worker was lost before the outcome was recorded',
-        began.at
-    from unnest(tenant_ids, event_ids, subscription_ids, numbers, times)
-        as l (tenant_id, event_id, subscription_id, number, began_at)
+        began.at,
+        coalesce(l.trigger, case when l.number > 1 then 'schedule' end)
+    from unnest(tenant_ids, event_ids, subscription_ids, numbers, times, triggers)
+        as l (tenant_id, event_id, subscription_id, number, began_at, trigger)
     cross join lateral (
         select greatest(at - interval '12 hours', least(at, l.began_at)) as at
     ) as began

@@ -23,6 +23,7 @@ declare
     tids tid[];
     events uuid[];
     counted integer[];
+    causes text[];
     keys text[];
     due_times timestamptz[];
     lapsed boolean[];
@@ -40,7 +41,7 @@ begin
     end if;
     with waiting as materialized (
         select
-            d.ctid as tid, d.event_id, d.attempts, d.ordering_key, d.next_attempt_at as was_due,
+            d.ctid as tid, d.event_id, d.attempts, d.trigger, d.ordering_key, d.next_attempt_at as was_due,
             d.lease is not null as is_lapsed
         from deliveries as d
         where uuid_hash_extended(d.subscription_id, 0) = uuid_hash_extended(subscription, 0)
@@ -53,7 +54,7 @@ begin
         for update skip locked
     ),
     ordered as materialized (
-        select d.ctid as tid, d.event_id, d.attempts, d.ordering_key
+        select d.ctid as tid, d.event_id, d.attempts, d.trigger, d.ordering_key
         from deliveries as d
         where d.subscription_id = subscription
             and d.ordering_key is not null
@@ -65,15 +66,16 @@ begin
         array_agg(h.tid),
         array_agg(h.event_id),
         array_agg(h.attempts),
+        array_agg(h.trigger),
         array_agg(h.ordering_key),
         array_agg(h.was_due),
         array_agg(h.is_lapsed)
-    into tids, events, counted, keys, due_times, lapsed
+    into tids, events, counted, causes, keys, due_times, lapsed
     from (
-        select w.tid, w.event_id, w.attempts, w.ordering_key, w.was_due, w.is_lapsed
+        select w.tid, w.event_id, w.attempts, w.trigger, w.ordering_key, w.was_due, w.is_lapsed
         from waiting as w
         union all
-        select o.tid, o.event_id, o.attempts, o.ordering_key, at, false
+        select o.tid, o.event_id, o.attempts, o.trigger, o.ordering_key, at, false
         from ordered as o
     ) as h;
     if tids is null then
@@ -88,9 +90,10 @@ begin
             array_agg(l.event_id),
             array_agg(subscription),
             array_agg(l.attempts),
-            array_agg(l.was_due)
+            array_agg(l.was_due),
+            array_agg(l.trigger)
         )
-        from unnest(events, counted, due_times, lapsed) as l (event_id, attempts, was_due, is_lapsed)
+        from unnest(events, counted, due_times, lapsed, causes) as l (event_id, attempts, was_due, is_lapsed, trigger)
         where l.is_lapsed;
     end if;
     perform deliveries_end_1(

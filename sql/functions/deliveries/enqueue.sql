@@ -1,6 +1,6 @@
 -- deliveries/enqueue(events: tenants, ids (null: skip), payload bytes, ordering keys, due and expiry times;
 -- deliveries: number of the event, subscriptions, lease seconds or null, whether ordered, attempts so far; lease
--- token)
+-- token; trigger of what is requeued)
 -- The only writer of new queue rows. Skips pending ones. Ordered deliveries belong to one tenant, whose counter is
 -- locked until the commit, so that positions become visible in order.
 create function deliveries_enqueue_1(
@@ -15,7 +15,8 @@ create function deliveries_enqueue_1(
     lease_seconds double precision[],
     grouped boolean[],
     attempts_before integer[],
-    token uuid
+    token uuid,
+    requeued_by text
 )
 returns bigint
 language plpgsql
@@ -29,7 +30,8 @@ declare
 begin
     if attempts_before is not null then
         insert into deliveries (
-            tenant_id, event_id, subscription_id, next_attempt_at, attempts, free_attempts, payload_bytes, expires_at
+            tenant_id, event_id, subscription_id, next_attempt_at, attempts, free_attempts, payload_bytes, expires_at,
+            trigger
         )
         select
             tenant_ids[d.event_number],
@@ -39,7 +41,8 @@ begin
             d.attempts,
             d.attempts,
             payload_sizes[d.event_number],
-            expire_at[d.event_number]
+            expire_at[d.event_number],
+            requeued_by
         from unnest(event_numbers, subscription_ids, attempts_before) as d (event_number, subscription_id, attempts)
         order by event_ids[d.event_number], d.subscription_id
         on conflict on constraint deliveries_pkey do nothing;

@@ -24,6 +24,7 @@ declare
     subscriptions uuid[];
     reasons text[];
     counted integer[];
+    causes text[];
     due_times timestamptz[];
     lapsed boolean[];
 begin
@@ -61,8 +62,8 @@ begin
     ),
     locked as materialized (
         select
-            x.ctid as tid, x.tenant_id, x.event_id, x.subscription_id, x.expires_at, x.attempts, x.next_attempt_at,
-            x.lease is not null as is_lapsed
+            x.ctid as tid, x.tenant_id, x.event_id, x.subscription_id, x.expires_at, x.attempts, x.trigger,
+            x.next_attempt_at, x.lease is not null as is_lapsed
         from deliveries as x
         where x.ctid = any(array(select over.tid from over))
             and (x.lease is null or x.next_attempt_at <= lapsed_at)
@@ -79,11 +80,12 @@ begin
             else 'expires_at'
         end),
         array_agg(l.attempts),
+        array_agg(l.trigger),
         array_agg(l.next_attempt_at),
         array_agg(l.is_lapsed),
         (select count(*) from old),
         (select o.event_id from old as o order by o.event_id desc limit 1)
-    into tids, tenants, events, subscriptions, reasons, counted, due_times, lapsed, looked_at, reached
+    into tids, tenants, events, subscriptions, reasons, counted, causes, due_times, lapsed, looked_at, reached
     from locked as l;
     if looked_at < most_rows then
         reached := null;
@@ -100,10 +102,11 @@ begin
             array_agg(l.event_id),
             array_agg(l.subscription_id),
             array_agg(l.attempts),
-            array_agg(l.was_due)
+            array_agg(l.was_due),
+            array_agg(l.trigger)
         )
-        from unnest(tenants, events, subscriptions, counted, due_times, lapsed)
-            as l (tenant_id, event_id, subscription_id, attempts, was_due, is_lapsed)
+        from unnest(tenants, events, subscriptions, counted, due_times, lapsed, causes)
+            as l (tenant_id, event_id, subscription_id, attempts, was_due, is_lapsed, trigger)
         where l.is_lapsed;
     end if;
     perform deliveries_end_1(

@@ -25,6 +25,9 @@ create function deliveries_record_1(
     remotes text[],
     durations integer[],
     times timestamptz[],
+    triggers text[],
+    details text[],
+    next_triggers text[],
     out recorded integer,
     out disabled uuid[],
     out failing uuid[]
@@ -65,7 +68,7 @@ begin
     ) as d on true;
     insert into attempts (
         tenant_id, subscription_id, id, event_id, event_type, attempt_number, outcome, status_code, error_message,
-        response_body, remote_address, duration_ms, created_at
+        response_body, remote_address, duration_ms, created_at, trigger, detail
     )
     select
         tenant_ids[a.delivery],
@@ -80,11 +83,15 @@ begin
         a.body,
         a.remote::inet,
         a.duration,
-        a.began
+        a.began,
+        a.trigger,
+        a.detail::jsonb
     from unnest(
         delivery_numbers, attempt_ids, event_types, attempt_numbers, outcomes, status_codes, messages, bodies, remotes,
-        durations, times
-    ) as a (delivery, id, event_type, number, outcome, status_code, message, body, remote, duration, began)
+        durations, times, triggers, details
+    ) as a (
+        delivery, id, event_type, number, outcome, status_code, message, body, remote, duration, began, trigger, detail
+    )
     where tids[a.delivery] is not null;
     delete from deliveries as d
     where d.ctid = any(array(
@@ -101,9 +108,11 @@ begin
             next_attempt_at = greatest(at, least(at + make_interval(secs => i.delay), d.expires_at)),
             lease = null,
             attempts = d.attempts + i.attempt_change,
-            free_attempts = d.free_attempts + i.free_change
-        from unnest(tids, steps, delays, attempt_changes, free_changes, cancelled)
-            as i (tid, step, delay, attempt_change, free_change, is_cancelled)
+            free_attempts = d.free_attempts + i.free_change,
+            -- What was not sent is still to be sent for the same reason.
+            trigger = case when i.attempt_change < 0 then d.trigger else i.next_trigger end
+        from unnest(tids, steps, delays, attempt_changes, free_changes, cancelled, next_triggers)
+            as i (tid, step, delay, attempt_change, free_change, is_cancelled, next_trigger)
         where d.ctid = i.tid
             and i.step in ('retry', 'hand_back')
             and not i.is_cancelled;

@@ -1,11 +1,12 @@
--- deliveries/requeue(tenant, events and subscriptions, one element each, lifetime)
+-- deliveries/requeue(tenant, events and subscriptions, one element each, lifetime, trigger)
 -- Makes ended deliveries due again. Skips pending ones and those without event or subscription. "lateral … limit 1"
 -- fixes the join order, so that ended deliveries are never scanned.
 create function deliveries_requeue_1(
     tenant uuid,
     event_ids uuid[],
     subscription_ids uuid[],
-    lifetime interval
+    lifetime interval,
+    requeued_by text
 )
 returns bigint
 language plpgsql
@@ -73,7 +74,8 @@ begin
             null,
             null,
             attempts_before,
-            null
+            null,
+            requeued_by
         );
     end if;
     -- Separate, because it also finds those that another statement requeued.

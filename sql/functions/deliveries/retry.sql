@@ -27,6 +27,7 @@ begin
     update deliveries as d
     set
         next_attempt_at = at,
+        trigger = 'manual',
         -- An expired delivery lives on, as if a sweep had ended it before.
         expires_at = case when d.expires_at <= at then at + make_interval(secs => lifetime_seconds) else d.expires_at end
     where d.tenant_id = tenant
@@ -77,7 +78,8 @@ begin
         tenant,
         array_fill(event, array[cardinality(ended)]),
         ended,
-        make_interval(secs => lifetime_seconds)
+        make_interval(secs => lifetime_seconds),
+        'manual'
     );
     if retried > 0 then
         perform write_audit(

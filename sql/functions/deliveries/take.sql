@@ -21,6 +21,7 @@ returns table (
     subscription_id uuid,
     attempts integer,
     free_attempts integer,
+    trigger text,
     ordering_key text,
     expires_at timestamptz,
     is_cancelled boolean,
@@ -62,6 +63,7 @@ declare
     subscriptions uuid[];
     counted integer[];
     freed integer[];
+    causes text[];
     keys text[];
     ends timestamptz[];
     due_times timestamptz[];
@@ -120,8 +122,8 @@ begin
         where d.ctid = due.tid
             and (due.bytes <= most_bytes or due.tid = (select due.tid from due limit 1))
         returning
-            d.tenant_id, d.event_id, d.subscription_id, d.attempts, d.free_attempts, d.ordering_key, d.expires_at,
-            due.was_due, due.seconds, due.is_lapsed
+            d.tenant_id, d.event_id, d.subscription_id, d.attempts, d.free_attempts, d.trigger, d.ordering_key,
+            d.expires_at, due.was_due, due.seconds, due.is_lapsed
     )
     select
         array_agg(l.tenant_id),
@@ -129,13 +131,14 @@ begin
         array_agg(l.subscription_id),
         array_agg(l.attempts),
         array_agg(l.free_attempts),
+        array_agg(l.trigger),
         array_agg(l.ordering_key),
         array_agg(l.expires_at),
         array_agg(l.was_due),
         array_agg(l.seconds),
         array_agg(l.is_lapsed),
         (select count(*) from due)
-    into tenants, events, subscriptions, counted, freed, keys, ends, due_times, leases, lapsed, found_rows
+    into tenants, events, subscriptions, counted, freed, causes, keys, ends, due_times, leases, lapsed, found_rows
     from leased as l;
     if true = any(lapsed) then
         -- The lapsed lease is assumed as long as the new one.
@@ -144,10 +147,11 @@ begin
             array_agg(l.event_id),
             array_agg(l.subscription_id),
             array_agg(l.attempts - 1),
-            array_agg(l.was_due - make_interval(secs => l.seconds))
+            array_agg(l.was_due - make_interval(secs => l.seconds)),
+            array_agg(l.trigger)
         )
-        from unnest(tenants, events, subscriptions, counted, due_times, leases, lapsed)
-            as l (tenant_id, event_id, subscription_id, attempts, was_due, seconds, is_lapsed)
+        from unnest(tenants, events, subscriptions, counted, due_times, leases, lapsed, causes)
+            as l (tenant_id, event_id, subscription_id, attempts, was_due, seconds, is_lapsed, trigger)
         where l.is_lapsed;
     end if;
     return query
@@ -157,6 +161,7 @@ begin
         l.subscription_id,
         l.attempts,
         l.free_attempts,
+        l.trigger,
         l.ordering_key,
         nullif(l.expires_at, '-infinity'),
         l.expires_at is not distinct from '-infinity',
@@ -178,9 +183,10 @@ begin
         s.request_timeout_ms,
         s.version,
         s.skip_after_attempts
-    from unnest(tenants, events, subscriptions, counted, freed, keys, ends, due_times, lapsed)
+    from unnest(tenants, events, subscriptions, counted, freed, causes, keys, ends, due_times, lapsed)
         as l (
-            tenant_id, event_id, subscription_id, attempts, free_attempts, ordering_key, expires_at, was_due, is_lapsed
+            tenant_id, event_id, subscription_id, attempts, free_attempts, trigger, ordering_key, expires_at, was_due,
+            is_lapsed
         )
     cross join lateral (
         select x.event_type, x.payload, x.content_type, x.hops

@@ -121,7 +121,7 @@ begin
     where i.id is not null;
     perform deliveries_enqueue_1(
         tenant_ids, event_ids, payload_sizes, ordering_keys, not_before, expire_at, event_numbers, subscription_ids,
-        seconds, grouped, null, token
+        seconds, grouped, null, token, null
     );
 end
 $$;

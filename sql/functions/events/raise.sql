@@ -52,6 +52,7 @@ begin
         array[]::double precision[],
         array[]::boolean[],
         null,
+        null,
         null
     );
     return true;

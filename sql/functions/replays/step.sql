@@ -63,7 +63,8 @@ begin
         tenant,
         chosen,
         array_fill(r.subscription_id, array[cardinality(chosen)]),
-        make_interval(secs => lifetime_seconds)
+        make_interval(secs => lifetime_seconds),
+        'replay'
     );
     update replays as x
     set

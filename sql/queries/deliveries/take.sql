@@ -5,6 +5,7 @@ select
     t.subscription_id,
     t.attempts,
     t.free_attempts,
+    t.trigger,
     t.ordering_key,
     t.expires_at,
     t.is_cancelled,

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod bodies;
+mod details;
 mod heads;
 mod receiver;
 mod request;
@@ -20,11 +21,13 @@ use crate::domain::address::AddressPolicy;
 use crate::domain::attempt::Answer;
 use crate::domain::content_type::ContentType;
 use crate::domain::delivery::{DeliveryKey, Lease, Parcel};
+use crate::domain::detail::KeepDetail;
 use crate::domain::hops::Hops;
 use crate::domain::id::{EventId, LeaseToken, SubscriptionId, TenantId};
 use crate::domain::secret::Secret;
 use crate::domain::subscription::Destination;
 use crate::domain::target::{Target, TargetPolicy};
+use crate::domain::trigger::Trigger;
 
 /// Longer than any healthy exchange on a busy machine.
 const AMPLE: Duration = Duration::from_secs(20);
@@ -37,7 +40,7 @@ fn loopback() -> AddressPolicy {
 }
 
 fn config(request_timeout: Duration) -> SenderConfig {
-    SenderConfig { request_timeout, addresses: Arc::new(loopback()), max_idle_per_host: 8 }
+    SenderConfig { request_timeout, addresses: Arc::new(loopback()), max_idle_per_host: 8, keep: KeepDetail::All }
 }
 
 fn sender(request_timeout: Duration) -> Sender {
@@ -61,6 +64,7 @@ fn parcel(url: &str) -> Parcel {
         lease: Lease { token: LeaseToken::at(now, uuid::Uuid::new_v4().into_bytes()), ends: Instant::now() + AMPLE },
         attempt_number: 1,
         free_attempts: 0,
+        trigger: Trigger::Fresh,
         event_type: None,
         payload: Bytes::from_static(b"{\"order\":1}"),
         content_type: ContentType::default(),

@@ -86,6 +86,9 @@ async fn a_certificate_of_an_added_root_is_trusted_for_names_and_addresses() {
             let answer = send(&sender, &https(host, receiver.address)).await;
             assert_eq!(answer.outcome, Outcome::Delivered, "{host}");
             assert_eq!(answer.remote, Some(receiver.address.ip()));
+            let timing = answer.detail.unwrap().timing;
+            // Only the first attempt opened it.
+            assert_eq!(timing.tls_ms.is_some(), timing.connect_ms.is_some(), "{timing:?}");
         }
         assert_eq!(receiver.accepted(), 1, "the connection was not used again");
         let authority = format!("{host}:{}", receiver.address.port());

@@ -87,7 +87,7 @@ impl Fetcher {
                 slot.holds(delivery.payload.len());
                 let guard = || CompletionGuard::new(ask.subscription, is_probe, self.signals.clone());
                 let guard = ask.is_paced.then(guard);
-                match parcels::open(&self.parts, delivery, token, began, until) {
+                match parcels::open(&self.parts, delivery, token, began, (until, is_probe)) {
                     // The stop came while the statement ran.
                     Ok(parcel) if is_stopping => self.deliverer.hand_back(&parcel, slot),
                     Ok(parcel) => self.deliverer.send(parcel, slot, guard),

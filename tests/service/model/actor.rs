@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use postrider::domain::actor::Actor as By;
-use postrider::domain::attempt::{Answer, Attempt, Directives};
+use postrider::domain::attempt::{Answer, Attempt};
 use postrider::domain::breaker::Breaker;
 use postrider::domain::delivery::{DeliveryKey, Report};
 use postrider::domain::end::{EndReason, Taken};
@@ -18,6 +18,7 @@ use postrider::domain::outcome::Outcome;
 use postrider::domain::payload::Payload;
 use postrider::domain::replay::{Ending, Selection};
 use postrider::domain::timing::Timing;
+use postrider::domain::trigger::Trigger;
 use postrider::store::{
     AcceptItem, Chosen, Decision, KeepRequest, NewDelivery, NewReplay, Store, StoreError, TakeAsk, TakeRequest,
     TakenDelivery,
@@ -386,17 +387,8 @@ fn report_of(parcel: &Parcel, step: NextStep) -> Report {
         id: AttemptId::at(OffsetDateTime::now_utc(), Uuid::new_v4().into_bytes()),
         number: parcel.attempts,
         started_at: OffsetDateTime::now_utc(),
-        answer: Answer {
-            outcome,
-            status: None,
-            first_line: None,
-            body: Bytes::new(),
-            retry_after: None,
-            remote: None,
-            duration: began.elapsed(),
-            stale_connection: false,
-            directives: Directives::default(),
-        },
+        trigger: Trigger::Fresh,
+        answer: Answer { duration: began.elapsed(), ..Answer::without_response(outcome) },
     };
     Report {
         key: parcel.key,

@@ -9,6 +9,7 @@ use postrider::domain::address::AddressPolicy;
 use postrider::domain::audience::Audience;
 use postrider::domain::backoff::Jitter;
 use postrider::domain::breaker::BreakerRules;
+use postrider::domain::detail::KeepDetail;
 use postrider::domain::event_type::EventTypeFilter;
 use postrider::domain::handoff::{Handoff, HandoffReceiver};
 use postrider::domain::hops::Hops;
@@ -90,6 +91,7 @@ impl Rig {
                     ..AddressPolicy::default()
                 }),
                 max_idle_per_host: 8,
+                keep: KeepDetail::All,
             }),
             keyring: Arc::new(Keyring::parse(&Keyring::entry("test", [7; 32])).unwrap()),
             clock,
