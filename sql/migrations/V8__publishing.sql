@@ -103,7 +103,7 @@ return case when at < 'epoch' then '\xffffffffffffffff'::bytea else '\x000000000
 -- taken for ours.
 select set_config('search_path', current_schema() || ', pg_temp', true);
 
-create function outbox_find_tenant(name text) returns uuid
+create function outbox_find_tenant(wanted text) returns uuid
 language plpgsql stable
 set search_path from current
 set enable_seqscan = off
@@ -111,30 +111,30 @@ as $$
 declare
     found_id uuid;
 begin
-    if name ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+    if wanted ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
         select t.id
         into found_id
         from tenants as t
-        where t.id = name::uuid
+        where t.id = wanted::uuid
             and t.deleted_at is null;
     else
         select t.id
         into found_id
         from tenants as t
-        where t.external_id = coalesce(name, 'default')
+        where t.external_id = coalesce(wanted, 'default')
             and t.deleted_at is null;
     end if;
     if found_id is null then
         raise exception using
             errcode = 'invalid_parameter_value',
-            message = format('tenant: there is no tenant with the id or external id %L', coalesce(name, 'default')),
+            message = format('tenant: there is no tenant with the id or external id %L', coalesce(wanted, 'default')),
             hint = 'PUT /tenants/{external_id} makes one; without the argument the tenant "default" is meant.';
     end if;
     return found_id;
 end
 $$;
 
-create function outbox_find_subscription(owner uuid, name text) returns uuid
+create function outbox_find_subscription(owner uuid, wanted text) returns uuid
 language plpgsql stable
 set search_path from current
 set enable_seqscan = off
@@ -142,25 +142,25 @@ as $$
 declare
     found_id uuid;
 begin
-    if name ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+    if wanted ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
         select s.id
         into found_id
         from subscriptions as s
         where s.tenant_id = owner
-            and s.id = name::uuid
+            and s.id = wanted::uuid
             and s.deleted_at is null;
     else
         select s.id
         into found_id
         from subscriptions as s
         where s.tenant_id = owner
-            and s.external_id = name
+            and s.external_id = wanted
             and s.deleted_at is null;
     end if;
     if found_id is null then
         raise exception using
             errcode = 'invalid_parameter_value',
-            message = format('subscription_id: the tenant has no subscription with the id or external id %L', name),
+            message = format('subscription_id: the tenant has no subscription with the id or external id %L', wanted),
             hint = 'Without the argument the event goes to every subscription of the tenant that wants it.';
     end if;
     return found_id;

@@ -228,8 +228,7 @@ impl Base {
             metrics: self.metrics.clone(),
             supervisor: self.supervisor.clone(),
         });
-        let rules =
-            OutboxRules { max_payload_bytes: config.max_payload_bytes, lifetime: config.delivery_lifetime };
+        let rules = OutboxRules { max_payload_bytes: config.max_payload_bytes, lifetime: config.delivery_lifetime };
         let outbox = Outbox::new(intake.clone(), rules, self.metrics.clone());
         let publishing = outbox.run(self.supervisor.stop().clone());
         let publishing = self.supervisor.spawn_lasting("publishing from the outbox", publishing);

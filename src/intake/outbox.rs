@@ -156,7 +156,8 @@ impl Outbox {
     /// A row whose transaction was open for days needs a partition of its day.
     async fn ensure_partitions(&self, rows: &[OutboxRow]) -> Result<(), StoreError> {
         let now = self.intake.clock.now();
-        let oldest = rows.iter().filter_map(|row| row.id.accepted_at()).filter(|at| now - *at < self.rules.lifetime).min();
+        let oldest =
+            rows.iter().filter_map(|row| row.id.accepted_at()).filter(|at| now - *at < self.rules.lifetime).min();
         match oldest.filter(|at| now - *at > DAY) {
             Some(oldest) => self.intake.store.ensure_partitions_since(oldest).await.map(drop),
             None => Ok(()),
@@ -164,8 +165,7 @@ impl Outbox {
     }
 
     async fn publish(&self, rows: Vec<OutboxRow>) -> Result<Vec<Settled>, StoreError> {
-        let read: Vec<Read> =
-            rows.into_iter().map(|row| row::read(row, self.rules, self.intake.clock.now())).collect();
+        let read: Vec<Read> = rows.into_iter().map(|row| row::read(row, self.rules, self.intake.clock.now())).collect();
         let publications: Vec<_> = read.iter().filter_map(Read::publication).cloned().collect();
         let deadline = Instant::now() + LOOK_BUDGET;
         let mut publisher = self.intake.publisher();

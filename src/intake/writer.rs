@@ -83,7 +83,8 @@ impl Writer {
     }
 
     fn prepare(&self, pending: Pending) -> Entry {
-        let Submission { audience, event_type, payload, hops, timing, ordering_key, key, from_outbox } = &pending.submission;
+        let Submission { audience, event_type, payload, hops, timing, ordering_key, key, from_outbox } =
+            &pending.submission;
         let slots: Vec<Option<Slot>> =
             audience.recipients.iter().map(|recipient| self.reserve(recipient, &pending.submission)).collect();
         let delivery = |(recipient, slot): (&Recipient, &Option<Slot>)| NewDelivery {

@@ -37,6 +37,8 @@ mod model;
 mod ordering;
 mod ordering_crashes;
 mod outage;
+mod outbox;
+mod outbox_replicas;
 mod outputs;
 mod pace;
 mod policy;

@@ -15,7 +15,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::replay::Ending;
 use crate::domain::trigger::Trigger;
 
-const EVENT_STATUSES: [&str; 4] = ["pending", "succeeded", "failed", "no_match"];
+const EVENT_STATUSES: [&str; 5] = ["pending", "succeeded", "failed", "no_match", "refused"];
 const REPLAY_STATUSES: [&str; 3] = ["running", "finished", "cancelled"];
 /// Of the view `all_deliveries`.
 const HELD_REASONS: [&str; 7] =

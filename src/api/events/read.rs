@@ -147,11 +147,7 @@ pub(super) async fn event(api: &Api, tenant: TenantId, webhook_id: Uuid) -> Resu
 }
 
 /// The event, or what it is instead.
-async fn find(
-    api: &Api,
-    tenant: TenantId,
-    id: EventId,
-) -> Result<Result<(EventId, EventFacts), Unpublished>, Problem> {
+async fn find(api: &Api, tenant: TenantId, id: EventId) -> Result<Result<(EventId, EventFacts), Unpublished>, Problem> {
     if let Some(event) = api.store.read_event(tenant, id).await? {
         return Ok(Ok((id, event)));
     }

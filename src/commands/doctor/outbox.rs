@@ -46,8 +46,7 @@ fn of_publishers(publishers: Option<&Publishers>) -> Finding {
     }
     if !has_role || !may_publish {
         let create = if *has_role { "" } else { "create role postrider_publisher nologin; " };
-        let advice =
-            format!("as a superuser, in this database: {create}select {schema_of_tables}.grant_publishing();");
+        let advice = format!("as a superuser, in this database: {create}select {schema_of_tables}.grant_publishing();");
         let lacks = if *has_role { "may not call it" } else { "does not exist" };
         return Finding::warning(ABOUT, format!("{says}; the role postrider_publisher {lacks}"), advice);
     }

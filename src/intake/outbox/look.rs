@@ -88,8 +88,12 @@ impl Look {
         let mut is_more = !page.is_end;
         self.follow(&page, began);
         let mut rows = page.rows;
-        let mut ready: Vec<(Instant, TenantId)> =
-            self.lanes.iter().filter(|(_, lane)| lane.ready <= began).map(|(tenant, lane)| (lane.ready, *tenant)).collect();
+        let mut ready: Vec<(Instant, TenantId)> = self
+            .lanes
+            .iter()
+            .filter(|(_, lane)| lane.ready <= began)
+            .map(|(tenant, lane)| (lane.ready, *tenant))
+            .collect();
         ready.sort();
         is_more |= ready.len() > LANES;
         for (_, tenant) in ready.into_iter().take(LANES) {

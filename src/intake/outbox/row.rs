@@ -52,11 +52,15 @@ fn publication(row: OutboxRow, rules: OutboxRules, now: OffsetDateTime) -> Resul
     };
     if payload.len() > rules.max_payload_bytes {
         let (bytes, most) = (payload.len(), rules.max_payload_bytes);
-        return Err(("body_too_large", format!("payload: has {bytes} bytes, and POSTRIDER_MAX_PAYLOAD_BYTES is {most}")));
+        return Err((
+            "body_too_large",
+            format!("payload: has {bytes} bytes, and POSTRIDER_MAX_PAYLOAD_BYTES is {most}"),
+        ));
     }
     let asked = [row.deliver_at, row.expires_at];
     let ordering_key = row.ordering_key.as_deref().map(str::parse).transpose().map_err(rule("ordering_key"))?;
-    let times = Times::new(asked, ordering_key.is_some(), now, rules.lifetime).map_err(rule("deliver_at, expires_at"))?;
+    let times =
+        Times::new(asked, ordering_key.is_some(), now, rules.lifetime).map_err(rule("deliver_at, expires_at"))?;
     let to = match subscription {
         Some(id) => To::One(Address { tenant: Some(tenant), name: SubscriptionName::Id(id), headers: None }),
         None => To::All(tenant),
@@ -84,11 +88,7 @@ fn of_payload(error: InvalidPayload) -> Reason {
 
 /// # Errors
 /// The database is away: all rows wait.
-pub(super) fn settle(
-    tenant: TenantId,
-    id: EventId,
-    result: Result<Accepted, Refusal>,
-) -> Result<Settled, StoreError> {
+pub(super) fn settle(tenant: TenantId, id: EventId, result: Result<Accepted, Refusal>) -> Result<Settled, StoreError> {
     let refusal = match result {
         Ok(accepted) if accepted.event == id => return Ok(Settled::Published),
         Ok(Accepted { event, .. }) => {

@@ -141,7 +141,7 @@ impl Actor {
                     hops: Hops::default(),
                 },
                 key: None,
-            is_from_outbox: false,
+                is_from_outbox: false,
                 list_version: None,
                 timing: Timing::default(),
                 ordering_key: Some(KEYS[random.below(KEYS.len())].parse().unwrap()),
