@@ -1740,6 +1740,39 @@ begin
     where n.state is distinct from n.before;
 end
 $$;
+CREATE FUNCTION public.histogram(elements bigint[]) RETURNS bigint[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'public'
+    RETURN CASE WHEN (cardinality(elements) < 2) THEN elements ELSE ARRAY(SELECT (((sum((e.e >> 8)))::bigint << 8) | (e.e & (255)::bigint)) FROM unnest(histogram.elements) e(e) GROUP BY (e.e & (255)::bigint) ORDER BY (e.e & (255)::bigint)) END;
+CREATE FUNCTION public.histogram_add(counted bigint[], others bigint[]) RETURNS bigint[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'public'
+    RETURN public.histogram((counted || others));
+CREATE FUNCTION public.histogram_bin(milliseconds double precision) RETURNS integer
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'public'
+    RETURN CASE WHEN (milliseconds > (1)::double precision) THEN (LEAST(ceil((((8)::double precision * ln(milliseconds)) / ln((2)::double precision))), (255)::double precision))::integer ELSE 0 END;
+CREATE FUNCTION public.histogram_percentile(elements bigint[], fraction double precision) RETURNS double precision
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'public'
+    AS $$
+begin
+    return (
+        select min(histogram_value((e.element & 255)::integer)) filter (where e.up_to >= greatest(ceil(fraction * e.total), 1))
+        from (
+            select
+                u.element,
+                sum(u.element >> 8) over (order by u.element & 255) as up_to,
+                sum(u.element >> 8) over () as total
+            from unnest(elements) as u (element)
+        ) as e
+    );
+end
+$$;
+CREATE FUNCTION public.histogram_value(bin integer) RETURNS double precision
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'public'
+    RETURN CASE WHEN (bin = 0) THEN (1)::double precision ELSE power((2)::double precision, ((((bin)::numeric - 0.5) / (8)::numeric))::double precision) END;
 CREATE FUNCTION public.idempotency_keys_claim_1(tenant_ids uuid[], keys text[], event_ids uuid[], fingerprints bytea[], OUT taken integer[], OUT taken_by uuid[], OUT taken_by_same boolean[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -1771,6 +1804,63 @@ begin
         limit 1
     ) as k
     where k.event_id <> i.event_id;
+end
+$$;
+CREATE FUNCTION public.log_complete_before_1() RETURNS timestamp with time zone
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+declare
+    latest constant timestamptz := now() - interval '15 seconds';
+begin
+    return least(latest, (
+        select min(a.xact_start)
+        from pg_stat_activity as a
+        where a.datname = current_database()
+            and a.usename = current_user
+            and a.backend_xid is not null
+            and a.xact_start < latest
+            and a.wait_event in ('SyncRep', 'WALSync', 'WALWrite')
+    ));
+end
+$$;
+CREATE FUNCTION public.log_summarise_1() RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET lock_timeout TO '20ms'
+    AS $$
+declare
+    most_ranges constant integer := 1000;
+    pages_of_range constant integer := 32;
+    today constant uuid := uuid_v7_floor(now());
+    found record;
+    range bigint;
+    made integer;
+    summarised bigint := 0;
+begin
+    for found in
+        select i.inhrelid::regclass as index, pg_relation_size(x.indrelid) / 8192 / pages_of_range as ranges
+        from partitions as p
+        inner join pg_index as x
+            on x.indrelid = to_regclass(p.partition)
+        inner join pg_inherits as i
+            on i.inhrelid = x.indexrelid
+        where p.from_id <= today
+            and p.below_id > today
+            and i.inhparent in ('events_time'::regclass, 'attempts_time'::regclass)
+    loop
+        range := found.ranges - 1;
+        while range >= 0 and range >= found.ranges - most_ranges loop
+            made := brin_summarize_range(found.index, range * pages_of_range);
+            exit when made = 0;
+            summarised := summarised + made;
+            range := range - 1;
+        end loop;
+    end loop;
+    return summarised;
+exception when lock_not_available then
+    -- A vacuum is at work, which summarises too.
+    return summarised;
 end
 $$;
 CREATE FUNCTION public.owners_keep_1(worker uuid, seconds double precision, owned uuid[], wanted uuid[], wanted_tenants uuid[], counted uuid[]) RETURNS TABLE(subscription_id uuid, tenant_id uuid, lasts double precision, is_active boolean, is_paced boolean, rate_limit integer, max_in_flight integer, breaker text, probes integer, width integer, wait_seconds double precision, leased bigint)
@@ -2354,6 +2444,407 @@ CREATE FUNCTION public.rfc3339(moment timestamp with time zone) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path TO 'public'
     RETURN to_char((moment AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'::text);
+CREATE FUNCTION public.rollups_add_outcomes_1(tenants uuid[], outcomes text[], minutes timestamp with time zone[], numbers integer[], started boolean[], first_bins integer[], delivery_bins integer[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+declare
+    everybody constant uuid := '00000000-0000-0000-0000-000000000000';
+begin
+    insert into rollup_minutes as r (tenant_id, at, outcome, accepted, attempts, started, first_attempt, delivery)
+    select
+        coalesce(f.tenant_id, everybody),
+        f.at,
+        f.outcome,
+        coalesce(sum(f.number) filter (where f.outcome = ''), 0),
+        coalesce(sum(f.number) filter (where f.outcome <> ''), 0),
+        coalesce(sum(f.number) filter (where f.is_started), 0),
+        coalesce(histogram(array_agg((f.number::bigint << 8) | f.first_bin) filter (where f.first_bin is not null)), '{}'),
+        coalesce(histogram(array_agg((f.number::bigint << 8) | f.delivery_bin) filter (where f.delivery_bin is not null)), '{}')
+    from unnest(tenants, outcomes, minutes, numbers, started, first_bins, delivery_bins)
+        as f (tenant_id, outcome, at, number, is_started, first_bin, delivery_bin)
+    group by grouping sets ((f.tenant_id, f.at, f.outcome), (f.at, f.outcome))
+    on conflict on constraint rollup_minutes_pkey do update
+    set
+        accepted = r.accepted + excluded.accepted,
+        attempts = r.attempts + excluded.attempts,
+        started = r.started + excluded.started,
+        first_attempt = histogram(r.first_attempt || excluded.first_attempt),
+        delivery = histogram(r.delivery || excluded.delivery);
+    insert into rollup_hours as r (tenant_id, at, outcome, accepted, attempts, started, first_attempt, delivery)
+    select
+        coalesce(f.tenant_id, everybody),
+        f.at,
+        f.outcome,
+        coalesce(sum(f.number) filter (where f.outcome = ''), 0),
+        coalesce(sum(f.number) filter (where f.outcome <> ''), 0),
+        coalesce(sum(f.number) filter (where f.is_started), 0),
+        coalesce(histogram(array_agg((f.number::bigint << 8) | f.first_bin) filter (where f.first_bin is not null)), '{}'),
+        coalesce(histogram(array_agg((f.number::bigint << 8) | f.delivery_bin) filter (where f.delivery_bin is not null)), '{}')
+    from (
+        select u.tenant_id, u.outcome, date_bin('1 hour', u.minute, 'epoch') as at, u.number, u.is_started, u.first_bin, u.delivery_bin
+        from unnest(tenants, outcomes, minutes, numbers, started, first_bins, delivery_bins)
+            as u (tenant_id, outcome, minute, number, is_started, first_bin, delivery_bin)
+    ) as f
+    group by grouping sets ((f.tenant_id, f.at, f.outcome), (f.at, f.outcome))
+    on conflict on constraint rollup_hours_pkey do update
+    set
+        accepted = r.accepted + excluded.accepted,
+        attempts = r.attempts + excluded.attempts,
+        started = r.started + excluded.started,
+        first_attempt = histogram(r.first_attempt || excluded.first_attempt),
+        delivery = histogram(r.delivery || excluded.delivery);
+end
+$$;
+CREATE FUNCTION public.rollups_add_subscriptions_1(tenants uuid[], subscriptions uuid[], types text[], outcomes text[], minutes timestamp with time zone[], numbers integer[], started boolean[], first_bins integer[], delivery_bins integer[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    most_types constant integer := 20;
+begin
+    insert into rollup_subscriptions as r (
+        tenant_id, at, subscription_id, event_type, attempts, delivered, started, first_attempt, delivery
+    )
+    select
+        n.tenant_id,
+        n.at,
+        n.subscription_id,
+        n.name,
+        sum(n.attempts),
+        sum(n.delivered),
+        sum(n.started),
+        coalesce(histogram(histogram_sum(n.first_attempt)), '{}'),
+        coalesce(histogram(histogram_sum(n.delivery)), '{}')
+    from (
+        select
+            s.tenant_id, s.at, s.subscription_id, s.attempts, s.delivered, s.started, s.first_attempt, s.delivery,
+            case
+                when k.is_known
+                    or c.types + row_number() over (
+                        partition by s.tenant_id, s.at, s.subscription_id, k.is_known
+                        order by s.attempts desc, s.event_type
+                    ) <= most_types
+                    then s.event_type
+                else '(other)'
+            end as name
+        from (
+            select
+                f.tenant_id,
+                f.at,
+                f.subscription_id,
+                f.event_type,
+                sum(f.number) as attempts,
+                coalesce(sum(f.number) filter (where f.outcome = 'delivered'), 0) as delivered,
+                coalesce(sum(f.number) filter (where f.is_started), 0) as started,
+                array_agg((f.number::bigint << 8) | f.first_bin) filter (where f.first_bin is not null) as first_attempt,
+                array_agg((f.number::bigint << 8) | f.delivery_bin) filter (where f.delivery_bin is not null) as delivery
+            from (
+                select
+                    u.tenant_id, u.subscription_id, u.event_type, u.outcome, date_bin('1 hour', u.minute, 'epoch') as at,
+                    u.number, u.is_started, u.first_bin, u.delivery_bin
+                from unnest(
+                    tenants, subscriptions, types, outcomes, minutes, numbers, started, first_bins, delivery_bins
+                ) as u (
+                    tenant_id, subscription_id, event_type, outcome, minute, number, is_started, first_bin, delivery_bin
+                )
+                where u.subscription_id is not null
+            ) as f
+            group by f.tenant_id, f.at, f.subscription_id, f.event_type
+        ) as s
+        left join lateral (
+            select true as is_known
+            from rollup_subscriptions as x
+            where x.tenant_id = s.tenant_id
+                and x.at = s.at
+                and x.subscription_id = s.subscription_id
+                and x.event_type = s.event_type
+            limit 1
+        ) as k on true
+        left join lateral (
+            select count(*) as types
+            from rollup_subscriptions as x
+            where x.tenant_id = s.tenant_id
+                and x.at = s.at
+                and x.subscription_id = s.subscription_id
+                and k.is_known is null
+        ) as c on true
+    ) as n
+    group by n.tenant_id, n.at, n.subscription_id, n.name
+    on conflict on constraint rollup_subscriptions_pkey do update
+    set
+        attempts = r.attempts + excluded.attempts,
+        delivered = r.delivered + excluded.delivered,
+        started = r.started + excluded.started,
+        first_attempt = histogram(r.first_attempt || excluded.first_attempt),
+        delivery = histogram(r.delivery || excluded.delivery);
+end
+$$;
+CREATE FUNCTION public.rollups_add_types_1(tenants uuid[], types text[], outcomes text[], minutes timestamp with time zone[], numbers integer[], started boolean[], first_bins integer[], delivery_bins integer[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    everybody constant uuid := '00000000-0000-0000-0000-000000000000';
+    most_of_tenant constant integer := 200;
+    most_of_all constant integer := 1000;
+begin
+    insert into rollup_types as r (
+        tenant_id, at, event_type, accepted, attempts, delivered, started, first_attempt, delivery
+    )
+    select
+        n.tenant_id,
+        n.at,
+        n.name,
+        sum(n.accepted),
+        sum(n.attempts),
+        sum(n.delivered),
+        sum(n.started),
+        coalesce(histogram(histogram_sum(n.first_attempt)), '{}'),
+        coalesce(histogram(histogram_sum(n.delivery)), '{}')
+    from (
+        select
+            s.tenant_id, s.at, s.accepted, s.attempts, s.delivered, s.started, s.first_attempt, s.delivery,
+            case
+                when k.is_known
+                    or c.types + row_number() over (
+                        partition by s.tenant_id, s.at, k.is_known
+                        order by s.accepted + s.attempts desc, s.event_type
+                    ) <= case when s.tenant_id = everybody then most_of_all else most_of_tenant end
+                    then s.event_type
+                else '(other)'
+            end as name
+        from (
+            select
+                coalesce(f.tenant_id, everybody) as tenant_id,
+                f.at,
+                f.event_type,
+                coalesce(sum(f.number) filter (where f.outcome = ''), 0) as accepted,
+                coalesce(sum(f.number) filter (where f.outcome <> ''), 0) as attempts,
+                coalesce(sum(f.number) filter (where f.outcome = 'delivered'), 0) as delivered,
+                coalesce(sum(f.number) filter (where f.is_started), 0) as started,
+                array_agg((f.number::bigint << 8) | f.first_bin) filter (where f.first_bin is not null) as first_attempt,
+                array_agg((f.number::bigint << 8) | f.delivery_bin) filter (where f.delivery_bin is not null) as delivery
+            from (
+                select
+                    u.tenant_id, u.event_type, u.outcome, date_bin('1 hour', u.minute, 'epoch') as at, u.number,
+                    u.is_started, u.first_bin, u.delivery_bin
+                from unnest(tenants, types, outcomes, minutes, numbers, started, first_bins, delivery_bins)
+                    as u (tenant_id, event_type, outcome, minute, number, is_started, first_bin, delivery_bin)
+            ) as f
+            group by grouping sets ((f.tenant_id, f.at, f.event_type), (f.at, f.event_type))
+        ) as s
+        left join lateral (
+            select true as is_known
+            from rollup_types as x
+            where x.tenant_id = s.tenant_id
+                and x.at = s.at
+                and x.event_type = s.event_type
+            limit 1
+        ) as k on true
+        left join lateral (
+            select count(*) as types
+            from rollup_types as x
+            where x.tenant_id = s.tenant_id
+                and x.at = s.at
+                and k.is_known is null
+        ) as c on true
+    ) as n
+    group by n.tenant_id, n.at, n.name
+    on conflict on constraint rollup_types_pkey do update
+    set
+        accepted = r.accepted + excluded.accepted,
+        attempts = r.attempts + excluded.attempts,
+        delivered = r.delivered + excluded.delivered,
+        started = r.started + excluded.started,
+        first_attempt = histogram(r.first_attempt || excluded.first_attempt),
+        delivery = histogram(r.delivery || excluded.delivery);
+end
+$$;
+CREATE FUNCTION public.rollups_fold_1(most_rows bigint, OUT reached timestamp with time zone, OUT attempts bigint, OUT events bigint, OUT more boolean) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    least_span constant interval := '10 milliseconds';
+    most_span constant interval := '1 day';
+    mark constant timestamptz := log_complete_before_1();
+    since timestamptz;
+    step interval;
+    from_id uuid;
+    event_from_id uuid;
+    tenants uuid[];
+    subscriptions uuid[];
+    types text[];
+    outcomes text[];
+    minutes timestamptz[];
+    numbers integer[];
+    started boolean[];
+    first_bins integer[];
+    delivery_bins integer[];
+begin
+    attempts := 0;
+    events := 0;
+    more := false;
+    if not pg_try_advisory_xact_lock(hashtext(current_schema() || '.rollups')) then
+        return;
+    end if;
+    select p.folded_until, p.span
+    into since, step
+    from rollup_progress as p
+    for update;
+    reached := since;
+    if since >= mark then
+        return;
+    end if;
+    -- Only to skip partitions: a lost attempt is dated back up to 12 hours, an event from the outbox by how long it waited.
+    from_id := uuid_v7_floor(since - interval '1 day');
+    event_from_id := uuid_v7_floor(since - interval '8 days');
+    loop
+        reached := least(mark, since + step);
+        select count(*)
+        into attempts
+        from (
+            select 1
+            from attempts as a
+            where a.written_at >= since
+                and a.written_at < reached
+                and a.id >= from_id
+            limit most_rows + 1
+        ) as a;
+        select count(*)
+        into events
+        from (
+            select 1
+            from events as e
+            where e.accepted_at >= since
+                and e.accepted_at < reached
+                and e.id >= event_from_id
+            limit most_rows + 1
+        ) as e;
+        exit when greatest(attempts, events) <= most_rows or step <= least_span;
+        step := greatest(least(step, reached - since) / 4, least_span);
+    end loop;
+    more := reached < mark;
+    update rollup_progress
+    set
+        folded_until = reached,
+        span = case when greatest(attempts, events) < most_rows / 4 then least(2 * step, most_span) else step end;
+    if attempts = 0 and events = 0 then
+        return;
+    end if;
+    select
+        array_agg(f.tenant_id),
+        array_agg(f.subscription_id),
+        array_agg(f.event_type),
+        array_agg(f.outcome),
+        array_agg(f.minute),
+        array_agg(f.number),
+        array_agg(f.is_started),
+        array_agg(f.first_bin),
+        array_agg(f.delivery_bin)
+    into tenants, subscriptions, types, outcomes, minutes, numbers, started, first_bins, delivery_bins
+    from (
+        select
+            a.tenant_id,
+            a.subscription_id,
+            coalesce(a.event_type, '') as event_type,
+            a.outcome,
+            date_bin('1 minute', a.created_at, 'epoch') as minute,
+            count(*)::integer as number,
+            t.is_first and t.is_fresh as is_started,
+            case
+                when t.is_first and t.is_fresh then histogram_bin(1000 * extract(epoch from a.created_at - e.due_at))
+            end as first_bin,
+            case
+                when a.outcome = 'delivered' and t.is_fresh
+                    then histogram_bin(1000 * extract(epoch from a.created_at - e.due_at) + coalesce(a.duration_ms, 0))
+            end as delivery_bin
+        from attempts as a
+        cross join lateral (
+            select
+                a.attempt_number = 1 as is_first,
+                coalesce(a.trigger, 'fresh') not in ('manual', 'replay') as is_fresh
+        ) as t
+        left join lateral (
+            select greatest(x.accepted_at, x.deliver_at) as due_at
+            from events as x
+            where x.tenant_id = a.tenant_id
+                and x.id = a.event_id
+                and t.is_fresh
+                and (t.is_first or a.outcome = 'delivered')
+            limit 1
+        ) as e on true
+        where a.written_at >= since
+            and a.written_at < reached
+            and a.id >= from_id
+            and a.trigger is distinct from 'test'
+        group by 1, 2, 3, 4, 5, 7, 8, 9
+        union all
+        select
+            e.tenant_id,
+            null,
+            coalesce(e.event_type, ''),
+            '',
+            date_bin('1 minute', e.accepted_at, 'epoch'),
+            count(*)::integer,
+            false,
+            null,
+            null
+        from events as e
+        where e.accepted_at >= since
+            and e.accepted_at < reached
+            and e.id >= event_from_id
+        group by 1, 3, 5
+    ) as f;
+    perform rollups_add_outcomes_1(tenants, outcomes, minutes, numbers, started, first_bins, delivery_bins);
+    perform rollups_add_types_1(tenants, types, outcomes, minutes, numbers, started, first_bins, delivery_bins);
+    perform rollups_add_subscriptions_1(
+        tenants, subscriptions, types, outcomes, minutes, numbers, started, first_bins, delivery_bins
+    );
+end
+$$;
+CREATE FUNCTION public.rollups_forget_1(most_rows bigint) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    minutes_before constant timestamptz := now() - interval '48 hours';
+    hours_before constant timestamptz := now() - interval '90 days';
+    gone bigint;
+    forgotten bigint := 0;
+begin
+    if not pg_try_advisory_xact_lock(hashtext(current_schema() || '.rollups')) then
+        return 0;
+    end if;
+    delete from rollup_minutes as r
+    where r.ctid = any(array(select x.ctid from rollup_minutes as x where x.at < minutes_before order by x.at limit most_rows));
+    get diagnostics gone = row_count;
+    forgotten := forgotten + gone;
+    delete from rollup_hours as r
+    where r.ctid = any(array(select x.ctid from rollup_hours as x where x.at < hours_before order by x.at limit most_rows));
+    get diagnostics gone = row_count;
+    forgotten := forgotten + gone;
+    delete from rollup_types as r
+    where r.ctid = any(array(select x.ctid from rollup_types as x where x.at < hours_before order by x.at limit most_rows));
+    get diagnostics gone = row_count;
+    forgotten := forgotten + gone;
+    delete from rollup_subscriptions as r
+    where r.ctid = any(array(
+        select x.ctid from rollup_subscriptions as x where x.at < hours_before order by x.at limit most_rows
+    ));
+    get diagnostics gone = row_count;
+    return forgotten + gone;
+end
+$$;
 CREATE TABLE public.subscriptions (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -2883,6 +3374,12 @@ begin
     );
 end
 $$;
+CREATE AGGREGATE public.histogram_sum(bigint[]) (
+    SFUNC = public.histogram_add,
+    STYPE = bigint[],
+    COMBINEFUNC = public.histogram_add,
+    PARALLEL = safe
+);
 CREATE TABLE public.attempts (
     tenant_id uuid NOT NULL,
     subscription_id uuid NOT NULL,
@@ -3109,6 +3606,58 @@ CREATE TABLE public.retired_ids (
     below_id uuid NOT NULL,
     CONSTRAINT retired_ids_table_known CHECK ((of_table = ANY (ARRAY['idempotency_keys'::text, 'undelivered'::text])))
 );
+CREATE TABLE public.rollup_hours (
+    tenant_id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    outcome text NOT NULL,
+    accepted bigint NOT NULL,
+    attempts bigint NOT NULL,
+    started bigint NOT NULL,
+    first_attempt bigint[] NOT NULL,
+    delivery bigint[] NOT NULL
+)
+WITH (fillfactor='80');
+CREATE TABLE public.rollup_minutes (
+    tenant_id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    outcome text NOT NULL,
+    accepted bigint NOT NULL,
+    attempts bigint NOT NULL,
+    started bigint NOT NULL,
+    first_attempt bigint[] NOT NULL,
+    delivery bigint[] NOT NULL
+)
+WITH (fillfactor='80');
+CREATE TABLE public.rollup_progress (
+    is_only boolean DEFAULT true NOT NULL,
+    folded_until timestamp with time zone DEFAULT now() NOT NULL,
+    span interval DEFAULT '00:01:00'::interval NOT NULL,
+    CONSTRAINT rollup_progress_is_one_row CHECK (is_only)
+);
+CREATE TABLE public.rollup_subscriptions (
+    tenant_id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    subscription_id uuid NOT NULL,
+    event_type text NOT NULL,
+    attempts bigint NOT NULL,
+    delivered bigint NOT NULL,
+    started bigint NOT NULL,
+    first_attempt bigint[] NOT NULL,
+    delivery bigint[] NOT NULL
+)
+WITH (fillfactor='80');
+CREATE TABLE public.rollup_types (
+    tenant_id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    event_type text NOT NULL,
+    accepted bigint NOT NULL,
+    attempts bigint NOT NULL,
+    delivered bigint NOT NULL,
+    started bigint NOT NULL,
+    first_attempt bigint[] NOT NULL,
+    delivery bigint[] NOT NULL
+)
+WITH (fillfactor='80');
 CREATE TABLE public.subscription_health (
     subscription_id uuid NOT NULL,
     tenant_id uuid NOT NULL,
@@ -3165,6 +3714,16 @@ ALTER TABLE ONLY public.replays
     ADD CONSTRAINT replays_pkey PRIMARY KEY (tenant_id, id);
 ALTER TABLE ONLY public.retired_ids
     ADD CONSTRAINT retired_ids_pkey PRIMARY KEY (of_table, below_id);
+ALTER TABLE ONLY public.rollup_hours
+    ADD CONSTRAINT rollup_hours_pkey PRIMARY KEY (tenant_id, at, outcome);
+ALTER TABLE ONLY public.rollup_minutes
+    ADD CONSTRAINT rollup_minutes_pkey PRIMARY KEY (tenant_id, at, outcome);
+ALTER TABLE ONLY public.rollup_progress
+    ADD CONSTRAINT rollup_progress_pkey PRIMARY KEY (is_only);
+ALTER TABLE ONLY public.rollup_subscriptions
+    ADD CONSTRAINT rollup_subscriptions_pkey PRIMARY KEY (tenant_id, at, subscription_id, event_type);
+ALTER TABLE ONLY public.rollup_types
+    ADD CONSTRAINT rollup_types_pkey PRIMARY KEY (tenant_id, at, event_type);
 ALTER TABLE ONLY public.subscription_health
     ADD CONSTRAINT subscription_health_pkey PRIMARY KEY (subscription_id);
 ALTER TABLE ONLY public.subscriptions
@@ -3194,6 +3753,11 @@ CREATE INDEX events_time ON ONLY public.events USING brin (accepted_at) WITH (pa
 CREATE INDEX events_unmatched ON ONLY public.events USING btree (tenant_id, id) WHERE is_unmatched;
 CREATE INDEX idempotency_keys_event ON public.idempotency_keys USING btree (event_id);
 CREATE INDEX replays_running ON public.replays USING btree (stepped_at) WHERE (status = 'running'::text);
+CREATE INDEX rollup_hours_at ON public.rollup_hours USING btree (at);
+CREATE INDEX rollup_minutes_at ON public.rollup_minutes USING btree (at);
+CREATE INDEX rollup_subscriptions_at ON public.rollup_subscriptions USING btree (at);
+CREATE INDEX rollup_subscriptions_one ON public.rollup_subscriptions USING btree (subscription_id, at);
+CREATE INDEX rollup_types_at ON public.rollup_types USING btree (at);
 CREATE INDEX subscription_health_failing ON public.subscription_health USING btree (failing_since) WHERE (failing_since IS NOT NULL);
 CREATE INDEX subscriptions_deleted ON public.subscriptions USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
 CREATE UNIQUE INDEX subscriptions_external_id ON public.subscriptions USING btree (tenant_id, external_id) WHERE ((external_id IS NOT NULL) AND (deleted_at IS NULL));
@@ -3203,6 +3767,7 @@ CREATE INDEX subscriptions_to_notify ON public.subscriptions USING btree (id) WH
 CREATE UNIQUE INDEX tenants_external_id ON public.tenants USING btree (external_id) WHERE (deleted_at IS NULL);
 CREATE INDEX tenants_to_end ON public.tenants USING btree (id) WHERE ((deleted_at IS NOT NULL) AND (subscription_count > 0));
 CREATE INDEX tenants_updated ON public.tenants USING btree (updated_at);
+CREATE INDEX undelivered_ended ON public.undelivered USING btree (ended_at);
 CREATE INDEX undelivered_event ON public.undelivered USING btree (event_id);
 CREATE INDEX undelivered_subscription ON public.undelivered USING btree (subscription_id, event_id);
 CREATE INDEX unreported_failures_waiting ON public.unreported_failures USING btree (reported_at) WHERE (failed > 0);

@@ -201,7 +201,7 @@ fn check(found: i32, policy: SchemaPolicy) -> Result<(), MigrateError> {
 
 /// `in_one`: all steps in one transaction. A step that waits for a lock for a second is rolled back and retried, so that no other statement waits longer.
 async fn apply(client: &mut Client, in_one: bool) -> Result<usize, MigrateError> {
-    let before = found_version(client).await?;
+    let before = applied_steps(client).await?.len();
     client.batch_execute(PATIENCE).await?;
     let mut tries = 0;
     loop {
@@ -213,7 +213,7 @@ async fn apply(client: &mut Client, in_one: bool) -> Result<usize, MigrateError>
                 tokio::time::sleep(LOCK_POLL).await;
             }
             Err(error) => return Err(error.into()),
-            Ok(_) => return Ok(usize::try_from(found_version(client).await? - before).unwrap_or(0)),
+            Ok(_) => return Ok(applied_steps(client).await?.len() - before),
         }
     }
 }

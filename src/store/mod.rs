@@ -29,6 +29,7 @@ mod publish_buckets;
 mod record;
 mod replays;
 mod retention;
+mod rollups;
 mod sealed;
 mod server;
 mod session;
@@ -64,6 +65,7 @@ pub use owners::{KeepRequest, Owned};
 pub use record::Recorded;
 pub use replays::{NewReplay, Replay, ReplayStep};
 pub use retention::Retained;
+pub use rollups::Folded;
 pub use sealed::{SealedHeaders, SealedIngest, SealedOlder, SealedSecrets};
 pub(crate) use status::{DeliveryStatus, EventStatus};
 pub use subscriptions::{CancelledByDeletion, Creation, ListRow, ListRows, NewVersion, Rotation, StoredSubscription};
@@ -90,7 +92,18 @@ const INTAKE_LIMIT: Duration = Duration::from_millis(1_200);
 const QUEUE_LIMIT: Duration = Duration::from_millis(4_000);
 const INTERACTIVE_LIMIT: Duration = Duration::from_millis(1_300);
 const SWEEP_LIMIT: Duration = Duration::from_secs(60);
-const MAINTENANCE_LIMIT: Duration = Duration::from_secs(60);
+const MAINTENANCE_LIMIT: Duration = Duration::from_secs(6);
+/// After this the server has ended every transaction of ours that writes events, attempts or ended deliveries, so that
+/// rows that are older by the time of their transaction are complete (`sql/functions/log/complete_before.sql`). Sweeps
+/// only read; retention copies rows with their times.
+const LONGEST_TRANSACTION: Duration = Duration::from_secs(10);
+const _: () = {
+    let mut limits = [INTAKE_LIMIT, QUEUE_LIMIT, INTERACTIVE_LIMIT, MAINTENANCE_LIMIT].as_slice();
+    while let [limit, rest @ ..] = limits {
+        assert!(limit.as_millis() + 2 * session::IDLE_LIMIT.as_millis() <= LONGEST_TRANSACTION.as_millis());
+        limits = rest;
+    }
+};
 /// Extra wait for the server's own error, before the connection is closed.
 const ANSWER_MARGIN: Duration = Duration::from_millis(100);
 

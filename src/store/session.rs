@@ -12,7 +12,6 @@ use super::StoreError;
 const VALUES: &[(&str, &str)] = &[
     ("synchronous_commit", "on"),
     ("lock_timeout", "2000"),
-    ("idle_in_transaction_session_timeout", "10000"),
     ("idle_session_timeout", "0"),
     ("default_transaction_deferrable", "off"),
     ("standard_conforming_strings", "on"),
@@ -34,6 +33,11 @@ const PINNED_PLANS: &[(&str, &str)] = &[
     ("enable_mergejoin", "off"),
     ("jit", "off"),
 ];
+
+/// Behind a pooler a transaction waits for its statement and for its commit, which are sent together.
+pub(super) const IDLE_LIMIT: Duration = Duration::from_secs(2);
+/// Of connections past the pooler: between two steps of a migration.
+const DIRECT_IDLE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Shows whether connection options arrived. It is no setting of PostgreSQL.
 pub(super) const MARK: &str = "postrider.session";
@@ -59,6 +63,8 @@ impl Session {
     /// `None`: as long as it takes.
     pub(super) fn with_statement_limit(mut self, limit: Option<Duration>) -> Self {
         self.0.push(("statement_timeout", limit.unwrap_or_default().as_millis().to_string()));
+        let idle = if limit.is_some() { IDLE_LIMIT } else { DIRECT_IDLE_LIMIT };
+        self.0.push(("idle_in_transaction_session_timeout", idle.as_millis().to_string()));
         self
     }
 
@@ -127,7 +133,10 @@ mod tests {
         assert!(options.starts_with("-c geqo=off -c synchronous_commit=on"), "{options}");
         assert!(options.contains(" -c default_transaction_isolation=read\\ committed"), "{options}");
         assert!(
-            options.ends_with(" -c search_path=hooks -c statement_timeout=1200 -c postrider.session=1"),
+            options.ends_with(
+                " -c search_path=hooks -c statement_timeout=1200 -c idle_in_transaction_session_timeout=2000 -c \
+                 postrider.session=1"
+            ),
             "{options}"
         );
     }

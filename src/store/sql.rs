@@ -107,6 +107,9 @@ queries! {
     READ_STATUS = "status/read",
     LIST_ATTEMPTS = "attempts/list",
     READ_ATTEMPT = "attempts/read",
+    SUMMARISE_LOG = "log/summarise",
+    FOLD_ROLLUPS = "rollups/fold",
+    FORGET_ROLLUPS = "rollups/forget",
 }
 
 functions! {
@@ -131,10 +134,17 @@ functions! {
     "outbox/lead",
     "outbox/page",
     "outbox/refuse",
+    "log/complete_before",
+    "log/summarise",
     "owners/keep",
     "publish_buckets/take",
     "replays/look",
     "replays/step",
+    "rollups/add_outcomes",
+    "rollups/add_subscriptions",
+    "rollups/add_types",
+    "rollups/fold",
+    "rollups/forget",
     "tenants/delete",
     "tenants/end_subscriptions",
     "tenants/write",

@@ -1,10 +1,12 @@
-//! Maintenance: partitions, retention, expiry, stalled ordering groups, replays, system events, vacuum.
+//! Maintenance: partitions, retention, expiry, stalled ordering groups, replays, roll-ups,
+//! system events, vacuum.
 //! An advisory try-lock per job lets one process at a time do the work. A failed job is retried at the next tick.
 
 mod expiry;
 mod ordering;
 mod replays;
 mod retention;
+mod rollups;
 mod system_events;
 
 pub use expiry::Expiry;
@@ -53,7 +55,8 @@ impl Upkeep {
             self.advance(&stop),
             self.replay(&stop),
             self.vacuum(&stop),
-            self.retain(&stop)
+            self.retain(&stop),
+            self.fold(&stop)
         );
     }
 

@@ -55,6 +55,7 @@ mod replay;
 mod replay_api;
 mod request_headers;
 mod retention;
+mod rollups;
 mod rotation;
 mod schema;
 mod settings;

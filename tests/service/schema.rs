@@ -54,11 +54,11 @@ async fn of_a_version_without_views() -> Database {
 async fn an_upgrade_beside_running_replicas_waits_briefly_and_succeeds() {
     let database = of_a_version_without_views().await;
     let (worker, watcher) = (database.client().await, database.client().await);
-    worker.batch_execute("begin; lock table attempts in access exclusive mode").await.unwrap();
+    worker.batch_execute("begin; lock table undelivered in access exclusive mode").await.unwrap();
     let store = database.store();
     let upgrading = tokio::spawn(async move { store.migrate(SchemaPolicy::Migrate).await });
     let turn = async || {
-        let waiting = "select waitstart::text from pg_locks where not granted and relation = 'attempts'::regclass";
+        let waiting = "select waitstart::text from pg_locks where not granted and relation = 'undelivered'::regclass";
         watcher.query_opt(waiting, &[]).await.unwrap().and_then(|row| row.get::<_, Option<String>>(0))
     };
     // Whoever waits for the lock gives up after a while, and those behind it go on, before it is tried again.

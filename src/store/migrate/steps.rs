@@ -8,7 +8,7 @@ macro_rules! steps {
     };
 }
 
-const STEPS: [(&str, &str); 8] = steps![
+const STEPS: [(&str, &str); 9] = steps![
     "V1__tenants_and_keys",
     "V2__subscriptions",
     "V3__events",
@@ -17,6 +17,7 @@ const STEPS: [(&str, &str); 8] = steps![
     "V6__retention",
     "V7__views",
     "V8__publishing",
+    "V9__analytics",
 ];
 
 pub(super) fn runner() -> Runner {

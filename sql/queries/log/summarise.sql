@@ -1,0 +1,2 @@
+-- log/summarise()
+select log_summarise_1() as summarised;
