@@ -109,8 +109,9 @@ mod tests {
             assert_eq!(found(name, "x"), Some(Some(meant.to_owned())), "{name}");
         }
         assert_eq!(found("POSTRIDER_WEATHER_FORECAST", "x"), Some(None));
-        for (name, value) in [("POSTRIDER_LISTEN", "x"), ("PATH", "x"), ("POSTRIDER_LISTN", ""), ("POSTRIDER_BIN", "x")]
-        {
+        let of_commands = ["POSTRIDER_SERVER", "POSTRIDER_KEY", "POSTRIDER_KEY_FILE", "POSTRIDER_TENANT"];
+        let fine = [("POSTRIDER_LISTEN", "x"), ("PATH", "x"), ("POSTRIDER_LISTN", ""), ("POSTRIDER_BIN", "x")];
+        for (name, value) in fine.into_iter().chain(of_commands.map(|name| (name, "x"))) {
             assert_eq!(found(name, value), None, "{name}");
         }
     }

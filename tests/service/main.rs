@@ -51,6 +51,8 @@ mod publish_fan_out;
 mod publish_lists;
 mod queue;
 mod redis_cache;
+mod remote;
+mod remote_strangers;
 mod replay;
 mod replay_api;
 mod request_headers;

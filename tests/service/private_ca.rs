@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use crate::support::commands::Shell;
 use crate::support::database::Database;
 use crate::support::folder::Folder;
 use crate::support::process::{Start, free_address, program};
@@ -136,4 +137,20 @@ async fn a_target_with_a_private_ca_is_reached_where_a_file_or_the_system_names_
         assert!(!ran.status.success());
         assert!(String::from_utf8(said).unwrap().contains("POSTRIDER_CA_FILE: cannot read /nowhere.pem"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_reaches_a_server_with_a_private_ca_where_a_file_or_the_system_names_it() {
+    let private = Private::new();
+    let shell = Shell::of(&format!("https://localhost:{}", receive(&private).await.port()));
+    let untrusted = shell.run("events payload x").await;
+    assert!(
+        untrusted.code == Some(3) && untrusted.err.contains("invalid peer certificate: UnknownIssuer"),
+        "{untrusted:?}"
+    );
+    for setting in ["POSTRIDER_CA_FILE", "SSL_CERT_FILE"] {
+        shell.with(setting, &private.path("ca")).run("events payload x").await.done();
+    }
+    let other = shell.with("POSTRIDER_CA_FILE", "/etc/passwd").run("events payload x").await;
+    assert!(other.err.contains("POSTRIDER_CA_FILE: /etc/passwd holds no certificate"), "{other:?}");
 }

@@ -10,7 +10,7 @@ use super::Remote;
 use super::client::Call;
 use super::filters::EventFilters;
 use super::list::{Form, Paging};
-use super::printable::shown;
+use super::printable::{deliveries, shown};
 use super::sheet::sheet;
 use super::table::{Column, Table};
 use crate::commands::Failure;
@@ -124,9 +124,9 @@ async fn show(remote: &Remote, wanted: &Named) -> Result<(), Failure> {
         Some(Value::Array(rows)) => rows,
         _ => Vec::new(),
     };
-    let (deliveries, not_delivered) = (rows("deliveries"), rows("not_delivered"));
+    let (delivered, not_delivered) = (rows("deliveries"), rows("not_delivered"));
     remote.print(sheet(&event, now))?;
-    for (columns, rows) in [(&super::deliveries::OF_EVENT[..], deliveries), (&NOT_DELIVERED[..], not_delivered)] {
+    for (columns, rows) in [(&super::deliveries::OF_EVENT[..], delivered), (&NOT_DELIVERED[..], not_delivered)] {
         if !rows.is_empty() {
             remote.print(format_args!("\n{}", Table::new(columns).rows(&rows, now)))?;
         }
@@ -165,8 +165,8 @@ async fn repeat(remote: &Remote, wanted: &Again, action: &str, counted: &str) ->
         }
         let sending = match number("sending") {
             0 => String::new(),
-            count => format!(", {count} more in flight end so unless their attempt succeeds"),
+            count => format!("; {} in flight too, unless the attempt succeeds", deliveries(count)),
         };
-        return remote.print(format_args!("{total} deliveries {counted}{sending}"));
+        return remote.print(format_args!("{} {counted}{sending}", deliveries(total)));
     }
 }

@@ -10,6 +10,7 @@ use super::Remote;
 use super::client::{Answer, Call};
 use super::filters::DeliveryFilters;
 use super::list::Form;
+use super::printable::deliveries;
 use super::refusal::RemoteError;
 use super::table::{Column, Table};
 use crate::commands::Failure;
@@ -67,7 +68,7 @@ impl Remote {
         if consent.dry_run || plan.count == 0 {
             return Ok(None);
         }
-        self.confirm(&format!("{verb} {} deliveries?", plan.count), consent.yes)?;
+        self.confirm(&format!("{verb} {}?", deliveries(plan.count)), consent.yes)?;
         if let Some(token) = &plan.token {
             body = with(&body, "token", json!(token));
         }
@@ -79,7 +80,7 @@ impl Remote {
         if !plan.by_subscription.is_empty() {
             self.print(Table::new(&BY_SUBSCRIPTION).rows(&plan.by_subscription, OffsetDateTime::now_utc()))?;
         }
-        self.print(format_args!("{would}{verb} {} deliveries", plan.count))
+        self.print(format_args!("{would}{verb} {}", deliveries(plan.count)))
     }
 
     /// `POST /deliveries/retry` or `/cancel`, a part at a time.
@@ -109,7 +110,7 @@ impl Remote {
             self.show_status(&format!("{total} {counted}"));
         }
         self.forget_status();
-        if consent.form.json { Ok(()) } else { self.print(format_args!("{total} deliveries {counted}")) }
+        if consent.form.json { Ok(()) } else { self.print(format_args!("{} {counted}", deliveries(total))) }
     }
 }
 

@@ -43,6 +43,11 @@ pub(in crate::commands) fn shown(value: &Value) -> String {
     }
 }
 
+/// `1 delivery`, `2 deliveries`.
+pub(super) fn deliveries(count: u64) -> String {
+    if count == 1 { "1 delivery".to_owned() } else { format!("{count} deliveries") }
+}
+
 /// Control characters, and those that change the direction or the lines of a text. All are in the first plane.
 fn is_hostile(c: char) -> bool {
     c.is_control()

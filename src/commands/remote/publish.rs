@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::Remote;
 use super::client::Call;
 use super::list::Form;
-use super::printable::printable;
+use super::printable::{deliveries, printable, shown};
 use super::refusal::RemoteError;
 use super::when::future;
 use crate::commands::Failure;
@@ -81,10 +81,10 @@ impl Publish {
             return remote.print_answer(&answer, self.form);
         }
         let said: Value = answer.json()?;
-        let field = |name: &str| said.get(name).map(super::printable::shown).unwrap_or_default();
+        let field = |name: &str| said.get(name).map(shown).unwrap_or_default();
         let became = match said.get("duplicate") {
             Some(Value::Bool(true)) => "duplicate of an earlier one".to_owned(),
-            _ => format!("{} deliveries", field("matched")),
+            _ => deliveries(said.get("matched").and_then(Value::as_u64).unwrap_or_default()),
         };
         remote.print(format_args!("{}  {became}", field("webhook_id")))
     }

@@ -13,9 +13,12 @@ use crate::commands::{Failure, USAGE};
 pub(super) const REFUSED: u8 = 1;
 /// No answer, or one that may be another the next time.
 pub(super) const TRY_AGAIN: u8 = 3;
+/// The object that was asked for.
 const NOT_FOUND: u8 = 4;
 /// Of an answer that is no problem document, as of a proxy.
 const SHOWN_CHARACTERS: usize = 200;
+/// Of a server that is older than this program.
+const NO_SUCH_ROUTE: [&str; 2] = ["route_not_found", "method_not_allowed"];
 
 #[derive(Debug, thiserror::Error)]
 pub(in crate::commands) enum RemoteError {
@@ -33,7 +36,7 @@ pub(in crate::commands) enum RemoteError {
 /// A problem document, or what stands in its place.
 #[derive(Debug)]
 pub(in crate::commands) struct Refusal {
-    pub(in crate::commands) status: StatusCode,
+    status: StatusCode,
     retry_after: Option<String>,
     problem: Problem,
 }
@@ -64,6 +67,8 @@ impl RemoteError {
         match self {
             Self::Usage(_) => USAGE,
             Self::Unreachable(_) | Self::NotPostrider(_) => TRY_AGAIN,
+            Self::Refused(refusal) if refusal.problem.code.is_empty() => TRY_AGAIN,
+            Self::Refused(refusal) if refusal.is_of_an_older_server() => REFUSED,
             Self::Refused(refusal) => code_of(refusal.status),
         }
     }
@@ -108,6 +113,10 @@ impl Refusal {
         });
         Self { status, retry_after, problem }
     }
+
+    fn is_of_an_older_server(&self) -> bool {
+        NO_SUCH_ROUTE.contains(&self.problem.code.as_str())
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -118,6 +127,9 @@ impl fmt::Display for Refusal {
         }
         if self.status == StatusCode::UNAUTHORIZED {
             write!(f, "\n  a key goes into POSTRIDER_KEY, POSTRIDER_KEY_FILE or --key-file")?;
+        }
+        if self.is_of_an_older_server() {
+            write!(f, "\n  this server may be older than this program, or POSTRIDER_SERVER may lack a path")?;
         }
         if self.problem.code == "tenant_required" {
             write!(f, "\n  name one with --tenant or POSTRIDER_TENANT")?;
@@ -169,8 +181,11 @@ mod tests {
 
     #[test]
     fn the_status_of_the_command_says_whether_to_try_again() {
-        let codes = [400, 401, 403, 404, 408, 409, 422, 429, 500, 503].map(|status| refused(status, "{}").0);
+        let problem = r#"{"code": "x"}"#;
+        let codes = [400, 401, 403, 404, 408, 409, 422, 429, 500, 503].map(|status| refused(status, problem).0);
         assert_eq!(codes, [1, 1, 1, 4, 3, 1, 1, 3, 3, 3]);
+        assert_eq!(refused(404, r#"{"code": "route_not_found"}"#).0, 1, "an id was not looked for");
+        assert_eq!(refused(404, "<html>").0, 3, "no postrider answered");
     }
 
     #[test]

@@ -137,16 +137,17 @@ const COLUMNS: [Column; 6] = [
     Column::long("TARGET", &["target_url"]),
 ];
 
-/// `disabled: gone`, or the state of its receiver.
+/// `disabled (gone)`, or the state of its receiver. Who disabled it, and when, is in `show`.
 fn state(row: &Value) -> String {
     let text = |value: Option<&Value>| value.map(shown).unwrap_or_default();
-    if row.get("is_active") == Some(&Value::Bool(false)) {
-        let reason = text(row.get("disabled_reason"));
-        // Who did it, and when, is in `show`.
-        let reason = reason.split(" at ").next().unwrap_or_default();
-        return format!("disabled: {reason}").trim_end_matches([':', ' ']).to_owned();
+    if row.get("is_active") != Some(&Value::Bool(false)) {
+        return text(row.pointer("/health/state"));
     }
-    text(row.pointer("/health/state"))
+    match text(row.get("disabled_reason")).as_str() {
+        "" => "disabled".to_owned(),
+        by if by.starts_with("by ") => "disabled".to_owned(),
+        reason => format!("disabled ({reason})"),
+    }
 }
 
 impl Fields {
@@ -234,8 +235,8 @@ mod tests {
     #[test]
     fn the_state_says_why_a_subscription_is_disabled_in_short() {
         let disabled = |reason: &str| state(&json!({ "is_active": false, "disabled_reason": reason }));
-        assert_eq!(disabled("gone"), "disabled: gone");
-        assert_eq!(disabled("by key 0199 at 2026-11-28T12:00:00Z"), "disabled: by key 0199");
+        assert_eq!(disabled("gone"), "disabled (gone)");
+        assert_eq!(disabled("by key 0199 at 2026-11-28T12:00:00Z"), "disabled");
         assert_eq!(state(&json!({ "is_active": true, "health": { "state": "healthy" } })), "healthy");
     }
 }

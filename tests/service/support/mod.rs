@@ -1,6 +1,7 @@
 //! What the stories stand on.
 
 pub(crate) mod api;
+pub(crate) mod commands;
 pub(crate) mod contract;
 pub(crate) mod database;
 pub(crate) mod folder;

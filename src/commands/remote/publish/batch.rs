@@ -69,8 +69,7 @@ pub(super) async fn publish(remote: &Remote, file: &str, form: Form) -> Result<(
         // A broken line would spoil its neighbours.
         if let Err(error) = serde_json::from_slice::<&RawValue>(&line) {
             send(remote, std::mem::take(&mut batch), &mut sums, form).await?;
-            let sentence =
-                format!("line {number} is not JSON: {error}; {} events before it were accepted", sums.accepted);
+            let sentence = format!("line {number} is not JSON: {error}; accepted before it: {}", sums.accepted);
             return Err(Failure::new(sentence));
         }
         if !batch.has_room_for(&line) {
@@ -84,7 +83,7 @@ pub(super) async fn publish(remote: &Remote, file: &str, form: Form) -> Result<(
         return Ok(());
     }
     let code = if sums.is_final { REFUSED } else { TRY_AGAIN };
-    Err(Failure::WithCode { code, sentence: format!("{} events were refused", sums.refused) })
+    Err(Failure::WithCode { code, sentence: "not every event was accepted".to_owned() })
 }
 
 /// Blank lines are passed over.
@@ -113,7 +112,7 @@ async fn send(remote: &Remote, batch: Batch, sums: &mut Sums, form: Form) -> Res
     let answer = remote.client.send(Call::post(&["events", "batch"]).body(Bytes::from(body))).await;
     let answer = answer.map_err(|error| Failure::WithCode {
         code: error.code(),
-        sentence: format!("lines {first} to {last}: {error}\n  {} events before them were accepted", sums.accepted),
+        sentence: format!("lines {first} to {last}: {error}\n  accepted before them: {}", sums.accepted),
     })?;
     let results: Results = answer.json()?;
     for (number, result) in lines.iter().zip(&results.data) {
