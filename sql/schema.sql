@@ -3493,7 +3493,7 @@ UNION ALL
     max(a.attempt_number) AS attempts,
     NULL::timestamp with time zone AS next_attempt_at
    FROM public.attempts a
-  WHERE ((a.outcome = 'delivered'::text) AND (NOT (EXISTS ( SELECT 1
+  WHERE ((a.outcome = 'delivered'::text) AND (a.trigger IS DISTINCT FROM 'test'::text) AND (NOT (EXISTS ( SELECT 1
            FROM public.deliveries d
           WHERE ((d.event_id = a.event_id) AND (d.subscription_id = a.subscription_id))))) AND (NOT (EXISTS ( SELECT 1
            FROM public.undelivered u
@@ -3543,7 +3543,9 @@ CREATE VIEW public.delivery_logs AS
     public.readable(a.response_body) AS response_body,
     a.error_message,
     (a.outcome = 'delivered'::text) AS is_success,
-    a.created_at
+    a.created_at,
+    COALESCE(a.trigger, 'fresh'::text) AS trigger,
+    a.detail
    FROM public.attempts a;
 CREATE TABLE public.idempotency_keys (
     tenant_id uuid NOT NULL,

@@ -7,6 +7,7 @@ with failing as (
         min(a.created_at) as first_failure
     from attempts as a
     where a.id >= uuid_v7_floor(now() - interval '24 hours')
+        and a.trigger is distinct from 'test'
     group by a.subscription_id
     having bool_and(a.outcome <> 'delivered')
     order by attempts desc
@@ -40,6 +41,7 @@ cross join lateral (
     where a.tenant_id = s.tenant_id
         and a.subscription_id = f.subscription_id
         and a.id >= uuid_v7_floor(now() - interval '24 hours')
+        and a.trigger is distinct from 'test'
     order by a.id desc
     limit 1
 ) as newest

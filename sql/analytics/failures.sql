@@ -9,6 +9,7 @@ select
 from attempts as a
 where a.id >= uuid_v7_floor(now() - interval '24 hours')
     and a.outcome <> 'delivered'
+    and a.trigger is distinct from 'test'
 group by
     a.outcome,
     a.status_code

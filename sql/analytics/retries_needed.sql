@@ -8,5 +8,6 @@ select
 from attempts as a
 where a.id >= uuid_v7_floor(now() - interval '24 hours')
     and a.outcome = 'delivered'
+    and a.trigger is distinct from 'test'
 group by a.attempt_number
 order by a.attempt_number;

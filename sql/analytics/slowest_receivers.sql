@@ -13,6 +13,7 @@ inner join subscriptions as s
     on s.id = a.subscription_id
 where a.id >= uuid_v7_floor(now() - interval '24 hours')
     and a.duration_ms is not null
+    and a.trigger is distinct from 'test'
 group by
     a.subscription_id,
     s.target_url

@@ -7,6 +7,7 @@ with made as (
         count(*) filter (where a.outcome = 'delivered') as succeeded
     from attempts as a
     where a.id >= uuid_v7_floor(now() - interval '24 hours')
+        and a.trigger is distinct from 'test'
     group by a.subscription_id
 ),
 lost as (

@@ -28,7 +28,9 @@ select
     readable(a.response_body) as response_body,
     a.error_message,
     a.outcome = 'delivered' as is_success,
-    a.created_at
+    a.created_at,
+    coalesce(a.trigger, 'fresh') as trigger,
+    a.detail
 from attempts as a;
 
 -- One status per event and subscription, from whichever table.
@@ -100,6 +102,7 @@ select
     null::timestamptz
 from attempts as a
 where a.outcome = 'delivered'
+    and a.trigger is distinct from 'test'
     and not exists (
         select 1
         from deliveries as d

@@ -45,6 +45,7 @@ use poem::Response;
 use poem::endpoint::Endpoint;
 
 use crate::domain::target::TargetPolicy;
+use crate::domain::tester::Tester;
 use crate::intake::Intake;
 use crate::store::{Clock, Store};
 use crate::subscriptions::Subscriptions;
@@ -75,6 +76,7 @@ pub struct Api {
     pub tenants: Tenants,
     pub subscriptions: Subscriptions,
     pub intake: Intake,
+    pub tester: Tester,
     pub clock: Clock,
     pub metrics: Metrics,
 }

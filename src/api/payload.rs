@@ -30,7 +30,7 @@ pub(super) struct Document<T, const LIMIT: usize = CONTROL_LIMIT, const REQUIRED
 pub(super) type OptionalDocument<T> = Document<T, CONTROL_LIMIT, false>;
 
 /// Not read yet; documented as `T`.
-pub(super) struct Unread<T> {
+pub(super) struct Unread<T, const REQUIRED: bool = true> {
     pub(super) body: Body,
     documented_as: PhantomData<fn() -> T>,
 }
@@ -84,7 +84,7 @@ impl<'a, T: FormField, const LIMIT: usize, const REQUIRED: bool> ApiExtractor<'a
     }
 }
 
-impl<'a, T: FormField> ApiExtractor<'a> for Unread<T> {
+impl<'a, T: FormField, const REQUIRED: bool> ApiExtractor<'a> for Unread<T, REQUIRED> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
     type ParamType = ();
     type ParamRawType = ();
@@ -94,7 +94,7 @@ impl<'a, T: FormField> ApiExtractor<'a> for Unread<T> {
     }
 
     fn request_meta() -> Option<MetaRequest> {
-        Some(request_meta::<T>())
+        Some(MetaRequest { required: REQUIRED, ..request_meta::<T>() })
     }
 
     async fn from_request(

@@ -17,6 +17,20 @@ const WAITING_FOR_EACH: usize = 128;
 /// Tenants whose requests have ended are dropped above this many.
 const SWEEP_ABOVE: usize = 1_000;
 
+/// Held until the response is made, or until a handler gives it back because it waits for somebody else.
+#[derive(Clone)]
+pub(super) struct HeldPlace(Arc<Mutex<Option<Place>>>);
+
+impl HeldPlace {
+    pub(super) fn new(place: Place) -> Self {
+        Self(Arc::new(Mutex::new(Some(place))))
+    }
+
+    pub(super) fn give_back(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
 /// `None` is the operator, who asks about no tenant or about all.
 type Owner = Option<TenantId>;
 

@@ -10,6 +10,7 @@ use crate::domain::audience::MAX_RECIPIENTS;
 use crate::domain::hops::InvalidHops;
 use crate::domain::payload::InvalidPayload;
 use crate::domain::signature::InvalidSignature;
+use crate::domain::tester::{MAX_TESTS, MAX_TESTS_OF_TENANT};
 
 mod causes;
 mod document;
@@ -77,6 +78,8 @@ pub(super) enum Problem {
     RateLimited(u32, u64),
     /// How many requests of one tenant are answered at a time.
     TooManyRequests(usize),
+    /// Test events that are under way.
+    TooManyTests,
     TooManyRecipients,
     /// A delivery that led back too often; our own sender gives it up.
     TooManyHops,
@@ -135,6 +138,7 @@ impl Problem {
             }
             Self::RateLimited(..) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many events"),
             Self::TooManyRequests(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests"),
+            Self::TooManyTests => (StatusCode::TOO_MANY_REQUESTS, "too_many_tests", "Too many test events"),
             Self::TooManyRecipients => (StatusCode::UNPROCESSABLE_ENTITY, "too_many_recipients", "Too many recipients"),
             Self::TooManyHops => (StatusCode::UNPROCESSABLE_ENTITY, "too_many_hops", "Too many hops"),
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", "Validation failed"),
@@ -190,6 +194,12 @@ impl Problem {
             }
             Self::TooManyRequests(places) => {
                 return format!("{places} requests of this tenant are answered at a time, and too many others wait");
+            }
+            Self::TooManyTests => {
+                return format!(
+                    "at most {MAX_TESTS_OF_TENANT} test events of a tenant and {MAX_TESTS} in all are under way at a \
+                     time; nothing was sent"
+                );
             }
             Self::TooManyRecipients => {
                 return format!("more than {MAX_RECIPIENTS} subscriptions want this event; nothing was stored");
@@ -251,7 +261,7 @@ impl Problem {
             Self::TooManyHops => {
                 headers.insert("webhook-delivery", HeaderValue::from_static("abort-message"));
             }
-            Self::Unavailable | Self::TooManyRequests(_) => {
+            Self::Unavailable | Self::TooManyRequests(_) | Self::TooManyTests => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
             }
             Self::MethodNotAllowed(allowed) => {

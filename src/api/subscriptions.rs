@@ -3,14 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use poem::Request;
 use poem_openapi::OpenApi;
 
 use super::Api;
 use super::access::{Admin, Allowed, Support};
+use super::attempts::AttemptAnswer;
+use super::body;
 use super::docs::Resource;
 use super::page::{self, Cursor, Limit, List};
 use super::parameter::{Path, Query};
-use super::payload::{Answer, Document, OptionalDocument};
+use super::payload::{Answer, CONTROL_LIMIT, Document, OptionalDocument, Unread};
+use super::places::HeldPlace;
 use super::problem::Problem;
 use crate::domain::external_id::{ExternalId, SubscriptionName};
 use crate::domain::id::{SubscriptionId, TenantId};
@@ -26,10 +30,12 @@ mod held;
 mod ingest;
 mod policy;
 mod rotation;
+mod test_event;
 
 use answer::{HeldCancelled, SubscriptionAnswer, SubscriptionDeleted, SubscriptionPage};
 use form::{Changes, SubscriptionForm, SubscriptionPatch};
 use rotation::RotationForm;
+use test_event::{TestEvent, TestForm};
 
 pub(super) struct SubscriptionsApi(pub(super) Arc<Api>);
 
@@ -154,6 +160,33 @@ impl SubscriptionsApi {
         let rotated = self.0.subscriptions.rotate(caller.tenant, id, &secret, overlap, caller.actor()).await?;
         let rotated = rotated.ok_or(Problem::SubscriptionNotFound)?;
         self.answer(caller.tenant, rotated, Some(&secret)).await
+    }
+
+    /// Send a test event
+    ///
+    /// Sends one event at once, signed like a delivery, and returns the attempt when it has ended, also if the receiver
+    /// failed. It works for a disabled subscription. The event is not stored and not retried; the attempt is in the log
+    /// with the trigger `test` and all details, and counts nowhere else. 4 of a tenant run at a time.
+    #[oai(path = "/:subscription_id/test", method = "post", operation_id = "test_subscription")]
+    async fn test(
+        &self,
+        caller: Allowed<Admin>,
+        request: &Request,
+        /// The subscription: id or external id.
+        subscription_id: Path<SubscriptionName>,
+        body: Unread<TestForm, false>,
+    ) -> Result<Answer<AttemptAnswer>, Problem> {
+        let most = self.0.settings.max_payload_bytes;
+        let bytes = body::read(request, body.body, most.saturating_add(CONTROL_LIMIT)).await?;
+        if !bytes.is_empty() {
+            body::check_json(request.headers())?;
+        }
+        let event = TestEvent::read(&bytes, most, &self.0.settings.targets)?;
+        let found = self.0.subscriptions.read(Some(caller.tenant), &subscription_id.0).await?;
+        let subscription = found.ok_or(Problem::SubscriptionNotFound)?;
+        // The receiver may take a minute.
+        request.extensions().get::<HeldPlace>().inspect(|place| place.give_back());
+        event.send(&self.0, &subscription).await.map(Answer::Value)
     }
 
     /// Cancel held deliveries

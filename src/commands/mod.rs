@@ -15,6 +15,7 @@ pub mod settings;
 mod sockets;
 mod starting;
 pub mod tenants;
+mod tester;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;

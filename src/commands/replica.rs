@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::ops::Ops;
 use super::sockets::{listen, raise_descriptor_limit};
 use super::starting::{migrate_patiently, store, target_roots};
+use super::tester::tester;
 use super::{Failure, master_keys};
 use crate::api::{self, Api, ApiSettings};
 use crate::config::{AuthMode, Config};
@@ -163,15 +164,18 @@ impl Base {
         })
     }
 
+    fn sender_config(&self) -> SenderConfig {
+        SenderConfig {
+            request_timeout: self.config.request_timeout,
+            addresses: Arc::new(self.targets.addresses.clone()),
+            max_idle_per_host: self.config.max_in_flight_per_subscription,
+            keep: self.config.attempt_detail,
+        }
+    }
+
     fn start_worker(&self, handoff: Option<HandoffReceiver>) -> [JoinHandle<()>; 2] {
         let config = &self.config;
-        let sender_config = SenderConfig {
-            request_timeout: config.request_timeout,
-            addresses: Arc::new(self.targets.addresses.clone()),
-            max_idle_per_host: config.max_in_flight_per_subscription,
-            keep: config.attempt_detail,
-        };
-        let sender = Sender::with_roots(sender_config, self.target_roots.clone());
+        let sender = Sender::with_roots(self.sender_config(), self.target_roots.clone());
         let worker = Worker::new(WorkerParts {
             store: self.store.clone(),
             sender,
@@ -248,6 +252,12 @@ impl Base {
             tenants,
             subscriptions,
             intake,
+            tester: tester(
+                self.sender_config(),
+                self.target_roots.clone(),
+                self.metrics.clone(),
+                self.supervisor.stop().clone(),
+            ),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
         };

@@ -123,6 +123,18 @@ impl EventTypeFilter {
         self.0.iter().any(|pattern| pattern.0 == event_type.0)
     }
 
+    /// A type that it wants, for a test event.
+    pub(crate) fn example(&self) -> EventType {
+        let first = self.0.first().map_or("*", EventTypePattern::as_str);
+        match first.strip_suffix("*") {
+            Some("") => EventType("postrider.test".to_owned()),
+            // A prefix leaves at least one character.
+            Some(prefix) if prefix.len() + "test".len() > MAX_EVENT_TYPE_LENGTH => EventType(format!("{prefix}t")),
+            Some(prefix) => EventType(format!("{prefix}test")),
+            None => EventType(first.to_owned()),
+        }
+    }
+
     pub(crate) fn patterns(&self) -> &[EventTypePattern] {
         &self.0
     }
@@ -150,6 +162,24 @@ mod tests {
 
     fn wants(patterns: &[&str], event_type: &str) -> bool {
         filter(patterns).wants(&event_type.parse().unwrap())
+    }
+
+    #[test]
+    fn the_type_of_a_test_event_is_one_that_the_filter_wants() {
+        let long = format!("{}.*", "a".repeat(126));
+        for (patterns, expected) in [
+            (vec![], "postrider.test"),
+            (vec!["*"], "postrider.test"),
+            (vec!["order.created", "invoice.*"], "order.created"),
+            (vec!["invoice.*"], "invoice.test"),
+            (vec![long.as_str()], &format!("{}.t", "a".repeat(126))),
+        ] {
+            let patterns: Vec<String> = patterns.into_iter().map(str::to_owned).collect();
+            let filter = EventTypeFilter::stored(&patterns).unwrap();
+            let example = filter.example();
+            assert_eq!(example.as_str(), expected);
+            assert!(filter.wants(&example) && example.as_str().parse::<EventType>().is_ok());
+        }
     }
 
     #[test]

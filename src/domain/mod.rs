@@ -45,5 +45,6 @@ pub mod slots;
 pub mod subscription;
 pub mod target;
 pub mod tenant;
+pub mod tester;
 pub mod timing;
 pub mod trigger;

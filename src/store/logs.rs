@@ -8,7 +8,10 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::connection::Param;
+use super::record::detail_text;
 use super::{Store, StoreError, sql};
+use crate::domain::attempt::Attempt;
+use crate::domain::delivery::DeliveryKey;
 use crate::domain::detail::Detail;
 use crate::domain::id::{AttemptId, EventId, SubscriptionId, TenantId};
 use crate::domain::trigger::Trigger;
@@ -80,9 +83,46 @@ impl Store {
         let rows = self.interactive().await?.query(&sql::READ_ATTEMPT, &params).await?;
         rows.first().map(in_full).transpose()
     }
+
+    /// Logs the attempt of a test event, and returns it as [`Self::read_attempt`] does.
+    pub(crate) async fn log_test(
+        &self,
+        key: DeliveryKey,
+        event_type: Option<&str>,
+        attempt: &Attempt,
+    ) -> Result<(LoggedAttempt, Option<Detail>), StoreError> {
+        let answer = &attempt.answer;
+        let (tenant, subscription, id, event) =
+            (key.tenant.uuid(), key.subscription.uuid(), attempt.id.uuid(), key.event.uuid());
+        let outcome = answer.outcome.as_str();
+        let status = answer.status.and_then(|status| i16::try_from(status).ok());
+        let message = answer.message();
+        let body = answer.status.map(|_| answer.body.as_ref());
+        let remote = answer.remote.map(|address| address.to_string());
+        let duration = i32::try_from(answer.duration.as_millis()).unwrap_or(i32::MAX);
+        let detail = answer.detail.as_deref().map(detail_text);
+        let params: [Param<'_>; 13] = [
+            (&tenant, Type::UUID),
+            (&subscription, Type::UUID),
+            (&id, Type::UUID),
+            (&event, Type::UUID),
+            (&event_type, Type::TEXT),
+            (&outcome, Type::TEXT),
+            (&status, Type::INT2),
+            (&message, Type::TEXT),
+            (&body, Type::BYTEA),
+            (&remote, Type::TEXT),
+            (&duration, Type::INT4),
+            (&attempt.started_at, Type::TIMESTAMPTZ),
+            (&detail, Type::TEXT),
+        ];
+        let rows = self.interactive().await?.query(&sql::LOG_TEST, &params).await?;
+        let row = rows.first().ok_or_else(|| StoreError::Unreadable("a logged attempt has no row".to_owned()))?;
+        in_full(row)
+    }
 }
 
-pub(super) fn in_full(row: &Row) -> Result<(LoggedAttempt, Option<Detail>), StoreError> {
+fn in_full(row: &Row) -> Result<(LoggedAttempt, Option<Detail>), StoreError> {
     let text: Option<&str> = row.try_get("detail")?;
     let unreadable = |_| StoreError::Unreadable("the details of an attempt".to_owned());
     Ok((logged(row)?, text.map(serde_json::from_str).transpose().map_err(unreadable)?))

@@ -110,11 +110,13 @@ queries! {
     SUMMARISE_LOG = "log/summarise",
     FOLD_ROLLUPS = "rollups/fold",
     FORGET_ROLLUPS = "rollups/forget",
+    LOG_TEST = "attempts/log_test",
 }
 
 functions! {
     "api_keys/create",
     "attempts/log_lost",
+    "attempts/read",
     "audit/list",
     "deliveries/cancel",
     "deliveries/cancel_held",

@@ -13,7 +13,7 @@ use crate::support::api::{Answer, Ask, TestApi, made_key};
 const SCOPES: [Scope; 4] = Scope::ALL;
 
 /// Which scopes open an operation. One that is missing here fails the tests.
-const OPENED_BY: [(&str, &[Scope]); 33] = [
+const OPENED_BY: [(&str, &[Scope]); 34] = [
     ("POST /subscriptions/", &[Scope::Admin]),
     ("GET /subscriptions/", &[Scope::Admin, Scope::Read, Scope::Support]),
     ("GET /subscriptions/{subscription_id}", &[Scope::Admin, Scope::Read, Scope::Support]),
@@ -21,6 +21,7 @@ const OPENED_BY: [(&str, &[Scope]); 33] = [
     ("PATCH /subscriptions/{subscription_id}", &[Scope::Admin]),
     ("POST /subscriptions/{subscription_id}/rotate-secret", &[Scope::Admin]),
     ("POST /subscriptions/{subscription_id}/cancel-held", &[Scope::Admin]),
+    ("POST /subscriptions/{subscription_id}/test", &[Scope::Admin]),
     ("DELETE /subscriptions/{subscription_id}", &[Scope::Admin]),
     ("POST /subscriptions/generate-signature", &[Scope::Admin]),
     ("POST /ingest/{subscription_id}", &[Scope::Admin, Scope::Publish]),

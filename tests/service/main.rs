@@ -65,3 +65,4 @@ mod statements;
 mod states;
 mod system_events;
 mod tenants;
+mod test_events;

@@ -97,7 +97,7 @@ impl Operation<'_> {
         match self.id {
             "ingest" | "publish" => 1_048_576,
             "publish_batch" => 8_388_608,
-            "generate_signature" => 1_114_112,
+            "generate_signature" | "test_subscription" => 1_114_112,
             _ => crate::api::payload::CONTROL_LIMIT,
         }
     }
@@ -163,6 +163,9 @@ impl Operation<'_> {
             }
             "rotate_secret" => vec![Problem::SecretUnchanged, Problem::TooManySecrets],
             "create_replay" => vec![Problem::TooManyReplays],
+            "test_subscription" => {
+                vec![Problem::TooManyTests, Problem::PayloadInvalid(InvalidPayload::NotAContainer)]
+            }
             "create_tenant" | "put_tenant" | "change_tenant" => vec![Problem::ExternalIdTaken],
             "delete_tenant" => vec![Problem::DefaultTenant],
             _ => Vec::new(),

@@ -42,6 +42,7 @@ impl Problem {
             Self::EventTypeNotWanted,
             Self::RateLimited(500, 1),
             Self::TooManyRequests(8),
+            Self::TooManyTests,
             Self::TooManyHops,
             Self::TooManyRecipients,
             Self::Invalid(Vec::new()),

@@ -14,6 +14,7 @@ use crate::api::access::{Access, Guard};
 use crate::api::form::pointer_to;
 use crate::api::parameter::QueryValues;
 use crate::api::path;
+use crate::api::places::HeldPlace;
 use crate::api::problem::Problem;
 
 pub(super) struct Operation {
@@ -83,11 +84,13 @@ impl Operation {
     }
 
     async fn answer(&self, mut request: Request) -> Result<Response, Problem> {
-        // Held until the response is made.
-        let _place = match self.access {
-            Some(access) => self.guard.admit(&mut request, access).await?,
+        let place = match self.access {
+            Some(access) => self.guard.admit(&mut request, access).await?.map(HeldPlace::new),
             None => None,
         };
+        if let Some(place) = &place {
+            request.extensions_mut().insert(place.clone());
+        }
         let query = self.read_query(request.uri().query().unwrap_or_default())?;
         request.extensions_mut().insert(QueryValues(query));
         let response = self.handler.get_response(request).await;

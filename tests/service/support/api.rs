@@ -11,11 +11,15 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use postrider::api::{Api, ApiSettings, serve};
 use postrider::domain::actor::Actor;
+use postrider::domain::address::AddressPolicy;
 use postrider::domain::api_key::Scope;
+use postrider::domain::detail::KeepDetail;
 use postrider::domain::keyring::Keyring;
 use postrider::domain::target::TargetPolicy;
+use postrider::domain::tester::Tester;
 use postrider::http::Stopping;
 use postrider::intake::{Intake, IntakeParts, Notifier};
+use postrider::sender::{Sender, SenderConfig};
 use postrider::store::{Clock, MadeKey, NewKey, Store, StoreConfig};
 use postrider::subscriptions::Subscriptions;
 use postrider::supervisor::Supervisor;
@@ -246,7 +250,25 @@ fn api_over(store: &Store, auth_required: bool) -> Api {
             supervisor: Supervisor::default(),
         })
         .0,
+        tester: tester(),
         clock: Clock::default(),
         metrics: Metrics::new(),
     }
+}
+
+/// Sends to loopback only.
+fn tester() -> Tester {
+    let nets = |nets: &[&str]| nets.iter().map(|net| net.parse().unwrap()).collect();
+    let addresses =
+        AddressPolicy { allow: nets(&["127.0.0.0/8"]), deny: nets(&["0.0.0.0/0", "::/0"]), ..AddressPolicy::default() };
+    let sender = Sender::new(SenderConfig {
+        request_timeout: Duration::from_secs(5),
+        addresses: Arc::new(addresses),
+        max_idle_per_host: 0,
+        keep: KeepDetail::All,
+    });
+    Tester::new(move |parcel, now| {
+        let sender = sender.clone();
+        async move { sender.send(&parcel, now).await.ok() }
+    })
 }
