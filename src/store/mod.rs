@@ -1,8 +1,8 @@
 //! PostgreSQL access: one file per table or protocol.
 //!
 //! Six pools, so that none blocks another: *intake* accepts events, *lookup* reads keys, tenants and subscriptions for
-//! it, *queue* finds, takes and records, *interactive* answers API requests, *sweep* scans the whole queue,
-//! *maintenance* is upkeep. No transaction is open while a receiver is awaited.
+//! it, *queue* finds, takes and records, and reads the outbox, *interactive* answers API requests, *sweep* scans the
+//! whole queue, *maintenance* is upkeep. No transaction is open while a receiver is awaited.
 
 mod accept;
 mod api_keys;

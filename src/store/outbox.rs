@@ -102,7 +102,7 @@ impl Store {
         let lease = lease.as_secs_f64();
         let most = i32::try_from(max_payload_bytes).unwrap_or(i32::MAX);
         let params: [Param<'_>; 3] = [(&process, Type::UUID), (&lease, Type::FLOAT8), (&most, Type::INT4)];
-        let rows = self.lookup().await?.query(&sql::LEAD_OUTBOX, &params).await?;
+        let rows = self.queue().await?.query(&sql::LEAD_OUTBOX, &params).await?;
         let row = rows.first().ok_or_else(|| StoreError::Unreadable("the outbox has no lease".to_owned()))?;
         let left: Option<f64> = row.try_get("seconds_left")?;
         let left = Duration::try_from_secs_f64(left.unwrap_or_default()).unwrap_or_default();
@@ -110,7 +110,7 @@ impl Store {
     }
 
     pub(crate) async fn leave_outbox(&self, process: Uuid) -> Result<(), StoreError> {
-        self.lookup().await?.query(&sql::LEAVE_OUTBOX, &[(&process, Type::UUID)]).await.map(drop)
+        self.queue().await?.query(&sql::LEAVE_OUTBOX, &[(&process, Type::UUID)]).await.map(drop)
     }
 
     /// The next rows in the order of their ids.
@@ -124,7 +124,7 @@ impl Store {
             (&ask.bytes, Type::INT8),
             (&ask.examined, Type::INT4),
         ];
-        let rows = self.lookup().await?.query(&sql::OUTBOX_PAGE, &params).await?;
+        let rows = self.queue().await?.query(&sql::OUTBOX_PAGE, &params).await?;
         let first = rows.first().ok_or_else(|| StoreError::Unreadable("the outbox has no page".to_owned()))?;
         let (reached, is_end) = (first.try_get::<_, Uuid>("reached")?.into(), first.try_get("is_end")?);
         let mut page = OutboxPage { rows: Vec::with_capacity(rows.len()), reached, is_end };
@@ -148,7 +148,7 @@ impl Store {
             (&details, Type::TEXT_ARRAY),
             (&duplicates, Type::UUID_ARRAY),
         ];
-        let rows = self.lookup().await?.query(&sql::REFUSE_FROM_OUTBOX, &params).await?;
+        let rows = self.queue().await?.query(&sql::REFUSE_FROM_OUTBOX, &params).await?;
         Ok(rows.first().map(|row| row.try_get("refused")).transpose()?.unwrap_or(0))
     }
 
