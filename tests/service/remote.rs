@@ -222,7 +222,7 @@ async fn a_list_follows_cursors_to_its_limit_and_says_whether_there_is_more() {
     let server = Server::open().await;
     let http = server.replica.http();
     for _ in 0..103 {
-        http.subscribe("http://127.0.0.1:9/").await;
+        http.subscribe("http://127.0.0.1:9100/").await;
     }
     let usual = server.shell.run("subscriptions list").await;
     assert_eq!(usual.rows().len(), 50);
@@ -437,7 +437,7 @@ async fn settings_of_commands_are_no_mistakes_of_a_service() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_has_read_enough_ends_a_command_quietly() {
     let server = Server::open().await;
-    server.replica.http().subscribe("http://127.0.0.1:9/").await;
+    server.replica.http().subscribe("http://127.0.0.1:9100/").await;
     for line in ["subscriptions list", "subscriptions list --json", "publish {}", "tenants list", "keys list"] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
