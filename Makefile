@@ -44,7 +44,7 @@ examples: setup ## the scripts of examples/ do what they say
 	@examples/receive-from $(BIN)
 
 # The pages whose commands run as they stand.
-PAGES = README.md docs/quick-start.md docs/producers.md docs/moving.md docs/publishing-from-sql.md
+PAGES = README.md docs/quick-start.md docs/producers.md docs/moving.md docs/publishing-from-sql.md docs/command-line.md
 
 tour: ## the commands of the README and the tour print what stands there
 	@deploy/setup tour

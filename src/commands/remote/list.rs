@@ -1,8 +1,6 @@
 //! Lists: follows cursors until there are enough rows. A page may be short or even empty and still have a next one,
 //! because the server examines a bounded number of rows for each.
 
-use std::io::IsTerminal as _;
-
 use clap::Args;
 use serde::Deserialize;
 use serde_json::Value;
@@ -118,17 +116,6 @@ impl Remote {
         let rows: Result<Vec<Value>, _> = rows.iter().map(|row| serde_json::from_str(row.get())).collect();
         let rows = rows.map_err(|error| Failure::new(format!("a row cannot be read: {error}")))?;
         self.print(table.rows(&rows, OffsetDateTime::now_utc()))
-    }
-
-    /// For people who wait: overwritten by the next one, and nothing where standard error is no terminal.
-    pub(super) fn show_status(&self, text: &str) {
-        if std::io::stderr().is_terminal() {
-            self.log.write(&format!("\r\x1b[K{text}"));
-        }
-    }
-
-    pub(super) fn forget_status(&self) {
-        self.show_status("");
     }
 }
 

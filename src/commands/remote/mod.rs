@@ -31,6 +31,7 @@ pub use tail::Tail;
 
 use std::fmt::Display;
 use std::io::IsTerminal as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -46,6 +47,8 @@ use table::Column;
 pub(super) struct Remote {
     client: Client,
     log: Log,
+    /// Whether a status line stands on the terminal.
+    has_status: AtomicBool,
 }
 
 /// Commands that only talk to a server.
@@ -119,7 +122,7 @@ pub(super) async fn run(settings: &Settings, command: Command, log: Log) -> Resu
 
 impl Remote {
     pub(super) fn new(settings: &Settings, log: Log) -> Result<Self, Failure> {
-        Ok(Self { client: Client::new(settings)?, log })
+        Ok(Self { client: Client::new(settings)?, log, has_status: AtomicBool::new(false) })
     }
 
     /// Rows over all tenants name theirs.
@@ -141,6 +144,22 @@ impl Remote {
     fn note(&self, text: &str) {
         self.forget_status();
         self.log.write(&format!("{text}\n"));
+    }
+
+    /// For people who wait: overwritten by the next one, and nothing where standard error is no terminal.
+    fn show_status(&self, text: &str) {
+        if std::io::stderr().is_terminal() {
+            self.has_status.store(true, Ordering::Relaxed);
+            self.log.write(&format!("\r\x1b[K{text}"));
+        }
+    }
+
+    /// Before anything else is printed. The log is written by a thread of its own.
+    fn forget_status(&self) {
+        if self.has_status.swap(false, Ordering::Relaxed) {
+            self.log.write("\r\x1b[K");
+            self.log.flush();
+        }
     }
 
     /// Prints one object.
