@@ -130,6 +130,12 @@ settings! {
     /// How long the audit of changes is kept
     audit_retention: Duration = "POSTRIDER_AUDIT_RETENTION", duration("1h", "3650d"), Default::Value("90d");
 
+    /// Most refused requests that are kept for a tenant, the newest; 0 keeps none
+    refusals_per_tenant: u32 = "POSTRIDER_REFUSALS_PER_TENANT", number(0..=100_000), Default::Value("1000");
+
+    /// How long refused requests are kept
+    refusal_retention: Duration = "POSTRIDER_REFUSAL_RETENTION", duration("1h", "3650d"), Default::Value("7d");
+
     /// Largest payload, in bytes
     max_payload_bytes: usize = "POSTRIDER_MAX_PAYLOAD_BYTES", number(2..=LARGEST_BODY), Default::Value("1048576");
 

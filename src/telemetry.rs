@@ -17,6 +17,8 @@ use crate::domain::outcome::Outcome;
 const LATENCY_SECONDS: [f64; 16] =
     [0.001, 0.002, 0.003, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3_600.0];
 const REQUEST_SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+/// Values of the label `reason` of [`Metrics::refusals_lost`].
+const LOST: [&str; 3] = ["rate", "full", "database"];
 const LIMITS: [&str; 2] = ["publish_per_second", "max_subscriptions"];
 const CACHE_RESULTS: [&str; 5] = ["hit", "miss", "refused", "failed", "bypassed"];
 /// Values of the label `state` of [`Metrics::breakers`].
@@ -53,6 +55,7 @@ pub struct Metrics {
     pub outbox_oldest: Gauge,
     pub outbox_published: IntCounter,
     pub outbox_refused: IntCounter,
+    pub refusals_lost: IntCounterVec,
     pub partitions_dropped: IntCounter,
     pub partitions_ahead: Gauge,
     pub partitions_past: Gauge,
@@ -139,6 +142,12 @@ impl Metrics {
             outbox_refused: counter(
                 "postrider_outbox_refused_total",
                 "Rows of the outbox that ended as refused or as duplicates.",
+            ),
+            refusals_lost: counters(
+                "postrider_refusals_lost_total",
+                "Refused requests that /refusals does not show: rate (too many), full (the queue), database.",
+                "reason",
+                &LOST,
             ),
             partitions_dropped: counter(
                 "postrider_retention_partitions_dropped_total",

@@ -100,3 +100,33 @@ execute function audit_replay();
 
 create index replays_running on replays (stepped_at)
 where status = 'running';
+
+-- Requests to publish that were refused. Bounded for each tenant by refusals/write.
+create table refusals (
+    -- Nil: the operator's, because neither a key nor the subscription names a tenant.
+    tenant_id uuid not null,
+    id uuid not null,
+    at timestamptz not null,
+    -- As named, whether it exists or not.
+    subscription_id uuid,
+    -- Of the key that came, right or wrong.
+    key_id uuid,
+    status smallint not null,
+    -- Whether a valid key or signature came with it. Others cannot displace these.
+    is_own boolean not null,
+    remote_address inet,
+    code text not null,
+    detail text not null,
+    route text not null,
+    -- Id or external id of the subscription, as in the request.
+    subscription text,
+    event_type text,
+    idempotency_key text,
+    request_id text not null,
+    -- Null where no tenant is named.
+    beginning bytea,
+    constraint refusals_pkey primary key (id),
+    constraint refusals_beginning_length check (octet_length(beginning) <= 512)
+);
+
+create index refusals_tenant on refusals (tenant_id, id);

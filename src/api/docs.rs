@@ -18,7 +18,9 @@ use super::events::EventsApi;
 use super::ingest::IngestApi;
 use super::keys::KeysApi;
 use super::logs::LogsApi;
+use super::refusals::RefusalsApi;
 use super::replays::ReplaysApi;
+use super::search::SearchApi;
 use super::signatures::SignaturesApi;
 use super::status::StatusApi;
 use super::subscriptions::SubscriptionsApi;
@@ -57,6 +59,10 @@ pub(super) enum Resource {
     Keys,
     /// Who changed what.
     Audit,
+    /// Requests to publish that were refused.
+    Refusals,
+    /// From an id or text to the reason.
+    Search,
 }
 
 /// Every resource, in the order of the document.
@@ -72,6 +78,8 @@ pub(super) type Resources = (
     TenantsApi,
     KeysApi,
     AuditApi,
+    RefusalsApi,
+    SearchApi,
 );
 
 /// Scripts are inline; nothing is fetched.
@@ -162,9 +170,11 @@ mod tests {
             "/ingest/{subscription_id}",
             "/keys",
             "/keys/{key_id}",
+            "/refusals",
             "/replays",
             "/replays/{replay_id}",
             "/replays/{replay_id}/cancel",
+            "/search",
             "/status/logs/{subscription_id}",
             "/status/{webhook_id}",
             "/subscriptions/",
@@ -186,7 +196,7 @@ mod tests {
         for operation in operations {
             assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{operation}");
         }
-        assert_eq!(document["tags"].as_array().map(Vec::len), Some(10));
+        assert_eq!(document["tags"].as_array().map(Vec::len), Some(12));
     }
 
     #[test]

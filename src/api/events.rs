@@ -19,6 +19,7 @@ use super::page::{self, Cursor, Limit, List};
 use super::parameter::{Path, Query};
 use super::payload::{Answer, Unread};
 use super::problem::{FieldError, Problem};
+use super::refusals::Note;
 use super::request_id::RequestId;
 use super::text::Moment;
 use crate::domain::external_id::SubscriptionName;
@@ -35,6 +36,7 @@ use batch::{BatchAnswer, BatchForm, BatchResult};
 use cancel::CancelAnswer;
 pub(super) use read::DeliveryState;
 use read::{DeliveryPage, EventAnswer};
+pub(super) use read::{NotDeliveredAnswer, not_delivered};
 use retry::RetryAnswer;
 
 const ANSWER_BUDGET: Duration = Duration::from_millis(1_900);
@@ -159,10 +161,12 @@ impl EventsApi {
         };
         let deadline = Instant::now() + BATCH_BUDGET;
         // Reading megabytes would block other requests.
-        let reading = tokio::task::spawn_blocking(move || batch::read(&bytes, limits));
+        let note = request.extensions().get::<Note>().cloned().unwrap_or_default();
+        let noting = note.clone();
+        let reading = tokio::task::spawn_blocking(move || batch::read(&bytes, limits, &noting));
         let read = reading.await.map_err(|_| Problem::Internal)??;
-        let read = batch::find_tenants(read, caller.bearer(), &self.0.tenants).await;
-        let settled = batch::publish(&self.0.intake, read, deadline).await;
+        let read = batch::find_tenants(read, caller.bearer(), &self.0.tenants, &note).await;
+        let settled = batch::publish(&self.0.intake, read, deadline, &note).await;
         let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_default();
         let data = settled.into_iter().map(|result| BatchResult::of(result, &request_id.0)).collect();
         Ok(Answer::Value(BatchAnswer { data }))

@@ -17,6 +17,7 @@ use super::form::AnyDocument;
 use super::parameter::Path;
 use super::payload::Unread;
 use super::problem::{Problem, TWO_SIGNATURES};
+use super::refusals::Note;
 use crate::domain::external_id::SubscriptionName;
 use crate::domain::payload::Payload;
 use crate::intake::{Accepted, Address, Publication, Refusal, Times, To};
@@ -108,24 +109,30 @@ impl IngestApi {
         }
         let (asked, producer) = (EventHeaders::read(headers)?, headers::of_producer(headers)?);
         let hops = asked.hops()?;
-        let hidden = Hidden { has_key, is_ambiguous: producer.signed_as().count() > 1 };
+        let note = request.extensions().get::<Note>().cloned().unwrap_or_default();
+        let hidden = Hidden { has_key, is_ambiguous: producer.signed_as().count() > 1, note: &note };
         let tenant = caller.map(|caller| caller.tenant);
         let address = Address { tenant, name, headers: Some(Arc::clone(&producer)) };
         let began = Instant::now();
         let mut publisher = self.0.intake.publisher();
         let subscription = publisher.check(&address, None).await.map_err(|refusal| hidden.problem(refusal))?;
+        note.subscription(subscription.tenant, subscription.id);
         // The producer's time for the body does not count.
         let left = ANSWER_BUDGET.saturating_sub(began.elapsed());
         let party = caller.map_or(Party::Keyless(subscription.id), |caller| Party::Tenant(caller.tenant));
         let bytes = match body::read_for(party, request, body, self.0.settings.max_payload_bytes).await {
             // A body that is too large cannot have a valid signature.
-            Err(Problem::BodyTooLarge(_)) if !has_key => return Err(Problem::Unauthenticated),
+            Err(Problem::BodyTooLarge(limit)) if !has_key => {
+                note.cause(Problem::BodyTooLarge(limit));
+                return Err(Problem::Unauthenticated);
+            }
             read => read?,
         };
         let deadline = Instant::now() + left;
         let checked = timeout_at(deadline, publisher.check(&address, Some(&bytes))).await;
         let checked = checked.map_err(|_| Problem::Unavailable)?;
         let subscription = checked.map_err(|refusal| hidden.problem(refusal))?;
+        note.signed();
         let content_type = body::content_type(headers)?;
         let facts = ProducerFacts::read(&subscription, &producer, content_type, &bytes)?;
         if let Some(challenge) = facts.challenge {
@@ -158,15 +165,18 @@ enum Taken {
 
 /// Without a key the response must not reveal whether a subscription exists.
 #[derive(Clone, Copy)]
-struct Hidden {
+struct Hidden<'a> {
     has_key: bool,
     is_ambiguous: bool,
+    /// Says what the response does not.
+    note: &'a Note,
 }
 
-impl Hidden {
+impl Hidden<'_> {
     fn problem(self, refusal: Refusal) -> Problem {
         match refusal {
             Refusal::NotFound | Refusal::NoTenant | Refusal::Signature(_) if !self.has_key => {
+                self.note.cause(refusal.into());
                 // Whatever the subscription is, the request is the producer's mistake.
                 if self.is_ambiguous { Problem::MalformedRequest(TWO_SIGNATURES) } else { Problem::Unauthenticated }
             }

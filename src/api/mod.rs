@@ -24,10 +24,12 @@ mod path;
 mod payload;
 mod places;
 mod problem;
+mod refusals;
 mod replays;
 mod request_id;
 mod resolve;
 mod routes;
+mod search;
 mod server;
 mod signatures;
 mod status;
@@ -36,6 +38,7 @@ mod tenants;
 mod text;
 
 pub use docs::openapi_document;
+pub use refusals::Refusals;
 pub use server::serve;
 
 use std::sync::Arc;
@@ -77,6 +80,7 @@ pub struct Api {
     pub subscriptions: Subscriptions,
     pub intake: Intake,
     pub tester: Tester,
+    pub refusals: Refusals,
     pub clock: Clock,
     pub metrics: Metrics,
 }

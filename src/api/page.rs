@@ -32,6 +32,8 @@ pub(super) enum List {
     Deliveries = 9,
     /// Refused requests.
     Refusals = 10,
+    /// Payloads that a search examines.
+    Search = 11,
 }
 
 pub(super) type Limit = Whole<1, { MAX_LIMIT as u32 }>;

@@ -29,8 +29,10 @@ use super::logs::LogsApi;
 use super::path;
 use super::places::Places;
 use super::problem::Problem;
+use super::refusals::{Note, Refusals, RefusalsApi};
 use super::replays::ReplaysApi;
 use super::request_id::{RequestId, X_REQUEST_ID, request_id};
+use super::search::SearchApi;
 use super::signatures::SignaturesApi;
 use super::status::StatusApi;
 use super::subscriptions::SubscriptionsApi;
@@ -49,6 +51,7 @@ pub(super) struct Routes {
     metrics: Metrics,
     guard: Arc<Guard>,
     bodies: BodyBudget,
+    refusals: Refusals,
     router: Route,
 }
 
@@ -67,18 +70,21 @@ impl Routes {
         let guard = Arc::new(Guard::new(api.settings.auth_required, keys, places));
         let metrics = api.metrics.clone();
         let bodies = BodyBudget::new(api.settings.max_request_bytes, metrics.clone());
-        Self { router: router(Arc::new(api), &guard), guard, bodies, metrics }
+        let refusals = api.refusals.clone();
+        Self { router: router(Arc::new(api), &guard), guard, bodies, refusals, metrics }
     }
 
     /// Background work, until `shutdown`.
     pub(super) async fn beside(&self, shutdown: &CancellationToken) {
-        self.guard.keys().write_uses(shutdown).await;
+        tokio::join!(self.guard.keys().write_uses(shutdown), self.refusals.write(shutdown));
     }
 
     async fn answer(&self, mut request: Request) -> Response {
         let began = Instant::now();
         let request_id = request_id(request.headers());
         request.extensions_mut().insert(RequestId(request_id.clone()));
+        let note = Note::of(&request, &request_id);
+        note.iter().cloned().for_each(|note| drop(request.extensions_mut().insert(note)));
         let path = request.uri().path();
         let span = tracing::info_span!(
             "request",
@@ -89,7 +95,11 @@ impl Routes {
         );
         let response = self.route(request).instrument(span.clone()).await;
         let operation = response.data::<OperationId>().map_or("none", |id| id.0);
-        let mut response = problem_of(response).unwrap_or_else(|problem| problem.render(&request_id));
+        let response = problem_of(response);
+        if let Some(note) = note {
+            self.refusals.keep(&note, response.as_ref().err());
+        }
+        let mut response = response.unwrap_or_else(|problem| problem.render(&request_id));
         span.record("status", response.status().as_u16());
         span.in_scope(|| tracing::debug!("answered"));
         self.metrics.requests.with_label_values(&[operation, response.status().as_str()]).inc();
@@ -166,6 +176,8 @@ fn resources(api: &Arc<Api>) -> Resources {
         TenantsApi(Arc::clone(api)),
         KeysApi(Arc::clone(api)),
         AuditApi(Arc::clone(api)),
+        RefusalsApi(Arc::clone(api)),
+        SearchApi(Arc::clone(api)),
     )
 }
 

@@ -31,7 +31,7 @@ pub async fn serve(listener: TcpListener, api: Api, stopping: Stopping, supervis
     let _ended = beside.await;
 }
 
-/// Without the peer's address, which no route uses.
+/// The peer's address is in the extension [`crate::http::Peer`].
 fn poem_request(request: Request<RequestBody>) -> poem::Request {
     let (parts, body) = request.into_parts();
     let parts = (parts, LocalAddr::default(), RemoteAddr::default(), Scheme::HTTP).into();

@@ -95,6 +95,7 @@ from_text! {
     Name, "invalid_name", |text: &str| check_name(text).map(|()| Name(text.to_owned())),
         pattern(1, MAX_NAME_LENGTH, r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]*$");
     SearchText, "invalid_parameter", SearchText::parse, pattern(1, MAX_SEARCH_LENGTH, r"^[^\x00-\x1f\x7f-\x9f]+$");
+    Code, "invalid_parameter", Code::parse, pattern(1, MAX_CODE_LENGTH, "^[a-z0-9_]+$");
     // `whsec_` and base64 of 24 to 64 bytes, or another text without control characters that is not the mask.
     Secret, "invalid_secret", Secret::parse, pattern(8, 256, concat!(
         r"^(whsec_(([A-Za-z0-9+/]{4}){8,20}([A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/][AQgw]==)?",
@@ -137,6 +138,20 @@ impl SearchText {
         let fits = (1..=MAX_SEARCH_LENGTH).contains(&text.chars().count()) && !text.chars().any(char::is_control);
         let rule = || format!("must have 1 to {MAX_SEARCH_LENGTH} characters, without control characters");
         if fits { Ok(Self(text.to_owned())) } else { Err(rule()) }
+    }
+}
+
+/// A problem's `code`, also of another version.
+#[derive(Debug, Clone)]
+pub(super) struct Code(pub(super) String);
+
+const MAX_CODE_LENGTH: usize = 64;
+
+impl Code {
+    fn parse(text: &str) -> Result<Self, String> {
+        let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        let fits = (1..=MAX_CODE_LENGTH).contains(&text.len()) && text.bytes().all(legal);
+        if fits { Ok(Self(text.to_owned())) } else { Err("must be the code of a problem, as in body_too_large".into()) }
     }
 }
 

@@ -15,7 +15,7 @@ use super::sockets::{listen, raise_descriptor_limit};
 use super::starting::{migrate_patiently, store, target_roots};
 use super::tester::tester;
 use super::{Failure, master_keys};
-use crate::api::{self, Api, ApiSettings};
+use crate::api::{self, Api, ApiSettings, Refusals};
 use crate::config::{AuthMode, Config};
 use crate::domain::handoff::{Handoff, HandoffReceiver};
 use crate::domain::slots::Slots;
@@ -205,6 +205,7 @@ impl Base {
                 payloads: config.payload_retention,
                 log: config.log_retention,
                 audit: config.audit_retention,
+                refusals: config.refusal_retention,
             },
         };
         let stopping = Stopping { supervisor: self.supervisor.clone(), grace: config.shutdown_grace() };
@@ -236,6 +237,8 @@ impl Base {
         let outbox = Outbox::new(intake.clone(), rules, self.metrics.clone());
         let publishing = outbox.run(self.supervisor.stop().clone());
         let publishing = self.supervisor.spawn_lasting("publishing from the outbox", publishing);
+        let (store, clock, metrics) = (self.store.clone(), self.clock.clone(), self.metrics.clone());
+        let refusals = Refusals::new(store, clock, metrics, config.refusals_per_tenant);
         let api = Api {
             settings: ApiSettings {
                 auth_required: config.auth == AuthMode::Keys,
@@ -258,6 +261,7 @@ impl Base {
                 self.metrics.clone(),
                 self.supervisor.stop().clone(),
             ),
+            refusals,
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
         };

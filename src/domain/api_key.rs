@@ -82,6 +82,12 @@ impl ApiKey {
         self.id
     }
 
+    /// The id in a text that begins like a key, right or wrong.
+    pub fn id_in(text: &str) -> Option<ApiKeyId> {
+        let id = text.strip_prefix(PREFIX)?.get(..ID_DIGITS)?;
+        Uuid::try_parse(id).ok().map(ApiKeyId::from)
+    }
+
     /// The text, shown once.
     pub fn reveal(&self) -> String {
         format!("{PREFIX}{}_{}", self.id.uuid().simple(), URL_SAFE_NO_PAD.encode(self.secret))
@@ -146,6 +152,7 @@ mod tests {
             let read: ApiKey = key.reveal().parse().unwrap();
             prop_assert_eq!(read.id(), key.id());
             prop_assert!(read.hash().matches(&key.hash()));
+            prop_assert_eq!(ApiKey::id_in(&key.reveal()[..40]), Some(key.id()));
         }
 
         #[test]
@@ -158,7 +165,7 @@ mod tests {
 
         #[test]
         fn no_text_makes_the_parser_fail_otherwise(text in ".*") {
-            let _ = text.parse::<ApiKey>();
+            let _ = (text.parse::<ApiKey>(), ApiKey::id_in(&text));
         }
     }
 

@@ -69,6 +69,15 @@ pub(crate) enum SubscriptionName {
     External(ExternalId),
 }
 
+impl fmt::Display for SubscriptionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::External(name) => name.fmt(f),
+        }
+    }
+}
+
 impl FromStr for SubscriptionName {
     type Err = InvalidExternalId;
 

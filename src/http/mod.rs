@@ -20,9 +20,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 mod activity;
+mod beginning;
 mod connections;
 mod request_body;
 
+pub use beginning::Beginning;
 pub use request_body::RequestBody;
 
 use activity::{Activity, Answered, Watched};
@@ -57,6 +59,10 @@ impl Stopping {
     }
 }
 
+/// Who is at the other end of the connection; an extension of each request. Behind a load balancer, that one.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A restart need not wait for old connections.
@@ -76,8 +82,8 @@ where
     let tasks = TaskTracker::new();
     let cut = CancellationToken::new();
     let accept = async || {
-        let stream = listener.accept().await?.0;
-        io::Result::Ok((stream, connections.admit(stopping.closing.child_token()).await))
+        let (stream, address) = listener.accept().await?;
+        io::Result::Ok(((stream, Peer(address)), connections.admit(stopping.closing.child_token()).await))
     };
     let mut last_logged: Option<Instant> = None;
     while let Some(accepted) = stopping.closing.run_until_cancelled(accept()).await {
@@ -106,8 +112,12 @@ where
     }
 }
 
-async fn connection<A, Answering, B>(stream: TcpStream, permit: Permit, announced: CancellationToken, answer: A)
-where
+async fn connection<A, Answering, B>(
+    (stream, peer): (TcpStream, Peer),
+    permit: Permit,
+    announced: CancellationToken,
+    answer: A,
+) where
     A: Fn(Request<RequestBody>) -> Answering,
     Answering: Future<Output = Response<B>>,
     B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Unpin + 'static,
@@ -115,7 +125,8 @@ where
     // Responses are small and complete; waiting to fill a packet only delays them.
     let _best_effort = stream.set_nodelay(true);
     let activity: &Arc<Activity> = permit.activity();
-    let service = service_fn(|request: Request<Incoming>| {
+    let service = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
         let exchange = Activity::begin(activity, !request.body().is_end_stream());
         let answering = answer(RequestBody::wrap(request, Arc::clone(&exchange)));
         let announced = &announced;

@@ -16,6 +16,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::EXPECT;
 
 use super::activity::Exchange;
+use super::beginning::Beginning;
 
 const MAX_BYTES: usize = 8 * 1_024 * 1_024;
 const MAX_TIME: Duration = Duration::from_secs(3);
@@ -24,14 +25,21 @@ const MAX_TIME: Duration = Duration::from_secs(3);
 pub struct RequestBody {
     /// `None` after its end, or without a body.
     arriving: Option<(Incoming, Arc<Exchange>)>,
+    beginning: Beginning,
     drains: bool,
 }
 
 impl RequestBody {
-    pub(super) fn wrap(request: Request<Incoming>, exchange: Arc<Exchange>) -> Request<Self> {
+    /// With its [`Beginning`] as an extension of the request.
+    pub(super) fn wrap(mut request: Request<Incoming>, exchange: Arc<Exchange>) -> Request<Self> {
         // Reading the body of a client that waits for `100 Continue` would ask for it.
         let drains = !request.headers().contains_key(EXPECT);
-        request.map(|body| Self { arriving: (!body.is_end_stream()).then_some((body, exchange)), drains })
+        let beginning = Beginning::default();
+        request.extensions_mut().insert(beginning.clone());
+        request.map(|body| {
+            let arriving = (!body.is_end_stream()).then_some((body, exchange));
+            Self { arriving, beginning, drains }
+        })
     }
 }
 
@@ -46,6 +54,11 @@ impl Body for RequestBody {
             && let Some((_, exchange)) = self.arriving.take()
         {
             exchange.part_ended();
+        }
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+        {
+            self.beginning.add(data);
         }
         polled.map_err(io::Error::other)
     }
@@ -63,7 +76,7 @@ impl Drop for RequestBody {
     fn drop(&mut self) {
         match self.arriving.take() {
             Some((body, exchange)) if self.drains && !body.is_end_stream() => {
-                tokio::spawn(tokio::time::timeout(MAX_TIME, drain(body, exchange)));
+                tokio::spawn(tokio::time::timeout(MAX_TIME, drain(body, exchange, self.beginning.clone())));
             }
             Some((_, exchange)) => exchange.part_ended(),
             None => {}
@@ -71,10 +84,12 @@ impl Drop for RequestBody {
     }
 }
 
-async fn drain(mut body: Incoming, exchange: Arc<Exchange>) {
+async fn drain(mut body: Incoming, exchange: Arc<Exchange>, beginning: Beginning) {
     let mut read = 0;
     while let Some(Ok(frame)) = body.frame().await {
-        read += frame.data_ref().map_or(0, Bytes::len);
+        let data = frame.data_ref().map_or(&[][..], Bytes::as_ref);
+        beginning.add(data);
+        read += data.len();
         if read > MAX_BYTES {
             return;
         }

@@ -134,7 +134,7 @@ impl Publication {
     }
 
     /// `None` if only the signature will tell.
-    pub(super) fn tenant(&self) -> Option<TenantId> {
+    pub(crate) fn tenant(&self) -> Option<TenantId> {
         match &self.to {
             To::All(tenant) => Some(*tenant),
             To::One(address) => address.tenant,

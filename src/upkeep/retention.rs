@@ -9,7 +9,7 @@ use super::Upkeep;
 use crate::store::{Retained, StoreError};
 
 const INTERVAL: Duration = Duration::from_secs(60);
-/// Rows of the audit, or of `unpublished`, that one statement deletes.
+/// Rows of the audit, of `unpublished` or of `refusals` that one statement deletes.
 const DELETED_ROWS: i64 = 5_000;
 /// Such statements per run.
 const DELETING_STEPS: usize = 20;
@@ -21,6 +21,8 @@ pub struct Retention {
     pub log: Duration,
     /// Rows of the audit.
     pub audit: Duration,
+    /// Refused requests.
+    pub refusals: Duration,
 }
 
 impl Upkeep {
@@ -49,6 +51,11 @@ impl Upkeep {
         }
         for _ in 0..DELETING_STEPS {
             if self.store.forget_unpublished(self.retention.payloads, DELETED_ROWS).await? < DELETED_ROWS {
+                break;
+            }
+        }
+        for _ in 0..DELETING_STEPS {
+            if self.store.forget_refusals(self.retention.refusals, DELETED_ROWS).await? < DELETED_ROWS {
                 break;
             }
         }

@@ -19,14 +19,14 @@ use crate::support::process::{Start, free_address, program};
 use crate::support::wait::until;
 
 /// A CA of nobody's, and what it issued for `localhost`, in files.
-struct Private {
+pub(crate) struct Private {
     folder: Folder,
     certificate: rcgen::Certificate,
     key: KeyPair,
 }
 
 impl Private {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, "private");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -78,7 +78,7 @@ async fn a_redis_with_a_private_ca_is_used_where_a_file_or_the_system_names_it()
 }
 
 /// Answers every request on every connection with 200.
-async fn receive(private: &Private) -> SocketAddr {
+pub(crate) async fn receive(private: &Private) -> SocketAddr {
     let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()

@@ -20,8 +20,12 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// The default of both settings.
 /// Longer than any of these tests looks back.
 const THREE_MONTHS: Duration = Duration::from_secs(90 * 86_400);
-const THREE_DAYS: Retention =
-    Retention { payloads: Duration::from_secs(3 * 86_400), log: Duration::from_secs(3 * 86_400), audit: THREE_MONTHS };
+const THREE_DAYS: Retention = Retention {
+    payloads: Duration::from_secs(3 * 86_400),
+    log: Duration::from_secs(3 * 86_400),
+    audit: THREE_MONTHS,
+    refusals: THREE_MONTHS,
+};
 /// Partitions of the last nine days, as a service has them that has run for so long.
 const NINE_DAYS: &str =
     "select ensure_partitions((now() at time zone 'UTC')::date - 9, (now() at time zone 'UTC')::date)";
@@ -174,9 +178,11 @@ async fn a_large_partition_that_is_mostly_outstanding_is_not_rewritten_and_a_sma
 async fn attempts_never_go_before_their_event() {
     let (rig, subscription) = aged().await;
     event(&rig, &subscription, 5, b"{}").await;
-    let brief_log = Retention { payloads: 30 * DAY, log: Duration::from_secs(3_600), audit: THREE_MONTHS };
+    let brief_log =
+        Retention { payloads: 30 * DAY, log: Duration::from_secs(3_600), audit: THREE_MONTHS, refusals: THREE_MONTHS };
     assert_eq!(upkeep(&rig, brief_log).retain_once().await.unwrap(), Retained::default());
-    let brief_payloads = Retention { payloads: Duration::from_secs(3_600), log: 30 * DAY, audit: THREE_MONTHS };
+    let brief_payloads =
+        Retention { payloads: Duration::from_secs(3_600), log: 30 * DAY, audit: THREE_MONTHS, refusals: THREE_MONTHS };
     upkeep(&rig, brief_payloads).retain_once().await.unwrap();
     assert_eq!((rig.count("events").await, rig.count("attempts").await), (0, 1));
     retain(&rig).await;

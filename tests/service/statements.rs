@@ -33,8 +33,9 @@ const SESSION: &str = "
         $$ begin return (select s.version from subscriptions as s order by s.id limit 1); end $$";
 
 /// Tables that grow with the traffic.
-const LARGE: [&str; 10] = [
+const LARGE: [&str; 11] = [
     "audit",
+    "refusals",
     "deliveries",
     "subscriptions",
     "subscription_health",

@@ -7,6 +7,7 @@ use crate::api::auth::{Bearer, Caller, Keys, TENANT_HEADER};
 use crate::api::ingest::{has_signature, may_be_signed};
 use crate::api::places::{Place, Places};
 use crate::api::problem::Problem;
+use crate::api::refusals::Note;
 use crate::domain::api_key::Scope;
 
 pub(in crate::api) struct Guard {
@@ -28,12 +29,15 @@ impl Guard {
     /// no place.
     pub(in crate::api) async fn admit(&self, request: &mut Request, access: Access) -> Result<Option<Place>, Problem> {
         self.identify(request, access).await?;
-        if access.scope == Scope::Publish {
-            return Ok(None);
-        }
         let extensions = request.extensions();
         let tenant = extensions.get::<Caller>().map(|caller| caller.tenant);
         let chosen = extensions.get::<TenantOrAll>().and_then(|chosen| chosen.0);
+        if let (Some(note), Some(bearer)) = (extensions.get::<Note>(), extensions.get::<Bearer>()) {
+            note.caller(*bearer, tenant.or(chosen));
+        }
+        if access.scope == Scope::Publish {
+            return Ok(None);
+        }
         let own = extensions.get::<Bearer>().and_then(|bearer| bearer.tenant);
         self.places.take(tenant.or(chosen).or(own)).await.map(Some)
     }

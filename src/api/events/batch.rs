@@ -5,24 +5,18 @@ use std::time::Duration;
 
 use poem::http::HeaderMap;
 use poem_openapi::Object;
-use poem_openapi::registry::{MetaSchemaRef, Registry};
 use serde::Serialize;
-use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{matched, problem, timing_error};
 use crate::api::auth::Bearer;
-use crate::api::form::{self, AnyDocument, FormField, List, Place, form};
+use crate::api::form::{self, AnyDocument};
 use crate::api::problem::{FieldError, Problem, ProblemDocument};
-use crate::api::text::Moment;
-use crate::domain::event_type::EventType;
-use crate::domain::external_id::SubscriptionName;
+use crate::api::refusals::{self, Note};
 use crate::domain::hops::Hops;
 use crate::domain::id::TenantId;
-use crate::domain::idempotency::IdempotencyKey;
-use crate::domain::ordering::OrderingKey;
 use crate::domain::payload::Payload;
 use crate::domain::target::TargetPolicy;
 use crate::domain::tenant::{DEFAULT_TENANT, TenantName};
@@ -30,61 +24,14 @@ use crate::domain::timing::InvalidTiming;
 use crate::intake::{Accepted, Address, Intake, Publication, Times, To};
 use crate::tenants::Tenants;
 
-/// Most events in one request.
-const MAX_EVENTS: usize = 1_000;
+mod item;
+
+pub(super) use item::BatchForm;
+use item::{EventForm, Item, Unreadable, noted};
+
 /// Headers of a single event, and what events of a batch have instead.
 const HEADERS: [(&str, &str); 3] =
     [("x-event-type", "event_type"), ("idempotency-key", "idempotency_key"), ("x-ordering-key", "ordering_key")];
-
-form! {
-    /// Many events.
-    pub(super) struct BatchForm {
-        /// The events, up to 1,000.
-        events: List<Item, 1, MAX_EVENTS>,
-    }
-}
-
-form! {
-    /// One event of a batch.
-    pub(super) struct EventForm {
-        /// Id or external id of the tenant that it is for, over the header `Postrider-Tenant`. With a key of a tenant
-        /// only that one.
-        tenant: Option<TenantName>,
-        /// What kind of event it is.
-        event_type: Option<EventType>,
-        /// What is delivered, byte for byte as it stands here; at most POSTRIDER_MAX_PAYLOAD_BYTES.
-        payload: AnyDocument,
-        /// 1 to 255 visible characters; another event with it is the same one.
-        idempotency_key: Option<IdempotencyKey>,
-        /// 1 to 255 visible characters; events with the same one are delivered in order to
-        /// subscriptions that are ordered. Not together with `deliver_at`.
-        ordering_key: Option<OrderingKey>,
-        /// Addresses the event to this subscription alone, by its id or its external id.
-        subscription_id: Option<SubscriptionName>,
-        /// Not delivered before; at most POSTRIDER_DELIVERY_LIFETIME ahead. In the past: now.
-        deliver_at: Option<Moment>,
-        /// Not delivered after; in the future, and after `deliver_at`.
-        expires_at: Option<Moment>,
-    }
-}
-
-/// An event of a batch, or the rules that it breaks, which do not spoil its neighbours.
-#[derive(Debug)]
-struct Item(Result<EventForm, Vec<FieldError>>);
-
-impl FormField for Item {
-    fn schema() -> MetaSchemaRef {
-        EventForm::schema()
-    }
-
-    fn register(registry: &mut Registry) {
-        EventForm::register(registry);
-    }
-
-    fn read(value: &RawValue, at: &mut Place<'_>) -> Option<Self> {
-        Some(Self(at.apart(|at| EventForm::read(value, at))))
-    }
-}
 
 /// What became of each event.
 #[derive(Debug, Object, Serialize)]
@@ -161,11 +108,15 @@ pub(super) fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// Reads a batch: each event, or what is wrong with it.
-pub(super) fn read(body: &[u8], limits: Limits) -> Result<Vec<Result<Draft, Problem>>, Problem> {
+pub(super) fn read(body: &[u8], limits: Limits, note: &Note) -> Result<Vec<Result<Draft, Problem>>, Problem> {
     let BatchForm { events } = form::read(body, &TargetPolicy::default())?;
     let event = |(place, Item(form)): (usize, Item)| {
-        let form = form.map_err(Problem::Invalid)?;
-        event(form, limits).map_err(|problem| within(problem, place))
+        let unreadable = |Unreadable { errors, beginning }| {
+            note.item(refusals::Item { payload: beginning, ..Default::default() }, Problem::Invalid(errors))
+        };
+        let form = form.map_err(unreadable)?;
+        let known = form.noted();
+        event(form, limits).map_err(|problem| note.item(known, within(problem, place)))
     };
     Ok(events.0.into_iter().enumerate().map(event).collect())
 }
@@ -175,6 +126,7 @@ pub(super) async fn find_tenants(
     read: Vec<Result<Draft, Problem>>,
     bearer: Bearer,
     tenants: &Tenants,
+    note: &Note,
 ) -> Vec<Result<Publication, Problem>> {
     let mut found: HashMap<TenantName, Result<TenantId, Problem>> = HashMap::new();
     let mut settled = Vec::with_capacity(read.len());
@@ -191,7 +143,10 @@ pub(super) async fn find_tenants(
                         tenant
                     }
                 };
-                tenant.map(|tenant| publication.of_tenant(tenant))
+                match tenant {
+                    Ok(tenant) => Ok(publication.of_tenant(tenant)),
+                    Err(problem) => Err(note.item(noted(&publication, None), problem)),
+                }
             }
         });
     }
@@ -203,6 +158,7 @@ pub(super) async fn publish(
     intake: &Intake,
     read: Vec<Result<Publication, Problem>>,
     deadline: Instant,
+    note: &Note,
 ) -> Vec<Result<Accepted, Problem>> {
     let mut places = Vec::with_capacity(read.len());
     let mut publications = Vec::with_capacity(read.len());
@@ -218,9 +174,10 @@ pub(super) async fn publish(
         });
     }
     let answers = intake.publisher().publish_all(&publications, deadline).await;
-    for (place, answer) in places.into_iter().zip(answers) {
+    for ((place, answer), publication) in places.into_iter().zip(answers).zip(&publications) {
         if let Some(slot) = settled.get_mut(place) {
-            *slot = answer.map_err(|refusal| within(problem(refusal, ""), place));
+            let refused = |refusal| within(problem(refusal, ""), place);
+            *slot = answer.map_err(|refusal| note.item(noted(publication, publication.tenant()), refused(refusal)));
         }
     }
     settled
@@ -308,7 +265,7 @@ mod tests {
     #[test]
     fn a_payload_keeps_the_bytes_that_stand_in_the_request() {
         let body = "{\"events\": [ {\"payload\": {\"b\" : 1.10,\n\t\"a\":\"\\ud800\"} } ,{\"payload\":[ ]}]}";
-        let read = read(body.as_bytes(), LIMITS).unwrap();
+        let read = read(body.as_bytes(), LIMITS, &Note::default()).unwrap();
         let payloads: Vec<&[u8]> =
             read.iter().map(|event| event.as_ref().unwrap().publication.payload.bytes().as_ref()).collect();
         assert_eq!(payloads, [b"{\"b\" : 1.10,\n\t\"a\":\"\\ud800\"}".as_slice(), b"[ ]"]);
@@ -322,7 +279,7 @@ mod tests {
             {{"payload":{{}},"event_type":"a..b","idempotency_key":"","subscription_id":"1 2","deliver_at":"soon","x":1}},
             {{"payload":{{}},"expires_at":"2026-11-23T11:00:00Z"}},{{"payload":{{}}}}]}}"#
         );
-        let read = read(body.as_bytes(), LIMITS).unwrap();
+        let read = read(body.as_bytes(), LIMITS, &Note::default()).unwrap();
         let problem = |place: usize| read[place].as_ref().unwrap_err();
         assert_eq!(codes(problem(0)), [("/events/0".to_owned(), "wrong_type")]);
         assert_eq!(codes(problem(1)), [("/events/1/payload".to_owned(), "required")]);
@@ -344,14 +301,14 @@ mod tests {
     fn a_batch_has_from_1_to_1000_events() {
         let of = |count: usize| {
             let items = vec!["{\"payload\":{}}"; count].join(",");
-            read(format!("{{\"events\":[{items}]}}").as_bytes(), LIMITS).map(|read| read.len())
+            read(format!("{{\"events\":[{items}]}}").as_bytes(), LIMITS, &Note::default()).map(|read| read.len())
         };
         assert_eq!((of(1), of(1_000)), (Ok(1), Ok(1_000)));
         for count in [0, 1_001, 5_000] {
             assert_eq!(codes(&of(count).unwrap_err()), [("/events".to_owned(), "out_of_range")]);
         }
         for body in ["{}", "{\"events\":{}}", "{\"events\":null}", "{\"events\":[{}],\"more\":1}"] {
-            assert!(read(body.as_bytes(), LIMITS).is_err(), "{body}");
+            assert!(read(body.as_bytes(), LIMITS, &Note::default()).is_err(), "{body}");
         }
     }
 }

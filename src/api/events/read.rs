@@ -95,17 +95,17 @@ impl DeliveryCounts {
 /// A subscription without a delivery of the event.
 #[derive(Debug, Default, Object, Serialize)]
 #[oai(read_only_all)]
-pub(super) struct NotDeliveredAnswer {
+pub(in crate::api) struct NotDeliveredAnswer {
     /// The subscription.
-    subscription_id: Uuid,
+    pub(in crate::api) subscription_id: Uuid,
     /// Its external id.
-    external_id: Option<String>,
+    pub(in crate::api) external_id: Option<String>,
     /// Where it delivers to.
-    target_url: String,
+    pub(in crate::api) target_url: String,
     /// `event_type`: its `event_types` do not match the type. `created_later`: than the event.
     /// `addressed_to_another`: the event was for one subscription. `system_event_not_asked_for`: a system event goes
     /// only to other subscriptions that name its type. `not_matched_then`: its `event_types` match only now.
-    reason: &'static str,
+    pub(in crate::api) reason: &'static str,
 }
 
 /// A page of deliveries.
@@ -131,7 +131,7 @@ pub(super) async fn event(api: &Api, tenant: TenantId, webhook_id: Uuid) -> Resu
     };
     let most = i64::from(MAX_LIMIT);
     let deliveries = api.store.list_deliveries(tenant, id, None, None, most).await?;
-    let not_delivered = api.store.not_delivered(tenant, id, most).await?;
+    let not_delivered = not_delivered(api, tenant, id, &event, most).await?;
     Ok(EventAnswer {
         webhook_id: id.uuid(),
         error_message: None,
@@ -141,7 +141,7 @@ pub(super) async fn event(api: &Api, tenant: TenantId, webhook_id: Uuid) -> Resu
         fan_out: event.fan_out,
         counts: DeliveryCounts::of(&event.deliveries),
         deliveries: deliveries.into_iter().map(delivery_answer).collect(),
-        not_delivered: not_delivered.into_iter().map(|not| not_delivered_answer(not, &event)).collect(),
+        not_delivered,
         event_type: event.event_type,
     })
 }
@@ -195,6 +195,18 @@ pub(super) async fn deliveries(
     }
     let (rows, next_cursor) = page::cut(rows, limit, List::EventDeliveries, |row| row.subscription.uuid());
     Ok(DeliveryPage { data: rows.into_iter().map(delivery_answer).collect(), next_cursor })
+}
+
+/// The first subscriptions without a delivery of the event, each with the reason.
+pub(in crate::api) async fn not_delivered(
+    api: &Api,
+    tenant: TenantId,
+    id: EventId,
+    event: &EventFacts,
+    most: i64,
+) -> Result<Vec<NotDeliveredAnswer>, Problem> {
+    let missed = api.store.not_delivered(tenant, id, most).await?;
+    Ok(missed.into_iter().map(|not| not_delivered_answer(not, event)).collect())
 }
 
 fn not_delivered_answer(not: NotDelivered, event: &EventFacts) -> NotDeliveredAnswer {

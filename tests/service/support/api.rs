@@ -9,7 +9,7 @@ use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use postrider::api::{Api, ApiSettings, serve};
+use postrider::api::{Api, ApiSettings, Refusals, serve};
 use postrider::domain::actor::Actor;
 use postrider::domain::address::AddressPolicy;
 use postrider::domain::api_key::Scope;
@@ -251,6 +251,7 @@ fn api_over(store: &Store, auth_required: bool) -> Api {
         })
         .0,
         tester: tester(),
+        refusals: Refusals::new(store.clone(), Clock::default(), Metrics::new(), 1_000),
         clock: Clock::default(),
         metrics: Metrics::new(),
     }

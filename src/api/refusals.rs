@@ -1,0 +1,151 @@
+//! `/refusals`: requests to `/ingest` and `/events` that were refused.
+
+use std::sync::Arc;
+
+use poem_openapi::{Object, OpenApi};
+use serde::Serialize;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::Api;
+use super::access::{AllowedForNamed, Support};
+use super::docs::Resource;
+use super::page::{self, Cursor, Limit, List};
+use super::parameter::{Queries, Query};
+use super::payload::Answer;
+use super::problem::Problem;
+use super::text::{Code, Moment};
+use crate::domain::api_key::Scope;
+use crate::domain::id::EventId;
+use crate::store::{RefusalFilter, RefusalRow};
+
+mod budget;
+mod note;
+mod waiting;
+
+pub(super) use note::{Item, Note};
+pub use waiting::Refusals;
+
+/// The resource.
+pub(super) struct RefusalsApi(pub(super) Arc<Api>);
+
+/// A request to publish that was refused, or an event of a batch.
+#[derive(Debug, Object, Serialize)]
+#[oai(read_only_all)]
+pub(super) struct RefusalAnswer {
+    /// Its id, a UUIDv7.
+    id: Uuid,
+    /// When it was refused.
+    at: Moment,
+    /// The tenant that its key or its subscription names; null if neither does.
+    tenant_id: Option<Uuid>,
+    /// Status of the answer, or of the event's entry.
+    status: i16,
+    /// The problem's `code`.
+    code: String,
+    /// Why. For a request without a key it may say more than its answer did.
+    detail: String,
+    /// The path, with names in place of ids.
+    route: String,
+    /// The subscription as the request named it: id or external id.
+    subscription: Option<String>,
+    /// The subscription's id, even if there is no such subscription.
+    subscription_id: Option<Uuid>,
+    /// As sent.
+    event_type: Option<String>,
+    /// As sent.
+    idempotency_key: Option<String>,
+    /// Id of the key that came with it, right or wrong.
+    key_id: Option<Uuid>,
+    /// Who sent it; behind a load balancer, that one.
+    remote_address: Option<String>,
+    /// `X-Request-Id` of the answer.
+    request_id: String,
+    /// First 512 bytes of the body, or of the event in a batch, as text. Null if none had arrived, if no tenant is
+    /// named, and for the scope `support`.
+    beginning: Option<String>,
+}
+
+/// A page of refused requests, newest first.
+#[derive(Debug, Object, Serialize)]
+#[oai(read_only_all)]
+pub(super) struct RefusalList {
+    /// The rows; may be fewer than `limit`, even none, when many were examined.
+    data: Vec<RefusalAnswer>,
+    /// Asks for the next page; null on the last.
+    next_cursor: Option<String>,
+    /// All later ones were examined; null if there are no earlier ones.
+    examined_to: Option<Moment>,
+}
+
+#[OpenApi(prefix_path = "/refusals", tag = "Resource::Refusals")]
+impl RefusalsApi {
+    /// List refused requests
+    ///
+    /// Requests to `/ingest`, `/events` and `/events/batch`, and events of a batch, that were answered with 4xx, newest
+    /// first. Stored within a second, not more than a few each second, the newest
+    /// `POSTRIDER_REFUSALS_PER_TENANT` of each tenant, for `POSTRIDER_REFUSAL_RETENTION`.
+    #[oai(path = "/", method = "get", operation_id = "list_refusals")]
+    async fn list(
+        &self,
+        caller: AllowedForNamed<Support>,
+        /// Only with this `code`; may be repeated.
+        code: Queries<Code>,
+        /// Only from then on.
+        since: Query<Moment>,
+        /// Only before then.
+        until: Query<Moment>,
+        /// Rows of a page.
+        limit: Query<Limit>,
+        /// `next_cursor` of the page before.
+        cursor: Query<Cursor<{ List::Refusals as u8 }>>,
+    ) -> Result<Answer<RefusalList>, Problem> {
+        self.0.refusals.flush().await;
+        let limit = page::limit(&limit);
+        let floor = |at: Moment| EventId::lower_bound(at.0).uuid();
+        let until = until.0.map_or_else(Uuid::max, floor);
+        let filter = RefusalFilter {
+            tenant: caller.tenant(),
+            codes: code.0.into_iter().map(|code| code.0).collect(),
+            from: since.0.map_or_else(Uuid::nil, floor),
+            before: cursor.0.map_or(until, |cursor| cursor.0.min(until)),
+            limit: i64::try_from(limit + 1).unwrap_or(i64::MAX),
+        };
+        let page = self.0.store.list_refusals(&filter).await?;
+        let examined = page.examined_to.map(|id| page::cursor_after(List::Refusals, id));
+        let (rows, cursor) = page::cut(page.rows, limit, List::Refusals, |row| row.id);
+        let next_cursor = cursor.clone().or(examined);
+        let reached = if cursor.is_some() { rows.last().map(|row| row.id) } else { page.examined_to };
+        let shows_bodies = caller.bearer().scope.allows(Scope::Read);
+        let data = rows.into_iter().map(|row| RefusalAnswer::of(row, shows_bodies)).collect();
+        Ok(Answer::Value(RefusalList { data, next_cursor, examined_to: reached.and_then(time_of) }))
+    }
+}
+
+/// Of an id that contains a time.
+pub(super) fn time_of(id: Uuid) -> Option<Moment> {
+    EventId::from(id).accepted_at().or_else(|| EventId::from(id).bound_time()).map(|at: OffsetDateTime| Moment(at))
+}
+
+impl RefusalAnswer {
+    fn of(row: RefusalRow, shows_bodies: bool) -> Self {
+        let beginning = row.beginning.filter(|_| shows_bodies);
+        Self {
+            id: row.id,
+            at: Moment(row.at),
+            tenant_id: row.tenant,
+            status: row.status,
+            code: row.code,
+            detail: row.detail,
+            route: row.route,
+            subscription: row.subscription,
+            subscription_id: row.subscription_id,
+            event_type: row.event_type,
+            idempotency_key: row.idempotency_key,
+            key_id: row.key,
+            remote_address: row.remote_address.map(|address| address.to_string()),
+            request_id: row.request_id,
+            beginning: beginning.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+        }
+    }
+}
