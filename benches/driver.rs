@@ -169,6 +169,7 @@ impl Driver {
             target_url: format!("http://{}/", self.receiver),
             secrets: Vec::new().into(),
             event_types: Vec::new(),
+            filter: None,
             description: None,
             is_active: true,
             disabled_reason: None,

@@ -8,8 +8,11 @@ create table tenants (
     max_subscriptions integer,
     publish_per_second integer,
     subscription_count integer not null default 0,
-    -- Grows when a subscription is created, deleted or given other event types: invalidates cached lists.
+    -- Grows when a subscription is created, deleted or given other event types or another filter:
+    -- invalidates cached lists.
     subscriptions_version bigint not null default 1,
+    -- When an event type that checks payloads was last changed; null: there was none yet.
+    schemas_changed_at timestamptz,
     -- The last writer: {"kind", "key", "request_id", "at"}; null for postrider itself.
     changed_by jsonb,
     created_at timestamptz not null default now(),
@@ -28,6 +31,9 @@ create unique index tenants_external_id on tenants (external_id)
 where deleted_at is null;
 
 create index tenants_updated on tenants (updated_at);
+
+create index tenants_schemas_changed on tenants (schemas_changed_at)
+where schemas_changed_at is not null;
 
 create index tenants_to_end on tenants (id)
 where deleted_at is not null and subscription_count > 0;

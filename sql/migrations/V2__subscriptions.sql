@@ -19,6 +19,8 @@ create table subscriptions (
     external_id text,
     target_url text not null,
     event_types text[] not null default '{}',
+    -- Conditions on the payload, as JSON without white space; null: none.
+    filter text,
     description text,
     metadata jsonb not null default '{}',
     is_active boolean not null default true,
@@ -165,6 +167,7 @@ begin
                 on o.tenant_id = n.tenant_id
                 and o.id = n.id
             where n.event_types <> o.event_types
+                or n.filter is distinct from o.filter
                 or (n.deleted_at is null) <> (o.deleted_at is null)
         );
         select array_agg(c.tenant_id), array_agg(c.added)
@@ -241,6 +244,7 @@ return jsonb_build_object(
     'external_id', s.external_id,
     'target_url', s.target_url,
     'event_types', s.event_types,
+    'filter', s.filter::jsonb,
     'description', s.description,
     'metadata', s.metadata,
     'is_active', s.is_active,
@@ -318,3 +322,78 @@ after update on subscriptions
 for each row
 when (old.version <> new.version)
 execute function audit_subscription();
+
+-- What a tenant says of its event types. Schemas and examples are kept as they were given, without white space.
+create table event_types (
+    tenant_id uuid not null,
+    id uuid not null,
+    name text not null,
+    description text,
+    schema text,
+    example text,
+    is_deprecated boolean not null,
+    -- Whether payloads must keep to the schema.
+    is_validated boolean not null,
+    changed_by jsonb,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    constraint event_types_pkey primary key (tenant_id, id),
+    constraint event_types_name_unique unique (tenant_id, name),
+    constraint event_types_tenant_fkey foreign key (tenant_id) references tenants (id),
+    constraint event_types_validated_has_schema check (schema is not null or not is_validated)
+);
+
+-- Replicas poll for that time; a schema that only documents does not move it.
+create function note_schema_change() returns trigger
+language plpgsql
+set search_path from current
+as $$
+begin
+    if (tg_op <> 'INSERT' and old.is_validated) or (tg_op <> 'DELETE' and new.is_validated) then
+        update tenants as t
+        set schemas_changed_at = greatest(clock_timestamp(), t.schemas_changed_at + interval '1 microsecond')
+        where t.id = case when tg_op = 'DELETE' then old.tenant_id else new.tenant_id end;
+    end if;
+    return null;
+end
+$$;
+
+create trigger event_types_noted
+after insert or update or delete on event_types
+for each row
+execute function note_schema_change();
+
+create function event_type_document(e event_types) returns jsonb
+language sql immutable
+set search_path from current
+return jsonb_build_object(
+    'name', e.name,
+    'description', e.description,
+    'schema', e.schema,
+    'example', e.example,
+    'deprecated', e.is_deprecated,
+    'validate', e.is_validated
+);
+
+create function audit_event_type() returns trigger
+language plpgsql
+set search_path from current
+as $$
+begin
+    perform write_audit(
+        case when tg_op = 'INSERT' then new.changed_by else changed_by_whom(new.changed_by, old.changed_by) end,
+        new.tenant_id,
+        case when tg_op = 'INSERT' then 'created' else 'updated' end,
+        'event_type',
+        new.id,
+        case when tg_op = 'UPDATE' then event_type_document(old) end,
+        event_type_document(new)
+    );
+    return null;
+end
+$$;
+
+create trigger event_types_changed_by
+after insert or update on event_types
+for each row
+execute function audit_event_type();

@@ -89,6 +89,7 @@ pub(super) trait Needs: Send + Sync + 'static {
 
 pub(super) struct Admin;
 pub(super) struct Publish;
+pub(super) struct Read;
 pub(super) struct Support;
 
 impl Needs for Admin {
@@ -104,6 +105,14 @@ impl Needs for Publish {
     const OF_ANY_TENANT: &str = "of any tenant: publish";
     const OF_NAMED_TENANTS: &str = "of named tenants: publish";
     const OF_EACH_TENANT: &str = "of each tenant: publish";
+}
+
+impl Needs for Read {
+    const SCOPE: Scope = Scope::Read;
+    const OF_NO_TENANT: &str = "of no tenant: read";
+    const OF_ANY_TENANT: &str = "of any tenant: read";
+    const OF_NAMED_TENANTS: &str = "of named tenants: read";
+    const OF_EACH_TENANT: &str = "of each tenant: read";
 }
 
 impl Needs for Support {

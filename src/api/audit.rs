@@ -48,6 +48,12 @@ choice! {
         HeldCancelled = "subscription.held_cancelled",
         /// A subscription was deleted.
         SubscriptionDeleted = "subscription.deleted",
+        /// An event type was created.
+        EventTypeCreated = "event_type.created",
+        /// An event type was changed.
+        EventTypeUpdated = "event_type.updated",
+        /// An event type was deleted.
+        EventTypeDeleted = "event_type.deleted",
         /// Deliveries of an event were retried.
         EventRetried = "event.retried",
         /// Deliveries of an event were cancelled.
@@ -76,7 +82,7 @@ pub(super) struct AuditEntry {
     key_id: Option<Uuid>,
     /// What was done, as `OBJECT.VERB`.
     action: String,
-    /// `tenant`, `key`, `subscription`, `event` or `replay`.
+    /// `tenant`, `key`, `subscription`, `event_type`, `event` or `replay`.
     object_kind: String,
     /// Id of the object.
     object_id: Uuid,

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::attempts::AttemptsApi;
 use super::audit::AuditApi;
+use super::event_types::EventTypesApi;
 use super::events::EventsApi;
 use super::ingest::IngestApi;
 use super::keys::KeysApi;
@@ -45,6 +46,9 @@ pub(super) enum Resource {
     Ingest,
     /// Publish events to all interested subscriptions.
     Events,
+    /// What events are, and which payloads they may have.
+    #[oai(rename = "Event types")]
+    EventTypes,
     /// Repeat deliveries.
     Replays,
     /// The delivery status of an event.
@@ -71,6 +75,7 @@ pub(super) type Resources = (
     SignaturesApi,
     IngestApi,
     EventsApi,
+    EventTypesApi,
     ReplaysApi,
     StatusApi,
     LogsApi,
@@ -161,6 +166,8 @@ mod tests {
         let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
         let expected = [
             "/audit",
+            "/event-types",
+            "/event-types/{name}",
             "/events",
             "/events/batch",
             "/events/{webhook_id}",
@@ -178,6 +185,7 @@ mod tests {
             "/status/logs/{subscription_id}",
             "/status/{webhook_id}",
             "/subscriptions/",
+            "/subscriptions/filter-test",
             "/subscriptions/generate-signature",
             "/subscriptions/{subscription_id}",
             "/subscriptions/{subscription_id}/cancel-held",
@@ -196,7 +204,7 @@ mod tests {
         for operation in operations {
             assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{operation}");
         }
-        assert_eq!(document["tags"].as_array().map(Vec::len), Some(12));
+        assert_eq!(document["tags"].as_array().map(Vec::len), Some(13));
     }
 
     #[test]

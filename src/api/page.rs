@@ -34,6 +34,8 @@ pub(super) enum List {
     Refusals = 10,
     /// Payloads that a search examines.
     Search = 11,
+    /// Event types of a tenant.
+    EventTypes = 12,
 }
 
 pub(super) type Limit = Whole<1, { MAX_LIMIT as u32 }>;

@@ -74,6 +74,10 @@ pub(super) enum Problem {
     PayloadInvalid(InvalidPayload),
     EventTypeMissing,
     EventTypeNotWanted,
+    FilteredOut,
+    /// Where the payload breaks the schema of its type.
+    SchemaMismatch(Vec<FieldError>),
+    EventTypeNotFound,
     /// The limit, and seconds until the next event.
     RateLimited(u32, u64),
     /// How many requests of one tenant are answered at a time.
@@ -136,6 +140,9 @@ impl Problem {
             Self::EventTypeNotWanted => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "event_type_not_wanted", "Event type not wanted")
             }
+            Self::FilteredOut => (StatusCode::UNPROCESSABLE_ENTITY, "filtered_out", "Filtered out"),
+            Self::SchemaMismatch(_) => (StatusCode::UNPROCESSABLE_ENTITY, "schema_mismatch", "Schema mismatch"),
+            Self::EventTypeNotFound => (StatusCode::NOT_FOUND, "event_type_not_found", "No such event type"),
             Self::RateLimited(..) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many events"),
             Self::TooManyRequests(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests"),
             Self::TooManyTests => (StatusCode::TOO_MANY_REQUESTS, "too_many_tests", "Too many test events"),
@@ -189,6 +196,9 @@ impl Problem {
             Self::PayloadInvalid(reason) => return reason.to_string(),
             Self::EventTypeMissing => "the subscription filters by event type, so X-Event-Type is required",
             Self::EventTypeNotWanted => "the subscription's event_types do not name this event type",
+            Self::FilteredOut => "the subscription's filter does not match this payload; nothing was stored",
+            Self::SchemaMismatch(_) => "the payload breaks the schema of its event type; errors names where",
+            Self::EventTypeNotFound => "there is no event type with this name",
             Self::RateLimited(limit, _) => {
                 return format!("the tenant's limit publish_per_second of {limit} is reached; nothing was stored");
             }
@@ -215,7 +225,7 @@ impl Problem {
 
     fn errors(&self) -> Vec<FieldError> {
         match self {
-            Self::Invalid(errors) => errors.iter().take(MAX_ERRORS).cloned().collect(),
+            Self::Invalid(errors) | Self::SchemaMismatch(errors) => errors.iter().take(MAX_ERRORS).cloned().collect(),
             _ => Vec::new(),
         }
     }

@@ -22,6 +22,7 @@ use super::audit::AuditApi;
 use super::auth::Keys;
 use super::body::BodyBudget;
 use super::docs::{self, Resources};
+use super::event_types::EventTypesApi;
 use super::events::EventsApi;
 use super::ingest::IngestApi;
 use super::keys::KeysApi;
@@ -169,6 +170,7 @@ fn resources(api: &Arc<Api>) -> Resources {
         SignaturesApi(Arc::clone(api)),
         IngestApi(Arc::clone(api)),
         EventsApi(Arc::clone(api)),
+        EventTypesApi(Arc::clone(api)),
         ReplaysApi(Arc::clone(api)),
         StatusApi(Arc::clone(api)),
         LogsApi(Arc::clone(api)),

@@ -7,7 +7,7 @@ use poem::Request;
 use poem_openapi::OpenApi;
 
 use super::Api;
-use super::access::{Admin, Allowed, Support};
+use super::access::{Admin, Allowed, Read, Support};
 use super::attempts::AttemptAnswer;
 use super::body;
 use super::docs::Resource;
@@ -23,6 +23,7 @@ use crate::store::StoredSubscription;
 use crate::subscriptions::{WriteError, generate_secret};
 
 mod answer;
+mod filter_test;
 mod form;
 mod headers;
 mod health;
@@ -33,6 +34,7 @@ mod rotation;
 mod test_event;
 
 use answer::{HeldCancelled, SubscriptionAnswer, SubscriptionDeleted, SubscriptionPage};
+use filter_test::{FilterTestAnswer, FilterTestForm};
 use form::{Changes, SubscriptionForm, SubscriptionPatch};
 use rotation::RotationForm;
 use test_event::{TestEvent, TestForm};
@@ -138,6 +140,20 @@ impl SubscriptionsApi {
         let given = body.read(&self.0.settings.targets)?.into();
         let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
         self.write(&caller, id, given).await
+    }
+
+    /// Try a filter
+    ///
+    /// How many of the tenant's newest events a subscription with this `filter` and these `event_types` would have
+    /// got. Changes nothing.
+    #[oai(path = "/filter-test", method = "post", operation_id = "test_filter")]
+    async fn test_filter(
+        &self,
+        caller: Allowed<Read>,
+        body: Document<FilterTestForm>,
+    ) -> Result<Answer<FilterTestAnswer>, Problem> {
+        let form = body.read(&self.0.settings.targets)?;
+        filter_test::test(&self.0, caller.tenant, form).await.map(Answer::Value)
     }
 
     /// Rotate the secret

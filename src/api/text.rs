@@ -87,7 +87,7 @@ from_text! {
     // Not a UUID, and no reserved path segment.
     ExternalId, "invalid_external_id", in a query "invalid_external_id", str::parse::<ExternalId>,
         pattern(1, 255, concat!(
-            r"^(?!\.{1,2}$|generate-signature$|(urn:uuid:)?[0-9A-Fa-f]{8}-?([0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}$)",
+            r"^(?!\.{1,2}$|generate-signature$|filter-test$|(urn:uuid:)?[0-9A-Fa-f]{8}-?([0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}$)",
             r"[A-Za-z0-9_.:-]{1,255}$",
         ));
     SubscriptionName, "invalid_id", subscription_name, pattern(1, 255, r"^(?!\.{1,2}$)[A-Za-z0-9_.:-]{1,255}$");

@@ -10,7 +10,7 @@ use super::id::SubscriptionId;
 pub(crate) const MAX_LENGTH: usize = 255;
 
 /// Path segments with another meaning.
-const RESERVED: [&str; 3] = [".", "..", "generate-signature"];
+const RESERVED: [&str; 4] = [".", "..", "generate-signature", "filter-test"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidExternalId {
@@ -19,7 +19,7 @@ pub enum InvalidExternalId {
     /// Could be the id of another subscription.
     #[error("must not have the form of a UUID")]
     Uuid,
-    #[error("must not be '.', '..' or 'generate-signature', which paths give another meaning")]
+    #[error("must not be '.', '..', 'generate-signature' or 'filter-test', which paths give another meaning")]
     Reserved,
 }
 
@@ -114,6 +114,7 @@ mod tests {
             ("urn:uuid:0199c5f0-0000-7000-8000-000000000001", InvalidExternalId::Uuid),
             ("..", InvalidExternalId::Reserved),
             ("generate-signature", InvalidExternalId::Reserved),
+            ("filter-test", InvalidExternalId::Reserved),
         ];
         for (text, refusal) in cases {
             assert_eq!(text.parse::<ExternalId>(), Err(refusal), "{text}");

@@ -21,6 +21,7 @@ use std::sync::Arc;
 pub use evaluate::Judge;
 
 use condition::Conditions;
+pub(crate) use read::compact;
 
 /// Of a filter without white space. 100 conditions with a name and a value of 80 bytes fit.
 pub const MAX_FILTER_BYTES: usize = 8 * 1_024;

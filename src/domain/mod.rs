@@ -38,6 +38,7 @@ pub mod replay;
 pub mod request_headers;
 pub mod retry_after;
 pub mod rotation;
+pub mod schema;
 pub mod secret;
 pub mod share;
 pub mod signature;

@@ -54,10 +54,13 @@ pub struct Selection {
     pub below: EventId,
 }
 
-/// An event without a delivery is missed if the subscription would get it today. `ending` is a word of `replays/look`.
+/// In `replays/look`: published to all, without a delivery.
+pub(crate) const FAN_OUT: &str = "fan_out";
+
+/// An event without a delivery is missed if the subscription would get an event of its type today. `ending` is a word of `replays/look`.
 pub(crate) fn missed(ending: &str, event_type: Option<&EventType>, wanted: &EventTypeFilter) -> Option<&'static str> {
     let is_wanted = match ending {
-        "fan_out" => wanted.check(event_type).is_ok(),
+        FAN_OUT => wanted.check(event_type).is_ok(),
         "system" => event_type.is_some_and(|name| wanted.asks_for_system_event(name)),
         _ => false,
     };

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use super::backoff::RetrySchedule;
 use super::event_type::{EventType, EventTypeFilter, NotWanted};
 use super::external_id::ExternalId;
+use super::filter::Filter;
 use super::id::{SubscriptionId, TenantId};
 use super::ingest::Ingest;
 use super::policy::Policy;
@@ -27,6 +28,8 @@ pub struct Subscription {
     pub version: i64,
     pub destination: Arc<Destination>,
     pub event_types: EventTypeFilter,
+    /// Conditions on the payload.
+    pub filter: Option<Filter>,
     pub description: Option<String>,
     pub is_active: bool,
     /// `gone`, `receiver` or `failing` by postrider, or who disabled it and when.

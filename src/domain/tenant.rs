@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use time::OffsetDateTime;
+
 use super::external_id::{ExternalId, InvalidExternalId};
 use super::id::TenantId;
 
@@ -34,6 +36,8 @@ pub struct Tenant {
     pub external_id: Option<ExternalId>,
     pub name: String,
     pub limits: TenantLimits,
+    /// When an event type that checks payloads was last changed; `None`: none is known to.
+    pub schemas_changed_at: Option<OffsetDateTime>,
 }
 
 /// An id and an external id are never confused.

@@ -126,6 +126,7 @@ pub struct Intake {
     store: Store,
     subscriptions: Subscriptions,
     rates: Arc<Rates>,
+    tenants: Tenants,
     has_worker: bool,
 }
 
@@ -148,6 +149,7 @@ impl Intake {
             store: parts.store.clone(),
             subscriptions: parts.subscriptions.clone(),
             rates: Arc::new(Rates::new(&parts)),
+            tenants: parts.tenants.clone(),
             has_worker: parts.handoff.is_some(),
         };
         let supervisor = parts.supervisor.clone();

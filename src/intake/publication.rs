@@ -14,6 +14,7 @@ use crate::domain::idempotency::{Fingerprint, IdempotencyKey};
 use crate::domain::ordering::OrderingKey;
 use crate::domain::payload::Payload;
 use crate::domain::provider::ProducerHeaders;
+use crate::domain::schema::Mismatch;
 use crate::domain::signature::InvalidSignature;
 use crate::domain::timing::{InvalidTiming, Timing};
 use crate::store::StoreError;
@@ -73,6 +74,10 @@ pub enum Refusal {
     Signature(#[from] InvalidSignature),
     #[error("the subscription does not want events of this type")]
     NotWanted(NotWanted),
+    #[error("the subscription's filter does not match the payload")]
+    FilteredOut,
+    #[error("the payload does not keep to the schema of its type")]
+    SchemaMismatch(Vec<Mismatch>),
     #[error("too many subscriptions want this event")]
     TooManyRecipients,
     #[error("expires_at has passed")]
@@ -156,7 +161,13 @@ impl Publication {
     pub(super) fn may_repeat(&self, refusal: &Refusal) -> bool {
         let came_with_time = matches!(
             refusal,
-            Refusal::NotFound | Refusal::Disabled | Refusal::NotWanted(_) | Refusal::TooManyRecipients | Refusal::Over
+            Refusal::NotFound
+                | Refusal::Disabled
+                | Refusal::NotWanted(_)
+                | Refusal::FilteredOut
+                | Refusal::SchemaMismatch(_)
+                | Refusal::TooManyRecipients
+                | Refusal::Over
         );
         self.key.is_some() && came_with_time
     }

@@ -9,8 +9,8 @@ use tokio::time::{Instant, timeout_at};
 use super::publication::{Address, Publication, Refusal, To};
 use super::{Accepted, Intake, Submission};
 use crate::domain::audience::{Audience, MAX_RECIPIENTS};
-use crate::domain::event_type::EventType;
 use crate::domain::external_id::SubscriptionName;
+use crate::domain::filter::Judge;
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::signature::InvalidSignature;
 use crate::domain::subscription::Subscription;
@@ -74,7 +74,7 @@ impl<'a> Publisher<'a> {
         &mut self,
         publication: &Publication,
     ) -> Result<Result<Submission, Accepted>, Refusal> {
-        let audience = match self.audience(publication).await {
+        let audience = match self.checked_audience(publication).await {
             Ok(audience) => audience,
             Err(refusal) if publication.may_repeat(&refusal) => {
                 return self.earlier(publication).await?.map(Err).ok_or(refusal);
@@ -95,6 +95,14 @@ impl<'a> Publisher<'a> {
         }))
     }
 
+    async fn checked_audience(&mut self, publication: &Publication) -> Result<Audience, Refusal> {
+        let audience = self.audience(publication).await?;
+        let Some(event_type) = &publication.event_type else { return Ok(audience) };
+        let check = self.intake.tenants.check_payload(audience.tenant, event_type, &publication.payload);
+        let mismatches = check.await?;
+        if mismatches.is_empty() { Ok(audience) } else { Err(Refusal::SchemaMismatch(mismatches)) }
+    }
+
     async fn audience(&mut self, publication: &Publication) -> Result<Audience, Refusal> {
         if publication.times.is_over() {
             return Err(Refusal::Over);
@@ -102,7 +110,7 @@ impl<'a> Publisher<'a> {
         let event_type = publication.event_type.as_ref();
         match &publication.to {
             To::All(tenant) => {
-                let mut audience = self.list(*tenant).await?.audience(event_type);
+                let mut audience = self.list(*tenant).await?.audience(event_type, &publication.payload).await;
                 if audience.recipients.len() > MAX_RECIPIENTS {
                     return Err(Refusal::TooManyRecipients);
                 }
@@ -114,9 +122,12 @@ impl<'a> Publisher<'a> {
             }
             To::One(address) => {
                 let body = Some(publication.payload.bytes());
+                let mut judge = Judge::of(&publication.payload);
                 let subscription = self.addressed(address, |publisher, subscription| {
                     publisher.check_open(address, subscription, body)?;
-                    check_wanted(subscription, event_type)
+                    subscription.check_wanted(event_type).map_err(Refusal::NotWanted)?;
+                    let is_met = subscription.filter.as_ref().is_none_or(|filter| judge.matches(filter));
+                    if is_met { Ok(()) } else { Err(Refusal::FilteredOut) }
                 });
                 Ok(Audience::one(&subscription.await?))
             }
@@ -127,7 +138,7 @@ impl<'a> Publisher<'a> {
     async fn addressed(
         &mut self,
         address: &Address,
-        check: impl Fn(&mut Self, &Subscription) -> Result<(), Refusal>,
+        mut check: impl FnMut(&mut Self, &Subscription) -> Result<(), Refusal>,
     ) -> Result<Arc<Subscription>, Refusal> {
         let asked = (address.tenant, address.name.clone());
         if !self.read.contains_key(&asked) {
@@ -227,8 +238,4 @@ impl<'a> Publisher<'a> {
             self.intake.subscriptions.invalidate(list, ids);
         }
     }
-}
-
-fn check_wanted(subscription: &Subscription, event_type: Option<&EventType>) -> Result<(), Refusal> {
-    subscription.check_wanted(event_type).map_err(Refusal::NotWanted)
 }

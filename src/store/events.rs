@@ -29,6 +29,8 @@ pub(crate) struct NotDelivered {
     pub(crate) target_url: String,
     /// Its current patterns; empty = all.
     pub(crate) event_types: Vec<String>,
+    /// Text of its current filter.
+    pub(crate) filter: Option<String>,
     pub(crate) created_at: OffsetDateTime,
 }
 
@@ -92,6 +94,7 @@ impl Store {
                 external_id: row.try_get("external_id")?,
                 target_url: row.try_get("target_url")?,
                 event_types: row.try_get("event_types")?,
+                filter: row.try_get("filter")?,
                 created_at: row.try_get("created_at")?,
             })
         };

@@ -1,5 +1,6 @@
 //! Replays: deliveries of one subscription that are repeated step by step.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -9,11 +10,13 @@ use uuid::Uuid;
 
 use super::audit::changed_by;
 use super::connection::Param;
+use super::payloads::PAYLOAD_BYTES;
 use super::{Store, StoreError, sql};
 use crate::domain::actor::Actor;
 use crate::domain::event_type::EventTypeFilter;
+use crate::domain::filter::Filter;
 use crate::domain::id::{EventId, ReplayId, SubscriptionId, TenantId};
-use crate::domain::replay::{Selection, missed};
+use crate::domain::replay::{FAN_OUT, Selection, missed};
 
 #[derive(Debug, Clone)]
 pub struct NewReplay {
@@ -142,9 +145,8 @@ impl Store {
         let looked = self.queue().await?.query(&sql::LOOK_AT_REPLAY, &asked).await?;
         let Some(look) = looked.first() else { return Ok(None) };
         let Some(room) = look.try_get::<_, Option<i64>>("room")? else { return Ok(None) };
-        let chosen = chosen(look)?;
-        let (reached, looked_to): (Uuid, Option<Uuid>) = (look.try_get("reached")?, look.try_get("looked_to")?);
-        let is_last: bool = look.try_get("is_last")?;
+        let Choice { chosen, looked_to, is_last } = self.choose(tenant.into(), look).await?;
+        let reached: Uuid = look.try_get("reached")?;
         let params: [Param<'_>; 8] = [
             (&tenant, Type::UUID),
             (&id, Type::UUID),
@@ -168,8 +170,53 @@ impl Store {
     }
 }
 
-/// Events of the look that the replay repeats.
-fn chosen(look: &Row) -> Result<Vec<Uuid>, StoreError> {
+/// What the replay repeats of a look.
+struct Choice {
+    chosen: Vec<Uuid>,
+    looked_to: Option<Uuid>,
+    is_last: bool,
+}
+
+impl Store {
+    /// Missed events must meet the subscription's filter too. What it could not be decided on, because their payloads are
+    /// too large together, is left to the next look.
+    async fn choose(&self, tenant: TenantId, look: &Row) -> Result<Choice, StoreError> {
+        let candidates = candidates(look)?;
+        let (looked_to, is_last) = (look.try_get("looked_to")?, look.try_get("is_last")?);
+        let filter = look.try_get::<_, Option<&str>>("filter")?.map(Filter::parse).transpose();
+        let filter = filter.map_err(|rule| StoreError::Unreadable(format!("a filter: {rule}")))?;
+        let missed = candidates.iter().filter(|(_, is_filtered)| *is_filtered).map(|(event, _)| (*event).into());
+        let missed: Vec<EventId> = missed.collect();
+        let all = candidates.iter().map(|(event, _)| *event);
+        let Some(filter) = filter.filter(|_| !missed.is_empty()) else {
+            return Ok(Choice { chosen: all.collect(), looked_to, is_last });
+        };
+        let (mut matching, mut bytes, mut decided_to) = (HashSet::new(), 0, None);
+        for payload in self.payloads(tenant, &missed).await? {
+            if payload.judge().matches(&filter) {
+                matching.insert(payload.event.uuid());
+            }
+            bytes += payload.bytes.len();
+            decided_to = Some(payload.event.uuid());
+            // A look may have thousands of payloads.
+            tokio::task::yield_now().await;
+        }
+        let cut =
+            decided_to.filter(|event| bytes >= PAYLOAD_BYTES && missed.last().map(|last| last.uuid()) != Some(*event));
+        let is_chosen = |(event, is_filtered): &(Uuid, bool)| {
+            cut.is_none_or(|cut| *event <= cut) && (!is_filtered || matching.contains(event))
+        };
+        let chosen = candidates.into_iter().filter(is_chosen).map(|(event, _)| event).collect();
+        Ok(match cut {
+            Some(cut) => Choice { chosen, looked_to: Some(cut), is_last: false },
+            None => Choice { chosen, looked_to, is_last },
+        })
+    }
+}
+
+/// Events of the look that the replay repeats, each with whether the filter has its say: if it was published to all and
+/// missed.
+fn candidates(look: &Row) -> Result<Vec<(Uuid, bool)>, StoreError> {
     let filter = |column| -> Result<EventTypeFilter, StoreError> {
         let patterns: Vec<String> = look.try_get(column)?;
         EventTypeFilter::stored(&patterns).map_err(|rule| StoreError::Unreadable(format!("an event type: {rule}")))
@@ -178,13 +225,13 @@ fn chosen(look: &Row) -> Result<Vec<Uuid>, StoreError> {
         (filter("replayed_types")?, filter("wanted_types")?, look.try_get::<_, Vec<&str>>("statuses")?);
     let (events, endings): (Vec<Uuid>, Vec<&str>) = (look.try_get("event_ids")?, look.try_get("endings")?);
     let types: Vec<Option<&str>> = look.try_get("event_types")?;
-    let is_chosen = |(event_type, ending): (Option<&str>, &str)| {
+    let chosen = |(event, (event_type, ending)): (Uuid, (Option<&str>, &str))| {
         let event_type = event_type.and_then(|text| text.parse().ok());
-        let ending = missed(ending, event_type.as_ref(), &wanted).unwrap_or(ending);
-        statuses.contains(&ending) && replayed.check(event_type.as_ref()).is_ok()
+        let missed = missed(ending, event_type.as_ref(), &wanted);
+        let is_chosen = statuses.contains(&missed.unwrap_or(ending)) && replayed.check(event_type.as_ref()).is_ok();
+        is_chosen.then_some((event, missed.is_some() && ending == FAN_OUT))
     };
-    let chosen = events.into_iter().zip(types.into_iter().zip(endings)).filter(|(_, event)| is_chosen(*event));
-    Ok(chosen.map(|(event, _)| event).collect())
+    Ok(events.into_iter().zip(types.into_iter().zip(endings)).filter_map(chosen).collect())
 }
 
 fn replay(row: &Row) -> Result<Replay, StoreError> {

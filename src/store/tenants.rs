@@ -71,7 +71,12 @@ impl Store {
         }
         let params: [Param<'_>; 2] = [(&ids, Type::UUID_ARRAY), (&external_ids, Type::TEXT_ARRAY)];
         let rows = self.lookup().await?.query(&sql::FIND_TENANTS, &params).await?;
-        rows.iter().map(tenant_row).collect()
+        let with_schemas = |row: &Row| {
+            let mut found = tenant_row(row)?;
+            found.tenant.schemas_changed_at = row.try_get("schemas_changed_at")?;
+            Ok(found)
+        };
+        rows.iter().map(with_schemas).collect()
     }
 
     /// Only the time if `since` is `None`.
@@ -221,6 +226,7 @@ fn tenant_row(row: &Row) -> Result<TenantRow, StoreError> {
                 max_subscriptions: limit("max_subscriptions")?,
                 publish_per_second: limit("publish_per_second")?,
             },
+            schemas_changed_at: None,
         },
         metadata: serde_json::from_str(metadata).map(Metadata::stored).map_err(unreadable)?,
         created_at: row.try_get("created_at")?,

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use super::lists::SubscriptionList;
 use crate::domain::audience::Recipient;
 use crate::domain::external_id::ExternalId;
+use crate::domain::filter::Filter;
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::ingest::Ingest;
 use crate::domain::subscription::{Destination, Subscription};
@@ -226,6 +227,7 @@ fn weight(subscription: &Subscription) -> usize {
         + secrets
         + headers
         + patterns
+        + subscription.filter.as_ref().map_or(0, Filter::weight)
         + texts
         + ingest_weight(&subscription.ingest)
         + 2 * subscription.external_id.as_ref().map_or(0, |name| name.as_str().len())
@@ -261,6 +263,7 @@ mod tests {
             version,
             destination: Arc::new(Destination::new(target, secret.into())),
             event_types: EventTypeFilter::default(),
+            filter: None,
             description: None,
             is_active: true,
             disabled_reason: None,

@@ -48,6 +48,7 @@ mod tests {
                 older: vec![SealedOlder { sealed: vec![3], until: at }],
             },
             event_types: vec!["order.*".to_owned()],
+            filter: Some(r#"{"a":1}"#.to_owned()),
             description: Some("orders".to_owned()),
             is_active: false,
             disabled_reason: Some("gone".to_owned()),

@@ -9,13 +9,18 @@ use std::time::{Duration, Instant};
 use super::Subscriptions;
 use crate::domain::audience::{Audience, Recipient};
 use crate::domain::event_type::{EventType, EventTypeFilter};
+use crate::domain::filter::{Filter, Judge};
 use crate::domain::id::{SubscriptionId, TenantId};
+use crate::domain::payload::Payload;
 use crate::store::{ListRow, ListRows, StoreError, StoredSubscription};
 
 /// A restored backup has no newer version, so a list is reloaded after this time.
 const READ_WHOLE_AFTER: Duration = Duration::from_secs(300);
 /// For one event. A larger audience gets its copies over several events.
 const MAX_READ: usize = 1_000;
+
+/// Decides filters at most so long, plus one filter, before other requests get their turn.
+const TURN: Duration = Duration::from_millis(1);
 
 /// At one version of the list.
 #[derive(Debug)]
@@ -25,24 +30,39 @@ pub(crate) struct SubscriptionList {
     read_at: Instant,
     /// By id.
     members: Vec<Member>,
-    /// Each different filter once.
-    filters: Vec<Arc<EventTypeFilter>>,
+    /// Each different one once.
+    interests: Vec<Arc<Interest>>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Member {
     id: SubscriptionId,
     version: i64,
-    /// Index in the list's filters.
-    filter: u32,
+    /// Index in the list's interests.
+    interest: u32,
     is_active: bool,
     is_ordered: bool,
 }
 
+/// Which events a subscription wants.
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+struct Interest {
+    event_types: EventTypeFilter,
+    filter: Option<Filter>,
+}
+
+impl Interest {
+    fn weight(&self) -> usize {
+        let patterns = self.event_types.patterns().iter().map(|pattern| pattern.as_str().len() + 24);
+        // And its entry in the index.
+        size_of::<Self>() + 48 + patterns.sum::<usize>() + self.filter.as_ref().map_or(0, Filter::weight)
+    }
+}
+
 #[derive(Default)]
-struct Filters {
-    all: Vec<Arc<EventTypeFilter>>,
-    indexes: HashMap<Arc<EventTypeFilter>, u32>,
+struct Interests {
+    all: Vec<Arc<Interest>>,
+    indexes: HashMap<Arc<Interest>, u32>,
 }
 
 /// One reader per tenant; others wait for its result.
@@ -59,12 +79,12 @@ impl SubscriptionList {
         let member = |number| Member {
             id: uuid::Uuid::from_u128(number).into(),
             version: 1,
-            filter: 0,
+            interest: 0,
             is_active: true,
             is_ordered: false,
         };
-        let filters = vec![Arc::default()];
-        Self { tenant, version: 1, read_at: Instant::now(), members: (0..members).map(member).collect(), filters }
+        let interests = vec![Arc::default()];
+        Self { tenant, version: 1, read_at: Instant::now(), members: (0..members).map(member).collect(), interests }
     }
 
     pub(super) fn is_old(&self) -> bool {
@@ -72,15 +92,27 @@ impl SubscriptionList {
     }
 
     pub(super) fn weight(&self) -> usize {
-        let filters = self.filters.iter().flat_map(|filter| filter.patterns());
-        let filters: usize = filters.map(|pattern| pattern.as_str().len() + 24).sum();
-        size_of::<Self>() + self.members.len() * size_of::<Member>() + self.filters.len() * 48 + filters
+        let interests: usize = self.interests.iter().map(|interest| interest.weight()).sum();
+        size_of::<Self>() + self.members.len() * size_of::<Member>() + interests
     }
 
-    /// Matching subscriptions. Disabled ones are included; their deliveries are held.
-    pub(crate) fn audience(&self, event_type: Option<&EventType>) -> Audience {
-        let wanting: Vec<bool> = self.filters.iter().map(|filter| filter.check(event_type).is_ok()).collect();
-        let is_wanting = |member: &&Member| wanting.get(member.filter as usize).copied().unwrap_or_default();
+    /// Matching subscriptions. Disabled ones are included; their deliveries are held. Each different filter is decided
+    /// once, and other requests get their turn in between.
+    pub(crate) async fn audience(&self, event_type: Option<&EventType>, payload: &Payload) -> Audience {
+        let (mut judge, mut turn_began) = (None, Instant::now());
+        let mut wanting = Vec::with_capacity(self.interests.len());
+        for interest in &self.interests {
+            let mut is_wanted = interest.event_types.check(event_type).is_ok();
+            if let Some(filter) = interest.filter.as_ref().filter(|_| is_wanted) {
+                if turn_began.elapsed() > TURN {
+                    tokio::task::yield_now().await;
+                    turn_began = Instant::now();
+                }
+                is_wanted = judge.get_or_insert_with(|| Judge::of(payload)).matches(filter);
+            }
+            wanting.push(is_wanted);
+        }
+        let is_wanting = |member: &&Member| wanting.get(member.interest as usize).copied().unwrap_or_default();
         let recipient = |member: &Member| Recipient {
             id: member.id,
             version: member.version,
@@ -93,25 +125,28 @@ impl SubscriptionList {
     }
 }
 
-impl Filters {
+impl Interests {
     fn of(list: &SubscriptionList) -> Self {
-        let indexes = list.filters.iter().zip(0..).map(|(filter, index)| (Arc::clone(filter), index)).collect();
-        Self { all: list.filters.clone(), indexes }
+        let indexes = list.interests.iter().zip(0..).map(|(interest, index)| (Arc::clone(interest), index)).collect();
+        Self { all: list.interests.clone(), indexes }
     }
 
     fn member(&mut self, row: &ListRow) -> Result<Member, StoreError> {
-        let filter = super::filter(row.id, &row.event_types)?;
-        let index = match self.indexes.get(&filter) {
+        let interest = Interest {
+            event_types: super::event_types(row.id, &row.event_types)?,
+            filter: super::filter(row.id, row.filter.as_deref())?,
+        };
+        let index = match self.indexes.get(&interest) {
             Some(index) => *index,
             None => {
-                let (filter, index) = (Arc::new(filter), u32::try_from(self.all.len()).unwrap_or(u32::MAX));
-                self.all.push(Arc::clone(&filter));
-                self.indexes.insert(filter, index);
+                let (interest, index) = (Arc::new(interest), u32::try_from(self.all.len()).unwrap_or(u32::MAX));
+                self.all.push(Arc::clone(&interest));
+                self.indexes.insert(interest, index);
                 index
             }
         };
         let ListRow { id, version, is_active, is_ordered, .. } = *row;
-        Ok(Member { id, version, filter: index, is_active, is_ordered })
+        Ok(Member { id, version, interest: index, is_active, is_ordered })
     }
 }
 
@@ -196,21 +231,21 @@ impl Subscriptions {
         // Members that were requested and not found are gone.
         let mut replaced: HashSet<SubscriptionId> = ids.iter().copied().chain(deleted).collect();
         replaced.extend(living.iter().map(|row| row.id));
-        let mut filters = Filters::of(list);
+        let mut interests = Interests::of(list);
         let mut members: Vec<Member> =
             list.members.iter().filter(|member| !replaced.contains(&member.id)).copied().collect();
         for row in &living {
-            members.push(filters.member(row)?);
+            members.push(interests.member(row)?);
         }
         members.sort_unstable_by_key(|member| member.id);
-        Ok(Some(SubscriptionList { tenant, version, read_at, members, filters: filters.all }))
+        Ok(Some(SubscriptionList { tenant, version, read_at, members, interests: interests.all }))
     }
 
     async fn read_whole(&self, tenant: TenantId) -> Result<SubscriptionList, StoreError> {
         let read_at = Instant::now();
         let ListRows { version, living, .. } = self.store.all_subscriptions(tenant).await?;
-        let mut filters = Filters::default();
-        let members = living.iter().map(|row| filters.member(row)).collect::<Result<_, _>>()?;
-        Ok(SubscriptionList { tenant, version, read_at, members, filters: filters.all })
+        let mut interests = Interests::default();
+        let members = living.iter().map(|row| interests.member(row)).collect::<Result<_, _>>()?;
+        Ok(SubscriptionList { tenant, version, read_at, members, interests: interests.all })
     }
 }

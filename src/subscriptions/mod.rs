@@ -23,6 +23,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::domain::event_type::EventTypeFilter;
 use crate::domain::external_id::SubscriptionName;
+use crate::domain::filter::Filter;
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::keyring::{Keyring, SealContext};
 use crate::domain::subscription::{Destination, Subscription};
@@ -155,7 +156,8 @@ impl Subscriptions {
 
     fn opened(&self, row: StoredSubscription) -> Result<Subscription, StoreError> {
         let context = SealContext { tenant: row.tenant, subscription: row.id };
-        let event_types = filter(row.id, &row.event_types)?;
+        let event_types = event_types(row.id, &row.event_types)?;
+        let filter = filter(row.id, row.filter.as_deref())?;
         let unreadable =
             |reason| StoreError::Unreadable(format!("what is sealed of subscription {}: {reason}", row.id));
         let (secrets, headers) =
@@ -173,6 +175,7 @@ impl Subscriptions {
                 request_timeout: row.policy.request_timeout,
             }),
             event_types,
+            filter,
             description: row.description,
             is_active: row.is_active,
             disabled_reason: row.disabled_reason,
@@ -186,9 +189,14 @@ impl Subscriptions {
     }
 }
 
-pub fn filter(id: SubscriptionId, event_types: &[String]) -> Result<EventTypeFilter, StoreError> {
+pub(crate) fn event_types(id: SubscriptionId, patterns: &[String]) -> Result<EventTypeFilter, StoreError> {
     let unreadable = |reason| StoreError::Unreadable(format!("an event type of subscription {id}: {reason}"));
-    EventTypeFilter::stored(event_types).map_err(unreadable)
+    EventTypeFilter::stored(patterns).map_err(unreadable)
+}
+
+pub(crate) fn filter(id: SubscriptionId, text: Option<&str>) -> Result<Option<Filter>, StoreError> {
+    let unreadable = |reason| StoreError::Unreadable(format!("the filter of subscription {id}: {reason}"));
+    text.map(Filter::parse).transpose().map_err(unreadable)
 }
 
 fn random<const BYTES: usize>() -> [u8; BYTES] {

@@ -34,7 +34,7 @@ const LIFETIME: Duration = Duration::from_secs(30);
 /// Longer values are not fetched.
 const MAX_VALUE_BYTES: usize = 64 * 1_024;
 /// The number is the version of the format.
-const KEY_PREFIX: &str = "postrider:subscription:4:";
+const KEY_PREFIX: &str = "postrider:subscription:5:";
 
 #[derive(Clone)]
 pub struct Redis {

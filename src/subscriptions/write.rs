@@ -9,6 +9,7 @@ use super::{Subscriptions, random};
 use crate::domain::actor::Actor;
 use crate::domain::event_type::EventTypeFilter;
 use crate::domain::external_id::ExternalId;
+use crate::domain::filter::Filter;
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::ingest::IngestChange;
 use crate::domain::keyring::{CannotOpen, SALT_BYTES, SealContext};
@@ -32,6 +33,8 @@ pub struct Choices {
     pub target: Target,
     /// Which events it receives.
     pub event_types: EventTypeFilter,
+    /// Which payloads it receives.
+    pub filter: Option<Filter>,
     /// Free text.
     pub description: Option<String>,
     /// Whether deliveries are sent.
@@ -95,6 +98,7 @@ impl Choices {
             secrets: sealed.secrets,
             headers: sealed.headers,
             event_types: patterns.map(|pattern| pattern.as_str().to_owned()).collect(),
+            filter: self.filter.map(|filter| filter.as_str().to_owned()),
             description: self.description,
             is_active: self.is_active,
             disabled_reason: None,

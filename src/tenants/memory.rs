@@ -219,7 +219,7 @@ mod tests {
         let named = |name: &str| {
             let external_id = Some(name.parse().unwrap());
             let id = TenantId::at(OffsetDateTime::UNIX_EPOCH, uuid::Uuid::new_v4().into_bytes());
-            Tenant { id, external_id, name: name.to_owned(), limits: Default::default() }
+            Tenant { id, external_id, name: name.to_owned(), limits: Default::default(), schemas_changed_at: None }
         };
         let first = Arc::new(named("acme"));
         memory.keep_tenant(&first, now);

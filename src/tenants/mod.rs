@@ -1,4 +1,4 @@
-//! Tenants and keys, cached in this process.
+//! Tenants, keys and the schemas of event types, cached in this process.
 //!
 //! Each is read once. One statement polls for changes, at most every 500 ms and only while there are requests. An
 //! entry is valid for one second after a poll began, so a revocation takes effect everywhere within a second, also
@@ -6,6 +6,7 @@
 
 mod gather;
 mod memory;
+mod schemas;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +19,7 @@ use crate::domain::tenant::{Tenant, TenantName};
 use crate::store::{Clock, KnownKey, Store, StoreError, TenantChanges};
 use gather::Gather;
 use memory::Memory;
+use schemas::Schemas;
 
 /// Clones share the cache.
 #[derive(Clone)]
@@ -31,12 +33,13 @@ struct Shared {
     memory: Mutex<Memory>,
     keys: Gather<ApiKeyId, KnownKey>,
     tenants: Gather<TenantName, Arc<Tenant>>,
+    schemas: Schemas,
 }
 
 impl Tenants {
     pub fn new(store: Store, clock: Clock) -> Self {
-        let (keys, tenants) = (Gather::default(), Gather::default());
-        Self { shared: Arc::new(Shared { store, clock, memory: Mutex::default(), keys, tenants }) }
+        let (keys, tenants, schemas) = (Gather::default(), Gather::default(), Schemas::default());
+        Self { shared: Arc::new(Shared { store, clock, memory: Mutex::default(), keys, tenants, schemas }) }
     }
 
     pub async fn find(&self, name: &TenantName) -> Result<Option<Arc<Tenant>>, StoreError> {

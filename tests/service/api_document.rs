@@ -67,7 +67,11 @@ async fn every_operation_has_an_example_that_a_server_gave() {
     tenants_and_keys(&mut recorder).await;
     recorder.tenant = Some("acme-2");
     let subscription = subscriptions(&mut recorder).await;
+    event_types(&mut recorder).await;
     events(&mut recorder, &subscription).await;
+    let tried = json!({ "filter": { "order": { "$gte": 7 } }, "event_types": ["order.*"], "last": 1_000 });
+    recorder.record("test_filter", "POST", "/subscriptions/filter-test", Some(tried)).await;
+    recorder.record("delete_event_type", "DELETE", "/event-types/order.created", None).await;
     replays(&mut recorder, &subscription).await;
     let receiver = Receiver::new().await;
     let to = format!("update subscriptions set target_url = '{}'", receiver.url());
@@ -117,7 +121,8 @@ async fn tenants_and_keys(recorder: &mut Recorder<'_>) {
 }
 
 async fn subscriptions(recorder: &mut Recorder<'_>) -> String {
-    let form = json!({ "target_url": "https://example.com/hook", "event_types": ["order.created", "invoice.*"], "description": "orders" });
+    let filter = json!({ "data": { "amount": { "$gt": 100 } } });
+    let form = json!({ "target_url": "https://example.com/hook", "event_types": ["order.created", "invoice.*"], "filter": filter, "description": "orders" });
     let made = recorder.record("create_subscription", "POST", "/subscriptions/", Some(form)).await;
     let id = made["id"].as_str().unwrap().to_owned();
     let path = format!("/subscriptions/{id}");
@@ -132,6 +137,14 @@ async fn subscriptions(recorder: &mut Recorder<'_>) -> String {
     let signed = json!({ "payload": { "x": 1 }, "secret_key": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD" });
     recorder.record("generate_signature", "POST", "/subscriptions/generate-signature", Some(signed)).await;
     id
+}
+
+async fn event_types(recorder: &mut Recorder<'_>) {
+    let schema = json!({ "type": "object", "required": ["order"], "properties": { "order": { "type": "integer" } } });
+    let form = json!({ "description": "An order was created", "schema": schema, "example": { "order": 7 }, "validate": true });
+    recorder.record("put_event_type", "PUT", "/event-types/order.created", Some(form)).await;
+    recorder.record("read_event_type", "GET", "/event-types/order.created", None).await;
+    recorder.record("list_event_types", "GET", "/event-types", None).await;
 }
 
 async fn events(recorder: &mut Recorder<'_>, subscription: &str) {

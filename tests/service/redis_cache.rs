@@ -63,7 +63,7 @@ async fn copy_in(redis: &RedisServer, subscription: &str) -> Vec<u8> {
 }
 
 fn key(subscription: &str) -> String {
-    format!("postrider:subscription:4:{subscription}")
+    format!("postrider:subscription:5:{subscription}")
 }
 
 #[tokio::test(flavor = "multi_thread")]

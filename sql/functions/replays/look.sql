@@ -15,7 +15,8 @@ create function replays_look_1(
     out endings text[],
     out statuses text[],
     out replayed_types text[],
-    out wanted_types text[]
+    out wanted_types text[],
+    out filter text
 )
 language plpgsql
 set search_path from current
@@ -41,11 +42,12 @@ begin
         x.statuses && array['succeeded', 'missed'] as walks_events,
         case when x.stepped_at <= at - interval '900 milliseconds' then 0 else x.stepped end as stepped,
         s.event_types as wanted_types,
+        s.filter,
         least(x.rate, s.rate_limit) as most
     into r
     from replays as x
     left join lateral (
-        select y.event_types, y.rate_limit
+        select y.event_types, y.filter, y.rate_limit
         from subscriptions as y
         where y.tenant_id = tenant
             and y.id = x.subscription_id
@@ -146,5 +148,6 @@ begin
     statuses := r.statuses;
     replayed_types := r.event_types;
     wanted_types := coalesce(r.wanted_types, '{}');
+    filter := r.filter;
 end
 $$;

@@ -1,5 +1,5 @@
 -- events/not_delivered($1 tenant, $2 event, $3 most rows)
-select s.id, s.external_id, s.target_url, s.event_types, s.created_at
+select s.id, s.external_id, s.target_url, s.event_types, s.filter, s.created_at
 from subscriptions as s
 where s.tenant_id = $1
     and s.deleted_at is null

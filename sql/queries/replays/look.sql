@@ -9,5 +9,6 @@ select
     l.endings,
     l.statuses,
     l.replayed_types,
-    l.wanted_types
+    l.wanted_types,
+    l.filter
 from replays_look_1($1, $2, $3) as l;

@@ -5,6 +5,7 @@ select
     s.id,
     s.version,
     s.event_types,
+    s.filter,
     s.is_active,
     s.is_ordered
 from tenants as t

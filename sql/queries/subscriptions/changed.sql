@@ -6,6 +6,7 @@ select
     s.id,
     s.version,
     s.event_types,
+    s.filter,
     s.is_active,
     s.is_ordered
 from tenants as t
@@ -21,7 +22,7 @@ left join lateral (
     from unnest($3::uuid[]) as asked (id)
 ) as c on true
 left join lateral (
-    select x.id, x.version, x.event_types, x.is_active, x.is_ordered, x.deleted_at
+    select x.id, x.version, x.event_types, x.filter, x.is_active, x.is_ordered, x.deleted_at
     from subscriptions as x
     where x.tenant_id = t.id
         and x.id = c.id

@@ -8,6 +8,7 @@ select
     older_secrets,
     older_until,
     event_types,
+    filter,
     description,
     is_active,
     coalesce(disabled_reason, disabled_by) as disabled_reason,

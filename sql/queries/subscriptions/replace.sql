@@ -1,9 +1,9 @@
--- subscriptions/replace($1 tenant, $2 id, $3 version expected, $4 to $22 as create has them from target URL on, $23
--- version stamp, $24 changed_by)
+-- subscriptions/replace($1 tenant, $2 id, $3 version expected, $4 to $23 as create has them from target URL on, $24
+-- version stamp, $25 changed_by)
 -- A newly sealed secret ends all older ones. No row if another write came first.
 update subscriptions
 set
-    version = greatest(version + 1, $23::bigint),
+    version = greatest(version + 1, $24::bigint),
     target_url = $4,
     secret = $5,
     older_secrets = case when secret = $5 then older_secrets else '{}' end,
@@ -13,7 +13,7 @@ set
     is_active = $8,
     disabled_reason = case when not $8 then disabled_reason end,
     disabled_by = case
-        when not $8 and is_active then by_whom($24::text::jsonb, now())
+        when not $8 and is_active then by_whom($25::text::jsonb, now())
         when not $8 then disabled_by
     end,
     verify_ingest = $9,
@@ -30,7 +30,8 @@ set
     sealed_headers = $20,
     ingest = $21::text::jsonb,
     ingest_secret = $22,
-    changed_by = $24::text::jsonb,
+    filter = $23,
+    changed_by = $25::text::jsonb,
     updated_at = now()
 where tenant_id = $1
     and id = $2

@@ -5,6 +5,10 @@ select
         from tenants as t
         where t.updated_at > $1::timestamptz
             and t.updated_at <> t.created_at
+        union
+        select t.id
+        from tenants as t
+        where t.schemas_changed_at > $1::timestamptz
     ) as tenants,
     array(
         select k.id

@@ -6,6 +6,7 @@ select
     t.metadata::text as metadata,
     t.max_subscriptions,
     t.publish_per_second,
+    t.schemas_changed_at,
     t.created_at,
     t.updated_at
 from tenants as t
@@ -19,6 +20,7 @@ select
     t.metadata::text as metadata,
     t.max_subscriptions,
     t.publish_per_second,
+    t.schemas_changed_at,
     t.created_at,
     t.updated_at
 from tenants as t

@@ -121,6 +121,9 @@ impl Operation<'_> {
         if self.path.contains("{attempt_id}") {
             problems.push(Problem::AttemptNotFound);
         }
+        if self.path.contains("{name}") && self.id != "put_event_type" {
+            problems.push(Problem::EventTypeNotFound);
+        }
         if self.path.contains("{key_id}") {
             problems.push(Problem::KeyNotFound);
         }
@@ -139,6 +142,8 @@ impl Operation<'_> {
                 Problem::PayloadInvalid(InvalidPayload::NotAContainer),
                 Problem::EventTypeMissing,
                 Problem::EventTypeNotWanted,
+                Problem::FilteredOut,
+                Problem::schema_mismatch_sample(),
                 Problem::TooManyHops,
                 Problem::RateLimited(500, 1),
             ]);
@@ -167,6 +172,7 @@ impl Operation<'_> {
                 vec![Problem::TooManyTests, Problem::PayloadInvalid(InvalidPayload::NotAContainer)]
             }
             "create_tenant" | "put_tenant" | "change_tenant" => vec![Problem::ExternalIdTaken],
+            "put_event_type" => vec![Problem::LimitReached("max_event_types", 1_000)],
             "delete_tenant" => vec![Problem::DefaultTenant],
             _ => Vec::new(),
         }

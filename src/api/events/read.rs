@@ -11,8 +11,9 @@ use crate::api::problem::Problem;
 use crate::api::status::{DeliveryAnswer, delivery_answer, overall};
 use crate::api::text::{Moment, choice};
 use crate::domain::event_type::{EventType, EventTypeFilter};
+use crate::domain::filter::{Filter, Judge};
 use crate::domain::id::{EventId, SubscriptionId, TenantId};
-use crate::store::{EventFacts, NotDelivered, Unpublished};
+use crate::store::{EventFacts, NotDelivered, StoredPayload, Unpublished};
 
 choice! {
     pub(in crate::api) enum DeliveryState {
@@ -102,9 +103,11 @@ pub(in crate::api) struct NotDeliveredAnswer {
     pub(in crate::api) external_id: Option<String>,
     /// Where it delivers to.
     pub(in crate::api) target_url: String,
-    /// `event_type`: its `event_types` do not match the type. `created_later`: than the event.
+    /// `event_type`: its `event_types` do not match the type. `filter`: its `filter` does not match the payload.
+    /// `created_later`: than the event.
     /// `addressed_to_another`: the event was for one subscription. `system_event_not_asked_for`: a system event goes
-    /// only to other subscriptions that name its type. `not_matched_then`: its `event_types` match only now.
+    /// only to other subscriptions that name its type. `not_matched_then`: its `event_types` and `filter` match only
+    /// now.
     pub(in crate::api) reason: &'static str,
 }
 
@@ -206,29 +209,39 @@ pub(in crate::api) async fn not_delivered(
     most: i64,
 ) -> Result<Vec<NotDeliveredAnswer>, Problem> {
     let missed = api.store.not_delivered(tenant, id, most).await?;
-    Ok(missed.into_iter().map(|not| not_delivered_answer(not, event)).collect())
+    let is_filtered = event.fan_out && event.about.is_none() && missed.iter().any(|not| not.filter.is_some());
+    let mut judge = None;
+    if is_filtered {
+        judge = api.store.payloads(tenant, &[id]).await?.first().map(StoredPayload::judge);
+    }
+    let mut reasons = Vec::with_capacity(missed.len());
+    for not in missed {
+        let reason = reason(&not, event, judge.as_mut());
+        let NotDelivered { subscription, external_id, target_url, .. } = not;
+        reasons.push(NotDeliveredAnswer { subscription_id: subscription.uuid(), external_id, target_url, reason });
+        // A hundred filters on a large payload may take a while.
+        tokio::task::yield_now().await;
+    }
+    Ok(reasons)
 }
 
-fn not_delivered_answer(not: NotDelivered, event: &EventFacts) -> NotDeliveredAnswer {
-    let reason = reason(&not, event);
-    let NotDelivered { subscription, external_id, target_url, .. } = not;
-    NotDeliveredAnswer { subscription_id: subscription.uuid(), external_id, target_url, reason }
-}
-
-/// Only the current filter is stored, so a changed one shows as it is now.
-fn reason(not: &NotDelivered, event: &EventFacts) -> &'static str {
+/// Only the current types and filter are stored, so a changed one shows as it is now.
+fn reason(not: &NotDelivered, event: &EventFacts, judge: Option<&mut Judge>) -> &'static str {
     let event_type: Option<EventType> = event.event_type.as_deref().and_then(|name| name.parse().ok());
     let patterns = not.event_types.iter().filter_map(|text| text.parse().ok()).collect();
-    let filter = EventTypeFilter::new(patterns);
-    let wants_now = filter.check(event_type.as_ref()).is_ok();
-    let asks_now = || event_type.as_ref().is_some_and(|name| filter.asks_for_system_event(name));
+    let event_types = EventTypeFilter::new(patterns);
+    let wants_type = event_types.check(event_type.as_ref()).is_ok();
+    let asks_now = || event_type.as_ref().is_some_and(|name| event_types.asks_for_system_event(name));
+    let filter = || not.filter.as_deref().and_then(|text| Filter::parse(text).ok());
+    let is_filtered = || judge.is_some_and(|judge| filter().is_some_and(|filter| !judge.matches(&filter)));
     match () {
         () if !event.fan_out => "addressed_to_another",
         () if event.about == Some(not.subscription) => "system_event_not_asked_for",
         () if event.about.is_some() && !asks_now() => "system_event_not_asked_for",
         () if not.created_at > event.accepted_at => "created_later",
-        () if wants_now => "not_matched_then",
-        () => "event_type",
+        () if !wants_type => "event_type",
+        () if is_filtered() => "filter",
+        () => "not_matched_then",
     }
 }
 
@@ -239,6 +252,7 @@ mod tests {
 
     #[test]
     fn the_reason_is_what_the_tables_tell() {
+        let reason = |not: &NotDelivered, event: &EventFacts| reason(not, event, None);
         let event = |fan_out, event_type: Option<&str>| EventFacts {
             event_type: event_type.map(str::to_owned),
             accepted_at: datetime!(2026-11-23 12:00 UTC),
@@ -252,6 +266,7 @@ mod tests {
             external_id: None,
             target_url: String::new(),
             event_types: event_types.iter().map(|text| (*text).to_owned()).collect(),
+            filter: None,
             created_at,
         };
         let (before, after) = (datetime!(2026-11-23 11:00 UTC), datetime!(2026-11-23 13:00 UTC));
@@ -261,6 +276,10 @@ mod tests {
         assert_eq!(reason(&not(after, &["order.*"]), &typed), "created_later");
         assert_eq!(reason(&not(before, &["*"]), &event(true, None)), "event_type");
         assert_eq!(reason(&not(before, &[]), &event(false, None)), "addressed_to_another");
+        let filtered = |text: &str| NotDelivered { filter: Some(text.to_owned()), ..not(before, &[]) };
+        let mut judge = Judge::stored(bytes::Bytes::from_static(br#"{"a": 1}"#), &Default::default());
+        assert_eq!(super::reason(&filtered(r#"{"a": 2}"#), &typed, Some(&mut judge)), "filter");
+        assert_eq!(super::reason(&filtered(r#"{"a": 1}"#), &typed, Some(&mut judge)), "not_matched_then");
         let subject = not(before, &["subscription.failing"]);
         let system_event =
             EventFacts { about: Some(subject.subscription), ..event(true, Some("subscription.failing")) };

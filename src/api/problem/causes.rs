@@ -1,10 +1,11 @@
 //! Which problem a failure of the parts below becomes.
 
-use super::Problem;
+use super::{FieldError, Problem};
 use crate::api::form::pointer_to;
 use crate::domain::event_type::NotWanted;
 use crate::domain::ingest::InvalidIngest;
 use crate::domain::request_headers::InvalidHeader;
+use crate::domain::schema::Mismatch;
 use crate::domain::signature::InvalidSignature;
 use crate::intake::Refusal;
 use crate::store::StoreError;
@@ -81,6 +82,11 @@ impl From<Refusal> for Problem {
             Refusal::Signature(reason) => Self::SignatureInvalid(reason),
             Refusal::NotWanted(NotWanted::TypeMissing) => Self::EventTypeMissing,
             Refusal::NotWanted(NotWanted::TypeNotWanted) => Self::EventTypeNotWanted,
+            Refusal::FilteredOut => Self::FilteredOut,
+            Refusal::SchemaMismatch(mismatches) => {
+                let error = |Mismatch { pointer, rule }| FieldError { pointer, code: "schema_mismatch", detail: rule };
+                Self::SchemaMismatch(mismatches.into_iter().map(error).collect())
+            }
             Refusal::TooManyRecipients => Self::TooManyRecipients,
             Refusal::KeyReused => Self::IdempotencyKeyReused,
             Refusal::RateLimited { limit, retry_after } => Self::RateLimited(limit, retry_after.as_secs().max(1)),

@@ -1,11 +1,16 @@
 //! One problem of each kind, for the documents.
 
-use super::Problem;
+use super::{FieldError, Problem};
 use crate::api::body::PLAIN_JSON;
 use crate::domain::payload::InvalidPayload;
 use crate::domain::signature::InvalidSignature;
 
 impl Problem {
+    pub(in crate::api) fn schema_mismatch_sample() -> Self {
+        let detail = "value is not of type \"integer\"".to_owned();
+        Self::SchemaMismatch(vec![FieldError { pointer: "/data/amount".to_owned(), code: "schema_mismatch", detail }])
+    }
+
     /// One of each code, by status and code.
     pub(in crate::api) fn samples() -> Vec<Self> {
         let mut samples = vec![
@@ -40,6 +45,9 @@ impl Problem {
             Self::PayloadInvalid(InvalidPayload::NotAContainer),
             Self::EventTypeMissing,
             Self::EventTypeNotWanted,
+            Self::FilteredOut,
+            Self::schema_mismatch_sample(),
+            Self::EventTypeNotFound,
             Self::RateLimited(500, 1),
             Self::TooManyRequests(8),
             Self::TooManyTests,

@@ -10,6 +10,7 @@ use super::headers::{AuthAnswer, masked};
 use super::health::HealthAnswer;
 use super::ingest::ProducerAnswer;
 use super::policy::PolicyFields;
+use crate::api::json::JsonObject;
 use crate::api::text::Moment;
 use crate::domain::secret::{MASK, Secret};
 use crate::store::{Health, StoredSubscription};
@@ -28,6 +29,8 @@ pub(super) struct SubscriptionAnswer {
     previous_secrets_until: Vec<Moment>,
     /// Event types that it receives; empty for all.
     event_types: Vec<String>,
+    /// Which payloads it receives; null for all.
+    filter: Option<JsonObject>,
     /// Free text.
     description: Option<String>,
     /// Whether deliveries are sent.
@@ -104,6 +107,7 @@ impl SubscriptionAnswer {
             secret_key: secret.map_or(MASK, |secret| secret.reveal()).to_owned(),
             previous_secrets_until: row.secrets.older.iter().map(|older| Moment(older.until)).collect(),
             event_types: row.event_types,
+            filter: row.filter.and_then(JsonObject::stored),
             description: row.description,
             is_active: row.is_active,
             disabled_reason: row.disabled_reason,

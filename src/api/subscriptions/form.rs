@@ -9,6 +9,7 @@ use crate::api::problem::Problem;
 use crate::api::text::{Description, inline};
 use crate::domain::event_type::{EventTypeFilter, EventTypePattern, MAX_EVENT_TYPES};
 use crate::domain::external_id::ExternalId;
+use crate::domain::filter::Filter;
 use crate::domain::ingest::IngestChange;
 use crate::domain::metadata::Metadata;
 use crate::domain::policy::Policy;
@@ -16,7 +17,7 @@ use crate::domain::request_headers::{AuthChange, HeaderChanges};
 use crate::domain::secret::Secret;
 use crate::domain::target::{MAX_TARGET_LENGTH, Target};
 use crate::store::StoredSubscription;
-use crate::subscriptions::{Choices, filter};
+use crate::subscriptions::{Choices, event_types, filter};
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use serde_json::value::RawValue;
 
@@ -55,6 +56,9 @@ form! {
         pub(super) secret_key: Option<Secret>,
         /// Event types that it receives: names, `prefix.*`, or `*`. Null or empty for all.
         pub(super) event_types: Field<List<EventTypePattern, 0, MAX_EVENT_TYPES>>,
+        /// Which payloads it receives: conditions on their fields, all of which must be true, as
+        /// `{"data": {"amount": {"$gt": 100}}}`. Null for all.
+        pub(super) filter: Field<Filter>,
         /// Free text; null removes it.
         pub(super) description: Field<Description>,
         /// Whether deliveries are sent; true by default at creation. True also enables what postrider disabled.
@@ -118,6 +122,7 @@ impl Changes {
         let fields = self.fields;
         let fields = SubscriptionFields {
             event_types: fields.event_types.or_null(),
+            filter: fields.filter.or_null(),
             description: fields.description.or_null(),
             headers: fields.headers.or_null(),
             auth: fields.auth.or_null(),
@@ -144,6 +149,7 @@ impl Changes {
         self.fields.over(Choices {
             target,
             event_types: EventTypeFilter::default(),
+            filter: None,
             description: None,
             is_active: true,
             verify_ingest: self.fields.secret_key.is_some() || self.fields.names_provider(),
@@ -159,7 +165,8 @@ impl Changes {
         let had_provider = current.ingest.names_provider();
         self.fields.over(Choices {
             target: self.target.clone().unwrap_or_else(|| Target::stored(current.target_url.clone())),
-            event_types: filter(current.id, &current.event_types)?,
+            event_types: event_types(current.id, &current.event_types)?,
+            filter: filter(current.id, current.filter.as_deref())?,
             description: current.description.clone(),
             is_active: current.is_active,
             verify_ingest: current.verify_ingest || (!had_provider && self.fields.names_provider()),
@@ -189,6 +196,7 @@ impl SubscriptionFields {
         let patterns = self.event_types.clone().map(|list| EventTypeFilter::new(list.0));
         Ok(Choices {
             event_types: patterns.over(Some(base.event_types)).unwrap_or_default(),
+            filter: self.filter.clone().over(base.filter),
             description: self.description.clone().map(|text| text.0).over(base.description),
             is_active: self.is_active.unwrap_or(base.is_active),
             verify_ingest: self.verify_ingest.unwrap_or(base.verify_ingest),

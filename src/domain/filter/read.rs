@@ -19,7 +19,7 @@ const MAX_EXPONENT: u32 = 400;
 const MAX_NAME_LENGTH: usize = 64;
 
 /// Without white space between values.
-pub(super) fn compact(text: &str) -> String {
+pub(crate) fn compact(text: &str) -> String {
     let (mut is_text, mut is_escaped) = (false, false);
     let keep = |c: &char| {
         let is_inside = is_text;

@@ -22,6 +22,8 @@ pub struct ListRow {
     pub id: SubscriptionId,
     pub version: i64,
     pub event_types: Vec<String>,
+    /// Text of its filter.
+    pub filter: Option<String>,
     pub is_active: bool,
     pub is_ordered: bool,
 }
@@ -64,6 +66,7 @@ fn list_rows(
                 id: id.into(),
                 version: row.try_get("version")?,
                 event_types: row.try_get("event_types")?,
+                filter: row.try_get("filter")?,
                 is_active: row.try_get("is_active")?,
                 is_ordered: row.try_get("is_ordered")?,
             }),

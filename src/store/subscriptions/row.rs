@@ -25,6 +25,8 @@ pub struct StoredSubscription {
     pub secrets: SealedSecrets,
     /// Patterns; empty = all.
     pub event_types: Vec<String>,
+    /// Text of its filter.
+    pub filter: Option<String>,
     pub description: Option<String>,
     pub is_active: bool,
     pub disabled_reason: Option<String>,
@@ -85,7 +87,7 @@ impl Decided {
             (&row.is_active, Type::BOOL),
             (&row.verify_ingest, Type::BOOL),
         ];
-        let last: [Param<'a>; 7] = [
+        let last: [Param<'a>; 8] = [
             (&self.external_id, Type::TEXT),
             (&self.metadata, Type::TEXT),
             (&row.headers.names, Type::TEXT_ARRAY),
@@ -93,6 +95,7 @@ impl Decided {
             (&row.headers.sealed, Type::BYTEA),
             (&self.ingest, Type::TEXT),
             (&row.ingest.secret, Type::BYTEA),
+            (&row.filter, Type::TEXT),
         ];
         first.into_iter().chain(self.policy.params()).chain(last).collect()
     }
@@ -115,6 +118,7 @@ pub(super) fn stored(row: &Row) -> Result<StoredSubscription, StoreError> {
         target_url: row.try_get("target_url")?,
         secrets: sealed::secrets(row, row.try_get("looked_at")?)?,
         event_types: row.try_get("event_types")?,
+        filter: row.try_get("filter")?,
         description: row.try_get("description")?,
         is_active: row.try_get("is_active")?,
         disabled_reason: row.try_get("disabled_reason")?,

@@ -201,6 +201,7 @@ impl Rig {
             version: 1,
             destination: Arc::new(Destination::new(Target::stored(target.to_owned()), secret.into())),
             event_types: EventTypeFilter::default(),
+            filter: None,
             description: None,
             is_active: true,
             disabled_reason: None,
