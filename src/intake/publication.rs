@@ -109,6 +109,8 @@ impl Refusal {
             Self::Signature(_) => Some("signature_invalid"),
             Self::NotWanted(NotWanted::TypeMissing) => Some("event_type_missing"),
             Self::NotWanted(NotWanted::TypeNotWanted) => Some("event_type_not_wanted"),
+            Self::FilteredOut => Some("filtered_out"),
+            Self::SchemaMismatch(_) => Some("schema_mismatch"),
             Self::TooManyRecipients => Some("too_many_recipients"),
             Self::Over => Some("validation_failed"),
             Self::KeyReused => Some("idempotency_key_reused"),
