@@ -33,8 +33,8 @@ select
     a.detail
 from attempts as a;
 
--- One status per event and subscription, from whichever table.
-create view all_deliveries as
+-- Deliveries that have not ended, with the status that follows from their subscriptions.
+create view queued_deliveries as
 select
     d.tenant_id,
     d.event_id,
@@ -79,7 +79,19 @@ cross join lateral (
         when s.rate_limit is not null then 'rate_limit'
         when s.max_in_flight is not null then 'concurrency'
     end as reason
-) as held
+) as held;
+
+-- One status per event and subscription, from whichever table.
+create view all_deliveries as
+select
+    q.tenant_id,
+    q.event_id,
+    q.subscription_id,
+    q.status,
+    q.reason,
+    q.attempts,
+    q.next_attempt_at
+from queued_deliveries as q
 union all
 select
     u.tenant_id,
@@ -91,7 +103,7 @@ select
     null::timestamptz
 from undelivered as u
 union all
--- A pending row of the same delivery is a replay and wins.
+-- A pending row of the same delivery is a replay and wins. A test is no delivery.
 select
     a.tenant_id,
     a.event_id,

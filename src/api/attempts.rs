@@ -12,10 +12,14 @@ use super::parameter::Path;
 use super::payload::Answer;
 use super::problem::Problem;
 
+mod codes;
 mod full;
+mod list;
 mod row;
 
+pub(super) use codes::StatusCodes;
 pub(super) use full::AttemptAnswer;
+pub(super) use list::FoundAttemptsApi;
 pub(super) use row::{AttemptRow, Shown, shows_bodies};
 
 pub(super) struct AttemptsApi(pub(super) Arc<Api>);

@@ -8,14 +8,15 @@ use bytes::Bytes;
 use poem::Response;
 use poem::endpoint::{BoxEndpoint, EndpointExt, make_sync};
 use poem::http::{HeaderValue, Method, StatusCode, header};
-use poem_openapi::registry::{MetaApi, Registry};
+use poem_openapi::registry::{MetaApi, MetaPath, Registry};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 use serde_json::Value;
 
-use super::attempts::AttemptsApi;
+use super::attempts::{AttemptsApi, FoundAttemptsApi};
 use super::audit::AuditApi;
+use super::deliveries::DeliveriesApi;
 use super::event_types::EventTypesApi;
-use super::events::EventsApi;
+use super::events::{EventsApi, FoundEventsApi};
 use super::ingest::IngestApi;
 use super::keys::KeysApi;
 use super::logs::LogsApi;
@@ -49,6 +50,8 @@ pub(super) enum Resource {
     /// What events are, and which payloads they may have.
     #[oai(rename = "Event types")]
     EventTypes,
+    /// Find deliveries.
+    Deliveries,
     /// Repeat deliveries.
     Replays,
     /// The delivery status of an event.
@@ -74,12 +77,13 @@ pub(super) type Resources = (
     SubscriptionsApi,
     SignaturesApi,
     IngestApi,
-    EventsApi,
+    (EventsApi, FoundEventsApi),
     EventTypesApi,
+    DeliveriesApi,
     ReplaysApi,
     StatusApi,
     LogsApi,
-    AttemptsApi,
+    (AttemptsApi, FoundAttemptsApi),
     TenantsApi,
     KeysApi,
     AuditApi,
@@ -93,8 +97,16 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
 struct Contract;
 
 impl OpenApi for Contract {
+    /// Where two resources have operations of one path, the framework would document those of one alone.
     fn meta() -> Vec<MetaApi> {
-        Resources::meta()
+        let mut paths: Vec<MetaPath> = Vec::new();
+        for path in Resources::meta().into_iter().flat_map(|resource| resource.paths) {
+            match paths.iter_mut().find(|known| known.path == path.path) {
+                Some(known) => known.operations.extend(path.operations),
+                None => paths.push(path),
+            }
+        }
+        vec![MetaApi { paths }]
     }
 
     fn register(registry: &mut Registry) {
@@ -165,14 +177,19 @@ mod tests {
         let document: Value = serde_json::from_str(&openapi_document()).unwrap();
         let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
         let expected = [
+            "/attempts",
+            "/attempts/{attempt_id}",
             "/audit",
+            "/deliveries",
             "/event-types",
             "/event-types/{name}",
             "/events",
             "/events/batch",
             "/events/{webhook_id}",
+            "/events/{webhook_id}/attempts",
             "/events/{webhook_id}/cancel",
             "/events/{webhook_id}/deliveries",
+            "/events/{webhook_id}/payload",
             "/events/{webhook_id}/retry",
             "/ingest/{subscription_id}",
             "/keys",
@@ -204,7 +221,7 @@ mod tests {
         for operation in operations {
             assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{operation}");
         }
-        assert_eq!(document["tags"].as_array().map(Vec::len), Some(13));
+        assert_eq!(document["tags"].as_array().map(Vec::len), Some(14));
     }
 
     #[test]

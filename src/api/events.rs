@@ -1,4 +1,4 @@
-//! `/events`: publishes one event or many, and reads what happened to them.
+//! `/events`: publishes one event or many, finds them, and reads what happened to them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,11 +29,16 @@ use crate::intake::{Accepted, Address, Publication, Refusal, Times, To};
 
 mod batch;
 mod cancel;
+mod found;
+mod list;
+mod payload;
 mod read;
 mod retry;
 
 use batch::{BatchAnswer, BatchForm, BatchResult};
 use cancel::CancelAnswer;
+pub(super) use found::FoundEventsApi;
+pub(super) use list::EventState;
 pub(super) use read::DeliveryState;
 use read::{DeliveryPage, EventAnswer};
 pub(super) use read::{NotDeliveredAnswer, not_delivered};

@@ -8,6 +8,7 @@ mod attempts;
 mod audit;
 mod auth;
 mod body;
+mod deliveries;
 mod docs;
 mod event_types;
 mod events;

@@ -121,6 +121,21 @@ pub(super) fn cut<T>(mut rows: Vec<T>, limit: usize, list: List, id: impl Fn(&T)
     (rows, cursor)
 }
 
+/// The same for a list with two ids in its order.
+pub(super) fn cut_pairs<T>(
+    mut rows: Vec<T>,
+    limit: usize,
+    list: List,
+    ids: impl Fn(&T) -> (Uuid, Uuid),
+) -> (Vec<T>, Option<String>) {
+    if rows.len() <= limit {
+        return (rows, None);
+    }
+    rows.truncate(limit);
+    let cursor = rows.last().map(|last| pair_cursor_after(list, ids(last)));
+    (rows, cursor)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

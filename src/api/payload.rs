@@ -149,7 +149,7 @@ impl<T: Type, const STATUS: u16> ApiResponse for Answer<T, STATUS> {
     }
 }
 
-fn refused(error: &poem::Error) -> Problem {
+pub(super) fn refused(error: &poem::Error) -> Problem {
     let problem = error.data::<Problem>().cloned();
     problem.unwrap_or(Problem::MalformedRequest("the request cannot be read"))
 }

@@ -1,5 +1,7 @@
 //! Resolves the id or external id of a subscription.
 
+use uuid::Uuid;
+
 use super::Api;
 use super::problem::Problem;
 use crate::domain::external_id::SubscriptionName;
@@ -23,5 +25,28 @@ impl Api {
             Some(name) => self.subscription_id(tenant, name).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Of one tenant, or of any: an external id is unique within a tenant only.
+    pub(super) async fn asked_subscriptions(
+        &self,
+        tenant: Option<TenantId>,
+        names: &[SubscriptionName],
+    ) -> Result<Vec<Uuid>, Problem> {
+        let mut ids = Vec::with_capacity(names.len());
+        for name in names {
+            let id = match (name, tenant) {
+                (SubscriptionName::Id(id), _) => *id,
+                (SubscriptionName::External(_), Some(tenant)) => self.subscription_id(tenant, name).await?,
+                (SubscriptionName::External(_), None) => {
+                    let rule = "must be an id where Postrider-Tenant is *: external ids belong to one tenant";
+                    return Err(Problem::field("/query/subscription_id", "invalid_id", rule));
+                }
+            };
+            if !ids.contains(&id.uuid()) {
+                ids.push(id.uuid());
+            }
+        }
+        Ok(ids)
     }
 }

@@ -17,13 +17,14 @@ use tracing::Instrument as _;
 
 use super::Api;
 use super::access::Guard;
-use super::attempts::AttemptsApi;
+use super::attempts::{AttemptsApi, FoundAttemptsApi};
 use super::audit::AuditApi;
 use super::auth::Keys;
 use super::body::BodyBudget;
+use super::deliveries::DeliveriesApi;
 use super::docs::{self, Resources};
 use super::event_types::EventTypesApi;
-use super::events::EventsApi;
+use super::events::{EventsApi, FoundEventsApi};
 use super::ingest::IngestApi;
 use super::keys::KeysApi;
 use super::logs::LogsApi;
@@ -169,12 +170,13 @@ fn resources(api: &Arc<Api>) -> Resources {
         SubscriptionsApi(Arc::clone(api)),
         SignaturesApi(Arc::clone(api)),
         IngestApi(Arc::clone(api)),
-        EventsApi(Arc::clone(api)),
+        (EventsApi(Arc::clone(api)), FoundEventsApi(Arc::clone(api))),
         EventTypesApi(Arc::clone(api)),
+        DeliveriesApi(Arc::clone(api)),
         ReplaysApi(Arc::clone(api)),
         StatusApi(Arc::clone(api)),
         LogsApi(Arc::clone(api)),
-        AttemptsApi(Arc::clone(api)),
+        (AttemptsApi(Arc::clone(api)), FoundAttemptsApi(Arc::clone(api))),
         TenantsApi(Arc::clone(api)),
         KeysApi(Arc::clone(api)),
         AuditApi(Arc::clone(api)),

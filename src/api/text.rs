@@ -10,6 +10,7 @@ use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
+use super::attempts::StatusCodes;
 use crate::domain::api_key::Scope;
 use crate::domain::auth::AuthType;
 use crate::domain::backoff::RetrySchedule;
@@ -18,6 +19,7 @@ use crate::domain::external_id::{ExternalId, SubscriptionName};
 use crate::domain::id::EventId;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ordering::OrderingKey;
+use crate::domain::outcome::Outcome;
 use crate::domain::replay::Ending;
 use crate::domain::secret::Secret;
 use crate::domain::subscription::MAX_DESCRIPTION_LENGTH;
@@ -96,6 +98,7 @@ from_text! {
         pattern(1, MAX_NAME_LENGTH, r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]*$");
     SearchText, "invalid_parameter", SearchText::parse, pattern(1, MAX_SEARCH_LENGTH, r"^[^\x00-\x1f\x7f-\x9f]+$");
     Code, "invalid_parameter", Code::parse, pattern(1, MAX_CODE_LENGTH, "^[a-z0-9_]+$");
+    StoredKey, "invalid_idempotency_key", StoredKey::parse, pattern(1, MAX_STORED_KEY_LENGTH, "^[ -~]+$");
     // `whsec_` and base64 of 24 to 64 bytes, or another text without control characters that is not the mask.
     Secret, "invalid_secret", Secret::parse, pattern(8, 256, concat!(
         r"^(whsec_(([A-Za-z0-9+/]{4}){8,20}([A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/][AQgw]==)?",
@@ -104,6 +107,8 @@ from_text! {
     ));
     RetrySchedule, "invalid_schedule", RetrySchedule::own,
         MetaSchema { max_length: Some(1_000), ..MetaSchema::new("string") };
+    Outcome, "unknown_outcome", outcome, words(&Outcome::ALL.map(Outcome::as_str));
+    StatusCodes, "invalid_status_code", StatusCodes::parse, pattern(3, 3, "^[1-5]([0-9]{2}|xx)$");
     Scope, "unknown_scope", str::parse::<Scope>, words(&Scope::ALL.map(Scope::as_str));
     Ending, "unknown_status", str::parse::<Ending>, words(&Ending::ALL.map(Ending::as_str));
     AuthType, "invalid_auth", auth_type, words(&["basic", "bearer"]);
@@ -123,6 +128,10 @@ fn auth_type(text: &str) -> Result<AuthType, &'static str> {
         "bearer" => Ok(AuthType::Bearer),
         _ => Err("must be basic or bearer"),
     }
+}
+
+fn outcome(text: &str) -> Result<Outcome, &'static str> {
+    Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == text).ok_or("must be the name of an outcome")
 }
 
 #[derive(Debug, Clone)]
@@ -152,6 +161,22 @@ impl Code {
         let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         let fits = (1..=MAX_CODE_LENGTH).contains(&text.len()) && text.bytes().all(legal);
         if fits { Ok(Self(text.to_owned())) } else { Err("must be the code of a problem, as in body_too_large".into()) }
+    }
+}
+
+/// An idempotency key as it is stored: a producer's has blanks.
+#[derive(Debug, Clone)]
+pub(super) struct StoredKey(pub(super) String);
+
+/// The producer's name, a subscription, and the longest id of an event.
+const MAX_STORED_KEY_LENGTH: usize = 350;
+
+impl StoredKey {
+    fn parse(text: &str) -> Result<Self, String> {
+        let fits = (1..=MAX_STORED_KEY_LENGTH).contains(&text.len());
+        let visible = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+        let rule = || format!("must be 1 to {MAX_STORED_KEY_LENGTH} visible ASCII characters or blanks");
+        if fits && visible { Ok(Self(text.to_owned())) } else { Err(rule()) }
     }
 }
 

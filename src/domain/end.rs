@@ -23,6 +23,7 @@ pub enum EndReason {
 }
 
 impl EndReason {
+    #[cfg(test)]
     pub(crate) const ALL: [Self; 9] = [
         Self::Exhausted,
         Self::Gone,

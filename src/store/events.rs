@@ -5,17 +5,15 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::connection::Param;
+use super::finding::event_row;
 use super::status::{delivery, first_attempt};
-use super::{DeliveryStatus, Store, StoreError, sql};
+use super::{DeliveryStatus, EventRow, Store, StoreError, sql};
+use crate::domain::content_type::ContentType;
 use crate::domain::id::{EventId, SubscriptionId, TenantId};
 
 #[derive(Debug, Clone)]
 pub(crate) struct EventFacts {
-    pub(crate) event_type: Option<String>,
-    pub(crate) accepted_at: OffsetDateTime,
-    pub(crate) payload_bytes: i32,
-    /// Whether it was published to all interested subscriptions.
-    pub(crate) fan_out: bool,
+    pub(crate) row: EventRow,
     /// The subscription that a system event is about.
     pub(crate) about: Option<SubscriptionId>,
     pub(crate) deliveries: Vec<(String, i64)>,
@@ -47,13 +45,23 @@ impl Store {
             }
         }
         Ok(Some(EventFacts {
-            event_type: first.try_get("event_type")?,
-            accepted_at: first.try_get("accepted_at")?,
-            payload_bytes: first.try_get("payload_bytes")?,
-            fan_out: first.try_get("fan_out")?,
+            row: event_row(first)?,
             about: first.try_get::<_, Option<Uuid>>("about")?.map(SubscriptionId::from),
             deliveries,
         }))
+    }
+
+    /// The bytes that were published, and their content type.
+    pub(crate) async fn read_payload(
+        &self,
+        tenant: TenantId,
+        event: EventId,
+    ) -> Result<Option<(Vec<u8>, ContentType)>, StoreError> {
+        let (tenant, event) = (tenant.uuid(), event.uuid());
+        let params: [Param<'_>; 2] = [(&tenant, Type::UUID), (&event, Type::UUID)];
+        let rows = self.interactive().await?.query(&sql::READ_PAYLOAD, &params).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        Ok(Some((row.try_get("payload")?, ContentType::stored(row.try_get("content_type")?))))
     }
 
     /// A page of an event's deliveries in order of subscriptions, after `after`.

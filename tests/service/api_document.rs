@@ -141,7 +141,8 @@ async fn subscriptions(recorder: &mut Recorder<'_>) -> String {
 
 async fn event_types(recorder: &mut Recorder<'_>) {
     let schema = json!({ "type": "object", "required": ["order"], "properties": { "order": { "type": "integer" } } });
-    let form = json!({ "description": "An order was created", "schema": schema, "example": { "order": 7 }, "validate": true });
+    let form =
+        json!({ "description": "An order was created", "schema": schema, "example": { "order": 7 }, "validate": true });
     recorder.record("put_event_type", "PUT", "/event-types/order.created", Some(form)).await;
     recorder.record("read_event_type", "GET", "/event-types/order.created", None).await;
     recorder.record("list_event_types", "GET", "/event-types", None).await;
@@ -162,6 +163,11 @@ async fn events(recorder: &mut Recorder<'_>, subscription: &str) {
     recorder.record("read_attempt", "GET", &format!("/attempts/{failed}"), None).await;
     recorder.record("read_event", "GET", &format!("/events/{event}"), None).await;
     recorder.record("list_event_deliveries", "GET", &format!("/events/{event}/deliveries"), None).await;
+    recorder.record("list_events", "GET", "/events?status=pending&limit=1", None).await;
+    recorder.record("read_payload", "GET", &format!("/events/{event}/payload"), None).await;
+    recorder.record("list_attempts", "GET", "/attempts?status_code=5xx", None).await;
+    recorder.record("list_event_attempts", "GET", &format!("/events/{event}/attempts?limit=1"), None).await;
+    recorder.record("list_deliveries", "GET", "/deliveries?status=pending", None).await;
     recorder.record("cancel_event", "POST", &format!("/events/{event}/cancel"), None).await;
     recorder
         .record("retry_event", "POST", &format!("/events/{event}/retry?subscription_id={subscription}"), None)

@@ -40,6 +40,11 @@ const OPENED_BY: &[(&str, &[Scope])] = &[
     ("GET /replays", &[Scope::Admin, Scope::Read, Scope::Support]),
     ("GET /replays/{replay_id}", &[Scope::Admin, Scope::Read, Scope::Support]),
     ("POST /replays/{replay_id}/cancel", &[Scope::Admin]),
+    ("GET /events", &[Scope::Admin, Scope::Read, Scope::Support]),
+    ("GET /events/{webhook_id}/payload", &[Scope::Admin, Scope::Read]),
+    ("GET /attempts", &[Scope::Admin, Scope::Read, Scope::Support]),
+    ("GET /events/{webhook_id}/attempts", &[Scope::Admin, Scope::Read, Scope::Support]),
+    ("GET /deliveries", &[Scope::Admin, Scope::Read, Scope::Support]),
     ("GET /audit", &[Scope::Admin]),
     ("GET /search", &[Scope::Admin, Scope::Read, Scope::Support]),
     ("GET /refusals", &[Scope::Admin, Scope::Read, Scope::Support]),
@@ -66,8 +71,8 @@ struct Operation {
     scope: Scope,
     /// Whether it is about objects of one tenant, as the document says by its header.
     of_tenant: bool,
-    /// Whether `*` in that header means all tenants, where an operator has to name one.
-    spans_named: bool,
+    /// Whether it may be about all tenants, by `*`.
+    of_all: bool,
 }
 
 /// What a tenant has.
@@ -93,7 +98,7 @@ impl Operation {
                 body: body(described),
                 scope: described["x-scope"].as_str().unwrap().parse().unwrap(),
                 of_tenant: described["parameters"].to_string().contains("Postrider-Tenant"),
-                spans_named: described["parameters"].to_string().contains("where `*` means all tenants"),
+                of_all: described["parameters"].to_string().contains("where `*` means all tenants"),
             };
             methods.as_object().unwrap().iter().map(operation).collect::<Vec<_>>()
         };
@@ -274,8 +279,9 @@ async fn an_operator_names_the_tenant_and_others_may_name_their_own_only() {
         if operation.path != "/events/batch" {
             assert_eq!(code(with, &mine, &[]).await, refused(400, "tenant_required"), "{name}");
         }
-        if operation.spans_named {
+        if operation.of_all {
             assert_eq!(operation.ask_for(&api, &mine, with, &["*"]).await.status, 200, "{name}");
+            assert_eq!(code(own, &mine, &["*"]).await, refused(400, "tenant_required"), "{name}");
         } else {
             assert_eq!(code(with, &mine, &["*"]).await, refused(400, "tenant_required"), "{name}");
         }

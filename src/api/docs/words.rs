@@ -4,12 +4,12 @@ use poem_openapi::registry::MetaSchema;
 use serde_json::Value;
 
 use crate::api::audit::Action;
-use crate::api::events::DeliveryState;
+use crate::api::deliveries::DeliveryReason;
+use crate::api::events::{DeliveryState, EventState};
 use crate::api::problem::Problem;
 use crate::api::text::FromText;
 use crate::domain::api_key::Scope;
 use crate::domain::auth::AuthType;
-use crate::domain::end::EndReason;
 use crate::domain::ingest::ProviderName;
 use crate::domain::outcome::Outcome;
 use crate::domain::replay::Ending;
@@ -17,9 +17,6 @@ use crate::domain::trigger::Trigger;
 
 const EVENT_STATUSES: [&str; 5] = ["pending", "succeeded", "failed", "no_match", "refused"];
 const REPLAY_STATUSES: [&str; 3] = ["running", "finished", "cancelled"];
-/// Of the view `all_deliveries`.
-const HELD_REASONS: [&str; 7] =
-    ["disabled", "ordered", "breaker_open", "retry_after", "recovering", "rate_limit", "concurrency"];
 /// Of `events/not_delivered`.
 const NOT_DELIVERED_REASONS: [&str; 5] =
     ["event_type", "created_later", "addressed_to_another", "system_event_not_asked_for", "not_matched_then"];
@@ -32,12 +29,15 @@ pub(super) fn words(schema: &str, field: &str) -> Option<Vec<Value>> {
     let texts = |words: &[&str]| words.iter().map(|word| Value::from(*word)).collect();
     Some(match (schema, field) {
         ("StatusAnswer" | "EventAnswer", "status") => texts(&EVENT_STATUSES),
-        ("DeliveryAnswer", "status") => of::<DeliveryState>(),
-        ("DeliveryAnswer", "reason") => [texts(&HELD_REASONS), texts(&EndReason::ALL.map(EndReason::as_str))].concat(),
+        ("FoundEventAnswer", "status") => of::<EventState>(),
+        ("DeliveryAnswer" | "FoundDeliveryAnswer", "status") => of::<DeliveryState>(),
+        ("DeliveryAnswer" | "FoundDeliveryAnswer", "reason") => of::<DeliveryReason>(),
         ("NotDeliveredAnswer", "reason") => texts(&NOT_DELIVERED_REASONS),
         ("Replay", "status") => texts(&REPLAY_STATUSES),
         ("Replay", "statuses") => of::<Ending>(),
-        ("AttemptRow" | "Attempt", "outcome") => texts(&Outcome::ALL.map(Outcome::as_str)),
+        ("AttemptRow" | "Attempt", "outcome") | ("FoundDeliveryAnswer", "last_outcome") => {
+            texts(&Outcome::ALL.map(Outcome::as_str))
+        }
         ("AttemptRow" | "Attempt", "trigger") => texts(&Trigger::ALL.map(Trigger::as_str)),
         ("AuditEntry", "actor") => texts(&ACTORS),
         ("AuditEntry", "action") => of::<Action>(),

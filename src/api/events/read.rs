@@ -4,16 +4,17 @@ use poem_openapi::Object;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::list::FoundEventAnswer;
 use crate::api::Api;
 use crate::api::outbox::{self, Found};
 use crate::api::page::{self, List, MAX_LIMIT};
 use crate::api::problem::Problem;
 use crate::api::status::{DeliveryAnswer, delivery_answer, overall};
-use crate::api::text::{Moment, choice};
+use crate::api::text::choice;
 use crate::domain::event_type::{EventType, EventTypeFilter};
 use crate::domain::filter::{Filter, Judge};
 use crate::domain::id::{EventId, SubscriptionId, TenantId};
-use crate::store::{EventFacts, NotDelivered, StoredPayload, Unpublished};
+use crate::store::{EventFacts, EventRow, FoundEvent, NotDelivered, StoredPayload, Unpublished};
 
 choice! {
     pub(in crate::api) enum DeliveryState {
@@ -32,23 +33,11 @@ choice! {
 #[derive(Debug, Object, Serialize)]
 #[oai(read_only_all)]
 pub(super) struct EventAnswer {
-    /// The event. For an id that `postrider.publish()` returned for a repeated idempotency key: the first event.
-    webhook_id: Uuid,
-    /// Its type.
-    event_type: Option<String>,
-    /// `pending` while any delivery is, then `succeeded` if all did, else `failed`; `no_match` if it matched no
-    /// subscription; `refused` if it came from SQL and could not be published.
-    status: &'static str,
-    /// Why it was refused.
+    #[oai(flatten)]
+    #[serde(flatten)]
+    event: FoundEventAnswer,
+    /// Why it was refused, if it came from SQL and could not be published: then its status is `refused`.
     error_message: Option<String>,
-    /// When it was accepted; when `postrider.publish()` was called, until it is published.
-    accepted_at: Moment,
-    /// Size of its payload.
-    payload_bytes: i32,
-    /// Whether it was published to all interested subscriptions rather than to one.
-    fan_out: bool,
-    /// How many of its deliveries have each status.
-    counts: DeliveryCounts,
     /// The first 100 deliveries by subscription id; `/deliveries` has all.
     deliveries: Vec<DeliveryAnswer>,
     /// The first 100 subscriptions without a delivery of it, by id.
@@ -58,7 +47,7 @@ pub(super) struct EventAnswer {
 /// Deliveries by status.
 #[derive(Debug, Default, Object, Serialize)]
 #[oai(read_only_all)]
-pub(super) struct DeliveryCounts {
+pub(in crate::api) struct DeliveryCounts {
     /// Due now or later.
     pending: i64,
     /// In flight.
@@ -69,7 +58,7 @@ pub(super) struct DeliveryCounts {
     succeeded: i64,
     /// Ended without success.
     failed: i64,
-    /// Their subscription was deleted.
+    /// Cancelled on request, or because their subscription was deleted.
     cancelled: i64,
     /// Expired before they succeeded.
     expired: i64,
@@ -78,7 +67,7 @@ pub(super) struct DeliveryCounts {
 }
 
 impl DeliveryCounts {
-    fn of(counted: &[(String, i64)]) -> Self {
+    pub(super) fn of(counted: &[(String, i64)]) -> Self {
         let count = |word: &str| counted.iter().find(|(status, _)| status == word).map_or(0, |(_, count)| *count);
         Self {
             pending: count("pending"),
@@ -130,22 +119,25 @@ pub(super) struct Asked {
 pub(super) async fn event(api: &Api, tenant: TenantId, webhook_id: Uuid) -> Result<EventAnswer, Problem> {
     let (id, event) = match find(api, tenant, webhook_id.into()).await? {
         Ok(found) => found,
-        Err(unpublished) => return Ok(unpublished_answer(webhook_id, unpublished)),
+        Err(unpublished) => return Ok(unpublished_answer(tenant, webhook_id, unpublished)),
     };
     let most = i64::from(MAX_LIMIT);
     let deliveries = api.store.list_deliveries(tenant, id, None, None, most).await?;
     let not_delivered = not_delivered(api, tenant, id, &event, most).await?;
+    let status = overall(event.deliveries.iter().map(|(status, _)| status.as_str())).to_owned();
+    let found = FoundEvent {
+        tenant: tenant.uuid(),
+        id: id.uuid(),
+        status,
+        facts: event.row,
+        deliveries: event.deliveries,
+        more: false,
+    };
     Ok(EventAnswer {
-        webhook_id: id.uuid(),
+        event: FoundEventAnswer::of(found),
         error_message: None,
-        status: overall(event.deliveries.iter().map(|(status, _)| status.as_str())),
-        accepted_at: Moment(event.accepted_at),
-        payload_bytes: event.payload_bytes,
-        fan_out: event.fan_out,
-        counts: DeliveryCounts::of(&event.deliveries),
         deliveries: deliveries.into_iter().map(delivery_answer).collect(),
         not_delivered,
-        event_type: event.event_type,
     })
 }
 
@@ -163,20 +155,27 @@ async fn find(api: &Api, tenant: TenantId, id: EventId) -> Result<Result<(EventI
     }
 }
 
-fn unpublished_answer(webhook_id: Uuid, unpublished: Unpublished) -> EventAnswer {
+fn unpublished_answer(tenant: TenantId, webhook_id: Uuid, unpublished: Unpublished) -> EventAnswer {
     let (status, error_message) = outbox::status(&unpublished);
-    EventAnswer {
-        webhook_id,
+    let row = EventRow {
         event_type: unpublished.event_type,
-        status,
-        error_message,
-        accepted_at: Moment(unpublished.called_at),
+        accepted_at: unpublished.called_at,
         payload_bytes: unpublished.payload_bytes,
         fan_out: unpublished.fan_out,
-        counts: DeliveryCounts::default(),
+        idempotency_key: None,
+        ordering_key: None,
+        deliver_at: None,
+        expires_at: None,
+    };
+    let found = FoundEvent {
+        tenant: tenant.uuid(),
+        id: webhook_id,
+        status: status.to_owned(),
+        facts: row,
         deliveries: Vec::new(),
-        not_delivered: Vec::new(),
-    }
+        more: false,
+    };
+    EventAnswer { event: FoundEventAnswer::of(found), error_message, deliveries: Vec::new(), not_delivered: Vec::new() }
 }
 
 pub(super) async fn deliveries(
@@ -209,7 +208,7 @@ pub(in crate::api) async fn not_delivered(
     most: i64,
 ) -> Result<Vec<NotDeliveredAnswer>, Problem> {
     let missed = api.store.not_delivered(tenant, id, most).await?;
-    let is_filtered = event.fan_out && event.about.is_none() && missed.iter().any(|not| not.filter.is_some());
+    let is_filtered = event.row.fan_out && event.about.is_none() && missed.iter().any(|not| not.filter.is_some());
     let mut judge = None;
     if is_filtered {
         judge = api.store.payloads(tenant, &[id]).await?.first().map(StoredPayload::judge);
@@ -227,7 +226,7 @@ pub(in crate::api) async fn not_delivered(
 
 /// Only the current types and filter are stored, so a changed one shows as it is now.
 fn reason(not: &NotDelivered, event: &EventFacts, judge: Option<&mut Judge>) -> &'static str {
-    let event_type: Option<EventType> = event.event_type.as_deref().and_then(|name| name.parse().ok());
+    let event_type: Option<EventType> = event.row.event_type.as_deref().and_then(|name| name.parse().ok());
     let patterns = not.event_types.iter().filter_map(|text| text.parse().ok()).collect();
     let event_types = EventTypeFilter::new(patterns);
     let wants_type = event_types.check(event_type.as_ref()).is_ok();
@@ -235,10 +234,10 @@ fn reason(not: &NotDelivered, event: &EventFacts, judge: Option<&mut Judge>) -> 
     let filter = || not.filter.as_deref().and_then(|text| Filter::parse(text).ok());
     let is_filtered = || judge.is_some_and(|judge| filter().is_some_and(|filter| !judge.matches(&filter)));
     match () {
-        () if !event.fan_out => "addressed_to_another",
+        () if !event.row.fan_out => "addressed_to_another",
         () if event.about == Some(not.subscription) => "system_event_not_asked_for",
         () if event.about.is_some() && !asks_now() => "system_event_not_asked_for",
-        () if not.created_at > event.accepted_at => "created_later",
+        () if not.created_at > event.row.accepted_at => "created_later",
         () if !wants_type => "event_type",
         () if is_filtered() => "filter",
         () => "not_matched_then",
@@ -254,10 +253,16 @@ mod tests {
     fn the_reason_is_what_the_tables_tell() {
         let reason = |not: &NotDelivered, event: &EventFacts| reason(not, event, None);
         let event = |fan_out, event_type: Option<&str>| EventFacts {
-            event_type: event_type.map(str::to_owned),
-            accepted_at: datetime!(2026-11-23 12:00 UTC),
-            payload_bytes: 2,
-            fan_out,
+            row: EventRow {
+                event_type: event_type.map(str::to_owned),
+                accepted_at: datetime!(2026-11-23 12:00 UTC),
+                payload_bytes: 2,
+                fan_out,
+                idempotency_key: None,
+                ordering_key: None,
+                deliver_at: None,
+                expires_at: None,
+            },
             about: None,
             deliveries: Vec::new(),
         };

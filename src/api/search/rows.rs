@@ -122,7 +122,7 @@ impl<'a> Rows<'a> {
                 deliveries.extend(store.list_deliveries(tenant, id, Some(*status), None, left).await?);
             }
         }
-        let missed = if event.fan_out {
+        let missed = if event.row.fan_out {
             not_delivered(self.api, tenant, id, &event, MAX_NOT_DELIVERED).await?
         } else {
             Vec::new()
@@ -153,8 +153,8 @@ fn event_row(event: &EventFacts, row: SearchRow) -> SearchRow {
         kind: "event",
         status: status.to_owned(),
         reason: (status == "no_match").then(|| status.to_owned()),
-        title: event.event_type.clone().unwrap_or_else(|| "without a type".to_owned()),
-        at: Some(Moment(event.accepted_at)),
+        title: event.row.event_type.clone().unwrap_or_else(|| "without a type".to_owned()),
+        at: Some(Moment(event.row.accepted_at)),
         ..row
     }
 }

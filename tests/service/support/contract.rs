@@ -31,6 +31,10 @@ pub(crate) fn check(method: &str, path: &str, status: u16, content_type: &str, b
     let response = &operation["responses"][status.to_string()];
     let place = format!("{method} {path}: {status} {body}");
     assert!(response.is_object(), "the document knows no such status: {place}");
+    // The bytes of a payload.
+    if response["content"]["*/*"].is_object() {
+        return;
+    }
     let content = &response["content"][content_type];
     assert!(content.is_object(), "the document knows no {content_type} here: {place}");
     let body: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("not JSON: {place}"));

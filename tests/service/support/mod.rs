@@ -14,4 +14,5 @@ pub(crate) mod receiver;
 pub(crate) mod redis;
 pub(crate) mod rig;
 pub(crate) mod snapshot;
+pub(crate) mod stock;
 pub(crate) mod wait;

@@ -1,0 +1,148 @@
+//! Pages of attempts, of whatever subscription.
+
+use std::sync::Arc;
+
+use poem_openapi::{Object, OpenApi};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::StatusCodes;
+use super::row::{AttemptRow, Shown, shows_bodies};
+use crate::api::Api;
+use crate::api::access::{Allowed, AllowedForNamed, Support};
+use crate::api::auth::Bearer;
+use crate::api::docs::Resource;
+use crate::api::logs::LogStatus;
+use crate::api::page::{self, Cursor, Limit, List};
+use crate::api::parameter::{Path, Queries, Query};
+use crate::api::payload::Answer;
+use crate::api::problem::Problem;
+use crate::api::text::Moment;
+use crate::domain::event_type::EventType;
+use crate::domain::external_id::SubscriptionName;
+use crate::domain::id::EventId;
+use crate::domain::outcome::Outcome;
+use crate::store::AttemptSearch;
+
+pub(in crate::api) struct FoundAttemptsApi(pub(in crate::api) Arc<Api>);
+
+/// A page of attempts, newest first.
+#[derive(Debug, Object, Serialize)]
+#[oai(read_only_all)]
+pub(in crate::api) struct FoundAttempts {
+    /// The rows; may be fewer than `limit`, even none, while there is a `next_cursor`.
+    data: Vec<AttemptRow>,
+    /// Cursor of the next page; null on the last.
+    next_cursor: Option<String>,
+    /// Set if the page examined as many rows as it may: it has looked at attempts back to then, and `next_cursor` goes on
+    /// from there.
+    examined_to: Option<Moment>,
+}
+
+#[OpenApi(tag = "Resource::Attempts")]
+impl FoundAttemptsApi {
+    /// Find attempts
+    ///
+    /// Of one tenant, or of all with `Postrider-Tenant: *`, newest first; also of deleted subscriptions and of test
+    /// events. A parameter that is repeated means any of its values. A page examines at most 10,000 rows: then it is
+    /// short, even empty, says in `examined_to` how far it came, and `next_cursor` goes on. The scope `support` gets no
+    /// response bodies.
+    #[oai(path = "/attempts", method = "get", operation_id = "list_attempts")]
+    #[expect(clippy::too_many_arguments, reason = "each is a documented parameter of the operation")]
+    async fn list(
+        &self,
+        caller: AllowedForNamed<Support>,
+        /// Only attempts with this outcome.
+        outcome: Queries<Outcome>,
+        /// Only attempts with this status of the response: `404`, or `4xx` for a class.
+        status_code: Queries<StatusCodes>,
+        /// Only successes or only failures.
+        status: Queries<LogStatus>,
+        /// Only attempts for this subscription: id or external id. With `*` as the tenant only an id.
+        subscription_id: Queries<SubscriptionName>,
+        /// Only attempts for events of this type.
+        event_type: Queries<EventType>,
+        /// Only attempts for this event.
+        webhook_id: Queries<Uuid>,
+        /// Only attempts begun from then on.
+        since: Query<Moment>,
+        /// Only attempts begun before then.
+        until: Query<Moment>,
+        /// Rows per page.
+        limit: Query<Limit>,
+        /// `next_cursor` of the previous page.
+        cursor: Query<Cursor<{ List::Attempts as u8 }>>,
+    ) -> Result<Answer<FoundAttempts>, Problem> {
+        let limit = page::limit(&limit);
+        let bound = |at: Moment| EventId::lower_bound(at.0).uuid();
+        let until = until.0.map_or_else(Uuid::max, bound);
+        let filter = AttemptSearch {
+            tenant: caller.tenant(),
+            subscriptions: self.0.asked_subscriptions(caller.tenant(), &subscription_id.0).await?,
+            events: webhook_id.0,
+            event_types: event_type.0.iter().map(ToString::to_string).collect(),
+            outcomes: outcome.0.into_iter().map(Outcome::as_str).collect(),
+            succeeded: succeeded(&status.0),
+            status_codes: status_code.0.iter().filter_map(StatusCodes::code).collect(),
+            status_classes: status_code.0.iter().filter_map(StatusCodes::class).collect(),
+            from: since.0.map_or_else(Uuid::nil, bound),
+            before: cursor.0.map_or(until, |cursor| cursor.0.min(until)),
+            limit: i64::try_from(limit + 1).unwrap_or(i64::MAX),
+        };
+        page(&self.0, &filter, limit, caller.bearer()).await.map(Answer::Value)
+    }
+
+    /// List the attempts of an event
+    ///
+    /// For all its subscriptions, newest first. The scope `support` gets no response bodies.
+    #[oai(path = "/events/:webhook_id/attempts", method = "get", operation_id = "list_event_attempts")]
+    async fn of_event(
+        &self,
+        caller: Allowed<Support>,
+        /// The event.
+        webhook_id: Path<Uuid>,
+        /// Rows per page.
+        limit: Query<Limit>,
+        /// `next_cursor` of the previous page.
+        cursor: Query<Cursor<{ List::Attempts as u8 }>>,
+    ) -> Result<Answer<FoundAttempts>, Problem> {
+        let limit = page::limit(&limit);
+        let filter = AttemptSearch {
+            tenant: Some(caller.tenant),
+            subscriptions: Vec::new(),
+            events: vec![webhook_id.0],
+            event_types: Vec::new(),
+            outcomes: Vec::new(),
+            succeeded: None,
+            status_codes: Vec::new(),
+            status_classes: Vec::new(),
+            from: Uuid::nil(),
+            before: cursor.0.map_or_else(Uuid::max, |cursor| cursor.0),
+            limit: i64::try_from(limit + 1).unwrap_or(i64::MAX),
+        };
+        let page = page(&self.0, &filter, limit, caller.bearer).await?;
+        // The event may exist without attempts, and attempts may outlive it.
+        if page.data.is_empty() && self.0.store.read_event(caller.tenant, webhook_id.0.into()).await?.is_none() {
+            return Err(Problem::EventNotFound);
+        }
+        Ok(Answer::Value(page))
+    }
+}
+
+async fn page(api: &Api, filter: &AttemptSearch, limit: usize, bearer: Bearer) -> Result<FoundAttempts, Problem> {
+    let page = api.store.search_attempts(filter).await?;
+    let (rows, cursor) = page::cut(page.rows, limit, List::Attempts, |row| row.id.uuid());
+    let examined = page.examined_to.map(|id| page::cursor_after(List::Attempts, id));
+    let shown = Shown { bodies: shows_bodies(bearer), payloads: false };
+    Ok(FoundAttempts {
+        data: rows.into_iter().map(|row| AttemptRow::of(row, shown)).collect(),
+        next_cursor: cursor.or(examined),
+        examined_to: page.examined_to.and_then(|id| EventId::new(id).accepted_at()).map(Moment),
+    })
+}
+
+/// `None` for both.
+fn succeeded(statuses: &[LogStatus]) -> Option<bool> {
+    let first = *statuses.first()? == LogStatus::Succeeded;
+    statuses.iter().all(|status| (*status == LogStatus::Succeeded) == first).then_some(first)
+}

@@ -1,0 +1,134 @@
+//! Searches in large tables of many tenants read by an index, and a bounded number of pages, whatever the filter.
+
+use crate::support::database::Database;
+
+/// Every plan is told as it was run.
+const PLANS: &str = "
+    set jit = off;
+    load 'auto_explain';
+    set auto_explain.log_min_duration = 0;
+    set auto_explain.log_analyze = on;
+    set auto_explain.log_buffers = on;
+    set auto_explain.log_timing = off;
+    set auto_explain.log_nested_statements = on;
+    set client_min_messages = log;
+    create function pg_temp.newest() returns uuid[] language plpgsql as
+        $$ begin return pg_temp.newest(); end $$";
+
+/// 300 tenants with 3 subscriptions each. The first tenant has half of 60,000 events; one event in 50 failed, one in 100
+/// found nobody, the newest 3,000 are pending, and the others succeeded.
+const FULL: &str = "
+    insert into tenants (id, name)
+    select ('00000000-0000-7000-8100-' || lpad(n::text, 12, '0'))::uuid, 'n' from generate_series(1, 300) as n;
+    insert into subscriptions (tenant_id, id, target_url, secret, verify_ingest)
+    select t.id, ('00000000-0000-7000-8101-' || lpad((right(t.id::text, 12)::bigint * 10 + n)::text, 12, '0'))::uuid, 'x', '', false
+    from tenants as t, generate_series(0, 2) as n
+    where t.name = 'n';
+    create table made as
+    select
+        uuid_v7(now() - make_interval(secs => (60000 - g) * 1.4)) as id,
+        ('00000000-0000-7000-8100-' || lpad(n.tenant::text, 12, '0'))::uuid as tenant_id,
+        ('00000000-0000-7000-8101-' || lpad((n.tenant * 10 + g % 3)::text, 12, '0'))::uuid as subscription_id,
+        now() - make_interval(secs => (60000 - g) * 1.4) as at,
+        case when g % 50 = 0 then 'failed' when g % 100 = 1 then 'unmatched' when g > 57000 then 'pending' else 'delivered' end as what
+    from generate_series(1, 60000) as g
+    cross join lateral (select case when g % 2 = 0 then 1 else 1 + (g / 2) % 300 end as tenant) as n;
+    insert into events (tenant_id, id, accepted_at, event_type, payload, is_unmatched, fan_out)
+    select m.tenant_id, m.id, m.at, 'order.created', '{\"a\": 1}', case when m.what = 'unmatched' then true end, true from made as m order by m.id;
+    insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at, payload_bytes)
+    select m.tenant_id, m.id, m.subscription_id, now() + interval '1 hour', 8 from made as m where m.what = 'pending';
+    insert into undelivered (tenant_id, event_id, subscription_id, status, reason, attempts)
+    select m.tenant_id, m.id, m.subscription_id, 'failed', 'exhausted', 1 from made as m where m.what = 'failed';
+    insert into attempts (tenant_id, subscription_id, id, event_id, attempt_number, outcome, error_message, created_at, status_code)
+    select m.tenant_id, m.subscription_id, uuid_v7(m.at), m.id, 1, case m.what when 'failed' then 'http_5xx' else 'delivered' end,
+        case m.what when 'failed' then 'x' end, m.at, case m.what when 'failed' then 500 else 200 end
+    from made as m
+    where m.what in ('failed', 'delivered')
+    order by m.id;
+    insert into idempotency_keys (tenant_id, key, event_id, fingerprint)
+    select m.tenant_id, m.id::text, m.id, decode(repeat('00', 32), 'hex') from made as m;
+    drop table made";
+
+/// A statement, its arguments up to those of the page, and the most pages (of 8 KiB) that it may touch: about twice what
+/// it does. One that finds nothing examines all that it may, 10,000 rows.
+const SEARCHES: [(&str, &str, u64); 24] = [
+    ("deliveries/search", "FIRST, null, null, null, null, null, null", 6_500),
+    ("deliveries/search", "FIRST, null, '{failed}', null, null, null, null", 4_000),
+    ("deliveries/search", "FIRST, null, '{pending}', null, null, null, null", 5_000),
+    ("deliveries/search", "FIRST, null, null, '{exhausted}', null, null, null", 28_000),
+    ("deliveries/search", "FIRST, null, null, null, '{no.such}', null, null", 1_000),
+    ("deliveries/search", "FIRST, null, '{succeeded}', null, '{no.such}', now() - interval '1 hour', null", 1_000),
+    ("deliveries/search", "FIRST, array[SUBSCRIPTION], null, null, null, null, null", 7_000),
+    ("deliveries/search", "null, array[SUBSCRIPTION], '{failed}', null, null, null, null", 7_000),
+    ("deliveries/search", "null, null, null, null, null, null, null", 4_000),
+    ("deliveries/search", "null, null, '{failed}', null, null, null, null", 4_000),
+    ("deliveries/search", "null, null, '{held}', null, null, null, null", 25_000),
+    ("events/search", "FIRST, null, null, null, null, null, null, null, null", 4_000),
+    ("events/search", "FIRST, null, '{failed}', null, null, null, null, null, null", 28_000),
+    ("events/search", "FIRST, null, '{no_match}', null, null, null, null, null, null", 5_000),
+    ("events/search", "FIRST, null, null, '{no.such}', null, null, null, null, null", 1_000),
+    ("events/search", "FIRST, array[SUBSCRIPTION], null, null, null, null, null, null, null", 7_000),
+    ("events/search", "null, null, null, null, null, null, null, null, null", 18_000),
+    ("events/search", "null, null, '{no_match}', null, null, null, null, null, null", 20_000),
+    ("events/search", "null, null, null, null, '{no.such}', null, null, null, null", 2_000),
+    ("attempts/search", "FIRST, null, null, null, null, null, null, null, NIL", 1_100),
+    ("attempts/search", "FIRST, null, null, null, '{none}', null, null, null, NIL", 80_000),
+    ("attempts/search", "FIRST, array[SUBSCRIPTION], null, null, null, false, null, null, NIL", 700),
+    ("attempts/search", "FIRST, null, pg_temp.newest(), null, null, null, null, null, NIL", 500),
+    ("attempts/search", "null, null, null, null, null, null, '{404}', null, NIL", 90_000),
+];
+
+fn execute(name: &str, arguments: &str) -> String {
+    let page = match name {
+        "deliveries/search" => "TOP, TOP, 51, 10000, 60000",
+        "events/search" => "TOP, 51, 10000, 60000, 500",
+        _ => "TOP, 51, 10000, 60000",
+    };
+    format!("execute {}({arguments}, {page})", name.replace('/', "_"))
+        .replace("FIRST", "'00000000-0000-7000-8100-000000000001'")
+        .replace("SUBSCRIPTION", "'00000000-0000-7000-8101-000000000011'::uuid")
+        .replace("TOP", "'ffffffff-ffff-ffff-ffff-ffffffffffff'")
+        .replace("NIL", "'00000000-0000-0000-0000-000000000000'")
+}
+
+/// Pages of a statement and all that it ran: the first line of its plan that counts them is the topmost node's.
+fn touched_pages(plan: &str) -> u64 {
+    let line = plan.lines().find(|line| line.contains("Buffers: shared")).unwrap();
+    let counts = line.split_whitespace().filter_map(|word| word.split_once('='));
+    counts.filter(|(kind, _)| matches!(*kind, "hit" | "read")).map(|(_, count)| count.parse::<u64>().unwrap()).sum()
+}
+
+/// Whether it reads pages of the table or of a partition in their order. An empty partition has none.
+fn scans(plan: &str, table: &str) -> bool {
+    let nodes = plan.split("->  ").filter(|node| node.starts_with(&format!("Seq Scan on {table}")));
+    nodes.into_iter().any(|node| node.contains("Buffers: "))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_search_scans_a_table_and_each_reads_a_bounded_number_of_pages() {
+    let database = Database::new().await;
+    database.client().await.batch_execute(FULL).await.unwrap();
+    database.client().await.batch_execute("vacuum analyze").await.unwrap();
+    let (client, mut notices) = database.client_with_notices().await;
+    client.batch_execute(PLANS).await.unwrap();
+    for name in ["deliveries/search", "events/search", "attempts/search"] {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("sql/queries/{name}.sql"));
+        let text = std::fs::read_to_string(file).unwrap();
+        client.batch_execute(&format!("prepare {} as {text}", name.replace('/', "_"))).await.unwrap();
+    }
+    for (name, arguments, most) in SEARCHES {
+        while notices.try_recv().is_ok() {}
+        client
+            .batch_execute(&execute(name, arguments))
+            .await
+            .unwrap_or_else(|error| panic!("{name}({arguments}): {error:?}"));
+        let told: Vec<_> =
+            std::iter::from_fn(|| notices.try_recv().ok()).filter(|told| told.contains("Query Text")).collect();
+        for table in ["events", "attempts", "deliveries", "undelivered", "idempotency_keys"] {
+            let scan = told.iter().find(|plan| scans(plan, table));
+            assert!(scan.is_none(), "{name}({arguments}) scans {table}:\n{}", scan.unwrap());
+        }
+        let pages = touched_pages(told.last().unwrap());
+        assert!(pages < most, "{name}({arguments}) touches {pages} pages:\n{}", told.last().unwrap());
+    }
+}
