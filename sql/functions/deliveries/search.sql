@@ -32,9 +32,9 @@ set jit = off
 as $$
 declare
     deadline timestamptz;
-    -- An id has its request's time, which is before accepted_at; clocks differ by less than a second.
+    -- An id has the time of its request or of publish(), before accepted_at; clocks differ by less than a second.
     from_event constant uuid := coalesce(
-        uuid_v7_floor(since - interval '10 seconds'), '00000000-0000-0000-0000-000000000000'
+        uuid_v7_floor(since - interval '1 minute'), '00000000-0000-0000-0000-000000000000'
     );
     top_event constant uuid := least(before_event, uuid_v7_floor(until + interval '1 second'));
     top_subscription constant uuid := case

@@ -34,8 +34,8 @@ as $$
 declare
     nil constant uuid := '00000000-0000-0000-0000-000000000000';
     deadline timestamptz;
-    -- An id has its request's time, which is before accepted_at; clocks differ by less than a second.
-    from_event constant uuid := coalesce(uuid_v7_floor(since - interval '10 seconds'), nil);
+    -- An id has the time of its request or of publish(), before accepted_at; clocks differ by less than a second.
+    from_event constant uuid := coalesce(uuid_v7_floor(since - interval '1 minute'), nil);
     top_event uuid := least(before_event, uuid_v7_floor(until + interval '1 second'));
     only_unmatched constant boolean := coalesce(statuses <@ array['no_match'], false);
     only_undelivered constant boolean := coalesce(statuses <@ array['failed', 'pending'], false);

@@ -44,6 +44,10 @@ cross join lateral (
     where x.id = f.id
     limit 1
 ) as k
-left join tenants as t
-    on t.id = k.tenant_id
+left join lateral (
+    select x.name, x.external_id
+    from tenants as x
+    where x.id = k.tenant_id
+    limit 1
+) as t on true
 order by k.id desc;
