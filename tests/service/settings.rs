@@ -143,7 +143,11 @@ async fn the_help_of_a_command_is_about_that_command() {
         assert_eq!(status, Some(0), "{text}");
         assert!(text.contains("`postrider settings` explains") && text.lines().count() < 45, "{command}: {text}");
         assert!(!text.contains("--database-url"), "{command}: {text}");
+        assert_eq!(text.contains("--server"), command == "keys create", "{command}: {text}");
     }
+    let (_, text) = said(&mut plain("events list --help")).await;
+    assert!(text.contains("--key-file <VALUE>  File that holds the API key"), "{text}");
+    assert!(text.contains("Examples:\n  postrider events list") && !text.contains("--database-url"), "{text}");
     let mut without = plain("keys create");
     without.env("DATABASE_URL", "postgres://x").env("POSTRIDER_LISTEN", "127.0.0.1:1");
     let (status, text) = said(&mut without).await;

@@ -100,7 +100,7 @@ impl Remote {
                 self.show_status(&format!("{count} found, looked back to {}", super::printable::printable(&at)));
             }
         }
-        if count == 0 {
+        if count == 0 && !paging.form.json {
             self.note("nothing found");
         }
         Ok(())

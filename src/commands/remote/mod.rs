@@ -88,23 +88,28 @@ const SHOWN: [(&str, &str); 4] = [
         "With an operator key: the tenant, by id or external id; * for all where that is allowed [env: POSTRIDER_TENANT]",
     ),
 ];
-
-/// The names of commands of this folder.
-const NAMES: [&str; 9] =
-    ["publish", "events", "deliveries", "attempts", "tail", "replay", "subscriptions", "tenants", "keys"];
+/// In the help of commands that otherwise use the database.
+const SHOWN_BESIDE_DATABASE: [(&str, &str); 1] =
+    [("POSTRIDER_SERVER", "Server to use instead of the database, with --key-file or --key [env: POSTRIDER_SERVER]")];
 
 /// Shows the flags of the server in the help of commands that talk to one.
 pub(super) fn with_shown_flags(command: clap::Command) -> clap::Command {
-    command.mut_subcommands(|command| if NAMES.contains(&command.get_name()) { shown_in(command) } else { command })
+    command.mut_subcommands(|command| match command.get_name() {
+        "publish" | "events" | "deliveries" | "attempts" | "tail" | "replay" | "subscriptions" => {
+            shown_in(command, &SHOWN)
+        }
+        "tenants" | "keys" => shown_in(command, &SHOWN_BESIDE_DATABASE),
+        _ => command,
+    })
 }
 
-fn shown_in(command: clap::Command) -> clap::Command {
+fn shown_in(command: clap::Command, flags: &'static [(&str, &str)]) -> clap::Command {
     let given: Vec<_> = command.get_arguments().map(|arg| arg.get_id().to_string()).collect();
-    let shown = SHOWN.iter().filter(|(name, _)| given.iter().any(|given| given == name));
+    let shown = flags.iter().filter(|(name, _)| given.iter().any(|given| given == name));
     let command = shown.fold(command, |command, (name, help)| {
         command.mut_arg(name, |arg| arg.hide(false).help(*help).help_heading("Server"))
     });
-    command.mut_subcommands(shown_in)
+    command.mut_subcommands(|command| shown_in(command, flags))
 }
 
 pub(super) async fn run(settings: &Settings, command: Command, log: Log) -> Result<(), Failure> {
