@@ -9,8 +9,8 @@ use time::{OffsetDateTime, UtcOffset};
 
 use super::output::print;
 use super::remote::printable::printable;
-use super::remote::{Form, Paging};
-use super::{Failure, checks};
+use super::remote::{Form, Paging, Remote};
+use super::{Failure, checks, remote};
 use crate::config::Settings;
 use crate::domain::actor::Actor;
 use crate::domain::api_key::Scope;
@@ -18,6 +18,7 @@ use crate::domain::duration::parse_duration;
 use crate::domain::id::ApiKeyId;
 use crate::domain::tenant::{InvalidName, TenantName, check_name};
 use crate::store::{ApiKeyRow, NewKey, Revocation, Store};
+use crate::telemetry::Log;
 
 const PAGE: i64 = 1_000;
 
@@ -122,7 +123,11 @@ fn instant(text: &str) -> Result<OffsetDateTime, &'static str> {
     OffsetDateTime::parse(text, &Rfc3339).map_err(|_| "must be a time like 2027-01-31T00:00:00Z")
 }
 
-pub async fn run(settings: &Settings, keys: &Keys) -> Result<(), Failure> {
+/// Over a server where one is named, else over the database.
+pub(super) async fn run(settings: &Settings, keys: &Keys, log: Log) -> Result<(), Failure> {
+    if settings.names_server() {
+        return remote::keys::run(&Remote::new(settings, log)?, keys).await;
+    }
     match keys {
         Keys::Create(Create { form, .. }) | Keys::Revoke(Revoke { form, .. }) => form.of_database()?,
         Keys::List(wanted) => drop(wanted.paging.of_database()?),

@@ -27,7 +27,6 @@ use crate::config::{AuthMode, LogFormat, Profile, Settings, with_flags};
 use crate::shutdown::OnHangup;
 use crate::telemetry::{Log, LogFilter, Metrics};
 use crate::{api, shutdown, supervisor};
-use remote::Remote;
 use replica::{Halves, Replica};
 
 /// The status of clap for a command line that it does not understand.
@@ -213,14 +212,8 @@ async fn run(command: Command, context: Context) -> Result<(), Failure> {
         Command::Dev => Box::pin(develop(context)).await,
         Command::Listen(listen) => receive(listen).await,
         Command::Remote(command) => Box::pin(remote::run(&settings, command, context.log)).await,
-        Command::Tenants(tenants) if settings.names_server() => {
-            remote::tenants::run(&Remote::new(&settings, context.log)?, &tenants).await
-        }
-        Command::Tenants(tenants) => tenants::run(&settings, &tenants).await,
-        Command::Keys(keys) if settings.names_server() => {
-            remote::keys::run(&Remote::new(&settings, context.log)?, &keys).await
-        }
-        Command::Keys(keys) => keys::run(&settings, &keys).await,
+        Command::Tenants(tenants) => tenants::run(&settings, &tenants, context.log).await,
+        Command::Keys(keys) => keys::run(&settings, &keys, context.log).await,
         Command::Doctor => doctor::run(&settings).await,
         Command::Settings(explain) => settings::run(&settings, &explain),
         Command::Openapi => output::print(api::openapi_document()),

@@ -7,14 +7,15 @@ use clap::{Args, Subcommand};
 use super::keys::{moment, name};
 use super::output::print;
 use super::remote::printable::printable;
-use super::remote::{Form, Paging};
-use super::{Failure, checks};
+use super::remote::{Form, Paging, Remote};
+use super::{Failure, checks, remote};
 use crate::config::Settings;
 use crate::domain::actor::Actor;
 use crate::domain::external_id::ExternalId;
 use crate::domain::metadata::{Metadata, check_key, check_value};
 use crate::domain::tenant::{DEFAULT_TENANT, MAX_LIMIT, TenantLimits, TenantName};
 use crate::store::{Store, StoreError, TenantChoices, TenantRow};
+use crate::telemetry::Log;
 
 const PAGE: i64 = 1_000;
 const ENDED_AT_ONCE: i64 = 500;
@@ -125,7 +126,11 @@ impl Fields {
     }
 }
 
-pub async fn run(settings: &Settings, tenants: &Tenants) -> Result<(), Failure> {
+/// Over a server where one is named, else over the database.
+pub(super) async fn run(settings: &Settings, tenants: &Tenants, log: Log) -> Result<(), Failure> {
+    if settings.names_server() {
+        return remote::tenants::run(&Remote::new(settings, log)?, tenants).await;
+    }
     match tenants {
         Tenants::Create(Create { form, .. })
         | Tenants::Show(Named { form, .. })
