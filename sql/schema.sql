@@ -1,3 +1,36 @@
+CREATE SCHEMA postrider;
+CREATE FUNCTION postrider.publish(event_type text, payload bytea, tenant text DEFAULT NULL::text, subscription_id text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, ordering_key text DEFAULT NULL::text, deliver_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, notify boolean DEFAULT true) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    return outbox_publish(
+        event_type, payload, tenant, subscription_id, idempotency_key, ordering_key, deliver_at, expires_at, notify
+    );
+end
+$$;
+CREATE FUNCTION postrider.publish(event_type text, payload jsonb, tenant text DEFAULT NULL::text, subscription_id text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, ordering_key text DEFAULT NULL::text, deliver_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, notify boolean DEFAULT true) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    return outbox_publish(
+        event_type, convert_to(payload::text, 'UTF8'), tenant, subscription_id, idempotency_key, ordering_key,
+        deliver_at, expires_at, notify
+    );
+end
+$$;
+CREATE FUNCTION postrider.publish(event_type text, payload text, tenant text DEFAULT NULL::text, subscription_id text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, ordering_key text DEFAULT NULL::text, deliver_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, notify boolean DEFAULT true) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    return outbox_publish(
+        event_type, convert_to(payload, 'UTF8'), tenant, subscription_id, idempotency_key, ordering_key, deliver_at,
+        expires_at, notify
+    );
+end
+$$;
 CREATE TABLE public.api_keys (
     tenant_id uuid,
     id uuid NOT NULL,
@@ -82,6 +115,39 @@ begin
             and x.id = l.event_id
         limit 1
     ) as e;
+end
+$$;
+CREATE FUNCTION public.attempts_read_1(tenant uuid, attempt uuid) RETURNS TABLE(tenant_id uuid, subscription_id uuid, id uuid, event_id uuid, event_type text, attempt_number integer, trigger text, outcome text, status_code smallint, error_message text, response_body bytea, remote_address text, duration_ms integer, created_at timestamp with time zone, detail text)
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET enable_seqscan TO 'off'
+    SET enable_indexscan TO 'off'
+    SET enable_indexonlyscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+begin
+    return query
+    select
+        a.tenant_id,
+        a.subscription_id,
+        a.id,
+        a.event_id,
+        a.event_type,
+        a.attempt_number,
+        a.trigger,
+        a.outcome,
+        a.status_code,
+        a.error_message,
+        a.response_body,
+        host(a.remote_address),
+        coalesce(a.duration_ms, 0),
+        a.created_at,
+        a.detail::text
+    from attempts as a
+    where a.id = attempt
+        -- As text, so that the plan never walks the keys of a tenant.
+        and a.tenant_id::text = tenant::text;
 end
 $$;
 CREATE FUNCTION public.audit_api_key() RETURNS trigger
@@ -1457,6 +1523,14 @@ begin
     return true;
 end
 $$;
+CREATE FUNCTION public.fingerprint_part(part bytea) RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'public'
+    RETURN (int8send((COALESCE(octet_length(part), 0))::bigint) || COALESCE(part, '\x'::bytea));
+CREATE FUNCTION public.fingerprint_time(at timestamp with time zone) RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'public'
+    RETURN (CASE WHEN (at < '1970-01-01 00:00:00+00'::timestamp with time zone) THEN '\xffffffffffffffff'::bytea ELSE '\x0000000000000000'::bytea END || int8send((((EXTRACT(epoch FROM at) * (1000000)::numeric))::bigint * 1000)));
 CREATE FUNCTION public.forget_orphans(OUT deleted bigint, OUT more boolean) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -1577,6 +1651,23 @@ begin
         ));
     get diagnostics gone = row_count;
     return gone;
+end
+$$;
+CREATE FUNCTION public.grant_publishing() RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    of_ours record;
+begin
+    for of_ours in select f.routine, f.place from publish_functions() as f loop
+        execute format('revoke all on function %s from public', of_ours.routine);
+        if to_regrole('postrider_publisher') is not null then
+            execute format('grant usage on schema %s to postrider_publisher', of_ours.place);
+            execute format('grant execute on function %s to postrider_publisher', of_ours.routine);
+        end if;
+    end loop;
+    return to_regrole('postrider_publisher') is not null;
 end
 $$;
 CREATE FUNCTION public.health_record_1(subscription_ids uuid[], succeeded boolean[], failed integer[], waits double precision[], versions bigint[], open_after_failures integer, open_after_seconds double precision, probe_seconds double precision) RETURNS TABLE(subscription_id uuid, tenant_id uuid, state text)
@@ -1863,6 +1954,374 @@ exception when lock_not_available then
     return summarised;
 end
 $$;
+CREATE FUNCTION public.outbox_accept_1(event_ids uuid[], tenant_ids uuid[], event_types text[], payloads bytea[], content_types text[], payload_sizes integer[], idempotency_keys text[], fingerprints bytea[], list_versions bigint[], ordering_keys text[], not_before timestamp with time zone[], expire_at timestamp with time zone[], hops smallint[], event_numbers integer[], subscription_ids uuid[], versions bigint[], leased boolean[], token uuid, lease_seconds double precision, from_outbox boolean[], OUT changed integer[], OUT taken integer[], OUT taken_by uuid[], OUT taken_by_same boolean[], OUT released integer[], OUT outdated integer[], OUT gone integer[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    ids uuid[] := event_ids;
+    wanted constant uuid[] := array(
+        select i.id
+        from unnest(event_ids, from_outbox) as i (id, is_row)
+        where i.is_row
+    );
+    locked uuid[];
+    mine uuid[];
+    missing integer;
+begin
+    locked := array(
+        select o.id
+        from outbox as o
+        where o.id = any(wanted)
+        order by o.id
+        for update skip locked
+    );
+    mine := array(
+        select o.id
+        from outbox as o
+        where o.id = any(locked)
+            and not exists (
+                select 1
+                from outbox as x
+                where x.tenant_id = o.tenant_id
+                    and x.ordering_key = o.ordering_key
+                    and x.id < o.id
+                    and x.id <> all(locked)
+            )
+    );
+    gone := array(
+        select i.number
+        from unnest(event_ids, from_outbox) with ordinality as i (id, is_row, number)
+        where i.is_row
+            and i.id <> all(mine)
+    );
+    foreach missing in array gone loop
+        ids[missing] := null;
+    end loop;
+    select a.changed, a.taken, a.taken_by, a.taken_by_same, a.released, a.outdated
+    into changed, taken, taken_by, taken_by_same, released, outdated
+    from events_accept_1(
+        ids, tenant_ids, event_types, payloads, content_types, payload_sizes, idempotency_keys, fingerprints,
+        list_versions, ordering_keys, not_before, expire_at, hops, event_numbers, subscription_ids, versions, leased,
+        token, lease_seconds
+    ) as a;
+    -- Duplicates are ended by outbox/refuse.
+    delete from outbox as o
+    where o.id = any(mine)
+        and o.id <> all(array(select event_ids[n] from unnest(changed || taken) as n));
+end
+$$;
+CREATE FUNCTION public.outbox_check(event_type text, idempotency_key text, ordering_key text, deliver_at timestamp with time zone, expires_at timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $_$
+declare
+    broken text;
+begin
+    broken := case
+        when event_type !~ '^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$' or length(event_type) > 128
+            then 'event_type: must be up to 128 characters: segments of ASCII letters, digits, _ or -, separated by dots'
+        when idempotency_key !~ '^[!-~]{1,255}$' then 'idempotency_key: must be 1 to 255 visible ASCII characters'
+        when ordering_key !~ '^[!-~]{1,255}$' then 'ordering_key: must be 1 to 255 visible ASCII characters'
+        when not isfinite(deliver_at) then 'deliver_at: must not be infinite'
+        when not isfinite(expires_at) then 'expires_at: must not be infinite'
+        when ordering_key is not null and deliver_at is not null
+            then 'deliver_at: must not be given together with ordering_key'
+        when expires_at <= clock_timestamp() then 'expires_at: must be in the future'
+        when expires_at <= deliver_at then 'expires_at: must be after deliver_at'
+    end;
+    if broken is not null then
+        raise exception using
+            errcode = 'invalid_parameter_value',
+            message = broken,
+            hint = 'Arguments have names: postrider.publish(''order.paid'', payload, ordering_key => ''customer-7'').';
+    end if;
+end
+$_$;
+CREATE FUNCTION public.outbox_check_payload(payload bytea) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    most constant integer := (select l.max_payload_bytes from outbox_lease as l);
+    kind text;
+begin
+    if octet_length(payload) > most then
+        raise exception using
+            errcode = 'program_limit_exceeded',
+            message = format('payload: has %s bytes, and POSTRIDER_MAX_PAYLOAD_BYTES is %s', octet_length(payload), most),
+            hint = 'Publish a reference to the data, or raise the setting on every replica.';
+    end if;
+    begin
+        kind := json_typeof(convert_from(payload, 'UTF8')::json);
+    exception
+        when data_exception then kind := null;
+    end;
+    if kind is null or kind not in ('object', 'array') then
+        raise exception using
+            errcode = 'invalid_parameter_value',
+            message = 'payload: must be a JSON object or array in UTF-8',
+            hint = 'As in ''{"id": 1}''::jsonb or jsonb_build_object(''id'', 1).';
+    end if;
+end
+$$;
+CREATE FUNCTION public.outbox_find_key(owner uuid, used_key text, print bytea) RETURNS uuid
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    earlier uuid;
+    is_same boolean;
+begin
+    select k.event_id, k.fingerprint = print
+    into earlier, is_same
+    from idempotency_keys as k
+    where k.tenant_id = owner
+        and k.key = used_key;
+    if earlier is null then
+        select o.id, o.fingerprint = print
+        into earlier, is_same
+        from outbox as o
+        where o.tenant_id = owner
+            and o.idempotency_key = used_key
+        order by o.id
+        limit 1;
+    end if;
+    if not is_same then
+        raise exception using
+            errcode = 'unique_violation',
+            message = format('idempotency_key: %L was used for another event', used_key),
+            detail = format('The event %s has another payload, type, recipient, time or ordering key.', earlier),
+            hint = 'Use one key for one event, for example the id of the row that it is about.';
+    end if;
+    return earlier;
+end
+$$;
+CREATE FUNCTION public.outbox_find_subscription(owner uuid, wanted text) RETURNS uuid
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $_$
+declare
+    found_id uuid;
+begin
+    if wanted ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+        select s.id
+        into found_id
+        from subscriptions as s
+        where s.tenant_id = owner
+            and s.id = wanted::uuid
+            and s.deleted_at is null;
+    else
+        select s.id
+        into found_id
+        from subscriptions as s
+        where s.tenant_id = owner
+            and s.external_id = wanted
+            and s.deleted_at is null;
+    end if;
+    if found_id is null then
+        raise exception using
+            errcode = 'invalid_parameter_value',
+            message = format('subscription_id: the tenant has no subscription with the id or external id %L', wanted),
+            hint = 'Without the argument the event goes to every subscription of the tenant that wants it.';
+    end if;
+    return found_id;
+end
+$_$;
+CREATE FUNCTION public.outbox_find_tenant(wanted text) RETURNS uuid
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $_$
+declare
+    found_id uuid;
+begin
+    if wanted ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+        select t.id
+        into found_id
+        from tenants as t
+        where t.id = wanted::uuid
+            and t.deleted_at is null;
+    else
+        select t.id
+        into found_id
+        from tenants as t
+        where t.external_id = coalesce(wanted, 'default')
+            and t.deleted_at is null;
+    end if;
+    if found_id is null then
+        raise exception using
+            errcode = 'invalid_parameter_value',
+            message = format('tenant: there is no tenant with the id or external id %L', coalesce(wanted, 'default')),
+            hint = 'PUT /tenants/{external_id} makes one; without the argument the tenant "default" is meant.';
+    end if;
+    return found_id;
+end
+$_$;
+CREATE FUNCTION public.outbox_fingerprint(subscription uuid, event_type text, deliver_at timestamp with time zone, expires_at timestamp with time zone, payload bytea, ordering_key text) RETURNS bytea
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    return sha256(
+        fingerprint_part('publish')
+        || fingerprint_part(uuid_send(subscription))
+        || fingerprint_part(convert_to(event_type, 'UTF8'))
+        || fingerprint_part(fingerprint_time(deliver_at))
+        || fingerprint_part(fingerprint_time(expires_at))
+        || fingerprint_part(payload)
+        || fingerprint_part(convert_to(ordering_key, 'UTF8'))
+    );
+end
+$$;
+CREATE FUNCTION public.outbox_lead_1(process uuid, seconds double precision, payload_bytes integer, OUT is_mine boolean, OUT seconds_left double precision) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+begin
+    select l.holder = process and l.ends_at > now(), extract(epoch from l.ends_at - now())
+    into is_mine, seconds_left
+    from outbox_lease as l
+    where isfinite(l.ends_at);
+    if seconds_left > 0 and (not is_mine or seconds_left > seconds / 2) then
+        return;
+    end if;
+    update outbox_lease as l
+    set
+        holder = process,
+        ends_at = now() + make_interval(secs => seconds),
+        max_payload_bytes = payload_bytes
+    where l.holder is not distinct from process
+        or l.ends_at <= now();
+    is_mine := found;
+    seconds_left := seconds;
+end
+$$;
+CREATE FUNCTION public.outbox_page_1(after uuid, only_tenant uuid, left_out uuid[], most_rows integer, most_bytes bigint, most_examined integer, OUT ids uuid[], OUT reached uuid, OUT is_end boolean) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    examined integer := 0;
+    bytes bigint := 0;
+    candidate record;
+begin
+    ids := '{}';
+    reached := after;
+    is_end := true;
+    for candidate in
+        select o.id, o.tenant_id, octet_length(o.payload) as payload_bytes
+        from outbox as o
+        where o.id > after
+        order by o.id
+        limit most_examined
+    loop
+        examined := examined + 1;
+        if (candidate.tenant_id = only_tenant) is not false and candidate.tenant_id <> all(left_out) then
+            bytes := bytes + candidate.payload_bytes;
+            if cardinality(ids) >= most_rows or (bytes > most_bytes and cardinality(ids) > 0) then
+                is_end := false;
+                return;
+            end if;
+            ids := ids || candidate.id;
+        end if;
+        reached := candidate.id;
+    end loop;
+    is_end := examined < most_examined;
+end
+$$;
+CREATE FUNCTION public.outbox_publish(event_type text, payload bytea, tenant text, subscription_id text, idempotency_key text, ordering_key text, deliver_at timestamp with time zone, expires_at timestamp with time zone, notify boolean) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    owner constant uuid := outbox_find_tenant(tenant);
+    event_id uuid := uuid_v7_ordered(clock_timestamp());
+    recipient uuid;
+    earlier uuid;
+    print bytea;
+begin
+    perform outbox_check(event_type, idempotency_key, ordering_key, deliver_at, expires_at);
+    perform outbox_check_payload(payload);
+    if subscription_id is not null then
+        recipient := outbox_find_subscription(owner, subscription_id);
+    end if;
+    if idempotency_key is not null then
+        print := outbox_fingerprint(recipient, event_type, deliver_at, expires_at, payload, ordering_key);
+        earlier := outbox_find_key(owner, idempotency_key, print);
+        if earlier is not null then
+            return earlier;
+        end if;
+    end if;
+    insert into outbox (
+        id, tenant_id, event_type, payload, subscription_id, idempotency_key, fingerprint, ordering_key, deliver_at,
+        expires_at
+    )
+    values (
+        event_id, owner, event_type, payload, recipient, idempotency_key, print, ordering_key, deliver_at, expires_at
+    );
+    if notify is not false then
+        -- Sent at the commit, once for all calls of a transaction.
+        perform pg_notify('postrider_outbox', '');
+    end if;
+    return event_id;
+end
+$$;
+CREATE FUNCTION public.outbox_refuse_1(refused uuid[], codes text[], details text[], duplicates uuid[]) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    ended bigint;
+    mine constant uuid[] := array(
+        select o.id
+        from outbox as o
+        where o.id = any(refused)
+        order by o.id
+        for update skip locked
+    );
+begin
+    insert into unpublished (
+        id, tenant_id, code, detail, duplicate_of, event_type, payload, subscription_id, idempotency_key, ordering_key, deliver_at,
+        expires_at
+    )
+    select
+        o.id,
+        o.tenant_id,
+        r.code,
+        r.detail,
+        r.duplicate_of,
+        o.event_type,
+        case when r.duplicate_of is null then o.payload end,
+        o.subscription_id,
+        o.idempotency_key,
+        o.ordering_key,
+        o.deliver_at,
+        o.expires_at
+    from unnest(refused, codes, details, duplicates) as r (id, code, detail, duplicate_of)
+    inner join outbox as o
+        on o.id = r.id
+    where o.id = any(mine);
+    delete from outbox as o
+    where o.id = any(mine);
+    get diagnostics ended = row_count;
+    return ended;
+end
+$$;
 CREATE FUNCTION public.owners_keep_1(worker uuid, seconds double precision, owned uuid[], wanted uuid[], wanted_tenants uuid[], counted uuid[]) RETURNS TABLE(subscription_id uuid, tenant_id uuid, lasts double precision, is_active boolean, is_paced boolean, rate_limit integer, max_in_flight integer, breaker text, probes integer, width integer, wait_seconds double precision, leased bigint)
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -1984,6 +2443,26 @@ begin
     order by p.parent desc, p.from_id;
 end
 $$;
+CREATE FUNCTION public.place_publishing() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    of_ours record;
+begin
+    if current_schema() = 'public' and to_regproc('postrider.publish') is null then
+        if to_regnamespace('postrider') is null and has_database_privilege(current_database(), 'create') then
+            create schema postrider;
+        end if;
+        if coalesce(has_schema_privilege(to_regnamespace('postrider')::oid, 'create'), false) then
+            for of_ours in select f.routine from publish_functions() as f loop
+                execute format('alter function %s set schema postrider', of_ours.routine);
+            end loop;
+        end if;
+    end if;
+    perform grant_publishing();
+end
+$$;
 CREATE FUNCTION public.publish_buckets_take_1(tenant uuid, per_second double precision, wanted integer, OUT granted integer, OUT wait_seconds double precision) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -2009,6 +2488,19 @@ begin
     set tokens = available - granted
     where tenant_id = tenant
         and granted > 0;
+end
+$$;
+CREATE FUNCTION public.publish_functions() RETURNS TABLE(routine regprocedure, place regnamespace)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    return query
+    select p.oid::regprocedure, p.pronamespace::regnamespace
+    from pg_proc as p
+    where p.proname = 'publish'
+        and p.prosecdef
+        and p.proconfig @> array['search_path=' || current_schema() || ', pg_temp'];
 end
 $$;
 CREATE FUNCTION public.raise_subscriptions_version() RETURNS trigger
@@ -3327,6 +3819,20 @@ CREATE FUNCTION public.uuid_v7_floor(at timestamp with time zone) RETURNS uuid
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path TO 'public'
     RETURN ((lpad(to_hex((floor((EXTRACT(epoch FROM at) * (1000)::numeric)))::bigint), 12, '0'::text) || repeat('0'::text, 20)))::uuid;
+CREATE FUNCTION public.uuid_v7_ordered(at timestamp with time zone) RETURNS uuid
+    LANGUAGE plpgsql PARALLEL SAFE
+    SET search_path TO 'public'
+    AS $$
+declare
+    micros constant bigint := extract(epoch from at) * 1000000;
+begin
+    return (
+        lpad(to_hex(micros / 1000), 12, '0')
+        || '7' || lpad(to_hex(micros % 1000 * 4096 / 1000), 3, '0')
+        || substr(replace(gen_random_uuid()::text, '-', ''), 17)
+    )::uuid;
+end
+$$;
 CREATE FUNCTION public.uuid_v7_time(id uuid) RETURNS timestamp with time zone
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path TO 'public'
@@ -3558,6 +4064,27 @@ CREATE TABLE public.ordering_counters (
     tenant_id uuid NOT NULL,
     "position" bigint NOT NULL
 );
+CREATE TABLE public.outbox (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    event_type text,
+    payload bytea NOT NULL,
+    subscription_id uuid,
+    idempotency_key text,
+    fingerprint bytea,
+    ordering_key text,
+    deliver_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    CONSTRAINT outbox_key_has_fingerprint CHECK (((idempotency_key IS NULL) = (fingerprint IS NULL)))
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='10000', autovacuum_vacuum_cost_delay='0', vacuum_truncate=off);
+CREATE TABLE public.outbox_lease (
+    is_only boolean DEFAULT true NOT NULL,
+    holder uuid,
+    ends_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    max_payload_bytes integer,
+    CONSTRAINT outbox_lease_is_one_row CHECK (is_only)
+);
 CREATE TABLE public.owners (
     subscription_id uuid NOT NULL,
     tenant_id uuid NOT NULL,
@@ -3677,6 +4204,22 @@ CREATE TABLE public.subscription_health (
     CONSTRAINT subscription_health_state_known CHECK ((state = ANY (ARRAY['open'::text, 'throttled'::text, 'recovering'::text]))),
     CONSTRAINT subscription_health_waits_for_a_time CHECK (((state IS NULL) OR (state = 'recovering'::text) OR (probe_at IS NOT NULL)))
 );
+CREATE TABLE public.unpublished (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    ended_at timestamp with time zone DEFAULT now() NOT NULL,
+    code text NOT NULL,
+    detail text,
+    duplicate_of uuid,
+    event_type text,
+    payload bytea,
+    subscription_id uuid,
+    idempotency_key text,
+    ordering_key text,
+    deliver_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    CONSTRAINT unpublished_is_refused_or_duplicate CHECK (((code = 'duplicate'::text) = (duplicate_of IS NOT NULL)))
+);
 CREATE TABLE public.unreported_failures (
     subscription_id uuid NOT NULL,
     tenant_id uuid NOT NULL,
@@ -3708,6 +4251,10 @@ ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant_id, key);
 ALTER TABLE ONLY public.ordering_counters
     ADD CONSTRAINT ordering_counters_pkey PRIMARY KEY (tenant_id);
+ALTER TABLE ONLY public.outbox_lease
+    ADD CONSTRAINT outbox_lease_pkey PRIMARY KEY (is_only);
+ALTER TABLE ONLY public.outbox
+    ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.owners
     ADD CONSTRAINT owners_pkey PRIMARY KEY (subscription_id);
 ALTER TABLE ONLY public.publish_buckets
@@ -3736,6 +4283,8 @@ ALTER TABLE ONLY public.tenants
     ADD CONSTRAINT tenants_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.undelivered
     ADD CONSTRAINT undelivered_pkey PRIMARY KEY (tenant_id, event_id, subscription_id);
+ALTER TABLE ONLY public.unpublished
+    ADD CONSTRAINT unpublished_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.unreported_failures
     ADD CONSTRAINT unreported_failures_pkey PRIMARY KEY (subscription_id);
 ALTER TABLE ONLY public.workers
@@ -3754,6 +4303,8 @@ CREATE INDEX deliveries_ordered ON public.deliveries USING btree (subscription_i
 CREATE INDEX events_time ON ONLY public.events USING brin (accepted_at) WITH (pages_per_range='32', autosummarize='on');
 CREATE INDEX events_unmatched ON ONLY public.events USING btree (tenant_id, id) WHERE is_unmatched;
 CREATE INDEX idempotency_keys_event ON public.idempotency_keys USING btree (event_id);
+CREATE INDEX outbox_idempotent ON public.outbox USING btree (tenant_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
+CREATE INDEX outbox_ordered ON public.outbox USING btree (tenant_id, ordering_key, id) WHERE (ordering_key IS NOT NULL);
 CREATE INDEX replays_running ON public.replays USING btree (stepped_at) WHERE (status = 'running'::text);
 CREATE INDEX rollup_hours_at ON public.rollup_hours USING btree (at);
 CREATE INDEX rollup_minutes_at ON public.rollup_minutes USING btree (at);
@@ -3772,6 +4323,7 @@ CREATE INDEX tenants_updated ON public.tenants USING btree (updated_at);
 CREATE INDEX undelivered_ended ON public.undelivered USING btree (ended_at);
 CREATE INDEX undelivered_event ON public.undelivered USING btree (event_id);
 CREATE INDEX undelivered_subscription ON public.undelivered USING btree (subscription_id, event_id);
+CREATE INDEX unpublished_ended ON public.unpublished USING brin (ended_at) WITH (pages_per_range='32', autosummarize='on');
 CREATE INDEX unreported_failures_waiting ON public.unreported_failures USING btree (reported_at) WHERE (failed > 0);
 CREATE TRIGGER api_keys_created AFTER INSERT ON public.api_keys FOR EACH ROW EXECUTE FUNCTION public.audit_api_key();
 CREATE TRIGGER api_keys_revoked AFTER UPDATE ON public.api_keys FOR EACH ROW WHEN (((old.revoked_at IS NULL) AND (new.revoked_at IS NOT NULL))) EXECUTE FUNCTION public.audit_api_key();

@@ -15,7 +15,6 @@ pub mod settings;
 mod sockets;
 mod starting;
 pub mod tenants;
-mod tester;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;

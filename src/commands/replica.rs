@@ -2,6 +2,8 @@
 //!
 //! Stop order: readiness fails, the API finishes its requests, intake ends, the worker sends and records what it has.
 
+mod tester;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 use super::ops::Ops;
 use super::sockets::{listen, raise_descriptor_limit};
 use super::starting::{migrate_patiently, store, target_roots};
-use super::tester::tester;
 use super::{Failure, master_keys};
 use crate::api::{self, Api, ApiSettings, Refusals};
 use crate::config::{AuthMode, Config};
@@ -30,6 +31,8 @@ use crate::telemetry::Metrics;
 use crate::tenants::Tenants;
 use crate::upkeep::{Retention, SystemEvents, Upkeep, follow_clock};
 use crate::worker::{Stopping, Worker, WorkerParts, WorkerRules};
+
+use tester::tester;
 
 const API_DRAIN: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
