@@ -123,6 +123,7 @@ CREATE FUNCTION public.attempts_read_1(tenant uuid, attempt uuid) RETURNS TABLE(
     SET enable_seqscan TO 'off'
     SET enable_indexscan TO 'off'
     SET enable_indexonlyscan TO 'off'
+    SET max_parallel_workers_per_gather TO '0'
     SET jit TO 'off'
     AS $$
 #variable_conflict use_column

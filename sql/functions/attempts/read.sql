@@ -24,6 +24,7 @@ set search_path from current
 set enable_seqscan = off
 set enable_indexscan = off
 set enable_indexonlyscan = off
+set max_parallel_workers_per_gather = 0
 set jit = off
 as $$
 #variable_conflict use_column
