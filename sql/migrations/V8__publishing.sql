@@ -444,8 +444,8 @@ begin
 end
 $$;
 
--- Tables in `public`: the interface is the schema `postrider`, if it may be made. Otherwise it is the tables' schema,
--- so that several installations share a database.
+-- The first installation of a database has its functions in the schema `postrider`, if that may be made. Those of others
+-- stay in the schema of their tables.
 create function place_publishing() returns void
 language plpgsql
 set search_path from current
@@ -453,15 +453,19 @@ as $$
 declare
     of_ours record;
 begin
-    if current_schema() = 'public' and to_regproc('postrider.publish') is null then
-        if to_regnamespace('postrider') is null and has_database_privilege(current_database(), 'create') then
-            create schema postrider;
-        end if;
-        if coalesce(has_schema_privilege(to_regnamespace('postrider')::oid, 'create'), false) then
-            for of_ours in select f.routine from publish_functions() as f loop
-                execute format('alter function %s set schema postrider', of_ours.routine);
-            end loop;
-        end if;
+    if to_regnamespace('postrider') is null and has_database_privilege(current_database(), 'create') then
+        create schema postrider;
+    end if;
+    if coalesce(has_schema_privilege(to_regnamespace('postrider')::oid, 'create'), false)
+        and not exists (
+            select 1
+            from pg_proc as p
+            where p.pronamespace = to_regnamespace('postrider')
+                and p.proname = 'publish'
+        ) then
+        for of_ours in select f.routine from publish_functions() as f loop
+            execute format('alter function %s set schema postrider', of_ours.routine);
+        end loop;
     end if;
     perform grant_publishing();
 end

@@ -87,6 +87,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Publishers {
     pub(crate) schema: String,
     pub(crate) schema_of_tables: String,
+    /// Another installation of the database has the schema `postrider`.
+    pub(crate) is_taken: bool,
     pub(crate) has_role: bool,
     pub(crate) may_publish: bool,
 }
@@ -179,6 +181,7 @@ impl Store {
         Ok(Some(Publishers {
             schema: row.try_get("place")?,
             schema_of_tables: row.try_get("of_schema")?,
+            is_taken: row.try_get("is_taken")?,
             has_role: row.try_get("has_role")?,
             may_publish: row.try_get("may_publish")?,
         }))

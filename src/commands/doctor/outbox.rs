@@ -30,7 +30,7 @@ fn of_rows(rows: i64, oldest: Duration) -> Finding {
 
 fn of_publishers(publishers: Option<&Publishers>) -> Finding {
     const ABOUT: &str = "publishing";
-    let Some(Publishers { schema, schema_of_tables, has_role, may_publish }) = publishers else {
+    let Some(Publishers { schema, schema_of_tables, is_taken, has_role, may_publish }) = publishers else {
         return Finding::warning(
             ABOUT,
             "publish() is missing",
@@ -38,7 +38,7 @@ fn of_publishers(publishers: Option<&Publishers>) -> Finding {
         );
     };
     let says = format!("from SQL by {schema}.publish()");
-    if schema == "public" {
+    if schema == schema_of_tables && !is_taken {
         let advice = format!(
             "as a superuser, in this database: create schema postrider; select {schema_of_tables}.place_publishing();"
         );
@@ -63,6 +63,7 @@ mod tests {
         assert_eq!(of_rows(3, Duration::from_secs(2)).level, Level::Ok);
         assert_eq!(of_rows(3, Duration::from_secs(600)).level, Level::Warning);
         let publishers = |schema: &str, has_role, may_publish| Publishers {
+            is_taken: false,
             schema: schema.to_owned(),
             schema_of_tables: "public".to_owned(),
             has_role,
@@ -76,5 +77,7 @@ mod tests {
         assert!(closed.contains("may not call it") && !closed.contains("create role"), "{closed}");
         let public = of_publishers(Some(&publishers("public", true, true))).to_string();
         assert!(public.contains("select public.place_publishing();"), "{public}");
+        let second = Publishers { is_taken: true, ..publishers("public", true, true) };
+        assert_eq!(of_publishers(Some(&second)).level, Level::Ok);
     }
 }
