@@ -207,6 +207,7 @@ mod tests {
             "/subscriptions/{subscription_id}",
             "/subscriptions/{subscription_id}/cancel-held",
             "/subscriptions/{subscription_id}/rotate-secret",
+            "/subscriptions/{subscription_id}/test",
             "/tenants",
             "/tenants/{tenant}",
         ];

@@ -76,7 +76,7 @@ pub enum Refusal {
     NotWanted(NotWanted),
     #[error("the subscription's filter does not match the payload")]
     FilteredOut,
-    #[error("the payload does not keep to the schema of its type")]
+    #[error("the payload breaks the schema of its type{}", first(.0))]
     SchemaMismatch(Vec<Mismatch>),
     #[error("too many subscriptions want this event")]
     TooManyRecipients,
@@ -97,6 +97,10 @@ pub enum Refusal {
     /// Another process has the row of the outbox, or one before it in its ordering group waits. Never leaves intake.
     #[error("the row of the outbox cannot be taken now")]
     NotTaken,
+}
+
+fn first(mismatches: &[Mismatch]) -> String {
+    mismatches.first().map(|Mismatch { pointer, rule }| format!(": {pointer}: {rule}")).unwrap_or_default()
 }
 
 impl Refusal {

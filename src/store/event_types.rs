@@ -89,8 +89,18 @@ impl Store {
     ) -> Result<EventTypeWrite, StoreError> {
         let id = TenantId::at(OffsetDateTime::now_utc(), Uuid::new_v4().into_bytes()).uuid();
         let (tenant, name, actor) = (tenant.uuid(), name.as_str(), changed_by(actor));
-        let (types, validated) = (i64::from(MAX_TYPES), i64::from(MAX_VALIDATED));
-        let params: [Param<'_>; 11] = [
+        let mut connection = self.interactive().await?;
+        // Requests at the same moment may exceed a limit by their number.
+        let others: [Param<'_>; 2] = [(&tenant, Type::UUID), (&name, Type::TEXT)];
+        let counted = connection.query(&sql::COUNT_EVENT_TYPES, &others).await?;
+        let count = |column: &str| counted.first().map_or(Ok(0), |row| row.try_get::<_, i64>(column));
+        if count("names")? >= i64::from(MAX_TYPES) {
+            return Ok(EventTypeWrite::TooMany);
+        }
+        if choices.is_validated && count("validated")? >= i64::from(MAX_VALIDATED) {
+            return Ok(EventTypeWrite::TooManyValidated);
+        }
+        let params: [Param<'_>; 9] = [
             (&tenant, Type::UUID),
             (&id, Type::UUID),
             (&name, Type::TEXT),
@@ -100,20 +110,11 @@ impl Store {
             (&choices.is_deprecated, Type::BOOL),
             (&choices.is_validated, Type::BOOL),
             (&actor, Type::TEXT),
-            (&types, Type::INT8),
-            (&validated, Type::INT8),
         ];
-        let rows = self.interactive().await?.query(&sql::PUT_EVENT_TYPE, &params).await?;
-        let row = rows.first().ok_or_else(|| StoreError::Unreadable("an event type has no row".to_owned()))?;
-        match row.try_get::<_, Option<bool>>("is_new")? {
-            Some(true) => event_type(row).map(EventTypeWrite::Created),
-            Some(false) => event_type(row).map(EventTypeWrite::Replaced),
-            None if row.try_get::<_, i64>("names")? >= types => Ok(EventTypeWrite::TooMany),
-            None if choices.is_validated && row.try_get::<_, i64>("validated")? >= validated => {
-                Ok(EventTypeWrite::TooManyValidated)
-            }
-            None => Ok(EventTypeWrite::NoTenant),
-        }
+        let rows = connection.query(&sql::PUT_EVENT_TYPE, &params).await?;
+        let Some(row) = rows.first() else { return Ok(EventTypeWrite::NoTenant) };
+        let is_new: bool = row.try_get("is_new")?;
+        event_type(row).map(if is_new { EventTypeWrite::Created } else { EventTypeWrite::Replaced })
     }
 
     /// False if there is no such type.

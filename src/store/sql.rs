@@ -96,6 +96,7 @@ queries! {
     LIST_EVENT_TYPES = "event_types/list",
     READ_EVENT_TYPE = "event_types/read",
     VALIDATED_EVENT_TYPES = "event_types/validated",
+    COUNT_EVENT_TYPES = "event_types/count",
     PUT_EVENT_TYPE = "event_types/put",
     DELETE_EVENT_TYPE = "event_types/delete",
     CREATE_API_KEY = "api_keys/create",

@@ -54,6 +54,8 @@ async fn every_route_decodes_its_path() {
                     let answer = ask.header("postrider-tenant", "acme").body("{}").send().await;
                     (answer.status.as_u16(), answer.json()["code"].clone(), answer.json()["errors"].clone())
                 };
+                // The first may create what the path names.
+                ask(&plain).await;
                 let expected = ask(&plain).await;
                 assert_ne!(expected.1, "route_not_found", "{plain}");
                 for other in [component(value), encoded(value)] {

@@ -274,6 +274,10 @@ async fn what_can_never_be_published_is_kept_with_its_reason() {
     rig.sql("update subscriptions set is_active = true, event_types = '{b}', version = version + 1").await;
     let unwanted = publish(&rig.client, &addressed("'{}'")).await;
     drain(&rig).await;
+    let filter = r#"update subscriptions set event_types = '{}', filter = '{"n":1}', version = version + 1"#;
+    rig.sql(filter).await;
+    let filtered = publish(&rig.client, &addressed("'{}'")).await;
+    drain(&rig).await;
     let deleted = publish(&rig.client, &addressed("'{}'")).await;
     rig.sql("update subscriptions set deleted_at = now(), version = version + 1").await;
     let large = publish(&rig.client, "'a', jsonb_build_array(repeat('x', 1000))").await;
@@ -284,6 +288,7 @@ async fn what_can_never_be_published_is_kept_with_its_reason() {
     let expected = [
         (disabled, "subscription_disabled"),
         (unwanted, "event_type_not_wanted"),
+        (filtered, "filtered_out"),
         (deleted, "subscription_not_found"),
         (large, "body_too_large"),
         (deep, "payload_invalid"),

@@ -18,11 +18,11 @@ use crate::domain::trigger::Trigger;
 const EVENT_STATUSES: [&str; 5] = ["pending", "succeeded", "failed", "no_match", "refused"];
 const REPLAY_STATUSES: [&str; 3] = ["running", "finished", "cancelled"];
 /// Of `events/not_delivered`.
-const NOT_DELIVERED_REASONS: [&str; 5] =
-    ["event_type", "created_later", "addressed_to_another", "system_event_not_asked_for", "not_matched_then"];
+const NOT_DELIVERED_REASONS: [&str; 6] =
+    ["event_type", "filter", "created_later", "addressed_to_another", "system_event_not_asked_for", "not_matched_then"];
 /// Of the table `audit`, with those that the database writes itself.
 const ACTORS: [&str; 6] = ["key", "portal", "anonymous", "command", "sql", "postrider"];
-const AUDITED: [&str; 5] = ["tenant", "key", "subscription", "event", "replay"];
+const AUDITED: [&str; 6] = ["tenant", "key", "subscription", "event_type", "event", "replay"];
 
 /// `None` if the field may have any text.
 pub(super) fn words(schema: &str, field: &str) -> Option<Vec<Value>> {
