@@ -1,6 +1,5 @@
 //! `/subscriptions/`: where receivers want which events.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use poem::Request;
@@ -18,7 +17,6 @@ use super::places::HeldPlace;
 use super::problem::Problem;
 use crate::domain::external_id::{ExternalId, SubscriptionName};
 use crate::domain::id::{SubscriptionId, TenantId};
-use crate::domain::secret::Secret;
 use crate::store::StoredSubscription;
 use crate::subscriptions::{WriteError, generate_secret};
 
@@ -280,29 +278,5 @@ impl SubscriptionsApi {
         // It may be enabled, redirected or limited differently now.
         self.0.notify_released(tenant, id).await;
         self.answer(tenant, written, secret).await
-    }
-
-    async fn answer(
-        &self,
-        tenant: TenantId,
-        row: StoredSubscription,
-        secret: Option<&Secret>,
-    ) -> Result<Answer<SubscriptionAnswer>, Problem> {
-        let health = self.0.store.read_health(tenant, &[row.id]).await?;
-        Ok(Answer::Value(SubscriptionAnswer::of(row, secret, health.first().map(|(_, health)| health))))
-    }
-
-    async fn answers(
-        &self,
-        tenant: TenantId,
-        rows: Vec<StoredSubscription>,
-    ) -> Result<Vec<SubscriptionAnswer>, Problem> {
-        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-        let health: HashMap<_, _> = self.0.store.read_health(tenant, &ids).await?.into_iter().collect();
-        let answer = |row: StoredSubscription| {
-            let health = health.get(&row.id);
-            SubscriptionAnswer::of(row, None, health)
-        };
-        Ok(rows.into_iter().map(answer).collect())
     }
 }

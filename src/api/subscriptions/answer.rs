@@ -1,17 +1,21 @@
 //! Subscriptions in responses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use poem_openapi::Object;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::SubscriptionsApi;
 use super::headers::{AuthAnswer, masked};
 use super::health::HealthAnswer;
 use super::ingest::ProducerAnswer;
 use super::policy::PolicyFields;
 use crate::api::json::JsonObject;
+use crate::api::payload::Answer;
+use crate::api::problem::Problem;
 use crate::api::text::Moment;
+use crate::domain::id::TenantId;
 use crate::domain::secret::{MASK, Secret};
 use crate::store::{Health, StoredSubscription};
 
@@ -97,6 +101,32 @@ pub(super) struct HeldCancelled {
     pub(super) cancelled: i64,
     /// Whether some may still be held: repeat the request.
     pub(super) more: bool,
+}
+
+impl SubscriptionsApi {
+    pub(super) async fn answer(
+        &self,
+        tenant: TenantId,
+        row: StoredSubscription,
+        secret: Option<&Secret>,
+    ) -> Result<Answer<SubscriptionAnswer>, Problem> {
+        let health = self.0.store.read_health(tenant, &[row.id]).await?;
+        Ok(Answer::Value(SubscriptionAnswer::of(row, secret, health.first().map(|(_, health)| health))))
+    }
+
+    pub(super) async fn answers(
+        &self,
+        tenant: TenantId,
+        rows: Vec<StoredSubscription>,
+    ) -> Result<Vec<SubscriptionAnswer>, Problem> {
+        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+        let health: HashMap<_, _> = self.0.store.read_health(tenant, &ids).await?.into_iter().collect();
+        let answer = |row: StoredSubscription| {
+            let health = health.get(&row.id);
+            SubscriptionAnswer::of(row, None, health)
+        };
+        Ok(rows.into_iter().map(answer).collect())
+    }
 }
 
 impl SubscriptionAnswer {
