@@ -222,7 +222,7 @@ mod tests {
         for operation in operations {
             assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{operation}");
         }
-        assert_eq!(document["tags"].as_array().map(Vec::len), Some(14));
+        assert_eq!(document["tags"].as_array().map(Vec::len), Some(15));
     }
 
     #[test]
