@@ -73,6 +73,7 @@ async fn every_operation_has_an_example_that_a_server_gave() {
     recorder.record("test_filter", "POST", "/subscriptions/filter-test", Some(tried)).await;
     recorder.record("delete_event_type", "DELETE", "/event-types/order.created", None).await;
     replays(&mut recorder, &subscription).await;
+    refusals(&mut recorder, &subscription).await;
     let receiver = Receiver::new().await;
     let to = format!("update subscriptions set target_url = '{}'", receiver.url());
     api.database.client().await.batch_execute(&to).await.unwrap();
@@ -103,6 +104,15 @@ async fn every_operation_has_an_example_that_a_server_gave() {
         let id = operation["operationId"].as_str().unwrap();
         assert!(recorded[id].is_object(), "{id} has no example: record it above");
     }
+}
+
+async fn refusals(recorder: &mut Recorder<'_>, subscription: &str) {
+    let ask = recorder.api.ask("POST", &format!("/ingest/{subscription}")).key(&recorder.key);
+    let ask = ask.header("postrider-tenant", "acme-2").header("x-event-type", "user.created");
+    let refused = ask.json(&json!({ "order": "order-4711" })).send().await;
+    assert_eq!(refused.code(), "event_type_not_wanted");
+    recorder.record("list_refusals", "GET", "/refusals?code=event_type_not_wanted", None).await;
+    recorder.record("search", "GET", "/search?q=order-4711", None).await;
 }
 
 async fn tenants_and_keys(recorder: &mut Recorder<'_>) {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::private_ca::{Private, receive};
 use crate::support::api::{Answer, TestApi, made_key};
+use crate::support::commands::Shell;
 use crate::support::database::Database;
 use crate::support::http::Http;
 use crate::support::process::{Postrider, Start};
@@ -29,6 +30,7 @@ const SETTINGS: [(&str, &str); 6] = [
 struct Story {
     database: Database,
     postrider: Postrider,
+    key: String,
     http: Http,
 }
 
@@ -38,7 +40,7 @@ impl Story {
         let postrider = Start { settings: &SETTINGS, ..Start::new("serve", database.url()) }.ready().await;
         let key = made_key(&database.store(), "acme", Scope::Admin).await.text;
         let http = postrider.http_with(&key);
-        Self { database, postrider, http }
+        Self { database, postrider, key, http }
     }
 
     /// A subscription to this target for events of the type with its name.
@@ -186,6 +188,47 @@ async fn an_order_number_leads_to_why_it_was_refused() {
     let by_order = leads("4711-key", "unauthenticated: ").await;
     let by_key = leads(&revoked.id.to_string(), "unauthenticated: ").await;
     assert_eq!([&by_order["id"], &by_order["key_id"]], [&by_key["id"], &json!(revoked.id.to_string())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_tells_the_story_and_what_to_do() {
+    let story = Story::begin().await;
+    let (failing, well) = (Receiver::new().await, Receiver::new().await);
+    failing.usually(Reply::Status(500));
+    for (name, target) in [("error", &failing), ("other", &well)] {
+        story.subscribe(name, &target.url(), json!({})).await;
+    }
+    story.publish("error").await;
+    let row = story.leads_to("order-error", ["delivery", "failed", "http_5xx"]).await;
+    let shell = Shell::of(&format!("http://{}", story.postrider.address())).with("POSTRIDER_KEY", &story.key);
+    let told = shell.run("why order-error").await.done().out;
+    let lines: Vec<_> = told.lines().collect();
+    assert_eq!(lines[0], format!("event {} (error): failed", row["webhook_id"].as_str().unwrap()));
+    assert!(lines[1].starts_with("  accepted 20"), "{told}");
+    let expected = [
+        "  error: failed: http_5xx: the receiver answered 500".to_owned(),
+        format!("    to {}", failing.url()),
+        "    -> the receiver failed: look for the event's id in its log".to_owned(),
+        "  other: not delivered: event_type".to_owned(),
+        "    -> its event_types do not match this type: change them, then replay (docs/replays.md)".to_owned(),
+    ];
+    for line in &expected {
+        assert!(lines.contains(&line.as_str()), "{line:?} in\n{told}");
+    }
+
+    assert_eq!(story.send("/ingest/nobody", "error", "4711-lost").await, 404);
+    story.leads_to("4711-lost", ["refusal", "refused", "subscription_not_found"]).await;
+    let refused = shell.run("why 4711-lost").await.done().out;
+    assert!(refused.starts_with("refused 20") && refused.contains("/ingest/{subscription_id} 404\n  sub"), "{refused}");
+    assert!(refused.contains("\n  -> the tenant has no such subscription"), "{refused}");
+
+    let rows = shell.run("why order-error --json").await.done().json_lines();
+    assert_eq!(rows, story.search("order-error").await);
+    let nothing = shell.run("why nothing-of-the-kind").await;
+    assert_eq!((nothing.code, nothing.out.as_str()), (Some(1), ""), "{nothing:?}");
+    assert!(nothing.err.starts_with("postrider: nothing found for \"nothing-of-the-kind\""), "{nothing:?}");
+    assert_eq!(shell.run("why").await.code, Some(2));
+    assert_eq!(shell.with("POSTRIDER_SERVER", "http://127.0.0.1:1").run("why x").await.code, Some(3));
 }
 
 async fn found(api: &TestApi, key: &str, query: &str) -> Answer {

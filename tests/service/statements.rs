@@ -56,7 +56,7 @@ const PAGES_OF_A_LANE: u64 = 10;
 
 /// The statements of the hot path and of upkeep, with arguments for a handful of rows, and an index that each has to
 /// use.
-const HOT: [(&str, &str, &str); 24] = [
+const HOT: [(&str, &str, &str); 29] = [
     ("deliveries/find", "now() - interval '1 hour', null, 100", "deliveries_free"),
     (
         "deliveries/take",
@@ -161,6 +161,15 @@ const HOT: [(&str, &str, &str); 24] = [
         "audit_key",
     ),
     ("audit/list", "null, null, null, null, '00000000-0000-0000-0000-000000000000', uuid_v7(), 51, 51", "audit_pkey"),
+    (
+        "refusals/list",
+        "'00000000-0000-7000-8000-000000000000', null, '00000000-0000-0000-0000-000000000000', uuid_v7(), 51, 51",
+        "refusals_tenant",
+    ),
+    ("refusals/list", "null, '{x}', '00000000-0000-0000-0000-000000000000', uuid_v7(), 51, 51", "refusals_pkey"),
+    ("refusals/search", "'00000000-0000-7000-8000-000000000000', 'y', null, '\\x78', 20, 100", "refusals_tenant"),
+    ("refusals/forget", "7776000, 100", "refusals_pkey"),
+    ("search/exact", "null, 'x', pg_temp.any_event()", "tenants_pkey"),
     ("audit/forget", "7776000, 100", "audit_pkey"),
     ("workers/beat", "gen_random_uuid(), '1', 20, 10", "workers"),
 ];
@@ -216,7 +225,10 @@ const FULL: &str = "
     insert into idempotency_keys (tenant_id, key, event_id, fingerprint)
     select e.tenant_id, e.id::text, e.id, decode(repeat('00', 32), 'hex')
     from events as e
-    limit 50000";
+    limit 50000;
+    insert into refusals (tenant_id, id, at, status, is_own, code, detail, route, request_id)
+    select '00000000-0000-7000-8000-000000000000', uuid_v7(), now(), 422, true, 'x', 'x', 'x', 'x'
+    from generate_series(1, 50000)";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_statement_can_be_prepared_and_its_types_are_recorded() {

@@ -17,6 +17,7 @@ language plpgsql
 set search_path from current
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set enable_bitmapscan = on
 set enable_sort = off
 set jit = off
 as $$

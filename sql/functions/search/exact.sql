@@ -18,6 +18,7 @@ language plpgsql
 set search_path from current
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set enable_bitmapscan = on
 set enable_hashjoin = off
 set enable_mergejoin = off
 set jit = off

@@ -24,6 +24,9 @@ const NOT_DELIVERED_REASONS: [&str; 6] =
 const ACTORS: [&str; 6] = ["key", "portal", "anonymous", "command", "sql", "postrider"];
 const AUDITED: [&str; 6] = ["tenant", "key", "subscription", "event_type", "event", "replay"];
 
+/// Of `/search`.
+const KINDS: [&str; 6] = ["event", "delivery", "attempt", "subscription", "tenant", "refusal"];
+
 /// `None` if the field may have any text.
 pub(super) fn words(schema: &str, field: &str) -> Option<Vec<Value>> {
     let texts = |words: &[&str]| words.iter().map(|word| Value::from(*word)).collect();
@@ -33,6 +36,7 @@ pub(super) fn words(schema: &str, field: &str) -> Option<Vec<Value>> {
         ("DeliveryAnswer" | "FoundDeliveryAnswer", "status") => of::<DeliveryState>(),
         ("DeliveryAnswer" | "FoundDeliveryAnswer", "reason") => of::<DeliveryReason>(),
         ("NotDeliveredAnswer", "reason") => texts(&NOT_DELIVERED_REASONS),
+        ("SearchRow", "kind") => texts(&KINDS),
         ("Replay", "status") => texts(&REPLAY_STATUSES),
         ("Replay", "statuses") => of::<Ending>(),
         ("AttemptRow" | "Attempt", "outcome") | ("FoundDeliveryAnswer", "last_outcome") => {

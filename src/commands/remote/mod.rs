@@ -19,6 +19,7 @@ mod table;
 mod tail;
 pub(in crate::commands) mod tenants;
 mod when;
+mod why;
 
 pub use attempts::Attempts;
 pub use deliveries::Deliveries;
@@ -28,6 +29,7 @@ pub use publish::Publish;
 pub use replay::Replay;
 pub use subscriptions::Subscriptions;
 pub use tail::Tail;
+pub use why::Why;
 
 use std::fmt::Display;
 use std::io::IsTerminal as _;
@@ -65,6 +67,8 @@ pub enum Command {
     /// Find attempts and see one in full
     #[command(subcommand)]
     Attempts(Attempts),
+    /// Say why something did not arrive: from an order number or an id to the reason
+    Why(Why),
     /// Follow what happens, a line for each event and attempt
     Tail(Tail),
     /// Send again what failed or was missed
@@ -95,7 +99,7 @@ const SHOWN_BESIDE_DATABASE: [(&str, &str); 1] =
 /// Shows the flags of the server in the help of commands that talk to one.
 pub(super) fn with_shown_flags(command: clap::Command) -> clap::Command {
     command.mut_subcommands(|command| match command.get_name() {
-        "publish" | "events" | "deliveries" | "attempts" | "tail" | "replay" | "subscriptions" => {
+        "publish" | "events" | "deliveries" | "attempts" | "why" | "tail" | "replay" | "subscriptions" => {
             shown_in(command, &SHOWN)
         }
         "tenants" | "keys" => shown_in(command, &SHOWN_BESIDE_DATABASE),
@@ -119,6 +123,7 @@ pub(super) async fn run(settings: &Settings, command: Command, log: Log) -> Resu
         Command::Events(events) => events.run(&remote).await,
         Command::Deliveries(deliveries) => deliveries.run(&remote).await,
         Command::Attempts(attempts) => attempts.run(&remote).await,
+        Command::Why(why) => why.run(&remote).await,
         Command::Tail(tail) => tail.run(&remote).await,
         Command::Replay(replay) => replay.run(&remote).await,
         Command::Subscriptions(subscriptions) => subscriptions.run(&remote).await,
