@@ -16,6 +16,9 @@ pub(super) struct Path<T>(pub(super) T);
 
 pub(super) struct Query<T>(pub(super) Option<T>);
 
+/// A parameter that has to be there.
+pub(super) struct Required<T>(pub(super) T);
+
 /// A parameter that may be repeated and then means "any of"; empty for all.
 pub(super) struct Queries<T>(pub(super) Vec<T>);
 
@@ -99,6 +102,31 @@ impl<'a, T: Parameter> ApiExtractor<'a> for Query<T> {
         let read =
             T::read(text).map_err(|refused| Problem::field(format!("/query/{name}"), refused.code, refused.rule));
         Ok(Self(Some(read?)))
+    }
+}
+
+impl<'a, T: Parameter> ApiExtractor<'a> for Required<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
+    const PARAM_IS_REQUIRED: bool = true;
+    type ParamType = T;
+    type ParamRawType = ();
+
+    fn param_in() -> Option<MetaParamIn> {
+        Some(MetaParamIn::Query)
+    }
+
+    fn param_schema_ref() -> Option<MetaSchemaRef> {
+        Some(inline(T::schema()))
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        options: ExtractParamOptions<T>,
+    ) -> poem::Result<Self> {
+        let pointer = format!("/query/{}", options.name);
+        let Query(given) = Query::<T>::from_request(request, body, options).await?;
+        Ok(Self(given.ok_or_else(|| Problem::field(pointer, "required", "must be there"))?))
     }
 }
 

@@ -11,7 +11,7 @@ use super::Api;
 use super::access::{AllowedForNamed, Support};
 use super::docs::Resource;
 use super::page::{self, Cursor, List};
-use super::parameter::Query;
+use super::parameter::{Query, Required};
 use super::payload::Answer;
 use super::problem::Problem;
 use super::refusals::time_of;
@@ -64,13 +64,11 @@ impl SearchApi {
         &self,
         caller: AllowedForNamed<Support>,
         /// What to look for.
-        q: Query<SearchText>,
+        q: Required<SearchText>,
         /// `next_cursor` of the page before.
         cursor: Query<Cursor<{ List::Search as u8 }>>,
     ) -> Result<Answer<SearchAnswer>, Problem> {
-        let Some(SearchText(text)) = q.0 else {
-            return Err(Problem::field("/query/q", "required", "must be what to look for"));
-        };
+        let SearchText(text) = q.0;
         let search = Search {
             api: &self.0,
             tenant: caller.tenant(),
@@ -147,8 +145,10 @@ impl Search<'_> {
         self.api.refusals.flush().await;
         let store = &self.api.store;
         let refusals = store.search_refusals(self.tenant, &self.text, self.searches_text(), MAX_REFUSALS).await?;
-        let count = refusals.len();
+        let calls = store.search_outbox(self.tenant, &self.text, self.searches_text(), MAX_REFUSALS).await?;
+        let count = refusals.len() + calls.len();
         refusals.into_iter().for_each(|refusal| rows.add_refusal(refusal));
+        calls.into_iter().for_each(|call| rows.add_refused_call(call));
         Ok(count)
     }
 }

@@ -76,7 +76,7 @@ pub use replays::{NewReplay, Replay, ReplayStep};
 pub use retention::Retained;
 pub use rollups::Folded;
 pub use sealed::{SealedHeaders, SealedIngest, SealedOlder, SealedSecrets};
-pub(crate) use search::{Exact, FoundEvents, PayloadSearch};
+pub(crate) use search::{Exact, FoundEvents, PayloadSearch, RefusedCall};
 pub(crate) use status::{DeliveryStatus, EventStatus};
 pub use subscriptions::{CancelledByDeletion, Creation, ListRow, ListRows, NewVersion, Rotation, StoredSubscription};
 pub use take::{Take, TakeAsk, TakeRequest, TakenDelivery};

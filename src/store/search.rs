@@ -55,6 +55,18 @@ pub(crate) struct FoundEvents {
     pub(crate) examined_to: Option<Uuid>,
 }
 
+/// A call of `publish()` in SQL whose event was refused.
+#[derive(Debug, Clone)]
+pub(crate) struct RefusedCall {
+    pub(crate) id: EventId,
+    pub(crate) tenant: TenantId,
+    pub(crate) ended_at: OffsetDateTime,
+    /// Code and sentence.
+    pub(crate) reason: String,
+    pub(crate) event_type: Option<String>,
+    pub(crate) subscription: Option<Uuid>,
+}
+
 impl Store {
     pub(crate) async fn search_exact(&self, tenant: Option<TenantId>, text: &str) -> Result<Vec<Exact>, StoreError> {
         let (tenant, id) = (tenant.map(TenantId::uuid), as_id(text));
@@ -84,6 +96,27 @@ impl Store {
         self.interactive().await?.query(&sql::SEARCH_REFUSALS, &params).await?.iter().map(refusal_row).collect()
     }
 
+    /// The same among calls of `publish()` in SQL.
+    pub(crate) async fn search_outbox(
+        &self,
+        tenant: Option<TenantId>,
+        text: &str,
+        in_beginning: bool,
+        most: i64,
+    ) -> Result<Vec<RefusedCall>, StoreError> {
+        let (tenant, id) = (tenant.map(TenantId::uuid), as_id(text));
+        let needle = in_beginning.then_some(text.as_bytes());
+        let params: [Param<'_>; 6] = [
+            (&tenant, Type::UUID),
+            (&text, Type::TEXT),
+            (&id, Type::UUID),
+            (&needle, Type::BYTEA),
+            (&most, Type::INT8),
+            (&MAX_EXAMINED, Type::INT8),
+        ];
+        self.interactive().await?.query(&sql::SEARCH_OUTBOX, &params).await?.iter().map(refused_call).collect()
+    }
+
     pub(crate) async fn search_payloads(&self, search: &PayloadSearch<'_>) -> Result<FoundEvents, StoreError> {
         let tenant = search.tenant.map(TenantId::uuid);
         let budget = i32::try_from(search.budget.as_millis()).unwrap_or(i32::MAX);
@@ -110,6 +143,18 @@ impl Store {
 
 fn as_id(text: &str) -> Option<Uuid> {
     text.parse::<EventId>().ok().map(EventId::uuid)
+}
+
+fn refused_call(row: &Row) -> Result<RefusedCall, StoreError> {
+    let (code, detail): (String, Option<String>) = (row.try_get("code")?, row.try_get("detail")?);
+    Ok(RefusedCall {
+        id: row.try_get::<_, Uuid>("id")?.into(),
+        tenant: row.try_get::<_, Uuid>("tenant_id")?.into(),
+        ended_at: row.try_get("ended_at")?,
+        reason: format!("{code}: {}", detail.unwrap_or_default()),
+        event_type: row.try_get("event_type")?,
+        subscription: row.try_get("subscription_id")?,
+    })
 }
 
 fn exact(row: &Row) -> Result<Exact, StoreError> {

@@ -112,6 +112,7 @@ queries! {
     ACCEPT_FROM_OUTBOX = "outbox/accept",
     REFUSE_FROM_OUTBOX = "outbox/refuse",
     FIND_IN_OUTBOX = "outbox/find",
+    SEARCH_OUTBOX = "outbox/search",
     OUTBOX_SIZE = "outbox/size",
     PUBLISHERS = "outbox/publishers",
     FORGET_UNPUBLISHED = "outbox/forget",

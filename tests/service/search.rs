@@ -102,6 +102,8 @@ async fn an_order_number_leads_to_why_its_delivery_fails_or_waits() {
         story.subscribe(name, target, json!({})).await;
     }
     story.subscribe("disabled", &well.url(), json!({ "is_active": false })).await;
+    let rich = json!({ "event_types": [], "filter": { "data": { "order": "order-of-the-rich" } } });
+    story.subscribe("filtered", &well.url(), rich).await;
     story.subscribe("ordered", &failing.url(), json!({ "ordered": true, "retry_schedule": "1h" })).await;
     // The API takes no such target; a name may lead there later.
     let client = story.database.client().await;
@@ -124,13 +126,17 @@ async fn an_order_number_leads_to_why_its_delivery_fails_or_waits() {
         assert_eq!((&row["external_id"], &row["title"], &row["attempts"]), (&json!(name), &json!(name), &json!(1)));
     }
     story.leads_to("order-disabled", ["delivery", "held", "disabled"]).await;
+    let row = story.leads_to("order-error", ["delivery", "not_delivered", "filter"]).await;
+    assert_eq!(row["external_id"], "filtered");
     let unwanted = story.search("order-nobody.wants").await;
     assert_eq!(
         [&unwanted[0]["kind"], &unwanted[0]["status"], &unwanted[0]["reason"]],
         ["event", "no_match", "no_match"]
     );
-    let wanted_by_others: Vec<_> = unwanted[1..].iter().map(|row| [&row["status"], &row["reason"]]).collect();
-    assert_eq!(wanted_by_others, [["not_delivered", "event_type"]; 8]);
+    let mut reasons: Vec<_> = unwanted[1..].iter().map(|row| row["reason"].as_str().unwrap()).collect();
+    reasons.sort_unstable();
+    assert_eq!(reasons, [["event_type"; 8].as_slice(), &["filter"]].concat());
+    assert!(unwanted[1..].iter().all(|row| row["status"] == "not_delivered"), "{unwanted:?}");
 
     // The third order waits for the breaker that two failures have opened.
     for order in ["breaker-1", "breaker-2"] {
@@ -171,6 +177,18 @@ async fn an_order_number_leads_to_why_it_was_refused() {
     assert_eq!(sent.unwrap().status, 413);
     leads("4711-large", "body_too_large: ").await;
     leads("key-4711", "body_too_large: ").await;
+
+    let rich = json!({ "event_types": [], "filter": { "data": { "order": "of-the-rich" } } });
+    story.subscribe("filtered", &well.url(), rich).await;
+    assert_eq!(story.send("/ingest/filtered", "order.paid", "4711-filter").await, 422);
+    leads("4711-filter", "filtered_out: ").await;
+
+    // Published from SQL to a subscription that does not want it.
+    let call = "select postrider.publish('invoice.paid', '{\"order\": \"4711-sql\"}'::jsonb, tenant => 'acme', subscription_id => $1)::text";
+    let called: String = story.database.client().await.query_one(call, &[&open]).await.unwrap().get(0);
+    let row = leads("4711-sql", "event_type_not_wanted: ").await;
+    assert_eq!((&row["id"], &row["webhook_id"]), (&json!(called), &json!(called)));
+    assert_eq!(leads(&called, "event_type_not_wanted: ").await, row);
 
     let stranger = Http::new(format!("http://{}", story.postrider.address()), None);
     let signature = format!("sha256={}", "0".repeat(64));

@@ -10,7 +10,7 @@ use crate::api::problem::Problem;
 use crate::api::status::overall;
 use crate::api::text::Moment;
 use crate::domain::id::{EventId, TenantId};
-use crate::store::{DeliveryStatus, EventFacts, Exact, RefusalRow};
+use crate::store::{DeliveryStatus, EventFacts, Exact, RefusalRow, RefusedCall};
 
 /// Of one event; `/events/{webhook_id}` has all.
 const MAX_DELIVERIES: i64 = 20;
@@ -102,6 +102,22 @@ impl<'a> Rows<'a> {
             tenant_id: refusal.tenant,
             subscription_id: refusal.subscription_id,
             key_id: refusal.key,
+            ..SearchRow::default()
+        });
+    }
+
+    /// Its id is that of the event which it would have been.
+    pub(super) fn add_refused_call(&mut self, call: RefusedCall) {
+        self.data.push(SearchRow {
+            kind: "refusal",
+            id: call.id.uuid(),
+            status: "refused".to_owned(),
+            reason: Some(call.reason),
+            title: format!("publish() {}", call.event_type.unwrap_or_default()).trim_end().to_owned(),
+            at: Some(Moment(call.ended_at)),
+            tenant_id: Some(call.tenant.uuid()),
+            webhook_id: Some(call.id.uuid()),
+            subscription_id: call.subscription,
             ..SearchRow::default()
         });
     }
