@@ -176,13 +176,13 @@ async fn a_flood_of_garbage_costs_a_few_rows_and_displaces_nobodys() {
     api.ask("POST", "/events").body("{").send().await;
     let id = api.subscribe(json!({ "secret_key": "correct horse battery" })).await["id"].as_str().unwrap().to_owned();
     let paths = ["/events".to_owned(), format!("/ingest/{id}")];
-    let garbage = stream::iter(0..5_000).map(|number| {
+    let garbage = stream::iter(0..2_000).map(|number| {
         let ask = api.stranger("POST", &paths[usize::from(number % 5 == 0)]).header("x-hub-signature-256", "sha256=no");
         async move { ask.body("garbage").send().await.status.as_u16() }
     });
     // 503: so many look-ups for requests without a key are not made at a time.
     let refused = garbage.buffer_unordered(64).filter(|status| std::future::ready(matches!(status, 401 | 503))).count();
-    assert_eq!(refused.await, 5_000);
+    assert_eq!(refused.await, 2_000);
     let own = rows(&api, &api.admin, "?code=malformed_json").await;
     assert_eq!(own.len(), 1, "{own:?}");
     // A quarter of what a tenant, and the operator, may have.
