@@ -57,6 +57,7 @@ begin
     if tenant is null and of_subscriptions is not null then
         listed_tenants := array(select distinct s.tenant_id from subscriptions as s where s.id = any(of_subscriptions));
         tenant := case when cardinality(listed_tenants) = 1 then listed_tenants[1] end;
+        listed_tenants := null;
     end if;
     if keys is not null then
         select coalesce(array_agg(k.tenant_id), '{}'), coalesce(array_agg(k.event_id), '{}')
