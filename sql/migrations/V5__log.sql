@@ -33,15 +33,24 @@ with (pages_per_range = 32, autosummarize = on);
 create table replays (
     tenant_id uuid not null,
     id uuid not null,
-    subscription_id uuid not null,
+    -- Null: `selection` selects.
+    subscription_id uuid,
     -- 'missed': the event created no delivery for the subscription.
     statuses text[] not null,
     event_types text[] not null default '{}',
     after_id uuid not null,
     below_id uuid not null,
+    -- Filters of deliveries, each a list; newest event first, where the others begin with the oldest.
+    selection jsonb,
+    -- True: to the subscriptions that want the events now.
+    is_to_matching boolean not null default false,
+    -- Deliveries when it was planned; null if they were not counted.
+    total bigint,
     rate integer not null,
     status text not null default 'running',
     reached uuid not null,
+    -- With a selection: the subscription below which it goes on within the event.
+    reached_subscription uuid,
     replayed bigint not null default 0,
     created_at timestamptz not null default now(),
     -- Start of the current second of the rate, and what was replayed in it.
@@ -56,9 +65,34 @@ create table replays (
     constraint replays_ended_when_not_running check ((status = 'running') = (ended_at is null)),
     constraint replays_statuses_known check (
         statuses <@ array['failed', 'expired', 'skipped', 'cancelled', 'succeeded', 'missed']
-        and cardinality(statuses) > 0
+        and (cardinality(statuses) > 0 or selection is not null)
+    ),
+    constraint replays_has_one_selection check (
+        (subscription_id is null) = (selection is not null)
+        and (selection is not null) = (reached_subscription is not null)
     )
 );
+
+-- What a dry run has counted, so that the replay which names it selects the same. Kept for a day.
+create table replay_plans (
+    tenant_id uuid not null,
+    id uuid not null,
+    selection jsonb not null,
+    is_to_matching boolean not null,
+    below_id uuid not null,
+    total bigint not null,
+    constraint replay_plans_pkey primary key (tenant_id, id)
+);
+
+-- One of the lists of a selection; null for all.
+create function selected_words(selection jsonb, name text) returns text[]
+language plpgsql immutable parallel safe
+set search_path from current
+as $$
+begin
+    return (select array_agg(w.word) from jsonb_array_elements_text(selection -> name) as w (word));
+end
+$$;
 
 create function audit_replay() returns trigger
 language plpgsql
@@ -70,6 +104,8 @@ begin
             new.changed_by, new.tenant_id, 'created', 'replay', new.id, null,
             jsonb_build_object(
                 'subscription_id', new.subscription_id,
+                'only', new.selection,
+                'to', case when new.is_to_matching then 'matching' else 'original' end,
                 'statuses', new.statuses,
                 'event_types', new.event_types,
                 'since', rfc3339(nullif(uuid_v7_time(new.after_id), 'epoch')),

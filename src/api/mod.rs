@@ -33,6 +33,7 @@ mod request_id;
 mod resolve;
 mod routes;
 mod search;
+mod selection;
 mod server;
 mod signatures;
 mod status;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::Api;
@@ -15,12 +16,14 @@ use super::payload::{Answer, Document};
 use super::problem::Problem;
 use super::text::Moment;
 use crate::domain::external_id::SubscriptionName;
-use crate::domain::id::{ReplayId, TenantId};
+use crate::domain::id::{ReplayId, SubscriptionId, TenantId};
 use crate::store::{NewReplay, Replay};
 
 mod form;
+mod plan;
 
 use form::ReplayForm;
+use plan::Begun;
 
 /// Running replays of a tenant.
 const MOST_RUNNING: i64 = 10;
@@ -33,8 +36,15 @@ pub(super) struct ReplaysApi(pub(super) Arc<Api>);
 pub(super) struct ReplayAnswer {
     /// Its id.
     id: Uuid,
-    /// The receiving subscription.
-    subscription_id: Uuid,
+    /// The receiving subscription; null for a replay with `only`.
+    subscription_id: Option<Uuid>,
+    /// The filters of a replay of deliveries of whatever subscriptions.
+    only: Option<Value>,
+    /// Where the events go: `original` or `matching`.
+    to: &'static str,
+    /// How many deliveries there were when it began, or in the dry run that its `token` named; null if they were not
+    /// counted.
+    total: Option<i64>,
     /// How the repeated deliveries had ended.
     statuses: Vec<String>,
     /// Types of their events; empty for all.
@@ -74,15 +84,19 @@ impl ReplaysApi {
     /// per second and within the subscription's own limits. Each gets a whole new retry schedule; attempt numbers
     /// continue. The events are unchanged, including their `webhook-id`. A replay survives the loss of a process; up
     /// to 10 of a tenant run at a time.
+    ///
+    /// With `only` it repeats deliveries of whatever subscriptions, by the filters of `GET /deliveries`, newest event
+    /// first. `dry_run` counts them first; its `token` makes the replay select the same.
     #[oai(path = "/", method = "post", operation_id = "create_replay")]
-    async fn create(
-        &self,
-        caller: Allowed<Admin>,
-        body: Document<ReplayForm>,
-    ) -> Result<Answer<ReplayAnswer, 202>, Problem> {
+    async fn create(&self, caller: Allowed<Admin>, body: Document<ReplayForm>) -> Result<Begun, Problem> {
         let now = self.0.clock.now();
         let form = body.read(&self.0.settings.targets)?;
-        let (name, rate) = (form.subscription_id.clone(), form.rate());
+        form.check_kind()?;
+        if form.only.is_some() {
+            return plan::begin(&self.0, &caller, form).await;
+        }
+        let required = || Problem::field("/subscription_id", "required", "must be given, or only");
+        let (name, rate) = (form.subscription_id.clone().ok_or_else(required)?, form.rate());
         let selection = form.selection(now)?;
         let subscription = self.0.subscription_id(caller.tenant, &name).await?;
         let known = self.0.subscriptions.look_up(caller.tenant, subscription).await?;
@@ -95,7 +109,7 @@ impl ReplaysApi {
             rate,
         };
         let created = self.0.store.create_replay(&new, MOST_RUNNING, caller.actor()).await?;
-        created.map(|replay| Answer::Value(ReplayAnswer::of(replay))).ok_or(Problem::TooManyReplays)
+        created.map(|replay| Begun::Replay(ReplayAnswer::of(replay))).ok_or(Problem::TooManyReplays)
     }
 
     /// List replays
@@ -158,7 +172,10 @@ impl ReplayAnswer {
     fn of(replay: Replay) -> Self {
         Self {
             id: replay.id.uuid(),
-            subscription_id: replay.subscription.uuid(),
+            subscription_id: replay.subscription.map(SubscriptionId::uuid),
+            only: replay.only.as_deref().and_then(|only| serde_json::from_str(only).ok()),
+            to: if replay.is_to_matching { "matching" } else { "original" },
+            total: replay.total,
             statuses: replay.statuses,
             event_types: replay.event_types,
             since: replay.after.bound_time().map(Moment),

@@ -30,7 +30,13 @@ pub struct NewReplay {
 #[derive(Debug, Clone)]
 pub struct Replay {
     pub id: ReplayId,
-    pub(crate) subscription: SubscriptionId,
+    /// `None` for a replay by filter.
+    pub(crate) subscription: Option<SubscriptionId>,
+    /// Filters of deliveries as a JSON document.
+    pub(crate) only: Option<String>,
+    pub(crate) is_to_matching: bool,
+    /// Deliveries when it was planned, if they were counted.
+    pub(crate) total: Option<i64>,
     pub(crate) statuses: Vec<String>,
     /// Patterns; empty = all.
     pub(crate) event_types: Vec<String>,
@@ -144,7 +150,9 @@ impl Store {
         // Uses the queue's pinned plans.
         let looked = self.queue().await?.query(&sql::LOOK_AT_REPLAY, &asked).await?;
         let Some(look) = looked.first() else { return Ok(None) };
-        let Some(room) = look.try_get::<_, Option<i64>>("room")? else { return Ok(None) };
+        let Some(room) = look.try_get::<_, Option<i64>>("room")? else {
+            return self.step_plan((tenant.into(), id.into()), Duration::from_secs_f64(lifetime), most).await;
+        };
         let Choice { chosen, looked_to, is_last } = self.choose(tenant.into(), look).await?;
         let reached: Uuid = look.try_get("reached")?;
         let params: [Param<'_>; 8] = [
@@ -234,10 +242,13 @@ fn candidates(look: &Row) -> Result<Vec<(Uuid, bool)>, StoreError> {
     Ok(events.into_iter().zip(types.into_iter().zip(endings)).filter_map(chosen).collect())
 }
 
-fn replay(row: &Row) -> Result<Replay, StoreError> {
+pub(super) fn replay(row: &Row) -> Result<Replay, StoreError> {
     Ok(Replay {
         id: row.try_get::<_, Uuid>("id")?.into(),
-        subscription: row.try_get::<_, Uuid>("subscription_id")?.into(),
+        subscription: row.try_get::<_, Option<Uuid>>("subscription_id")?.map(Into::into),
+        only: row.try_get("selection")?,
+        is_to_matching: row.try_get("is_to_matching")?,
+        total: row.try_get("total")?,
         statuses: row.try_get("statuses")?,
         event_types: row.try_get("event_types")?,
         after: row.try_get::<_, Uuid>("after_id")?.into(),

@@ -62,6 +62,7 @@ mod remote;
 mod remote_strangers;
 mod replay;
 mod replay_api;
+mod replay_plan;
 mod request_headers;
 mod retention;
 mod rollups;

@@ -56,7 +56,8 @@ begin
     ) as s on true
     where x.tenant_id = tenant
         and x.id = replay
-        and x.status = 'running';
+        and x.status = 'running'
+        and x.selection is null;
     if not found or r.stepped >= r.most then
         return;
     end if;

@@ -8,4 +8,6 @@ where $9::bigint > (
     where r.tenant_id = $1
         and r.status = 'running'
 )
-returning id, subscription_id, statuses, event_types, after_id, below_id, rate, status, replayed, created_at, ended_at;
+returning
+    id, subscription_id, selection::text as selection, is_to_matching, total, statuses, event_types, after_id, below_id, rate, status,
+    replayed, created_at, ended_at;

@@ -2,6 +2,9 @@
 select
     r.id,
     r.subscription_id,
+    r.selection::text as selection,
+    r.is_to_matching,
+    r.total,
     r.statuses,
     r.event_types,
     r.after_id,
@@ -14,7 +17,7 @@ select
 from replays as r
 where r.tenant_id = $1
     and ($2::uuid is null or r.id = $2)
-    and ($3::uuid is null or r.subscription_id = $3)
+    and ($3::uuid is null or r.subscription_id = $3 or r.selection -> 'subscription_id' ? $3::text)
     and ($4::uuid is null or r.id < $4)
 order by r.id desc
 limit $5;

@@ -148,6 +148,28 @@ impl<'a, const MAX: usize> Visitor<'a> for EntriesVisitor<MAX> {
     }
 }
 
+/// One value, or a list of them: any of.
+#[derive(Debug, Clone)]
+pub(in crate::api) struct Any<T, const MAX: usize>(pub(in crate::api) Vec<T>);
+
+impl<T: FormField, const MAX: usize> FormField for Any<T, MAX> {
+    /// As the list alone, which every client can write.
+    fn schema() -> MetaSchemaRef {
+        List::<T, 1, MAX>::schema()
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn read(value: &RawValue, at: &mut Place<'_>) -> Option<Self> {
+        if value.get().starts_with('[') {
+            return List::<T, 1, MAX>::read(value, at).map(|list| Self(list.0));
+        }
+        T::read(value, at).map(|one| Self(vec![one]))
+    }
+}
+
 /// A JSON document as received; its user checks that it is an object or array.
 #[derive(Debug)]
 pub(in crate::api) struct AnyDocument(pub(in crate::api) Bytes);

@@ -1,0 +1,78 @@
+//! The filters of `GET /deliveries` as part of a body.
+
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+
+use super::Api;
+use super::deliveries::DeliveryReason;
+use super::events::DeliveryState;
+use super::form::{Any, form};
+use super::parameter::MAX_REPEATED;
+use super::problem::Problem;
+use super::text::Moment;
+use crate::domain::event_type::EventType;
+use crate::domain::external_id::SubscriptionName;
+use crate::domain::id::TenantId;
+
+form! {
+    /// Which deliveries, by the filters of `GET /deliveries`. A list means any of its entries; one value may stand alone.
+    pub(super) struct DeliverySelection {
+        /// With these statuses. Default: `failed`, `expired` and `skipped`.
+        status: Option<Any<DeliveryState, MAX_REPEATED>>,
+        /// Held or ended for these reasons.
+        reason: Option<Any<DeliveryReason, MAX_REPEATED>>,
+        /// To these subscriptions: id or external id.
+        subscription_id: Option<Any<SubscriptionName, MAX_REPEATED>>,
+        /// Of events of these types.
+        event_type: Option<Any<EventType, MAX_REPEATED>>,
+        /// Of events accepted from then on.
+        since: Option<Moment>,
+        /// Of events accepted before then, at most now. Default: now.
+        until: Option<Moment>,
+    }
+}
+
+/// Used if `status` is missing.
+const ENDED: [DeliveryState; 3] = [DeliveryState::Failed, DeliveryState::Expired, DeliveryState::Skipped];
+
+impl DeliverySelection {
+    /// As it is stored: subscriptions by their ids, every list sorted, so that equal ones are equal texts. `below`: the
+    /// pointer of the body at which it stands.
+    pub(super) async fn document(
+        &self,
+        api: &Api,
+        tenant: TenantId,
+        allowed: &[DeliveryState],
+        below: &str,
+    ) -> Result<Map<String, Value>, Problem> {
+        let statuses = self.status.as_ref().map_or(&ENDED[..], |status| &status.0);
+        if let Some(index) = statuses.iter().position(|status| !allowed.contains(status)) {
+            let words: Vec<_> = allowed.iter().map(|status| status.word()).collect();
+            let rule = format!("must be {}", words.join(" or "));
+            return Err(Problem::field(format!("{below}/status/{index}"), "unknown_status", rule));
+        }
+        let mut document = Map::new();
+        let mut put = |name: &str, mut words: Vec<String>| {
+            words.sort_unstable();
+            words.dedup();
+            if !words.is_empty() {
+                document.insert(name.to_owned(), json!(words));
+            }
+        };
+        put("status", statuses.iter().map(|status| status.word().to_owned()).collect());
+        put("reason", self.reason.iter().flat_map(|any| &any.0).map(|reason| reason.word().to_owned()).collect());
+        put("event_type", self.event_type.iter().flat_map(|any| &any.0).map(ToString::to_string).collect());
+        let names: Vec<_> = self.subscription_id.iter().flat_map(|any| any.0.clone()).collect();
+        let ids = api.asked_subscriptions(Some(tenant), &names).await?;
+        put("subscription_id", ids.iter().map(ToString::to_string).collect());
+        for (name, at) in [("since", self.since), ("until", self.until)] {
+            document.extend(at.map(|at| (name.to_owned(), json!(at.to_string()))));
+        }
+        Ok(document)
+    }
+
+    /// No later than now.
+    pub(super) fn until(&self, now: OffsetDateTime) -> OffsetDateTime {
+        self.until.map_or(now, |until| until.0.min(now))
+    }
+}

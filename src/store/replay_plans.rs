@@ -1,0 +1,327 @@
+//! Replays by filter: of all deliveries of a tenant that a filter selects, newest event first.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::audit::changed_by;
+use super::connection::Param;
+use super::replays::replay;
+use super::{ListRow, Replay, ReplayStep, Store, StoreError, sql};
+use crate::domain::actor::Actor;
+use crate::domain::event_type::EventTypeFilter;
+use crate::domain::filter::Filter;
+use crate::domain::id::{EventId, ReplayId, TenantId};
+
+/// Rows of one look, found or not.
+const MAX_EXAMINED: i64 = 10_000;
+/// Of the 4 s that a statement of the queue may take.
+const MAX_EXAMINING_MS: f64 = 1_000.0;
+/// Of the 1.3 s that a statement of a request may take.
+const MAX_COUNTING_MS: f64 = 600.0;
+const MOST_PICKED: i64 = 10_000;
+/// Of a dry run.
+const SAMPLE: usize = 10;
+
+/// What a replay by filter repeats.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) tenant: TenantId,
+    /// Filters of deliveries, each a list: a JSON document.
+    pub(crate) only: String,
+    /// To the subscriptions that want the events now, or to those of the deliveries.
+    pub(crate) is_to_matching: bool,
+    /// No later event is selected.
+    pub(crate) below: EventId,
+}
+
+/// A dry run.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Counted {
+    pub(crate) by_subscription: BTreeMap<Uuid, i64>,
+    /// The newest of them.
+    pub(crate) sample: Vec<(Uuid, Uuid)>,
+    /// Whether the time was enough for all.
+    pub(crate) is_whole: bool,
+}
+
+/// Pairs of events and subscriptions, and where the next look begins.
+struct Picked {
+    pairs: Vec<(Uuid, Uuid)>,
+    next: Option<(Uuid, Uuid)>,
+}
+
+impl Store {
+    /// Counts what a replay by filter would repeat now, for about as long as `budget`.
+    pub(crate) async fn count_plan(&self, plan: &Plan, budget: Duration) -> Result<Counted, StoreError> {
+        let (began, mut at) = (Instant::now(), (plan.below.uuid(), Uuid::nil()));
+        let mut counted = Counted::default();
+        let living = self.living(plan.tenant).await?;
+        loop {
+            let picked = self.pick(plan, at).await?;
+            for (event, subscription) in self.chosen_pairs(plan, &living, &picked.pairs, at.0).await? {
+                *counted.by_subscription.entry(subscription).or_default() += 1;
+                if counted.sample.len() < SAMPLE {
+                    counted.sample.push((event, subscription));
+                }
+            }
+            let Some(next) = picked.next else {
+                counted.is_whole = true;
+                return Ok(counted);
+            };
+            if began.elapsed() > budget {
+                return Ok(counted);
+            }
+            at = next;
+        }
+    }
+
+    /// Keeps what a dry run has counted, under its token.
+    pub(crate) async fn save_plan(&self, plan: &Plan, token: Uuid, total: i64) -> Result<(), StoreError> {
+        let (tenant, below) = (plan.tenant.uuid(), plan.below.uuid());
+        let params: [Param<'_>; 6] = [
+            (&tenant, Type::UUID),
+            (&token, Type::UUID),
+            (&plan.only, Type::TEXT),
+            (&plan.is_to_matching, Type::BOOL),
+            (&below, Type::UUID),
+            (&total, Type::INT8),
+        ];
+        self.interactive().await?.query(&sql::SAVE_PLAN, &params).await.map(drop)
+    }
+
+    /// What a dry run of this tenant has counted.
+    pub(crate) async fn read_plan(&self, tenant: TenantId, token: Uuid) -> Result<Option<(Plan, i64)>, StoreError> {
+        let id = tenant.uuid();
+        let params: [Param<'_>; 2] = [(&id, Type::UUID), (&token, Type::UUID)];
+        let rows = self.interactive().await?.query(&sql::READ_PLAN, &params).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let plan = Plan {
+            tenant,
+            only: row.try_get("selection")?,
+            is_to_matching: row.try_get("is_to_matching")?,
+            below: row.try_get::<_, Uuid>("below_id")?.into(),
+        };
+        Ok(Some((plan, row.try_get("total")?)))
+    }
+
+    /// Creates a replay by filter. `None` if `most_running` of the tenant are running.
+    pub(crate) async fn begin_plan(
+        &self,
+        plan: &Plan,
+        (id, rate, total): (ReplayId, u32, Option<i64>),
+        most_running: i64,
+        actor: &Actor,
+    ) -> Result<Option<Replay>, StoreError> {
+        let (tenant, id, below) = (plan.tenant.uuid(), id.uuid(), plan.below.uuid());
+        let (rate, by) = (i32::try_from(rate).unwrap_or(i32::MAX), changed_by(actor));
+        let params: [Param<'_>; 9] = [
+            (&tenant, Type::UUID),
+            (&id, Type::UUID),
+            (&plan.only, Type::TEXT),
+            (&plan.is_to_matching, Type::BOOL),
+            (&below, Type::UUID),
+            (&rate, Type::INT4),
+            (&total, Type::INT8),
+            (&most_running, Type::INT8),
+            (&by, Type::TEXT),
+        ];
+        let rows = self.interactive().await?.query(&sql::BEGIN_PLAN, &params).await?;
+        rows.first().map(replay).transpose()
+    }
+
+    /// Runs the next step of a replay by filter. `None` if it is not due.
+    pub(super) async fn step_plan(
+        &self,
+        (tenant, id): (TenantId, ReplayId),
+        lifetime: Duration,
+        most: i64,
+    ) -> Result<Option<ReplayStep>, StoreError> {
+        let (owner, replay, lifetime) = (tenant.uuid(), id.uuid(), lifetime.as_secs_f64());
+        let asked: [Param<'_>; 5] = [
+            (&owner, Type::UUID),
+            (&replay, Type::UUID),
+            (&most, Type::INT8),
+            (&MAX_EXAMINED, Type::INT8),
+            (&MAX_EXAMINING_MS, Type::FLOAT8),
+        ];
+        let looked = self.queue().await?.query(&sql::PICK_FOR_REPLAY, &asked).await?;
+        let Some(look) = looked.first() else { return Ok(None) };
+        let Some(room) = look.try_get::<_, Option<i64>>("room")? else { return Ok(None) };
+        let at: (Uuid, Uuid) = (look.try_get("began_event")?, look.try_get("began_subscription")?);
+        let (events, subscriptions): (Vec<Uuid>, Vec<Uuid>) =
+            (look.try_get("event_ids")?, look.try_get("subscription_ids")?);
+        let next: Option<Uuid> = look.try_get("looked_event")?;
+        let next = next.map(|event| Ok::<_, StoreError>((event, look.try_get("looked_subscription")?))).transpose()?;
+        let plan = Plan {
+            tenant,
+            only: String::new(),
+            is_to_matching: look.try_get("is_to_matching")?,
+            below: EventId::new(at.0),
+        };
+        let picked: Vec<(Uuid, Uuid)> = events.into_iter().zip(subscriptions).collect();
+        let living = self.living(tenant).await?;
+        let chosen = self.chosen_pairs(&plan, &living, &picked, at.0).await?;
+        let (chosen, next) = within(chosen, usize::try_from(room).unwrap_or(usize::MAX), next);
+        let (events, subscriptions): (Vec<Uuid>, Vec<Uuid>) = chosen.into_iter().unzip();
+        let (next_event, next_subscription) = next.unzip();
+        let params: [Param<'_>; 9] = [
+            (&owner, Type::UUID),
+            (&replay, Type::UUID),
+            (&lifetime, Type::FLOAT8),
+            (&at.0, Type::UUID),
+            (&at.1, Type::UUID),
+            (&next_event, Type::UUID),
+            (&next_subscription, Type::UUID),
+            (&events, Type::UUID_ARRAY),
+            (&subscriptions, Type::UUID_ARRAY),
+        ];
+        let rows = self.queue().await?.query(&sql::REQUEUE_FOR_REPLAY, &params).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let Some(written) = row.try_get("written")? else { return Ok(None) };
+        Ok(Some(ReplayStep { written, may_go_on: row.try_get("may_go_on")? }))
+    }
+
+    async fn pick(&self, plan: &Plan, before: (Uuid, Uuid)) -> Result<Picked, StoreError> {
+        let tenant = plan.tenant.uuid();
+        let params: [Param<'_>; 7] = [
+            (&tenant, Type::UUID),
+            (&plan.only, Type::TEXT),
+            (&before.0, Type::UUID),
+            (&before.1, Type::UUID),
+            (&MOST_PICKED, Type::INT8),
+            (&MAX_EXAMINED, Type::INT8),
+            (&MAX_COUNTING_MS, Type::FLOAT8),
+        ];
+        let (mut pairs, mut next) = (Vec::new(), None);
+        for row in &self.interactive().await?.query(&sql::PICK_DELIVERIES, &params).await? {
+            match row.try_get::<_, Option<Uuid>>("examined_event")? {
+                Some(event) => next = Some((event, row.try_get("examined_subscription")?)),
+                None => pairs.push((row.try_get("event_id")?, row.try_get("subscription_id")?)),
+            }
+        }
+        if i64::try_from(pairs.len()).is_ok_and(|found| found >= MOST_PICKED) {
+            next = pairs.last().copied();
+        }
+        Ok(Picked { pairs, next })
+    }
+
+    /// The subscriptions that can get something, with what they want.
+    async fn living(&self, tenant: TenantId) -> Result<BTreeMap<Uuid, Wish>, StoreError> {
+        let rows = self.all_subscriptions(tenant).await?.living;
+        rows.into_iter().map(|row| Ok((row.id.uuid(), Wish::of(&row)?))).collect()
+    }
+
+    /// The deliveries that these give: the same, or one of each event to each subscription that wants it now and has
+    /// none that waits or succeeded. The event at which the look began was chosen by the look before.
+    async fn chosen_pairs(
+        &self,
+        plan: &Plan,
+        living: &BTreeMap<Uuid, Wish>,
+        pairs: &[(Uuid, Uuid)],
+        began: Uuid,
+    ) -> Result<Vec<(Uuid, Uuid)>, StoreError> {
+        if !plan.is_to_matching {
+            return Ok(pairs.iter().copied().filter(|(_, subscription)| living.contains_key(subscription)).collect());
+        }
+        let mut events: Vec<Uuid> = pairs.iter().map(|(event, _)| *event).filter(|event| *event != began).collect();
+        events.dedup();
+        let tenant = plan.tenant.uuid();
+        let params: [Param<'_>; 2] = [(&tenant, Type::UUID), (&events, Type::UUID_ARRAY)];
+        let facts = self.interactive().await?.query(&sql::EVENT_TYPES_OF, &params).await?;
+        let (mut wanted, mut undecided) = (Vec::new(), BTreeMap::new());
+        for fact in &facts {
+            let (event, event_type): (Uuid, Option<&str>) = (fact.try_get("id")?, fact.try_get("event_type")?);
+            let event_type = event_type.and_then(|text| text.parse().ok());
+            for (subscription, wish) in living.iter().filter(|(_, wish)| wish.types.check(event_type.as_ref()).is_ok())
+            {
+                match &wish.filter {
+                    None => wanted.push((event, *subscription)),
+                    Some(filter) => undecided.entry(event).or_insert_with(Vec::new).push((*subscription, filter)),
+                }
+            }
+        }
+        self.judge(plan.tenant, undecided, &mut wanted).await?;
+        let (wanted_events, wanted_by): (Vec<Uuid>, Vec<Uuid>) = wanted.into_iter().unzip();
+        let params: [Param<'_>; 3] =
+            [(&tenant, Type::UUID), (&wanted_events, Type::UUID_ARRAY), (&wanted_by, Type::UUID_ARRAY)];
+        let rows = self.interactive().await?.query(&sql::LACKING_DELIVERIES, &params).await?;
+        rows.iter().map(|row| Ok((row.try_get("event_id")?, row.try_get("subscription_id")?))).collect()
+    }
+
+    /// Adds the pairs whose filters the payloads meet; reads some megabytes at a time.
+    async fn judge(
+        &self,
+        tenant: TenantId,
+        mut undecided: BTreeMap<Uuid, Vec<(Uuid, &Filter)>>,
+        wanted: &mut Vec<(Uuid, Uuid)>,
+    ) -> Result<(), StoreError> {
+        while !undecided.is_empty() {
+            let events: Vec<EventId> = undecided.keys().map(|event| EventId::new(*event)).collect();
+            let payloads = self.payloads(tenant, &events).await?;
+            // The others are gone.
+            if payloads.is_empty() {
+                break;
+            }
+            for payload in payloads {
+                let (event, mut judge) = (payload.event.uuid(), payload.judge());
+                let takers = undecided.remove(&event).unwrap_or_default();
+                let meeting = takers.into_iter().filter(|(_, filter)| judge.matches(filter));
+                wanted.extend(meeting.map(|(subscription, _)| (event, subscription)));
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which events a subscription wants.
+struct Wish {
+    types: EventTypeFilter,
+    filter: Option<Filter>,
+}
+
+impl Wish {
+    fn of(row: &ListRow) -> Result<Self, StoreError> {
+        let types = EventTypeFilter::stored(&row.event_types);
+        let types = types.map_err(|rule| StoreError::Unreadable(format!("an event type: {rule}")))?;
+        let filter = row.filter.as_deref().map(Filter::parse).transpose();
+        let filter = filter.map_err(|rule| StoreError::Unreadable(format!("a filter: {rule}")))?;
+        Ok(Self { types, filter })
+    }
+}
+
+/// As many as the rate has room for: whole events, at least one. Where the next look begins.
+fn within(
+    mut chosen: Vec<(Uuid, Uuid)>,
+    room: usize,
+    next: Option<(Uuid, Uuid)>,
+) -> (Vec<(Uuid, Uuid)>, Option<(Uuid, Uuid)>) {
+    let Some((last, _)) = room.checked_sub(1).and_then(|last| chosen.get(last)).copied() else { return (chosen, next) };
+    let end = chosen.partition_point(|(event, _)| *event >= last);
+    if end == chosen.len() {
+        return (chosen, next);
+    }
+    chosen.truncate(end);
+    // Everything of that event is done.
+    (chosen, Some((last, Uuid::nil())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_takes_whole_events_as_far_as_the_rate_has_room() {
+        let id = Uuid::from_u128;
+        let chosen = vec![(id(9), id(2)), (id(9), id(1)), (id(8), id(1)), (id(7), id(1))];
+        let next = Some((id(5), id(5)));
+        assert_eq!(within(chosen.clone(), 4, next), (chosen.clone(), next));
+        assert_eq!(within(chosen.clone(), 9, None), (chosen.clone(), None));
+        assert_eq!(within(chosen.clone(), 1, next), (chosen[..2].to_vec(), Some((id(9), Uuid::nil()))));
+        assert_eq!(within(chosen.clone(), 3, None), (chosen[..3].to_vec(), Some((id(8), Uuid::nil()))));
+    }
+}
