@@ -7,18 +7,22 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::Api;
-use super::access::{AllowedForNamed, Support};
+use super::access::{Admin, Allowed, AllowedForNamed, Support};
 use super::docs::Resource;
 use super::events::DeliveryState;
 use super::page::{self, Limit, List, PairCursor};
 use super::parameter::{Queries, Query};
-use super::payload::Answer;
+use super::payload::{Answer, Document};
 use super::problem::Problem;
 use super::text::{Moment, choice};
 use crate::domain::event_type::EventType;
 use crate::domain::external_id::SubscriptionName;
 use crate::domain::id::EventId;
 use crate::store::{Common, DeliveryFilter, FoundDelivery};
+
+mod bulk;
+
+use bulk::{Bulk, BulkCancel, BulkForm, BulkRetry};
 
 pub(super) struct DeliveriesApi(pub(super) Arc<Api>);
 
@@ -145,6 +149,26 @@ impl DeliveriesApi {
             next_cursor: cursor.or(examined),
             examined_to: page.examined_to.and_then(|(event, _)| EventId::new(event).accepted_at()).map(Moment),
         }))
+    }
+
+    /// Retry deliveries
+    ///
+    /// Requeues all ended deliveries that `only` selects, of whatever subscriptions, by a replay of up to 1,000 a second.
+    /// `dry_run` counts them first; its `token` makes this request select the same.
+    #[oai(path = "/retry", method = "post", operation_id = "retry_deliveries")]
+    async fn retry(&self, caller: Allowed<Admin>, body: Document<BulkForm>) -> Result<Bulk<BulkRetry>, Problem> {
+        let form = body.read(&self.0.settings.targets)?;
+        bulk::retry(&self.0, &caller, form).await
+    }
+
+    /// Cancel deliveries
+    ///
+    /// Ends pending and held deliveries that `only` selects as `cancelled`, newest event first, for about a second: if
+    /// `more` is true, repeat the request. Those in flight end so if their attempt fails. `dry_run` counts them first.
+    #[oai(path = "/cancel", method = "post", operation_id = "cancel_deliveries")]
+    async fn cancel(&self, caller: Allowed<Admin>, body: Document<BulkForm>) -> Result<Bulk<BulkCancel>, Problem> {
+        let form = body.read(&self.0.settings.targets)?;
+        bulk::cancel(&self.0, &caller, form).await
     }
 }
 

@@ -181,6 +181,8 @@ mod tests {
             "/attempts/{attempt_id}",
             "/audit",
             "/deliveries",
+            "/deliveries/cancel",
+            "/deliveries/retry",
             "/event-types",
             "/event-types/{name}",
             "/events",

@@ -24,9 +24,10 @@ mod plan;
 
 use form::ReplayForm;
 use plan::Begun;
+pub(super) use plan::{REPEATABLE, ReplayPlan, count_plan, planned};
 
 /// Running replays of a tenant.
-const MOST_RUNNING: i64 = 10;
+pub(super) const MOST_RUNNING: i64 = 10;
 
 pub(super) struct ReplaysApi(pub(super) Arc<Api>);
 

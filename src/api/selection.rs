@@ -17,7 +17,7 @@ use crate::domain::id::TenantId;
 form! {
     /// Which deliveries, by the filters of `GET /deliveries`. A list means any of its entries; one value may stand alone.
     pub(super) struct DeliverySelection {
-        /// With these statuses. Default: `failed`, `expired` and `skipped`.
+        /// With these statuses. Default: `failed`, `expired` and `skipped`; to cancel, `pending` and `held`.
         status: Option<Any<DeliveryState, MAX_REPEATED>>,
         /// Held or ended for these reasons.
         reason: Option<Any<DeliveryReason, MAX_REPEATED>>,
@@ -32,24 +32,20 @@ form! {
     }
 }
 
-/// Used if `status` is missing.
-const ENDED: [DeliveryState; 3] = [DeliveryState::Failed, DeliveryState::Expired, DeliveryState::Skipped];
-
 impl DeliverySelection {
-    /// As it is stored: subscriptions by their ids, every list sorted, so that equal ones are equal texts. `below`: the
-    /// pointer of the body at which it stands.
+    /// As it is stored: subscriptions by their ids, every list sorted, so that equal ones are equal texts. With the
+    /// statuses that it may name, and those that it has without any.
     pub(super) async fn document(
         &self,
         api: &Api,
         tenant: TenantId,
-        allowed: &[DeliveryState],
-        below: &str,
+        (allowed, usual): (&[DeliveryState], &[DeliveryState]),
     ) -> Result<Map<String, Value>, Problem> {
-        let statuses = self.status.as_ref().map_or(&ENDED[..], |status| &status.0);
+        let statuses = self.status.as_ref().map_or(usual, |status| &status.0);
         if let Some(index) = statuses.iter().position(|status| !allowed.contains(status)) {
             let words: Vec<_> = allowed.iter().map(|status| status.word()).collect();
             let rule = format!("must be {}", words.join(" or "));
-            return Err(Problem::field(format!("{below}/status/{index}"), "unknown_status", rule));
+            return Err(Problem::field(format!("/only/status/{index}"), "unknown_status", rule));
         }
         let mut document = Map::new();
         let mut put = |name: &str, mut words: Vec<String>| {

@@ -185,6 +185,12 @@ impl Store {
         Ok(Some(ReplayStep { written, may_go_on: row.try_get("may_go_on")? }))
     }
 
+    /// The newest deliveries that it selects, up to 10,000, and whether those are all.
+    pub(crate) async fn pick_newest(&self, plan: &Plan) -> Result<(Vec<(Uuid, Uuid)>, bool), StoreError> {
+        let picked = self.pick(plan, (plan.below.uuid(), Uuid::nil())).await?;
+        Ok((picked.pairs, picked.next.is_none()))
+    }
+
     async fn pick(&self, plan: &Plan, before: (Uuid, Uuid)) -> Result<Picked, StoreError> {
         let tenant = plan.tenant.uuid();
         let params: [Param<'_>; 7] = [

@@ -44,6 +44,8 @@ const OPENED_BY: &[(&str, &[Scope])] = &[
     ("GET /events/{webhook_id}/payload", &[Scope::Admin, Scope::Read]),
     ("GET /attempts", &[Scope::Admin, Scope::Read, Scope::Support]),
     ("GET /events/{webhook_id}/attempts", &[Scope::Admin, Scope::Read, Scope::Support]),
+    ("POST /deliveries/retry", &[Scope::Admin]),
+    ("POST /deliveries/cancel", &[Scope::Admin]),
     ("GET /deliveries", &[Scope::Admin, Scope::Read, Scope::Support]),
     ("GET /audit", &[Scope::Admin]),
     ("GET /search", &[Scope::Admin, Scope::Read, Scope::Support]),

@@ -108,6 +108,41 @@ async fn a_replay_to_matching_subscriptions_sends_to_those_that_want_the_events_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_filter_selects_is_retried_or_cancelled_after_a_look() {
+    let (stock, shop, _) = ended().await;
+    let post = async |path: &str, body: Value| {
+        let answer = stock.api.ask("POST", path).json(&body).send().await;
+        (answer.status.as_u16(), answer.json())
+    };
+    let only = json!({ "status": "failed", "subscription_id": "shop" });
+    let (status, plan) = post("/deliveries/retry", json!({ "only": only, "dry_run": true })).await;
+    assert_eq!((status, &plan["count"]), (200, &json!(2)));
+    let (status, retried) = post("/deliveries/retry", json!({ "only": only, "token": plan["token"] })).await;
+    assert_eq!((status, &retried["retried"], &retried["more"]), (202, &json!(2), &json!(false)), "{retried}");
+    stock.replay().await;
+    let pending = data(&stock.get("/deliveries?status=pending").await);
+    assert_eq!(field(&pending, "subscription_id"), [shop.clone(), shop.clone()]);
+    let replay = stock.get(&format!("/replays/{}", retried["replay_id"].as_str().unwrap())).await;
+    assert_eq!((&replay["status"], &replay["replayed"]), (&json!("finished"), &json!(2)));
+    assert_eq!(stock.get("/replays?subscription_id=shop").await["data"], json!([replay]));
+
+    let (status, plan) = post("/deliveries/cancel", json!({ "only": {}, "dry_run": true })).await;
+    assert_eq!(
+        (status, &plan["count"], &plan["by_subscription"][0]["subscription_id"]),
+        (200, &json!(2), &json!(shop))
+    );
+    let (status, cancelled) = post("/deliveries/cancel", json!({ "only": {}, "token": plan["token"] })).await;
+    assert_eq!((status, cancelled), (202, json!({ "cancelled": 2, "sending": 0, "more": false })));
+    assert_eq!(data(&stock.get("/deliveries?reason=requested").await).len(), 2);
+    for (path, status) in [("retry", "held"), ("cancel", "failed")] {
+        let (code, problem) = post(&format!("/deliveries/{path}"), json!({ "only": { "status": [status] } })).await;
+        assert_eq!((code, &problem["errors"][0]["pointer"]), (422, &json!("/only/status/0")));
+    }
+    let (code, problem) = post("/deliveries/cancel", json!({})).await;
+    assert_eq!((code, &problem["errors"][0]["pointer"]), (422, &json!("/only")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_plan_that_cannot_be_is_refused_with_the_rule_it_breaks() {
     let (stock, shop, _) = ended().await;
     let only = json!({ "status": ["failed"] });

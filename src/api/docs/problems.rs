@@ -106,7 +106,7 @@ impl Operation<'_> {
     fn of_path(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let names_subscription = self.path.contains("{subscription_id}") || self.query.contains(&"subscription_id");
-        if names_subscription || self.id == "create_replay" {
+        if names_subscription || matches!(self.id, "create_replay" | "retry_deliveries" | "cancel_deliveries") {
             problems.push(Problem::SubscriptionNotFound);
         }
         if self.path.contains("{webhook_id}") {
@@ -167,7 +167,7 @@ impl Operation<'_> {
                 vec![Problem::ExternalIdTaken, Problem::HeadersUnreadable]
             }
             "rotate_secret" => vec![Problem::SecretUnchanged, Problem::TooManySecrets],
-            "create_replay" => vec![Problem::TooManyReplays],
+            "create_replay" | "retry_deliveries" => vec![Problem::TooManyReplays],
             "test_subscription" => {
                 vec![Problem::TooManyTests, Problem::PayloadInvalid(InvalidPayload::NotAContainer)]
             }

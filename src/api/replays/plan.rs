@@ -24,8 +24,8 @@ use crate::store::{Counted, Plan};
 const COUNT_BUDGET: Duration = Duration::from_secs(8);
 /// How long a replay without a dry run counts before it begins; after it, it has no total.
 const BEGIN_BUDGET: Duration = Duration::from_millis(600);
-/// Deliveries that have ended.
-const REPEATABLE: [DeliveryState; 5] = [
+/// Deliveries that have ended; without a filter of statuses the first three.
+pub(in crate::api) const REPEATABLE: [DeliveryState; 5] = [
     DeliveryState::Failed,
     DeliveryState::Expired,
     DeliveryState::Skipped,
@@ -36,7 +36,7 @@ const REPEATABLE: [DeliveryState; 5] = [
 /// What a replay would repeat now.
 #[derive(Debug, Object, Serialize)]
 #[oai(read_only_all)]
-pub(super) struct ReplayPlan {
+pub(in crate::api) struct ReplayPlan {
     /// How many deliveries.
     count: i64,
     /// The same by subscription, most first.
@@ -50,7 +50,7 @@ pub(super) struct ReplayPlan {
 /// Deliveries to one subscription.
 #[derive(Debug, Default, Object, Serialize)]
 #[oai(read_only_all)]
-pub(super) struct PlannedSubscription {
+pub(in crate::api) struct PlannedSubscription {
     /// The subscription.
     subscription_id: Uuid,
     /// How many.
@@ -60,7 +60,7 @@ pub(super) struct PlannedSubscription {
 /// A delivery that would be repeated or made.
 #[derive(Debug, Default, Object, Serialize)]
 #[oai(read_only_all)]
-pub(super) struct PlannedDelivery {
+pub(in crate::api) struct PlannedDelivery {
     /// The event.
     webhook_id: Uuid,
     /// The subscription.
@@ -109,7 +109,7 @@ pub(super) async fn begin(api: &Api, caller: &Allowed<Admin>, form: ReplayForm) 
     let (now, tenant) = (api.clock.now(), caller.tenant);
     let required = || Problem::field("/only", "required", "must be given");
     let only = form.only.as_ref().ok_or_else(required)?;
-    let document = Value::Object(only.document(api, tenant, &REPEATABLE, "/only").await?);
+    let document = Value::Object(only.document(api, tenant, (&REPEATABLE, &REPEATABLE[..3])).await?);
     let plan = Plan {
         tenant,
         only: document.to_string(),
@@ -117,22 +117,16 @@ pub(super) async fn begin(api: &Api, caller: &Allowed<Admin>, form: ReplayForm) 
         below: EventId::lower_bound(only.until(now)),
     };
     if form.dry_run == Some(true) {
-        return count(api, &plan).await;
+        return count_plan(api, &plan).await.map(Begun::Plan);
     }
-    let (plan, total) = match form.token {
-        Some(token) => counted_by(api, &plan, &document, token).await?,
-        None => {
-            let counted = api.store.count_plan(&plan, BEGIN_BUDGET).await?;
-            let total = counted.is_whole.then(|| counted.by_subscription.values().sum());
-            (plan, total)
-        }
-    };
+    let (plan, total) = planned(api, plan, &document, form.token).await?;
     let id = ReplayId::at(now, uuid::Uuid::new_v4().into_bytes());
     let begun = api.store.begin_plan(&plan, (id, form.rate(), total), MOST_RUNNING, caller.actor()).await?;
     begun.map(|replay| Begun::Replay(ReplayAnswer::of(replay))).ok_or(Problem::TooManyReplays)
 }
 
-async fn count(api: &Api, plan: &Plan) -> Result<Begun, Problem> {
+/// Counts, and keeps the plan under its token.
+pub(in crate::api) async fn count_plan(api: &Api, plan: &Plan) -> Result<ReplayPlan, Problem> {
     let Counted { by_subscription, sample, is_whole } = api.store.count_plan(plan, COUNT_BUDGET).await?;
     if !is_whole {
         let rule = "selects too many deliveries to count them in 8 s: narrow it, for example by since";
@@ -146,7 +140,22 @@ async fn count(api: &Api, plan: &Plan) -> Result<Begun, Problem> {
     by_subscription.sort_by_key(|planned| Reverse(planned.count));
     let shown = |(webhook_id, subscription_id)| PlannedDelivery { webhook_id, subscription_id };
     let sample = sample.into_iter().map(shown).collect();
-    Ok(Begun::Plan(ReplayPlan { count, by_subscription, sample, token }))
+    Ok(ReplayPlan { count, by_subscription, sample, token })
+}
+
+/// The plan of the token's dry run, or the one that is asked for, and how many deliveries it selects if that is known.
+pub(in crate::api) async fn planned(
+    api: &Api,
+    asked: Plan,
+    only: &Value,
+    token: Option<Uuid>,
+) -> Result<(Plan, Option<i64>), Problem> {
+    let Some(token) = token else {
+        let counted = api.store.count_plan(&asked, BEGIN_BUDGET).await?;
+        let total = counted.is_whole.then(|| counted.by_subscription.values().sum());
+        return Ok((asked, total));
+    };
+    counted_by(api, &asked, only, token).await
 }
 
 /// The plan of a dry run of the same request.
