@@ -93,18 +93,23 @@ async fn a_replay_to_matching_subscriptions_sends_to_those_that_want_the_events_
         assert_eq!(changed.status, 200);
     }
     let fresh = stock.subscription("fresh", true).await;
+    let filtered = async |payload_type: &str| {
+        let made = stock.api.subscribe(json!({ "filter": { "type": payload_type } })).await;
+        made["id"].as_str().unwrap().to_owned()
+    };
+    let (keen, picky) = (filtered("order.created").await, filtered("order.paid").await);
     let body = json!({ "only": { "status": "failed" }, "to": "matching", "dry_run": true });
     let (status, plan) = stock.post(&body).await;
-    // Three events, each to depot and fresh.
-    assert_eq!((status, &plan["count"]), (200, &json!(6)), "{plan}");
+    // Three events, each to depot, fresh and keen.
+    assert_eq!((status, &plan["count"]), (200, &json!(9)), "{plan}");
     let (status, replay) = stock.post(&json!({ "only": { "status": "failed" }, "to": "matching", "rate": 1 })).await;
-    assert_eq!((status, &replay["total"]), (202, &json!(6)));
+    assert_eq!((status, &replay["total"]), (202, &json!(9)));
     stock.replay().await;
     let pending = data(&stock.get("/deliveries?status=pending").await);
     let of = |id: &str| pending.iter().filter(|row| row["subscription_id"] == json!(id)).count();
-    assert_eq!((of(&shop), of(&depot), of(&fresh)), (0, 3, 3));
+    assert_eq!((of(&shop), of(&depot), of(&fresh), of(&keen), of(&picky)), (0, 3, 3, 3, 0));
     let done = stock.get(&format!("/replays/{}", replay["id"].as_str().unwrap())).await;
-    assert_eq!((&done["status"], &done["replayed"], &done["to"]), (&json!("finished"), &json!(6), &json!("matching")));
+    assert_eq!((&done["status"], &done["replayed"], &done["to"]), (&json!("finished"), &json!(9), &json!("matching")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
