@@ -12,6 +12,7 @@ use poem_openapi::registry::{MetaApi, MetaPath, Registry};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 use serde_json::Value;
 
+use super::analytics::AnalyticsApi;
 use super::attempts::{AttemptsApi, FoundAttemptsApi};
 use super::audit::AuditApi;
 use super::deliveries::DeliveriesApi;
@@ -70,6 +71,8 @@ pub(super) enum Resource {
     Refusals,
     /// From an id or text to the reason.
     Search,
+    /// How deliveries went over time.
+    Analytics,
 }
 
 /// Every resource, in the order of the document.
@@ -89,6 +92,7 @@ pub(super) type Resources = (
     AuditApi,
     RefusalsApi,
     SearchApi,
+    AnalyticsApi,
 );
 
 /// Scripts are inline; nothing is fetched.
@@ -177,6 +181,8 @@ mod tests {
         let document: Value = serde_json::from_str(&openapi_document()).unwrap();
         let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
         let expected = [
+            "/analytics/deliveries",
+            "/analytics/summary",
             "/attempts",
             "/attempts/{attempt_id}",
             "/audit",
@@ -224,7 +230,7 @@ mod tests {
         for operation in operations {
             assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{operation}");
         }
-        assert_eq!(document["tags"].as_array().map(Vec::len), Some(15));
+        assert_eq!(document["tags"].as_array().map(Vec::len), Some(16));
     }
 
     #[test]

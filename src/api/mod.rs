@@ -4,6 +4,7 @@
 //! `routes::operation` (key, scope, query names), then its handler. Every failure is a `problem`.
 
 mod access;
+mod analytics;
 mod attempts;
 mod audit;
 mod auth;

@@ -17,6 +17,7 @@ use tracing::Instrument as _;
 
 use super::Api;
 use super::access::Guard;
+use super::analytics::AnalyticsApi;
 use super::attempts::{AttemptsApi, FoundAttemptsApi};
 use super::audit::AuditApi;
 use super::auth::Keys;
@@ -182,6 +183,7 @@ fn resources(api: &Arc<Api>) -> Resources {
         AuditApi(Arc::clone(api)),
         RefusalsApi(Arc::clone(api)),
         SearchApi(Arc::clone(api)),
+        AnalyticsApi(Arc::clone(api)),
     )
 }
 

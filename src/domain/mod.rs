@@ -21,6 +21,7 @@ pub mod event_type;
 pub mod external_id;
 pub mod filter;
 pub mod handoff;
+pub mod histogram;
 pub mod hops;
 pub mod id;
 pub mod idempotency;

@@ -5,6 +5,7 @@
 //! whole queue, *maintenance* is upkeep. No transaction is open while a receiver is awaited.
 
 mod accept;
+mod analytics;
 mod api_keys;
 mod audit;
 mod clock;
@@ -49,6 +50,7 @@ mod url;
 mod workers;
 
 pub use accept::{AcceptAnswer, AcceptItem, Decision, DeliveryIndex, KeyOwner, NewDelivery};
+pub(crate) use analytics::{RollupRow, RollupSource, RollupsAsk, Whose};
 pub use api_keys::{ApiKeyRow, KnownKey, MadeKey, NewKey, Revocation};
 pub(crate) use audit::{AuditFilter, AuditRow};
 pub use clock::{Clock, MAX_SKEW};

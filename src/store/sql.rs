@@ -138,6 +138,9 @@ queries! {
     FOLD_ROLLUPS = "rollups/fold",
     FORGET_ROLLUPS = "rollups/forget",
     LOG_TEST = "attempts/log_test",
+    READ_ROLLUPS = "rollups/read",
+    ROLLUP_PROGRESS = "rollups/progress",
+    SUMMARISE_DELIVERIES = "deliveries/summary",
 }
 
 functions! {
@@ -161,6 +164,7 @@ functions! {
     "deliveries/requeue",
     "deliveries/retry",
     "deliveries/search",
+    "deliveries/summary",
     "deliveries/take",
     "deliveries/walk_all",
     "deliveries/walk_ended",
@@ -197,8 +201,10 @@ functions! {
     "rollups/add_outcomes",
     "rollups/add_subscriptions",
     "rollups/add_types",
+    "rollups/count_log",
     "rollups/fold",
     "rollups/forget",
+    "rollups/read",
     "search/exact",
     "tenants/delete",
     "tenants/end_subscriptions",

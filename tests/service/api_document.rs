@@ -1,6 +1,8 @@
 //! The OpenAPI document shows what a running server answers: every operation has an example that was recorded from one.
 
 use serde_json::{Map, Value, json};
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
 
 use crate::support::api::TestApi;
 use crate::support::receiver::Receiver;
@@ -79,6 +81,7 @@ async fn every_operation_has_an_example_that_a_server_gave() {
     api.database.client().await.batch_execute(&to).await.unwrap();
     let test = json!({ "event_type": "order.created", "payload": { "order": 7 } });
     recorder.record("test_subscription", "POST", &format!("/subscriptions/{subscription}/test"), Some(test)).await;
+    analytics(&mut recorder).await;
     recorder.record("cancel_held", "POST", &format!("/subscriptions/{subscription}/cancel-held"), None).await;
     recorder.record("delete_subscription", "DELETE", &format!("/subscriptions/{subscription}"), None).await;
     recorder.record("list_audit", "GET", "/audit?action=subscription.deleted", None).await;
@@ -201,6 +204,28 @@ async fn replays(recorder: &mut Recorder<'_>, subscription: &str) {
 
 /// Of a duration.
 const PARTS: [&str; 5] = ["dns_ms", "connect_ms", "tls_ms", "first_byte_ms", "total_ms"];
+/// Roll-ups that were folded at a time.
+const ROLLED_UP: &str =
+    "insert into rollup_hours (tenant_id, at, outcome, accepted, attempts, started, first_attempt, delivery)
+    select t.id, AT, r.outcome, r.accepted, r.attempts, r.attempts, r.first, r.delivery
+    from tenants as t, (values
+        ('', 120, 0, '{}'::bigint[], '{}'::bigint[]),
+        ('delivered', 0, 117, array[256 * 100 + 16, 256 * 17 + 20], array[256 * 100 + 40, 256 * 17 + 52]),
+        ('http_5xx', 0, 3, array[256 * 3 + 16], '{}')
+    ) as r (outcome, accepted, attempts, first, delivery)
+    where t.external_id = 'acme-2'";
+
+async fn analytics(recorder: &mut Recorder<'_>) {
+    let client = recorder.api.database.client().await;
+    client.batch_execute(&ROLLED_UP.replace("AT", "date_bin('1 day', now(), 'epoch')")).await.unwrap();
+    let minutes = ROLLED_UP.replace("rollup_hours", "rollup_minutes").replace("AT", "now() - interval '10 minutes'");
+    client.batch_execute(&minutes).await.unwrap();
+    let before = |before: Duration| (OffsetDateTime::now_utc() - before).format(&Rfc3339).unwrap();
+    let path = format!("/analytics/deliveries?since={}&bucket=1d", before(Duration::seconds(1)));
+    recorder.record("analyse_deliveries", "GET", &path, None).await;
+    let since = before(Duration::minutes(30));
+    recorder.record("summarise_deliveries", "GET", &format!("/analytics/summary?since={since}"), None).await;
+}
 
 /// Replaces what differs from run to run by one value for each.
 #[derive(Default)]

@@ -48,6 +48,8 @@ const OPENED_BY: &[(&str, &[Scope])] = &[
     ("POST /deliveries/cancel", &[Scope::Admin]),
     ("GET /deliveries", &[Scope::Admin, Scope::Read, Scope::Support]),
     ("GET /audit", &[Scope::Admin]),
+    ("GET /analytics/deliveries", &[Scope::Admin, Scope::Read, Scope::Support]),
+    ("GET /analytics/summary", &[Scope::Admin, Scope::Read, Scope::Support]),
     ("GET /search", &[Scope::Admin, Scope::Read, Scope::Support]),
     ("GET /refusals", &[Scope::Admin, Scope::Read, Scope::Support]),
     ("GET /status/{webhook_id}", &[Scope::Admin, Scope::Read, Scope::Support]),

@@ -5,6 +5,7 @@
 mod support;
 
 mod analytics;
+mod api_analytics;
 mod api_document;
 mod api_ingest;
 mod api_keys;

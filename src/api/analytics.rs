@@ -1,0 +1,271 @@
+//! `/analytics`: how many deliveries were made, how they ended and how long they took, from roll-ups.
+
+use std::sync::Arc;
+
+use poem_openapi::{Object, OpenApi};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::Api;
+use super::access::{AllowedForNamed, Support};
+use super::docs::Resource;
+use super::parameter::Query;
+use super::payload::Answer;
+use super::problem::Problem;
+use super::text::{Moment, choice};
+use crate::store::{RollupSource, RollupsAsk, Whose};
+
+mod series;
+mod span;
+
+use series::{Counts, Series, Table};
+use span::{Bucket, Span};
+
+/// Roll-ups that one request reads; with histograms about 15 MB.
+const MOST_ROWS: i64 = 40_000;
+/// Attempts of the log that one request reads: each needs its event.
+const MOST_ATTEMPTS: i64 = 20_000;
+/// Rows of an answer, about 4 MB.
+const MOST_ANSWERED: usize = 15_000;
+const MOST_GROUPS: usize = 100;
+/// Deliveries and subscriptions that a summary counts.
+const MOST_COUNTED: i64 = 10_000;
+
+pub(super) struct AnalyticsApi(pub(super) Arc<Api>);
+
+choice! {
+    /// What each row of a bucket is about.
+    pub(super) enum GroupBy {
+        /// A subscription.
+        Subscription = "subscription",
+        /// An event type.
+        EventType = "event_type",
+        /// What attempts met.
+        Outcome = "outcome",
+        /// A tenant.
+        Tenant = "tenant",
+    }
+}
+
+/// Percentiles in milliseconds, at most 4.5 % off; null if nothing was measured.
+#[derive(Debug, Default, Object, Serialize)]
+#[oai(read_only_all)]
+pub(super) struct Percentiles {
+    /// Half took at most this long.
+    p50: Option<f64>,
+    /// 90 % took at most this long.
+    p90: Option<f64>,
+    /// 95 % took at most this long.
+    p95: Option<f64>,
+    /// 99 % took at most this long.
+    p99: Option<f64>,
+}
+
+/// What happened in a bucket.
+#[derive(Debug, Object, Serialize)]
+#[oai(read_only_all)]
+pub(super) struct AnalyticsRow {
+    /// Its beginning.
+    bucket: Moment,
+    /// Subscription, event type, outcome or tenant; null without `group_by`, and for events without a type. `(other)`
+    /// are event types beyond the first 200 of an hour (20 of a subscription).
+    group: Option<String>,
+    /// The tenant; null if it is about several.
+    tenant_id: Option<Uuid>,
+    /// Accepted events. By subscription or outcome: deliveries whose first attempt began.
+    accepted: i64,
+    /// Attempts that began. Test events count nowhere.
+    attempts: i64,
+    /// Attempts that were answered with 2xx.
+    delivered: i64,
+    /// Other attempts.
+    failed: i64,
+    /// `delivered` of `attempts`, 0 to 1; null without attempts.
+    success_rate: Option<f64>,
+    /// From `accepted_at` or `deliver_at` to the beginning of the first attempt.
+    time_to_first_attempt_ms: Percentiles,
+    /// From `accepted_at` or `deliver_at` to the 2xx, with all retries, without retries by hand and replays.
+    time_to_delivery_ms: Percentiles,
+}
+
+/// Buckets, oldest first, all of them, those without traffic too; in a bucket the group with most attempts first.
+#[derive(Debug, Object, Serialize)]
+#[oai(read_only_all)]
+pub(super) struct AnalyticsTable {
+    /// The rows.
+    data: Vec<AnalyticsRow>,
+    /// Length of a bucket: `1m`, `5m`, `1h` or `1d`.
+    bucket: String,
+    /// Beginning of the first bucket.
+    since: Moment,
+    /// End of the last bucket.
+    until: Moment,
+    /// What was recorded from then on is not counted yet, about the last 20 seconds.
+    complete_until: Moment,
+    /// There were more groups than the 100 largest that fit, or so many rows that the oldest buckets are missing;
+    /// `since` says which are there.
+    truncated: bool,
+}
+
+/// What happened in a span of time, and what waits now.
+#[derive(Debug, Object, Serialize)]
+#[oai(read_only_all)]
+pub(super) struct AnalyticsSummary {
+    /// Beginning of the span.
+    since: Moment,
+    /// Its end.
+    until: Moment,
+    /// What was recorded from then on is not counted yet, about the last 20 seconds.
+    complete_until: Moment,
+    /// The tenant; null for all.
+    tenant_id: Option<Uuid>,
+    /// Accepted events.
+    accepted: i64,
+    /// Attempts that began. Test events count nowhere.
+    attempts: i64,
+    /// Attempts that were answered with 2xx.
+    delivered: i64,
+    /// Other attempts.
+    failed: i64,
+    /// `delivered` of `attempts`, 0 to 1; null without attempts.
+    success_rate: Option<f64>,
+    /// From `accepted_at` or `deliver_at` to the beginning of the first attempt.
+    time_to_first_attempt_ms: Percentiles,
+    /// From `accepted_at` or `deliver_at` to the 2xx, with all retries, without retries by hand and replays.
+    time_to_delivery_ms: Percentiles,
+    /// Deliveries that are scheduled, due or being sent now, up to 10,000.
+    pending: i64,
+    /// There are more.
+    pending_more: bool,
+    /// Deliveries that are held now, up to 10,000.
+    held: i64,
+    /// There are more.
+    held_more: bool,
+    /// How long ago the oldest delivery became due that is neither sent nor held; 0 if there is none.
+    oldest_due_seconds: f64,
+    /// Subscriptions whose last attempts failed, up to 10,000.
+    failing_subscriptions: i64,
+    /// There are more.
+    failing_subscriptions_more: bool,
+}
+
+#[OpenApi(prefix_path = "/analytics", tag = "Resource::Analytics")]
+impl AnalyticsApi {
+    /// Deliveries over time
+    ///
+    /// Counts and percentiles by bucket of time, and by group if wished. Minutes are kept for 48 hours, hours for 90
+    /// days. By subscription or event type there are only hours and days; of one subscription (`subscription_id`) also
+    /// minutes, from its attempts as long as the log is kept.
+    #[oai(path = "/deliveries", method = "get", operation_id = "analyse_deliveries")]
+    #[expect(clippy::too_many_arguments, reason = "each is a documented parameter of the operation")]
+    async fn deliveries(
+        &self,
+        caller: AllowedForNamed<Support>,
+        /// From the bucket that holds this time on; by default 60 buckets of a minute, 72 of five minutes, 24 hours or
+        /// 30 days before `until`.
+        since: Query<Moment>,
+        /// Up to the bucket that holds this time; now by default.
+        until: Query<Moment>,
+        /// Length of a bucket; by default the shortest of which at most 300 are needed, `1h` without `since`.
+        bucket: Query<Bucket>,
+        /// A row for each of these.
+        group_by: Query<GroupBy>,
+        /// Only deliveries of this subscription.
+        subscription_id: Query<Uuid>,
+    ) -> Result<Answer<AnalyticsTable>, Problem> {
+        let (group, subscription) = (group_by.0, subscription_id.0);
+        let in_hours = subscription.is_none() && matches!(group, Some(GroupBy::Subscription | GroupBy::EventType));
+        let span = Span::new(self.0.clock.now(), since.0, until.0, bucket.0, in_hours)?;
+        let source = source(&span, group, subscription)?;
+        let tenant = caller.tenant();
+        let is_of_each =
+            group == Some(GroupBy::Tenant) || matches!(source, RollupSource::Subscriptions | RollupSource::Log);
+        let whose = tenant.map_or(if is_of_each { Whose::Each } else { Whose::Together }, Whose::One);
+        let most = if source == RollupSource::Log { MOST_ATTEMPTS } else { MOST_ROWS };
+        let ask = RollupsAsk { source, whose, subscription, since: span.since, until: span.until, most };
+        let progress = self.0.store.rollup_progress().await?;
+        let rows = self.0.store.read_rollups(&ask).await?;
+        let complete_until = if source == RollupSource::Log { progress.log } else { progress.rollups };
+        let most_groups = (MOST_ANSWERED / span.buckets()).clamp(1, MOST_GROUPS);
+        let Table { span, data, truncated } = Table::of(rows, span, group, tenant, most_groups);
+        Ok(Answer::Value(AnalyticsTable {
+            data,
+            bucket: span.bucket.word().to_owned(),
+            since: Moment(span.since),
+            until: Moment(span.until),
+            complete_until: Moment(complete_until),
+            truncated,
+        }))
+    }
+
+    /// Summary
+    ///
+    /// The same numbers over a span of time, and what waits now. Up to 24 hours of the last 48 are exact to the minute,
+    /// others to the hour.
+    #[oai(path = "/summary", method = "get", operation_id = "summarise_deliveries")]
+    async fn summary(
+        &self,
+        caller: AllowedForNamed<Support>,
+        /// From then on; by default 24 hours before `until`.
+        since: Query<Moment>,
+        /// Before then; now by default.
+        until: Query<Moment>,
+    ) -> Result<Answer<AnalyticsSummary>, Problem> {
+        let tenant = caller.tenant();
+        let span = Span::whole(self.0.clock.now(), since.0, until.0)?;
+        let source = if span.bucket == Bucket::Minute { RollupSource::Minutes } else { RollupSource::Hours };
+        let whose = tenant.map_or(Whose::Together, Whose::One);
+        let ask =
+            RollupsAsk { source, whose, subscription: None, since: span.since, until: span.until, most: MOST_ROWS };
+        let progress = self.0.store.rollup_progress().await?;
+        let rows = self.0.store.read_rollups(&ask).await?;
+        let now = self.0.store.backlog(tenant, MOST_COUNTED).await?;
+        let mut series = Series::default();
+        rows.iter().for_each(|row| series.add(row, false));
+        let Counts { accepted, attempts, delivered, failed, success_rate } = series.counts();
+        let (time_to_first_attempt_ms, time_to_delivery_ms) = series.percentiles();
+        Ok(Answer::Value(AnalyticsSummary {
+            since: Moment(span.since),
+            until: Moment(span.until),
+            complete_until: Moment(progress.rollups),
+            tenant_id: tenant.map(|tenant| tenant.uuid()),
+            accepted,
+            attempts,
+            delivered,
+            failed,
+            success_rate,
+            time_to_first_attempt_ms,
+            time_to_delivery_ms,
+            pending: now.pending.min(MOST_COUNTED),
+            pending_more: now.pending > MOST_COUNTED || now.is_cut,
+            held: now.held.min(MOST_COUNTED),
+            held_more: now.held > MOST_COUNTED || now.is_cut,
+            oldest_due_seconds: (now.oldest_due_seconds * 1_000.0).round() / 1_000.0,
+            failing_subscriptions: now.failing.min(MOST_COUNTED),
+            failing_subscriptions_more: now.failing > MOST_COUNTED,
+        }))
+    }
+}
+
+/// The smallest roll-up that has the groups and the buckets.
+fn source(span: &Span, group: Option<GroupBy>, subscription: Option<Uuid>) -> Result<RollupSource, Problem> {
+    let is_fine = span.bucket.is_fine();
+    if subscription.is_some() {
+        let by_outcome = group == Some(GroupBy::Outcome);
+        return Ok(if is_fine || by_outcome { RollupSource::Log } else { RollupSource::Subscriptions });
+    }
+    if is_fine && span.is_past_minutes {
+        let rule = "must be 1h or 1d for times more than 48 hours ago, unless subscription_id is given";
+        return Err(Problem::field("/query/bucket", "conflict", rule));
+    }
+    match group {
+        Some(GroupBy::Subscription | GroupBy::EventType) if is_fine => {
+            let rule = "must be 1h or 1d with this group_by, unless subscription_id is given";
+            Err(Problem::field("/query/bucket", "conflict", rule))
+        }
+        Some(GroupBy::Subscription) => Ok(RollupSource::Subscriptions),
+        Some(GroupBy::EventType) => Ok(RollupSource::Types),
+        _ if is_fine => Ok(RollupSource::Minutes),
+        _ => Ok(RollupSource::Hours),
+    }
+}
