@@ -9,10 +9,13 @@ use uuid::Uuid;
 use super::Api;
 use super::access::{AllowedForNamed, Support};
 use super::docs::Resource;
-use super::parameter::Query;
+use super::events::DeliveryState;
+use super::parameter::{Queries, Query};
 use super::payload::Answer;
 use super::problem::Problem;
+use super::stream::{EventStream, Feed, Filter, Reason, last_event};
 use super::text::{Moment, choice};
+use crate::domain::event_type::EventType;
 use crate::store::{RollupSource, RollupsAsk, Whose};
 
 mod series;
@@ -31,7 +34,7 @@ const MOST_GROUPS: usize = 100;
 /// Deliveries and subscriptions that a summary counts.
 const MOST_COUNTED: i64 = 10_000;
 
-pub(super) struct AnalyticsApi(pub(super) Arc<Api>);
+pub(super) struct AnalyticsApi(pub(super) Arc<Api>, pub(super) Arc<Feed>);
 
 choice! {
     /// What each row of a bucket is about.
@@ -149,14 +152,14 @@ pub(super) struct AnalyticsSummary {
     failing_subscriptions_more: bool,
 }
 
-#[OpenApi(prefix_path = "/analytics", tag = "Resource::Analytics")]
+#[OpenApi(tag = "Resource::Analytics")]
 impl AnalyticsApi {
     /// Deliveries over time
     ///
     /// Counts and percentiles by bucket of time, and by group if wished. Minutes are kept for 48 hours, hours for 90
     /// days. By subscription or event type there are only hours and days; of one subscription (`subscription_id`) also
     /// minutes, from its attempts as long as the log is kept.
-    #[oai(path = "/deliveries", method = "get", operation_id = "analyse_deliveries")]
+    #[oai(path = "/analytics/deliveries", method = "get", operation_id = "analyse_deliveries")]
     #[expect(clippy::too_many_arguments, reason = "each is a documented parameter of the operation")]
     async fn deliveries(
         &self,
@@ -202,7 +205,7 @@ impl AnalyticsApi {
     ///
     /// The same numbers over a span of time, and what waits now. Up to 24 hours of the last 48 are exact to the minute,
     /// others to the hour.
-    #[oai(path = "/summary", method = "get", operation_id = "summarise_deliveries")]
+    #[oai(path = "/analytics/summary", method = "get", operation_id = "summarise_deliveries")]
     async fn summary(
         &self,
         caller: AllowedForNamed<Support>,
@@ -244,6 +247,46 @@ impl AnalyticsApi {
             failing_subscriptions: now.failing.min(MOST_COUNTED),
             failing_subscriptions_more: now.failing > MOST_COUNTED,
         }))
+    }
+
+    /// Watch what happens
+    ///
+    /// Server-Sent Events: `accepted` (an event), `attempt`, and `ended` (a delivery: succeeded, failed, cancelled,
+    /// expired or skipped), about a second after they happen, as JSON. The id of each is a cursor: with it in
+    /// `Last-Event-ID` the stream goes on after it and skips nothing, on every replica; there it may repeat events of the
+    /// 15 seconds before, under the same ids in their data. A client that reads too slowly gets `missed` with a number.
+    /// A comment comes every 15 seconds. Test events are left out.
+    #[oai(
+        path = "/stream",
+        method = "get",
+        operation_id = "stream",
+        request_header(
+            name = "Last-Event-ID",
+            ty = "Option<String>",
+            description = "Id of the last event that the client got."
+        )
+    )]
+    async fn stream(
+        &self,
+        request: &poem::Request,
+        caller: AllowedForNamed<Support>,
+        /// Only deliveries with one of these statuses. An accepted event and an attempt that failed are `pending`.
+        status: Queries<DeliveryState>,
+        /// Only deliveries that ended for one of these reasons.
+        reason: Queries<Reason>,
+        /// Only deliveries to one of these subscriptions.
+        subscription_id: Queries<Uuid>,
+        /// Only of one of these event types.
+        event_type: Queries<EventType>,
+    ) -> Result<EventStream, Problem> {
+        let filter = Filter {
+            tenant: caller.tenant(),
+            statuses: status.0.iter().map(|status| status.word()).collect(),
+            reasons: reason.0.into_iter().map(|reason| reason.0).collect(),
+            subscriptions: subscription_id.0,
+            event_types: event_type.0.iter().map(ToString::to_string).collect(),
+        };
+        EventStream::open(&self.0, &self.1, filter, caller.bearer().key, last_event(request)?)
     }
 }
 

@@ -38,6 +38,7 @@ mod selection;
 mod server;
 mod signatures;
 mod status;
+mod stream;
 mod subscriptions;
 mod tenants;
 mod text;

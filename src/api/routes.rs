@@ -38,8 +38,10 @@ use super::request_id::{RequestId, X_REQUEST_ID, request_id};
 use super::search::SearchApi;
 use super::signatures::SignaturesApi;
 use super::status::StatusApi;
+use super::stream::Feed;
 use super::subscriptions::SubscriptionsApi;
 use super::tenants::TenantsApi;
+use crate::store::Store;
 use crate::telemetry::Metrics;
 
 mod operation;
@@ -55,6 +57,8 @@ pub(super) struct Routes {
     guard: Arc<Guard>,
     bodies: BodyBudget,
     refusals: Refusals,
+    store: Store,
+    feed: Arc<Feed>,
     router: Route,
 }
 
@@ -74,12 +78,14 @@ impl Routes {
         let metrics = api.metrics.clone();
         let bodies = BodyBudget::new(api.settings.max_request_bytes, metrics.clone());
         let refusals = api.refusals.clone();
-        Self { router: router(Arc::new(api), &guard), guard, bodies, refusals, metrics }
+        let (store, feed) = (api.store.clone(), Arc::new(Feed::default()));
+        Self { router: router(Arc::new(api), &guard, &feed), guard, bodies, refusals, store, feed, metrics }
     }
 
     /// Background work, until `shutdown`.
     pub(super) async fn beside(&self, shutdown: &CancellationToken) {
-        tokio::join!(self.guard.keys().write_uses(shutdown), self.refusals.write(shutdown));
+        let feeding = self.feed.run(&self.store, shutdown);
+        tokio::join!(self.guard.keys().write_uses(shutdown), self.refusals.write(shutdown), feeding);
     }
 
     async fn answer(&self, mut request: Request) -> Response {
@@ -127,9 +133,9 @@ impl Routes {
 }
 
 /// Each path with and without a trailing slash.
-fn router(api: Arc<Api>, guard: &Arc<Guard>) -> Route {
+fn router(api: Arc<Api>, guard: &Arc<Guard>, feed: &Arc<Feed>) -> Route {
     let mut handlers = HashMap::new();
-    resources(&api).add_routes(&mut handlers);
+    resources(&api, feed).add_routes(&mut handlers);
     let mut described = described();
     let mut router = Route::new();
     for (path, handlers) in handlers {
@@ -166,7 +172,7 @@ fn at(router: Route, path: &str, methods: RouteMethod, allowed: &[Method]) -> Ro
     }
 }
 
-fn resources(api: &Arc<Api>) -> Resources {
+fn resources(api: &Arc<Api>, feed: &Arc<Feed>) -> Resources {
     (
         SubscriptionsApi(Arc::clone(api)),
         SignaturesApi(Arc::clone(api)),
@@ -183,7 +189,7 @@ fn resources(api: &Arc<Api>) -> Resources {
         AuditApi(Arc::clone(api)),
         RefusalsApi(Arc::clone(api)),
         SearchApi(Arc::clone(api)),
-        AnalyticsApi(Arc::clone(api)),
+        AnalyticsApi(Arc::clone(api), Arc::clone(feed)),
     )
 }
 
