@@ -73,7 +73,6 @@ pub use ordering::GroupWalk;
 pub(crate) use outbox::{DUPLICATE, Outcome, Publishers, Unpublished};
 pub use outbox::{Lead, OutboxPage, OutboxRow, PageAsk, RefusedRow};
 pub use owners::{KeepRequest, Owned};
-pub(crate) use pages::{AttemptSearch, Common, DeliveryFilter, EventRow, EventSearch, FoundDelivery, FoundEvent};
 pub(crate) use payloads::{StoredEvent, StoredPayload};
 pub use record::Recorded;
 pub(crate) use refusals::{NewRefusal, RefusalFilter, RefusalRow};
