@@ -266,6 +266,7 @@ impl AnalyticsApi {
             description = "Id of the last event that the client got."
         )
     )]
+    #[expect(clippy::too_many_arguments, reason = "each is a documented parameter of the operation")]
     async fn stream(
         &self,
         request: &poem::Request,

@@ -200,8 +200,8 @@ impl EventTypeAnswer {
         Self {
             name: row.name,
             description,
-            schema: schema.and_then(JsonObject::stored),
-            example: example.and_then(JsonValue::stored),
+            schema: schema.and_then(JsonObject::read),
+            example: example.and_then(JsonValue::read),
             deprecated: is_deprecated,
             validate: is_validated,
             created_at: Moment(row.created_at),

@@ -21,7 +21,7 @@ pub(super) type JsonValue = Stored<false>;
 
 impl<const IS_OBJECT: bool> Stored<IS_OBJECT> {
     /// `None` where it is no JSON.
-    pub(super) fn stored(text: String) -> Option<Self> {
+    pub(super) fn read(text: String) -> Option<Self> {
         RawValue::from_string(text).map(Self).ok()
     }
 

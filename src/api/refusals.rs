@@ -86,6 +86,7 @@ impl RefusalsApi {
     /// first. Stored within a second, not more than a few each second, the newest
     /// `POSTRIDER_REFUSALS_PER_TENANT` of each tenant, for `POSTRIDER_REFUSAL_RETENTION`.
     #[oai(path = "/", method = "get", operation_id = "list_refusals")]
+    #[expect(clippy::too_many_arguments, reason = "each is a documented parameter of the operation")]
     async fn list(
         &self,
         caller: AllowedForNamed<Support>,

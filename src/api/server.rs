@@ -20,7 +20,7 @@ pub async fn serve(listener: TcpListener, api: Api, stopping: Stopping, supervis
     let routes = Arc::new(Routes::new(api));
     let beside = {
         let (routes, shutdown) = (Arc::clone(&routes), stopping.closing.clone());
-        supervisor.spawn_lasting("the API's background task", async move { routes.beside(&shutdown).await })
+        supervisor.spawn_lasting("the API's background task", async move { Box::pin(routes.beside(&shutdown)).await })
     };
     http::serve(listener, max_connections, stopping, move |request| {
         let (routes, request) = (Arc::clone(&routes), poem_request(request));

@@ -26,6 +26,9 @@ const MOST_PICKED: i64 = 10_000;
 /// Of a dry run.
 const SAMPLE: usize = 10;
 
+/// An event and a subscription.
+type Pair = (Uuid, Uuid);
+
 /// What a replay by filter repeats.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
@@ -43,15 +46,15 @@ pub(crate) struct Plan {
 pub(crate) struct Counted {
     pub(crate) by_subscription: BTreeMap<Uuid, i64>,
     /// The newest of them.
-    pub(crate) sample: Vec<(Uuid, Uuid)>,
+    pub(crate) sample: Vec<Pair>,
     /// Whether the time was enough for all.
     pub(crate) is_whole: bool,
 }
 
 /// Pairs of events and subscriptions, and where the next look begins.
 struct Picked {
-    pairs: Vec<(Uuid, Uuid)>,
-    next: Option<(Uuid, Uuid)>,
+    pairs: Vec<Pair>,
+    next: Option<Pair>,
 }
 
 impl Store {
@@ -151,7 +154,7 @@ impl Store {
         let looked = self.queue().await?.query(&sql::PICK_FOR_REPLAY, &asked).await?;
         let Some(look) = looked.first() else { return Ok(None) };
         let Some(room) = look.try_get::<_, Option<i64>>("room")? else { return Ok(None) };
-        let at: (Uuid, Uuid) = (look.try_get("began_event")?, look.try_get("began_subscription")?);
+        let at: Pair = (look.try_get("began_event")?, look.try_get("began_subscription")?);
         let (events, subscriptions): (Vec<Uuid>, Vec<Uuid>) =
             (look.try_get("event_ids")?, look.try_get("subscription_ids")?);
         let next: Option<Uuid> = look.try_get("looked_event")?;
@@ -162,7 +165,7 @@ impl Store {
             is_to_matching: look.try_get("is_to_matching")?,
             below: EventId::new(at.0),
         };
-        let picked: Vec<(Uuid, Uuid)> = events.into_iter().zip(subscriptions).collect();
+        let picked: Vec<Pair> = events.into_iter().zip(subscriptions).collect();
         let living = self.living(tenant).await?;
         let chosen = self.chosen_pairs(&plan, &living, &picked, at.0).await?;
         let (chosen, next) = within(chosen, usize::try_from(room).unwrap_or(usize::MAX), next);
@@ -186,12 +189,12 @@ impl Store {
     }
 
     /// The newest deliveries that it selects, up to 10,000, and whether those are all.
-    pub(crate) async fn pick_newest(&self, plan: &Plan) -> Result<(Vec<(Uuid, Uuid)>, bool), StoreError> {
+    pub(crate) async fn pick_newest(&self, plan: &Plan) -> Result<(Vec<Pair>, bool), StoreError> {
         let picked = self.pick(plan, (plan.below.uuid(), Uuid::nil())).await?;
         Ok((picked.pairs, picked.next.is_none()))
     }
 
-    async fn pick(&self, plan: &Plan, before: (Uuid, Uuid)) -> Result<Picked, StoreError> {
+    async fn pick(&self, plan: &Plan, before: Pair) -> Result<Picked, StoreError> {
         let tenant = plan.tenant.uuid();
         let params: [Param<'_>; 7] = [
             (&tenant, Type::UUID),
@@ -227,9 +230,9 @@ impl Store {
         &self,
         plan: &Plan,
         living: &BTreeMap<Uuid, Wish>,
-        pairs: &[(Uuid, Uuid)],
+        pairs: &[Pair],
         began: Uuid,
-    ) -> Result<Vec<(Uuid, Uuid)>, StoreError> {
+    ) -> Result<Vec<Pair>, StoreError> {
         if !plan.is_to_matching {
             return Ok(pairs.iter().copied().filter(|(_, subscription)| living.contains_key(subscription)).collect());
         }
@@ -263,7 +266,7 @@ impl Store {
         &self,
         tenant: TenantId,
         mut undecided: BTreeMap<Uuid, Vec<(Uuid, &Filter)>>,
-        wanted: &mut Vec<(Uuid, Uuid)>,
+        wanted: &mut Vec<Pair>,
     ) -> Result<(), StoreError> {
         while !undecided.is_empty() {
             let events: Vec<EventId> = undecided.keys().map(|event| EventId::new(*event)).collect();
@@ -301,11 +304,7 @@ impl Wish {
 }
 
 /// As many as the rate has room for: whole events, at least one. Where the next look begins.
-fn within(
-    mut chosen: Vec<(Uuid, Uuid)>,
-    room: usize,
-    next: Option<(Uuid, Uuid)>,
-) -> (Vec<(Uuid, Uuid)>, Option<(Uuid, Uuid)>) {
+fn within(mut chosen: Vec<Pair>, room: usize, next: Option<Pair>) -> (Vec<Pair>, Option<Pair>) {
     let Some((last, _)) = room.checked_sub(1).and_then(|last| chosen.get(last)).copied() else { return (chosen, next) };
     let end = chosen.partition_point(|(event, _)| *event >= last);
     if end == chosen.len() {

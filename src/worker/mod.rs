@@ -109,7 +109,7 @@ impl Worker {
             supervisor.spawn_lasting("the handoff", Arc::clone(&deliverer).receive(handoff, signals.clone()))
         });
         let fetcher = Fetcher::new(parts.clone(), id, deliverer, outage, (signals, inbox));
-        let owned = supervisor.guard("the fetcher", fetcher.run(&stop)).await.unwrap_or_default();
+        let owned = supervisor.guard("the fetcher", Box::pin(fetcher.run(&stop))).await.unwrap_or_default();
         if !stop.is_cancelled() {
             supervisor.fail("a task of the fetcher panicked".to_owned());
         }

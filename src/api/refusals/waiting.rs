@@ -84,7 +84,7 @@ impl Refusals {
         }
         if let Some(problem) = problem {
             let source = source(learnt.tenant, learnt.is_own, head, problem);
-            let said = learnt.cause.as_ref().map(|cause| detail(cause));
+            let said = learnt.cause.as_ref().map(detail);
             self.push(source, problem, || {
                 let subscription = learnt.subscription;
                 let mut row = row(head);

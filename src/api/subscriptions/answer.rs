@@ -137,7 +137,7 @@ impl SubscriptionAnswer {
             secret_key: secret.map_or(MASK, |secret| secret.reveal()).to_owned(),
             previous_secrets_until: row.secrets.older.iter().map(|older| Moment(older.until)).collect(),
             event_types: row.event_types,
-            filter: row.filter.and_then(JsonObject::stored),
+            filter: row.filter.and_then(JsonObject::read),
             description: row.description,
             is_active: row.is_active,
             disabled_reason: row.disabled_reason,

@@ -84,7 +84,7 @@ async fn what_is_kept_of_a_response_is_bounded_in_number_and_bytes() {
     let many = detail_of(with((0..200).map(|n| format!("x-{n}: y\r\n")).collect())).await;
     assert_eq!((many.response.unwrap().len(), many.response_is_cut), (MAX_KEPT_FIELDS, true));
     let long = detail_of(with((0..9).map(|n| format!("x-{n}: {}\r\n", "y".repeat(300))).collect())).await;
-    let bytes: usize = long.response.unwrap().iter().map(|(name, _)| name.len() + 300).sum();
+    let bytes: usize = long.response.unwrap().keys().map(|name| name.len() + 300).sum();
     assert!((MAX_KEPT_BYTES - 600..=MAX_KEPT_BYTES + 300).contains(&bytes) && long.response_is_cut, "{bytes}");
     let cut = detail_of(with(format!("x: {}\r\n", "y".repeat(1_500)))).await;
     assert!(cut.response_is_cut && cut.response.unwrap().contains_key("x"));
