@@ -151,6 +151,234 @@ begin
         and a.tenant_id::text = tenant::text;
 end
 $$;
+CREATE FUNCTION public.attempts_search_1(tenant uuid, of_subscriptions uuid[], of_events uuid[], types text[], outcomes text[], succeeded boolean, codes integer[], classes integer[], from_id uuid, before_id uuid, most_rows bigint, most_examined bigint, most_ms double precision) RETURNS TABLE(is_found boolean, tenant_id uuid, subscription_id uuid, id uuid)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    deadline timestamptz;
+    top_id uuid := before_id;
+    lower_id uuid := from_id;
+    sub constant uuid := case when cardinality(of_subscriptions) = 1 then of_subscriptions[1] end;
+    has_windows boolean := true;
+    logs uuid[] := of_subscriptions;
+    listed_tenants uuid[];
+    listed_subscriptions uuid[];
+    listed_ids uuid[];
+    owner constant uuid := (select x.tenant_id from subscriptions as x where x.id = sub);
+    width double precision := 10;
+    candidates refcursor;
+    r record;
+    last_id uuid;
+    examined bigint := 0;
+    found_rows bigint := 0;
+    is_cut boolean := false;
+begin
+    if of_events is not null then
+        select
+            coalesce(array_agg(g.tenant_id), '{}'),
+            coalesce(array_agg(g.subscription_id), '{}'),
+            coalesce(array_agg(g.id), '{}')
+        into listed_tenants, listed_subscriptions, listed_ids
+        from (
+            select a.tenant_id, a.subscription_id, a.id
+            from unnest(of_events) as e (id)
+            cross join lateral (
+                select x.tenant_id, x.subscription_id, x.id
+                from attempts as x
+                where x.event_id = e.id
+                    and x.id >= uuid_v7_floor(uuid_v7_time(e.id) - interval '10 minutes')
+            ) as a
+            limit most_examined + 1
+        ) as g;
+        has_windows := cardinality(listed_ids) > most_examined;
+    end if;
+    if has_windows and tenant is not null and logs is null then
+        logs := array(select s.id from subscriptions as s where s.tenant_id = tenant limit 5001);
+        logs := case when cardinality(logs) <= 5000 then logs end;
+    end if;
+    has_windows := has_windows and sub is null;
+    loop
+        if has_windows then
+            select w.tenant_ids, w.subscription_ids, w.ids, w.lower_id, w.width
+            into listed_tenants, listed_subscriptions, listed_ids, lower_id, width
+            from attempts_window_1(logs, from_id, top_id, width, most_examined) as w;
+        end if;
+        candidates := case
+            when cardinality(listed_ids) <= most_examined
+                then attempts_walk_listed_1(listed_tenants, listed_subscriptions, listed_ids, from_id, top_id)
+            else attempts_walk_1(owner, sub, from_id, top_id)
+        end;
+        loop
+            fetch candidates into r;
+            exit when not found;
+            examined := examined + 1;
+            -- Plans are made before the first row.
+            deadline := coalesce(deadline, clock_timestamp() + make_interval(secs => most_ms / 1000));
+            last_id := r.id;
+            if (tenant is null or r.tenant_id = tenant)
+                and (of_subscriptions is null or r.subscription_id = any(of_subscriptions))
+                and (of_events is null or r.event_id = any(of_events))
+                and (types is null or r.event_type = any(types))
+                and (outcomes is null or r.outcome = any(outcomes))
+                and (succeeded is null or (r.outcome = 'delivered') = succeeded)
+                and (
+                    coalesce(codes, classes) is null
+                    or r.status_code = any(codes)
+                    or r.status_code / 100 = any(classes)
+                ) then
+                is_found := true;
+                tenant_id := r.tenant_id;
+                subscription_id := r.subscription_id;
+                id := r.id;
+                found_rows := found_rows + 1;
+                return next;
+            end if;
+            is_cut := examined = most_examined or clock_timestamp() > deadline;
+            exit when is_cut or found_rows = most_rows;
+        end loop;
+        close candidates;
+        -- A window without attempts takes time too.
+        deadline := coalesce(deadline, clock_timestamp() + make_interval(secs => most_ms / 1000));
+        if not is_cut and lower_id > from_id then
+            last_id := lower_id;
+            is_cut := clock_timestamp() > deadline;
+        end if;
+        exit when is_cut or found_rows = most_rows or lower_id <= from_id;
+        top_id := lower_id;
+    end loop;
+    if is_cut and found_rows < most_rows then
+        is_found := false;
+        tenant_id := null;
+        subscription_id := null;
+        id := last_id;
+        return next;
+    end if;
+end
+$$;
+CREATE FUNCTION public.attempts_walk_1(tenant uuid, sub uuid, from_id uuid, top_id uuid, OUT candidates refcursor) RETURNS refcursor
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+begin
+    open candidates for
+    select a.tenant_id, a.subscription_id, a.id, a.event_id, a.event_type, a.outcome, a.status_code
+    from attempts as a
+    where a.tenant_id = tenant
+        and a.subscription_id = sub
+        and a.id >= from_id
+        and a.id < top_id
+    order by a.id desc;
+end
+$$;
+CREATE FUNCTION public.attempts_walk_listed_1(tenant_ids uuid[], subscription_ids uuid[], attempt_ids uuid[], from_id uuid, top_id uuid, OUT candidates refcursor) RETURNS refcursor
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+begin
+    open candidates for
+    select l.tenant_id, l.subscription_id, l.id, a.event_id, a.event_type, a.outcome, a.status_code
+    from (
+        select x.tenant_id, x.subscription_id, x.id
+        from unnest(tenant_ids, subscription_ids, attempt_ids) as x (tenant_id, subscription_id, id)
+        where x.id >= from_id
+            and x.id < top_id
+        order by x.id desc
+    ) as l
+    cross join lateral (
+        select x.event_id, x.event_type, x.outcome, x.status_code
+        from attempts as x
+        where x.tenant_id = l.tenant_id
+            and x.subscription_id = l.subscription_id
+            and x.id = l.id
+        limit 1
+    ) as a
+    order by l.id desc;
+end
+$$;
+CREATE FUNCTION public.attempts_window_1(of_subscriptions uuid[], from_id uuid, top_id uuid, INOUT width double precision, most_attempts bigint, OUT tenant_ids uuid[], OUT subscription_ids uuid[], OUT ids uuid[], OUT lower_id uuid) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    ends constant timestamptz := least(uuid_v7_time(top_id), now() + interval '1 minute');
+begin
+    loop
+        lower_id := greatest(uuid_v7_floor(greatest(ends - make_interval(secs => width), 'epoch')), from_id);
+        if of_subscriptions is null then
+            select
+                coalesce(array_agg(w.tenant_id), '{}'),
+                coalesce(array_agg(w.subscription_id), '{}'),
+                coalesce(array_agg(w.id), '{}')
+            into tenant_ids, subscription_ids, ids
+            from (
+                select a.tenant_id, a.subscription_id, a.id
+                from attempts as a
+                where a.id >= lower_id
+                    and a.id < top_id
+                limit most_attempts + 1
+            ) as w;
+        else
+            select
+                coalesce(array_agg(w.tenant_id), '{}'),
+                coalesce(array_agg(w.subscription_id), '{}'),
+                coalesce(array_agg(w.id), '{}')
+            into tenant_ids, subscription_ids, ids
+            from (
+                select s.tenant_id, s.id as subscription_id, a.id
+                from unnest(of_subscriptions) as u (id)
+                cross join lateral (
+                    select x.tenant_id, x.id
+                    from subscriptions as x
+                    where x.id = u.id
+                    limit 1
+                ) as s
+                cross join lateral (
+                    select x.id
+                    from attempts as x
+                    where x.tenant_id = s.tenant_id
+                        and x.subscription_id = s.id
+                        and x.id >= lower_id
+                        and x.id < top_id
+                    order by x.id desc
+                    limit most_attempts + 1
+                ) as a
+                limit most_attempts + 1
+            ) as w;
+        end if;
+        exit when cardinality(ids) <= most_attempts or width < 0.002;
+        width := width / 4;
+    end loop;
+    width := width * case when cardinality(ids) < most_attempts / 16 then 8 else 1 end;
+end
+$$;
 CREATE FUNCTION public.audit_api_key() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -164,6 +392,23 @@ begin
             api_key_document(old), null
         );
     end if;
+    return null;
+end
+$$;
+CREATE FUNCTION public.audit_event_type() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+begin
+    perform write_audit(
+        case when tg_op = 'INSERT' then new.changed_by else changed_by_whom(new.changed_by, old.changed_by) end,
+        new.tenant_id,
+        case when tg_op = 'INSERT' then 'created' else 'updated' end,
+        'event_type',
+        new.id,
+        case when tg_op = 'UPDATE' then event_type_document(old) end,
+        event_type_document(new)
+    );
     return null;
 end
 $$;
@@ -265,6 +510,8 @@ begin
             new.changed_by, new.tenant_id, 'created', 'replay', new.id, null,
             jsonb_build_object(
                 'subscription_id', new.subscription_id,
+                'only', new.selection,
+                'to', case when new.is_to_matching then 'matching' else 'original' end,
                 'statuses', new.statuses,
                 'event_types', new.event_types,
                 'since', rfc3339(nullif(uuid_v7_time(new.after_id), 'epoch')),
@@ -829,10 +1076,87 @@ begin
         as o (tenant_id, event_id, subscription_id, reason, attempts);
 end
 $$;
+CREATE FUNCTION public.deliveries_gather_1(tenant uuid, of_subscriptions uuid[], with_attempts boolean, first_attempt uuid, most_keys bigint, most_subscriptions bigint, OUT event_ids uuid[], OUT subscription_ids uuid[]) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+begin
+    if of_subscriptions is null then
+        of_subscriptions := array(
+            select s.id
+            from subscriptions as s
+            where s.tenant_id = tenant
+            limit most_subscriptions + 1
+        );
+        if cardinality(of_subscriptions) > most_subscriptions then
+            return;
+        end if;
+    end if;
+    select coalesce(array_agg(g.event_id), '{}'), coalesce(array_agg(g.subscription_id), '{}')
+    into event_ids, subscription_ids
+    from (
+        select k.event_id, s.id as subscription_id
+        from unnest(of_subscriptions) as s (id)
+        cross join lateral (
+            select d.event_id
+            from deliveries as d
+            where uuid_hash_extended(d.subscription_id, 0) = uuid_hash_extended(s.id, 0)
+                and d.subscription_id = s.id
+                and d.next_attempt_at < 'infinity'
+            union all
+            select d.event_id
+            from deliveries as d
+            where d.subscription_id = s.id
+                and d.ordering_key is not null
+                and d.next_attempt_at = 'infinity'
+            union all
+            select a.event_id
+            from attempts as a
+            where with_attempts
+                and a.tenant_id = tenant
+                and a.subscription_id = s.id
+                and a.id >= first_attempt
+        ) as k
+        limit most_keys + 1
+    ) as g;
+    if cardinality(event_ids) > most_keys then
+        event_ids := null;
+        subscription_ids := null;
+    end if;
+end
+$$;
 CREATE FUNCTION public.deliveries_held_until_1(is_active boolean, breaker text, rate_limit integer, max_in_flight integer, at timestamp with time zone) RETURNS timestamp with time zone
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'public'
     RETURN CASE WHEN (NOT is_active) THEN 'infinity'::timestamp with time zone WHEN (breaker IS NOT NULL) THEN at WHEN ((rate_limit IS NOT NULL) OR (max_in_flight IS NOT NULL)) THEN (at - '00:00:01'::interval) ELSE '-infinity'::timestamp with time zone END;
+CREATE FUNCTION public.deliveries_pick_1(tenant uuid, selection jsonb, before_event uuid, before_subscription uuid, most_rows bigint, most_examined bigint, most_ms double precision) RETURNS TABLE(examined_event uuid, examined_subscription uuid, event_id uuid, subscription_id uuid)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public'
+    AS $$
+begin
+    return query
+    select s.examined_event, s.examined_subscription, s.event_id, s.subscription_id
+    from deliveries_search_1(
+        tenant,
+        selected_words(selection, 'subscription_id')::uuid[],
+        selected_words(selection, 'status'),
+        selected_words(selection, 'reason'),
+        selected_words(selection, 'event_type'),
+        (selection ->> 'since')::timestamptz,
+        (selection ->> 'until')::timestamptz,
+        before_event,
+        before_subscription,
+        most_rows,
+        most_examined,
+        most_ms
+    ) as s;
+end
+$$;
 CREATE FUNCTION public.deliveries_record_1(tenant_ids uuid[], event_ids uuid[], subscription_ids uuid[], tokens uuid[], steps text[], delays double precision[], attempt_changes integer[], free_changes integer[], statuses text[], reasons text[], versions bigint[], disable_reasons text[], delivery_numbers integer[], attempt_ids uuid[], event_types text[], attempt_numbers integer[], outcomes text[], status_codes smallint[], messages text[], bodies bytea[], remotes text[], durations integer[], times timestamp with time zone[], triggers text[], details text[], next_triggers text[], OUT recorded integer, OUT disabled uuid[], OUT failing uuid[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -1169,6 +1493,241 @@ begin
     end if;
 end
 $$;
+CREATE FUNCTION public.deliveries_search_1(tenant uuid, of_subscriptions uuid[], statuses text[], reasons text[], types text[], since timestamp with time zone, until timestamp with time zone, before_event uuid, before_subscription uuid, most_rows bigint, most_examined bigint, most_ms double precision) RETURNS TABLE(examined_event uuid, examined_subscription uuid, tenant_id uuid, event_id uuid, subscription_id uuid)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    deadline timestamptz;
+    -- An id has the time of its request or of publish(), before accepted_at; clocks differ by less than a second.
+    from_event constant uuid := coalesce(
+        uuid_v7_floor(since - interval '1 minute'), '00000000-0000-0000-0000-000000000000'
+    );
+    top_event constant uuid := least(before_event, uuid_v7_floor(until + interval '1 second'));
+    top_subscription constant uuid := case
+        when top_event = before_event then before_subscription else '00000000-0000-0000-0000-000000000000'
+    end;
+    first_attempt constant uuid := coalesce(
+        uuid_v7_floor(since - interval '10 minutes'), '00000000-0000-0000-0000-000000000000'
+    );
+    wants_queue constant boolean := statuses is null
+        or statuses && array['pending', 'sending', 'held', 'cancelled', 'expired'];
+    wants_ended constant boolean := statuses is null
+        or statuses && array['failed', 'cancelled', 'expired', 'skipped'];
+    wants_succeeded constant boolean := reasons is null and (statuses is null or 'succeeded' = any(statuses));
+    sub constant uuid := case when cardinality(of_subscriptions) = 1 then of_subscriptions[1] end;
+    most_gathered constant bigint := least(most_examined, 10000);
+    gathered_events uuid[] := '{}';
+    gathered_subscriptions uuid[] := '{}';
+    candidates refcursor;
+    r record;
+    examined bigint := 0;
+    found_rows bigint := 0;
+    owners uuid[];
+begin
+    if tenant is null and of_subscriptions is not null then
+        owners := array(select distinct s.tenant_id from subscriptions as s where s.id = any(of_subscriptions));
+        tenant := case when cardinality(owners) = 1 then owners[1] end;
+    end if;
+    if tenant is not null and (wants_queue or wants_succeeded) then
+        if wants_succeeded and of_subscriptions is null then
+            gathered_events := null;
+        else
+            select g.event_ids, g.subscription_ids
+            into gathered_events, gathered_subscriptions
+            from deliveries_gather_1(
+                tenant, of_subscriptions, wants_succeeded, first_attempt, most_gathered, 5000
+            ) as g;
+        end if;
+    end if;
+    candidates := case
+        when tenant is null then deliveries_walk_all_1(
+            wants_queue, wants_ended, wants_succeeded, from_event, top_event, top_subscription
+        )
+        when gathered_events is not null then deliveries_walk_ended_1(
+            tenant, sub, wants_ended, gathered_events, gathered_subscriptions, from_event, top_event, top_subscription
+        )
+        when sub is not null then deliveries_walk_pairs_1(tenant, sub, types, from_event, top_event, top_subscription)
+        else deliveries_walk_events_1(
+            tenant, types, wants_queue, wants_ended, wants_succeeded, from_event, top_event, top_subscription
+        )
+    end;
+    loop
+        fetch candidates into r;
+        exit when not found;
+        examined := examined + 1;
+        -- Plans are made before the first row.
+        deadline := coalesce(deadline, clock_timestamp() + make_interval(secs => most_ms / 1000));
+        -- Several attempts of one delivery are neighbours.
+        if r.accepted_at is not null
+            and (r.event_id, r.subscription_id) is distinct from (event_id, subscription_id)
+            and r.status = any(coalesce(statuses, array[r.status]))
+            and (reasons is null or r.reason = any(reasons))
+            and (types is null or r.event_type = any(types))
+            and (of_subscriptions is null or r.subscription_id = any(of_subscriptions))
+            and (since is null or r.accepted_at >= since)
+            and (until is null or r.accepted_at < until) then
+            tenant_id := r.tenant_id;
+            event_id := r.event_id;
+            subscription_id := r.subscription_id;
+            found_rows := found_rows + 1;
+            return next;
+            exit when found_rows = most_rows;
+        end if;
+        if examined = most_examined or clock_timestamp() > deadline then
+            examined_event := r.event_id;
+            examined_subscription := coalesce(r.subscription_id, '00000000-0000-0000-0000-000000000000');
+            tenant_id := null;
+            event_id := null;
+            subscription_id := null;
+            return next;
+            exit;
+        end if;
+    end loop;
+    close candidates;
+end
+$$;
+CREATE FUNCTION public.deliveries_summary_1(tenant uuid, most_counted bigint, most_examined bigint, OUT pending bigint, OUT held bigint, OUT failing bigint, OUT oldest_due_seconds double precision, OUT is_cut boolean) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    at constant timestamptz := now();
+    oldest timestamptz;
+begin
+    if tenant is null then
+        select
+            count(*) filter (where not q.is_held),
+            count(*) filter (where q.is_held),
+            count(*) >= most_examined
+        into pending, held, is_cut
+        from (
+            select
+                d.next_attempt_at = 'infinity'
+                or (
+                    d.next_attempt_at <= deliveries_held_until_1(s.is_active, s.breaker, s.rate_limit, s.max_in_flight, at)
+                    and (d.lease is null or d.next_attempt_at <= at)
+                ) as is_held
+            from (
+                select x.tenant_id, x.subscription_id, x.next_attempt_at, x.lease
+                from deliveries as x
+                order by x.event_id
+                limit most_examined
+            ) as d
+            cross join lateral (
+                select x.is_active, x.breaker, x.rate_limit, x.max_in_flight
+                from subscriptions as x
+                where x.tenant_id = d.tenant_id
+                    and x.id = d.subscription_id
+                    and x.deleted_at is null
+                limit 1
+            ) as s
+        ) as q;
+        select min(q.next_attempt_at)
+        into oldest
+        from (
+            select d.next_attempt_at
+            from (
+                select x.tenant_id, x.subscription_id, x.next_attempt_at
+                from deliveries as x
+                where x.lease is null
+                    and x.next_attempt_at < 'infinity'
+                    and x.next_attempt_at <= at
+                order by x.next_attempt_at
+                limit most_examined
+            ) as d
+            cross join lateral (
+                select 1
+                from subscriptions as x
+                where x.tenant_id = d.tenant_id
+                    and x.id = d.subscription_id
+                    and x.deleted_at is null
+                    and d.next_attempt_at > deliveries_held_until_1(x.is_active, x.breaker, x.rate_limit, x.max_in_flight, at)
+                limit 1
+            ) as s
+            limit 1
+        ) as q;
+    else
+        select
+            count(*) filter (where not q.is_held),
+            count(*) filter (where q.is_held),
+            count(*) >= most_examined
+        into pending, held, is_cut
+        from (
+            select
+                d.next_attempt_at = 'infinity'
+                or (d.next_attempt_at <= s.held_until and (d.lease is null or d.next_attempt_at <= at)) as is_held
+            from (
+                select
+                    x.id,
+                    deliveries_held_until_1(x.is_active, x.breaker, x.rate_limit, x.max_in_flight, at) as held_until
+                from subscriptions as x
+                where x.tenant_id = tenant
+                    and x.deleted_at is null
+            ) as s
+            cross join lateral (
+                select x.next_attempt_at, x.lease
+                from deliveries as x
+                where uuid_hash_extended(x.subscription_id, 0) = uuid_hash_extended(s.id, 0)
+                    and x.subscription_id = s.id
+                    and x.next_attempt_at < 'infinity'
+                union all
+                select x.next_attempt_at, x.lease
+                from deliveries as x
+                where x.subscription_id = s.id
+                    and x.ordering_key is not null
+                    and x.next_attempt_at = 'infinity'
+            ) as d
+            limit most_examined
+        ) as q;
+        select min(d.next_attempt_at)
+        into oldest
+        from (
+            select
+                x.id,
+                deliveries_held_until_1(x.is_active, x.breaker, x.rate_limit, x.max_in_flight, at) as held_until
+            from subscriptions as x
+            where x.tenant_id = tenant
+                and x.deleted_at is null
+            limit most_examined
+        ) as s
+        cross join lateral (
+            select x.next_attempt_at
+            from deliveries as x
+            where uuid_hash_extended(x.subscription_id, 0) = uuid_hash_extended(s.id, 0)
+                and x.subscription_id = s.id
+                and x.next_attempt_at < 'infinity'
+                and x.next_attempt_at > s.held_until
+                and x.next_attempt_at <= at
+                and x.lease is null
+            order by x.next_attempt_at
+            limit 1
+        ) as d;
+    end if;
+    select count(*)
+    into failing
+    from (
+        select 1
+        from subscription_health as h
+        where h.failing_since is not null
+            and (h.tenant_id = tenant or tenant is null)
+        limit most_counted + 1
+    ) as f;
+    oldest_due_seconds := coalesce(extract(epoch from at - oldest), 0);
+end
+$$;
 CREATE FUNCTION public.deliveries_take_1(token uuid, lease_seconds double precision, worker uuid, takes_lapsed boolean, most_bytes bigint, subscription_ids uuid[], tenant_ids uuid[], rooms integer[], due_from_times timestamp with time zone[], breakers text[]) RETURNS TABLE(tenant_id uuid, event_id uuid, subscription_id uuid, attempts integer, free_attempts integer, trigger text, ordering_key text, expires_at timestamp with time zone, is_cancelled boolean, was_due timestamp with time zone, is_cut_off boolean, taken_at timestamp with time zone, is_cut_short boolean, event_type text, payload bytea, content_type text, hops smallint, is_deleted boolean, target_url text, secret bytea, older_secrets bytea[], older_until timestamp with time zone[], sealed_headers bytea, retry_schedule text, request_timeout_ms integer, version bigint, skip_after_attempts integer)
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -1340,6 +1899,285 @@ begin
     ) as s;
 end
 $$;
+CREATE FUNCTION public.deliveries_walk_all_1(with_queue boolean, with_ended boolean, with_attempts boolean, from_event uuid, top_event uuid, top_subscription uuid, OUT candidates refcursor) RETURNS refcursor
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+begin
+    open candidates for
+    select
+        k.tenant_id,
+        k.event_id,
+        k.subscription_id,
+        k.status,
+        k.reason,
+        e.event_type,
+        e.accepted_at,
+        e.ordering_key,
+        e.is_unmatched,
+        null::boolean as has_text
+    from (
+        (
+            select q.tenant_id, q.event_id, q.subscription_id, q.status, q.reason
+            from queued_deliveries as q
+            where with_queue
+                and q.event_id >= from_event
+                and (q.event_id, q.subscription_id) < (top_event, top_subscription)
+            order by q.event_id desc, q.subscription_id desc
+        )
+        union all
+        (
+            select u.tenant_id, u.event_id, u.subscription_id, u.status, u.reason
+            from undelivered as u
+            where with_ended
+                and u.event_id >= from_event
+                and u.event_id <= top_event
+                and (u.event_id, u.subscription_id) < (top_event, top_subscription)
+            order by u.event_id desc, u.subscription_id desc
+        )
+        union all
+        (
+            select a.tenant_id, a.event_id, a.subscription_id, s.status, null::text
+            from attempts as a
+            left join lateral (
+                select 'succeeded'::text as status
+                where a.outcome = 'delivered'
+                    and a.trigger is distinct from 'test'
+                    and not exists (
+                        select 1
+                        from deliveries as d
+                        where d.event_id = a.event_id
+                            and d.subscription_id = a.subscription_id
+                    )
+                    and not exists (
+                        select 1
+                        from undelivered as u
+                        where u.tenant_id = a.tenant_id
+                            and u.event_id = a.event_id
+                            and u.subscription_id = a.subscription_id
+                    )
+                limit 1
+            ) as s on true
+            where with_attempts
+                and a.event_id >= from_event
+                and (a.event_id, a.subscription_id) < (top_event, top_subscription)
+            order by a.event_id desc, a.subscription_id desc
+        )
+        order by event_id desc, subscription_id desc
+    ) as k
+    left join lateral (
+        select x.event_type, x.accepted_at, x.ordering_key, x.is_unmatched
+        from events as x
+        where x.tenant_id = k.tenant_id
+            and x.id = k.event_id
+        limit 1
+    ) as e on true;
+end
+$$;
+CREATE FUNCTION public.deliveries_walk_ended_1(tenant uuid, sub uuid, with_ended boolean, gathered_events uuid[], gathered_subscriptions uuid[], from_event uuid, top_event uuid, top_subscription uuid, OUT candidates refcursor) RETURNS refcursor
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+begin
+    open candidates for
+    select
+        tenant as tenant_id,
+        k.event_id,
+        k.subscription_id,
+        coalesce(k.status, d.status) as status,
+        coalesce(k.reason, d.reason) as reason,
+        e.event_type,
+        e.accepted_at,
+        e.ordering_key,
+        e.is_unmatched,
+        null::boolean as has_text
+    from (
+        (
+            select u.event_id, u.subscription_id, u.status, u.reason
+            from undelivered as u
+            where with_ended
+                and sub is null
+                and (u.tenant_id, u.event_id) >= (tenant, from_event)
+                and (u.tenant_id, u.event_id, u.subscription_id) < (tenant, top_event, top_subscription)
+            order by u.tenant_id desc, u.event_id desc, u.subscription_id desc
+        )
+        union all
+        (
+            select u.event_id, u.subscription_id, u.status, u.reason
+            from undelivered as u
+            where with_ended
+                and u.subscription_id = sub
+                and u.tenant_id = tenant
+                and u.event_id >= from_event
+                and u.event_id <= top_event
+                and (u.event_id, u.subscription_id) < (top_event, top_subscription)
+            order by u.event_id desc, u.subscription_id desc
+        )
+        union all
+        (
+            select g.event_id, g.subscription_id, null::text, null::text
+            from unnest(gathered_events, gathered_subscriptions) as g (event_id, subscription_id)
+            where g.event_id >= from_event
+                and (g.event_id, g.subscription_id) < (top_event, top_subscription)
+            order by g.event_id desc, g.subscription_id desc
+        )
+        order by event_id desc, subscription_id desc
+    ) as k
+    left join lateral (
+        select y.status, y.reason
+        from all_deliveries as y
+        where k.status is null
+            and y.tenant_id = tenant
+            and y.event_id = k.event_id
+            and y.subscription_id = k.subscription_id
+        limit 1
+    ) as d on true
+    left join lateral (
+        select x.event_type, x.accepted_at, x.ordering_key, x.is_unmatched
+        from events as x
+        where x.tenant_id = tenant
+            and x.id = k.event_id
+        limit 1
+    ) as e on true;
+end
+$$;
+CREATE FUNCTION public.deliveries_walk_events_1(tenant uuid, types text[], with_queue boolean, with_ended boolean, with_succeeded boolean, from_event uuid, top_event uuid, top_subscription uuid, OUT candidates refcursor) RETURNS refcursor
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+begin
+    open candidates for
+    select tenant as tenant_id, e.id as event_id, k.subscription_id, k.status, k.reason, e.event_type, e.accepted_at
+    from (
+        select x.id, x.event_type, x.accepted_at, types is null or x.event_type = any(types) as is_wanted
+        from events as x
+        where x.tenant_id = tenant
+            and x.id >= from_event
+            and x.id <= top_event
+        order by x.id desc
+    ) as e
+    left join lateral (
+        select q.subscription_id, q.status, q.reason
+        from queued_deliveries as q
+        where with_queue
+            and e.is_wanted
+            and q.event_id = e.id
+            and q.tenant_id = tenant
+        union all
+        select u.subscription_id, u.status, u.reason
+        from undelivered as u
+        where with_ended
+            and e.is_wanted
+            and u.tenant_id = tenant
+            and u.event_id = e.id
+        union all
+        select a.subscription_id, 'succeeded', null
+        from attempts as a
+        where with_succeeded
+            and e.is_wanted
+            and a.event_id = e.id
+            and a.tenant_id = tenant
+            and a.id >= (
+                lpad(to_hex(('x' || left(e.id::text, 8))::bit(32)::bigint - 10), 8, '0')
+                || '-0000-0000-0000-000000000000'
+            )::uuid
+            and a.outcome = 'delivered'
+            and a.trigger is distinct from 'test'
+            and not exists (
+                select 1
+                from deliveries as d
+                where d.event_id = a.event_id
+                    and d.subscription_id = a.subscription_id
+            )
+            and not exists (
+                select 1
+                from undelivered as u
+                where u.tenant_id = tenant
+                    and u.event_id = a.event_id
+                    and u.subscription_id = a.subscription_id
+            )
+    ) as k
+        on e.id < top_event
+        or k.subscription_id < top_subscription
+    order by e.id desc, k.subscription_id desc;
+end
+$$;
+CREATE FUNCTION public.deliveries_walk_pairs_1(tenant uuid, sub uuid, types text[], from_event uuid, top_event uuid, top_subscription uuid, OUT candidates refcursor) RETURNS refcursor
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+begin
+    open candidates for
+    select tenant as tenant_id, e.id as event_id, sub as subscription_id, k.status, k.reason, e.event_type, e.accepted_at
+    from (
+        select x.id, x.event_type, x.accepted_at, types is null or x.event_type = any(types) as is_wanted
+        from events as x
+        where x.tenant_id = tenant
+            and x.id >= from_event
+            and x.id <= top_event
+            and (x.id, sub) < (top_event, top_subscription)
+        order by x.id desc
+    ) as e
+    left join lateral (
+        select q.status, q.reason
+        from queued_deliveries as q
+        where e.is_wanted
+            and q.event_id = e.id
+            and q.subscription_id = sub
+            and q.tenant_id = tenant
+        union all
+        select u.status, u.reason
+        from undelivered as u
+        where e.is_wanted
+            and u.tenant_id = tenant
+            and u.event_id = e.id
+            and u.subscription_id = sub
+        union all
+        select 'succeeded', null
+        from attempts as a
+        where e.is_wanted
+            and a.event_id = e.id
+            and a.subscription_id = sub
+            and a.tenant_id = tenant
+            and a.id >= (
+                lpad(to_hex(('x' || left(e.id::text, 8))::bit(32)::bigint - 10), 8, '0')
+                || '-0000-0000-0000-000000000000'
+            )::uuid
+            and a.outcome = 'delivered'
+            and a.trigger is distinct from 'test'
+        -- In this order: a row of the queue wins, and a success has no other.
+        limit 1
+    ) as k on true;
+end
+$$;
 CREATE FUNCTION public.ensure_partitions(from_day date, through_day date) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -1372,6 +2210,24 @@ begin
     return made;
 end
 $$;
+CREATE TABLE public.event_types (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    name text NOT NULL,
+    description text,
+    schema text,
+    example text,
+    is_deprecated boolean NOT NULL,
+    is_validated boolean NOT NULL,
+    changed_by jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT event_types_validated_has_schema CHECK (((schema IS NOT NULL) OR (NOT is_validated)))
+);
+CREATE FUNCTION public.event_type_document(e public.event_types) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'public'
+    RETURN jsonb_build_object('name', (e).name, 'description', (e).description, 'schema', (e).schema, 'example', (e).example, 'deprecated', (e).is_deprecated, 'validate', (e).is_validated);
 CREATE FUNCTION public.events_accept_1(event_ids uuid[], tenant_ids uuid[], event_types text[], payloads bytea[], content_types text[], payload_sizes integer[], idempotency_keys text[], fingerprints bytea[], list_versions bigint[], ordering_keys text[], not_before timestamp with time zone[], expire_at timestamp with time zone[], hops smallint[], event_numbers integer[], subscription_ids uuid[], versions bigint[], leased boolean[], token uuid, lease_seconds double precision, OUT changed integer[], OUT taken integer[], OUT taken_by uuid[], OUT taken_by_same boolean[], OUT released integer[], OUT outdated integer[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -1468,6 +2324,123 @@ begin
     );
 end
 $$;
+CREATE FUNCTION public.events_concern_1(tenant uuid, event uuid, of_subscriptions uuid[]) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public'
+    AS $$
+begin
+    return exists (
+        select 1
+        from unnest(of_subscriptions) as s (id)
+        where exists (
+                select 1
+                from deliveries as d
+                where d.event_id = event
+                    and d.subscription_id = s.id
+                    and d.tenant_id = tenant
+            )
+            or exists (
+                select 1
+                from undelivered as u
+                where u.tenant_id = tenant
+                    and u.event_id = event
+                    and u.subscription_id = s.id
+            )
+            or exists (
+                select 1
+                from attempts as a
+                where a.event_id = event
+                    and a.subscription_id = s.id
+                    and a.tenant_id = tenant
+                    and a.id >= uuid_v7_floor(uuid_v7_time(event) - interval '10 minutes')
+                    and a.outcome = 'delivered'
+                    and a.trigger is distinct from 'test'
+            )
+    );
+end
+$$;
+CREATE FUNCTION public.events_contain_1(tenant uuid, event uuid, needle bytea) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public'
+    AS $$
+begin
+    return (
+        select position(needle in x.payload) > 0
+        from events as x
+        where x.tenant_id = tenant
+            and x.id = event
+    );
+end
+$$;
+CREATE FUNCTION public.events_counts_1(tenant uuid, event uuid, first_attempt uuid, most bigint, OUT pending bigint, OUT sending bigint, OUT held bigint, OUT succeeded bigint, OUT failed bigint, OUT cancelled bigint, OUT expired bigint, OUT skipped bigint, OUT more boolean) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+begin
+    select
+        count(*) filter (where k.status = 'pending'),
+        count(*) filter (where k.status = 'sending'),
+        count(*) filter (where k.status = 'held'),
+        count(*) filter (where k.status = 'succeeded'),
+        count(*) filter (where k.status = 'failed'),
+        count(*) filter (where k.status = 'cancelled'),
+        count(*) filter (where k.status = 'expired'),
+        count(*) filter (where k.status = 'skipped'),
+        count(*) filter (where k.of_table = 1) = most
+        or count(*) filter (where k.of_table = 2) = most
+        or count(*) filter (where k.of_table = 3) = most
+    into pending, sending, held, succeeded, failed, cancelled, expired, skipped, more
+    from (
+        (
+            select 1 as of_table, q.status
+            from queued_deliveries as q
+            where q.event_id = event
+                and q.tenant_id = tenant
+            limit most
+        )
+        union all
+        (
+            select 2, u.status
+            from undelivered as u
+            where u.tenant_id = tenant
+                and u.event_id = event
+            limit most
+        )
+        union all
+        (
+            select distinct on (a.subscription_id) 3, 'succeeded'
+            from attempts as a
+            where a.event_id = event
+                and a.tenant_id = tenant
+                and a.id >= first_attempt
+                and a.outcome = 'delivered'
+                and a.trigger is distinct from 'test'
+                and not exists (
+                    select 1
+                    from deliveries as d
+                    where d.event_id = event
+                        and d.subscription_id = a.subscription_id
+                )
+                and not exists (
+                    select 1
+                    from undelivered as u
+                    where u.tenant_id = tenant
+                        and u.event_id = event
+                        and u.subscription_id = a.subscription_id
+                )
+            order by a.subscription_id
+            limit most
+        )
+    ) as k;
+end
+$$;
 CREATE FUNCTION public.events_raise_1(tenant uuid, subject uuid, kind text, details jsonb) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -1522,6 +2495,410 @@ begin
         null
     );
     return true;
+end
+$$;
+CREATE FUNCTION public.events_search_1(tenant uuid, of_subscriptions uuid[], statuses text[], types text[], keys text[], ordering_keys text[], since timestamp with time zone, until timestamp with time zone, needle bytea, before_event uuid, most_rows bigint, most_examined bigint, most_ms double precision) RETURNS TABLE(examined_event uuid, tenant_id uuid, event_id uuid, status text)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    nil constant uuid := '00000000-0000-0000-0000-000000000000';
+    deadline timestamptz;
+    -- An id has the time of its request or of publish(), before accepted_at; clocks differ by less than a second.
+    from_event constant uuid := coalesce(uuid_v7_floor(since - interval '1 minute'), nil);
+    top_event uuid := least(before_event, uuid_v7_floor(until + interval '1 second'));
+    only_unmatched constant boolean := coalesce(statuses <@ array['no_match'], false);
+    only_undelivered constant boolean := coalesce(statuses <@ array['failed', 'pending'], false);
+    wants_failed constant boolean := coalesce('failed' = any(statuses), false);
+    sub constant uuid := case when cardinality(of_subscriptions) = 1 then of_subscriptions[1] end;
+    listed_tenants uuid[];
+    listed_events uuid[];
+    gathered_subscriptions uuid[];
+    width double precision := 10;
+    lower_event uuid := from_event;
+    candidates refcursor;
+    r record;
+    is_wanted boolean;
+    last_event uuid;
+    examined bigint := 0;
+    found_rows bigint := 0;
+    is_cut boolean := false;
+begin
+    if tenant is null and of_subscriptions is not null then
+        listed_tenants := array(select distinct s.tenant_id from subscriptions as s where s.id = any(of_subscriptions));
+        tenant := case when cardinality(listed_tenants) = 1 then listed_tenants[1] end;
+        listed_tenants := null;
+    end if;
+    if keys is not null then
+        select coalesce(array_agg(k.tenant_id), '{}'), coalesce(array_agg(k.event_id), '{}')
+        into listed_tenants, listed_events
+        from tenants as t
+        cross join unnest(keys) as wanted (key)
+        cross join lateral (
+            select x.tenant_id, x.event_id
+            from idempotency_keys as x
+            where x.tenant_id = t.id
+                and x.key = wanted.key
+            limit 1
+        ) as k
+        where tenant is null
+            or t.id = tenant;
+    elsif tenant is not null and (sub is not null or (only_undelivered and of_subscriptions is null)) then
+        select g.event_ids, g.subscription_ids
+        into listed_events, gathered_subscriptions
+        from deliveries_gather_1(
+            tenant,
+            case when sub is not null then of_subscriptions end,
+            sub is not null,
+            coalesce(uuid_v7_floor(since - interval '10 minutes'), nil),
+            least(most_examined, 10000),
+            5000
+        ) as g;
+    end if;
+    loop
+        if tenant is null and keys is null and not only_undelivered then
+            select w.tenant_ids, w.event_ids, w.lower_event, w.width
+            into listed_tenants, listed_events, lower_event, width
+            from events_window_1(only_unmatched, from_event, top_event, width, most_examined) as w;
+        end if;
+        candidates := case
+            when listed_tenants is not null and listed_events is not null
+                then events_walk_listed_1(listed_tenants, listed_events, from_event, top_event)
+            when tenant is null then deliveries_walk_all_1(true, wants_failed, false, from_event, top_event, nil)
+            when listed_events is not null then deliveries_walk_ended_1(
+                tenant,
+                sub,
+                sub is not null or wants_failed,
+                listed_events,
+                gathered_subscriptions,
+                from_event,
+                top_event,
+                nil
+            )
+            else events_walk_1(tenant, only_unmatched, needle, from_event, top_event)
+        end;
+        loop
+            fetch candidates into r;
+            exit when not found;
+            examined := examined + 1;
+            -- Plans are made before the first row.
+            deadline := coalesce(deadline, clock_timestamp() + make_interval(secs => most_ms / 1000));
+            -- Several deliveries of one event are neighbours.
+            if r.event_id is distinct from last_event then
+                last_event := r.event_id;
+                is_wanted := r.accepted_at is not null
+                    and (types is null or coalesce(r.event_type = any(types), false))
+                    and (ordering_keys is null or coalesce(r.ordering_key = any(ordering_keys), false))
+                    and (since is null or r.accepted_at >= since)
+                    and (until is null or r.accepted_at < until);
+                if is_wanted and needle is not null and r.has_text is null then
+                    is_wanted := events_contain_1(r.tenant_id, r.event_id, needle);
+                elsif needle is not null then
+                    is_wanted := is_wanted and r.has_text;
+                end if;
+                is_wanted := is_wanted
+                    and (of_subscriptions is null or events_concern_1(r.tenant_id, r.event_id, of_subscriptions));
+                status := case
+                    when not is_wanted then null
+                    when r.status in ('pending', 'sending', 'held') then 'pending'
+                    else events_status_1(r.tenant_id, r.event_id, r.is_unmatched)
+                end;
+                if status = any(coalesce(statuses, array[status])) then
+                    tenant_id := r.tenant_id;
+                    event_id := r.event_id;
+                    found_rows := found_rows + 1;
+                    return next;
+                end if;
+            end if;
+            is_cut := examined = most_examined or clock_timestamp() > deadline;
+            exit when is_cut or found_rows = most_rows;
+        end loop;
+        close candidates;
+        -- A window without events takes time too.
+        deadline := coalesce(deadline, clock_timestamp() + make_interval(secs => most_ms / 1000));
+        if not is_cut and lower_event > from_event then
+            last_event := lower_event;
+            is_cut := clock_timestamp() > deadline;
+        end if;
+        exit when is_cut or found_rows = most_rows or lower_event <= from_event;
+        top_event := lower_event;
+    end loop;
+    if is_cut and found_rows < most_rows then
+        examined_event := last_event;
+        tenant_id := null;
+        event_id := null;
+        return next;
+    end if;
+end
+$$;
+CREATE FUNCTION public.events_search_payload_1(tenant uuid, needle bytea, key text, from_id uuid, before_id uuid, most_rows integer, most_ms integer) RETURNS TABLE(examined_to uuid, tenant_id uuid, id uuid)
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'on'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    deadline constant timestamptz := clock_timestamp() + make_interval(secs => most_ms / 1000.0);
+    first_day constant timestamptz := (
+        select uuid_v7_time(p.from_id)
+        from partitions as p
+        where p.parent = 'events'
+        order by p.from_id
+        limit 1
+    );
+    oldest constant timestamptz := greatest(uuid_v7_time(from_id), first_day);
+    tenants uuid[] := '{}';
+    ids uuid[] := '{}';
+    reached uuid;
+    upper timestamptz := date_trunc('milliseconds', least(uuid_v7_time(before_id), now() + interval '1 minute'));
+    lower timestamptz;
+    width interval := interval '100 milliseconds';
+    began timestamptz;
+    tenants_before uuid[];
+    ids_before uuid[];
+    event record;
+begin
+    if tenant is not null then
+        for event in
+            select e.id, e.payload, e.ordering_key
+            from events as e
+            where e.tenant_id = tenant
+                and e.id >= from_id
+                and e.id < before_id
+            order by e.id desc
+        loop
+            if position(needle in event.payload) > 0 or event.ordering_key = key then
+                tenants := tenants || tenant;
+                ids := ids || event.id;
+            end if;
+            if cardinality(ids) >= most_rows or clock_timestamp() >= deadline then
+                reached := event.id;
+                exit;
+            end if;
+        end loop;
+    else
+        <<windows>>
+        while upper > oldest loop
+            began := clock_timestamp();
+            lower := greatest(upper - width, oldest);
+            tenants_before := tenants;
+            ids_before := ids;
+            -- A publisher inside another transaction makes ids that are older than their acceptance.
+            for event in
+                select e.tenant_id, e.id, e.payload, e.ordering_key
+                from events as e
+                where e.accepted_at >= lower
+                    and e.accepted_at < upper
+                    and e.id >= uuid_v7_floor(lower - interval '1 day')
+                    and e.id < uuid_v7_floor(upper + interval '10 minutes')
+            loop
+                if position(needle in event.payload) > 0 or event.ordering_key = key then
+                    tenants := tenants || event.tenant_id;
+                    ids := ids || event.id;
+                end if;
+                -- The first window is always finished, so that every page goes on.
+                if clock_timestamp() >= deadline and width > interval '100 milliseconds' then
+                    tenants := tenants_before;
+                    ids := ids_before;
+                    reached := uuid_v7_floor(upper);
+                    exit windows;
+                end if;
+            end loop;
+            upper := lower;
+            if cardinality(ids) >= most_rows or clock_timestamp() >= deadline then
+                reached := uuid_v7_floor(upper);
+                exit windows;
+            end if;
+            if clock_timestamp() - began < make_interval(secs => most_ms / 20000.0) then
+                width := width * 2;
+            elsif clock_timestamp() - began > make_interval(secs => most_ms / 5000.0) then
+                width := greatest(width / 2, interval '101 milliseconds');
+            end if;
+        end loop;
+    end if;
+    return query
+    select reached, f.tenant_id, f.id
+    from (values (1)) as one (row)
+    left join unnest(tenants, ids) as f (tenant_id, id) on true
+    where reached is not null
+        or f.id is not null;
+end
+$$;
+CREATE FUNCTION public.events_status_1(tenant uuid, event uuid, was_unmatched boolean) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public'
+    AS $$
+declare
+    has_queued boolean;
+    has_live boolean;
+begin
+    select count(*) > 0, coalesce(bool_or(q.status in ('pending', 'sending', 'held')), false)
+    into has_queued, has_live
+    from queued_deliveries as q
+    where q.event_id = event
+        and q.tenant_id = tenant;
+    return case
+        when has_live then 'pending'
+        when has_queued then 'failed'
+        when exists (
+            select 1
+            from undelivered as u
+            where u.tenant_id = tenant
+                and u.event_id = event
+        ) then 'failed'
+        when was_unmatched is not true then 'succeeded'
+        when exists (
+            select 1
+            from attempts as a
+            where a.event_id = event
+                and a.tenant_id = tenant
+                and a.id >= uuid_v7_floor(uuid_v7_time(event) - interval '10 minutes')
+                and a.outcome = 'delivered'
+                and a.trigger is distinct from 'test'
+        ) then 'succeeded'
+        else 'no_match'
+    end;
+end
+$$;
+CREATE FUNCTION public.events_walk_1(tenant uuid, only_unmatched boolean, needle bytea, from_event uuid, top_event uuid, OUT candidates refcursor) RETURNS refcursor
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+begin
+    if only_unmatched then
+        open candidates for
+        select
+            tenant as tenant_id,
+            x.id as event_id,
+            null::text as status,
+            x.event_type,
+            x.accepted_at,
+            x.ordering_key,
+            x.is_unmatched,
+            position(needle in x.payload) > 0 as has_text
+        from events as x
+        where x.tenant_id = tenant
+            and x.is_unmatched
+            and x.id >= from_event
+            and x.id < top_event
+        order by x.id desc;
+    else
+        open candidates for
+        select
+            tenant as tenant_id,
+            x.id as event_id,
+            null::text as status,
+            x.event_type,
+            x.accepted_at,
+            x.ordering_key,
+            x.is_unmatched,
+            position(needle in x.payload) > 0 as has_text
+        from events as x
+        where x.tenant_id = tenant
+            and x.id >= from_event
+            and x.id < top_event
+        order by x.id desc;
+    end if;
+end
+$$;
+CREATE FUNCTION public.events_walk_listed_1(tenant_ids uuid[], event_ids uuid[], from_event uuid, top_event uuid, OUT candidates refcursor) RETURNS refcursor
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+begin
+    open candidates for
+    select
+        l.tenant_id,
+        l.event_id,
+        null::text as status,
+        e.event_type,
+        e.accepted_at,
+        e.ordering_key,
+        e.is_unmatched,
+        null::boolean as has_text
+    from (
+        select x.tenant_id, x.event_id
+        from unnest(tenant_ids, event_ids) as x (tenant_id, event_id)
+        where x.event_id >= from_event
+            and x.event_id < top_event
+        order by x.event_id desc
+    ) as l
+    left join lateral (
+        select x.event_type, x.accepted_at, x.ordering_key, x.is_unmatched
+        from events as x
+        where x.tenant_id = l.tenant_id
+            and x.id = l.event_id
+        limit 1
+    ) as e on true;
+end
+$$;
+CREATE FUNCTION public.events_window_1(only_unmatched boolean, from_event uuid, top_event uuid, INOUT width double precision, most_events bigint, OUT tenant_ids uuid[], OUT event_ids uuid[], OUT lower_event uuid) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    ends constant timestamptz := least(uuid_v7_time(top_event), now() + interval '1 minute');
+begin
+    loop
+        lower_event := greatest(uuid_v7_floor(greatest(ends - make_interval(secs => width), 'epoch')), from_event);
+        select coalesce(array_agg(w.tenant_id), '{}'), coalesce(array_agg(w.id), '{}')
+        into tenant_ids, event_ids
+        from (
+            select t.id as tenant_id, e.id
+            from tenants as t
+            cross join lateral (
+                select x.id
+                from events as x
+                where not only_unmatched
+                    and x.tenant_id = t.id
+                    and x.id >= lower_event
+                    and x.id < top_event
+                union all
+                select x.id
+                from events as x
+                where only_unmatched
+                    and x.is_unmatched
+                    and x.tenant_id = t.id
+                    and x.id >= lower_event
+                    and x.id < top_event
+            ) as e
+            limit most_events + 1
+        ) as w;
+        exit when cardinality(event_ids) <= most_events or width < 0.002;
+        width := width / 4;
+    end loop;
+    width := width * case when cardinality(event_ids) < most_events / 16 then 8 else 1 end;
 end
 $$;
 CREATE FUNCTION public.fingerprint_part(part bytea) RETURNS bytea
@@ -1953,6 +3330,75 @@ begin
 exception when lock_not_available then
     -- A vacuum is at work, which summarises too.
     return summarised;
+end
+$$;
+CREATE FUNCTION public.log_tail_1(since timestamp with time zone, until timestamp with time zone, most_rows bigint) RETURNS TABLE(kind text, at timestamp with time zone, tenant_id uuid, id uuid, event_id uuid, subscription_id uuid, event_type text, word text, reason text, number integer, status_code integer, error_message text, duration_ms integer, began_at timestamp with time zone, trigger text)
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    -- Only to skip partitions, as in rollups_fold.
+    from_id constant uuid := uuid_v7_floor(greatest(since, '1970-01-10') - interval '1 day');
+    event_from_id constant uuid := uuid_v7_floor(greatest(since, '1970-01-10') - interval '8 days');
+begin
+    return query
+    select
+        'accepted', e.accepted_at, e.tenant_id, e.id, e.id, null::uuid, e.event_type, null::text, null::text,
+        octet_length(e.payload), null::integer, null::text, null::integer, e.accepted_at, null::text
+    from events as e
+    where e.accepted_at >= since
+        and e.accepted_at < until
+        and e.id >= event_from_id
+    order by e.accepted_at
+    fetch first most_rows rows with ties;
+    return query
+    select
+        'attempt', a.written_at, a.tenant_id, a.id, a.event_id, a.subscription_id, a.event_type, a.outcome, null::text,
+        a.attempt_number, a.status_code::integer, a.error_message, a.duration_ms, a.created_at, a.trigger
+    from attempts as a
+    where a.written_at >= since
+        and a.written_at < until
+        and a.id >= from_id
+        and a.trigger is distinct from 'test'
+    order by a.written_at
+    fetch first most_rows rows with ties;
+    return query
+    select
+        'ended', u.ended_at, u.tenant_id, u.event_id, u.event_id, u.subscription_id, e.event_type, u.status, u.reason,
+        u.attempts, null::integer, null::text, null::integer, u.ended_at, null::text
+    from (
+        select x.tenant_id, x.event_id, x.subscription_id, x.status, x.reason, x.attempts, x.ended_at
+        from undelivered as x
+        where x.ended_at >= since
+            and x.ended_at < until
+        order by x.ended_at
+        fetch first most_rows rows with ties
+    ) as u
+    left join lateral (
+        select x.event_type
+        from events as x
+        where x.tenant_id = u.tenant_id
+            and x.id = u.event_id
+        limit 1
+    ) as e on true;
+end
+$$;
+CREATE FUNCTION public.note_schema_change() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+begin
+    if (tg_op <> 'INSERT' and old.is_validated) or (tg_op <> 'DELETE' and new.is_validated) then
+        update tenants as t
+        set schemas_changed_at = greatest(clock_timestamp(), t.schemas_changed_at + interval '1 microsecond')
+        where t.id = case when tg_op = 'DELETE' then old.tenant_id else new.tenant_id end;
+    end if;
+    return null;
 end
 $$;
 CREATE FUNCTION public.outbox_accept_1(event_ids uuid[], tenant_ids uuid[], event_types text[], payloads bytea[], content_types text[], payload_sizes integer[], idempotency_keys text[], fingerprints bytea[], list_versions bigint[], ordering_keys text[], not_before timestamp with time zone[], expire_at timestamp with time zone[], hops smallint[], event_numbers integer[], subscription_ids uuid[], versions bigint[], leased boolean[], token uuid, lease_seconds double precision, from_outbox boolean[], OUT changed integer[], OUT taken integer[], OUT taken_by uuid[], OUT taken_by_same boolean[], OUT released integer[], OUT outdated integer[], OUT gone integer[]) RETURNS record
@@ -2451,15 +3897,19 @@ CREATE FUNCTION public.place_publishing() RETURNS void
 declare
     of_ours record;
 begin
-    if current_schema() = 'public' and to_regproc('postrider.publish') is null then
-        if to_regnamespace('postrider') is null and has_database_privilege(current_database(), 'create') then
-            create schema postrider;
-        end if;
-        if coalesce(has_schema_privilege(to_regnamespace('postrider')::oid, 'create'), false) then
-            for of_ours in select f.routine from publish_functions() as f loop
-                execute format('alter function %s set schema postrider', of_ours.routine);
-            end loop;
-        end if;
+    if to_regnamespace('postrider') is null and has_database_privilege(current_database(), 'create') then
+        create schema postrider;
+    end if;
+    if coalesce(has_schema_privilege(to_regnamespace('postrider')::oid, 'create'), false)
+        and not exists (
+            select 1
+            from pg_proc as p
+            where p.pronamespace = to_regnamespace('postrider')
+                and p.proname = 'publish'
+        ) then
+        for of_ours in select f.routine from publish_functions() as f loop
+            execute format('alter function %s set schema postrider', of_ours.routine);
+        end loop;
     end if;
     perform grant_publishing();
 end
@@ -2531,6 +3981,7 @@ begin
                 on o.tenant_id = n.tenant_id
                 and o.id = n.id
             where n.event_types <> o.event_types
+                or n.filter is distinct from o.filter
                 or (n.deleted_at is null) <> (o.deleted_at is null)
         );
         select array_agg(c.tenant_id), array_agg(c.added)
@@ -2576,7 +4027,191 @@ exception when others then
     return encode(bytes, 'escape');
 end
 $$;
-CREATE FUNCTION public.replays_look_1(tenant uuid, replay uuid, most_events bigint, OUT room bigint, OUT reached uuid, OUT looked_to uuid, OUT is_last boolean, OUT event_ids uuid[], OUT event_types text[], OUT endings text[], OUT statuses text[], OUT replayed_types text[], OUT wanted_types text[]) RETURNS record
+CREATE FUNCTION public.refusals_list_1(tenant uuid, codes text[], from_id uuid, before_id uuid, most_rows bigint, most_examined bigint) RETURNS TABLE(examined_to uuid, id uuid)
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    AS $$
+declare
+    ids uuid[];
+    found uuid[];
+begin
+    if tenant is not null then
+        select array_agg(x.id), array_agg(x.id) filter (where x.is_found)
+        into ids, found
+        from (
+            select r.id, codes is null or r.code = any(codes) as is_found
+            from refusals as r
+            where (r.tenant_id, r.id) >= (tenant, from_id)
+                and (r.tenant_id, r.id) < (tenant, before_id)
+            order by r.tenant_id desc, r.id desc
+            limit most_examined
+        ) as x;
+    else
+        select array_agg(x.id), array_agg(x.id) filter (where x.is_found)
+        into ids, found
+        from (
+            select r.id, codes is null or r.code = any(codes) as is_found
+            from refusals as r
+            where r.id >= from_id
+                and r.id < before_id
+            order by r.id desc
+            limit most_examined
+        ) as x;
+    end if;
+    return query
+    select case when cardinality(ids) = most_examined then ids[most_examined] end, f.id
+    from (values (1)) as one (row)
+    left join unnest(found[:most_rows]) as f (id) on true
+    where cardinality(ids) = most_examined
+        or f.id is not null;
+end
+$$;
+CREATE FUNCTION public.refusals_search_1(tenant uuid, words text, as_id uuid, needle bytea, most_rows bigint, most_examined bigint) RETURNS TABLE(id uuid)
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    AS $$
+begin
+    if tenant is not null then
+        return query
+        select x.id
+        from (
+            select
+                r.id, r.key_id, r.subscription_id, r.subscription, r.idempotency_key, r.request_id, r.beginning
+            from refusals as r
+            where r.tenant_id = tenant
+            order by r.id desc
+            limit most_examined
+        ) as x
+        where as_id in (x.id, x.key_id, x.subscription_id)
+            or words in (x.subscription, x.idempotency_key, x.request_id)
+            or position(needle in x.beginning) > 0
+        limit most_rows;
+    else
+        return query
+        select x.id
+        from (
+            select
+                r.id, r.key_id, r.subscription_id, r.subscription, r.idempotency_key, r.request_id, r.beginning
+            from refusals as r
+            order by r.id desc
+            limit most_examined
+        ) as x
+        where as_id in (x.id, x.key_id, x.subscription_id)
+            or words in (x.subscription, x.idempotency_key, x.request_id)
+            or position(needle in x.beginning) > 0
+        limit most_rows;
+    end if;
+end
+$$;
+CREATE FUNCTION public.refusals_write_1(ids uuid[], times timestamp with time zone[], tenant_ids uuid[], own boolean[], key_ids uuid[], subscription_ids uuid[], subscription_names text[], statuses smallint[], codes text[], details text[], routes text[], event_types text[], idempotency_keys text[], request_ids text[], remote_addresses inet[], beginnings bytea[], most_rows integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    nobody constant uuid := '00000000-0000-0000-0000-000000000000';
+    written bigint;
+    source record;
+    oldest uuid;
+begin
+    insert into refusals (
+        tenant_id, id, at, subscription_id, key_id, status, is_own, remote_address, code, detail, route, subscription,
+        event_type, idempotency_key, request_id, beginning
+    )
+    select
+        coalesce(i.tenant_id, k.tenant_id, s.tenant_id, nobody),
+        i.id,
+        i.at,
+        coalesce(i.subscription_id, e.id),
+        i.key_id,
+        i.status,
+        i.is_own,
+        i.remote_address,
+        i.code,
+        i.detail,
+        i.route,
+        i.subscription,
+        i.event_type,
+        i.idempotency_key,
+        i.request_id,
+        case when coalesce(i.tenant_id, k.tenant_id, s.tenant_id) is not null then i.beginning end
+    from unnest(
+        ids, times, tenant_ids, own, key_ids, subscription_ids, subscription_names, statuses, codes, details, routes,
+        event_types, idempotency_keys, request_ids, remote_addresses, beginnings
+    ) as i (
+        id, at, tenant_id, is_own, key_id, subscription_id, subscription, status, code, detail, route, event_type,
+        idempotency_key, request_id, remote_address, beginning
+    )
+    left join lateral (
+        select x.tenant_id
+        from api_keys as x
+        where x.id = i.key_id
+            and i.tenant_id is null
+        limit 1
+    ) as k on true
+    left join lateral (
+        select x.tenant_id
+        from subscriptions as x
+        where x.id = i.subscription_id
+            and i.tenant_id is null
+        limit 1
+    ) as s on true
+    left join lateral (
+        select x.id
+        from subscriptions as x
+        where x.tenant_id = coalesce(i.tenant_id, k.tenant_id)
+            and x.external_id = i.subscription
+            and x.deleted_at is null
+            and i.subscription_id is null
+        limit 1
+    ) as e on true
+    on conflict do nothing;
+    get diagnostics written = row_count;
+    -- In one order, so that two processes do not wait for each other.
+    for source in
+        select r.tenant_id, r.is_own
+        from unnest(ids) as i (id)
+        cross join lateral (
+            select x.tenant_id, x.is_own
+            from refusals as x
+            where x.id = i.id
+            limit 1
+        ) as r
+        group by r.tenant_id, r.is_own
+        order by r.tenant_id, r.is_own
+    loop
+        select x.id
+        into oldest
+        from refusals as x
+        where x.tenant_id = source.tenant_id
+            and x.is_own = source.is_own
+        order by x.tenant_id desc, x.id desc
+        offset case when source.is_own then most_rows else greatest(most_rows / 4, 1) end
+        limit 1;
+        if found then
+            delete from refusals as r
+            where r.tenant_id = source.tenant_id
+                and r.id <= oldest
+                and r.is_own = source.is_own;
+        end if;
+    end loop;
+    return written;
+end
+$$;
+CREATE FUNCTION public.replays_look_1(tenant uuid, replay uuid, most_events bigint, OUT room bigint, OUT reached uuid, OUT looked_to uuid, OUT is_last boolean, OUT event_ids uuid[], OUT event_types text[], OUT endings text[], OUT statuses text[], OUT replayed_types text[], OUT wanted_types text[], OUT filter text) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -2601,11 +4236,12 @@ begin
         x.statuses && array['succeeded', 'missed'] as walks_events,
         case when x.stepped_at <= at - interval '900 milliseconds' then 0 else x.stepped end as stepped,
         s.event_types as wanted_types,
+        s.filter,
         least(x.rate, s.rate_limit) as most
     into r
     from replays as x
     left join lateral (
-        select y.event_types, y.rate_limit
+        select y.event_types, y.filter, y.rate_limit
         from subscriptions as y
         where y.tenant_id = tenant
             and y.id = x.subscription_id
@@ -2614,7 +4250,8 @@ begin
     ) as s on true
     where x.tenant_id = tenant
         and x.id = replay
-        and x.status = 'running';
+        and x.status = 'running'
+        and x.selection is null;
     if not found or r.stepped >= r.most then
         return;
     end if;
@@ -2706,6 +4343,94 @@ begin
     statuses := r.statuses;
     replayed_types := r.event_types;
     wanted_types := coalesce(r.wanted_types, '{}');
+    filter := r.filter;
+end
+$$;
+CREATE FUNCTION public.replays_pick_1(tenant uuid, replay uuid, most_deliveries bigint, most_examined bigint, most_ms double precision, OUT room bigint, OUT is_to_matching boolean, OUT began_event uuid, OUT began_subscription uuid, OUT looked_event uuid, OUT looked_subscription uuid, OUT event_ids uuid[], OUT subscription_ids uuid[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+declare
+    at constant timestamptz := now();
+    r record;
+begin
+    select
+        x.selection,
+        x.is_to_matching,
+        x.after_id,
+        x.below_id,
+        x.reached,
+        x.reached_subscription,
+        x.rate - case when x.stepped_at <= at - interval '900 milliseconds' then 0 else x.stepped end as room
+    into r
+    from replays as x
+    where x.tenant_id = tenant
+        and x.id = replay
+        and x.status = 'running'
+        and x.selection is not null;
+    if not found or r.room <= 0 then
+        return;
+    end if;
+    room := r.room;
+    is_to_matching := r.is_to_matching;
+    began_event := r.reached;
+    began_subscription := r.reached_subscription;
+    select
+        (array_agg(p.examined_event) filter (where p.event_id is null))[1],
+        (array_agg(p.examined_subscription) filter (where p.event_id is null))[1],
+        coalesce(array_agg(p.event_id order by p.event_id desc, p.subscription_id desc)
+            filter (where p.event_id is not null), '{}'),
+        coalesce(array_agg(p.subscription_id order by p.event_id desc, p.subscription_id desc)
+            filter (where p.event_id is not null), '{}')
+    into looked_event, looked_subscription, event_ids, subscription_ids
+    from deliveries_pick_1(
+        tenant, r.selection, began_event, began_subscription, least(room, most_deliveries), most_examined, most_ms
+    ) as p;
+    if looked_event is null and cardinality(event_ids) = least(room, most_deliveries) then
+        looked_event := event_ids[cardinality(event_ids)];
+        looked_subscription := subscription_ids[cardinality(subscription_ids)];
+    end if;
+end
+$$;
+CREATE FUNCTION public.replays_requeue_1(tenant uuid, replay uuid, lifetime_seconds double precision, began_event uuid, began_subscription uuid, next_event uuid, next_subscription uuid, event_ids uuid[], subscription_ids uuid[], OUT written bigint, OUT may_go_on boolean) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+declare
+    at constant timestamptz := now();
+    is_last constant boolean := next_event is null;
+    r record;
+begin
+    select
+        x.stepped_at <= at - interval '900 milliseconds' as is_fresh,
+        case when x.stepped_at <= at - interval '900 milliseconds' then 0 else x.stepped end as stepped,
+        x.rate
+    into r
+    from replays as x
+    where x.tenant_id = tenant
+        and x.id = replay
+        and x.status = 'running'
+        and x.reached = began_event
+        and x.reached_subscription = began_subscription
+    for update of x skip locked;
+    if not found or r.stepped >= r.rate then
+        return;
+    end if;
+    written := deliveries_requeue_1(
+        tenant, event_ids, subscription_ids, make_interval(secs => lifetime_seconds), 'replay'
+    );
+    update replays as x
+    set
+        reached = coalesce(next_event, x.reached),
+        reached_subscription = coalesce(next_subscription, x.reached_subscription),
+        stepped_at = case when r.is_fresh then at else x.stepped_at end,
+        stepped = r.stepped + written,
+        replayed = x.replayed + written,
+        status = case when is_last then 'finished' else x.status end,
+        ended_at = case when is_last then at end
+    where x.tenant_id = tenant
+        and x.id = replay;
+    may_go_on := not is_last and r.stepped + written < r.rate;
 end
 $$;
 CREATE FUNCTION public.replays_step_1(tenant uuid, replay uuid, lifetime_seconds double precision, began uuid, room bigint, looked_to uuid, is_last_look boolean, chosen uuid[], OUT written bigint, OUT may_go_on boolean) RETURNS record
@@ -3156,6 +4881,73 @@ begin
         delivery = histogram(r.delivery || excluded.delivery);
 end
 $$;
+CREATE FUNCTION public.rollups_count_log_1(tenant uuid, subscription uuid, since timestamp with time zone, until timestamp with time zone, most_rows bigint) RETURNS TABLE(at timestamp with time zone, tenant_id uuid, subscription_id uuid, event_type text, outcome text, accepted bigint, attempts bigint, delivered bigint, started bigint, first_attempt bigint[], delivery bigint[], more boolean)
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    from_id constant uuid := uuid_v7_floor(since);
+    below_id constant uuid := uuid_v7_floor(until);
+begin
+    return query
+    select
+        c.minute,
+        tenant,
+        subscription,
+        c.type,
+        c.met,
+        count(*) filter (where c.is_first),
+        count(*),
+        count(*) filter (where c.met = 'delivered'),
+        count(*) filter (where c.is_first),
+        coalesce(histogram(array_agg(256 + histogram_bin(c.waited)::bigint) filter (where c.is_first and c.waited is not null)), '{}'),
+        coalesce(histogram(array_agg(256 + histogram_bin(c.waited + c.took)::bigint) filter (
+            where c.is_fresh and c.met = 'delivered' and c.waited is not null
+        )), '{}'),
+        bool_or(c.examined >= most_rows)
+    from (
+        select
+            date_bin('1 minute', a.created_at, 'epoch') as minute,
+            coalesce(a.event_type, '') as type,
+            a.outcome as met,
+            a.is_first,
+            a.is_fresh,
+            coalesce(a.duration_ms, 0) as took,
+            (1000 * extract(epoch from a.created_at - e.due_at))::double precision as waited,
+            a.trigger,
+            count(*) over () as examined
+        from (
+            select
+                x.event_id, x.created_at, x.event_type, x.outcome, x.duration_ms, x.trigger,
+                x.attempt_number = 1 and coalesce(x.trigger, 'fresh') not in ('manual', 'replay') as is_first,
+                coalesce(x.trigger, 'fresh') not in ('manual', 'replay') as is_fresh
+            from attempts as x
+            where x.tenant_id = tenant
+                and x.subscription_id = subscription
+                and x.id >= from_id
+                and x.id < below_id
+            order by x.id desc
+            limit most_rows
+        ) as a
+        left join lateral (
+            select greatest(y.accepted_at, y.deliver_at) as due_at
+            from events as y
+            where y.tenant_id = tenant
+                and y.id = a.event_id
+                and (a.is_first or (a.is_fresh and a.outcome = 'delivered'))
+            limit 1
+        ) as e on true
+    ) as c
+    where c.trigger is distinct from 'test'
+    group by c.minute, c.type, c.met
+    order by c.minute desc;
+end
+$$;
 CREATE FUNCTION public.rollups_fold_1(most_rows bigint, OUT reached timestamp with time zone, OUT attempts bigint, OUT events bigint, OUT more boolean) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -3338,6 +5130,211 @@ begin
     return forgotten + gone;
 end
 $$;
+CREATE FUNCTION public.rollups_read_1(source text, tenant uuid, subscription uuid, since timestamp with time zone, until timestamp with time zone, most_rows bigint) RETURNS TABLE(at timestamp with time zone, tenant_id uuid, subscription_id uuid, event_type text, outcome text, accepted bigint, attempts bigint, delivered bigint, started bigint, first_attempt bigint[], delivery bigint[], more boolean)
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    everybody constant uuid := '00000000-0000-0000-0000-000000000000';
+    owner uuid;
+begin
+    if source = 'minutes' then
+        return query
+        select
+            r.at, r.tenant_id, null::uuid, null::text, r.outcome, r.accepted, r.attempts,
+            case when r.outcome = 'delivered' then r.attempts else 0 end, r.started, r.first_attempt, r.delivery,
+            count(*) over () >= most_rows
+        from (
+            select x.at, x.tenant_id, x.outcome, x.accepted, x.attempts, x.started, x.first_attempt, x.delivery
+            from rollup_minutes as x
+            where (x.tenant_id = tenant or (tenant is null and x.tenant_id <> everybody))
+                and x.at >= since
+                and x.at < until
+            order by x.at desc
+            limit most_rows
+        ) as r;
+    elsif source = 'hours' then
+        return query
+        select
+            r.at, r.tenant_id, null::uuid, null::text, r.outcome, r.accepted, r.attempts,
+            case when r.outcome = 'delivered' then r.attempts else 0 end, r.started, r.first_attempt, r.delivery,
+            count(*) over () >= most_rows
+        from (
+            select x.at, x.tenant_id, x.outcome, x.accepted, x.attempts, x.started, x.first_attempt, x.delivery
+            from rollup_hours as x
+            where (x.tenant_id = tenant or (tenant is null and x.tenant_id <> everybody))
+                and x.at >= since
+                and x.at < until
+            order by x.at desc
+            limit most_rows
+        ) as r;
+    elsif source = 'types' then
+        return query
+        select
+            r.at, r.tenant_id, null::uuid, r.event_type, null::text, r.accepted, r.attempts, r.delivered, r.started,
+            r.first_attempt, r.delivery, count(*) over () >= most_rows
+        from (
+            select x.at, x.tenant_id, x.event_type, x.accepted, x.attempts, x.delivered, x.started, x.first_attempt, x.delivery
+            from rollup_types as x
+            where x.tenant_id = tenant
+                and x.at >= since
+                and x.at < until
+            order by x.at desc
+            limit most_rows
+        ) as r;
+    elsif source = 'subscriptions' then
+        return query
+        select
+            r.at, r.tenant_id, r.subscription_id, r.event_type, null::text, r.started, r.attempts, r.delivered, r.started,
+            r.first_attempt, r.delivery, count(*) over () >= most_rows
+        from (
+            select x.at, x.tenant_id, x.subscription_id, x.event_type, x.attempts, x.delivered, x.started, x.first_attempt, x.delivery
+            from rollup_subscriptions as x
+            where (x.tenant_id = tenant or tenant is null)
+                and (x.subscription_id = subscription or subscription is null)
+                and x.at >= since
+                and x.at < until
+            order by x.at desc
+            limit most_rows
+        ) as r;
+    elsif source = 'log' then
+        select s.tenant_id
+        into owner
+        from subscriptions as s
+        where s.id = subscription
+            and (s.tenant_id = tenant or tenant is null);
+        return query
+        select
+            l.at, l.tenant_id, l.subscription_id, l.event_type, l.outcome, l.accepted, l.attempts, l.delivered, l.started,
+            l.first_attempt, l.delivery, l.more
+        from rollups_count_log_1(owner, subscription, since, until, most_rows) as l;
+    end if;
+end
+$$;
+CREATE FUNCTION public.search_exact_1(tenant uuid, words text, as_id uuid) RETURNS TABLE(kind text, tenant_id uuid, id uuid, event_id uuid, subscription_id uuid, at timestamp with time zone, status text, reason text, title text, target_url text)
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'on'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    among uuid[];
+    owner uuid;
+begin
+    among := case
+        when tenant is not null then array[tenant]
+        else array(select t.id from tenants as t where t.deleted_at is null order by t.id desc limit 10000)
+    end;
+    return query
+    select
+        'tenant', t.id, t.id, null::uuid, null::uuid, t.created_at,
+        case when t.deleted_at is null then 'active' else 'deleted' end, null::text, t.name, null::text
+    from tenants as t
+    where t.id = coalesce(
+            as_id,
+            (select x.id from tenants as x where x.external_id = words and x.deleted_at is null limit 1)
+        )
+        and (tenant is null or t.id = tenant);
+    return query
+    select
+        'subscription', s.tenant_id, s.id, null::uuid, s.id, s.created_at,
+        case when s.deleted_at is not null then 'deleted' when s.is_active then 'active' else 'disabled' end,
+        coalesce(s.disabled_reason, s.disabled_by, s.breaker),
+        coalesce(s.external_id, nullif(s.description, ''), s.target_url),
+        s.target_url
+    from subscriptions as s
+    where s.id = coalesce(
+            as_id,
+            (
+                select x.id
+                from unnest(among) as t (id)
+                cross join lateral (
+                    select y.id
+                    from subscriptions as y
+                    where y.tenant_id = t.id
+                        and y.external_id = words
+                        and y.deleted_at is null
+                    limit 1
+                ) as x
+                limit 1
+            )
+        )
+        and (tenant is null or s.tenant_id = tenant);
+    if as_id is null then
+        return query
+        select
+            'event', k.tenant_id, k.event_id, k.event_id, null::uuid, null::timestamptz, null::text, null::text,
+            null::text, null::text
+        from unnest(among) as t (id)
+        cross join lateral (
+            select x.tenant_id, x.event_id
+            from idempotency_keys as x
+            where x.tenant_id = t.id
+                and x.key = words
+            limit 1
+        ) as k
+        limit 10;
+        return;
+    end if;
+    -- A replay is told as its subscription.
+    return query
+    select
+        'subscription', r.tenant_id, r.subscription_id, null::uuid, r.subscription_id, r.created_at, r.status,
+        'replay ' || r.status, 'replay ' || r.id, null::text
+    from unnest(among) as t (id)
+    cross join lateral (
+        select x.tenant_id, x.id, x.subscription_id, x.created_at, x.status
+        from replays as x
+        where x.tenant_id = t.id
+            and x.id = as_id
+        limit 1
+    ) as r;
+    return query
+    select
+        'attempt', a.tenant_id, a.id, a.event_id, a.subscription_id, a.created_at,
+        case when a.outcome = 'delivered' then 'succeeded' else 'failed' end,
+        a.error_message, 'attempt ' || a.attempt_number, null::text
+    from attempts as a
+    where a.id = as_id
+        and (tenant is null or a.tenant_id = tenant)
+    limit 1;
+    owner := coalesce(
+        tenant,
+        (select d.tenant_id from deliveries as d where d.event_id = as_id limit 1),
+        (select u.tenant_id from undelivered as u where u.event_id = as_id limit 1),
+        (select a.tenant_id from attempts as a where a.event_id = as_id limit 1)
+    );
+    return query
+    select
+        'event', e.tenant_id, e.id, e.id, null::uuid, e.accepted_at, null::text, null::text, null::text, null::text
+    from unnest(case when owner is null then among else array[owner] end) as t (id)
+    cross join lateral (
+        select x.tenant_id, x.id, x.accepted_at
+        from events as x
+        where x.tenant_id = t.id
+            and x.id = as_id
+        limit 1
+    ) as e
+    limit 1;
+end
+$$;
+CREATE FUNCTION public.selected_words(selection jsonb, name text) RETURNS text[]
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'public'
+    AS $$
+begin
+    return (select array_agg(w.word) from jsonb_array_elements_text(selection -> name) as w (word));
+end
+$$;
 CREATE TABLE public.subscriptions (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -3346,6 +5343,7 @@ CREATE TABLE public.subscriptions (
     external_id text,
     target_url text NOT NULL,
     event_types text[] DEFAULT '{}'::text[] NOT NULL,
+    filter text,
     description text,
     metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
     is_active boolean DEFAULT true NOT NULL,
@@ -3391,7 +5389,7 @@ CREATE TABLE public.subscriptions (
 CREATE FUNCTION public.subscription_document(s public.subscriptions) RETURNS jsonb
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'public'
-    RETURN jsonb_build_object('external_id', (s).external_id, 'target_url', (s).target_url, 'event_types', (s).event_types, 'description', (s).description, 'metadata', (s).metadata, 'is_active', (s).is_active, 'disabled_reason', COALESCE((s).disabled_reason, (s).disabled_by), 'verify_ingest', (s).verify_ingest, 'headers', (s).header_names, 'auth', (s).auth_type, 'retry_schedule', (s).retry_schedule, 'request_timeout_ms', (s).request_timeout_ms, 'rate_limit', (s).rate_limit, 'max_in_flight', (s).max_in_flight, 'is_ordered', (s).is_ordered, 'skip_after_attempts', (s).skip_after_attempts, 'ingest', (s).ingest);
+    RETURN jsonb_build_object('external_id', (s).external_id, 'target_url', (s).target_url, 'event_types', (s).event_types, 'filter', ((s).filter)::jsonb, 'description', (s).description, 'metadata', (s).metadata, 'is_active', (s).is_active, 'disabled_reason', COALESCE((s).disabled_reason, (s).disabled_by), 'verify_ingest', (s).verify_ingest, 'headers', (s).header_names, 'auth', (s).auth_type, 'retry_schedule', (s).retry_schedule, 'request_timeout_ms', (s).request_timeout_ms, 'rate_limit', (s).rate_limit, 'max_in_flight', (s).max_in_flight, 'is_ordered', (s).is_ordered, 'skip_after_attempts', (s).skip_after_attempts, 'ingest', (s).ingest);
 CREATE FUNCTION public.system_event_types() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'public'
@@ -3405,6 +5403,7 @@ CREATE TABLE public.tenants (
     publish_per_second integer,
     subscription_count integer DEFAULT 0 NOT NULL,
     subscriptions_version bigint DEFAULT 1 NOT NULL,
+    schemas_changed_at timestamp with time zone,
     changed_by jsonb,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
@@ -3926,17 +5925,7 @@ CREATE TABLE public.deliveries (
     CONSTRAINT deliveries_waits_in_a_group CHECK (((next_attempt_at < 'infinity'::timestamp with time zone) OR ((ordering_key IS NOT NULL) AND (lease IS NULL))))
 )
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='10000', autovacuum_vacuum_cost_delay='0', vacuum_truncate=off);
-CREATE TABLE public.undelivered (
-    tenant_id uuid NOT NULL,
-    event_id uuid NOT NULL,
-    subscription_id uuid NOT NULL,
-    status text NOT NULL,
-    reason text NOT NULL,
-    attempts integer NOT NULL,
-    ended_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT undelivered_status_known CHECK ((status = ANY (ARRAY['failed'::text, 'cancelled'::text, 'expired'::text, 'skipped'::text])))
-);
-CREATE VIEW public.all_deliveries AS
+CREATE VIEW public.queued_deliveries AS
  SELECT d.tenant_id,
     d.event_id,
     d.subscription_id,
@@ -3981,7 +5970,26 @@ CREATE VIEW public.all_deliveries AS
                     WHEN (s.rate_limit IS NOT NULL) THEN 'rate_limit'::text
                     WHEN (s.max_in_flight IS NOT NULL) THEN 'concurrency'::text
                     ELSE NULL::text
-                END AS reason) held)
+                END AS reason) held);
+CREATE TABLE public.undelivered (
+    tenant_id uuid NOT NULL,
+    event_id uuid NOT NULL,
+    subscription_id uuid NOT NULL,
+    status text NOT NULL,
+    reason text NOT NULL,
+    attempts integer NOT NULL,
+    ended_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT undelivered_status_known CHECK ((status = ANY (ARRAY['failed'::text, 'cancelled'::text, 'expired'::text, 'skipped'::text])))
+);
+CREATE VIEW public.all_deliveries AS
+ SELECT q.tenant_id,
+    q.event_id,
+    q.subscription_id,
+    q.status,
+    q.reason,
+    q.attempts,
+    q.next_attempt_at
+   FROM public.queued_deliveries q
 UNION ALL
  SELECT u.tenant_id,
     u.event_id,
@@ -4108,17 +6116,48 @@ CREATE TABLE public.publish_buckets (
     tokens double precision NOT NULL,
     filled_at timestamp with time zone NOT NULL
 );
+CREATE TABLE public.refusals (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    subscription_id uuid,
+    key_id uuid,
+    status smallint NOT NULL,
+    is_own boolean NOT NULL,
+    remote_address inet,
+    code text NOT NULL,
+    detail text NOT NULL,
+    route text NOT NULL,
+    subscription text,
+    event_type text,
+    idempotency_key text,
+    request_id text NOT NULL,
+    beginning bytea,
+    CONSTRAINT refusals_beginning_length CHECK ((octet_length(beginning) <= 512))
+);
+CREATE TABLE public.replay_plans (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    selection jsonb NOT NULL,
+    is_to_matching boolean NOT NULL,
+    below_id uuid NOT NULL,
+    total bigint NOT NULL
+);
 CREATE TABLE public.replays (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
-    subscription_id uuid NOT NULL,
+    subscription_id uuid,
     statuses text[] NOT NULL,
     event_types text[] DEFAULT '{}'::text[] NOT NULL,
     after_id uuid NOT NULL,
     below_id uuid NOT NULL,
+    selection jsonb,
+    is_to_matching boolean DEFAULT false NOT NULL,
+    total bigint,
     rate integer NOT NULL,
     status text DEFAULT 'running'::text NOT NULL,
     reached uuid NOT NULL,
+    reached_subscription uuid,
     replayed bigint DEFAULT 0 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     stepped_at timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
@@ -4126,9 +6165,10 @@ CREATE TABLE public.replays (
     changed_by jsonb,
     ended_at timestamp with time zone,
     CONSTRAINT replays_ended_when_not_running CHECK (((status = 'running'::text) = (ended_at IS NULL))),
+    CONSTRAINT replays_has_one_selection CHECK ((((subscription_id IS NULL) = (selection IS NOT NULL)) AND ((selection IS NOT NULL) = (reached_subscription IS NOT NULL)))),
     CONSTRAINT replays_rate_range CHECK (((rate >= 1) AND (rate <= 10000))),
     CONSTRAINT replays_status_known CHECK ((status = ANY (ARRAY['running'::text, 'finished'::text, 'cancelled'::text]))),
-    CONSTRAINT replays_statuses_known CHECK (((statuses <@ ARRAY['failed'::text, 'expired'::text, 'skipped'::text, 'cancelled'::text, 'succeeded'::text, 'missed'::text]) AND (cardinality(statuses) > 0)))
+    CONSTRAINT replays_statuses_known CHECK (((statuses <@ ARRAY['failed'::text, 'expired'::text, 'skipped'::text, 'cancelled'::text, 'succeeded'::text, 'missed'::text]) AND ((cardinality(statuses) > 0) OR (selection IS NOT NULL))))
 );
 CREATE TABLE public.retired_ids (
     of_table text NOT NULL,
@@ -4246,6 +6286,10 @@ ALTER TABLE ONLY public.audit
     ADD CONSTRAINT audit_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.deliveries
     ADD CONSTRAINT deliveries_pkey PRIMARY KEY (event_id, subscription_id);
+ALTER TABLE ONLY public.event_types
+    ADD CONSTRAINT event_types_name_unique UNIQUE (tenant_id, name);
+ALTER TABLE ONLY public.event_types
+    ADD CONSTRAINT event_types_pkey PRIMARY KEY (tenant_id, id);
 ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (tenant_id, id);
 ALTER TABLE ONLY public.idempotency_keys
@@ -4260,6 +6304,10 @@ ALTER TABLE ONLY public.owners
     ADD CONSTRAINT owners_pkey PRIMARY KEY (subscription_id);
 ALTER TABLE ONLY public.publish_buckets
     ADD CONSTRAINT publish_buckets_pkey PRIMARY KEY (tenant_id);
+ALTER TABLE ONLY public.refusals
+    ADD CONSTRAINT refusals_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.replay_plans
+    ADD CONSTRAINT replay_plans_pkey PRIMARY KEY (tenant_id, id);
 ALTER TABLE ONLY public.replays
     ADD CONSTRAINT replays_pkey PRIMARY KEY (tenant_id, id);
 ALTER TABLE ONLY public.retired_ids
@@ -4306,6 +6354,7 @@ CREATE INDEX events_unmatched ON ONLY public.events USING btree (tenant_id, id) 
 CREATE INDEX idempotency_keys_event ON public.idempotency_keys USING btree (event_id);
 CREATE INDEX outbox_idempotent ON public.outbox USING btree (tenant_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
 CREATE INDEX outbox_ordered ON public.outbox USING btree (tenant_id, ordering_key, id) WHERE (ordering_key IS NOT NULL);
+CREATE INDEX refusals_tenant ON public.refusals USING btree (tenant_id, id);
 CREATE INDEX replays_running ON public.replays USING btree (stepped_at) WHERE (status = 'running'::text);
 CREATE INDEX rollup_hours_at ON public.rollup_hours USING btree (at);
 CREATE INDEX rollup_minutes_at ON public.rollup_minutes USING btree (at);
@@ -4319,6 +6368,7 @@ CREATE INDEX subscriptions_listed ON public.subscriptions USING btree (uuid_hash
 CREATE INDEX subscriptions_of_system_events ON public.subscriptions USING btree (tenant_id, id) WHERE (event_types && public.system_event_types());
 CREATE INDEX subscriptions_to_notify ON public.subscriptions USING btree (id) WHERE ((notified IS NOT NULL) OR (disabled_reason IS NOT NULL));
 CREATE UNIQUE INDEX tenants_external_id ON public.tenants USING btree (external_id) WHERE (deleted_at IS NULL);
+CREATE INDEX tenants_schemas_changed ON public.tenants USING btree (schemas_changed_at) WHERE (schemas_changed_at IS NOT NULL);
 CREATE INDEX tenants_to_end ON public.tenants USING btree (id) WHERE ((deleted_at IS NOT NULL) AND (subscription_count > 0));
 CREATE INDEX tenants_updated ON public.tenants USING btree (updated_at);
 CREATE INDEX undelivered_ended ON public.undelivered USING btree (ended_at);
@@ -4328,6 +6378,8 @@ CREATE INDEX unpublished_ended ON public.unpublished USING brin (ended_at) WITH 
 CREATE INDEX unreported_failures_waiting ON public.unreported_failures USING btree (reported_at) WHERE (failed > 0);
 CREATE TRIGGER api_keys_created AFTER INSERT ON public.api_keys FOR EACH ROW EXECUTE FUNCTION public.audit_api_key();
 CREATE TRIGGER api_keys_revoked AFTER UPDATE ON public.api_keys FOR EACH ROW WHEN (((old.revoked_at IS NULL) AND (new.revoked_at IS NOT NULL))) EXECUTE FUNCTION public.audit_api_key();
+CREATE TRIGGER event_types_changed_by AFTER INSERT OR UPDATE ON public.event_types FOR EACH ROW EXECUTE FUNCTION public.audit_event_type();
+CREATE TRIGGER event_types_noted AFTER INSERT OR DELETE OR UPDATE ON public.event_types FOR EACH ROW EXECUTE FUNCTION public.note_schema_change();
 CREATE TRIGGER replays_cancelled AFTER UPDATE ON public.replays FOR EACH ROW WHEN (((old.status <> new.status) AND (new.status = 'cancelled'::text))) EXECUTE FUNCTION public.audit_replay();
 CREATE TRIGGER replays_created AFTER INSERT ON public.replays FOR EACH ROW EXECUTE FUNCTION public.audit_replay();
 CREATE TRIGGER subscription_health_copied AFTER INSERT OR DELETE OR UPDATE OF state ON public.subscription_health FOR EACH ROW EXECUTE FUNCTION public.copy_breaker();
@@ -4341,5 +6393,7 @@ CREATE TRIGGER tenants_created AFTER INSERT ON public.tenants FOR EACH ROW EXECU
 CREATE TRIGGER undelivered_counted AFTER INSERT ON public.undelivered REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.count_failures();
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_tenant_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+ALTER TABLE ONLY public.event_types
+    ADD CONSTRAINT event_types_tenant_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 ALTER TABLE ONLY public.subscriptions
     ADD CONSTRAINT subscriptions_tenant_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
