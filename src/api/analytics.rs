@@ -24,8 +24,8 @@ mod span;
 use series::{Counts, Series, Table};
 use span::{Bucket, Span};
 
-/// Roll-ups that one request reads; with histograms about 15 MB.
-const MOST_ROWS: i64 = 40_000;
+/// Roll-ups that one request reads; with histograms about 8 MB.
+const MOST_ROWS: i64 = 20_000;
 /// Attempts of the log that one request reads: each needs its event.
 const MOST_ATTEMPTS: i64 = 20_000;
 /// Rows of an answer, about 4 MB.

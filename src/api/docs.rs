@@ -209,6 +209,7 @@ mod tests {
             "/search",
             "/status/logs/{subscription_id}",
             "/status/{webhook_id}",
+            "/stream",
             "/subscriptions/",
             "/subscriptions/filter-test",
             "/subscriptions/generate-signature",

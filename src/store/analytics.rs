@@ -115,7 +115,9 @@ impl Store {
             (&ask.until, Type::TIMESTAMPTZ),
             (&ask.most, Type::INT8),
         ];
-        self.interactive().await?.query(&sql::READ_ROLLUPS, &params).await?.iter().map(rollup_row).collect()
+        let found = self.interactive().await?.query(&sql::READ_ROLLUPS, &params).await?;
+        let is_cut = i64::try_from(found.len()).unwrap_or(i64::MAX) >= ask.most;
+        found.iter().map(|row| rollup_row(row, is_cut)).collect()
     }
 
     pub(crate) async fn rollup_progress(&self) -> Result<Progress, StoreError> {
@@ -140,7 +142,7 @@ impl Store {
     }
 }
 
-fn rollup_row(row: &Row) -> Result<RollupRow, StoreError> {
+fn rollup_row(row: &Row, is_cut: bool) -> Result<RollupRow, StoreError> {
     Ok(RollupRow {
         at: row.try_get("at")?,
         tenant: row.try_get("tenant_id")?,
@@ -153,6 +155,6 @@ fn rollup_row(row: &Row) -> Result<RollupRow, StoreError> {
         started: row.try_get("started")?,
         first_attempt: row.try_get("first_attempt")?,
         delivery: row.try_get("delivery")?,
-        more: row.try_get("more")?,
+        more: is_cut || row.try_get("more")?,
     })
 }

@@ -3,6 +3,8 @@
 use serde_json::{Map, Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::support::api::TestApi;
 use crate::support::receiver::Receiver;
@@ -224,8 +226,43 @@ async fn analytics(recorder: &mut Recorder<'_>) {
     let path = format!("/analytics/deliveries?since={}&bucket=1d", before(Duration::seconds(1)));
     recorder.record("analyse_deliveries", "GET", &path, None).await;
     let since = before(Duration::minutes(30));
+    let example = json!({ "status": 200, "response": stream(recorder).await });
+    recorder.examples.insert("stream".to_owned(), example);
     recorder.record("summarise_deliveries", "GET", &format!("/analytics/summary?since={since}"), None).await;
 }
+
+/// The first events of a stream from the beginning.
+async fn stream(recorder: &Recorder<'_>) -> String {
+    let mut stream = TcpStream::connect(recorder.api.address).await.unwrap();
+    let request = format!(
+        "GET /stream?status=succeeded HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\npostrider-tenant: acme-2\r\n\
+         last-event-id: {}\r\n\r\n",
+        recorder.key, FIRST_CURSOR
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    while text.matches("data: ").count() < 2 {
+        let mut bytes = [0; 4_096];
+        let read = stream.read(&mut bytes).await.unwrap();
+        assert!(read > 0, "{text}");
+        text.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+    }
+    let mut frames = String::new();
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix("event: ") {
+            frames.push_str(&format!("id: AQIABkRk1YB0\nevent: {name}\n"));
+        }
+        if let Some(data) = line.strip_prefix("data: ") {
+            let mut data: Value = serde_json::from_str(data).unwrap();
+            Anonymous::default().pass(&mut data, "");
+            frames.push_str(&format!("data: {data}\n\n"));
+        }
+    }
+    frames
+}
+
+/// Before everything.
+const FIRST_CURSOR: &str = "AQEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Replaces what differs from run to run by one value for each.
 #[derive(Default)]

@@ -50,6 +50,7 @@ const OPENED_BY: &[(&str, &[Scope])] = &[
     ("GET /audit", &[Scope::Admin]),
     ("GET /analytics/deliveries", &[Scope::Admin, Scope::Read, Scope::Support]),
     ("GET /analytics/summary", &[Scope::Admin, Scope::Read, Scope::Support]),
+    ("GET /stream", &[Scope::Admin, Scope::Read, Scope::Support]),
     ("GET /search", &[Scope::Admin, Scope::Read, Scope::Support]),
     ("GET /refusals", &[Scope::Admin, Scope::Read, Scope::Support]),
     ("GET /status/{webhook_id}", &[Scope::Admin, Scope::Read, Scope::Support]),

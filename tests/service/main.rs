@@ -73,6 +73,7 @@ mod search;
 mod settings;
 mod statements;
 mod states;
+mod stream;
 mod system_events;
 mod tenants;
 mod test_events;

@@ -1,7 +1,7 @@
 -- rollups/read(minutes, hours, types, subscriptions or log; tenant, nil: all of them together, null: each; subscription
 -- or null; since; until; most rows)
--- Newest first. `more`: it read as many rows as it may, so that the oldest time may be incomplete. 'log' counts the
--- attempts of the subscription by minute instead of reading roll-ups.
+-- Newest first. 'log' counts the attempts of the subscription by minute instead of reading roll-ups; `more`: it examined
+-- as many as it may, so that the oldest minute may be incomplete. Nothing is sorted: each source has an index by time.
 create function rollups_read_1(
     source text,
     tenant uuid,
@@ -28,6 +28,8 @@ language plpgsql
 set search_path from current
 set plan_cache_mode = force_custom_plan
 set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 set jit = off
@@ -41,7 +43,7 @@ begin
         select
             r.at, r.tenant_id, null::uuid, null::text, r.outcome, r.accepted, r.attempts,
             case when r.outcome = 'delivered' then r.attempts else 0 end, r.started, r.first_attempt, r.delivery,
-            count(*) over () >= most_rows
+            false
         from (
             select x.at, x.tenant_id, x.outcome, x.accepted, x.attempts, x.started, x.first_attempt, x.delivery
             from rollup_minutes as x
@@ -56,7 +58,7 @@ begin
         select
             r.at, r.tenant_id, null::uuid, null::text, r.outcome, r.accepted, r.attempts,
             case when r.outcome = 'delivered' then r.attempts else 0 end, r.started, r.first_attempt, r.delivery,
-            count(*) over () >= most_rows
+            false
         from (
             select x.at, x.tenant_id, x.outcome, x.accepted, x.attempts, x.started, x.first_attempt, x.delivery
             from rollup_hours as x
@@ -70,7 +72,7 @@ begin
         return query
         select
             r.at, r.tenant_id, null::uuid, r.event_type, null::text, r.accepted, r.attempts, r.delivered, r.started,
-            r.first_attempt, r.delivery, count(*) over () >= most_rows
+            r.first_attempt, r.delivery, false
         from (
             select x.at, x.tenant_id, x.event_type, x.accepted, x.attempts, x.delivered, x.started, x.first_attempt, x.delivery
             from rollup_types as x
@@ -84,7 +86,7 @@ begin
         return query
         select
             r.at, r.tenant_id, r.subscription_id, r.event_type, null::text, r.started, r.attempts, r.delivered, r.started,
-            r.first_attempt, r.delivery, count(*) over () >= most_rows
+            r.first_attempt, r.delivery, false
         from (
             select x.at, x.tenant_id, x.subscription_id, x.event_type, x.attempts, x.delivered, x.started, x.first_attempt, x.delivery
             from rollup_subscriptions as x

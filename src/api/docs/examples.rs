@@ -17,7 +17,9 @@ pub(super) fn insert(operation: &mut Map<String, Value>) {
     put(body.and_then(|body| body.pointer_mut("/content/application~1json")), example.get("request"));
     let status = example.get("status").map(ToString::to_string).unwrap_or_default();
     let response = operation.get_mut("responses").and_then(|responses| responses.get_mut(status));
-    put(response.and_then(|response| response.pointer_mut("/content/application~1json")), example.get("response"));
+    let content = response.and_then(|response| response.get_mut("content")).and_then(Value::as_object_mut);
+    let first = content.and_then(|content| content.values_mut().next());
+    put(first, example.get("response"));
 }
 
 fn put(content: Option<&mut Value>, example: Option<&Value>) {

@@ -136,20 +136,22 @@ impl Feed {
     /// Everything that was sent up to this event; empty if it is not remembered.
     pub(super) fn sent_up_to(&self, cursor: StreamCursor) -> HashSet<Key> {
         let sent = lock(&self.sent);
-        let position = sent.iter().rposition(|key| *key == cursor.key);
+        let position = sent.iter().position(|key| *key == cursor.key);
         position.map(|position| sent.iter().take(position + 1).copied().collect()).unwrap_or_default()
+    }
+
+    fn remember(&self, keys: impl Iterator<Item = Key>) {
+        let mut sent = lock(&self.sent);
+        sent.extend(keys);
+        let surplus = sent.len().saturating_sub(REMEMBERED);
+        sent.drain(..surplus);
     }
 
     fn send(&self, items: Vec<Item>) {
         if items.is_empty() {
             return;
         }
-        {
-            let mut sent = lock(&self.sent);
-            sent.extend(items.iter().map(|item| item.key));
-            let surplus = sent.len().saturating_sub(REMEMBERED);
-            sent.drain(..surplus);
-        }
+        self.remember(items.iter().map(|item| item.key));
         let viewers = lock(&self.viewers);
         for item in items.into_iter().map(Arc::new) {
             for viewer in viewers.iter().filter(|viewer| viewer.filter.takes(&item)) {
@@ -173,7 +175,7 @@ struct Reader {
 
 impl Reader {
     async fn read(&mut self, store: &Store, feed: &Feed) -> Result<(), StoreError> {
-        let Some(mark) = self.since else { return self.learn(store).await };
+        let Some(mark) = self.since else { return self.learn(store, feed).await };
         let usual = self.last_read.map_or(mark, |last| (last - USUAL_LOOK_BACK).max(mark));
         let mut since = if self.reads.is_multiple_of(READS_PER_LOOK_BACK) { mark } else { usual };
         loop {
@@ -190,11 +192,13 @@ impl Reader {
         }
     }
 
-    async fn learn(&mut self, store: &Store) -> Result<(), StoreError> {
+    /// What is there already counts as sent, to viewers that come back too.
+    async fn learn(&mut self, store: &Store, feed: &Feed) -> Result<(), StoreError> {
         let mut since = store.tail(NO_END, NO_END, 1).await?.mark;
         loop {
             let page = store.tail(since, NO_END, PAGE_ROWS).await?;
-            self.seen.extend(page.rows.iter().flat_map(Item::of).map(|item| item.key));
+            let keys: Vec<Key> = page.rows.iter().flat_map(Item::of).map(|item| item.key).collect();
+            feed.remember(keys.iter().copied().filter(|key| self.seen.insert(*key)));
             match page.next {
                 Some(next) => since = next,
                 None => {

@@ -1,0 +1,264 @@
+//! The stream shows what happens once, to those whom it concerns, whatever commits late, breaks off or reads slowly.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use postrider::domain::actor::Actor;
+use postrider::domain::api_key::Scope;
+use postrider::store::Revocation;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_postgres::Client;
+
+use crate::support::api::{TestApi, made_key};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone)]
+struct Event {
+    id: String,
+    name: String,
+    data: Value,
+}
+
+/// Reads a stream as it comes.
+struct Watcher {
+    stream: TcpStream,
+    text: String,
+}
+
+impl Watcher {
+    async fn open(api: &TestApi, key: &str, query: &str, last: Option<&str>) -> Self {
+        let mut stream = TcpStream::connect(api.address).await.unwrap();
+        let last = last.map_or_else(String::new, |id| format!("last-event-id: {id}\r\n"));
+        let request = format!("GET /stream?{query} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n{last}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut watcher = Self { stream, text: String::new() };
+        let head = watcher.until("\r\n\r\n").await.expect("it answers");
+        assert!(head.starts_with("HTTP/1.1 200") && head.contains("text/event-stream"), "{head}");
+        watcher
+    }
+
+    /// What comes up to this text; `None` if the connection ends before.
+    async fn until(&mut self, end: &str) -> Option<String> {
+        loop {
+            if let Some(at) = self.text.find(end) {
+                let rest = self.text.split_off(at + end.len());
+                return Some(std::mem::replace(&mut self.text, rest));
+            }
+            // The last chunk: the connection stays open.
+            if self.text.ends_with("0\r\n\r\n") {
+                return None;
+            }
+            let mut bytes = vec![0; 65_536];
+            let read = tokio::time::timeout(LIMIT, self.stream.read(&mut bytes)).await.expect("something comes");
+            let read = read.unwrap_or(0);
+            if read == 0 {
+                return None;
+            }
+            self.text.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+        }
+    }
+
+    /// The next event; `None` at the end.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            let frame = self.until("\n\n").await?;
+            let field = |name: &str| frame.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+            if let Some(data) = field("data: ") {
+                let (id, name) = (field("id: ").unwrap_or_default(), field("event: ").unwrap());
+                return Some(Event { id, name, data: serde_json::from_str(&data).unwrap() });
+            }
+        }
+    }
+
+    /// Events up to the one whose attempt or event this is.
+    async fn up_to(&mut self, id: &str) -> Vec<Event> {
+        let mut seen = Vec::new();
+        loop {
+            let event = self.next().await.expect("the stream goes on");
+            let is_last = event.data["id"] == id || (event.name != "attempt" && event.data["webhook_id"] == id);
+            seen.push(event);
+            if is_last {
+                return seen;
+            }
+        }
+    }
+}
+
+/// An attempt of the first subscription, as a worker writes it; its id.
+async fn attempt(client: &Client, outcome: &str, written: &str) -> String {
+    let insert = format!(
+        "insert into attempts (tenant_id, subscription_id, id, event_id, event_type, attempt_number, outcome, error_message, created_at, written_at)
+         select s.tenant_id, s.id, uuid_v7(), uuid_v7(), 'order.created', 1, '{outcome}',
+            case when '{outcome}' <> 'delivered' then 'no' end, now(), {written}
+         from (select x.tenant_id, x.id from subscriptions as x order by x.id limit 1) as s
+         returning id::text"
+    );
+    client.query_one(&insert, &[]).await.unwrap().get(0)
+}
+
+fn ids(events: &[Event]) -> Vec<String> {
+    let id = |event: &Event| event.data["id"].as_str().unwrap_or_default().to_owned();
+    events.iter().filter(|event| event.name == "attempt").map(id).collect()
+}
+
+/// Watches once the reader has learnt what is there already.
+async fn watching(api: &TestApi, client: &Client, key: &str, query: &str) -> Watcher {
+    let mut watcher = Watcher::open(api, key, query, None).await;
+    // What was written before the reader knew does not come; so write until something does.
+    loop {
+        attempt(client, "timeout", "now()").await;
+        let next = tokio::time::timeout(Duration::from_millis(300), watcher.next());
+        if let Ok(event) = next.await {
+            event.expect("the stream goes on");
+            let last = attempt(client, "timeout", "now()").await;
+            watcher.up_to(&last).await;
+            return watcher;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_whom_it_concerns_see_what_happens() {
+    let api = TestApi::start().await;
+    let client = api.database.client().await;
+    let subscription = api.subscribe(json!({})).await["id"].as_str().unwrap().to_owned();
+    let stranger = api.key("stranger", Scope::Support).await;
+    let mut all = watching(&api, &client, &api.admin, "").await;
+    let mut failed = Watcher::open(&api, &api.admin, "status=failed&status=succeeded", None).await;
+    let mut theirs = Watcher::open(&api, &stranger, "", None).await;
+    let published = api.ask("POST", "/events").header("x-event-type", "order.created").json(&json!({})).send().await;
+    let event = published.json()["webhook_id"].as_str().unwrap().to_owned();
+    let seen = all.up_to(&event).await;
+    let accepted = seen.last().unwrap();
+    assert_eq!((accepted.name.as_str(), &accepted.data["event_type"]), ("accepted", &json!("order.created")));
+    assert_eq!(accepted.data["payload_bytes"], 2);
+    let ended = format!(
+        "insert into undelivered (tenant_id, event_id, subscription_id, status, reason, attempts)
+         select tenant_id, '{event}', id, 'failed', 'exhausted', 6 from subscriptions where id = '{subscription}'"
+    );
+    client.batch_execute(&ended).await.unwrap();
+    let seen = all.up_to(&event).await;
+    let of_failed = failed.next().await.unwrap();
+    for ended in [seen.last().unwrap(), &of_failed] {
+        assert_eq!((ended.name.as_str(), &ended.data["reason"]), ("ended", &json!("exhausted")));
+        assert_eq!(ended.data["event_type"], "order.created");
+    }
+    let success = attempt(&client, "delivered", "now()").await;
+    assert_eq!(ids(&all.up_to(&success).await).last(), Some(&success));
+    let ended = all.next().await.unwrap();
+    assert_eq!((ended.name.as_str(), &ended.data["status"]), ("ended", &json!("succeeded")), "its delivery ended");
+    let add = "insert into events (tenant_id, id, payload) select id, uuid_v7(), '[]' from tenants where external_id = 'stranger' returning id::text";
+    let own: String = client.query_one(add, &[]).await.unwrap().get(0);
+    assert_eq!(theirs.up_to(&own).await.len(), 1, "nothing of another tenant");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_commits_late_appears_once() {
+    let api = TestApi::start().await;
+    let (client, held) = (api.database.client().await, api.database.client().await);
+    api.subscribe(json!({})).await;
+    let mut watcher = watching(&api, &client, &api.admin, "").await;
+    held.batch_execute("begin").await.unwrap();
+    let late = attempt(&held, "timeout", "now() - interval '9 seconds'").await;
+    let before = attempt(&client, "timeout", "now()").await;
+    let mut seen = watcher.up_to(&before).await;
+    assert!(!ids(&seen).contains(&late));
+    held.batch_execute("commit").await.unwrap();
+    seen.extend(watcher.up_to(&late).await);
+    // Two whole looks back later.
+    for _ in 0..10 {
+        let next = attempt(&client, "timeout", "now()").await;
+        seen.extend(watcher.up_to(&next).await);
+    }
+    let once: HashSet<String> = ids(&seen).into_iter().collect();
+    assert_eq!(once.len(), ids(&seen).len(), "nothing twice");
+    assert!(once.contains(&late));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_back_gets_what_came_meanwhile_and_nothing_twice() {
+    let api = TestApi::start().await;
+    let client = api.database.client().await;
+    api.subscribe(json!({})).await;
+    let mut watcher = watching(&api, &client, &api.admin, "").await;
+    let first = attempt(&client, "timeout", "now()").await;
+    let last = watcher.up_to(&first).await.pop().unwrap();
+    drop(watcher);
+    let mut meanwhile = Vec::new();
+    for written in ["now()", "now() - interval '9 seconds'", "now()"] {
+        meanwhile.push(attempt(&client, "timeout", written).await);
+    }
+    let mut back = Watcher::open(&api, &api.admin, "", Some(&last.id)).await;
+    let mut seen = Vec::new();
+    while seen.len() < meanwhile.len() {
+        seen.push(back.next().await.unwrap());
+    }
+    let live = attempt(&client, "timeout", "now()").await;
+    seen.extend(back.up_to(&live).await);
+    meanwhile.push(live);
+    let mut got = ids(&seen);
+    got.sort();
+    meanwhile.sort();
+    assert_eq!(got, meanwhile);
+    // From a replica that remembers nothing: all of it, perhaps with what came just before.
+    let cursor = seen[0].id.clone();
+    let mut elsewhere = Watcher::open(&api, &api.admin, "", Some(&cursor)).await;
+    let newest = attempt(&client, "timeout", "now()").await;
+    let again: HashSet<String> = ids(&elsewhere.up_to(&newest).await).into_iter().collect();
+    let later: Vec<String> = ids(&seen[1..]);
+    assert!(later.iter().all(|id| again.contains(id)), "{later:?} in {again:?}");
+    let bad = api.ask("GET", "/stream").header("last-event-id", "yesterday").send().await;
+    assert_eq!(
+        (bad.code(), &bad.json()["errors"][0]["code"]),
+        ("validation_failed".to_owned(), &json!("invalid_cursor"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_is_told_how_much_it_missed() {
+    let api = TestApi::start().await;
+    let client = api.database.client().await;
+    api.subscribe(json!({})).await;
+    let mut slow = watching(&api, &client, &api.admin, "").await;
+    let mut quick = Watcher::open(&api, &api.admin, "event_type=last.one", None).await;
+    let many = "insert into attempts (tenant_id, subscription_id, id, event_id, event_type, attempt_number, outcome, error_message, created_at)
+        select s.tenant_id, s.id, uuid_v7(), uuid_v7(), repeat('x', 100), 1, 'timeout', repeat('long ', 400), now()
+        from (select x.tenant_id, x.id from subscriptions as x order by x.id limit 1) as s, generate_series(1, 12000)";
+    client.batch_execute(many).await.unwrap();
+    let add = "insert into events (tenant_id, id, event_type, payload) select tenant_id, uuid_v7(), 'last.one', '[]' from subscriptions limit 1";
+    client.batch_execute(add).await.unwrap();
+    assert_eq!(quick.next().await.unwrap().data["event_type"], "last.one", "everything before it was handed out");
+    let (mut got, mut missed) = (0, 0);
+    while got + missed < 12_000 {
+        let event = slow.next().await.unwrap();
+        match event.name.as_str() {
+            "attempt" => got += 1,
+            "missed" => missed += event.data["missed"].as_i64().unwrap(),
+            // It came after all that was missed, or was missed itself.
+            _ => {}
+        }
+    }
+    assert!(missed > 0 && got >= 1_000, "{got} {missed}");
+    assert!(got + missed <= 12_001, "{got} {missed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_its_key_and_in_order_with_the_server() {
+    let api = TestApi::start().await;
+    let client = api.database.client().await;
+    api.subscribe(json!({})).await;
+    let key = made_key(&api.store, "acme", Scope::Read).await;
+    let mut revoked = Watcher::open(&api, &key.text, "", None).await;
+    let mut other = watching(&api, &client, &api.admin, "").await;
+    let revocation = api.store.revoke_api_key(key.id, None, &Actor::COMMAND).await.unwrap();
+    assert!(matches!(revocation, Revocation::Now));
+    while revoked.next().await.is_some() {}
+    let next = attempt(&client, "timeout", "now()").await;
+    other.up_to(&next).await;
+    api.shutdown.cancel();
+    while other.next().await.is_some() {}
+    assert!(other.text.ends_with("0\r\n\r\n"), "whole: {:?}", other.text);
+}
