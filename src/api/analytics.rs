@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use poem_openapi::{Object, OpenApi};
-use serde::Serialize;
+use poem_openapi::OpenApi;
 use uuid::Uuid;
 
 use super::Api;
@@ -18,9 +17,11 @@ use super::text::{Moment, choice};
 use crate::domain::event_type::EventType;
 use crate::store::{RollupSource, RollupsAsk, Whose};
 
+mod answer;
 mod series;
 mod span;
 
+use answer::{AnalyticsSummary, AnalyticsTable};
 use series::{Counts, Series, Table};
 use span::{Bucket, Span};
 
@@ -48,108 +49,6 @@ choice! {
         /// A tenant.
         Tenant = "tenant",
     }
-}
-
-/// Percentiles in milliseconds, at most 4.5 % off; null if nothing was measured.
-#[derive(Debug, Default, Object, Serialize)]
-#[oai(read_only_all)]
-pub(super) struct Percentiles {
-    /// Half took at most this long.
-    p50: Option<f64>,
-    /// 90 % took at most this long.
-    p90: Option<f64>,
-    /// 95 % took at most this long.
-    p95: Option<f64>,
-    /// 99 % took at most this long.
-    p99: Option<f64>,
-}
-
-/// What happened in a bucket.
-#[derive(Debug, Object, Serialize)]
-#[oai(read_only_all)]
-pub(super) struct AnalyticsRow {
-    /// Its beginning.
-    bucket: Moment,
-    /// Subscription, event type, outcome or tenant; null without `group_by`, and for events without a type. `(other)`
-    /// are event types beyond the first 200 of an hour (20 of a subscription).
-    group: Option<String>,
-    /// The tenant; null if it is about several.
-    tenant_id: Option<Uuid>,
-    /// Accepted events. By subscription or outcome: deliveries whose first attempt began.
-    accepted: i64,
-    /// Attempts that began. Test events count nowhere.
-    attempts: i64,
-    /// Attempts that were answered with 2xx.
-    delivered: i64,
-    /// Other attempts.
-    failed: i64,
-    /// `delivered` of `attempts`, 0 to 1; null without attempts.
-    success_rate: Option<f64>,
-    /// From `accepted_at` or `deliver_at` to the beginning of the first attempt.
-    time_to_first_attempt_ms: Percentiles,
-    /// From `accepted_at` or `deliver_at` to the 2xx, with all retries, without retries by hand and replays.
-    time_to_delivery_ms: Percentiles,
-}
-
-/// Buckets, oldest first, all of them, those without traffic too; in a bucket the group with most attempts first.
-#[derive(Debug, Object, Serialize)]
-#[oai(read_only_all)]
-pub(super) struct AnalyticsTable {
-    /// The rows.
-    data: Vec<AnalyticsRow>,
-    /// Length of a bucket: `1m`, `5m`, `1h` or `1d`.
-    bucket: String,
-    /// Beginning of the first bucket.
-    since: Moment,
-    /// End of the last bucket.
-    until: Moment,
-    /// What was recorded from then on is not counted yet, about the last 20 seconds.
-    complete_until: Moment,
-    /// There were more groups than the 100 largest that fit, or so many rows that the oldest buckets are missing;
-    /// `since` says which are there.
-    truncated: bool,
-}
-
-/// What happened in a span of time, and what waits now.
-#[derive(Debug, Object, Serialize)]
-#[oai(read_only_all)]
-pub(super) struct AnalyticsSummary {
-    /// Beginning of the span.
-    since: Moment,
-    /// Its end.
-    until: Moment,
-    /// What was recorded from then on is not counted yet, about the last 20 seconds.
-    complete_until: Moment,
-    /// The tenant; null for all.
-    tenant_id: Option<Uuid>,
-    /// Accepted events.
-    accepted: i64,
-    /// Attempts that began. Test events count nowhere.
-    attempts: i64,
-    /// Attempts that were answered with 2xx.
-    delivered: i64,
-    /// Other attempts.
-    failed: i64,
-    /// `delivered` of `attempts`, 0 to 1; null without attempts.
-    success_rate: Option<f64>,
-    /// From `accepted_at` or `deliver_at` to the beginning of the first attempt.
-    time_to_first_attempt_ms: Percentiles,
-    /// From `accepted_at` or `deliver_at` to the 2xx, with all retries, without retries by hand and replays.
-    time_to_delivery_ms: Percentiles,
-    /// Deliveries that are scheduled, due or being sent now, up to 10,000.
-    pending: i64,
-    /// There are more.
-    pending_more: bool,
-    /// Deliveries that are held now, up to 10,000.
-    held: i64,
-    /// There are more.
-    held_more: bool,
-    /// How long ago the oldest delivery became due that is neither sent nor held; 0 if there is none.
-    oldest_due_seconds: f64,
-    /// Subscriptions whose last attempts failed, up to 10,000.
-    failing_subscriptions: i64,
-    /// There are more.
-    failing_subscriptions_more: bool,
 }
 
 #[OpenApi(tag = "Resource::Analytics")]

@@ -6,8 +6,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::super::text::Moment;
+use super::GroupBy;
+use super::answer::{AnalyticsRow, Percentiles};
 use super::span::Span;
-use super::{AnalyticsRow, GroupBy, Percentiles};
 use crate::domain::histogram::Histogram;
 use crate::domain::id::TenantId;
 use crate::store::RollupRow;
