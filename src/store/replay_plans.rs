@@ -10,15 +10,16 @@ use uuid::Uuid;
 use super::audit::changed_by;
 use super::connection::Param;
 use super::replays::replay;
-use super::{ListRow, Replay, ReplayStep, Store, StoreError, sql};
+use super::{Replay, ReplayStep, Store, StoreError, sql};
 use crate::domain::actor::Actor;
-use crate::domain::event_type::EventTypeFilter;
 use crate::domain::filter::Filter;
 use crate::domain::id::{EventId, ReplayId, TenantId};
 
 mod room;
+mod wish;
 
 use room::within;
+use wish::Wish;
 
 /// Rows of one look, found or not.
 const MAX_EXAMINED: i64 = 10_000;
@@ -288,21 +289,5 @@ impl Store {
             }
         }
         Ok(())
-    }
-}
-
-/// Which events a subscription wants.
-struct Wish {
-    types: EventTypeFilter,
-    filter: Option<Filter>,
-}
-
-impl Wish {
-    fn of(row: &ListRow) -> Result<Self, StoreError> {
-        let types = EventTypeFilter::stored(&row.event_types);
-        let types = types.map_err(|rule| StoreError::Unreadable(format!("an event type: {rule}")))?;
-        let filter = row.filter.as_deref().map(Filter::parse).transpose();
-        let filter = filter.map_err(|rule| StoreError::Unreadable(format!("a filter: {rule}")))?;
-        Ok(Self { types, filter })
     }
 }
