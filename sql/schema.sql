@@ -5135,6 +5135,8 @@ CREATE FUNCTION public.rollups_read_1(source text, tenant uuid, subscription uui
     SET search_path TO 'public'
     SET plan_cache_mode TO 'force_custom_plan'
     SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
@@ -5148,7 +5150,7 @@ begin
         select
             r.at, r.tenant_id, null::uuid, null::text, r.outcome, r.accepted, r.attempts,
             case when r.outcome = 'delivered' then r.attempts else 0 end, r.started, r.first_attempt, r.delivery,
-            count(*) over () >= most_rows
+            false
         from (
             select x.at, x.tenant_id, x.outcome, x.accepted, x.attempts, x.started, x.first_attempt, x.delivery
             from rollup_minutes as x
@@ -5163,7 +5165,7 @@ begin
         select
             r.at, r.tenant_id, null::uuid, null::text, r.outcome, r.accepted, r.attempts,
             case when r.outcome = 'delivered' then r.attempts else 0 end, r.started, r.first_attempt, r.delivery,
-            count(*) over () >= most_rows
+            false
         from (
             select x.at, x.tenant_id, x.outcome, x.accepted, x.attempts, x.started, x.first_attempt, x.delivery
             from rollup_hours as x
@@ -5177,7 +5179,7 @@ begin
         return query
         select
             r.at, r.tenant_id, null::uuid, r.event_type, null::text, r.accepted, r.attempts, r.delivered, r.started,
-            r.first_attempt, r.delivery, count(*) over () >= most_rows
+            r.first_attempt, r.delivery, false
         from (
             select x.at, x.tenant_id, x.event_type, x.accepted, x.attempts, x.delivered, x.started, x.first_attempt, x.delivery
             from rollup_types as x
@@ -5191,7 +5193,7 @@ begin
         return query
         select
             r.at, r.tenant_id, r.subscription_id, r.event_type, null::text, r.started, r.attempts, r.delivered, r.started,
-            r.first_attempt, r.delivery, count(*) over () >= most_rows
+            r.first_attempt, r.delivery, false
         from (
             select x.at, x.tenant_id, x.subscription_id, x.event_type, x.attempts, x.delivered, x.started, x.first_attempt, x.delivery
             from rollup_subscriptions as x
