@@ -2,8 +2,10 @@
 //! last two days, their attempts, and deliveries that wait for their next attempt tomorrow.
 //! `stored` loads beside it; lists and screens can be tried on it.
 //!
-//! Event `n` belongs to tenant `n mod tenants` and went to each of its subscriptions but the
-//! last at the first attempt. The last one answered 503: that delivery is scheduled.
+//! Every fourth event belongs to the first tenant, each other one to tenant `n mod tenants`. It went to each of the
+//! tenant's subscriptions but the last at the first attempt. The last one answered 503: that delivery is scheduled, or,
+//! of one event in fifty, has failed. One event in a hundred matched no subscription, and each in ten has an idempotency
+//! key. The third subscription of a tenant is disabled now.
 
 use std::time::Instant;
 
@@ -24,6 +26,9 @@ pub(crate) struct Sizes {
     pub(crate) scheduled: usize,
 }
 
+/// External ids of the tenant with the most events and of one with few.
+pub(crate) const LARGE: &str = "history-0";
+pub(crate) const SMALL: &str = "history-1";
 /// Events of one statement.
 const BATCH: usize = 20_000;
 
@@ -39,8 +44,8 @@ const PREPARE: &str = "
         primary key (tenant_number, place)
     )";
 const ADD_TENANTS: &str = "
-    insert into tenants (id, name)
-    select uuid_v7(), 'history-' || n
+    insert into tenants (id, external_id, name)
+    select uuid_v7(), 'history-' || n, 'history-' || n
     from generate_series(0, $1::integer - 1) as n";
 /// Nothing is ever sent to them, so their secrets need not open.
 const ADD_SUBSCRIPTIONS: &str = "
@@ -63,7 +68,8 @@ const ADD_EVENTS: &str = "
     with numbered as materialized (
         select
             n,
-            n % $3::integer as tenant_number,
+            case when n % 4 = 0 then 0 else n % $3::integer end as tenant_number,
+            n % 100 = 7 as is_unmatched,
             now() - interval '2 days' + (n::double precision / $5::integer) * interval '47 hours' as accepted_at
         from generate_series($1::integer, $2::integer) as n
     ),
@@ -71,25 +77,46 @@ const ADD_EVENTS: &str = "
         select
             e.n,
             e.tenant_number,
+            e.is_unmatched,
             e.accepted_at,
             uuid_v7(e.accepted_at) as id,
             (array['order.created', 'order.paid', 'invoice.due', 'user.created'])[1 + e.n % 4] as event_type
         from numbered as e
     ),
     written as (
-        insert into events (tenant_id, id, event_type, payload, accepted_at, fan_out)
+        insert into events (tenant_id, id, event_type, payload, accepted_at, fan_out, is_unmatched)
         select
             h.tenant_id, e.id, e.event_type,
-            overlay($6::bytea placing convert_to(lpad(e.n::text, 10, '0'), 'UTF8') from 7 for 10), e.accepted_at, true
+            overlay($6::bytea placing convert_to(lpad(e.n::text, 10, '0'), 'UTF8') from 7 for 10), e.accepted_at, true,
+            nullif(e.is_unmatched, false)
         from event as e
         inner join history as h
             on h.tenant_number = e.tenant_number
             and h.place = 1
     ),
+    keyed as (
+        insert into idempotency_keys (tenant_id, key, event_id, fingerprint)
+        select h.tenant_id, 'order-' || e.n, e.id, decode(repeat('00', 32), 'hex')
+        from event as e
+        inner join history as h
+            on h.tenant_number = e.tenant_number
+            and h.place = 1
+        where e.n % 10 in (0, 1)
+    ),
+    failed as (
+        insert into undelivered (tenant_id, event_id, subscription_id, status, reason, attempts, ended_at)
+        select h.tenant_id, e.id, h.subscription_id, 'failed', 'exhausted', 1, e.accepted_at + interval '1.1 seconds'
+        from event as e
+        inner join history as h
+            on h.tenant_number = e.tenant_number
+            and h.place = $4::integer
+        where (e.n % 50 in (1, 8) or e.n >= $7::integer)
+            and not e.is_unmatched
+    ),
     attempted as (
         insert into attempts (
             tenant_id, subscription_id, id, event_id, event_type, attempt_number, outcome, status_code, error_message,
-            response_body, remote_address, duration_ms, created_at
+            response_body, remote_address, duration_ms, created_at, written_at
         )
         select
             h.tenant_id,
@@ -104,10 +131,12 @@ const ADD_EVENTS: &str = "
             'ok',
             '127.0.0.1',
             20 + e.n % 80,
-            e.accepted_at + interval '1 second'
+            e.accepted_at + interval '1 second',
+            e.accepted_at + interval '1.1 seconds'
         from event as e
         inner join history as h
             on h.tenant_number = e.tenant_number
+        where not e.is_unmatched
     )
     insert into deliveries (tenant_id, event_id, subscription_id, next_attempt_at, attempts, payload_bytes)
     select
@@ -117,8 +146,13 @@ const ADD_EVENTS: &str = "
     inner join history as h
         on h.tenant_number = e.tenant_number
         and h.place = $4::integer
-    where e.n < $7::integer";
+    where e.n < $7::integer
+        and e.n % 50 not in (1, 8)
+        and not e.is_unmatched";
 const FINISH: &str = "
+    update subscriptions
+    set is_active = false
+    where target_url = 'https://history.example/3';
     drop table history;
     vacuum (analyze);
     checkpoint";

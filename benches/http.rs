@@ -64,6 +64,16 @@ pub(crate) async fn get(server: SocketAddr, path: &str) -> Result<String, Failur
     Ok(ask(&mut connect(server).await?, request).await?.1)
 }
 
+/// Gets a document with a key.
+pub(crate) async fn get_as(
+    connection: &mut Connection,
+    path: &str,
+    access: &Access,
+) -> Result<(StatusCode, String), Failure> {
+    let request = Request::get(path).header(HOST, "localhost");
+    ask(connection, access.add_to(request).body(Full::default())?).await
+}
+
 async fn ask(connection: &mut Connection, request: Request<Full<Bytes>>) -> Result<(StatusCode, String), Failure> {
     connection.ready().await?;
     let answer = connection.send_request(request).await?;

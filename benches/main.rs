@@ -22,6 +22,7 @@ mod lab;
 mod latency;
 mod ledger;
 mod load;
+mod looks;
 mod machine;
 mod meter;
 mod payload;
