@@ -1,3 +1,4 @@
+CREATE SCHEMA analytics;
 CREATE SCHEMA postrider;
 CREATE FUNCTION postrider.publish(event_type text, payload bytea, tenant text DEFAULT NULL::text, subscription_id text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, ordering_key text DEFAULT NULL::text, deliver_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, notify boolean DEFAULT true) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER
@@ -29,6 +30,31 @@ begin
         event_type, convert_to(payload, 'UTF8'), tenant, subscription_id, idempotency_key, ordering_key, deliver_at,
         expires_at, notify
     );
+end
+$$;
+CREATE FUNCTION public.analytics_views() RETURNS TABLE(view oid, name name, place regnamespace)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public'
+    AS $$
+begin
+    return query
+    select c.oid, c.relname, c.relnamespace::regnamespace
+    from pg_class as c
+    where c.relkind = 'v'
+        and (
+            c.relnamespace = to_regnamespace('analytics')
+            or (c.relnamespace = current_schema()::regnamespace and c.relname like 'analytics\_%')
+        )
+        and exists (
+            select 1
+            from pg_rewrite as r
+            inner join pg_depend as d
+                on d.classid = 'pg_rewrite'::regclass
+                and d.objid = r.oid
+                and d.refclassid = 'pg_class'::regclass
+                and d.refobjid = 'tenants'::regclass
+            where r.ev_class = c.oid
+        );
 end
 $$;
 CREATE TABLE public.api_keys (
@@ -3031,6 +3057,24 @@ begin
     return gone;
 end
 $$;
+CREATE FUNCTION public.grant_analytics() RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+declare
+    of_ours record;
+begin
+    if to_regrole('postrider_analytics') is null then
+        return false;
+    end if;
+    execute format('grant usage on schema %I to postrider_analytics', current_schema());
+    for of_ours in select v.name, v.place from analytics_views() as v loop
+        execute format('grant usage on schema %s to postrider_analytics', of_ours.place);
+        execute format('grant select on %s.%I to postrider_analytics', of_ours.place, of_ours.name);
+    end loop;
+    return true;
+end
+$$;
 CREATE FUNCTION public.grant_publishing() RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -3386,6 +3430,19 @@ begin
             and x.id = u.event_id
         limit 1
     ) as e on true;
+end
+$$;
+CREATE FUNCTION public.make_role(wanted text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    if to_regrole(wanted) is null
+        and exists (select 1 from pg_roles as r where r.rolname = current_user and (r.rolcreaterole or r.rolsuper)) then
+        execute format('create role %I nologin', wanted);
+    end if;
+exception
+    when duplicate_object or unique_violation then null;
 end
 $$;
 CREATE FUNCTION public.note_schema_change() RETURNS trigger
@@ -3888,6 +3945,28 @@ begin
     from partitions as p
     where p.below_id <= least(spared, case p.parent when 'events' then payloads_past else log_past end)
     order by p.parent desc, p.from_id;
+end
+$$;
+CREATE FUNCTION public.place_analytics() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+declare
+    of_ours record;
+begin
+    if to_regnamespace('analytics') is null and has_database_privilege(current_database(), 'create') then
+        create schema analytics;
+    end if;
+    if coalesce(has_schema_privilege(to_regnamespace('analytics')::oid, 'create'), false)
+        and not exists (select 1 from pg_class as c where c.relnamespace = to_regnamespace('analytics')) then
+        for of_ours in select v.name, v.place from analytics_views() as v loop
+            execute format('alter view %s.%I set schema analytics', of_ours.place, of_ours.name);
+            execute format(
+                'alter view analytics.%I rename to %I', of_ours.name, substr(of_ours.name, length('analytics_') + 1)
+            );
+        end loop;
+    end if;
+    perform grant_analytics();
 end
 $$;
 CREATE FUNCTION public.place_publishing() RETURNS void
@@ -5909,6 +5988,28 @@ CREATE TABLE public.attempts (
     CONSTRAINT attempts_success_has_no_error CHECK (((outcome = 'delivered'::text) = (error_message IS NULL)))
 )
 PARTITION BY RANGE (id);
+CREATE VIEW analytics.attempts AS
+ SELECT a.created_at,
+    a.written_at,
+    a.tenant_id,
+    t.external_id AS tenant,
+    a.id,
+    a.event_id AS webhook_id,
+    a.subscription_id,
+    s.external_id AS subscription,
+    a.event_type,
+    a.attempt_number,
+    COALESCE(a.trigger, 'fresh'::text) AS trigger,
+    a.outcome,
+    (a.outcome = 'delivered'::text) AS is_success,
+    (a.status_code)::integer AS status_code,
+    a.duration_ms,
+    a.error_message,
+    a.remote_address
+   FROM ((public.attempts a
+     LEFT JOIN public.tenants t ON ((t.id = a.tenant_id)))
+     LEFT JOIN public.subscriptions s ON (((s.tenant_id = a.tenant_id) AND (s.id = a.subscription_id))))
+  WHERE (a.trigger IS DISTINCT FROM 'test'::text);
 CREATE TABLE public.deliveries (
     tenant_id uuid NOT NULL,
     event_id uuid NOT NULL,
@@ -6016,21 +6117,122 @@ UNION ALL
            FROM public.undelivered u
           WHERE ((u.tenant_id = a.tenant_id) AND (u.event_id = a.event_id) AND (u.subscription_id = a.subscription_id))))))
   GROUP BY a.tenant_id, a.event_id, a.subscription_id;
-CREATE TABLE public.audit (
-    tenant_id uuid,
-    id uuid NOT NULL,
-    at timestamp with time zone DEFAULT now() NOT NULL,
-    actor_kind text NOT NULL,
-    actor_key uuid,
-    action text NOT NULL,
-    object_kind text NOT NULL,
-    object_id uuid NOT NULL,
-    before jsonb,
-    after jsonb,
-    request_id text,
-    CONSTRAINT audit_actor_has_its_key CHECK (((actor_kind = 'key'::text) OR (actor_key IS NULL))),
-    CONSTRAINT audit_actor_kind_known CHECK ((actor_kind = ANY (ARRAY['key'::text, 'portal'::text, 'anonymous'::text, 'command'::text, 'postrider'::text, 'sql'::text])))
-);
+CREATE VIEW analytics.deliveries AS
+ SELECT d.tenant_id,
+    t.external_id AS tenant,
+    d.event_id AS webhook_id,
+    d.subscription_id,
+    s.external_id AS subscription,
+    d.status,
+    d.reason,
+    d.attempts,
+    d.next_attempt_at
+   FROM ((public.all_deliveries d
+     LEFT JOIN public.tenants t ON ((t.id = d.tenant_id)))
+     LEFT JOIN public.subscriptions s ON (((s.tenant_id = d.tenant_id) AND (s.id = d.subscription_id))));
+CREATE TABLE public.rollup_hours (
+    tenant_id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    outcome text NOT NULL,
+    accepted bigint NOT NULL,
+    attempts bigint NOT NULL,
+    started bigint NOT NULL,
+    first_attempt bigint[] NOT NULL,
+    delivery bigint[] NOT NULL
+)
+WITH (fillfactor='80');
+CREATE VIEW analytics.deliveries_per_hour AS
+ SELECT r.at AS hour,
+    r.tenant_id,
+    t.external_id AS tenant,
+    (sum(r.accepted))::bigint AS accepted,
+    (sum(r.attempts))::bigint AS attempts,
+    (COALESCE(sum(r.attempts) FILTER (WHERE (r.outcome = 'delivered'::text)), (0)::numeric))::bigint AS delivered,
+    (COALESCE(sum(r.attempts) FILTER (WHERE (r.outcome <> 'delivered'::text)), (0)::numeric))::bigint AS failed,
+    (sum(r.started))::bigint AS started,
+    public.histogram_percentile(public.histogram_sum(r.first_attempt), (0.50)::double precision) AS first_attempt_p50_ms,
+    public.histogram_percentile(public.histogram_sum(r.first_attempt), (0.90)::double precision) AS first_attempt_p90_ms,
+    public.histogram_percentile(public.histogram_sum(r.first_attempt), (0.95)::double precision) AS first_attempt_p95_ms,
+    public.histogram_percentile(public.histogram_sum(r.first_attempt), (0.99)::double precision) AS first_attempt_p99_ms,
+    public.histogram_percentile(public.histogram_sum(r.delivery), (0.50)::double precision) AS delivery_p50_ms,
+    public.histogram_percentile(public.histogram_sum(r.delivery), (0.90)::double precision) AS delivery_p90_ms,
+    public.histogram_percentile(public.histogram_sum(r.delivery), (0.95)::double precision) AS delivery_p95_ms,
+    public.histogram_percentile(public.histogram_sum(r.delivery), (0.99)::double precision) AS delivery_p99_ms,
+    public.histogram_sum(r.first_attempt) AS first_attempt_histogram,
+    public.histogram_sum(r.delivery) AS delivery_histogram
+   FROM (public.rollup_hours r
+     LEFT JOIN public.tenants t ON ((t.id = r.tenant_id)))
+  WHERE (r.tenant_id <> '00000000-0000-0000-0000-000000000000'::uuid)
+  GROUP BY r.at, r.tenant_id, t.external_id;
+CREATE TABLE public.rollup_minutes (
+    tenant_id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    outcome text NOT NULL,
+    accepted bigint NOT NULL,
+    attempts bigint NOT NULL,
+    started bigint NOT NULL,
+    first_attempt bigint[] NOT NULL,
+    delivery bigint[] NOT NULL
+)
+WITH (fillfactor='80');
+CREATE VIEW analytics.deliveries_per_minute AS
+ SELECT r.at AS minute,
+    r.tenant_id,
+    t.external_id AS tenant,
+    (sum(r.accepted))::bigint AS accepted,
+    (sum(r.attempts))::bigint AS attempts,
+    (COALESCE(sum(r.attempts) FILTER (WHERE (r.outcome = 'delivered'::text)), (0)::numeric))::bigint AS delivered,
+    (COALESCE(sum(r.attempts) FILTER (WHERE (r.outcome <> 'delivered'::text)), (0)::numeric))::bigint AS failed,
+    (sum(r.started))::bigint AS started,
+    public.histogram_percentile(public.histogram_sum(r.first_attempt), (0.50)::double precision) AS first_attempt_p50_ms,
+    public.histogram_percentile(public.histogram_sum(r.first_attempt), (0.90)::double precision) AS first_attempt_p90_ms,
+    public.histogram_percentile(public.histogram_sum(r.first_attempt), (0.95)::double precision) AS first_attempt_p95_ms,
+    public.histogram_percentile(public.histogram_sum(r.first_attempt), (0.99)::double precision) AS first_attempt_p99_ms,
+    public.histogram_percentile(public.histogram_sum(r.delivery), (0.50)::double precision) AS delivery_p50_ms,
+    public.histogram_percentile(public.histogram_sum(r.delivery), (0.90)::double precision) AS delivery_p90_ms,
+    public.histogram_percentile(public.histogram_sum(r.delivery), (0.95)::double precision) AS delivery_p95_ms,
+    public.histogram_percentile(public.histogram_sum(r.delivery), (0.99)::double precision) AS delivery_p99_ms,
+    public.histogram_sum(r.first_attempt) AS first_attempt_histogram,
+    public.histogram_sum(r.delivery) AS delivery_histogram
+   FROM (public.rollup_minutes r
+     LEFT JOIN public.tenants t ON ((t.id = r.tenant_id)))
+  WHERE (r.tenant_id <> '00000000-0000-0000-0000-000000000000'::uuid)
+  GROUP BY r.at, r.tenant_id, t.external_id;
+CREATE TABLE public.rollup_types (
+    tenant_id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    event_type text NOT NULL,
+    accepted bigint NOT NULL,
+    attempts bigint NOT NULL,
+    delivered bigint NOT NULL,
+    started bigint NOT NULL,
+    first_attempt bigint[] NOT NULL,
+    delivery bigint[] NOT NULL
+)
+WITH (fillfactor='80');
+CREATE VIEW analytics.event_types_per_hour AS
+ SELECT r.at AS hour,
+    r.tenant_id,
+    t.external_id AS tenant,
+    r.event_type,
+    r.accepted,
+    r.attempts,
+    r.delivered,
+    (r.attempts - r.delivered) AS failed,
+    r.started,
+    public.histogram_percentile(r.first_attempt, (0.50)::double precision) AS first_attempt_p50_ms,
+    public.histogram_percentile(r.first_attempt, (0.90)::double precision) AS first_attempt_p90_ms,
+    public.histogram_percentile(r.first_attempt, (0.95)::double precision) AS first_attempt_p95_ms,
+    public.histogram_percentile(r.first_attempt, (0.99)::double precision) AS first_attempt_p99_ms,
+    public.histogram_percentile(r.delivery, (0.50)::double precision) AS delivery_p50_ms,
+    public.histogram_percentile(r.delivery, (0.90)::double precision) AS delivery_p90_ms,
+    public.histogram_percentile(r.delivery, (0.95)::double precision) AS delivery_p95_ms,
+    public.histogram_percentile(r.delivery, (0.99)::double precision) AS delivery_p99_ms,
+    r.first_attempt AS first_attempt_histogram,
+    r.delivery AS delivery_histogram
+   FROM (public.rollup_types r
+     LEFT JOIN public.tenants t ON ((t.id = r.tenant_id)))
+  WHERE (r.tenant_id <> '00000000-0000-0000-0000-000000000000'::uuid);
 CREATE TABLE public.events (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -6047,6 +6249,103 @@ CREATE TABLE public.events (
     is_unmatched boolean
 )
 PARTITION BY RANGE (id);
+CREATE VIEW analytics.events AS
+ SELECT e.accepted_at,
+    e.tenant_id,
+    t.external_id AS tenant,
+    e.id AS webhook_id,
+    e.event_type,
+    octet_length(e.payload) AS payload_bytes,
+    e.ordering_key,
+    e.deliver_at,
+    e.expires_at,
+    COALESCE(e.is_unmatched, false) AS is_unmatched
+   FROM (public.events e
+     LEFT JOIN public.tenants t ON ((t.id = e.tenant_id)));
+CREATE VIEW analytics.subscriptions AS
+ SELECT s.tenant_id,
+    t.external_id AS tenant,
+    s.id AS subscription_id,
+    s.external_id AS subscription,
+    s.target_url,
+    s.event_types,
+    s.filter,
+    s.description,
+    s.metadata,
+    s.is_active,
+    s.disabled_reason,
+    s.breaker,
+    s.is_ordered,
+    s.rate_limit,
+    s.max_in_flight,
+    s.created_at,
+    s.updated_at,
+    s.deleted_at
+   FROM (public.subscriptions s
+     LEFT JOIN public.tenants t ON ((t.id = s.tenant_id)));
+CREATE TABLE public.rollup_subscriptions (
+    tenant_id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    subscription_id uuid NOT NULL,
+    event_type text NOT NULL,
+    attempts bigint NOT NULL,
+    delivered bigint NOT NULL,
+    started bigint NOT NULL,
+    first_attempt bigint[] NOT NULL,
+    delivery bigint[] NOT NULL
+)
+WITH (fillfactor='80');
+CREATE VIEW analytics.subscriptions_per_hour AS
+ SELECT r.at AS hour,
+    r.tenant_id,
+    t.external_id AS tenant,
+    r.subscription_id,
+    s.external_id AS subscription,
+    r.event_type,
+    r.attempts,
+    r.delivered,
+    (r.attempts - r.delivered) AS failed,
+    r.started,
+    public.histogram_percentile(r.first_attempt, (0.50)::double precision) AS first_attempt_p50_ms,
+    public.histogram_percentile(r.first_attempt, (0.90)::double precision) AS first_attempt_p90_ms,
+    public.histogram_percentile(r.first_attempt, (0.95)::double precision) AS first_attempt_p95_ms,
+    public.histogram_percentile(r.first_attempt, (0.99)::double precision) AS first_attempt_p99_ms,
+    public.histogram_percentile(r.delivery, (0.50)::double precision) AS delivery_p50_ms,
+    public.histogram_percentile(r.delivery, (0.90)::double precision) AS delivery_p90_ms,
+    public.histogram_percentile(r.delivery, (0.95)::double precision) AS delivery_p95_ms,
+    public.histogram_percentile(r.delivery, (0.99)::double precision) AS delivery_p99_ms,
+    r.first_attempt AS first_attempt_histogram,
+    r.delivery AS delivery_histogram
+   FROM ((public.rollup_subscriptions r
+     LEFT JOIN public.tenants t ON ((t.id = r.tenant_id)))
+     LEFT JOIN public.subscriptions s ON (((s.tenant_id = r.tenant_id) AND (s.id = r.subscription_id))));
+CREATE VIEW analytics.tenants AS
+ SELECT t.id AS tenant_id,
+    t.external_id AS tenant,
+    t.name,
+    t.metadata,
+    t.subscription_count,
+    t.max_subscriptions,
+    t.publish_per_second,
+    t.created_at,
+    t.updated_at,
+    t.deleted_at
+   FROM public.tenants t;
+CREATE TABLE public.audit (
+    tenant_id uuid,
+    id uuid NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    actor_kind text NOT NULL,
+    actor_key uuid,
+    action text NOT NULL,
+    object_kind text NOT NULL,
+    object_id uuid NOT NULL,
+    before jsonb,
+    after jsonb,
+    request_id text,
+    CONSTRAINT audit_actor_has_its_key CHECK (((actor_kind = 'key'::text) OR (actor_key IS NULL))),
+    CONSTRAINT audit_actor_kind_known CHECK ((actor_kind = ANY (ARRAY['key'::text, 'portal'::text, 'anonymous'::text, 'command'::text, 'postrider'::text, 'sql'::text])))
+);
 CREATE VIEW public.delivery_logs AS
  SELECT a.id,
     a.subscription_id,
@@ -6178,58 +6477,12 @@ CREATE TABLE public.retired_ids (
     below_id uuid NOT NULL,
     CONSTRAINT retired_ids_table_known CHECK ((of_table = ANY (ARRAY['idempotency_keys'::text, 'undelivered'::text])))
 );
-CREATE TABLE public.rollup_hours (
-    tenant_id uuid NOT NULL,
-    at timestamp with time zone NOT NULL,
-    outcome text NOT NULL,
-    accepted bigint NOT NULL,
-    attempts bigint NOT NULL,
-    started bigint NOT NULL,
-    first_attempt bigint[] NOT NULL,
-    delivery bigint[] NOT NULL
-)
-WITH (fillfactor='80');
-CREATE TABLE public.rollup_minutes (
-    tenant_id uuid NOT NULL,
-    at timestamp with time zone NOT NULL,
-    outcome text NOT NULL,
-    accepted bigint NOT NULL,
-    attempts bigint NOT NULL,
-    started bigint NOT NULL,
-    first_attempt bigint[] NOT NULL,
-    delivery bigint[] NOT NULL
-)
-WITH (fillfactor='80');
 CREATE TABLE public.rollup_progress (
     is_only boolean DEFAULT true NOT NULL,
     folded_until timestamp with time zone DEFAULT now() NOT NULL,
     span interval DEFAULT '00:01:00'::interval NOT NULL,
     CONSTRAINT rollup_progress_is_one_row CHECK (is_only)
 );
-CREATE TABLE public.rollup_subscriptions (
-    tenant_id uuid NOT NULL,
-    at timestamp with time zone NOT NULL,
-    subscription_id uuid NOT NULL,
-    event_type text NOT NULL,
-    attempts bigint NOT NULL,
-    delivered bigint NOT NULL,
-    started bigint NOT NULL,
-    first_attempt bigint[] NOT NULL,
-    delivery bigint[] NOT NULL
-)
-WITH (fillfactor='80');
-CREATE TABLE public.rollup_types (
-    tenant_id uuid NOT NULL,
-    at timestamp with time zone NOT NULL,
-    event_type text NOT NULL,
-    accepted bigint NOT NULL,
-    attempts bigint NOT NULL,
-    delivered bigint NOT NULL,
-    started bigint NOT NULL,
-    first_attempt bigint[] NOT NULL,
-    delivery bigint[] NOT NULL
-)
-WITH (fillfactor='80');
 CREATE TABLE public.subscription_health (
     subscription_id uuid NOT NULL,
     tenant_id uuid NOT NULL,

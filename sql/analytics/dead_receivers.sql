@@ -2,13 +2,21 @@
 -- Most attempts first. `pending` counts deliveries that have not ended, which reads the queue once.
 with failing as (
     select
+        t.external_id as tenant,
+        a.tenant_id,
         a.subscription_id,
         count(*) as attempts,
         min(a.created_at) as first_failure
     from attempts as a
+    inner join tenants as t
+        on t.id = a.tenant_id
     where a.id >= uuid_v7_floor(now() - interval '24 hours')
         and a.trigger is distinct from 'test'
-    group by a.subscription_id
+        and t.external_id is not distinct from coalesce(nullif(current_setting('postrider.tenant', true), ''), t.external_id)
+    group by
+        t.external_id,
+        a.tenant_id,
+        a.subscription_id
     having bool_and(a.outcome <> 'delivered')
     order by attempts desc
     limit 100
@@ -22,6 +30,8 @@ waiting as (
     group by d.subscription_id
 )
 select
+    f.tenant,
+    f.tenant_id,
     f.subscription_id,
     s.target_url,
     s.is_active,

@@ -1,16 +1,23 @@
 -- analytics/failures: why did attempts fail in the last 24 hours?
 -- Most frequent first; docs/retries.md explains the outcomes. `status_code` is null without a response.
 select
+    t.external_id as tenant,
+    a.tenant_id,
     a.outcome,
     a.status_code,
     count(*) as attempts,
     count(distinct a.subscription_id) as subscriptions,
     max(a.created_at) as latest
 from attempts as a
+inner join tenants as t
+    on t.id = a.tenant_id
 where a.id >= uuid_v7_floor(now() - interval '24 hours')
     and a.outcome <> 'delivered'
     and a.trigger is distinct from 'test'
+    and t.external_id is not distinct from coalesce(nullif(current_setting('postrider.tenant', true), ''), t.external_id)
 group by
+    t.external_id,
+    a.tenant_id,
     a.outcome,
     a.status_code
 order by attempts desc

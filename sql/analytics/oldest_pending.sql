@@ -2,6 +2,7 @@
 -- `reason` says why a delivery is held. `next_attempt_at` is null while it is sent or held, or its worker is lost.
 with oldest as (
     select
+        t.external_id as tenant,
         d.event_id,
         d.subscription_id,
         d.status,
@@ -10,11 +11,16 @@ with oldest as (
         d.next_attempt_at,
         d.tenant_id
     from all_deliveries as d
+    inner join tenants as t
+        on t.id = d.tenant_id
     where d.status in ('pending', 'sending', 'held')
+        and t.external_id is not distinct from coalesce(nullif(current_setting('postrider.tenant', true), ''), t.external_id)
     order by d.event_id
     limit 20
 )
 select
+    o.tenant,
+    o.tenant_id,
     o.event_id as webhook_id,
     o.subscription_id,
     s.target_url,

@@ -1,6 +1,8 @@
 -- analytics/slowest_receivers: which 20 receivers responded most slowly in the last 24 hours?
 -- By p95 of the duration of attempts in milliseconds, timeouts included.
 select
+    t.external_id as tenant,
+    a.tenant_id,
     a.subscription_id,
     s.target_url,
     count(*) as attempts,
@@ -9,12 +11,17 @@ select
     percentile_disc(0.99) within group (order by a.duration_ms) as p99_ms,
     max(a.duration_ms) as max_ms
 from attempts as a
+inner join tenants as t
+    on t.id = a.tenant_id
 inner join subscriptions as s
     on s.id = a.subscription_id
 where a.id >= uuid_v7_floor(now() - interval '24 hours')
     and a.duration_ms is not null
     and a.trigger is distinct from 'test'
+    and t.external_id is not distinct from coalesce(nullif(current_setting('postrider.tenant', true), ''), t.external_id)
 group by
+    t.external_id,
+    a.tenant_id,
     a.subscription_id,
     s.target_url
 order by p95_ms desc

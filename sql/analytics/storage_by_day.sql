@@ -1,5 +1,5 @@
 -- analytics/storage_by_day: how much disk do each day's events and attempts use?
--- Days in UTC. Rows are (auto)analyze's estimate; bytes include indexes.
+-- Of all tenants together, which share each day. Days in UTC. Rows are (auto)analyze's estimate; bytes include indexes.
 with partitions as (
     select
         to_date(substring(c.relname from '[0-9]{8}'), 'YYYYMMDD') as day,

@@ -28,6 +28,8 @@ counted as (
     full join lost using (subscription_id)
 )
 select
+    t.external_id as tenant,
+    s.tenant_id,
     c.subscription_id,
     s.target_url,
     c.ended,
@@ -38,6 +40,9 @@ select
 from counted as c
 inner join subscriptions as s
     on s.id = c.subscription_id
+inner join tenants as t
+    on t.id = s.tenant_id
+where t.external_id is not distinct from coalesce(nullif(current_setting('postrider.tenant', true), ''), t.external_id)
 order by
     succeeded_percent asc nulls first,
     c.ended desc

@@ -3,6 +3,7 @@
 -- Lists what happened, oldest first, then the state of each delivery; its time is that of the next attempt.
 with history as (
     select
+        e.tenant_id,
         e.accepted_at as at,
         null::uuid as subscription_id,
         'accepted' as what,
@@ -12,6 +13,7 @@ with history as (
     where e.id = :'webhook_id'::uuid
     union all
     select
+        a.tenant_id,
         a.created_at,
         a.subscription_id,
         'attempt ' || a.attempt_number,
@@ -24,6 +26,7 @@ with history as (
         )
     union all
     select
+        d.tenant_id,
         d.next_attempt_at,
         d.subscription_id,
         d.status,
@@ -33,12 +36,16 @@ with history as (
     where d.event_id = :'webhook_id'::uuid
 )
 select
-    at,
-    subscription_id,
-    what,
-    detail
-from history
+    t.external_id as tenant,
+    h.tenant_id,
+    h.at,
+    h.subscription_id,
+    h.what,
+    h.detail
+from history as h
+inner join tenants as t
+    on t.id = h.tenant_id
 order by
-    part,
-    at,
-    what;
+    h.part,
+    h.at,
+    h.what;

@@ -471,17 +471,23 @@ begin
 end
 $$;
 
--- Roles belong to the whole cluster: another database may be making it at this moment.
-do $$
+-- Makes a role without login if its maker may. Roles belong to the whole cluster: another database may be making it at
+-- this moment.
+create function make_role(wanted text) returns void
+language plpgsql
+set search_path from current
+as $$
 begin
-    if to_regrole('postrider_publisher') is null
+    if to_regrole(wanted) is null
         and exists (select 1 from pg_roles as r where r.rolname = current_user and (r.rolcreaterole or r.rolsuper)) then
-        create role postrider_publisher nologin;
+        execute format('create role %I nologin', wanted);
     end if;
 exception
     when duplicate_object or unique_violation then null;
 end
 $$;
+
+select make_role('postrider_publisher');
 
 select place_publishing();
 

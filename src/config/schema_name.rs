@@ -39,8 +39,9 @@ impl FromStr for SchemaName {
                 "must be 1 to {MAX_LENGTH} lower-case letters, digits and underscores, not beginning with a digit"
             ));
         }
-        if text.starts_with("pg_") || ["information_schema", "postrider"].contains(&text) {
-            return Err("must not be a schema of PostgreSQL, nor `postrider`, which is for users' SQL".to_owned());
+        if text.starts_with("pg_") || ["information_schema", "postrider", "analytics"].contains(&text) {
+            return Err("must not be a schema of PostgreSQL, nor `postrider` or `analytics`, which are for users' SQL"
+                .to_owned());
         }
         Ok(Self(text.to_owned()))
     }
@@ -55,7 +56,7 @@ mod tests {
         for good in ["public", "hooks_2", "_x"] {
             assert_eq!(good.parse::<SchemaName>().unwrap().as_str(), good);
         }
-        for bad in ["", "Hooks", "2x", "a b", "a;b", "$user", "pg_temp", "postrider", &"a".repeat(64)] {
+        for bad in ["", "Hooks", "2x", "a b", "a;b", "$user", "pg_temp", "postrider", "analytics", &"a".repeat(64)] {
             assert!(bad.parse::<SchemaName>().is_err(), "{bad}");
         }
     }

@@ -79,6 +79,7 @@ pub(crate) use refusals::{NewRefusal, RefusalFilter, RefusalRow};
 pub(crate) use replay_plans::{Counted, Plan};
 pub use replays::{NewReplay, Replay, ReplayStep};
 pub use retention::Retained;
+pub(crate) use rollups::AnalyticsViews;
 pub use rollups::Folded;
 pub use sealed::{SealedHeaders, SealedIngest, SealedOlder, SealedSecrets};
 pub(crate) use search::{Exact, FoundEvents, PayloadSearch, RefusedCall};

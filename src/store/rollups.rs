@@ -17,6 +17,19 @@ pub struct Folded {
     pub more: bool,
 }
 
+/// Where the views for people are, and whether their role may read them.
+#[derive(Debug, Clone)]
+pub(crate) struct AnalyticsViews {
+    pub(crate) schema: String,
+    pub(crate) schema_of_tables: String,
+    /// This connection's role, quoted for SQL.
+    pub(crate) owner: String,
+    /// Something else is in the schema `analytics`.
+    pub(crate) is_taken: bool,
+    pub(crate) has_role: bool,
+    pub(crate) may_read: bool,
+}
+
 impl Store {
     /// Adds the next span of at most about `most` attempts and events to the roll-ups. `None` while another process
     /// does this.
@@ -45,5 +58,19 @@ impl Store {
     pub(crate) async fn summarise_log(&self) -> Result<i64, StoreError> {
         let rows = self.maintenance().await?.query(&sql::SUMMARISE_LOG, &[]).await?;
         Ok(rows.first().map(|row| row.try_get("summarised")).transpose()?.unwrap_or(0))
+    }
+
+    /// `None`: somebody dropped the views.
+    pub(crate) async fn analytics_views(&self) -> Result<Option<AnalyticsViews>, StoreError> {
+        let rows = self.interactive().await?.query(&sql::ANALYTICS_VIEWS, &[]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        Ok(Some(AnalyticsViews {
+            schema: row.try_get("place")?,
+            schema_of_tables: row.try_get("of_schema")?,
+            owner: row.try_get("owner")?,
+            is_taken: row.try_get("is_taken")?,
+            has_role: row.try_get("has_role")?,
+            may_read: row.try_get("may_read")?,
+        }))
     }
 }

@@ -138,6 +138,7 @@ queries! {
     TAIL = "log/tail",
     FOLD_ROLLUPS = "rollups/fold",
     FORGET_ROLLUPS = "rollups/forget",
+    ANALYTICS_VIEWS = "rollups/views",
     LOG_TEST = "attempts/log_test",
     READ_ROLLUPS = "rollups/read",
     ROLLUP_PROGRESS = "rollups/progress",

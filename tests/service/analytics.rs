@@ -66,11 +66,11 @@ impl Day {
     }
 
     fn run(&self, name: &str) -> Vec<Row> {
-        run_file(&self.rig.database, &path(name), &[])
+        run_file(&self.rig.database, &path(name), &[], None)
     }
 
     fn run_for(&self, name: &str, event: EventId) -> Vec<Row> {
-        run_file(&self.rig.database, &path(name), &[("webhook_id", &event.to_string())])
+        run_file(&self.rig.database, &path(name), &[("webhook_id", &event.to_string())], None)
     }
 }
 
@@ -247,6 +247,38 @@ async fn no_ready_query_reads_days_that_it_does_not_ask_about() {
             plan.iter().map(|line| line.get(0)).filter(|line: &String| line.contains("_2020")).collect();
         let walked = old.iter().filter(|line| !by_key || line.contains("Seq Scan"));
         assert_eq!(walked.count(), 0, "{name} reads the year 2020: {old:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_ready_query_names_the_tenant_and_can_be_asked_for_one() {
+    let day = Day::new().await;
+    let other = day.rig.subscription_of_another_tenant().await;
+    day.rig
+        .sql("update tenants set external_id = 'other', updated_at = now() where external_id is distinct from 'default'")
+        .await;
+    day.rig.receiver.script([Reply::Status(503)]);
+    submit(&day.rig, &other, "order.created", br#"{"order":5}"#).await;
+    deliver(&day.rig).await;
+    let waiting = submit(&day.rig, &day.dead, "order.created", br#"{"order":6}"#).await.to_string();
+    for (name, _) in FILES {
+        let of = |tenant: Option<&str>| {
+            let rows = run_file(&day.rig.database, &path(name), &[("webhook_id", &waiting)], tenant);
+            rows.iter().map(|row| row.text("tenant").to_owned()).collect::<BTreeSet<_>>()
+        };
+        if name == "storage_by_day" {
+            continue;
+        }
+        assert!(of(None).contains("default"), "{name}");
+        // An event has one tenant: that query needs no other choice.
+        if name != "why_not_arrived" {
+            assert_eq!(of(Some("default")), BTreeSet::from(["default".to_owned()]), "{name}");
+            assert!(of(Some("nobody")).is_empty(), "{name}");
+        }
+        if ["failures", "event_volume", "dead_receivers"].contains(&name) {
+            assert_eq!(of(None).len(), 2, "{name}");
+            assert_eq!(of(Some("other")), BTreeSet::from(["other".to_owned()]), "{name}");
+        }
     }
 }
 

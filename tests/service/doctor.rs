@@ -39,6 +39,7 @@ async fn what_is_healthy_is_said_in_a_line_and_a_server_without_fsync_is_found()
         "backlog",
         "outbox",
         "publishing",
+        "analytics",
         "master keys",
         "redis",
     ] {

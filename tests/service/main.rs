@@ -5,6 +5,7 @@
 mod support;
 
 mod analytics;
+mod analytics_views;
 mod api_analytics;
 mod api_document;
 mod api_ingest;

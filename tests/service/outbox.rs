@@ -349,7 +349,7 @@ async fn the_publisher_role_may_publish_and_nothing_else() {
     let published = publish(&stranger, "'a', '{}', idempotency_key => 'k'").await;
     assert_eq!(ids(&rig, "public.outbox").await, [published]);
     let relations = "select c.oid::regclass::text, c.relkind = 'v' from pg_class as c where c.relkind in ('r', 'p', 'v') \
-                     and c.relnamespace in ('public'::regnamespace, 'postrider'::regnamespace)";
+                     and c.relnamespace in ('public'::regnamespace, 'postrider'::regnamespace, 'analytics'::regnamespace)";
     let relations = rig.client.query(relations, &[]).await.unwrap();
     assert!(relations.len() > 30);
     for row in relations {

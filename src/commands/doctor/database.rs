@@ -51,6 +51,8 @@ pub(super) async fn look(store: &Store, config: &Config) -> Vec<Finding> {
             Ok(found) => findings.extend(found),
             Err(error) => findings.push(or_problem("outbox", Err(error))),
         }
+        let views = store.analytics_views().await;
+        findings.push(or_problem("analytics", views.map(|views| super::analytics::of_views(views.as_ref()))));
         findings
             .push(or_problem("master keys", store.sealed_with().await.map(|used| of_seals(&used, &config.keyring))));
     }

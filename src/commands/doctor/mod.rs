@@ -1,5 +1,6 @@
 //! `postrider doctor` checks settings, database, Redis and host names, and says what to do. It changes nothing.
 
+mod analytics;
 mod database;
 mod network;
 mod outbox;

@@ -14,14 +14,23 @@ pub(crate) fn program(name: &str) -> PathBuf {
     programs.pop().unwrap_or_else(|| PathBuf::from(name))
 }
 
-/// Runs a file with psql and these variables; its rows as text, one for each row of the answer.
-pub(crate) fn run_file(database: &Database, path: &str, variables: &[(&str, &str)]) -> Vec<Row> {
+/// Runs a file with psql and these variables, for one tenant or all; its rows as text, one for each row of the answer.
+pub(crate) fn run_file(
+    database: &Database,
+    path: &str,
+    variables: &[(&str, &str)],
+    tenant: Option<&str>,
+) -> Vec<Row> {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let mut psql = Command::new(program("psql"));
     psql.args(["--no-psqlrc", "--quiet", "--csv", "--set", "ON_ERROR_STOP=1"]);
     psql.args(["--pset", "csv_fieldsep=\t"]);
     for (name, value) in variables {
         psql.args(["--set", &format!("{name}={value}")]);
+    }
+    // As the documents say, for one tenant.
+    if let Some(tenant) = tenant {
+        psql.args(["--command", &format!("set postrider.tenant = '{tenant}'")]);
     }
     let ran = psql.arg("--file").arg(file).arg(database.url()).output().unwrap();
     assert!(ran.status.success(), "{path}: {}", String::from_utf8_lossy(&ran.stderr));
