@@ -52,7 +52,7 @@ begin
                 on d.classid = 'pg_rewrite'::regclass
                 and d.objid = r.oid
                 and d.refclassid = 'pg_class'::regclass
-                and d.refobjid = 'tenants'::regclass
+                and d.refobjid in ('tenants'::regclass, 'rollup_minutes'::regclass, 'rollup_hours'::regclass)
             where r.ev_class = c.oid
         );
 end
@@ -6331,6 +6331,46 @@ CREATE VIEW analytics.tenants AS
     t.updated_at,
     t.deleted_at
    FROM public.tenants t;
+CREATE VIEW analytics.totals_per_hour AS
+ SELECT r.at AS hour,
+    (sum(r.accepted))::bigint AS accepted,
+    (sum(r.attempts))::bigint AS attempts,
+    (COALESCE(sum(r.attempts) FILTER (WHERE (r.outcome = 'delivered'::text)), (0)::numeric))::bigint AS delivered,
+    (COALESCE(sum(r.attempts) FILTER (WHERE (r.outcome <> 'delivered'::text)), (0)::numeric))::bigint AS failed,
+    (sum(r.started))::bigint AS started,
+    public.histogram_percentile(public.histogram_sum(r.first_attempt), (0.50)::double precision) AS first_attempt_p50_ms,
+    public.histogram_percentile(public.histogram_sum(r.first_attempt), (0.90)::double precision) AS first_attempt_p90_ms,
+    public.histogram_percentile(public.histogram_sum(r.first_attempt), (0.95)::double precision) AS first_attempt_p95_ms,
+    public.histogram_percentile(public.histogram_sum(r.first_attempt), (0.99)::double precision) AS first_attempt_p99_ms,
+    public.histogram_percentile(public.histogram_sum(r.delivery), (0.50)::double precision) AS delivery_p50_ms,
+    public.histogram_percentile(public.histogram_sum(r.delivery), (0.90)::double precision) AS delivery_p90_ms,
+    public.histogram_percentile(public.histogram_sum(r.delivery), (0.95)::double precision) AS delivery_p95_ms,
+    public.histogram_percentile(public.histogram_sum(r.delivery), (0.99)::double precision) AS delivery_p99_ms,
+    public.histogram_sum(r.first_attempt) AS first_attempt_histogram,
+    public.histogram_sum(r.delivery) AS delivery_histogram
+   FROM public.rollup_hours r
+  WHERE (r.tenant_id = '00000000-0000-0000-0000-000000000000'::uuid)
+  GROUP BY r.at;
+CREATE VIEW analytics.totals_per_minute AS
+ SELECT r.at AS minute,
+    (sum(r.accepted))::bigint AS accepted,
+    (sum(r.attempts))::bigint AS attempts,
+    (COALESCE(sum(r.attempts) FILTER (WHERE (r.outcome = 'delivered'::text)), (0)::numeric))::bigint AS delivered,
+    (COALESCE(sum(r.attempts) FILTER (WHERE (r.outcome <> 'delivered'::text)), (0)::numeric))::bigint AS failed,
+    (sum(r.started))::bigint AS started,
+    public.histogram_percentile(public.histogram_sum(r.first_attempt), (0.50)::double precision) AS first_attempt_p50_ms,
+    public.histogram_percentile(public.histogram_sum(r.first_attempt), (0.90)::double precision) AS first_attempt_p90_ms,
+    public.histogram_percentile(public.histogram_sum(r.first_attempt), (0.95)::double precision) AS first_attempt_p95_ms,
+    public.histogram_percentile(public.histogram_sum(r.first_attempt), (0.99)::double precision) AS first_attempt_p99_ms,
+    public.histogram_percentile(public.histogram_sum(r.delivery), (0.50)::double precision) AS delivery_p50_ms,
+    public.histogram_percentile(public.histogram_sum(r.delivery), (0.90)::double precision) AS delivery_p90_ms,
+    public.histogram_percentile(public.histogram_sum(r.delivery), (0.95)::double precision) AS delivery_p95_ms,
+    public.histogram_percentile(public.histogram_sum(r.delivery), (0.99)::double precision) AS delivery_p99_ms,
+    public.histogram_sum(r.first_attempt) AS first_attempt_histogram,
+    public.histogram_sum(r.delivery) AS delivery_histogram
+   FROM public.rollup_minutes r
+  WHERE (r.tenant_id = '00000000-0000-0000-0000-000000000000'::uuid)
+  GROUP BY r.at;
 CREATE TABLE public.audit (
     tenant_id uuid,
     id uuid NOT NULL,

@@ -11,7 +11,10 @@ from events as e
 inner join tenants as t
     on t.id = e.tenant_id
 where e.id >= uuid_v7_floor(now() - interval '24 hours')
-    and t.external_id is not distinct from coalesce(nullif(current_setting('postrider.tenant', true), ''), t.external_id)
+    and case
+        when current_setting('postrider.tenant', true) <> '' then t.external_id = current_setting('postrider.tenant', true)
+        else true
+    end
 group by
     hour,
     t.external_id,

@@ -15,7 +15,10 @@ with arrived as (
         and a.outcome = 'delivered'
         and a.id >= uuid_v7_floor(now() - interval '24 hours')
     where e.id >= uuid_v7_floor(now() - interval '24 hours')
-        and t.external_id is not distinct from coalesce(nullif(current_setting('postrider.tenant', true), ''), t.external_id)
+        and case
+            when current_setting('postrider.tenant', true) <> '' then t.external_id = current_setting('postrider.tenant', true)
+            else true
+        end
 )
 select
     hour,

@@ -14,7 +14,10 @@ with oldest as (
     inner join tenants as t
         on t.id = d.tenant_id
     where d.status in ('pending', 'sending', 'held')
-        and t.external_id is not distinct from coalesce(nullif(current_setting('postrider.tenant', true), ''), t.external_id)
+        and case
+            when current_setting('postrider.tenant', true) <> '' then t.external_id = current_setting('postrider.tenant', true)
+            else true
+        end
     order by d.event_id
     limit 20
 )

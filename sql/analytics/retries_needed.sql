@@ -17,7 +17,10 @@ inner join tenants as t
 where a.id >= uuid_v7_floor(now() - interval '24 hours')
     and a.outcome = 'delivered'
     and a.trigger is distinct from 'test'
-    and t.external_id is not distinct from coalesce(nullif(current_setting('postrider.tenant', true), ''), t.external_id)
+    and case
+        when current_setting('postrider.tenant', true) <> '' then t.external_id = current_setting('postrider.tenant', true)
+        else true
+    end
 group by
     t.external_id,
     a.tenant_id,

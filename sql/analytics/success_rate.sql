@@ -42,7 +42,10 @@ inner join subscriptions as s
     on s.id = c.subscription_id
 inner join tenants as t
     on t.id = s.tenant_id
-where t.external_id is not distinct from coalesce(nullif(current_setting('postrider.tenant', true), ''), t.external_id)
+where case
+    when current_setting('postrider.tenant', true) <> '' then t.external_id = current_setting('postrider.tenant', true)
+    else true
+end
 order by
     succeeded_percent asc nulls first,
     c.ended desc

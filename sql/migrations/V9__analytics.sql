@@ -142,8 +142,8 @@ create index rollup_subscriptions_at on rollup_subscriptions (at);
 create index undelivered_ended on undelivered (ended_at);
 
 -- Views for people and their tools. The role postrider_analytics reads them with the rights of their owner, and no
--- table. They are called analytics_… here and lose that in the schema `analytics`. Rows of all tenants together are left
--- out, so that sums are right. `tenant` comes from a left join by a key, which costs nothing where it is not selected.
+-- table. They are called analytics_… here and lose that in the schema `analytics`. Rows of all tenants together have
+-- views of their own, so that sums are right. `tenant` comes from a left join by a key, which costs nothing where it is not selected.
 create view analytics_deliveries_per_minute as
 select
     r.at as minute,
@@ -201,6 +201,51 @@ group by
     r.at,
     r.tenant_id,
     t.external_id;
+
+-- All tenants together, whose histograms are merged already.
+create view analytics_totals_per_minute as
+select
+    r.at as minute,
+    sum(r.accepted)::bigint as accepted,
+    sum(r.attempts)::bigint as attempts,
+    coalesce(sum(r.attempts) filter (where r.outcome = 'delivered'), 0)::bigint as delivered,
+    coalesce(sum(r.attempts) filter (where r.outcome <> 'delivered'), 0)::bigint as failed,
+    sum(r.started)::bigint as started,
+    histogram_percentile(histogram_sum(r.first_attempt), 0.50) as first_attempt_p50_ms,
+    histogram_percentile(histogram_sum(r.first_attempt), 0.90) as first_attempt_p90_ms,
+    histogram_percentile(histogram_sum(r.first_attempt), 0.95) as first_attempt_p95_ms,
+    histogram_percentile(histogram_sum(r.first_attempt), 0.99) as first_attempt_p99_ms,
+    histogram_percentile(histogram_sum(r.delivery), 0.50) as delivery_p50_ms,
+    histogram_percentile(histogram_sum(r.delivery), 0.90) as delivery_p90_ms,
+    histogram_percentile(histogram_sum(r.delivery), 0.95) as delivery_p95_ms,
+    histogram_percentile(histogram_sum(r.delivery), 0.99) as delivery_p99_ms,
+    histogram_sum(r.first_attempt) as first_attempt_histogram,
+    histogram_sum(r.delivery) as delivery_histogram
+from rollup_minutes as r
+where r.tenant_id = '00000000-0000-0000-0000-000000000000'
+group by r.at;
+
+create view analytics_totals_per_hour as
+select
+    r.at as hour,
+    sum(r.accepted)::bigint as accepted,
+    sum(r.attempts)::bigint as attempts,
+    coalesce(sum(r.attempts) filter (where r.outcome = 'delivered'), 0)::bigint as delivered,
+    coalesce(sum(r.attempts) filter (where r.outcome <> 'delivered'), 0)::bigint as failed,
+    sum(r.started)::bigint as started,
+    histogram_percentile(histogram_sum(r.first_attempt), 0.50) as first_attempt_p50_ms,
+    histogram_percentile(histogram_sum(r.first_attempt), 0.90) as first_attempt_p90_ms,
+    histogram_percentile(histogram_sum(r.first_attempt), 0.95) as first_attempt_p95_ms,
+    histogram_percentile(histogram_sum(r.first_attempt), 0.99) as first_attempt_p99_ms,
+    histogram_percentile(histogram_sum(r.delivery), 0.50) as delivery_p50_ms,
+    histogram_percentile(histogram_sum(r.delivery), 0.90) as delivery_p90_ms,
+    histogram_percentile(histogram_sum(r.delivery), 0.95) as delivery_p95_ms,
+    histogram_percentile(histogram_sum(r.delivery), 0.99) as delivery_p99_ms,
+    histogram_sum(r.first_attempt) as first_attempt_histogram,
+    histogram_sum(r.delivery) as delivery_histogram
+from rollup_hours as r
+where r.tenant_id = '00000000-0000-0000-0000-000000000000'
+group by r.at;
 
 create view analytics_event_types_per_hour as
 select
@@ -356,7 +401,7 @@ select
     t.deleted_at
 from tenants as t;
 
--- These views of this installation, wherever they are: each of them reads its table `tenants`.
+-- These views of this installation, wherever they are: each of them reads its table `tenants` or a roll-up.
 create function analytics_views() returns table (view oid, name name, place regnamespace)
 language plpgsql stable
 set search_path from current
@@ -377,7 +422,7 @@ begin
                 on d.classid = 'pg_rewrite'::regclass
                 and d.objid = r.oid
                 and d.refclassid = 'pg_class'::regclass
-                and d.refobjid = 'tenants'::regclass
+                and d.refobjid in ('tenants'::regclass, 'rollup_minutes'::regclass, 'rollup_hours'::regclass)
             where r.ev_class = c.oid
         );
 end

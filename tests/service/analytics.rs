@@ -255,7 +255,9 @@ async fn every_ready_query_names_the_tenant_and_can_be_asked_for_one() {
     let day = Day::new().await;
     let other = day.rig.subscription_of_another_tenant().await;
     day.rig
-        .sql("update tenants set external_id = 'other', updated_at = now() where external_id is distinct from 'default'")
+        .sql(
+            "update tenants set external_id = 'other', updated_at = now() where external_id is distinct from 'default'",
+        )
         .await;
     day.rig.receiver.script([Reply::Status(503)]);
     submit(&day.rig, &other, "order.created", br#"{"order":5}"#).await;

@@ -76,6 +76,11 @@ async fn the_views_count_what_happened_for_each_tenant() {
              from analytics.deliveries_per_{unit} where tenant = 'acme' and {unit} > now() - interval '2 hours'"
         );
         assert!(holds(&client, &acme).await, "{unit}");
+        let totals = format!(
+            "select sum(accepted) = 11 and sum(attempts) = 20 and sum(failed) = 10 and max(delivery_p99_ms) between 2850 and 3150 \
+             from analytics.totals_per_{unit}"
+        );
+        assert!(holds(&client, &totals).await, "{unit}");
         let merged = format!(
             "select public.histogram_percentile(public.histogram_sum(delivery_histogram), 0.99) between 2850 and 3150 \
              and bool_and(delivery_p50_ms is null or delivery_p50_ms between 2850 and 3150) and count(delivery_p90_ms) = 1 \
@@ -107,7 +112,7 @@ async fn the_analytics_role_reads_the_views_and_nothing_else() {
     let relations = "select c.oid::regclass::text, c.relnamespace = 'analytics'::regnamespace from pg_class as c \
                      where c.relkind in ('r', 'p', 'v', 'm', 'S') and c.relnamespace::regnamespace::text !~ '^(pg_|information_schema)'";
     let relations = rig.client.query(relations, &[]).await.unwrap();
-    assert_eq!(relations.iter().filter(|row| row.get(1)).count(), 9);
+    assert_eq!(relations.iter().filter(|row| row.get(1)).count(), 11);
     assert!(relations.len() > 40);
     for row in relations {
         let (name, is_ours): (String, bool) = (row.get(0), row.get(1));

@@ -15,12 +15,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
 }
 
 /// Runs a file with psql and these variables, for one tenant or all; its rows as text, one for each row of the answer.
-pub(crate) fn run_file(
-    database: &Database,
-    path: &str,
-    variables: &[(&str, &str)],
-    tenant: Option<&str>,
-) -> Vec<Row> {
+pub(crate) fn run_file(database: &Database, path: &str, variables: &[(&str, &str)], tenant: Option<&str>) -> Vec<Row> {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let mut psql = Command::new(program("psql"));
     psql.args(["--no-psqlrc", "--quiet", "--csv", "--set", "ON_ERROR_STOP=1"]);
