@@ -141,6 +141,29 @@ async fn the_analytics_role_reads_the_views_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_queries_on_the_page_run_with_that_role() {
+    let database = Database::new().await;
+    database.client().await.batch_execute(TRAFFIC).await.unwrap();
+    let client = analyst(&database).await;
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/analytics.md")).unwrap();
+    let queries: Vec<&str> = page.split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(queries.len(), 5);
+    for query in queries {
+        // What Grafana and Metabase make of their words.
+        let mut query = query.replace("${tenant:singlequote}", "'acme'").replace("{{tenant}}", "'acme'");
+        for column in ["minute", "written_at"] {
+            let between = format!("{column} between '2026-01-01T00:00:00Z' and '2126-01-01T00:00:00Z'");
+            query = query.replace(&format!("$__timeFilter({column})"), &between);
+        }
+        let query = query.replace("[[", "").replace("]]", "");
+        client
+            .query(query.trim().trim_end_matches(';'), &[])
+            .await
+            .unwrap_or_else(|error| panic!("{query}: {error:?}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_installation_and_one_beside_a_schema_analytics_keep_their_views() {
     let database = Database::new().await;
     let migrate = async |database: &Database, schema: &str| {
