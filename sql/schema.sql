@@ -4106,7 +4106,7 @@ exception when others then
     return encode(bytes, 'escape');
 end
 $$;
-CREATE FUNCTION public.refusals_list_1(tenant uuid, codes text[], from_id uuid, before_id uuid, most_rows bigint, most_examined bigint) RETURNS TABLE(examined_to uuid, id uuid)
+CREATE FUNCTION public.refusals_list_1(tenant uuid, codes text[], from_id uuid, before_id uuid, most_rows bigint, most_examined bigint) RETURNS TABLE(examined_to uuid, tenant_id uuid, id uuid)
     LANGUAGE plpgsql
     SET search_path TO 'public'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -4117,12 +4117,16 @@ CREATE FUNCTION public.refusals_list_1(tenant uuid, codes text[], from_id uuid, 
 declare
     ids uuid[];
     found uuid[];
+    owners uuid[];
 begin
     if tenant is not null then
-        select array_agg(x.id), array_agg(x.id) filter (where x.is_found)
-        into ids, found
+        select
+            array_agg(x.id),
+            array_agg(x.id) filter (where x.is_found),
+            array_agg(x.tenant_id) filter (where x.is_found)
+        into ids, found, owners
         from (
-            select r.id, codes is null or r.code = any(codes) as is_found
+            select r.id, r.tenant_id, codes is null or r.code = any(codes) as is_found
             from refusals as r
             where (r.tenant_id, r.id) >= (tenant, from_id)
                 and (r.tenant_id, r.id) < (tenant, before_id)
@@ -4130,10 +4134,13 @@ begin
             limit most_examined
         ) as x;
     else
-        select array_agg(x.id), array_agg(x.id) filter (where x.is_found)
-        into ids, found
+        select
+            array_agg(x.id),
+            array_agg(x.id) filter (where x.is_found),
+            array_agg(x.tenant_id) filter (where x.is_found)
+        into ids, found, owners
         from (
-            select r.id, codes is null or r.code = any(codes) as is_found
+            select r.id, r.tenant_id, codes is null or r.code = any(codes) as is_found
             from refusals as r
             where r.id >= from_id
                 and r.id < before_id
@@ -4142,14 +4149,14 @@ begin
         ) as x;
     end if;
     return query
-    select case when cardinality(ids) = most_examined then ids[most_examined] end, f.id
+    select case when cardinality(ids) = most_examined then ids[most_examined] end, f.tenant_id, f.id
     from (values (1)) as one (row)
-    left join unnest(found[:most_rows]) as f (id) on true
+    left join unnest(owners[:most_rows], found[:most_rows]) as f (tenant_id, id) on true
     where cardinality(ids) = most_examined
         or f.id is not null;
 end
 $$;
-CREATE FUNCTION public.refusals_search_1(tenant uuid, words text, as_id uuid, needle bytea, most_rows bigint, most_examined bigint) RETURNS TABLE(id uuid)
+CREATE FUNCTION public.refusals_search_1(tenant uuid, words text, as_id uuid, needle bytea, most_rows bigint, most_examined bigint) RETURNS TABLE(tenant_id uuid, id uuid)
     LANGUAGE plpgsql
     SET search_path TO 'public'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -4160,13 +4167,15 @@ CREATE FUNCTION public.refusals_search_1(tenant uuid, words text, as_id uuid, ne
 begin
     if tenant is not null then
         return query
-        select x.id
+        select x.tenant_id, x.id
         from (
             select
-                r.id, r.key_id, r.subscription_id, r.subscription, r.idempotency_key, r.request_id, r.beginning
+                r.tenant_id, r.id, r.key_id, r.subscription_id, r.subscription, r.idempotency_key, r.request_id,
+                r.beginning
             from refusals as r
-            where r.tenant_id = tenant
-            order by r.id desc
+            where (r.tenant_id, r.id) >= (tenant, '00000000-0000-0000-0000-000000000000')
+                and (r.tenant_id, r.id) <= (tenant, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+            order by r.tenant_id desc, r.id desc
             limit most_examined
         ) as x
         where as_id in (x.id, x.key_id, x.subscription_id)
@@ -4175,10 +4184,11 @@ begin
         limit most_rows;
     else
         return query
-        select x.id
+        select x.tenant_id, x.id
         from (
             select
-                r.id, r.key_id, r.subscription_id, r.subscription, r.idempotency_key, r.request_id, r.beginning
+                r.tenant_id, r.id, r.key_id, r.subscription_id, r.subscription, r.idempotency_key, r.request_id,
+                r.beginning
             from refusals as r
             order by r.id desc
             limit most_examined

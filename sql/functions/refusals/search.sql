@@ -9,7 +9,7 @@ create function refusals_search_1(
     most_rows bigint,
     most_examined bigint
 )
-returns table (id uuid)
+returns table (tenant_id uuid, id uuid)
 language plpgsql
 set search_path from current
 set plan_cache_mode = force_generic_plan
@@ -20,13 +20,15 @@ as $$
 begin
     if tenant is not null then
         return query
-        select x.id
+        select x.tenant_id, x.id
         from (
             select
-                r.id, r.key_id, r.subscription_id, r.subscription, r.idempotency_key, r.request_id, r.beginning
+                r.tenant_id, r.id, r.key_id, r.subscription_id, r.subscription, r.idempotency_key, r.request_id,
+                r.beginning
             from refusals as r
-            where r.tenant_id = tenant
-            order by r.id desc
+            where (r.tenant_id, r.id) >= (tenant, '00000000-0000-0000-0000-000000000000')
+                and (r.tenant_id, r.id) <= (tenant, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+            order by r.tenant_id desc, r.id desc
             limit most_examined
         ) as x
         where as_id in (x.id, x.key_id, x.subscription_id)
@@ -35,10 +37,11 @@ begin
         limit most_rows;
     else
         return query
-        select x.id
+        select x.tenant_id, x.id
         from (
             select
-                r.id, r.key_id, r.subscription_id, r.subscription, r.idempotency_key, r.request_id, r.beginning
+                r.tenant_id, r.id, r.key_id, r.subscription_id, r.subscription, r.idempotency_key, r.request_id,
+                r.beginning
             from refusals as r
             order by r.id desc
             limit most_examined

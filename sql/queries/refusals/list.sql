@@ -37,7 +37,8 @@ left join lateral (
         x.request_id,
         x.beginning
     from refusals as x
-    where x.id = l.id
+    where x.tenant_id = l.tenant_id
+        and x.id = l.id
     limit 1
 ) as r on true
 order by r.id desc;

@@ -35,7 +35,8 @@ cross join lateral (
         x.request_id,
         x.beginning
     from refusals as x
-    where x.id = l.id
+    where x.tenant_id = l.tenant_id
+        and x.id = l.id
     limit 1
 ) as r
 order by r.id desc;

@@ -44,7 +44,8 @@ impl ApiResponse for PayloadAnswer {
     const BAD_REQUEST_HANDLER: bool = true;
 
     fn meta() -> MetaResponses {
-        let schema = inline(MetaSchema::new_with_format("string", "binary"));
+        // Of any type: JSON where the payload is.
+        let schema = inline(MetaSchema::ANY);
         MetaResponses {
             responses: vec![MetaResponse {
                 description: "The bytes.",

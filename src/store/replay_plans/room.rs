@@ -2,12 +2,10 @@
 
 use uuid::Uuid;
 
+use super::Pair;
+
 /// As many as the rate has room for: whole events, at least one. Where the next look begins.
-pub(super) fn within(
-    mut chosen: Vec<(Uuid, Uuid)>,
-    room: usize,
-    next: Option<(Uuid, Uuid)>,
-) -> (Vec<(Uuid, Uuid)>, Option<(Uuid, Uuid)>) {
+pub(super) fn within(mut chosen: Vec<Pair>, room: usize, next: Option<Pair>) -> (Vec<Pair>, Option<Pair>) {
     let Some((last, _)) = room.checked_sub(1).and_then(|last| chosen.get(last)).copied() else { return (chosen, next) };
     let end = chosen.partition_point(|(event, _)| *event >= last);
     if end == chosen.len() {
