@@ -288,9 +288,9 @@ async fn plans_are_cheap_whatever_the_statistics_of_each_table_say() {
             // As if it had been looked at when it had so many rows; the others as they are.
             let old = format!(
                 "update pg_class set reltuples = {rows}, relpages = 1
-                 where relname = '{table}' or oid in (select inhrelid from pg_inherits where inhparent = '{table}'::regclass)"
+                 where oid = '{table}'::regclass or oid in (select inhrelid from pg_inherits where inhparent = '{table}'::regclass)"
             );
-            let known = "select reltuples, relpages from pg_class where relname = $1";
+            let known = "select reltuples, relpages from pg_class where oid = ($1::text)::regclass";
             let before = client.query_one(known, &[&table]).await.unwrap();
             client.batch_execute(&old).await.unwrap();
             let mut session = Session::new(&database).await;
@@ -299,7 +299,7 @@ async fn plans_are_cheap_whatever_the_statistics_of_each_table_say() {
             }
             let (tuples, pages): (f32, i32) = (before.get(0), before.get(1));
             let put_back =
-                format!("update pg_class set reltuples = {tuples}, relpages = {pages} where relname = '{table}'");
+                format!("update pg_class set reltuples = {tuples}, relpages = {pages} where oid = '{table}'::regclass");
             client.batch_execute(&put_back).await.unwrap();
         }
     }
