@@ -316,7 +316,7 @@ async fn the_status_says_what_went_wrong_and_no_key_is_ever_shown() {
     )
     .await;
     check(&keyed, &format!("subscriptions list --key-file {file}x"), 2, "POSTRIDER_KEY_FILE names").await;
-    let secret = key.rsplit('_').next().unwrap();
+    let secret = key.splitn(3, '_').nth(2).unwrap();
     assert!(!all.contains("CANARY") && !all.contains(secret), "{all}");
 
     let refused = keyed.run("subscriptions show nothing").await.err;
