@@ -153,6 +153,8 @@ const FINISH: &str = "
     update subscriptions
     set is_active = false
     where target_url = 'https://history.example/3';
+    update rollup_progress
+    set folded_until = now() - interval '3 days';
     drop table history;
     vacuum (analyze);
     checkpoint";

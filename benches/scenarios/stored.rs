@@ -123,6 +123,8 @@ impl Stored {
 
 /// By a replica that has folded the history into its analytics.
 async fn looks(database: &Database, launch: &Launch) -> Result<Looks, Failure> {
+    let folded = looks::fold(&database.client).await?;
+    eprintln!("folding an attempt into the roll-ups took {folded:.1} µs");
     let service = launch.serve().await?;
     let operator = launch.operator().await?;
     let looks = looks::look(database, &service, &operator).await?;
