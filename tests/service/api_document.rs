@@ -182,11 +182,11 @@ async fn events(recorder: &mut Recorder<'_>, subscription: &str) {
     recorder.record("read_payload", "GET", &format!("/events/{event}/payload"), None).await;
     recorder.record("list_attempts", "GET", "/attempts?status_code=5xx", None).await;
     recorder.record("list_event_attempts", "GET", &format!("/events/{event}/attempts?limit=1"), None).await;
-    let only = json!({ "status": ["failed"], "event_type": "order.refunded" });
+    let only = json!({ "status": ["failed"], "event_type": ["order.refunded"] });
     recorder
         .record("retry_deliveries", "POST", "/deliveries/retry", Some(json!({ "only": only, "dry_run": true })))
         .await;
-    let only = json!({ "status": ["held"], "event_type": "order.refunded" });
+    let only = json!({ "status": ["held"], "event_type": ["order.refunded"] });
     recorder.record("cancel_deliveries", "POST", "/deliveries/cancel", Some(json!({ "only": only }))).await;
     recorder.record("list_deliveries", "GET", "/deliveries?status=pending", None).await;
     recorder.record("cancel_event", "POST", &format!("/events/{event}/cancel"), None).await;
