@@ -8,7 +8,7 @@ use url::Url;
 settings! {
     RemoteConfig {}
 
-    /// Server that commands talk to, as in https://hooks.example.com; of no use to a service
+    /// Server that commands talk to, an http or https URL; of no use to a service
     server: Url = "POSTRIDER_SERVER", server(), Default::Value("http://127.0.0.1:8000");
 
     /// API key with which commands talk to it

@@ -59,7 +59,7 @@ pub struct RefusedRow {
     /// As of a problem of the API.
     pub code: &'static str,
     pub detail: Option<String>,
-    /// The code is [`DUPLICATE`] then.
+    /// The code is `duplicate` then.
     pub duplicate_of: Option<EventId>,
 }
 
