@@ -15,6 +15,7 @@ use super::problem::Problem;
 use super::stream::{EventStream, Feed, Filter, Reason, last_event};
 use super::text::{Moment, choice};
 use crate::domain::event_type::EventType;
+use crate::domain::external_id::SubscriptionName;
 use crate::store::{RollupSource, RollupsAsk, Whose};
 
 mod answer;
@@ -56,8 +57,8 @@ impl AnalyticsApi {
     /// Deliveries over time
     ///
     /// Counts and percentiles by bucket of time, and by group if wished. Minutes are kept for 48 hours, hours for 90
-    /// days. By subscription or event type there are only hours and days; of one subscription (`subscription_id`) also
-    /// minutes, from its attempts as long as the log is kept.
+    /// days. Minutes by subscription or event type, or of one subscription (`subscription_id`), are counted from the
+    /// newest 20,000 attempts of the span; `truncated` says that these were not all, and `since` where they begin.
     #[oai(path = "/analytics/deliveries", method = "get", operation_id = "analyse_deliveries")]
     #[expect(clippy::too_many_arguments, reason = "each is a documented parameter of the operation")]
     async fn deliveries(
@@ -72,10 +73,11 @@ impl AnalyticsApi {
         bucket: Query<Bucket>,
         /// A row for each of these.
         group_by: Query<GroupBy>,
-        /// Only deliveries of this subscription.
-        subscription_id: Query<Uuid>,
+        /// Only deliveries of this subscription: id or external id.
+        subscription_id: Query<SubscriptionName>,
     ) -> Result<Answer<AnalyticsTable>, Problem> {
-        let (group, subscription) = (group_by.0, subscription_id.0);
+        let named = self.0.asked_subscriptions(caller.tenant(), subscription_id.0.as_slice()).await?;
+        let (group, subscription) = (group_by.0, named.first().copied());
         let in_hours = subscription.is_none() && matches!(group, Some(GroupBy::Subscription | GroupBy::EventType));
         let span = Span::new(self.0.clock.now(), since.0, until.0, bucket.0, in_hours)?;
         let source = source(&span, group, subscription)?;
@@ -174,8 +176,8 @@ impl AnalyticsApi {
         status: Queries<DeliveryState>,
         /// Only deliveries that ended for one of these reasons.
         reason: Queries<Reason>,
-        /// Only deliveries to one of these subscriptions.
-        subscription_id: Queries<Uuid>,
+        /// Only deliveries to one of these subscriptions: id or external id.
+        subscription_id: Queries<SubscriptionName>,
         /// Only of one of these event types.
         event_type: Queries<EventType>,
     ) -> Result<EventStream, Problem> {
@@ -183,7 +185,7 @@ impl AnalyticsApi {
             tenant: caller.tenant(),
             statuses: status.0.iter().map(|status| status.word()).collect(),
             reasons: reason.0.into_iter().map(|reason| reason.0).collect(),
-            subscriptions: subscription_id.0,
+            subscriptions: self.0.asked_subscriptions(caller.tenant(), &subscription_id.0).await?,
             event_types: event_type.0.iter().map(ToString::to_string).collect(),
         };
         EventStream::open(&self.0, &self.1, filter, caller.bearer().key, last_event(request)?)
@@ -202,10 +204,7 @@ fn source(span: &Span, group: Option<GroupBy>, subscription: Option<Uuid>) -> Re
         return Err(Problem::field("/query/bucket", "conflict", rule));
     }
     match group {
-        Some(GroupBy::Subscription | GroupBy::EventType) if is_fine => {
-            let rule = "must be 1h or 1d with this group_by, unless subscription_id is given";
-            Err(Problem::field("/query/bucket", "conflict", rule))
-        }
+        Some(GroupBy::Subscription | GroupBy::EventType) if is_fine => Ok(RollupSource::Log),
         Some(GroupBy::Subscription) => Ok(RollupSource::Subscriptions),
         Some(GroupBy::EventType) => Ok(RollupSource::Types),
         _ if is_fine => Ok(RollupSource::Minutes),

@@ -17,11 +17,13 @@ use crate::domain::id::TenantId;
 form! {
     /// Which deliveries, by the filters of `GET /deliveries`. A list means any of its entries; one value may stand alone.
     pub(super) struct DeliverySelection {
-        /// With these statuses. Default: `failed`, `expired` and `skipped`; to cancel, `pending` and `held`.
+        /// With these statuses. Default: `failed`, `expired` and `skipped`; to cancel, `pending` and `held`; for a replay to
+        /// `matching` subscriptions all events, also those that nobody got.
         status: Option<Any<DeliveryState, MAX_REPEATED>>,
         /// Held or ended for these reasons.
-        reason: Option<Any<DeliveryReason, MAX_REPEATED>>,
-        /// To these subscriptions: id or external id.
+        pub(super) reason: Option<Any<DeliveryReason, MAX_REPEATED>>,
+        /// To these subscriptions: id or external id. For a replay to `matching` subscriptions without a status: the ones
+        /// that may get the events.
         subscription_id: Option<Any<SubscriptionName, MAX_REPEATED>>,
         /// Of events of these types.
         event_type: Option<Any<EventType, MAX_REPEATED>>,

@@ -33,7 +33,7 @@ pub(crate) enum RollupSource {
     Types,
     /// By hour, subscription and event type.
     Subscriptions,
-    /// The attempts of one subscription, by minute, event type and outcome.
+    /// Attempts, by minute, subscription, event type and outcome.
     Log,
 }
 

@@ -19,7 +19,7 @@ mod room;
 mod wish;
 
 use room::within;
-use wish::Wish;
+use wish::{Wish, recipients};
 
 /// Rows of one look, found or not.
 const MAX_EXAMINED: i64 = 10_000;
@@ -38,7 +38,8 @@ type Pair = (Uuid, Uuid);
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) tenant: TenantId,
-    /// Filters of deliveries, each a list: a JSON document.
+    /// Filters of deliveries, each a list: a JSON document. Without statuses it selects events, whoever got them, and its
+    /// subscriptions are those that may get them.
     pub(crate) only: String,
     /// To the subscriptions that want the events now, or to those of the deliveries.
     pub(crate) is_to_matching: bool,
@@ -67,7 +68,7 @@ impl Store {
     pub(crate) async fn count_plan(&self, plan: &Plan, budget: Duration) -> Result<Counted, StoreError> {
         let (began, mut at) = (Instant::now(), (plan.below.uuid(), Uuid::nil()));
         let mut counted = Counted::default();
-        let living = self.living(plan.tenant).await?;
+        let living = self.living(plan).await?;
         loop {
             let picked = self.pick(plan, at).await?;
             for (event, subscription) in self.chosen_pairs(plan, &living, &picked.pairs, at.0).await? {
@@ -166,12 +167,12 @@ impl Store {
         let next = next.map(|event| Ok::<_, StoreError>((event, look.try_get("looked_subscription")?))).transpose()?;
         let plan = Plan {
             tenant,
-            only: String::new(),
+            only: look.try_get("selection")?,
             is_to_matching: look.try_get("is_to_matching")?,
             below: EventId::new(at.0),
         };
         let picked: Vec<Pair> = events.into_iter().zip(subscriptions).collect();
-        let living = self.living(tenant).await?;
+        let living = self.living(&plan).await?;
         let chosen = self.chosen_pairs(&plan, &living, &picked, at.0).await?;
         let (chosen, next) = within(chosen, usize::try_from(room).unwrap_or(usize::MAX), next);
         let (events, subscriptions): (Vec<Uuid>, Vec<Uuid>) = chosen.into_iter().unzip();
@@ -224,9 +225,11 @@ impl Store {
     }
 
     /// The subscriptions that can get something, with what they want.
-    async fn living(&self, tenant: TenantId) -> Result<BTreeMap<Uuid, Wish>, StoreError> {
-        let rows = self.all_subscriptions(tenant).await?.living;
-        rows.into_iter().map(|row| Ok((row.id.uuid(), Wish::of(&row)?))).collect()
+    async fn living(&self, plan: &Plan) -> Result<BTreeMap<Uuid, Wish>, StoreError> {
+        let only = recipients(&plan.only);
+        let rows = self.all_subscriptions(plan.tenant).await?.living.into_iter();
+        let rows = rows.filter(|row| only.as_ref().is_none_or(|only| only.contains(&row.id.uuid())));
+        rows.map(|row| Ok((row.id.uuid(), Wish::of(&row)?))).collect()
     }
 
     /// The deliveries that these give: the same, or one of each event to each subscription that wants it now and has

@@ -176,6 +176,7 @@ functions! {
     "events/concern",
     "events/contain",
     "events/counts",
+    "events/pick",
     "events/raise",
     "events/search",
     "events/search_payload",

@@ -113,6 +113,27 @@ async fn a_replay_to_matching_subscriptions_sends_to_those_that_want_the_events_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_subscription_gets_what_was_published_before_it() {
+    let (stock, ..) = ended().await;
+    let unwanted = stock.event("acme", "order.created", 60).await;
+    stock.event("default", "order.created", 60).await;
+    stock.event("acme", "user.created", 60).await;
+    let (fresh, other) = (stock.subscription("fresh", true).await, stock.subscription("other", true).await);
+    let only = json!({ "event_type": "order.created", "subscription_id": "fresh" });
+    let (status, plan) = stock.post(&json!({ "only": only, "to": "matching", "dry_run": true })).await;
+    let expected = json!([{ "subscription_id": fresh, "count": 5 }]);
+    assert_eq!((status, &plan["by_subscription"]), (200, &expected), "{plan}");
+    let (status, replay) =
+        stock.post(&json!({ "only": only, "to": "matching", "token": plan["token"], "rate": 2 })).await;
+    assert_eq!((status, &replay["total"]), (202, &json!(5)), "{replay}");
+    stock.replay().await;
+    let pending = data(&stock.get("/deliveries?status=pending").await);
+    let of = |id: &str| pending.iter().filter(|row| row["subscription_id"] == json!(id)).count();
+    assert_eq!((of(&fresh), of(&other)), (5, 0));
+    assert!(pending.iter().any(|row| row["webhook_id"] == json!(unwanted)), "nobody had got it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_filter_selects_is_retried_or_cancelled_after_a_look() {
     let (stock, shop, _) = ended().await;
     let post = async |path: &str, body: Value| {

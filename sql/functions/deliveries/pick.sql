@@ -1,6 +1,6 @@
 -- deliveries/pick(tenant, filters as in replays.selection; event and subscription below which; most rows, most rows to
 -- examine, milliseconds)
--- What deliveries/search finds for filters that are kept as a document.
+-- What deliveries/search finds for filters that are kept as a document; without a status the events, whoever got them.
 create function deliveries_pick_1(
     tenant uuid,
     selection jsonb,
@@ -15,6 +15,20 @@ language plpgsql stable
 set search_path from current
 as $$
 begin
+    if selection -> 'status' is null then
+        return query
+        select e.examined_event, e.examined_subscription, e.event_id, e.subscription_id
+        from events_pick_1(
+            tenant,
+            selected_words(selection, 'event_type'),
+            (selection ->> 'since')::timestamptz,
+            (selection ->> 'until')::timestamptz,
+            before_event,
+            most_rows,
+            most_examined
+        ) as e;
+        return;
+    end if;
     return query
     select s.examined_event, s.examined_subscription, s.event_id, s.subscription_id
     from deliveries_search_1(

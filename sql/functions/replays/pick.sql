@@ -9,6 +9,7 @@ create function replays_pick_1(
     most_ms double precision,
     out room bigint,
     out is_to_matching boolean,
+    out selection jsonb,
     out began_event uuid,
     out began_subscription uuid,
     out looked_event uuid,
@@ -42,6 +43,7 @@ begin
     end if;
     room := r.room;
     is_to_matching := r.is_to_matching;
+    selection := r.selection;
     began_event := r.reached;
     began_subscription := r.reached_subscription;
     select

@@ -1,7 +1,7 @@
 -- rollups/read(minutes, hours, types, subscriptions or log; tenant, nil: all of them together, null: each; subscription
 -- or null; since; until; most rows)
--- Newest first. 'log' counts the attempts of the subscription by minute instead of reading roll-ups; `more`: it examined
--- as many as it may, so that the oldest minute may be incomplete. Nothing is sorted: each source has an index by time.
+-- Newest first. 'log' counts attempts by minute instead of reading roll-ups; `more`: there were more than it may
+-- examine, so that it begins later and its oldest minute may be incomplete. Nothing is sorted: each source has an index by time.
 create function rollups_read_1(
     source text,
     tenant uuid,
@@ -36,7 +36,6 @@ set jit = off
 as $$
 declare
     everybody constant uuid := '00000000-0000-0000-0000-000000000000';
-    owner uuid;
 begin
     if source = 'minutes' then
         return query
@@ -98,16 +97,11 @@ begin
             limit most_rows
         ) as r;
     elsif source = 'log' then
-        select s.tenant_id
-        into owner
-        from subscriptions as s
-        where s.id = subscription
-            and (s.tenant_id = tenant or tenant is null);
         return query
         select
             l.at, l.tenant_id, l.subscription_id, l.event_type, l.outcome, l.accepted, l.attempts, l.delivered, l.started,
             l.first_attempt, l.delivery, l.more
-        from rollups_count_log_1(owner, subscription, since, until, most_rows) as l;
+        from rollups_count_log_1(tenant, subscription, since, until, most_rows) as l;
     end if;
 end
 $$;

@@ -2,6 +2,7 @@
 select
     p.room,
     p.is_to_matching,
+    p.selection::text as selection,
     p.began_event,
     p.began_subscription,
     p.looked_event,

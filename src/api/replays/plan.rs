@@ -109,11 +109,14 @@ pub(super) async fn begin(api: &Api, caller: &Allowed<Admin>, form: ReplayForm) 
     let (now, tenant) = (api.clock.now(), caller.tenant);
     let required = || Problem::field("/only", "required", "must be given");
     let only = form.only.as_ref().ok_or_else(required)?;
-    let document = Value::Object(only.document(api, tenant, (&REPEATABLE, &REPEATABLE[..3])).await?);
+    let is_to_matching = form.to == Some(ReplayTarget::Matching);
+    // Whoever wants an event now may get it, even if nobody did then.
+    let usual = if is_to_matching && only.reason.is_none() { &[][..] } else { &REPEATABLE[..3] };
+    let document = Value::Object(only.document(api, tenant, (&REPEATABLE, usual)).await?);
     let plan = Plan {
         tenant,
         only: document.to_string(),
-        is_to_matching: form.to == Some(ReplayTarget::Matching),
+        is_to_matching,
         below: EventId::lower_bound(only.until(now)),
     };
     if form.dry_run == Some(true) {
