@@ -1,5 +1,6 @@
 //! What is kept of an attempt for the log. No secret is in it.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +40,11 @@ fn without_secrets(head: KeptHead, parcel: &Parcel) -> Vec<(String, String)> {
     let own: Vec<String> = parcel.destination.headers.lines().map(|(_, value)| value).collect();
     // The credentials of `Bearer x` alone, too.
     let bare = own.iter().filter_map(|value| value.split_once(' ').map(|(_, credentials)| credentials));
-    let secrets: Vec<&str> = own.iter().map(String::as_str).chain(bare).filter(|secret| !secret.is_empty()).collect();
+    // Not a part of the mask, else each mask would be masked again. The longest first: it may contain another.
+    let is_secret = |secret: &&str| !secret.is_empty() && !MASK.contains(*secret);
+    let mut secrets: Vec<&str> = own.iter().map(String::as_str).chain(bare).filter(is_secret).collect();
+    secrets.sort_unstable_by_key(|secret| (Reverse(secret.len()), *secret));
+    secrets.dedup();
     let masked = |value: String| secrets.iter().fold(value, |value, secret| value.replace(secret, MASK));
     head.lines.into_iter().map(|(name, value)| (name, masked(value))).collect()
 }

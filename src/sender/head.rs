@@ -210,11 +210,12 @@ impl KeptHead {
             return;
         }
         let bytes = self.bytes + name.len() + value.len();
-        if self.lines.len() == MAX_KEPT_FIELDS || bytes > MAX_KEPT_BYTES {
+        // Of a secret that comes back, a part would not be recognised.
+        if is_long || self.lines.len() == MAX_KEPT_FIELDS || bytes > MAX_KEPT_BYTES {
             self.is_cut = true;
             return;
         }
-        (self.bytes, self.is_cut) = (bytes, self.is_cut || is_long);
+        self.bytes = bytes;
         let readable = |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
         let value = String::from_utf8_lossy(value).chars().map(readable).collect();
         self.lines.push((String::from_utf8_lossy(name).to_ascii_lowercase(), value));
