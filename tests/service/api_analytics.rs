@@ -45,7 +45,7 @@ impl Asked {
         api.key("other", Scope::Read).await;
         let id = |made: Value| made["id"].as_str().unwrap().to_owned();
         let first = id(api.subscribe(json!({ "description": "first" })).await);
-        let second = id(api.subscribe(json!({ "external_id": "second" })).await);
+        let second = id(api.subscribe(json!({ "description": "second", "external_id": "second" })).await);
         let client = api.database.client().await;
         client
             .batch_execute(
