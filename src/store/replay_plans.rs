@@ -12,14 +12,13 @@ use super::connection::Param;
 use super::replays::replay;
 use super::{Replay, ReplayStep, Store, StoreError, sql};
 use crate::domain::actor::Actor;
-use crate::domain::filter::Filter;
 use crate::domain::id::{EventId, ReplayId, TenantId};
 
+mod chosen;
 mod room;
 mod wish;
 
 use room::within;
-use wish::{Wish, recipients};
 
 /// Rows of one look, found or not.
 const MAX_EXAMINED: i64 = 10_000;
@@ -71,7 +70,7 @@ impl Store {
         let living = self.living(plan).await?;
         loop {
             let picked = self.pick(plan, at).await?;
-            for (event, subscription) in self.chosen_pairs(plan, &living, &picked.pairs, at.0).await? {
+            for (event, subscription) in self.chosen_pairs(plan, &living, &picked.pairs).await? {
                 *counted.by_subscription.entry(subscription).or_default() += 1;
                 if counted.sample.len() < SAMPLE {
                     counted.sample.push((event, subscription));
@@ -173,7 +172,8 @@ impl Store {
         };
         let picked: Vec<Pair> = events.into_iter().zip(subscriptions).collect();
         let living = self.living(&plan).await?;
-        let chosen = self.chosen_pairs(&plan, &living, &picked, at.0).await?;
+        let next = after(&plan, &picked, next);
+        let chosen = self.chosen_pairs(&plan, &living, &picked).await?;
         let (chosen, next) = within(chosen, usize::try_from(room).unwrap_or(usize::MAX), next);
         let (events, subscriptions): (Vec<Uuid>, Vec<Uuid>) = chosen.into_iter().unzip();
         let (next_event, next_subscription) = next.unzip();
@@ -221,76 +221,14 @@ impl Store {
         if i64::try_from(pairs.len()).is_ok_and(|found| found >= MOST_PICKED) {
             next = pairs.last().copied();
         }
+        let next = after(plan, &pairs, next);
         Ok(Picked { pairs, next })
     }
+}
 
-    /// The subscriptions that can get something, with what they want.
-    async fn living(&self, plan: &Plan) -> Result<BTreeMap<Uuid, Wish>, StoreError> {
-        let only = recipients(&plan.only);
-        let rows = self.all_subscriptions(plan.tenant).await?.living.into_iter();
-        let rows = rows.filter(|row| only.as_ref().is_none_or(|only| only.contains(&row.id.uuid())));
-        rows.map(|row| Ok((row.id.uuid(), Wish::of(&row)?))).collect()
-    }
-
-    /// The deliveries that these give: the same, or one of each event to each subscription that wants it now and has
-    /// none that waits or succeeded. The event at which the look began was chosen by the look before.
-    async fn chosen_pairs(
-        &self,
-        plan: &Plan,
-        living: &BTreeMap<Uuid, Wish>,
-        pairs: &[Pair],
-        began: Uuid,
-    ) -> Result<Vec<Pair>, StoreError> {
-        if !plan.is_to_matching {
-            return Ok(pairs.iter().copied().filter(|(_, subscription)| living.contains_key(subscription)).collect());
-        }
-        let mut events: Vec<Uuid> = pairs.iter().map(|(event, _)| *event).filter(|event| *event != began).collect();
-        events.dedup();
-        let tenant = plan.tenant.uuid();
-        let params: [Param<'_>; 2] = [(&tenant, Type::UUID), (&events, Type::UUID_ARRAY)];
-        let facts = self.interactive().await?.query(&sql::EVENT_TYPES_OF, &params).await?;
-        let (mut wanted, mut undecided) = (Vec::new(), BTreeMap::new());
-        for fact in &facts {
-            let (event, event_type): (Uuid, Option<&str>) = (fact.try_get("id")?, fact.try_get("event_type")?);
-            let event_type = event_type.and_then(|text| text.parse().ok());
-            for (subscription, wish) in living.iter().filter(|(_, wish)| wish.types.check(event_type.as_ref()).is_ok())
-            {
-                match &wish.filter {
-                    None => wanted.push((event, *subscription)),
-                    Some(filter) => undecided.entry(event).or_insert_with(Vec::new).push((*subscription, filter)),
-                }
-            }
-        }
-        self.judge(plan.tenant, undecided, &mut wanted).await?;
-        let (wanted_events, wanted_by): (Vec<Uuid>, Vec<Uuid>) = wanted.into_iter().unzip();
-        let params: [Param<'_>; 3] =
-            [(&tenant, Type::UUID), (&wanted_events, Type::UUID_ARRAY), (&wanted_by, Type::UUID_ARRAY)];
-        let rows = self.interactive().await?.query(&sql::LACKING_DELIVERIES, &params).await?;
-        rows.iter().map(|row| Ok((row.try_get("event_id")?, row.try_get("subscription_id")?))).collect()
-    }
-
-    /// Adds the pairs whose filters the payloads meet; reads some megabytes at a time.
-    async fn judge(
-        &self,
-        tenant: TenantId,
-        mut undecided: BTreeMap<Uuid, Vec<(Uuid, &Filter)>>,
-        wanted: &mut Vec<Pair>,
-    ) -> Result<(), StoreError> {
-        while !undecided.is_empty() {
-            let events: Vec<EventId> = undecided.keys().map(|event| EventId::new(*event)).collect();
-            let payloads = self.payloads(tenant, &events).await?;
-            // The others are gone.
-            if payloads.is_empty() {
-                break;
-            }
-            for payload in payloads {
-                let (event, mut judge) = (payload.event.uuid(), payload.judge());
-                let takers = undecided.remove(&event).unwrap_or_default();
-                let meeting = takers.into_iter().filter(|(_, filter)| judge.matches(filter));
-                wanted.extend(meeting.map(|(subscription, _)| (event, subscription)));
-                tokio::task::yield_now().await;
-            }
-        }
-        Ok(())
-    }
+/// Where the next look begins. An event that was found is sent to all who want it, whichever deliveries of it follow.
+fn after(plan: &Plan, pairs: &[Pair], next: Option<Pair>) -> Option<Pair> {
+    let (event, below) = next?;
+    let is_done = plan.is_to_matching && pairs.last().is_some_and(|(last, _)| *last == event);
+    Some((event, if is_done { Uuid::nil() } else { below }))
 }

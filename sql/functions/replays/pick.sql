@@ -27,8 +27,6 @@ begin
     select
         x.selection,
         x.is_to_matching,
-        x.after_id,
-        x.below_id,
         x.reached,
         x.reached_subscription,
         x.rate - case when x.stepped_at <= at - interval '900 milliseconds' then 0 else x.stepped end as room

@@ -113,12 +113,8 @@ pub(super) async fn begin(api: &Api, caller: &Allowed<Admin>, form: ReplayForm) 
     // Whoever wants an event now may get it, even if nobody did then.
     let usual = if is_to_matching && only.reason.is_none() { &[][..] } else { &REPEATABLE[..3] };
     let document = Value::Object(only.document(api, tenant, (&REPEATABLE, usual)).await?);
-    let plan = Plan {
-        tenant,
-        only: document.to_string(),
-        is_to_matching,
-        below: EventId::lower_bound(only.until(now)),
-    };
+    let plan =
+        Plan { tenant, only: document.to_string(), is_to_matching, below: EventId::lower_bound(only.until(now)) };
     if form.dry_run == Some(true) {
         return count_plan(api, &plan).await.map(Begun::Plan);
     }
