@@ -112,11 +112,11 @@ CREATE FUNCTION public.attempts_log_lost_1(tenant_ids uuid[], event_ids uuid[], 
     SET enable_mergejoin TO 'off'
     AS $$
 declare
-    at constant timestamptz := now();
+    written constant timestamptz := now();
 begin
     insert into attempts (
         tenant_id, subscription_id, id, event_id, event_type, attempt_number, outcome, error_message, created_at,
-        trigger
+        written_at, trigger
     )
     select
         l.tenant_id,
@@ -128,11 +128,12 @@ begin
         'unknown',
         'unknown: the worker was lost before the outcome was recorded',
         began.at,
+        written,
         coalesce(l.trigger, case when l.number > 1 then 'schedule' end)
     from unnest(tenant_ids, event_ids, subscription_ids, numbers, times, triggers)
         as l (tenant_id, event_id, subscription_id, number, began_at, trigger)
     cross join lateral (
-        select greatest(at - interval '12 hours', least(at, l.began_at)) as at
+        select greatest(written - interval '12 hours', least(written, l.began_at)) as at
     ) as began
     cross join lateral (
         select x.event_type
@@ -1165,6 +1166,20 @@ CREATE FUNCTION public.deliveries_pick_1(tenant uuid, selection jsonb, before_ev
     SET search_path TO 'public'
     AS $$
 begin
+    if selection -> 'status' is null then
+        return query
+        select e.examined_event, e.examined_subscription, e.event_id, e.subscription_id
+        from events_pick_1(
+            tenant,
+            selected_words(selection, 'event_type'),
+            (selection ->> 'since')::timestamptz,
+            (selection ->> 'until')::timestamptz,
+            before_event,
+            most_rows,
+            most_examined
+        ) as e;
+        return;
+    end if;
     return query
     select s.examined_event, s.examined_subscription, s.event_id, s.subscription_id
     from deliveries_search_1(
@@ -1220,7 +1235,7 @@ begin
     ) as d on true;
     insert into attempts (
         tenant_id, subscription_id, id, event_id, event_type, attempt_number, outcome, status_code, error_message,
-        response_body, remote_address, duration_ms, created_at, trigger, detail
+        response_body, remote_address, duration_ms, created_at, written_at, trigger, detail
     )
     select
         tenant_ids[a.delivery],
@@ -1236,6 +1251,7 @@ begin
         a.remote::inet,
         a.duration,
         a.began,
+        at,
         a.trigger,
         a.detail::jsonb
     from unnest(
@@ -2265,6 +2281,7 @@ CREATE FUNCTION public.events_accept_1(event_ids uuid[], tenant_ids uuid[], even
     SET jit TO 'off'
     AS $$
 declare
+    at constant timestamptz := now();
     seconds double precision[];
     grouped boolean[];
     unmatched integer[];
@@ -2321,12 +2338,13 @@ begin
     end if;
     unmatched := array(select n from generate_subscripts(event_ids, 1) as n except select unnest(event_numbers));
     insert into events (
-        tenant_id, id, event_type, payload, content_type, fan_out, hops, ordering_key, deliver_at, expires_at,
+        tenant_id, id, accepted_at, event_type, payload, content_type, fan_out, hops, ordering_key, deliver_at, expires_at,
         is_unmatched
     )
     select
         i.tenant_id,
         i.id,
+        at,
         i.event_type,
         i.payload,
         i.content_type,
@@ -2467,6 +2485,44 @@ begin
     ) as k;
 end
 $$;
+CREATE FUNCTION public.events_pick_1(tenant uuid, types text[], since timestamp with time zone, until timestamp with time zone, before_event uuid, most_rows bigint, most_examined bigint) RETURNS TABLE(examined_event uuid, examined_subscription uuid, event_id uuid, subscription_id uuid)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    AS $$
+declare
+    nobody constant uuid := '00000000-0000-0000-0000-000000000000';
+    -- An event from the outbox is accepted later than its id says.
+    from_event constant uuid := coalesce(uuid_v7_floor(since - interval '8 days'), nobody);
+    looked uuid[];
+    found uuid[];
+begin
+    select array_agg(e.id), array_agg(e.id) filter (where e.is_wanted)
+    into looked, found
+    from (
+        select
+            x.id,
+            (types is null or x.event_type = any(types))
+            and (since is null or x.accepted_at >= since)
+            and (until is null or x.accepted_at < until) as is_wanted
+        from events as x
+        where (x.tenant_id, x.id) >= (tenant, from_event)
+            and (x.tenant_id, x.id) < (tenant, before_event)
+        order by x.tenant_id desc, x.id desc
+        limit most_examined
+    ) as e;
+    return query
+    select null::uuid, null::uuid, f.id, nobody
+    from unnest(found[:most_rows]) as f (id)
+    union all
+    select looked[most_examined], nobody, null::uuid, null::uuid
+    where cardinality(looked) = most_examined
+        and coalesce(cardinality(found), 0) < most_rows;
+end
+$$;
 CREATE FUNCTION public.events_raise_1(tenant uuid, subject uuid, kind text, details jsonb) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -2565,7 +2621,9 @@ begin
     if keys is not null then
         select coalesce(array_agg(k.tenant_id), '{}'), coalesce(array_agg(k.event_id), '{}')
         into listed_tenants, listed_events
-        from tenants as t
+        from unnest(
+            case when tenant is null then array(select x.id from tenants as x order by x.id desc limit 10000) else array[tenant] end
+        ) as t (id)
         cross join unnest(keys) as wanted (key)
         cross join lateral (
             select x.tenant_id, x.event_id
@@ -2573,9 +2631,7 @@ begin
             where x.tenant_id = t.id
                 and x.key = wanted.key
             limit 1
-        ) as k
-        where tenant is null
-            or t.id = tenant;
+        ) as k;
     elsif tenant is not null and (sub is not null or (only_undelivered and of_subscriptions is null)) then
         select g.event_ids, g.subscription_ids
         into listed_events, gathered_subscriptions
@@ -2592,7 +2648,7 @@ begin
         if tenant is null and keys is null and not only_undelivered then
             select w.tenant_ids, w.event_ids, w.lower_event, w.width
             into listed_tenants, listed_events, lower_event, width
-            from events_window_1(only_unmatched, from_event, top_event, width, most_examined) as w;
+            from events_window_1(only_unmatched, from_event, top_event, width, least(most_examined, 10000)) as w;
         end if;
         candidates := case
             when listed_tenants is not null and listed_events is not null
@@ -2731,6 +2787,13 @@ begin
                 if position(needle in event.payload) > 0 or event.ordering_key = key then
                     tenants := tenants || event.tenant_id;
                     ids := ids || event.id;
+                end if;
+                -- So many that they would not be shown: a shorter window.
+                if cardinality(ids) > most_rows and width > interval '1 millisecond' then
+                    tenants := tenants_before;
+                    ids := ids_before;
+                    width := greatest(width / 8, interval '1 millisecond');
+                    continue windows;
                 end if;
                 -- The first window is always finished, so that every page goes on.
                 if clock_timestamp() >= deadline and width > interval '100 milliseconds' then
@@ -3258,9 +3321,19 @@ CREATE FUNCTION public.histogram(elements bigint[]) RETURNS bigint[]
     SET search_path TO 'public'
     RETURN CASE WHEN (cardinality(elements) < 2) THEN elements ELSE ARRAY(SELECT (((sum((e.e >> 8)))::bigint << 8) | (e.e & (255)::bigint)) FROM unnest(histogram.elements) e(e) GROUP BY (e.e & (255)::bigint) ORDER BY (e.e & (255)::bigint)) END;
 CREATE FUNCTION public.histogram_add(counted bigint[], others bigint[]) RETURNS bigint[]
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    SET search_path TO 'public'
-    RETURN public.histogram((counted || others));
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    AS $$
+begin
+    if cardinality(counted) < 2048 then
+        return counted || others;
+    end if;
+    return array(
+        select (sum(e >> 8)::bigint << 8) | (e & 255)
+        from unnest(counted || others) as e
+        group by e & 255
+    );
+end
+$$;
 CREATE FUNCTION public.histogram_bin(milliseconds double precision) RETURNS integer
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path TO 'public'
@@ -3449,10 +3522,12 @@ CREATE FUNCTION public.note_schema_change() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'public'
     AS $$
+declare
+    at constant timestamptz := clock_timestamp();
 begin
     if (tg_op <> 'INSERT' and old.is_validated) or (tg_op <> 'DELETE' and new.is_validated) then
         update tenants as t
-        set schemas_changed_at = greatest(clock_timestamp(), t.schemas_changed_at + interval '1 microsecond')
+        set schemas_changed_at = greatest(at, t.schemas_changed_at + interval '1 microsecond')
         where t.id = case when tg_op = 'DELETE' then old.tenant_id else new.tenant_id end;
     end if;
     return null;
@@ -3790,6 +3865,7 @@ CREATE FUNCTION public.outbox_refuse_1(refused uuid[], codes text[], details tex
     SET enable_seqscan TO 'off'
     AS $$
 declare
+    at constant timestamptz := now();
     ended bigint;
     mine constant uuid[] := array(
         select o.id
@@ -3800,12 +3876,13 @@ declare
     );
 begin
     insert into unpublished (
-        id, tenant_id, code, detail, duplicate_of, event_type, payload, subscription_id, idempotency_key, ordering_key, deliver_at,
-        expires_at
+        id, tenant_id, ended_at, code, detail, duplicate_of, event_type, payload, subscription_id, idempotency_key,
+        ordering_key, deliver_at, expires_at
     )
     select
         o.id,
         o.tenant_id,
+        at,
         r.code,
         r.detail,
         r.duplicate_of,
@@ -4435,7 +4512,7 @@ begin
     filter := r.filter;
 end
 $$;
-CREATE FUNCTION public.replays_pick_1(tenant uuid, replay uuid, most_deliveries bigint, most_examined bigint, most_ms double precision, OUT room bigint, OUT is_to_matching boolean, OUT began_event uuid, OUT began_subscription uuid, OUT looked_event uuid, OUT looked_subscription uuid, OUT event_ids uuid[], OUT subscription_ids uuid[]) RETURNS record
+CREATE FUNCTION public.replays_pick_1(tenant uuid, replay uuid, most_deliveries bigint, most_examined bigint, most_ms double precision, OUT room bigint, OUT is_to_matching boolean, OUT selection jsonb, OUT began_event uuid, OUT began_subscription uuid, OUT looked_event uuid, OUT looked_subscription uuid, OUT event_ids uuid[], OUT subscription_ids uuid[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public'
     AS $$
@@ -4446,8 +4523,6 @@ begin
     select
         x.selection,
         x.is_to_matching,
-        x.after_id,
-        x.below_id,
         x.reached,
         x.reached_subscription,
         x.rate - case when x.stepped_at <= at - interval '900 milliseconds' then 0 else x.stepped end as room
@@ -4462,6 +4537,7 @@ begin
     end if;
     room := r.room;
     is_to_matching := r.is_to_matching;
+    selection := r.selection;
     began_event := r.reached;
     began_subscription := r.reached_subscription;
     select
@@ -4822,8 +4898,8 @@ begin
         sum(n.attempts),
         sum(n.delivered),
         sum(n.started),
-        coalesce(histogram(histogram_sum(n.first_attempt)), '{}'),
-        coalesce(histogram(histogram_sum(n.delivery)), '{}')
+        coalesce(histogram_sum(n.first_attempt), '{}'),
+        coalesce(histogram_sum(n.delivery), '{}')
     from (
         select
             s.tenant_id, s.at, s.subscription_id, s.attempts, s.delivered, s.started, s.first_attempt, s.delivery,
@@ -4909,8 +4985,8 @@ begin
         sum(n.attempts),
         sum(n.delivered),
         sum(n.started),
-        coalesce(histogram(histogram_sum(n.first_attempt)), '{}'),
-        coalesce(histogram(histogram_sum(n.delivery)), '{}')
+        coalesce(histogram_sum(n.first_attempt), '{}'),
+        coalesce(histogram_sum(n.delivery), '{}')
     from (
         select
             s.tenant_id, s.at, s.accepted, s.attempts, s.delivered, s.started, s.first_attempt, s.delivery,
@@ -4980,14 +5056,31 @@ CREATE FUNCTION public.rollups_count_log_1(tenant uuid, subscription uuid, since
     SET jit TO 'off'
     AS $$
 declare
+    most_subscriptions constant integer := 10000;
     from_id constant uuid := uuid_v7_floor(since);
     below_id constant uuid := uuid_v7_floor(until);
+    of_subscriptions uuid[];
+    keys record;
 begin
+    if tenant is not null or subscription is not null then
+        of_subscriptions := array(
+            select s.id
+            from subscriptions as s
+            where (tenant is null or s.tenant_id = tenant)
+                and (subscription is null or s.id = subscription)
+            limit most_subscriptions
+        );
+    end if;
+    select w.tenant_ids, w.subscription_ids, w.ids, w.lower_id
+    into keys
+    from attempts_window_1(
+        of_subscriptions, from_id, below_id, extract(epoch from until - since)::double precision, most_rows
+    ) as w;
     return query
     select
         c.minute,
-        tenant,
-        subscription,
+        c.owner,
+        c.receiver,
         c.type,
         c.met,
         count(*) filter (where c.is_first),
@@ -4998,42 +5091,45 @@ begin
         coalesce(histogram(array_agg(256 + histogram_bin(c.waited + c.took)::bigint) filter (
             where c.is_fresh and c.met = 'delivered' and c.waited is not null
         )), '{}'),
-        bool_or(c.examined >= most_rows)
+        keys.lower_id > from_id
     from (
         select
             date_bin('1 minute', a.created_at, 'epoch') as minute,
+            a.owner,
+            a.receiver,
             coalesce(a.event_type, '') as type,
             a.outcome as met,
             a.is_first,
             a.is_fresh,
             coalesce(a.duration_ms, 0) as took,
             (1000 * extract(epoch from a.created_at - e.due_at))::double precision as waited,
-            a.trigger,
-            count(*) over () as examined
+            a.trigger
         from (
             select
-                x.event_id, x.created_at, x.event_type, x.outcome, x.duration_ms, x.trigger,
+                k.owner, k.receiver, x.event_id, x.created_at, x.event_type, x.outcome, x.duration_ms, x.trigger,
                 x.attempt_number = 1 and coalesce(x.trigger, 'fresh') not in ('manual', 'replay') as is_first,
                 coalesce(x.trigger, 'fresh') not in ('manual', 'replay') as is_fresh
-            from attempts as x
-            where x.tenant_id = tenant
-                and x.subscription_id = subscription
-                and x.id >= from_id
-                and x.id < below_id
-            order by x.id desc
-            limit most_rows
+            from unnest(keys.tenant_ids, keys.subscription_ids, keys.ids) as k (owner, receiver, id)
+            cross join lateral (
+                select y.event_id, y.created_at, y.event_type, y.outcome, y.duration_ms, y.trigger, y.attempt_number
+                from attempts as y
+                where y.tenant_id = k.owner
+                    and y.subscription_id = k.receiver
+                    and y.id = k.id
+                limit 1
+            ) as x
         ) as a
         left join lateral (
             select greatest(y.accepted_at, y.deliver_at) as due_at
             from events as y
-            where y.tenant_id = tenant
+            where y.tenant_id = a.owner
                 and y.id = a.event_id
                 and (a.is_first or (a.is_fresh and a.outcome = 'delivered'))
             limit 1
         ) as e on true
     ) as c
     where c.trigger is distinct from 'test'
-    group by c.minute, c.type, c.met
+    group by c.minute, c.owner, c.receiver, c.type, c.met
     order by c.minute desc;
 end
 $$;
@@ -5232,7 +5328,6 @@ CREATE FUNCTION public.rollups_read_1(source text, tenant uuid, subscription uui
     AS $$
 declare
     everybody constant uuid := '00000000-0000-0000-0000-000000000000';
-    owner uuid;
 begin
     if source = 'minutes' then
         return query
@@ -5294,16 +5389,11 @@ begin
             limit most_rows
         ) as r;
     elsif source = 'log' then
-        select s.tenant_id
-        into owner
-        from subscriptions as s
-        where s.id = subscription
-            and (s.tenant_id = tenant or tenant is null);
         return query
         select
             l.at, l.tenant_id, l.subscription_id, l.event_type, l.outcome, l.accepted, l.attempts, l.delivered, l.started,
             l.first_attempt, l.delivery, l.more
-        from rollups_count_log_1(owner, subscription, since, until, most_rows) as l;
+        from rollups_count_log_1(tenant, subscription, since, until, most_rows) as l;
     end if;
 end
 $$;
@@ -5360,26 +5450,26 @@ begin
             )
         )
         and (tenant is null or s.tenant_id = tenant);
-    if as_id is null then
-        return query
-        select
-            'event', k.tenant_id, k.event_id, k.event_id, null::uuid, null::timestamptz, null::text, null::text,
-            null::text, null::text
-        from unnest(among) as t (id)
-        cross join lateral (
-            select x.tenant_id, x.event_id
-            from idempotency_keys as x
-            where x.tenant_id = t.id
-                and x.key = words
-            limit 1
-        ) as k
-        limit 10;
-        return;
-    end if;
-    -- A replay is told as its subscription.
     return query
     select
-        'subscription', r.tenant_id, r.subscription_id, null::uuid, r.subscription_id, r.created_at, r.status,
+        'event', k.tenant_id, k.event_id, k.event_id, null::uuid, null::timestamptz, null::text, null::text, null::text,
+        null::text
+    from unnest(among) as t (id)
+    cross join lateral (
+        select x.tenant_id, x.event_id
+        from idempotency_keys as x
+        where x.tenant_id = t.id
+            and x.key = words
+        limit 1
+    ) as k
+    limit 10;
+    if as_id is null then
+        return;
+    end if;
+    -- Of its subscription, if it has one.
+    return query
+    select
+        'subscription', r.tenant_id, coalesce(r.subscription_id, r.id), null::uuid, r.subscription_id, r.created_at, r.status,
         'replay ' || r.status, 'replay ' || r.id, null::text
     from unnest(among) as t (id)
     cross join lateral (
@@ -5909,7 +5999,7 @@ CREATE FUNCTION public.uuid_v7(at timestamp with time zone DEFAULT clock_timesta
 CREATE FUNCTION public.uuid_v7_floor(at timestamp with time zone) RETURNS uuid
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path TO 'public'
-    RETURN ((lpad(to_hex((floor((EXTRACT(epoch FROM at) * (1000)::numeric)))::bigint), 12, '0'::text) || repeat('0'::text, 20)))::uuid;
+    RETURN ((lpad(to_hex((GREATEST(floor((EXTRACT(epoch FROM at) * (1000)::numeric)), (0)::numeric))::bigint), 12, '0'::text) || repeat('0'::text, 20)))::uuid;
 CREATE FUNCTION public.uuid_v7_ordered(at timestamp with time zone) RETURNS uuid
     LANGUAGE plpgsql PARALLEL SAFE
     SET search_path TO 'public'
@@ -5974,6 +6064,7 @@ $$;
 CREATE AGGREGATE public.histogram_sum(bigint[]) (
     SFUNC = public.histogram_add,
     STYPE = bigint[],
+    FINALFUNC = public.histogram,
     COMBINEFUNC = public.histogram_add,
     PARALLEL = safe
 );

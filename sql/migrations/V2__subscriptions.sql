@@ -348,10 +348,12 @@ create function note_schema_change() returns trigger
 language plpgsql
 set search_path from current
 as $$
+declare
+    at constant timestamptz := clock_timestamp();
 begin
     if (tg_op <> 'INSERT' and old.is_validated) or (tg_op <> 'DELETE' and new.is_validated) then
         update tenants as t
-        set schemas_changed_at = greatest(clock_timestamp(), t.schemas_changed_at + interval '1 microsecond')
+        set schemas_changed_at = greatest(at, t.schemas_changed_at + interval '1 microsecond')
         where t.id = case when tg_op = 'DELETE' then old.tenant_id else new.tenant_id end;
     end if;
     return null;

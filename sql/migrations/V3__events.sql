@@ -1,11 +1,11 @@
 -- Events, partitioned by day of their id.
 
--- The smallest UUIDv7 of this time, as a bound of partitions and scans.
+-- The smallest UUIDv7 of this time, as a bound of partitions and scans. Ids begin in 1970.
 create function uuid_v7_floor(at timestamptz) returns uuid
 language sql immutable strict parallel safe
 set search_path from current
 return (
-    lpad(to_hex(floor(extract(epoch from at) * 1000)::bigint), 12, '0') || repeat('0', 20)
+    lpad(to_hex(greatest(floor(extract(epoch from at) * 1000), 0)::bigint), 12, '0') || repeat('0', 20)
 )::uuid;
 
 create function uuid_v7(at timestamptz default clock_timestamp()) returns uuid

@@ -28,6 +28,8 @@ use span::{Bucket, Span};
 
 /// Roll-ups that one request reads; with histograms about 8 MB.
 const MOST_ROWS: i64 = 20_000;
+/// Of a summary: 90 days of hours, each with accepted events and up to 26 outcomes.
+const MOST_SUMMED: i64 = 60_000;
 /// Attempts of the log that one request reads: each needs its event.
 const MOST_ATTEMPTS: i64 = 20_000;
 /// Rows of an answer, about 4 MB.
@@ -120,7 +122,7 @@ impl AnalyticsApi {
         let source = if span.bucket == Bucket::Minute { RollupSource::Minutes } else { RollupSource::Hours };
         let whose = tenant.map_or(Whose::Together, Whose::One);
         let ask =
-            RollupsAsk { source, whose, subscription: None, since: span.since, until: span.until, most: MOST_ROWS };
+            RollupsAsk { source, whose, subscription: None, since: span.since, until: span.until, most: MOST_SUMMED };
         let progress = self.0.store.rollup_progress().await?;
         let rows = self.0.store.read_rollups(&ask).await?;
         let now = self.0.store.backlog(tenant, MOST_COUNTED).await?;

@@ -17,7 +17,6 @@ use super::problem::Problem;
 use super::text::{Moment, choice};
 use crate::domain::event_type::EventType;
 use crate::domain::external_id::SubscriptionName;
-use crate::domain::id::EventId;
 use crate::store::{Common, DeliveryFilter, FoundDelivery};
 
 mod bulk;
@@ -147,7 +146,7 @@ impl DeliveriesApi {
         Ok(Answer::Value(FoundDeliveries {
             data: rows.into_iter().map(FoundDeliveryAnswer::of).collect(),
             next_cursor: cursor.or(examined),
-            examined_to: page.examined_to.and_then(|(event, _)| EventId::new(event).accepted_at()).map(Moment),
+            examined_to: page.examined_to.and_then(|(event, _)| page::time_of(event)),
         }))
     }
 

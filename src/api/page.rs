@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::form::Whole;
 use super::parameter::Query;
-use super::text::{FromText, Refused};
+use super::text::{FromText, Moment, Refused};
+use crate::domain::id::EventId;
 
 pub(super) const DEFAULT_LIMIT: u16 = 50;
 pub(super) const MAX_LIMIT: u16 = 100;
@@ -134,6 +135,12 @@ pub(super) fn cut_pairs<T>(
     rows.truncate(limit);
     let cursor = rows.last().map(|last| pair_cursor_after(list, ids(last)));
     (rows, cursor)
+}
+
+/// How far a page has looked: the time in an id, or in the bound of a range of ids.
+pub(super) fn time_of(id: Uuid) -> Option<Moment> {
+    let id = EventId::from(id);
+    id.accepted_at().or_else(|| id.bound_time()).map(Moment)
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Api;
@@ -119,13 +118,8 @@ impl RefusalsApi {
         let reached = if cursor.is_some() { rows.last().map(|row| row.id) } else { page.examined_to };
         let shows_bodies = caller.bearer().scope.allows(Scope::Read);
         let data = rows.into_iter().map(|row| RefusalAnswer::of(row, shows_bodies)).collect();
-        Ok(Answer::Value(RefusalList { data, next_cursor, examined_to: reached.and_then(time_of) }))
+        Ok(Answer::Value(RefusalList { data, next_cursor, examined_to: reached.and_then(page::time_of) }))
     }
-}
-
-/// Of an id that contains a time.
-pub(super) fn time_of(id: Uuid) -> Option<Moment> {
-    EventId::from(id).accepted_at().or_else(|| EventId::from(id).bound_time()).map(|at: OffsetDateTime| Moment(at))
 }
 
 impl RefusalAnswer {

@@ -19,6 +19,8 @@ pub const MAX_MISMATCHES: usize = 20;
 /// Values of the schema, each multiplied by how often references lead to it, times values of the payload, in which 64
 /// bytes of text count as one: about a second.
 const MAX_WORK: usize = 50_000_000;
+/// About 10 ms.
+const QUICK_WORK: usize = MAX_WORK / 100;
 /// Compiled, of one pattern.
 const MAX_PATTERN_BYTES: usize = 256 * 1_024;
 const BYTES_OF_A_VALUE: usize = 64;
@@ -97,6 +99,11 @@ impl Schema {
             rule: cut(error.masked().to_string()),
         };
         self.validator.iter_errors(&value).take(MAX_MISMATCHES).map(mismatch).collect()
+    }
+
+    /// Whether a check of a small payload takes milliseconds at most.
+    pub fn is_quick(&self, payload: &Payload) -> bool {
+        payload.bytes().len().saturating_mul(self.size) <= QUICK_WORK
     }
 
     /// About so many bytes of memory: measured with schemas of many properties.

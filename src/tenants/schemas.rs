@@ -75,7 +75,7 @@ impl Tenants {
         let cell = self.shared.schemas.cell(tenant, changed_at);
         let schemas = cell.get_or_try_init(|| self.compile(tenant)).await?;
         let Some(schema) = schemas.get(event_type.as_str()) else { return Ok(Vec::new()) };
-        if payload.bytes().len() <= CHECKED_AT_ONCE {
+        if payload.bytes().len() <= CHECKED_AT_ONCE && schema.is_quick(payload) {
             return Ok(schema.check(payload));
         }
         let (schema, payload) = (Arc::clone(schema), payload.clone());

@@ -143,6 +143,23 @@ async fn each_refused_event_of_a_batch_has_its_row() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_an_operator_published_for_one_tenant_is_not_shown_to_another() {
+    let api = TestApi::start().await;
+    let (operator, globex) = (api.operator(Scope::Admin).await, api.key("globex", Scope::Admin).await);
+    let batch = json!({ "events": [
+        { "tenant": "globex", "payload": { "secret": 1 }, "colour": "red" },
+        { "tenant": "globex", "payload": 2, "idempotency_key": "theirs" },
+        { "tenant": "nobody", "payload": { "secret": 3 } },
+        { "payload": 4 },
+    ] });
+    let ask = api.stranger("POST", "/events/batch").key(&operator).header("postrider-tenant", "acme");
+    assert_eq!(ask.json(&batch).send().await.status, 200);
+    let seen = rows(&api, &api.admin, "").await;
+    assert_eq!(seen.iter().map(|row| &row["beginning"]).collect::<Vec<_>>(), ["4"], "{seen:?}");
+    assert!(!json!(rows(&api, &globex, "").await).to_string().contains('4'));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pages_follow_one_another_and_bad_parameters_are_named() {
     let api = TestApi::start().await;
     for body in ["1", "{", "[", "2"] {

@@ -269,6 +269,11 @@ async fn every_id_and_name_is_found_by_its_tenant_and_by_an_operator_of_all() {
     let event = sent.send().await.json()["webhook_id"].as_str().unwrap().to_owned();
     let replay = api.ask("POST", "/replays").json(&json!({ "subscription_id": subscription })).send().await;
     let replay = replay.json()["id"].as_str().unwrap().to_owned();
+    let by_filter = api.ask("POST", "/replays").json(&json!({ "only": {} })).send().await;
+    let by_filter = by_filter.json()["id"].as_str().unwrap().to_owned();
+    let key = "7d9f4f0e-0d0b-4b5e-9a51-4f2d5b8d1c11";
+    let keyed = api.ask("POST", "/events").header("idempotency-key", key).body("[8]").send().await;
+    let keyed = keyed.json()["webhook_id"].as_str().unwrap().to_owned();
     api.ask("POST", "/events").header("x-request-id", "r-9").body("{").send().await;
     let refusal = api.ask("GET", "/refusals").send().await.json()["data"][0]["id"].as_str().unwrap().to_owned();
     let client = api.database.client().await;
@@ -276,12 +281,16 @@ async fn every_id_and_name_is_found_by_its_tenant_and_by_an_operator_of_all() {
         insert into attempts (tenant_id, subscription_id, id, event_id, attempt_number, outcome, error_message, created_at)
         select d.tenant_id, d.subscription_id, uuid_v7(), d.event_id, 1, 'http_5xx', 'http_5xx: the receiver answered 500', now()
         from deliveries as d
+        order by d.event_id
+        limit 1
         returning id::text, tenant_id::text";
     let row = client.query_one(logged, &[]).await.unwrap();
     let (attempt, tenant): (String, String) = (row.get(0), row.get(1));
 
     let about_event = [("event", event.as_str()), ("delivery", &event)];
-    let cases: [(&str, Vec<(&str, &str)>); 11] = [
+    let cases: [(&str, Vec<(&str, &str)>); 13] = [
+        (key, vec![("event", &keyed), ("delivery", &keyed)]),
+        (&by_filter, vec![("subscription", &by_filter)]),
         (&event, about_event.to_vec()),
         ("k-1", about_event.to_vec()),
         ("o-1", about_event.to_vec()),

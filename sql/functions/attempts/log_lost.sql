@@ -17,11 +17,11 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
 declare
-    at constant timestamptz := now();
+    written constant timestamptz := now();
 begin
     insert into attempts (
         tenant_id, subscription_id, id, event_id, event_type, attempt_number, outcome, error_message, created_at,
-        trigger
+        written_at, trigger
     )
     select
         l.tenant_id,
@@ -33,11 +33,12 @@ begin
         'unknown',
         'unknown: the worker was lost before the outcome was recorded',
         began.at,
+        written,
         coalesce(l.trigger, case when l.number > 1 then 'schedule' end)
     from unnest(tenant_ids, event_ids, subscription_ids, numbers, times, triggers)
         as l (tenant_id, event_id, subscription_id, number, began_at, trigger)
     cross join lateral (
-        select greatest(at - interval '12 hours', least(at, l.began_at)) as at
+        select greatest(written - interval '12 hours', least(written, l.began_at)) as at
     ) as began
     cross join lateral (
         select x.event_type

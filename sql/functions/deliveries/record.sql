@@ -68,7 +68,7 @@ begin
     ) as d on true;
     insert into attempts (
         tenant_id, subscription_id, id, event_id, event_type, attempt_number, outcome, status_code, error_message,
-        response_body, remote_address, duration_ms, created_at, trigger, detail
+        response_body, remote_address, duration_ms, created_at, written_at, trigger, detail
     )
     select
         tenant_ids[a.delivery],
@@ -84,6 +84,7 @@ begin
         a.remote::inet,
         a.duration,
         a.began,
+        at,
         a.trigger,
         a.detail::jsonb
     from unnest(

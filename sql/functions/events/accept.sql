@@ -40,6 +40,7 @@ set enable_mergejoin = off
 set jit = off
 as $$
 declare
+    at constant timestamptz := now();
     seconds double precision[];
     grouped boolean[];
     unmatched integer[];
@@ -96,12 +97,13 @@ begin
     end if;
     unmatched := array(select n from generate_subscripts(event_ids, 1) as n except select unnest(event_numbers));
     insert into events (
-        tenant_id, id, event_type, payload, content_type, fan_out, hops, ordering_key, deliver_at, expires_at,
+        tenant_id, id, accepted_at, event_type, payload, content_type, fan_out, hops, ordering_key, deliver_at, expires_at,
         is_unmatched
     )
     select
         i.tenant_id,
         i.id,
+        at,
         i.event_type,
         i.payload,
         i.content_type,

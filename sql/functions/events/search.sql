@@ -62,7 +62,9 @@ begin
     if keys is not null then
         select coalesce(array_agg(k.tenant_id), '{}'), coalesce(array_agg(k.event_id), '{}')
         into listed_tenants, listed_events
-        from tenants as t
+        from unnest(
+            case when tenant is null then array(select x.id from tenants as x order by x.id desc limit 10000) else array[tenant] end
+        ) as t (id)
         cross join unnest(keys) as wanted (key)
         cross join lateral (
             select x.tenant_id, x.event_id
@@ -70,9 +72,7 @@ begin
             where x.tenant_id = t.id
                 and x.key = wanted.key
             limit 1
-        ) as k
-        where tenant is null
-            or t.id = tenant;
+        ) as k;
     elsif tenant is not null and (sub is not null or (only_undelivered and of_subscriptions is null)) then
         select g.event_ids, g.subscription_ids
         into listed_events, gathered_subscriptions
@@ -89,7 +89,7 @@ begin
         if tenant is null and keys is null and not only_undelivered then
             select w.tenant_ids, w.event_ids, w.lower_event, w.width
             into listed_tenants, listed_events, lower_event, width
-            from events_window_1(only_unmatched, from_event, top_event, width, most_examined) as w;
+            from events_window_1(only_unmatched, from_event, top_event, width, least(most_examined, 10000)) as w;
         end if;
         candidates := case
             when listed_tenants is not null and listed_events is not null

@@ -80,6 +80,13 @@ begin
                     tenants := tenants || event.tenant_id;
                     ids := ids || event.id;
                 end if;
+                -- So many that they would not be shown: a shorter window.
+                if cardinality(ids) > most_rows and width > interval '1 millisecond' then
+                    tenants := tenants_before;
+                    ids := ids_before;
+                    width := greatest(width / 8, interval '1 millisecond');
+                    continue windows;
+                end if;
                 -- The first window is always finished, so that every page goes on.
                 if clock_timestamp() >= deadline and width > interval '100 milliseconds' then
                     tenants := tenants_before;

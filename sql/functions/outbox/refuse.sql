@@ -7,6 +7,7 @@ set search_path from current
 set enable_seqscan = off
 as $$
 declare
+    at constant timestamptz := now();
     ended bigint;
     mine constant uuid[] := array(
         select o.id
@@ -17,12 +18,13 @@ declare
     );
 begin
     insert into unpublished (
-        id, tenant_id, code, detail, duplicate_of, event_type, payload, subscription_id, idempotency_key, ordering_key, deliver_at,
-        expires_at
+        id, tenant_id, ended_at, code, detail, duplicate_of, event_type, payload, subscription_id, idempotency_key,
+        ordering_key, deliver_at, expires_at
     )
     select
         o.id,
         o.tenant_id,
+        at,
         r.code,
         r.detail,
         r.duplicate_of,

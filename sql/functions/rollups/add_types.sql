@@ -32,8 +32,8 @@ begin
         sum(n.attempts),
         sum(n.delivered),
         sum(n.started),
-        coalesce(histogram(histogram_sum(n.first_attempt)), '{}'),
-        coalesce(histogram(histogram_sum(n.delivery)), '{}')
+        coalesce(histogram_sum(n.first_attempt), '{}'),
+        coalesce(histogram_sum(n.delivery), '{}')
     from (
         select
             s.tenant_id, s.at, s.accepted, s.attempts, s.delivered, s.started, s.first_attempt, s.delivery,

@@ -66,26 +66,26 @@ begin
             )
         )
         and (tenant is null or s.tenant_id = tenant);
-    if as_id is null then
-        return query
-        select
-            'event', k.tenant_id, k.event_id, k.event_id, null::uuid, null::timestamptz, null::text, null::text,
-            null::text, null::text
-        from unnest(among) as t (id)
-        cross join lateral (
-            select x.tenant_id, x.event_id
-            from idempotency_keys as x
-            where x.tenant_id = t.id
-                and x.key = words
-            limit 1
-        ) as k
-        limit 10;
-        return;
-    end if;
-    -- A replay is told as its subscription.
     return query
     select
-        'subscription', r.tenant_id, r.subscription_id, null::uuid, r.subscription_id, r.created_at, r.status,
+        'event', k.tenant_id, k.event_id, k.event_id, null::uuid, null::timestamptz, null::text, null::text, null::text,
+        null::text
+    from unnest(among) as t (id)
+    cross join lateral (
+        select x.tenant_id, x.event_id
+        from idempotency_keys as x
+        where x.tenant_id = t.id
+            and x.key = words
+        limit 1
+    ) as k
+    limit 10;
+    if as_id is null then
+        return;
+    end if;
+    -- Of its subscription, if it has one.
+    return query
+    select
+        'subscription', r.tenant_id, coalesce(r.subscription_id, r.id), null::uuid, r.subscription_id, r.created_at, r.status,
         'replay ' || r.status, 'replay ' || r.id, null::text
     from unnest(among) as t (id)
     cross join lateral (

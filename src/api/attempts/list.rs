@@ -137,7 +137,7 @@ async fn page(api: &Api, filter: &AttemptSearch, limit: usize, bearer: Bearer) -
     Ok(FoundAttempts {
         data: rows.into_iter().map(|row| AttemptRow::of(row, shown)).collect(),
         next_cursor: cursor.or(examined),
-        examined_to: page.examined_to.and_then(|id| EventId::new(id).accepted_at()).map(Moment),
+        examined_to: page.examined_to.and_then(page::time_of),
     })
 }
 

@@ -112,7 +112,10 @@ pub(super) fn read(body: &[u8], limits: Limits, note: &Note) -> Result<Vec<Resul
     let BatchForm { events } = form::read(body, &TargetPolicy::default())?;
     let event = |(place, Item(form)): (usize, Item)| {
         let unreadable = |Unreadable { errors, beginning }| {
-            note.item(refusals::Item { payload: beginning, ..Default::default() }, Problem::Invalid(errors))
+            note.item(
+                refusals::Item { payload: beginning, names_tenant: true, ..Default::default() },
+                Problem::Invalid(errors),
+            )
         };
         let form = form.map_err(unreadable)?;
         let known = form.noted();

@@ -9,7 +9,6 @@ use crate::api::Api;
 use crate::api::page::{self, List};
 use crate::api::problem::Problem;
 use crate::api::text::{Moment, choice};
-use crate::domain::id::EventId;
 use crate::store::{EventSearch, FoundEvent};
 
 choice! {
@@ -80,7 +79,7 @@ pub(super) async fn events(api: &Api, filter: &EventSearch, limit: usize) -> Res
     Ok(FoundEvents {
         data: rows.into_iter().map(FoundEventAnswer::of).collect(),
         next_cursor: cursor.or(examined),
-        examined_to: page.examined_to.and_then(|event| EventId::new(event).accepted_at()).map(Moment),
+        examined_to: page.examined_to.and_then(page::time_of),
     })
 }
 

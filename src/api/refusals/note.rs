@@ -47,6 +47,8 @@ pub(super) struct Learnt {
     pub(super) subscription: Option<SubscriptionId>,
     /// Whether a valid key or signature came with it.
     pub(super) is_own: bool,
+    /// Its key is for all tenants.
+    pub(super) is_operator: bool,
     /// Why it was refused, where the answer must not say so.
     pub(super) cause: Option<Problem>,
     pub(super) items: Vec<(Item, Problem)>,
@@ -57,8 +59,10 @@ pub(super) struct Learnt {
 /// An event of a batch.
 #[derive(Debug, Clone, Default)]
 pub(in crate::api) struct Item {
-    /// `None`: of the request's.
+    /// `None`: of the request's, unless the event names another.
     pub(in crate::api) tenant: Option<TenantId>,
+    /// Whether it may name a tenant of its own.
+    pub(in crate::api) names_tenant: bool,
     pub(in crate::api) subscription: Option<String>,
     pub(in crate::api) event_type: Option<String>,
     pub(in crate::api) idempotency_key: Option<String>,
@@ -97,6 +101,7 @@ impl Note {
         let mut learnt = self.learnt();
         learnt.tenant = tenant.or(bearer.tenant);
         learnt.is_own = learnt.tenant.is_some();
+        learnt.is_operator = bearer.tenant.is_none();
     }
 
     /// It is for this subscription.

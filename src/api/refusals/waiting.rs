@@ -75,7 +75,9 @@ impl Refusals {
         let mut learnt = note.learnt();
         self.count("rate", learnt.left_out);
         for (item, problem) in std::mem::take(&mut learnt.items) {
-            let tenant = item.tenant.or(learnt.tenant);
+            // The tenant of the request must not see an event that an operator published for another one.
+            let is_of_request = !(item.names_tenant && learnt.is_operator);
+            let tenant = item.tenant.or(learnt.tenant.filter(|_| is_of_request));
             let source = source(tenant, learnt.is_own, head, &problem);
             self.push(source, &problem, || {
                 let row = NewRefusal { tenant, ..item_row(head, item) };

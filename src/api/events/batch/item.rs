@@ -83,6 +83,7 @@ impl EventForm {
     pub(super) fn noted(&self) -> refusals::Item {
         refusals::Item {
             tenant: None,
+            names_tenant: self.tenant.is_some(),
             subscription: self.subscription_id.as_ref().map(SubscriptionName::to_string),
             event_type: self.event_type.as_ref().map(EventType::to_string),
             idempotency_key: self.idempotency_key.as_ref().map(|key| key.as_str().to_owned()),
@@ -94,6 +95,8 @@ impl EventForm {
 pub(super) fn noted(publication: &Publication, tenant: Option<TenantId>) -> refusals::Item {
     refusals::Item {
         tenant,
+        // Of the request's only where it was published for that one.
+        names_tenant: tenant.is_none(),
         subscription: match &publication.to {
             To::One(address) => Some(address.name.to_string()),
             To::All(_) => None,
