@@ -27,7 +27,7 @@ pub(super) use rows::SearchRow;
 
 /// Shorter texts are in almost every payload.
 const LEAST_TEXT: usize = 3;
-/// Events that a page tells of.
+/// Events of a page that a text finds.
 const MAX_EVENTS: usize = 10;
 const MAX_REFUSALS: i64 = 20;
 /// With what follows it stays below the limit of a statement and of a client's patience.
@@ -58,7 +58,7 @@ impl SearchApi {
     /// `q` is an id (event, attempt, subscription, tenant, refusal, replay, or a key that was refused), an external id,
     /// an idempotency or ordering key, or a text of a payload or of the first 512 bytes of a refused request, such as
     /// an order number. Ids, external ids and keys have to be whole. Texts are compared as bytes, newest payload first,
-    /// for up to a second; then `next_cursor` goes on. A page tells of 10 events, with 20 deliveries each.
+    /// for up to a second; then `next_cursor` goes on. A page shows at most 10 events, with 20 deliveries each.
     #[oai(path = "/", method = "get", operation_id = "search")]
     async fn search(
         &self,

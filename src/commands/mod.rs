@@ -79,7 +79,7 @@ pub enum Failure {
     /// The command has already printed why.
     #[error("see the output above")]
     AlreadySaid,
-    /// The status says more than that it failed: docs/commands.md lists them.
+    /// The status says more than that it failed: docs/command-line.md lists them.
     #[error("{sentence}")]
     WithCode { code: u8, sentence: String },
     /// The reader of standard output has read enough, as `head` does.

@@ -59,7 +59,8 @@ pub(in crate::api) struct AnalyticsTable {
     pub(super) since: Moment,
     /// End of the last bucket.
     pub(super) until: Moment,
-    /// What was recorded from then on is not counted yet, about the last 20 seconds.
+    /// What was recorded from then on is not counted yet: the newest 15 to 30 seconds, up to about 80 where folding is
+    /// expensive.
     pub(super) complete_until: Moment,
     /// There were more groups than the 100 largest that fit, or so many rows that the oldest buckets are missing;
     /// `since` says which are there.
@@ -74,7 +75,8 @@ pub(in crate::api) struct AnalyticsSummary {
     pub(super) since: Moment,
     /// Its end.
     pub(super) until: Moment,
-    /// What was recorded from then on is not counted yet, about the last 20 seconds.
+    /// What was recorded from then on is not counted yet: the newest 15 to 30 seconds, up to about 80 where folding is
+    /// expensive.
     pub(super) complete_until: Moment,
     /// The tenant; null for all.
     pub(super) tenant_id: Option<Uuid>,

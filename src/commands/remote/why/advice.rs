@@ -21,7 +21,10 @@ const ADVICE: &[(&str, &str)] = &[
     ("unknown", "the worker was lost during the attempt; the delivery is taken over"),
     ("no_match", "no subscription wanted it: create or change one, then replay what it missed (docs/replays.md)"),
     ("event_type", "its event_types do not match this type: change them, then replay (docs/replays.md)"),
-    ("filter", "its filter excludes this payload: postrider subscriptions, or POST /subscriptions/filter-test"),
+    (
+        "filter",
+        "its filter excludes this payload: change it (postrider subscriptions update), then replay (docs/replays.md)",
+    ),
     ("created_later", "it was created after the event: replay what it missed (docs/replays.md)"),
     ("not_matched_then", "its event_types match only now: replay what it missed (docs/replays.md)"),
     ("disabled", "enable the subscription: what is held is sent then"),
