@@ -52,6 +52,7 @@ use std::time::Duration;
 
 use poem::Response;
 use poem::endpoint::Endpoint;
+use tokio_util::task::TaskTracker;
 
 use crate::domain::target::TargetPolicy;
 use crate::domain::tester::Tester;
@@ -87,6 +88,8 @@ pub struct Api {
     pub intake: Intake,
     pub tester: Tester,
     pub refusals: Refusals,
+    /// They go on if their client leaves, and a stop waits for them.
+    pub tasks: TaskTracker,
     pub clock: Clock,
     pub metrics: Metrics,
 }

@@ -1,6 +1,7 @@
 //! Serves the API on a listener.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::Request;
@@ -14,9 +15,12 @@ use super::routes::Routes;
 use crate::http::{self, RequestBody, Stopping};
 use crate::supervisor::Supervisor;
 
-/// Returns after running requests have finished.
+/// A test event is cut off 3 s after a stop begins, and then its attempt is written.
+const TASKS_DRAIN: Duration = Duration::from_secs(5);
+
+/// Returns after running requests and their tasks have finished.
 pub async fn serve(listener: TcpListener, api: Api, stopping: Stopping, supervisor: Supervisor) {
-    let max_connections = api.settings.max_connections;
+    let (max_connections, tasks) = (api.settings.max_connections, api.tasks.clone());
     let routes = Arc::new(Routes::new(api));
     let beside = {
         let (routes, shutdown) = (Arc::clone(&routes), stopping.closing.clone());
@@ -27,6 +31,10 @@ pub async fn serve(listener: TcpListener, api: Api, stopping: Stopping, supervis
         async move { hyper::Response::from(routes.get_response(request).await) }
     })
     .await;
+    tasks.close();
+    if tokio::time::timeout(TASKS_DRAIN, tasks.wait()).await.is_err() {
+        tracing::warn!(tasks = tasks.len(), "the stop does not wait longer for tasks of requests");
+    }
     // It ends with `closing`.
     let _ended = beside.await;
 }

@@ -11,6 +11,7 @@ use rustls::RootCertStore;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::ops::Ops;
 use super::sockets::{listen, raise_descriptor_limit};
@@ -265,6 +266,7 @@ impl Base {
                 self.supervisor.stop().clone(),
             ),
             refusals,
+            tasks: TaskTracker::new(),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
         };

@@ -60,7 +60,6 @@ const FORBIDDEN_CALLS: &[(&str, &str)] = &[
 /// Where tasks are spawned that no supervisor watches, each with what a panic in them costs.
 const UNWATCHED_TASKS: &[(&str, usize, &str)] = &[
     ("src/supervisor.rs", 1, "watches what it spawns"),
-    ("src/api/subscriptions/test_event.rs", 1, "sends one test event: its client gets an error"),
     ("src/http/request_body.rs", 1, "reads the rest of one refused body"),
     ("src/store/direct.rs", 1, "one connection: its client gets an error"),
     ("src/store/pool.rs", 3, "opens one connection: whoever waits gets an error, the next request opens another"),

@@ -182,6 +182,24 @@ async fn a_test_whose_client_leaves_is_in_the_log_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stop_waits_for_a_test_whose_client_has_left() {
+    let scene = Scene::new().await;
+    let path = scene.subscribed(json!({})).await;
+    scene.receiver.hold();
+    let mut leaving = TcpStream::connect(scene.api.address()).await.unwrap();
+    let request = format!("POST {path}/test HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n");
+    leaving.write_all(request.as_bytes()).await.unwrap();
+    scene.receiver.arrived(1).await;
+    drop(leaving);
+    scene.api.terminate();
+    let Scene { database, api, .. } = scene;
+    assert!(api.ended().await.success());
+    let select = "select count(*) from attempts where trigger = 'test' and outcome = 'unknown'";
+    let logged: i64 = database.client().await.query_one(select, &[]).await.unwrap().get(0);
+    assert_eq!(logged, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_test_that_is_cut_off_by_a_stop_is_answered_and_logged_as_unknown() {
     let scene = Scene::new().await;
     let path = format!("{}/test", scene.subscribed(json!({})).await);

@@ -82,8 +82,9 @@ impl TestEvent {
     pub(super) async fn send(self, api: &Arc<Api>, subscription: &Subscription) -> Result<AttemptAnswer, Problem> {
         let running = api.tester.begin(subscription.tenant).ok_or(Problem::TooManyTests)?;
         let parcel = self.parcel(subscription, api.clock.now())?;
+        let tasks = api.tasks.clone();
         let api = Arc::clone(api);
-        let sending = tokio::spawn(async move {
+        let sending = tasks.spawn(async move {
             let started_at = api.clock.now();
             let answer = running.send(parcel.clone(), started_at).await.ok_or(Problem::Unavailable)?;
             let id = AttemptId::at(started_at, Uuid::new_v4().into_bytes());

@@ -29,6 +29,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 
 use super::contract;
 use super::database::Database;
@@ -253,6 +254,7 @@ fn api_over(store: &Store, auth_required: bool) -> Api {
         })
         .0,
         tester: tester(),
+        tasks: TaskTracker::new(),
         refusals: Refusals::new(store.clone(), Clock::default(), Metrics::new(), 1_000),
         clock: Clock::default(),
         metrics: Metrics::new(),
