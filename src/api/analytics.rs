@@ -8,13 +8,10 @@ use uuid::Uuid;
 use super::Api;
 use super::access::{AllowedForNamed, Support};
 use super::docs::Resource;
-use super::events::DeliveryState;
-use super::parameter::{Queries, Query};
+use super::parameter::Query;
 use super::payload::Answer;
 use super::problem::Problem;
-use super::stream::{EventStream, Feed, Filter, Reason, last_event};
 use super::text::{Moment, choice};
-use crate::domain::event_type::EventType;
 use crate::domain::external_id::SubscriptionName;
 use crate::store::{RollupSource, RollupsAsk, Whose};
 
@@ -38,7 +35,7 @@ const MOST_GROUPS: usize = 100;
 /// Deliveries and subscriptions that a summary counts.
 const MOST_COUNTED: i64 = 10_000;
 
-pub(super) struct AnalyticsApi(pub(super) Arc<Api>, pub(super) Arc<Feed>);
+pub(super) struct AnalyticsApi(pub(super) Arc<Api>);
 
 choice! {
     /// What each row of a bucket is about.
@@ -150,47 +147,6 @@ impl AnalyticsApi {
             failing_subscriptions: now.failing.min(MOST_COUNTED),
             failing_subscriptions_more: now.failing > MOST_COUNTED,
         }))
-    }
-
-    /// Watch what happens
-    ///
-    /// Server-Sent Events: `accepted` (an event), `attempt`, and `ended` (a delivery: succeeded, failed, cancelled,
-    /// expired or skipped), about a second after they happen, as JSON. The id of each is a cursor: with it in
-    /// `Last-Event-ID` the stream goes on after it and skips nothing, on every replica; there it may repeat events of the
-    /// 15 seconds before, under the same ids in their data. A client that reads too slowly gets `missed` with a number.
-    /// A comment comes every 15 seconds. Test events are left out.
-    #[oai(
-        path = "/stream",
-        method = "get",
-        operation_id = "stream",
-        request_header(
-            name = "Last-Event-ID",
-            ty = "Option<String>",
-            description = "Id of the last event that the client got."
-        )
-    )]
-    #[expect(clippy::too_many_arguments, reason = "each is a documented parameter of the operation")]
-    async fn stream(
-        &self,
-        request: &poem::Request,
-        caller: AllowedForNamed<Support>,
-        /// Only deliveries with one of these statuses. An accepted event and an attempt that failed are `pending`.
-        status: Queries<DeliveryState>,
-        /// Only deliveries that ended for one of these reasons.
-        reason: Queries<Reason>,
-        /// Only deliveries to one of these subscriptions: id or external id.
-        subscription_id: Queries<SubscriptionName>,
-        /// Only of one of these event types.
-        event_type: Queries<EventType>,
-    ) -> Result<EventStream, Problem> {
-        let filter = Filter {
-            tenant: caller.tenant(),
-            statuses: status.0.iter().map(|status| status.word()).collect(),
-            reasons: reason.0.into_iter().map(|reason| reason.0).collect(),
-            subscriptions: self.0.asked_subscriptions(caller.tenant(), &subscription_id.0).await?,
-            event_types: event_type.0.iter().map(ToString::to_string).collect(),
-        };
-        EventStream::open(&self.0, &self.1, filter, caller.bearer().key, last_event(request)?)
     }
 }
 

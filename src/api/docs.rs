@@ -26,6 +26,7 @@ use super::replays::ReplaysApi;
 use super::search::SearchApi;
 use super::signatures::SignaturesApi;
 use super::status::StatusApi;
+use super::stream::StreamApi;
 use super::subscriptions::SubscriptionsApi;
 use super::tenants::TenantsApi;
 
@@ -73,6 +74,8 @@ pub(super) enum Resource {
     Search,
     /// How deliveries went over time.
     Analytics,
+    /// What happens, while it happens.
+    Stream,
 }
 
 /// Every resource, in the order of the document.
@@ -92,7 +95,7 @@ pub(super) type Resources = (
     AuditApi,
     RefusalsApi,
     SearchApi,
-    AnalyticsApi,
+    (AnalyticsApi, StreamApi),
 );
 
 /// Scripts are inline; nothing is fetched.

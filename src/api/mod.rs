@@ -72,6 +72,8 @@ pub struct ApiSettings {
     pub max_connections: usize,
     /// Also the latest `deliver_at`.
     pub delivery_lifetime: Duration,
+    /// Older rows of the log may be gone.
+    pub log_retention: Duration,
     /// Maximum number of subscriptions of a tenant without a limit of its own.
     pub max_subscriptions: Option<u32>,
     pub targets: Arc<TargetPolicy>,

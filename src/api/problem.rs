@@ -84,6 +84,8 @@ pub(super) enum Problem {
     TooManyRequests(usize),
     /// Test events that are under way.
     TooManyTests,
+    /// The limit, and whose it is.
+    TooManyStreams(usize, &'static str),
     TooManyRecipients,
     /// A delivery that led back too often; our own sender gives it up.
     TooManyHops,
@@ -146,6 +148,7 @@ impl Problem {
             Self::RateLimited(..) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many events"),
             Self::TooManyRequests(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests"),
             Self::TooManyTests => (StatusCode::TOO_MANY_REQUESTS, "too_many_tests", "Too many test events"),
+            Self::TooManyStreams(..) => (StatusCode::TOO_MANY_REQUESTS, "too_many_streams", "Too many streams"),
             Self::TooManyRecipients => (StatusCode::UNPROCESSABLE_ENTITY, "too_many_recipients", "Too many recipients"),
             Self::TooManyHops => (StatusCode::UNPROCESSABLE_ENTITY, "too_many_hops", "Too many hops"),
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", "Validation failed"),
@@ -211,6 +214,7 @@ impl Problem {
                      time; nothing was sent"
                 );
             }
+            Self::TooManyStreams(most, whose) => return format!("{most} streams {whose} are open on this replica"),
             Self::TooManyRecipients => {
                 return format!("more than {MAX_RECIPIENTS} subscriptions want this event; nothing was stored");
             }
@@ -271,7 +275,7 @@ impl Problem {
             Self::TooManyHops => {
                 headers.insert("webhook-delivery", HeaderValue::from_static("abort-message"));
             }
-            Self::Unavailable | Self::TooManyRequests(_) | Self::TooManyTests => {
+            Self::Unavailable | Self::TooManyRequests(_) | Self::TooManyTests | Self::TooManyStreams(..) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
             }
             Self::MethodNotAllowed(allowed) => {

@@ -38,7 +38,7 @@ use super::request_id::{RequestId, X_REQUEST_ID, request_id};
 use super::search::SearchApi;
 use super::signatures::SignaturesApi;
 use super::status::StatusApi;
-use super::stream::Feed;
+use super::stream::{Feed, StreamApi};
 use super::subscriptions::SubscriptionsApi;
 use super::tenants::TenantsApi;
 use crate::store::Store;
@@ -189,7 +189,7 @@ fn resources(api: &Arc<Api>, feed: &Arc<Feed>) -> Resources {
         AuditApi(Arc::clone(api)),
         RefusalsApi(Arc::clone(api)),
         SearchApi(Arc::clone(api)),
-        AnalyticsApi(Arc::clone(api), Arc::clone(feed)),
+        (AnalyticsApi(Arc::clone(api)), StreamApi(Arc::clone(api), Arc::clone(feed))),
     )
 }
 

@@ -252,6 +252,7 @@ impl Base {
                 max_connections: config.max_connections,
                 max_subscriptions: config.max_subscriptions,
                 delivery_lifetime: config.delivery_lifetime,
+                log_retention: config.log_retention.min(config.payload_retention),
                 targets: Arc::new(self.targets.clone()),
                 public_url: format!("http://localhost:{}", config.listen.port()),
             },

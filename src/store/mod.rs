@@ -85,7 +85,7 @@ pub use sealed::{SealedHeaders, SealedIngest, SealedOlder, SealedSecrets};
 pub(crate) use search::{Exact, FoundEvents, PayloadSearch, RefusedCall};
 pub(crate) use status::{DeliveryStatus, EventStatus};
 pub use subscriptions::{CancelledByDeletion, Creation, ListRow, ListRows, NewVersion, Rotation, StoredSubscription};
-pub(crate) use tail::{TailKind, TailRow};
+pub(crate) use tail::{Tail, TailKind, TailRow};
 pub use take::{Take, TakeAsk, TakeRequest, TakenDelivery};
 pub use tenants::{TenantChanges, TenantChoices, TenantPage, TenantRow};
 pub use upkeep::{Raised, Sweep};

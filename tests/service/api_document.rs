@@ -1,5 +1,7 @@
 //! The OpenAPI document shows what a running server answers: every operation has an example that was recorded from one.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
@@ -231,13 +233,21 @@ async fn analytics(recorder: &mut Recorder<'_>) {
     recorder.record("summarise_deliveries", "GET", &format!("/analytics/summary?since={since}"), None).await;
 }
 
-/// The first events of a stream from the beginning.
+/// The id of an event of a stream.
+fn an_hour_ago() -> String {
+    let micros = (OffsetDateTime::now_utc() - Duration::hours(1)).unix_timestamp() * 1_000_000;
+    let bytes = [&[1, 1][..], &micros.to_be_bytes(), &[0; 32]].concat();
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The first events of a stream for a client that comes back.
 async fn stream(recorder: &Recorder<'_>) -> String {
     let mut stream = TcpStream::connect(recorder.api.address).await.unwrap();
     let request = format!(
         "GET /stream?status=succeeded HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\npostrider-tenant: acme-2\r\n\
          last-event-id: {}\r\n\r\n",
-        recorder.key, FIRST_CURSOR
+        recorder.key,
+        an_hour_ago()
     );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut text = String::new();
@@ -260,9 +270,6 @@ async fn stream(recorder: &Recorder<'_>) -> String {
     }
     frames
 }
-
-/// Before everything.
-const FIRST_CURSOR: &str = "AQEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Replaces what differs from run to run by one value for each.
 #[derive(Default)]

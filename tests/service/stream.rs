@@ -7,11 +7,16 @@ use postrider::domain::actor::Actor;
 use postrider::domain::api_key::Scope;
 use postrider::store::Revocation;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_postgres::Client;
 
 use crate::support::api::{TestApi, made_key};
+
+mod coming_back;
+mod limits;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -89,9 +94,13 @@ impl Watcher {
 
 /// An attempt of the first subscription, as a worker writes it; its id.
 async fn attempt(client: &Client, outcome: &str, written: &str) -> String {
+    attempt_of("uuid_v7()", client, outcome, written).await
+}
+
+async fn attempt_of(event: &str, client: &Client, outcome: &str, written: &str) -> String {
     let insert = format!(
         "insert into attempts (tenant_id, subscription_id, id, event_id, event_type, attempt_number, outcome, error_message, created_at, written_at)
-         select s.tenant_id, s.id, uuid_v7(), uuid_v7(), 'order.created', 1, '{outcome}',
+         select s.tenant_id, s.id, uuid_v7(), {event}, 'order.created', 1, '{outcome}',
             case when '{outcome}' <> 'delivered' then 'no' end, now(), {written}
          from (select x.tenant_id, x.id from subscriptions as x order by x.id limit 1) as s
          returning id::text"
@@ -156,6 +165,36 @@ async fn those_whom_it_concerns_see_what_happens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_has_the_filters_of_the_list_of_deliveries() {
+    let api = TestApi::start().await;
+    let client = api.database.client().await;
+    api.subscribe(json!({ "external_id": "orders" })).await;
+    let _all = watching(&api, &client, &api.admin, "").await;
+    let hour_ago = OffsetDateTime::now_utc() - Duration::from_secs(3_600);
+    let hour_ago = hour_ago.format(&Rfc3339).unwrap();
+    let mut young = Watcher::open(&api, &api.admin, &format!("since={hour_ago}&subscription_id=orders"), None).await;
+    let mut old = Watcher::open(&api, &api.admin, &format!("until={hour_ago}"), None).await;
+    // The time of an event stands in its id.
+    let event_of_long_ago =
+        "overlay(uuid_v7()::text placing left(uuid_v7_floor(now() - interval '2 hours')::text, 13) from 1)::uuid";
+    let first = attempt_of(event_of_long_ago, &client, "timeout", "now()").await;
+    let second = attempt(&client, "timeout", "now()").await;
+    let third = attempt_of(event_of_long_ago, &client, "timeout", "now()").await;
+    let add = "insert into events (tenant_id, id, event_type, payload) select tenant_id, uuid_v7(), 'order.created', '[]' from subscriptions limit 1";
+    client.batch_execute(add).await.unwrap();
+    let fourth = attempt(&client, "timeout", "now()").await;
+    assert_eq!(ids(&old.up_to(&third).await), [first, third], "of events accepted before");
+    assert_eq!(ids(&young.up_to(&fourth).await), [second, fourth], "of events accepted since");
+    for (query, code) in [("reason=tired", "invalid_parameter"), ("since=2h", "invalid_parameter")] {
+        let refused = api.ask("GET", &format!("/stream?{query}")).send().await;
+        assert_eq!(
+            (refused.code().as_str(), &refused.json()["errors"][0]["code"]),
+            ("validation_failed", &json!(code))
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_that_commits_late_appears_once() {
     let api = TestApi::start().await;
     let (client, held) = (api.database.client().await, api.database.client().await);
@@ -176,45 +215,6 @@ async fn a_transaction_that_commits_late_appears_once() {
     let once: HashSet<String> = ids(&seen).into_iter().collect();
     assert_eq!(once.len(), ids(&seen).len(), "nothing twice");
     assert!(once.contains(&late));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn whoever_comes_back_gets_what_came_meanwhile_and_nothing_twice() {
-    let api = TestApi::start().await;
-    let client = api.database.client().await;
-    api.subscribe(json!({})).await;
-    let mut watcher = watching(&api, &client, &api.admin, "").await;
-    let first = attempt(&client, "timeout", "now()").await;
-    let last = watcher.up_to(&first).await.pop().unwrap();
-    drop(watcher);
-    let mut meanwhile = Vec::new();
-    for written in ["now()", "now() - interval '9 seconds'", "now()"] {
-        meanwhile.push(attempt(&client, "timeout", written).await);
-    }
-    let mut back = Watcher::open(&api, &api.admin, "", Some(&last.id)).await;
-    let mut seen = Vec::new();
-    while seen.len() < meanwhile.len() {
-        seen.push(back.next().await.unwrap());
-    }
-    let live = attempt(&client, "timeout", "now()").await;
-    seen.extend(back.up_to(&live).await);
-    meanwhile.push(live);
-    let mut got = ids(&seen);
-    got.sort();
-    meanwhile.sort();
-    assert_eq!(got, meanwhile);
-    // From a replica that remembers nothing: all of it, perhaps with what came just before.
-    let cursor = seen[0].id.clone();
-    let mut elsewhere = Watcher::open(&api, &api.admin, "", Some(&cursor)).await;
-    let newest = attempt(&client, "timeout", "now()").await;
-    let again: HashSet<String> = ids(&elsewhere.up_to(&newest).await).into_iter().collect();
-    let later: Vec<String> = ids(&seen[1..]);
-    assert!(later.iter().all(|id| again.contains(id)), "{later:?} in {again:?}");
-    let bad = api.ask("GET", "/stream").header("last-event-id", "yesterday").send().await;
-    assert_eq!(
-        (bad.code(), &bad.json()["errors"][0]["code"]),
-        ("validation_failed".to_owned(), &json!("invalid_cursor"))
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

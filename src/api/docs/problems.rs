@@ -171,6 +171,7 @@ impl Operation<'_> {
             "test_subscription" => {
                 vec![Problem::TooManyTests, Problem::PayloadInvalid(InvalidPayload::NotAContainer)]
             }
+            "stream" => vec![Problem::TooManyStreams(50, "of this tenant")],
             "create_tenant" | "put_tenant" | "change_tenant" => vec![Problem::ExternalIdTaken],
             "put_event_type" => vec![Problem::LimitReached("max_event_types", 1_000)],
             "delete_tenant" => vec![Problem::DefaultTenant],

@@ -51,6 +51,7 @@ impl Problem {
             Self::RateLimited(500, 1),
             Self::TooManyRequests(8),
             Self::TooManyTests,
+            Self::TooManyStreams(50, "of this tenant"),
             Self::TooManyHops,
             Self::TooManyRecipients,
             Self::Invalid(Vec::new()),

@@ -10,9 +10,8 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::item::{Item, Key, StreamCursor};
+use super::seats::Seats;
 use super::viewer::Filter;
-use crate::api::problem::Problem;
-use crate::domain::id::TenantId;
 use crate::store::{Store, StoreError};
 
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -24,8 +23,6 @@ const USUAL_LOOK_BACK: Duration = Duration::from_secs(3);
 const PAGE_ROWS: i64 = 5_000;
 /// Events that wait for one viewer; it misses further ones.
 const WAITING: usize = 1_000;
-const MOST_VIEWERS: usize = 400;
-const MOST_VIEWERS_OF_ONE: usize = 200;
 /// Events whose order is remembered for viewers that come back, about 1.5 MB.
 const REMEMBERED: usize = 20_000;
 
@@ -35,13 +32,14 @@ pub(super) const NO_END: OffsetDateTime = time::macros::datetime!(9999-01-01 00:
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Unwatched,
-    /// Whatever becomes visible from now on is sent.
-    Reading,
+    /// Whatever becomes visible from now on is sent. What is older than the mark was sent or never will be.
+    Reading {
+        mark: OffsetDateTime,
+    },
     Closed,
 }
 
 struct Viewer {
-    owner: Option<TenantId>,
     filter: Filter,
     events: mpsc::Sender<Arc<Item>>,
     missed: Arc<AtomicU64>,
@@ -54,6 +52,7 @@ pub(super) struct Watching {
 }
 
 pub(in crate::api) struct Feed {
+    pub(super) seats: Seats,
     viewers: Mutex<Vec<Viewer>>,
     joined: Notify,
     state: watch::Sender<State>,
@@ -64,7 +63,13 @@ pub(in crate::api) struct Feed {
 impl Default for Feed {
     fn default() -> Self {
         let state = watch::Sender::new(State::Unwatched);
-        Self { viewers: Mutex::default(), joined: Notify::new(), state, sent: Mutex::default() }
+        Self {
+            seats: Seats::default(),
+            viewers: Mutex::default(),
+            joined: Notify::new(),
+            state,
+            sent: Mutex::default(),
+        }
     }
 }
 
@@ -76,12 +81,11 @@ impl Feed {
                 let mut reader = Reader::default();
                 while !self.end_if_unwatched() {
                     match reader.read(store, self).await {
-                        Ok(()) => self.state.send_replace(State::Reading),
+                        Ok(mark) => drop(self.state.send_replace(State::Reading { mark })),
                         Err(error) => {
                             tracing::debug!(%error, "the stream could not be read; the next try is in a second");
-                            self.state.borrow().to_owned()
                         }
-                    };
+                    }
                     tokio::time::sleep(INTERVAL).await;
                 }
             };
@@ -107,30 +111,37 @@ impl Feed {
         viewers.is_empty()
     }
 
-    /// Fails if there are too many viewers.
-    pub(super) fn join(&self, owner: Option<TenantId>, filter: Filter) -> Result<Watching, Problem> {
+    pub(super) fn join(&self, filter: Filter) -> Watching {
         let (sender, events) = mpsc::channel(WAITING);
         let missed = Arc::new(AtomicU64::new(0));
         let mut viewers = lock(&self.viewers);
         viewers.retain(|viewer| !viewer.events.is_closed());
-        let of_owner = viewers.iter().filter(|viewer| viewer.owner == owner).count();
-        if viewers.len() >= MOST_VIEWERS || of_owner >= MOST_VIEWERS_OF_ONE {
-            return Err(Problem::TooManyRequests(MOST_VIEWERS_OF_ONE));
-        }
         // After the end nobody sends: the receiver ends at once.
         if *self.state.borrow() != State::Closed {
-            viewers.push(Viewer { owner, filter, events: sender, missed: Arc::clone(&missed) });
+            viewers.push(Viewer { filter, events: sender, missed: Arc::clone(&missed) });
         }
         drop(viewers);
         self.joined.notify_one();
-        Ok(Watching { events, missed })
+        Watching { events, missed }
     }
 
     /// Waits until everything that becomes visible is sent; false at the end.
     pub(super) async fn is_reading(&self) -> bool {
         let mut state = self.state.subscribe();
         let reached = state.wait_for(|state| *state != State::Unwatched).await;
-        reached.is_ok_and(|state| *state == State::Reading)
+        reached.is_ok_and(|state| *state != State::Closed)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        *self.state.borrow() == State::Closed
+    }
+
+    /// The feed sends nothing older than this; `None` if it sends nothing.
+    pub(super) fn mark(&self) -> Option<OffsetDateTime> {
+        match *self.state.borrow() {
+            State::Reading { mark } => Some(mark),
+            State::Unwatched | State::Closed => None,
+        }
     }
 
     /// Everything that was sent up to this event; empty if it is not remembered.
@@ -174,7 +185,7 @@ struct Reader {
 }
 
 impl Reader {
-    async fn read(&mut self, store: &Store, feed: &Feed) -> Result<(), StoreError> {
+    async fn read(&mut self, store: &Store, feed: &Feed) -> Result<OffsetDateTime, StoreError> {
         let Some(mark) = self.since else { return self.learn(store, feed).await };
         let usual = self.last_read.map_or(mark, |last| (last - USUAL_LOOK_BACK).max(mark));
         let mut since = if self.reads.is_multiple_of(READS_PER_LOOK_BACK) { mark } else { usual };
@@ -184,16 +195,13 @@ impl Reader {
             feed.send(items);
             match page.next {
                 Some(next) => since = next,
-                None => {
-                    self.advance(page.mark, page.now);
-                    return Ok(());
-                }
+                None => return Ok(self.advance(page.mark, page.now)),
             }
         }
     }
 
     /// What is there already counts as sent, to viewers that come back too.
-    async fn learn(&mut self, store: &Store, feed: &Feed) -> Result<(), StoreError> {
+    async fn learn(&mut self, store: &Store, feed: &Feed) -> Result<OffsetDateTime, StoreError> {
         let mut since = store.tail(NO_END, NO_END, 1).await?.mark;
         loop {
             let page = store.tail(since, NO_END, PAGE_ROWS).await?;
@@ -201,19 +209,17 @@ impl Reader {
             feed.remember(keys.iter().copied().filter(|key| self.seen.insert(*key)));
             match page.next {
                 Some(next) => since = next,
-                None => {
-                    self.advance(page.mark, page.now);
-                    return Ok(());
-                }
+                None => return Ok(self.advance(page.mark, page.now)),
             }
         }
     }
 
     /// The mark of a read holds for the next one, which sees what was committed meanwhile.
-    fn advance(&mut self, mark: OffsetDateTime, now: OffsetDateTime) {
+    fn advance(&mut self, mark: OffsetDateTime, now: OffsetDateTime) -> OffsetDateTime {
         (self.since, self.last_read) = (Some(mark), Some(now));
         self.reads = self.reads.wrapping_add(1);
         self.seen.retain(|key| key.at() >= mark);
+        mark
     }
 }
 

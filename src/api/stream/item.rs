@@ -8,11 +8,11 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::api::text::Moment;
-use crate::domain::id::TenantId;
+use crate::domain::id::{EventId, TenantId};
 use crate::store::{TailKind, TailRow};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::api) enum Kind {
+pub(super) enum Kind {
     Accepted = 1,
     Attempt = 2,
     Ended = 3,
@@ -38,7 +38,7 @@ pub(super) enum Order {
 
 /// The id of an event of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::api) struct StreamCursor {
+pub(super) struct StreamCursor {
     pub(super) order: Order,
     pub(super) key: Key,
 }
@@ -53,6 +53,8 @@ pub(super) struct Item {
     /// `pending` for accepted events and failed attempts.
     pub(super) status: String,
     pub(super) reason: Option<String>,
+    /// When its event was accepted.
+    pub(super) accepted_at: Option<OffsetDateTime>,
     data: String,
     live: Bytes,
 }
@@ -82,7 +84,7 @@ impl StreamCursor {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    pub(in crate::api) fn read(text: &str) -> Option<Self> {
+    pub(super) fn read(text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let [order, kind, rest @ ..] = bytes.as_slice() else { return None };
         let (micros, ids) = rest.split_first_chunk::<8>()?;
@@ -128,6 +130,10 @@ impl Item {
             event_type: row.event_type.clone(),
             status: status.to_owned(),
             reason: row.reason.clone(),
+            accepted_at: match kind {
+                Kind::Accepted => Some(row.at),
+                Kind::Attempt | Kind::Ended => EventId::new(row.event).accepted_at(),
+            },
             data,
         }
     }

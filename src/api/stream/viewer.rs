@@ -10,8 +10,10 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use super::feed::{Feed, NO_END, Watching};
+use super::feed::{Feed, Watching};
 use super::item::{Item, Key, Order, StreamCursor};
+use super::position::{PAGE_ROWS, Position};
+use super::seats::Seat;
 use crate::api::Api;
 use crate::api::problem::Problem;
 use crate::domain::id::{ApiKeyId, TenantId};
@@ -21,22 +23,27 @@ use crate::store::StoreError;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// A revoked key ends the stream this late at most.
 const LOOK_AT_KEY: Duration = Duration::from_secs(1);
-/// Of each kind in one read while it catches up.
-const PAGE_ROWS: i64 = 1_000;
 /// A row may become visible this long after its time (`log/complete_before`).
 const LATE: time::Duration = time::Duration::seconds(15);
+/// A stream goes back no further, so that a client that was away for long reads a bounded part of the log.
+const LONGEST_AWAY: Duration = Duration::from_secs(24 * 3_600);
 /// Clients wait so long before they connect again.
 const GREETING: &[u8] = b"retry: 2000\n\n";
+/// Nobody counts what came while the client was away for too long.
+const MISSED_UNKNOWN: &[u8] = b"event: missed\ndata: {\"missed\":null}\n\n";
 
 /// Which events a viewer gets; an empty list takes all.
 #[derive(Debug, Clone, Default)]
-pub(in crate::api) struct Filter {
+pub(super) struct Filter {
     /// `None` for all tenants.
-    pub(in crate::api) tenant: Option<TenantId>,
-    pub(in crate::api) statuses: Vec<&'static str>,
-    pub(in crate::api) reasons: Vec<String>,
-    pub(in crate::api) subscriptions: Vec<Uuid>,
-    pub(in crate::api) event_types: Vec<String>,
+    pub(super) tenant: Option<TenantId>,
+    pub(super) statuses: Vec<&'static str>,
+    pub(super) reasons: Vec<&'static str>,
+    pub(super) subscriptions: Vec<Uuid>,
+    pub(super) event_types: Vec<String>,
+    /// When the event was accepted, to the millisecond, which is what its id has.
+    pub(super) since: Option<OffsetDateTime>,
+    pub(super) until: Option<OffsetDateTime>,
 }
 
 /// An open stream.
@@ -51,12 +58,12 @@ pub(super) struct Viewer {
     /// Sent while it caught up, so that the feed repeats nothing.
     caught: HashSet<Key>,
     ready: VecDeque<Bytes>,
+    _seat: Seat,
 }
 
 enum Phase {
-    /// Reads pages from this time on.
     Catching {
-        since: OffsetDateTime,
+        position: Position,
         joined: Option<Watching>,
     },
     /// Waits for the feed.
@@ -72,13 +79,20 @@ impl Filter {
         };
         self.tenant.is_none_or(|tenant| tenant == item.tenant)
             && (self.statuses.is_empty() || self.statuses.contains(&item.status.as_str()))
-            && any(&self.reasons, item.reason.as_deref())
+            && (self.reasons.is_empty() || item.reason.as_deref().is_some_and(|reason| self.reasons.contains(&reason)))
             && (self.subscriptions.is_empty() || item.subscription.is_some_and(|id| self.subscriptions.contains(&id)))
             && any(&self.event_types, item.event_type.as_deref())
+            && self.since.is_none_or(|since| item.accepted_at.is_some_and(|at| millis(at) >= millis(since)))
+            && self.until.is_none_or(|until| item.accepted_at.is_some_and(|at| millis(at) < millis(until)))
     }
 }
 
+fn millis(at: OffsetDateTime) -> i128 {
+    at.unix_timestamp_nanos().div_euclid(1_000_000)
+}
+
 impl Viewer {
+    /// Fails if there are too many.
     pub(super) fn open(
         api: Arc<Api>,
         feed: Arc<Feed>,
@@ -86,21 +100,27 @@ impl Viewer {
         key: Option<ApiKeyId>,
         cursor: Option<StreamCursor>,
     ) -> Result<Self, Problem> {
+        let seat = feed.seats.take(filter.tenant)?;
         let mut caught = HashSet::new();
+        let mut ready = VecDeque::from([Bytes::from_static(GREETING)]);
         let phase = match cursor {
-            None => Phase::Joined(feed.join(filter.tenant, filter.clone())?),
+            None => Phase::Joined(feed.join(filter.clone())),
             Some(cursor) => {
                 if cursor.order == Order::Live {
                     caught = feed.sent_up_to(cursor);
                 }
                 caught.insert(cursor.key);
-                let since = cursor.key.at().checked_sub(LATE).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-                Phase::Catching { since: since.clamp(OffsetDateTime::UNIX_EPOCH, NO_END), joined: None }
+                let now = api.clock.now();
+                let earliest = now - LONGEST_AWAY.min(api.settings.log_retention);
+                if cursor.key.at() < earliest {
+                    ready.push_back(Bytes::from_static(MISSED_UNKNOWN));
+                }
+                let since = cursor.key.at().saturating_sub(LATE).clamp(earliest, now);
+                Phase::Catching { position: Position::new(since), joined: None }
             }
         };
         let now = Instant::now();
-        let ready = VecDeque::from([Bytes::from_static(GREETING)]);
-        Ok(Self { api, feed, filter, key, looked_at_key: now, spoke: now, phase, caught, ready })
+        Ok(Self { api, feed, filter, key, looked_at_key: now, spoke: now, phase, caught, ready, _seat: seat })
     }
 
     /// The next bytes; `None` at the end.
@@ -143,7 +163,8 @@ impl Viewer {
     async fn step(&mut self) -> Result<bool, StoreError> {
         self.phase = match std::mem::replace(&mut self.phase, Phase::Ended) {
             Phase::Ended => return Ok(false),
-            Phase::Catching { since, joined } => self.catch_up(since, joined).await?,
+            Phase::Catching { .. } if self.feed.is_closed() => return Ok(false),
+            Phase::Catching { position, joined } => self.catch_up(position, joined).await?,
             Phase::Joined(watching) => match timeout(LOOK_AT_KEY, self.feed.is_reading()).await {
                 Ok(true) => Phase::Live(watching),
                 Ok(false) => Phase::Ended,
@@ -157,24 +178,37 @@ impl Viewer {
         Ok(true)
     }
 
-    /// Pages until now; then once more with the feed, so that nothing falls between.
-    async fn catch_up(&mut self, since: OffsetDateTime, joined: Option<Watching>) -> Result<Phase, StoreError> {
-        let page = self.api.store.tail(since, NO_END, PAGE_ROWS).await?;
+    /// Reads until now; then the youngest part once more with the feed, so that nothing falls between.
+    async fn catch_up(&mut self, mut position: Position, joined: Option<Watching>) -> Result<Phase, StoreError> {
+        let (since, until) = position.window();
+        let page = self.api.store.tail(since, until, PAGE_ROWS).await?;
         for item in page.rows.iter().flat_map(Item::of).filter(|item| self.filter.takes(item)) {
             if self.caught.insert(item.key) {
                 self.ready.push_back(item.frame(Order::Replayed));
             }
         }
-        if let Some(next) = page.next {
-            return Ok(Phase::Catching { since: next, joined });
+        if position.advance(&page) {
+            // Neither this nor the feed comes to what is older; but some of it may wait in `joined`.
+            if joined.is_none() {
+                let complete = position.complete();
+                self.forget(self.feed.mark().map_or(complete, |mark| mark.min(complete)));
+            }
+            return Ok(Phase::Catching { position, joined });
         }
-        self.caught.retain(|key| key.at() >= page.mark);
         if let Some(watching) = joined {
             return Ok(Phase::Live(watching));
         }
-        let Ok(watching) = self.feed.join(self.filter.tenant, self.filter.clone()) else { return Ok(Phase::Ended) };
+        let watching = self.feed.join(self.filter.clone());
         let is_reading = timeout(HEARTBEAT, self.feed.is_reading()).await.unwrap_or(false);
-        Ok(if is_reading { Phase::Catching { since: page.mark, joined: Some(watching) } } else { Phase::Ended })
+        let position = position.again();
+        Ok(if is_reading { Phase::Catching { position, joined: Some(watching) } } else { Phase::Ended })
+    }
+
+    fn forget(&mut self, before: OffsetDateTime) {
+        if !self.caught.is_empty() {
+            self.caught.retain(|key| key.at() >= before);
+            self.caught.shrink_to_fit();
+        }
     }
 
     /// False at the end.
@@ -184,8 +218,12 @@ impl Viewer {
             Ok(Some(item)) if !self.caught.remove(&item.key) => self.ready.push_back(item.frame(Order::Live)),
             Ok(Some(_)) | Err(_) => {}
         }
+        let mark = self.feed.mark();
         // What was missed came after everything that waits.
         if watching.events.is_empty() {
+            if let Some(mark) = mark {
+                self.forget(mark);
+            }
             let missed = watching.missed.swap(0, Ordering::Relaxed);
             if missed > 0 {
                 self.ready.push_back(format!("event: missed\ndata: {{\"missed\":{missed}}}\n\n").into());

@@ -233,6 +233,7 @@ fn api_over(store: &Store, auth_required: bool) -> Api {
             max_connections: 1_024,
             max_subscriptions: None,
             delivery_lifetime: Duration::from_secs(96 * 3_600),
+            log_retention: Duration::from_secs(72 * 3_600),
             targets: Arc::new(TargetPolicy::default()),
             public_url: "http://localhost:8000".to_owned(),
         },
