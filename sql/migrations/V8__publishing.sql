@@ -29,6 +29,9 @@ create table outbox (
 create index outbox_ordered on outbox (tenant_id, ordering_key, id)
 where ordering_key is not null;
 
+-- For searches: a tenant's rows are found however many others wait.
+create index outbox_of_tenant on outbox (tenant_id, id);
+
 -- Not unique: a second caller with the key must not wait for the first one's commit.
 create index outbox_idempotent on outbox (tenant_id, idempotency_key)
 where idempotency_key is not null;
@@ -54,6 +57,10 @@ create table unpublished (
     constraint unpublished_pkey primary key (id),
     constraint unpublished_is_refused_or_duplicate check ((code = 'duplicate') = (duplicate_of is not null))
 );
+
+-- For searches.
+create index unpublished_refused on unpublished (tenant_id, id)
+where code <> 'duplicate';
 
 create index unpublished_ended on unpublished using brin (ended_at) with (pages_per_range = 32, autosummarize = on);
 

@@ -3,7 +3,7 @@
 use super::Api;
 use super::problem::Problem;
 use crate::domain::id::{EventId, TenantId};
-use crate::store::{Outcome, Unpublished};
+use crate::store::{Unpublished, UnpublishedAs};
 
 pub(super) const PENDING: &str = "pending";
 pub(super) const REFUSED: &str = "refused";
@@ -17,16 +17,27 @@ pub(super) enum Found {
 
 pub(super) async fn find(api: &Api, tenant: TenantId, id: EventId) -> Result<Found, Problem> {
     Ok(match api.store.find_unpublished(tenant, id).await? {
-        Some(Unpublished { outcome: Outcome::DuplicateOf(event), .. }) => Found::Event(event),
+        Some(Unpublished { state: UnpublishedAs::DuplicateOf(event), .. }) => Found::Event(event),
         Some(unpublished) => Found::Unpublished(unpublished),
         None => Found::Event(id),
     })
 }
 
+/// The event whose deliveries are to be changed.
+///
+/// # Errors
+/// It waits or was refused: it has no deliveries.
+pub(super) async fn published(api: &Api, tenant: TenantId, id: EventId) -> Result<EventId, Problem> {
+    match find(api, tenant, id).await? {
+        Found::Event(event) => Ok(event),
+        Found::Unpublished(_) => Err(Problem::NotPublished),
+    }
+}
+
 /// Its status, and why it was refused.
 pub(super) fn status(unpublished: &Unpublished) -> (&'static str, Option<String>) {
-    match &unpublished.outcome {
-        Outcome::Refused(code, detail) => (REFUSED, Some(format!("{code}: {detail}"))),
-        Outcome::Waiting | Outcome::DuplicateOf(_) => (PENDING, None),
+    match &unpublished.state {
+        UnpublishedAs::Refused(code, detail) => (REFUSED, Some(format!("{code}: {detail}"))),
+        UnpublishedAs::Waiting | UnpublishedAs::DuplicateOf(_) => (PENDING, None),
     }
 }

@@ -57,6 +57,8 @@ pub(super) enum Problem {
     SubscriptionNotFound,
     EventNotFound,
     DeliveryNotFound,
+    /// From SQL: it waits, or was refused.
+    NotPublished,
     ReplayNotFound,
     AttemptNotFound,
     TooManyReplays,
@@ -119,6 +121,7 @@ impl Problem {
             Self::SubscriptionNotFound => (StatusCode::NOT_FOUND, "subscription_not_found", "No such subscription"),
             Self::EventNotFound => (StatusCode::NOT_FOUND, "webhook_not_found", "No such webhook"),
             Self::DeliveryNotFound => (StatusCode::NOT_FOUND, "delivery_not_found", "No such delivery"),
+            Self::NotPublished => (StatusCode::CONFLICT, "not_published", "Not published"),
             Self::ReplayNotFound => (StatusCode::NOT_FOUND, "replay_not_found", "No such replay"),
             Self::AttemptNotFound => (StatusCode::NOT_FOUND, "attempt_not_found", "No such attempt"),
             Self::TooManyReplays => (StatusCode::CONFLICT, "too_many_replays", "Too many replays"),
@@ -179,6 +182,9 @@ impl Problem {
             Self::SubscriptionNotFound => "there is no subscription with this id",
             Self::EventNotFound => "there is no webhook with this id, or its retention has ended",
             Self::DeliveryNotFound => "the webhook makes no delivery to this subscription",
+            Self::NotPublished => {
+                "the webhook came from SQL and has no deliveries: it waits to be published, or was refused; nothing was changed"
+            }
             Self::ReplayNotFound => "there is no replay with this id, or it ended more than 30 days ago",
             Self::AttemptNotFound => "there is no attempt with this id, or its retention has ended",
             Self::TooManyReplays => "10 replays run; wait until one has finished, or cancel one",

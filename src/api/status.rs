@@ -122,14 +122,14 @@ fn unpublished_answer(webhook_id: Uuid, unpublished: Unpublished) -> StatusAnswe
     let (status, error_message) = outbox::status(&unpublished);
     StatusAnswer {
         webhook_id,
-        event_type: unpublished.event_type,
+        event_type: unpublished.facts.event_type,
         status,
         attempts: 0,
         last_attempt: None,
         next_attempt_at: None,
         is_success: false,
         error_message,
-        accepted_at: Moment(unpublished.called_at),
+        accepted_at: Moment(unpublished.facts.accepted_at),
         deliveries: Vec::new(),
         deliveries_next_cursor: None,
     }

@@ -166,7 +166,11 @@ impl Outbox {
     }
 
     async fn publish(&self, rows: Vec<OutboxRow>) -> Result<Vec<Settled>, StoreError> {
-        let read: Vec<Read> = rows.into_iter().map(|row| row::read(row, self.rules, self.intake.clock.now())).collect();
+        let (rules, now) = (self.rules, self.intake.clock.now());
+        // Reading megabytes would block other tasks.
+        let reading = move || rows.into_iter().map(|row| row::read(row, rules, now)).collect::<Vec<Read>>();
+        let read = tokio::task::spawn_blocking(reading).await;
+        let read = read.map_err(|_| StoreError::Unavailable("rows of the outbox were not read".to_owned()))?;
         let publications: Vec<_> = read.iter().filter_map(Read::publication).cloned().collect();
         let deadline = Instant::now() + LOOK_BUDGET;
         let mut publisher = self.intake.publisher();

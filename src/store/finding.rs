@@ -5,11 +5,13 @@
 mod attempts;
 mod deliveries;
 mod events;
+mod waiting;
 
 pub(crate) use attempts::AttemptSearch;
 pub(crate) use deliveries::{DeliveryFilter, FoundDelivery};
 pub(in crate::store) use events::event_row;
 pub(crate) use events::{EventRow, EventSearch, FoundEvent};
+pub(crate) use waiting::Named;
 
 use time::OffsetDateTime;
 use uuid::Uuid;

@@ -63,14 +63,16 @@ pub(crate) use events::{EventFacts, NotDelivered};
 pub use examine::OldSnapshot;
 pub(crate) use examine::{QueueSize, SealedWith, ServerFacts};
 pub use find::{Found, Look};
-pub(crate) use finding::{AttemptSearch, Common, DeliveryFilter, EventRow, EventSearch, FoundDelivery, FoundEvent};
+pub(crate) use finding::{
+    AttemptSearch, Common, DeliveryFilter, EventRow, EventSearch, FoundDelivery, FoundEvent, Named, Searched,
+};
 pub(crate) use health::Health;
 pub use health::{BreakerChange, BreakerOpened, HealthReport};
 pub use listen::{DUE_CHANNEL, Notice};
 pub(crate) use logs::{LogFilter, LoggedAttempt};
 pub use migrate::{MigrateError, SchemaPolicy};
 pub use ordering::GroupWalk;
-pub(crate) use outbox::{DUPLICATE, Outcome, Publishers, Unpublished};
+pub(crate) use outbox::{DUPLICATE, Publishers, Unpublished, UnpublishedAs};
 pub use outbox::{Lead, OutboxPage, OutboxRow, PageAsk, RefusedRow};
 pub use owners::{KeepRequest, Owned};
 pub(crate) use payloads::{StoredEvent, StoredPayload};

@@ -8,6 +8,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::connection::Param;
+use super::finding::{EventRow, event_row};
 use super::{Store, StoreError, sql};
 use crate::domain::id::{EventId, SubscriptionId, TenantId};
 
@@ -66,16 +67,13 @@ pub struct RefusedRow {
 /// A row that is or was in the outbox and is no event.
 #[derive(Debug, Clone)]
 pub(crate) struct Unpublished {
-    pub(crate) event_type: Option<String>,
-    /// When `publish()` was called.
-    pub(crate) called_at: OffsetDateTime,
-    pub(crate) payload_bytes: i32,
-    pub(crate) fan_out: bool,
-    pub(crate) outcome: Outcome,
+    /// Accepted means here: `publish()` was called.
+    pub(crate) facts: EventRow,
+    pub(crate) state: UnpublishedAs,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum UnpublishedAs {
     Waiting,
     DuplicateOf(EventId),
     /// A code and a sentence.
@@ -166,6 +164,18 @@ impl Store {
         rows.first().map(unpublished).transpose()
     }
 
+    /// The payload of a row that waits or was refused.
+    pub(crate) async fn read_unpublished_payload(
+        &self,
+        tenant: TenantId,
+        id: EventId,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let (tenant, id) = (tenant.uuid(), id.uuid());
+        let params: [Param<'_>; 2] = [(&tenant, Type::UUID), (&id, Type::UUID)];
+        let rows = self.interactive().await?.query(&sql::READ_UNPUBLISHED_PAYLOAD, &params).await?;
+        Ok(rows.first().map(|row| row.try_get("payload")).transpose()?)
+    }
+
     /// Rows that wait, up to `most`, and how long the oldest has waited.
     pub(crate) async fn outbox_size(&self, most: i64) -> Result<(i64, Duration), StoreError> {
         let rows = self.maintenance().await?.query(&sql::OUTBOX_SIZE, &[(&most, Type::INT8)]).await?;
@@ -213,16 +223,10 @@ fn outbox_row(row: &Row, id: Uuid) -> Result<OutboxRow, StoreError> {
 fn unpublished(row: &Row) -> Result<Unpublished, StoreError> {
     let (code, detail): (Option<String>, Option<String>) = (row.try_get("code")?, row.try_get("detail")?);
     let duplicate_of: Option<Uuid> = row.try_get("duplicate_of")?;
-    let outcome = match (code, duplicate_of) {
-        (None, _) => Outcome::Waiting,
-        (Some(_), Some(event)) => Outcome::DuplicateOf(event.into()),
-        (Some(code), None) => Outcome::Refused(code, detail.unwrap_or_default()),
+    let state = match (code, duplicate_of) {
+        (None, _) => UnpublishedAs::Waiting,
+        (Some(_), Some(event)) => UnpublishedAs::DuplicateOf(event.into()),
+        (Some(code), None) => UnpublishedAs::Refused(code, detail.unwrap_or_default()),
     };
-    Ok(Unpublished {
-        event_type: row.try_get("event_type")?,
-        called_at: row.try_get("called_at")?,
-        payload_bytes: row.try_get::<_, Option<i32>>("payload_bytes")?.unwrap_or_default(),
-        fan_out: row.try_get("fan_out")?,
-        outcome,
-    })
+    Ok(Unpublished { facts: event_row(row)?, state })
 }

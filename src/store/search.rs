@@ -47,10 +47,10 @@ pub(crate) struct PayloadSearch<'a> {
     pub(crate) budget: Duration,
 }
 
-/// Newest first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FoundEvents {
-    pub(crate) events: Vec<(TenantId, EventId)>,
+    /// With the time when each was accepted.
+    pub(crate) events: Vec<(TenantId, EventId, OffsetDateTime)>,
     /// Where to go on, if rows or time ran out.
     pub(crate) examined_to: Option<Uuid>,
 }
@@ -133,15 +133,15 @@ impl Store {
         for row in &self.interactive().await?.query(&sql::SEARCH_PAYLOAD, &params).await? {
             found.examined_to = row.try_get("examined_to")?;
             if let Some(id) = row.try_get::<_, Option<Uuid>>("id")? {
-                found.events.push((row.try_get::<_, Uuid>("tenant_id")?.into(), id.into()));
+                let tenant = row.try_get::<_, Uuid>("tenant_id")?.into();
+                found.events.push((tenant, id.into(), row.try_get("accepted_at")?));
             }
         }
-        found.events.sort_by_key(|(_, id)| std::cmp::Reverse(*id));
         Ok(found)
     }
 }
 
-fn as_id(text: &str) -> Option<Uuid> {
+pub(super) fn as_id(text: &str) -> Option<Uuid> {
     text.parse::<EventId>().ok().map(EventId::uuid)
 }
 

@@ -46,6 +46,7 @@ mod ordering;
 mod ordering_crashes;
 mod outage;
 mod outbox;
+mod outbox_found;
 mod outbox_replicas;
 mod outputs;
 mod pace;

@@ -329,7 +329,7 @@ async fn support_finds_by_ids_and_keys_but_not_by_what_payloads_say() {
     let hidden = found(&api, &support, "q=4711").await;
     assert_eq!((kinds(&hidden), hidden.json()["searched_payloads"].clone()), (vec![], json!(false)));
     assert_eq!(kinds(&found(&api, &support, "q=k-1").await)[0].1, event);
-    for wrong in ["", "q=", "q=a&q=b", "q=x&cursor=y", "q=x&limit=1"] {
+    for wrong in ["", "q=", "q=a&q=b", "q=x&cursor=y", "q=x&limit=0", "q=x&limit=101"] {
         let refused = found(&api, &api.admin, wrong).await;
         assert_eq!(refused.status, 422, "{wrong}");
         refused.code();

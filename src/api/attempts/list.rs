@@ -13,6 +13,7 @@ use crate::api::access::{Allowed, AllowedForNamed, Support};
 use crate::api::auth::Bearer;
 use crate::api::docs::Resource;
 use crate::api::logs::LogStatus;
+use crate::api::outbox::{self, Found};
 use crate::api::page::{self, Cursor, Limit, List};
 use crate::api::parameter::{Path, Queries, Query};
 use crate::api::payload::Answer;
@@ -120,12 +121,36 @@ impl FoundAttemptsApi {
             before: cursor.0.map_or_else(Uuid::max, |cursor| cursor.0),
             limit: i64::try_from(limit + 1).unwrap_or(i64::MAX),
         };
-        let page = page(&self.0, &filter, limit, caller.bearer).await?;
+        let found = page(&self.0, &filter, limit, caller.bearer).await?;
         // The event may exist without attempts, and attempts may outlive it.
-        if page.data.is_empty() && self.0.store.read_event(caller.tenant, webhook_id.0.into()).await?.is_none() {
+        if found.data.is_empty() && self.0.store.read_event(caller.tenant, webhook_id.0.into()).await?.is_none() {
+            return self.of_unpublished(filter, limit, caller).await.map(Answer::Value);
+        }
+        Ok(Answer::Value(found))
+    }
+}
+
+impl FoundAttemptsApi {
+    /// None of what waits or was refused; of a duplicate those of the first event.
+    async fn of_unpublished(
+        &self,
+        filter: AttemptSearch,
+        limit: usize,
+        caller: Allowed<Support>,
+    ) -> Result<FoundAttempts, Problem> {
+        let id = filter.events.first().copied().unwrap_or_default().into();
+        let event = match outbox::find(&self.0, caller.tenant, id).await? {
+            Found::Unpublished(_) => {
+                return Ok(FoundAttempts { data: Vec::new(), next_cursor: None, examined_to: None });
+            }
+            Found::Event(event) => event,
+        };
+        let filter = AttemptSearch { events: vec![event.uuid()], ..filter };
+        let found = page(&self.0, &filter, limit, caller.bearer).await?;
+        if found.data.is_empty() && self.0.store.read_event(caller.tenant, event).await?.is_none() {
             return Err(Problem::EventNotFound);
         }
-        Ok(Answer::Value(page))
+        Ok(found)
     }
 }
 

@@ -113,7 +113,7 @@ impl Operation<'_> {
             problems.push(Problem::EventNotFound);
         }
         if matches!(self.id, "retry_event" | "cancel_event") {
-            problems.push(Problem::DeliveryNotFound);
+            problems.extend([Problem::DeliveryNotFound, Problem::NotPublished]);
         }
         if self.path.contains("{replay_id}") {
             problems.push(Problem::ReplayNotFound);

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::api::Api;
+use crate::api::outbox;
 use crate::api::problem::Problem;
 use crate::domain::actor::Actor;
 use crate::domain::external_id::SubscriptionName;
@@ -40,8 +41,9 @@ pub(super) async fn cancel(
     actor: &Actor,
 ) -> Result<CancelAnswer, Problem> {
     let subscription = api.asked_subscription(tenant, subscription.as_ref()).await?;
-    let chosen = Chosen { tenant, event: webhook_id.into(), subscription };
-    let mut answer = CancelAnswer { webhook_id, cancelled: 0, sending: 0, more: false };
+    let event = outbox::published(api, tenant, webhook_id.into()).await?;
+    let chosen = Chosen { tenant, event, subscription };
+    let mut answer = CancelAnswer { webhook_id: event.uuid(), cancelled: 0, sending: 0, more: false };
     let began = Instant::now();
     loop {
         let part = api.store.cancel(&chosen, ROWS, actor).await?.ok_or(Problem::EventNotFound)?;

@@ -17,6 +17,7 @@ use crate::api::payload::Answer;
 use crate::api::problem::Problem;
 use crate::api::text::{Moment, SearchText, StoredKey};
 use crate::domain::api_key::Scope;
+use crate::domain::content_type::ContentType;
 use crate::domain::event_type::EventType;
 use crate::domain::external_id::SubscriptionName;
 use crate::domain::ordering::OrderingKey;
@@ -30,7 +31,9 @@ impl FoundEventsApi {
     ///
     /// Of one tenant, or of all with `Postrider-Tenant: *`, newest first. A parameter that is repeated means any of its
     /// values. A page examines at most 10,000 events, or payloads for 0.8 s: then it is short, even empty, says in
-    /// `examined_to` how far it came, and `next_cursor` goes on.
+    /// `examined_to` how far it came, and `next_cursor` goes on. What `postrider.publish()` was called for and no replica
+    /// has published yet is `pending`, without counts, at the time of the call; of it `subscription_id` finds only what is
+    /// for that subscription alone.
     #[oai(path = "/", method = "get", operation_id = "list_events")]
     #[expect(clippy::too_many_arguments, reason = "each is a documented parameter of the operation")]
     async fn list(
@@ -82,7 +85,8 @@ impl FoundEventsApi {
 
     /// Read the payload of an event
     ///
-    /// The bytes that were published, with their content type, as an attachment that no browser shows.
+    /// The bytes that were published, with their content type, as an attachment that no browser shows. Also of an event
+    /// from SQL that waits or was refused.
     #[oai(path = "/:webhook_id/payload", method = "get", operation_id = "read_payload")]
     async fn payload(
         &self,
@@ -90,11 +94,16 @@ impl FoundEventsApi {
         /// The event.
         webhook_id: Path<Uuid>,
     ) -> Result<PayloadAnswer, Problem> {
-        let mut found = self.0.store.read_payload(caller.tenant, webhook_id.0.into()).await?;
+        let (store, tenant, id) = (&self.0.store, caller.tenant, webhook_id.0.into());
+        let mut found = store.read_payload(tenant, id).await?;
+        if found.is_none() {
+            let unpublished = store.read_unpublished_payload(tenant, id).await?;
+            found = unpublished.map(|bytes| (bytes, ContentType::stored(None)));
+        }
         if found.is_none()
-            && let Found::Event(first) = outbox::find(&self.0, caller.tenant, webhook_id.0.into()).await?
+            && let Found::Event(first) = outbox::find(&self.0, tenant, id).await?
         {
-            found = self.0.store.read_payload(caller.tenant, first).await?;
+            found = store.read_payload(tenant, first).await?;
         }
         let (bytes, content_type) = found.ok_or(Problem::EventNotFound)?;
         Ok(PayloadAnswer::Payload { webhook_id: webhook_id.0, bytes, content_type })

@@ -1,5 +1,8 @@
 //! A page of events.
 
+use std::cmp::Reverse;
+use std::collections::HashSet;
+
 use poem_openapi::Object;
 use serde::Serialize;
 use uuid::Uuid;
@@ -9,7 +12,7 @@ use crate::api::Api;
 use crate::api::page::{self, List};
 use crate::api::problem::Problem;
 use crate::api::text::{Moment, choice};
-use crate::store::{EventSearch, FoundEvent};
+use crate::store::{EventSearch, FoundEvent, Searched};
 
 choice! {
     /// What became of all deliveries of an event.
@@ -38,7 +41,7 @@ pub(in crate::api) struct FoundEventAnswer {
     /// `pending` while any delivery is, then `succeeded` if all did, else `failed`; `no_match` if it matched no
     /// subscription.
     status: String,
-    /// When it was accepted.
+    /// When it was accepted; when `postrider.publish()` was called, until it is published.
     accepted_at: Moment,
     /// Size of its payload.
     payload_bytes: i32,
@@ -73,14 +76,26 @@ pub(in crate::api) struct FoundEvents {
 }
 
 pub(super) async fn events(api: &Api, filter: &EventSearch, limit: usize) -> Result<FoundEvents, Problem> {
-    let page = api.store.search_events(filter).await?;
+    let waiting = api.store.search_waiting(filter).await?;
+    let page = merge(waiting, api.store.search_events(filter).await?);
     let (rows, cursor) = page::cut(page.rows, limit, List::Events, |row| row.id);
-    let examined = page.examined_to.map(|event| page::cursor_after(List::Events, event));
+    let examined_to = page.examined_to.filter(|_| cursor.is_none());
+    let examined = examined_to.map(|event| page::cursor_after(List::Events, event));
     Ok(FoundEvents {
         data: rows.into_iter().map(FoundEventAnswer::of).collect(),
         next_cursor: cursor.or(examined),
-        examined_to: page.examined_to.and_then(page::time_of),
+        examined_to: examined_to.and_then(page::time_of),
     })
+}
+
+/// As far as both came. A row that was published between the two reads is in both.
+fn merge(waiting: Searched<FoundEvent, Uuid>, mut page: Searched<FoundEvent, Uuid>) -> Searched<FoundEvent, Uuid> {
+    let published: HashSet<Uuid> = page.rows.iter().map(|row| row.id).collect();
+    page.rows.extend(waiting.rows.into_iter().filter(|row| !published.contains(&row.id)));
+    page.examined_to = waiting.examined_to.max(page.examined_to);
+    page.rows.retain(|row| page.examined_to.is_none_or(|examined| row.id >= examined));
+    page.rows.sort_by_key(|row| Reverse(row.id));
+    page
 }
 
 impl FoundEventAnswer {

@@ -14,7 +14,7 @@ use crate::api::text::choice;
 use crate::domain::event_type::{EventType, EventTypeFilter};
 use crate::domain::filter::{Filter, Judge};
 use crate::domain::id::{EventId, SubscriptionId, TenantId};
-use crate::store::{EventFacts, EventRow, FoundEvent, NotDelivered, StoredPayload, Unpublished};
+use crate::store::{EventFacts, FoundEvent, NotDelivered, StoredPayload, Unpublished};
 
 choice! {
     pub(in crate::api) enum DeliveryState {
@@ -157,21 +157,11 @@ async fn find(api: &Api, tenant: TenantId, id: EventId) -> Result<Result<(EventI
 
 fn unpublished_answer(tenant: TenantId, webhook_id: Uuid, unpublished: Unpublished) -> EventAnswer {
     let (status, error_message) = outbox::status(&unpublished);
-    let row = EventRow {
-        event_type: unpublished.event_type,
-        accepted_at: unpublished.called_at,
-        payload_bytes: unpublished.payload_bytes,
-        fan_out: unpublished.fan_out,
-        idempotency_key: None,
-        ordering_key: None,
-        deliver_at: None,
-        expires_at: None,
-    };
     let found = FoundEvent {
         tenant: tenant.uuid(),
         id: webhook_id,
         status: status.to_owned(),
-        facts: row,
+        facts: unpublished.facts,
         deliveries: Vec::new(),
         more: false,
     };
@@ -247,6 +237,7 @@ fn reason(not: &NotDelivered, event: &EventFacts, judge: Option<&mut Judge>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::EventRow;
     use time::macros::datetime;
 
     #[test]

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::api::Api;
+use crate::api::outbox;
 use crate::api::problem::Problem;
 use crate::domain::actor::Actor;
 use crate::domain::external_id::SubscriptionName;
@@ -38,8 +39,9 @@ pub(super) async fn retry(
     actor: &Actor,
 ) -> Result<RetryAnswer, Problem> {
     let subscription = api.asked_subscription(tenant, subscription.as_ref()).await?;
-    let chosen = Chosen { tenant, event: webhook_id.into(), subscription };
-    let mut answer = RetryAnswer { webhook_id, retried: 0, more: false };
+    let event = outbox::published(api, tenant, webhook_id.into()).await?;
+    let chosen = Chosen { tenant, event, subscription };
+    let mut answer = RetryAnswer { webhook_id: event.uuid(), retried: 0, more: false };
     let began = Instant::now();
     loop {
         let part = api.store.retry(&chosen, api.settings.delivery_lifetime, ROWS, actor).await?;

@@ -29,6 +29,7 @@ impl Problem {
             Self::SubscriptionNotFound,
             Self::EventNotFound,
             Self::DeliveryNotFound,
+            Self::NotPublished,
             Self::ReplayNotFound,
             Self::AttemptNotFound,
             Self::TooManyReplays,

@@ -1,7 +1,10 @@
 //! The rows of a search: one form for whatever was found.
 
+use std::time::Duration;
+
 use poem_openapi::Object;
 use serde::Serialize;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::api::Api;
@@ -10,11 +13,14 @@ use crate::api::problem::Problem;
 use crate::api::status::overall;
 use crate::api::text::Moment;
 use crate::domain::id::{EventId, TenantId};
-use crate::store::{DeliveryStatus, EventFacts, Exact, RefusalRow, RefusedCall};
+use crate::store::{DeliveryStatus, EventFacts, Exact, FoundEvent, RefusalRow, RefusedCall};
 
+/// Reading deliveries of further events ends after this.
+const BUDGET: Duration = Duration::from_secs(1);
 /// Of one event; `/events/{webhook_id}` has all.
 const MAX_DELIVERIES: i64 = 20;
 const MAX_NOT_DELIVERED: i64 = 20;
+const NOT_PUBLISHED_YET: &str = "not_published_yet";
 /// In the order in which somebody asks why.
 const STATUSES: [&str; 8] = ["failed", "held", "pending", "sending", "expired", "skipped", "cancelled", "succeeded"];
 
@@ -30,7 +36,8 @@ pub(in crate::api) struct SearchRow {
     /// of a subscription or tenant `active`, `disabled` or `deleted`; `refused`.
     status: String,
     /// Of a delivery its last error, or why it is held or was not made; of a refusal its code and detail; of an event
-    /// `no_match` if nobody wanted it; of a subscription why it is disabled, or its breaker.
+    /// `no_match` if nobody wanted it, `not_published_yet` while it waits in the outbox; of a subscription why it is
+    /// disabled, or its breaker.
     reason: Option<String>,
     /// A name for people.
     title: String,
@@ -54,20 +61,50 @@ pub(in crate::api) struct SearchRow {
     key_id: Option<Uuid>,
 }
 
+/// What to do with rows of an event for which the page has no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Excess {
+    /// Tell the event on the next page.
+    NextPage,
+    Cut,
+    /// Cut its deliveries, and tell of the event in any case.
+    OnlyDeliveries,
+}
+
 /// Collects them. An event that was found twice is told once.
 pub(super) struct Rows<'a> {
     api: &'a Api,
+    limit: usize,
     told: Vec<EventId>,
     data: Vec<SearchRow>,
+    /// Reading deliveries.
+    spent: Duration,
+    are_rows_missing: bool,
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(api: &'a Api) -> Self {
-        Self { api, told: Vec::new(), data: Vec::new() }
+    /// Of a page with up to `limit` rows.
+    pub(super) fn new(api: &'a Api, limit: usize) -> Self {
+        let (told, data) = (Vec::new(), Vec::new());
+        Self { api, limit, told, data, spent: Duration::ZERO, are_rows_missing: false }
     }
 
-    pub(super) fn into_data(self) -> Vec<SearchRow> {
-        self.data
+    /// The rows, and whether any are missing.
+    pub(super) fn into_data(self) -> (Vec<SearchRow>, bool) {
+        (self.data, self.are_rows_missing)
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.data.len() >= self.limit
+    }
+
+    /// An exact hit.
+    fn push(&mut self, row: SearchRow) {
+        if self.is_full() {
+            self.are_rows_missing = true;
+        } else {
+            self.data.push(row);
+        }
     }
 
     pub(super) fn add_exact(&mut self, exact: Exact) {
@@ -76,7 +113,7 @@ impl<'a> Rows<'a> {
             "attempt" => "attempt",
             _ => "subscription",
         };
-        self.data.push(SearchRow {
+        self.push(SearchRow {
             kind,
             id: exact.id,
             status: exact.status.unwrap_or_default(),
@@ -92,7 +129,7 @@ impl<'a> Rows<'a> {
     }
 
     pub(super) fn add_refusal(&mut self, refusal: RefusalRow) {
-        self.data.push(SearchRow {
+        self.push(SearchRow {
             kind: "refusal",
             id: refusal.id,
             status: "refused".to_owned(),
@@ -108,7 +145,7 @@ impl<'a> Rows<'a> {
 
     /// Its id is that of the event which it would have been.
     pub(super) fn add_refused_call(&mut self, call: RefusedCall) {
-        self.data.push(SearchRow {
+        self.push(SearchRow {
             kind: "refusal",
             id: call.id.uuid(),
             status: "refused".to_owned(),
@@ -122,14 +159,60 @@ impl<'a> Rows<'a> {
         });
     }
 
-    /// The event, its deliveries, and who did not get it. Nothing if retention has dropped it.
-    pub(super) async fn add_event(&mut self, tenant: TenantId, id: EventId) -> Result<(), Problem> {
+    /// A row of the outbox. Returns false if it is for the next page.
+    pub(super) fn add_waiting(&mut self, event: FoundEvent, excess: Excess) -> bool {
+        let id = EventId::from(event.id);
+        let row = SearchRow {
+            kind: "event",
+            status: event.status,
+            reason: Some(NOT_PUBLISHED_YET.to_owned()),
+            title: title(event.facts.event_type),
+            at: Some(Moment(event.facts.accepted_at)),
+            ..SearchRow::of(event.tenant, id)
+        };
+        self.told.contains(&id) || self.add(id, vec![row], excess)
+    }
+
+    /// The event, its deliveries, and who did not get it. Nothing if retention has dropped it. Returns false if it is for
+    /// the next page.
+    pub(super) async fn add_event(&mut self, tenant: TenantId, id: EventId, excess: Excess) -> Result<bool, Problem> {
         if self.told.contains(&id) {
-            return Ok(());
+            return Ok(true);
+        }
+        if self.is_full() && excess != Excess::OnlyDeliveries {
+            return Ok(self.add(id, vec![SearchRow::default()], excess));
+        }
+        let began = Instant::now();
+        let Some(event) = self.api.store.read_event(tenant, id).await? else { return Ok(true) };
+        let mut rows = vec![event_row(&event, SearchRow::of(tenant.uuid(), id))];
+        if self.spent < BUDGET {
+            rows.extend(self.deliveries(tenant, id, &event).await?);
+        } else {
+            self.are_rows_missing |= event.row.fan_out || !event.deliveries.is_empty();
+        }
+        self.spent += began.elapsed();
+        Ok(self.add(id, rows, excess))
+    }
+
+    fn add(&mut self, id: EventId, mut rows: Vec<SearchRow>, excess: Excess) -> bool {
+        let room = self.limit.saturating_sub(self.data.len());
+        if rows.len() > room {
+            let kept = match excess {
+                // A page of its own has no more room.
+                Excess::NextPage if !self.data.is_empty() => return false,
+                Excess::NextPage | Excess::Cut => room,
+                Excess::OnlyDeliveries => 1,
+            };
+            self.are_rows_missing |= rows.len() > kept;
+            rows.truncate(kept);
         }
         self.told.push(id);
+        self.data.extend(rows);
+        true
+    }
+
+    async fn deliveries(&self, tenant: TenantId, id: EventId, event: &EventFacts) -> Result<Vec<SearchRow>, Problem> {
         let store = &self.api.store;
-        let Some(event) = store.read_event(tenant, id).await? else { return Ok(()) };
         let mut deliveries = Vec::new();
         let is_there = |status: &&str| event.deliveries.iter().any(|(known, _)| known == status);
         for status in STATUSES.iter().filter(|status| is_there(status)) {
@@ -139,28 +222,26 @@ impl<'a> Rows<'a> {
             }
         }
         let missed = if event.row.fan_out {
-            not_delivered(self.api, tenant, id, &event, MAX_NOT_DELIVERED).await?
+            not_delivered(self.api, tenant, id, event, MAX_NOT_DELIVERED).await?
         } else {
             Vec::new()
         };
-        let of = SearchRow {
-            id: id.uuid(),
-            tenant_id: Some(tenant.uuid()),
-            webhook_id: Some(id.uuid()),
-            ..SearchRow::default()
-        };
-        self.data.push(event_row(&event, of.here()));
-        self.data.extend(deliveries.into_iter().map(|delivery| delivery_row(delivery, of.here())));
-        self.data.extend(missed.into_iter().map(|missed| missed_row(missed, of.here())));
-        Ok(())
+        let of = || SearchRow::of(tenant.uuid(), id);
+        let delivered = deliveries.into_iter().map(|delivery| delivery_row(delivery, of()));
+        Ok(delivered.chain(missed.into_iter().map(|missed| missed_row(missed, of()))).collect())
     }
 }
 
 impl SearchRow {
-    /// Another row about the same event.
-    fn here(&self) -> Self {
-        Self { id: self.id, tenant_id: self.tenant_id, webhook_id: self.webhook_id, ..Self::default() }
+    /// A row about this event.
+    fn of(tenant: Uuid, event: EventId) -> Self {
+        let id = event.uuid();
+        Self { id, tenant_id: Some(tenant), webhook_id: Some(id), ..Self::default() }
     }
+}
+
+fn title(event_type: Option<String>) -> String {
+    event_type.unwrap_or_else(|| "without a type".to_owned())
 }
 
 fn event_row(event: &EventFacts, row: SearchRow) -> SearchRow {
@@ -169,7 +250,7 @@ fn event_row(event: &EventFacts, row: SearchRow) -> SearchRow {
         kind: "event",
         status: status.to_owned(),
         reason: (status == "no_match").then(|| status.to_owned()),
-        title: event.row.event_type.clone().unwrap_or_else(|| "without a type".to_owned()),
+        title: title(event.row.event_type.clone()),
         at: Some(Moment(event.row.accepted_at)),
         ..row
     }

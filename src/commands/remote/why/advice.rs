@@ -20,6 +20,7 @@ const ADVICE: &[(&str, &str)] = &[
     ),
     ("unknown", "the worker was lost during the attempt; the delivery is taken over"),
     ("no_match", "no subscription wanted it: create or change one, then replay what it missed (docs/replays.md)"),
+    ("not_published_yet", "a `serve` or `api` replica publishes it: see docs/publishing-from-sql.md if none does"),
     ("event_type", "its event_types do not match this type: change them, then replay (docs/replays.md)"),
     (
         "filter",
