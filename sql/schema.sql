@@ -2720,7 +2720,7 @@ begin
     end if;
 end
 $$;
-CREATE FUNCTION public.events_search_payload_1(tenant uuid, needle bytea, key text, from_id uuid, before_id uuid, most_rows integer, most_ms integer) RETURNS TABLE(examined_to uuid, tenant_id uuid, id uuid)
+CREATE FUNCTION public.events_search_payload_1(tenant uuid, needle bytea, key text, from_id uuid, before_id uuid, most_rows integer, most_ms integer) RETURNS TABLE(examined_to uuid, tenant_id uuid, id uuid, accepted_at timestamp with time zone)
     LANGUAGE plpgsql
     SET search_path TO 'public'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -2741,6 +2741,7 @@ declare
     oldest constant timestamptz := greatest(uuid_v7_time(from_id), first_day);
     tenants uuid[] := '{}';
     ids uuid[] := '{}';
+    times timestamptz[] := '{}';
     reached uuid;
     upper timestamptz := date_trunc('milliseconds', least(uuid_v7_time(before_id), now() + interval '1 minute'));
     lower timestamptz;
@@ -2748,11 +2749,12 @@ declare
     began timestamptz;
     tenants_before uuid[];
     ids_before uuid[];
+    times_before timestamptz[];
     event record;
 begin
     if tenant is not null then
         for event in
-            select e.id, e.payload, e.ordering_key
+            select e.id, e.accepted_at, e.payload, e.ordering_key
             from events as e
             where e.tenant_id = tenant
                 and e.id >= from_id
@@ -2762,6 +2764,7 @@ begin
             if position(needle in event.payload) > 0 or event.ordering_key = key then
                 tenants := tenants || tenant;
                 ids := ids || event.id;
+                times := times || event.accepted_at;
             end if;
             if cardinality(ids) >= most_rows or clock_timestamp() >= deadline then
                 reached := event.id;
@@ -2775,9 +2778,10 @@ begin
             lower := greatest(upper - width, oldest);
             tenants_before := tenants;
             ids_before := ids;
+            times_before := times;
             -- A publisher inside another transaction makes ids that are older than their acceptance.
             for event in
-                select e.tenant_id, e.id, e.payload, e.ordering_key
+                select e.tenant_id, e.id, e.accepted_at, e.payload, e.ordering_key
                 from events as e
                 where e.accepted_at >= lower
                     and e.accepted_at < upper
@@ -2787,18 +2791,21 @@ begin
                 if position(needle in event.payload) > 0 or event.ordering_key = key then
                     tenants := tenants || event.tenant_id;
                     ids := ids || event.id;
+                    times := times || event.accepted_at;
                 end if;
                 -- So many that they would not be shown: a shorter window.
                 if cardinality(ids) > most_rows and width > interval '1 millisecond' then
                     tenants := tenants_before;
                     ids := ids_before;
-                    width := greatest(width / 8, interval '1 millisecond');
+                    times := times_before;
+                    width := greatest(date_trunc('milliseconds', width / 8), interval '1 millisecond');
                     continue windows;
                 end if;
                 -- The first window is always finished, so that every page goes on.
                 if clock_timestamp() >= deadline and width > interval '100 milliseconds' then
                     tenants := tenants_before;
                     ids := ids_before;
+                    times := times_before;
                     reached := uuid_v7_floor(upper);
                     exit windows;
                 end if;
@@ -2811,14 +2818,14 @@ begin
             if clock_timestamp() - began < make_interval(secs => most_ms / 20000.0) then
                 width := width * 2;
             elsif clock_timestamp() - began > make_interval(secs => most_ms / 5000.0) then
-                width := greatest(width / 2, interval '101 milliseconds');
+                width := greatest(date_trunc('milliseconds', width / 2), interval '101 milliseconds');
             end if;
         end loop;
     end if;
     return query
-    select reached, f.tenant_id, f.id
+    select reached, f.tenant_id, f.id, f.accepted_at
     from (values (1)) as one (row)
-    left join unnest(tenants, ids) as f (tenant_id, id) on true
+    left join unnest(tenants, ids, times) as f (tenant_id, id, accepted_at) on true
     where reached is not null
         or f.id is not null;
 end
@@ -3782,6 +3789,68 @@ begin
         or l.ends_at <= now();
     is_mine := found;
     seconds_left := seconds;
+end
+$$;
+CREATE FUNCTION public.outbox_list_1(tenant uuid, of_subscriptions uuid[], types text[], keys text[], ordering_keys text[], since timestamp with time zone, until timestamp with time zone, needle bytea, before_id uuid, most_rows bigint, most_examined bigint, most_ms double precision) RETURNS TABLE(examined_id uuid, row_id uuid)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    from_id constant uuid := uuid_v7_floor(greatest(since, 'epoch'));
+    top_id constant uuid := least(before_id, uuid_v7_floor(until + interval '1 millisecond'));
+    deadline timestamptz;
+    examined bigint := 0;
+    found_rows bigint := 0;
+    candidates refcursor;
+    r record;
+begin
+    if tenant is null then
+        open candidates no scroll for
+            select o.id, o.subscription_id, o.event_type, o.idempotency_key, o.ordering_key, o.payload
+            from outbox as o
+            where o.id >= from_id
+                and o.id < top_id
+            order by o.id desc;
+    else
+        open candidates no scroll for
+            select o.id, o.subscription_id, o.event_type, o.idempotency_key, o.ordering_key, o.payload
+            from outbox as o
+            where o.tenant_id = tenant
+                and o.id >= from_id
+                and o.id < top_id
+            order by o.id desc;
+    end if;
+    loop
+        fetch candidates into r;
+        exit when not found;
+        examined := examined + 1;
+        deadline := coalesce(deadline, clock_timestamp() + make_interval(secs => most_ms / 1000));
+        if (since is null or uuid_v7_time(r.id) >= since)
+            and (until is null or uuid_v7_time(r.id) < until)
+            and (of_subscriptions is null or coalesce(r.subscription_id = any(of_subscriptions), false))
+            and (types is null or coalesce(r.event_type = any(types), false))
+            and (keys is null or coalesce(r.idempotency_key = any(keys), false))
+            and (ordering_keys is null or coalesce(r.ordering_key = any(ordering_keys), false))
+            and (needle is null or position(needle in r.payload) > 0) then
+            row_id := r.id;
+            found_rows := found_rows + 1;
+            return next;
+        end if;
+        if found_rows = most_rows then
+            return;
+        end if;
+        if examined = most_examined or clock_timestamp() > deadline then
+            examined_id := r.id;
+            row_id := null;
+            return next;
+            return;
+        end if;
+    end loop;
 end
 $$;
 CREATE FUNCTION public.outbox_page_1(after uuid, only_tenant uuid, left_out uuid[], most_rows integer, most_bytes bigint, most_examined integer, OUT ids uuid[], OUT reached uuid, OUT is_end boolean) RETURNS record
@@ -6749,6 +6818,7 @@ CREATE INDEX events_time ON ONLY public.events USING brin (accepted_at) WITH (pa
 CREATE INDEX events_unmatched ON ONLY public.events USING btree (tenant_id, id) WHERE is_unmatched;
 CREATE INDEX idempotency_keys_event ON public.idempotency_keys USING btree (event_id);
 CREATE INDEX outbox_idempotent ON public.outbox USING btree (tenant_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
+CREATE INDEX outbox_of_tenant ON public.outbox USING btree (tenant_id, id);
 CREATE INDEX outbox_ordered ON public.outbox USING btree (tenant_id, ordering_key, id) WHERE (ordering_key IS NOT NULL);
 CREATE INDEX refusals_tenant ON public.refusals USING btree (tenant_id, id);
 CREATE INDEX replays_running ON public.replays USING btree (stepped_at) WHERE (status = 'running'::text);
@@ -6771,6 +6841,7 @@ CREATE INDEX undelivered_ended ON public.undelivered USING btree (ended_at);
 CREATE INDEX undelivered_event ON public.undelivered USING btree (event_id);
 CREATE INDEX undelivered_subscription ON public.undelivered USING btree (subscription_id, event_id);
 CREATE INDEX unpublished_ended ON public.unpublished USING brin (ended_at) WITH (pages_per_range='32', autosummarize='on');
+CREATE INDEX unpublished_refused ON public.unpublished USING btree (tenant_id, id) WHERE (code <> 'duplicate'::text);
 CREATE INDEX unreported_failures_waiting ON public.unreported_failures USING btree (reported_at) WHERE (failed > 0);
 CREATE TRIGGER api_keys_created AFTER INSERT ON public.api_keys FOR EACH ROW EXECUTE FUNCTION public.audit_api_key();
 CREATE TRIGGER api_keys_revoked AFTER UPDATE ON public.api_keys FOR EACH ROW WHEN (((old.revoked_at IS NULL) AND (new.revoked_at IS NOT NULL))) EXECUTE FUNCTION public.audit_api_key();

@@ -49,7 +49,7 @@ pub(crate) struct PayloadSearch<'a> {
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FoundEvents {
-    /// With the time when each was accepted.
+    /// By their ids, newest first, with the time when each was accepted.
     pub(crate) events: Vec<(TenantId, EventId, OffsetDateTime)>,
     /// Where to go on, if rows or time ran out.
     pub(crate) examined_to: Option<Uuid>,
@@ -137,6 +137,7 @@ impl Store {
                 found.events.push((tenant, id.into(), row.try_get("accepted_at")?));
             }
         }
+        found.events.sort_by_key(|(_, id, _)| std::cmp::Reverse(*id));
         Ok(found)
     }
 }

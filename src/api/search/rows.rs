@@ -15,7 +15,7 @@ use crate::api::text::Moment;
 use crate::domain::id::{EventId, TenantId};
 use crate::store::{DeliveryStatus, EventFacts, Exact, FoundEvent, RefusalRow, RefusedCall};
 
-/// Reading deliveries of further events ends after this.
+/// After reading deliveries for so long a page ends, or shows what has to be on it without its deliveries.
 const BUDGET: Duration = Duration::from_secs(1);
 /// Of one event; `/events/{webhook_id}` has all.
 const MAX_DELIVERIES: i64 = 20;
@@ -178,6 +178,9 @@ impl<'a> Rows<'a> {
     pub(super) async fn add_event(&mut self, tenant: TenantId, id: EventId, excess: Excess) -> Result<bool, Problem> {
         if self.told.contains(&id) {
             return Ok(true);
+        }
+        if excess == Excess::NextPage && self.spent >= BUDGET && !self.data.is_empty() {
+            return Ok(false);
         }
         if self.is_full() && excess != Excess::OnlyDeliveries {
             return Ok(self.add(id, vec![SearchRow::default()], excess));

@@ -10,8 +10,8 @@ use super::super::{Store, StoreError, sql};
 use super::{EventSearch, FoundEvent, Searched, event_row, given};
 use crate::domain::id::{EventId, TenantId};
 
-/// Rows of one page, found or not; about 20 ms.
-const MAX_EXAMINED: i64 = 20_000;
+/// Rows of one page, found or not; as many as of events.
+const MAX_EXAMINED: i64 = 10_000;
 /// After its first row. The search in events that follows takes up to 800 ms more.
 const MAX_EXAMINING_MS: f64 = 300.0;
 const PENDING: &str = "pending";
