@@ -236,7 +236,7 @@ async fn pages_of_a_search_have_up_to_limit_rows_and_tell_everything_once() {
     let operator = stock.api.operator(Scope::Read).await;
     let expected = "select id::text from (select id, tenant_id from events union all select id, tenant_id from outbox) as e
                     where $1 or tenant_id = (select t.id from tenants as t where t.external_id = 'acme') order by id desc";
-    for (tenant, is_all, limits) in [("acme", false, [1, 3, 100]), ("*", true, [14, 20, 100]), ("*", true, [1, 3, 5])] {
+    for (tenant, is_all, limits) in [("acme", false, [3, 100]), ("*", true, [3, 20])] {
         let every = stock.client.query(expected, &[&is_all]).await.unwrap();
         let every: Vec<String> = every.iter().map(|row| row.get(0)).collect();
         assert_eq!(every.len(), if is_all { 160 } else { 80 });
