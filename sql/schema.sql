@@ -1159,7 +1159,6 @@ end
 $$;
 CREATE FUNCTION public.deliveries_held_until_1(is_active boolean, breaker text, rate_limit integer, max_in_flight integer, at timestamp with time zone) RETURNS timestamp with time zone
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    SET search_path TO 'public'
     RETURN CASE WHEN (NOT is_active) THEN 'infinity'::timestamp with time zone WHEN (breaker IS NOT NULL) THEN at WHEN ((rate_limit IS NOT NULL) OR (max_in_flight IS NOT NULL)) THEN (at - '00:00:01'::interval) ELSE '-infinity'::timestamp with time zone END;
 CREATE FUNCTION public.deliveries_pick_1(tenant uuid, selection jsonb, before_event uuid, before_subscription uuid, most_rows bigint, most_examined bigint, most_ms double precision) RETURNS TABLE(examined_event uuid, examined_subscription uuid, event_id uuid, subscription_id uuid)
     LANGUAGE plpgsql STABLE
@@ -1658,10 +1657,7 @@ begin
         from (
             select
                 d.next_attempt_at = 'infinity'
-                or (
-                    d.next_attempt_at <= deliveries_held_until_1(s.is_active, s.breaker, s.rate_limit, s.max_in_flight, at)
-                    and (d.lease is null or d.next_attempt_at <= at)
-                ) as is_held
+                or (d.next_attempt_at <= s.held_until and (d.lease is null or d.next_attempt_at <= at)) as is_held
             from (
                 select x.tenant_id, x.subscription_id, x.next_attempt_at, x.lease
                 from deliveries as x
@@ -1669,7 +1665,7 @@ begin
                 limit most_examined
             ) as d
             cross join lateral (
-                select x.is_active, x.breaker, x.rate_limit, x.max_in_flight
+                select deliveries_held_until_1(x.is_active, x.breaker, x.rate_limit, x.max_in_flight, at) as held_until
                 from subscriptions as x
                 where x.tenant_id = d.tenant_id
                     and x.id = d.subscription_id
@@ -1718,6 +1714,7 @@ begin
                 from subscriptions as x
                 where x.tenant_id = tenant
                     and x.deleted_at is null
+                limit most_examined
             ) as s
             cross join lateral (
                 select x.next_attempt_at, x.lease
@@ -3324,9 +3321,19 @@ begin
 end
 $$;
 CREATE FUNCTION public.histogram(elements bigint[]) RETURNS bigint[]
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    SET search_path TO 'public'
-    RETURN CASE WHEN (cardinality(elements) < 2) THEN elements ELSE ARRAY(SELECT (((sum((e.e >> 8)))::bigint << 8) | (e.e & (255)::bigint)) FROM unnest(histogram.elements) e(e) GROUP BY (e.e & (255)::bigint) ORDER BY (e.e & (255)::bigint)) END;
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    AS $$
+begin
+    if cardinality(elements) < 32 then
+        return elements;
+    end if;
+    return array(
+        select (sum(e >> 8)::bigint << 8) | (e & 255)
+        from unnest(elements) as e
+        group by e & 255
+    );
+end
+$$;
 CREATE FUNCTION public.histogram_add(counted bigint[], others bigint[]) RETURNS bigint[]
     LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
     AS $$
@@ -3342,9 +3349,8 @@ begin
 end
 $$;
 CREATE FUNCTION public.histogram_bin(milliseconds double precision) RETURNS integer
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    SET search_path TO 'public'
-    RETURN CASE WHEN (milliseconds > (1)::double precision) THEN (LEAST(ceil((((8)::double precision * ln(milliseconds)) / ln((2)::double precision))), (255)::double precision))::integer ELSE 0 END;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (milliseconds IS NULL) THEN NULL::integer WHEN (milliseconds > (1)::double precision) THEN (LEAST(ceil((((8)::double precision * ln(milliseconds)) / ln((2)::double precision))), (255)::double precision))::integer ELSE 0 END;
 CREATE FUNCTION public.histogram_percentile(elements bigint[], fraction double precision) RETURNS double precision
     LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path TO 'public'
@@ -3364,7 +3370,6 @@ end
 $$;
 CREATE FUNCTION public.histogram_value(bin integer) RETURNS double precision
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    SET search_path TO 'public'
     RETURN CASE WHEN (bin = 0) THEN (1)::double precision ELSE power((2)::double precision, ((((bin)::numeric - 0.5) / (8)::numeric))::double precision) END;
 CREATE FUNCTION public.idempotency_keys_claim_1(tenant_ids uuid[], keys text[], event_ids uuid[], fingerprints bytea[], OUT taken integer[], OUT taken_by uuid[], OUT taken_by_same boolean[]) RETURNS record
     LANGUAGE plpgsql
@@ -4894,7 +4899,6 @@ end
 $_$;
 CREATE FUNCTION public.rfc3339(moment timestamp with time zone) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
-    SET search_path TO 'public'
     RETURN to_char((moment AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'::text);
 CREATE FUNCTION public.rollups_add_outcomes_1(tenants uuid[], outcomes text[], minutes timestamp with time zone[], numbers integer[], started boolean[], first_bins integer[], delivery_bins integer[]) RETURNS void
     LANGUAGE plpgsql
@@ -6067,7 +6071,6 @@ CREATE FUNCTION public.uuid_v7(at timestamp with time zone DEFAULT clock_timesta
     RETURN (((lpad(to_hex((floor((EXTRACT(epoch FROM at) * (1000)::numeric)))::bigint), 12, '0'::text) || '7'::text) || substr(replace((gen_random_uuid())::text, '-'::text, ''::text), 14, 19)))::uuid;
 CREATE FUNCTION public.uuid_v7_floor(at timestamp with time zone) RETURNS uuid
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    SET search_path TO 'public'
     RETURN ((lpad(to_hex((GREATEST(floor((EXTRACT(epoch FROM at) * (1000)::numeric)), (0)::numeric))::bigint), 12, '0'::text) || repeat('0'::text, 20)))::uuid;
 CREATE FUNCTION public.uuid_v7_ordered(at timestamp with time zone) RETURNS uuid
     LANGUAGE plpgsql PARALLEL SAFE
@@ -6085,7 +6088,6 @@ end
 $$;
 CREATE FUNCTION public.uuid_v7_time(id uuid) RETURNS timestamp with time zone
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    SET search_path TO 'public'
     RETURN to_timestamp((((((('x0000'::text || replace("left"((id)::text, 13), '-'::text, ''::text)))::bit(64))::bigint)::numeric / 1000.0))::double precision);
 CREATE FUNCTION public.workers_beat_1(worker uuid, program_version text, longest_lease_seconds double precision, lost_after_seconds double precision) RETURNS TABLE(id uuid, is_lost boolean)
     LANGUAGE plpgsql

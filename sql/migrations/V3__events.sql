@@ -3,7 +3,6 @@
 -- The smallest UUIDv7 of this time, as a bound of partitions and scans. Ids begin in 1970.
 create function uuid_v7_floor(at timestamptz) returns uuid
 language sql immutable strict parallel safe
-set search_path from current
 return (
     lpad(to_hex(greatest(floor(extract(epoch from at) * 1000), 0)::bigint), 12, '0') || repeat('0', 20)
 )::uuid;
@@ -18,7 +17,6 @@ return (
 
 create function uuid_v7_time(id uuid) returns timestamptz
 language sql immutable strict parallel safe
-set search_path from current
 return to_timestamp(('x0000' || replace(left(id::text, 13), '-', ''))::bit(64)::bigint / 1000.0);
 
 create table events (
@@ -63,7 +61,6 @@ create index idempotency_keys_event on idempotency_keys (event_id);
 
 create function rfc3339(moment timestamptz) returns text
 language sql stable parallel safe
-set search_path from current
 return to_char(moment at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
 
 -- One second's worth of events of each tenant with a publish rate.

@@ -1,11 +1,11 @@
 -- Roll-ups: counts of attempts and events, and histograms of how long deliveries took. `rollups_fold` writes them.
 
 -- A histogram counts durations in up to 256 bins, 8 for each doubling, so that a duration that is read from it is at
--- most 4.5 % off. An element is 256 * count + bin; sorted by bin, none twice.
+-- most 4.5 % off. An element is 256 * count + bin; in any order, a bin more than once.
 create function histogram_bin(milliseconds double precision) returns integer
-language sql immutable strict parallel safe
-set search_path from current
+language sql immutable parallel safe
 return case
+    when milliseconds is null then null
     when milliseconds > 1 then least(ceil(8 * ln(milliseconds) / ln(2::double precision)), 255)::integer
     else 0
 end;
@@ -13,24 +13,26 @@ end;
 -- The middle of a bin.
 create function histogram_value(bin integer) returns double precision
 language sql immutable strict parallel safe
-set search_path from current
 return case when bin = 0 then 1 else power(2::double precision, (bin - 0.5) / 8) end;
 
--- Adds up elements with the same bin.
+-- Adds up elements with the same bin, once they are many. Called for every row of a roll-up, so it has no search path of
+-- its own: setting one costs more than the rest.
 create function histogram(elements bigint[]) returns bigint[]
-language sql immutable strict parallel safe
-set search_path from current
-return case
-    when cardinality(elements) < 2 then elements
-    else array(
+language plpgsql immutable strict parallel safe
+as $$
+begin
+    if cardinality(elements) < 32 then
+        return elements;
+    end if;
+    return array(
         select (sum(e >> 8)::bigint << 8) | (e & 255)
         from unnest(elements) as e
         group by e & 255
-        order by e & 255
-    )
-end;
+    );
+end
+$$;
 
--- Called for every row, so it adds up rarely, and has no search path of its own: setting one costs more than the rest.
+-- Of many rows, so it adds up rarely.
 create function histogram_add(counted bigint[], others bigint[]) returns bigint[]
 language plpgsql immutable strict parallel safe
 as $$

@@ -19,7 +19,7 @@ use uuid::Uuid;
 /// Rows of one page, found or not.
 const MAX_EXAMINED: i64 = 10_000;
 /// After its first row. The interactive pool stops a statement after 1.3 s.
-const MAX_EXAMINING_MS: f64 = 500.0;
+const MAX_EXAMINING_MS: f64 = 150.0;
 
 /// Rows of a page.
 #[derive(Debug, Clone)]

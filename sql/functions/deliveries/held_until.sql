@@ -9,7 +9,6 @@ create function deliveries_held_until_1(
 )
 returns timestamptz
 language sql immutable parallel safe
-set search_path from current
 return case
     when not is_active then 'infinity'::timestamptz
     when breaker is not null then at

@@ -32,10 +32,7 @@ begin
         from (
             select
                 d.next_attempt_at = 'infinity'
-                or (
-                    d.next_attempt_at <= deliveries_held_until_1(s.is_active, s.breaker, s.rate_limit, s.max_in_flight, at)
-                    and (d.lease is null or d.next_attempt_at <= at)
-                ) as is_held
+                or (d.next_attempt_at <= s.held_until and (d.lease is null or d.next_attempt_at <= at)) as is_held
             from (
                 select x.tenant_id, x.subscription_id, x.next_attempt_at, x.lease
                 from deliveries as x
@@ -43,7 +40,7 @@ begin
                 limit most_examined
             ) as d
             cross join lateral (
-                select x.is_active, x.breaker, x.rate_limit, x.max_in_flight
+                select deliveries_held_until_1(x.is_active, x.breaker, x.rate_limit, x.max_in_flight, at) as held_until
                 from subscriptions as x
                 where x.tenant_id = d.tenant_id
                     and x.id = d.subscription_id
@@ -92,6 +89,7 @@ begin
                 from subscriptions as x
                 where x.tenant_id = tenant
                     and x.deleted_at is null
+                limit most_examined
             ) as s
             cross join lateral (
                 select x.next_attempt_at, x.lease

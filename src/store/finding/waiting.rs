@@ -13,7 +13,7 @@ use crate::domain::id::{EventId, TenantId};
 /// Rows of one page, found or not; as many as of events.
 const MAX_EXAMINED: i64 = 10_000;
 /// After its first row. The search in events that follows takes up to 800 ms more.
-const MAX_EXAMINING_MS: f64 = 300.0;
+const MAX_EXAMINING_MS: f64 = 50.0;
 const PENDING: &str = "pending";
 
 /// What the outbox knows by this name.
