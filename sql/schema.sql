@@ -61,21 +61,25 @@ CREATE TABLE public.api_keys (
     tenant_id uuid,
     id uuid NOT NULL,
     name text,
-    scope text NOT NULL,
+    scope text,
+    capabilities text[],
     secret_hash bytea NOT NULL,
     changed_by jsonb,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     expires_at timestamp with time zone,
     last_used_at timestamp with time zone,
     revoked_at timestamp with time zone,
+    CONSTRAINT api_keys_capabilities_known CHECK (((cardinality(capabilities) > 0) AND (capabilities <@ ARRAY['read'::text, 'manage'::text]))),
     CONSTRAINT api_keys_hash_length CHECK ((octet_length(secret_hash) = 32)),
     CONSTRAINT api_keys_name_length CHECK (((char_length(name) >= 1) AND (char_length(name) <= 100))),
-    CONSTRAINT api_keys_scope_known CHECK ((scope = ANY (ARRAY['admin'::text, 'publish'::text, 'read'::text, 'support'::text])))
+    CONSTRAINT api_keys_scope_known CHECK ((scope = ANY (ARRAY['admin'::text, 'publish'::text, 'read'::text, 'support'::text]))),
+    CONSTRAINT api_keys_scope_or_capabilities CHECK (((scope IS NULL) <> (capabilities IS NULL))),
+    CONSTRAINT api_keys_session_ends CHECK (((capabilities IS NULL) OR ((tenant_id IS NOT NULL) AND (expires_at IS NOT NULL))))
 );
 CREATE FUNCTION public.api_key_document(k public.api_keys) RETURNS jsonb
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'public'
-    RETURN jsonb_build_object('name', (k).name, 'scope', (k).scope, 'tenant_id', (k).tenant_id, 'expires_at', (k).expires_at);
+    RETURN CASE WHEN ((k).capabilities IS NULL) THEN jsonb_build_object('name', (k).name, 'scope', (k).scope, 'tenant_id', (k).tenant_id, 'expires_at', (k).expires_at) ELSE jsonb_build_object('capabilities', (k).capabilities, 'tenant_id', (k).tenant_id, 'expires_at', (k).expires_at) END;
 CREATE FUNCTION public.api_keys_create_1(new_tenant uuid, tenant text, key uuid, key_name text, key_scope text, hash bytea, expiry timestamp with time zone, actor jsonb, OUT owner uuid, OUT is_made boolean) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -104,6 +108,43 @@ begin
     end if;
 end
 $_$;
+CREATE FUNCTION public.api_keys_open_session_1(tenant uuid, session uuid, session_capabilities text[], hash bytea, lifetime_seconds double precision, most integer, actor jsonb) RETURNS TABLE(ends_at timestamp with time zone)
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+declare
+    live bigint;
+begin
+    -- The lock makes the count exact.
+    perform t.id
+    from tenants as t
+    where t.id = tenant
+        and t.deleted_at is null
+    for no key update;
+    if not found then
+        return;
+    end if;
+    select count(*)
+    into live
+    from (
+        select 1
+        from api_keys as k
+        where k.tenant_id = tenant
+            and k.capabilities is not null
+            and k.expires_at > now()
+            and k.revoked_at is null
+        limit most
+    ) as k;
+    if live >= most then
+        return query select null::timestamptz;
+        return;
+    end if;
+    return query
+    insert into api_keys as k (tenant_id, id, capabilities, secret_hash, expires_at, changed_by)
+    values (tenant, session, session_capabilities, hash, now() + make_interval(secs => lifetime_seconds), actor)
+    returning k.expires_at;
+end
+$$;
 CREATE FUNCTION public.attempts_log_lost_1(tenant_ids uuid[], event_ids uuid[], subscription_ids uuid[], numbers integer[], times timestamp with time zone[], triggers text[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -410,12 +451,14 @@ CREATE FUNCTION public.audit_api_key() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'public'
     AS $$
+declare
+    kind constant text := case when new.capabilities is null then 'key' else 'portal_session' end;
 begin
     if tg_op = 'INSERT' then
-        perform write_audit(new.changed_by, new.tenant_id, 'created', 'key', new.id, null, api_key_document(new));
+        perform write_audit(new.changed_by, new.tenant_id, 'created', kind, new.id, null, api_key_document(new));
     else
         perform write_audit(
-            changed_by_whom(new.changed_by, old.changed_by), new.tenant_id, 'revoked', 'key', new.id,
+            changed_by_whom(new.changed_by, old.changed_by), new.tenant_id, 'revoked', kind, new.id,
             api_key_document(old), null
         );
     end if;
@@ -628,7 +671,7 @@ $$;
 CREATE FUNCTION public.by_whom(actor jsonb, moment timestamp with time zone) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path TO 'public'
-    RETURN ((CASE WHEN ((actor ->> 'kind'::text) = 'key'::text) THEN ('by key '::text || (actor ->> 'key'::text)) WHEN ((actor ->> 'kind'::text) = 'anonymous'::text) THEN 'by a request without a key'::text WHEN ((actor ->> 'kind'::text) = 'command'::text) THEN 'at the command line'::text ELSE ('by '::text || COALESCE((actor ->> 'kind'::text), 'postrider'::text)) END || ' at '::text) || to_char((moment AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS"Z"'::text));
+    RETURN ((CASE WHEN ((actor ->> 'kind'::text) = 'key'::text) THEN ('by key '::text || (actor ->> 'key'::text)) WHEN ((actor ->> 'kind'::text) = 'portal'::text) THEN ('in the portal session '::text || (actor ->> 'key'::text)) WHEN ((actor ->> 'kind'::text) = 'anonymous'::text) THEN 'by a request without a key'::text WHEN ((actor ->> 'kind'::text) = 'command'::text) THEN 'at the command line'::text ELSE ('by '::text || COALESCE((actor ->> 'kind'::text), 'postrider'::text)) END || ' at '::text) || to_char((moment AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS"Z"'::text));
 CREATE FUNCTION public.changed_by_whom(written jsonb, stood jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'public'
@@ -5693,6 +5736,7 @@ begin
         revoked_at = now(),
         changed_by = actor
     where k.tenant_id = tenant
+        and k.scope is not null
         and k.revoked_at is null;
     return true;
 end
@@ -6555,7 +6599,7 @@ CREATE TABLE public.audit (
     before jsonb,
     after jsonb,
     request_id text,
-    CONSTRAINT audit_actor_has_its_key CHECK (((actor_kind = 'key'::text) OR (actor_key IS NULL))),
+    CONSTRAINT audit_actor_has_its_key CHECK (((actor_kind = ANY (ARRAY['key'::text, 'portal'::text])) OR (actor_key IS NULL))),
     CONSTRAINT audit_actor_kind_known CHECK ((actor_kind = ANY (ARRAY['key'::text, 'portal'::text, 'anonymous'::text, 'command'::text, 'postrider'::text, 'sql'::text])))
 );
 CREATE VIEW public.delivery_logs AS
@@ -6806,7 +6850,10 @@ ALTER TABLE ONLY public.unreported_failures
 ALTER TABLE ONLY public.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
 CREATE INDEX api_keys_revoked ON public.api_keys USING btree (revoked_at) WHERE (revoked_at IS NOT NULL);
-CREATE INDEX api_keys_tenant ON public.api_keys USING btree (tenant_id, id);
+CREATE INDEX api_keys_scope ON public.api_keys USING btree (id) WHERE (scope IS NOT NULL);
+CREATE INDEX api_keys_sessions ON public.api_keys USING btree (tenant_id, expires_at) WHERE (capabilities IS NOT NULL);
+CREATE INDEX api_keys_sessions_expired ON public.api_keys USING btree (expires_at) WHERE (capabilities IS NOT NULL);
+CREATE INDEX api_keys_tenant ON public.api_keys USING btree (tenant_id, id) WHERE (scope IS NOT NULL);
 CREATE INDEX attempts_event ON ONLY public.attempts USING btree (event_id, subscription_id);
 CREATE INDEX attempts_time ON ONLY public.attempts USING brin (id uuid_minmax_multi_ops, written_at) WITH (pages_per_range='32', autosummarize='on');
 CREATE INDEX audit_key ON public.audit USING btree (actor_key, id) WHERE (actor_key IS NOT NULL);

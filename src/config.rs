@@ -10,6 +10,7 @@ mod dotenv;
 mod given;
 mod invalid;
 mod log;
+mod portal;
 mod remote;
 mod rules;
 mod schema_name;
@@ -25,6 +26,7 @@ pub use dotenv::InvalidDotenv;
 pub use given::{Settings, Source};
 pub use invalid::{InvalidSetting, InvalidSettings};
 pub use log::{LogConfig, LogFormat};
+pub use portal::PortalConfig;
 pub use remote::RemoteConfig;
 pub use schema_name::SchemaName;
 pub use strict::StrictConfig;
@@ -63,6 +65,7 @@ settings! {
         database: DatabaseConfig,
         breaker: BreakerConfig,
         system_events: SystemEventConfig,
+        portal: PortalConfig,
         log: LogConfig,
         start: StrictConfig,
     }

@@ -42,13 +42,16 @@ where deleted_at is not null and subscription_count > 0;
 insert into tenants (id, external_id, name)
 values ('00000000-0000-7000-8000-000000000000', 'default', 'default');
 
--- The secret half of a key is shown once and stored as SHA-256.
+-- Keys and portal sessions. The secret half is shown once and stored as SHA-256.
 create table api_keys (
     -- Null: an operator key, for all tenants.
     tenant_id uuid,
     id uuid not null,
     name text,
-    scope text not null,
+    -- Of a key; null: a portal session.
+    scope text,
+    -- Of a portal session: what its holder may do; null: a key.
+    capabilities text[],
     secret_hash bytea not null,
     changed_by jsonb,
     created_at timestamptz not null default now(),
@@ -59,10 +62,28 @@ create table api_keys (
     constraint api_keys_tenant_fkey foreign key (tenant_id) references tenants (id),
     constraint api_keys_name_length check (char_length(name) between 1 and 100),
     constraint api_keys_scope_known check (scope in ('admin', 'publish', 'read', 'support')),
+    constraint api_keys_scope_or_capabilities check ((scope is null) <> (capabilities is null)),
+    constraint api_keys_capabilities_known check (
+        cardinality(capabilities) > 0 and capabilities <@ array['read', 'manage']
+    ),
+    constraint api_keys_session_ends check (
+        capabilities is null or (tenant_id is not null and expires_at is not null)
+    ),
     constraint api_keys_hash_length check (octet_length(secret_hash) = 32)
 );
 
-create index api_keys_tenant on api_keys (tenant_id, id);
+-- A list of keys never walks over portal sessions.
+create index api_keys_tenant on api_keys (tenant_id, id)
+where scope is not null;
+
+create index api_keys_scope on api_keys (id)
+where scope is not null;
+
+create index api_keys_sessions on api_keys (tenant_id, expires_at)
+where capabilities is not null;
+
+create index api_keys_sessions_expired on api_keys (expires_at)
+where capabilities is not null;
 
 create index api_keys_revoked on api_keys (revoked_at)
 where revoked_at is not null;
@@ -82,7 +103,7 @@ create table audit (
     request_id text,
     constraint audit_pkey primary key (id),
     constraint audit_actor_kind_known check (actor_kind in ('key', 'portal', 'anonymous', 'command', 'postrider', 'sql')),
-    constraint audit_actor_has_its_key check (actor_kind = 'key' or actor_key is null)
+    constraint audit_actor_has_its_key check (actor_kind in ('key', 'portal') or actor_key is null)
 );
 
 create index audit_tenant on audit (tenant_id, id);
@@ -192,18 +213,27 @@ execute function audit_tenant();
 create function api_key_document(k api_keys) returns jsonb
 language sql immutable
 set search_path from current
-return jsonb_build_object('name', k.name, 'scope', k.scope, 'tenant_id', k.tenant_id, 'expires_at', k.expires_at);
+return case
+    when k.capabilities is null then jsonb_build_object(
+        'name', k.name, 'scope', k.scope, 'tenant_id', k.tenant_id, 'expires_at', k.expires_at
+    )
+    else jsonb_build_object(
+        'capabilities', k.capabilities, 'tenant_id', k.tenant_id, 'expires_at', k.expires_at
+    )
+end;
 
 create function audit_api_key() returns trigger
 language plpgsql
 set search_path from current
 as $$
+declare
+    kind constant text := case when new.capabilities is null then 'key' else 'portal_session' end;
 begin
     if tg_op = 'INSERT' then
-        perform write_audit(new.changed_by, new.tenant_id, 'created', 'key', new.id, null, api_key_document(new));
+        perform write_audit(new.changed_by, new.tenant_id, 'created', kind, new.id, null, api_key_document(new));
     else
         perform write_audit(
-            changed_by_whom(new.changed_by, old.changed_by), new.tenant_id, 'revoked', 'key', new.id,
+            changed_by_whom(new.changed_by, old.changed_by), new.tenant_id, 'revoked', kind, new.id,
             api_key_document(old), null
         );
     end if;

@@ -101,6 +101,7 @@ language sql stable parallel safe
 set search_path from current
 return case
     when actor ->> 'kind' = 'key' then 'by key ' || (actor ->> 'key')
+    when actor ->> 'kind' = 'portal' then 'in the portal session ' || (actor ->> 'key')
     when actor ->> 'kind' = 'anonymous' then 'by a request without a key'
     when actor ->> 'kind' = 'command' then 'at the command line'
     else 'by ' || coalesce(actor ->> 'kind', 'postrider')

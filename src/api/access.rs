@@ -12,7 +12,7 @@ use super::auth::{Bearer, Caller};
 use super::problem::Problem;
 use super::request_id::RequestId;
 use crate::domain::actor::Actor;
-use crate::domain::api_key::Scope;
+use crate::domain::grant::Need;
 use crate::domain::id::TenantId;
 
 mod document;
@@ -22,7 +22,7 @@ pub(super) use document::finish;
 pub(super) use guard::Guard;
 
 const SCHEME: &str = "api_key";
-/// Marks the scope of an operation about no tenant, until [`finish`].
+/// Marks the need of an operation about no tenant, until [`finish`].
 const OF_NO_TENANT: &str = "of no tenant: ";
 /// The same for an operation about one tenant or all.
 const OF_ANY_TENANT: &str = "of any tenant: ";
@@ -33,7 +33,7 @@ const OF_EACH_TENANT: &str = "of each tenant: ";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Access {
-    pub(super) scope: Scope,
+    pub(super) need: Need,
     /// A signature of the subscription is enough.
     pub(super) or_signature: bool,
     /// Which tenants it is about.
@@ -58,13 +58,13 @@ pub(super) enum About {
 impl Access {
     /// From the name of a security scheme.
     pub(super) fn read(scheme: &str, or_signature: bool) -> Option<Self> {
-        let (about, scope) = About::read(scheme);
-        Some(Self { scope: scope.parse().ok()?, or_signature, about })
+        let (about, need) = About::read(scheme);
+        Some(Self { need: read_need(need)?, or_signature, about })
     }
 }
 
 impl About {
-    /// What the name of a security scheme says, and the scope in it.
+    /// What the name of a security scheme says, and the need in it.
     fn read(scheme: &str) -> (Self, &str) {
         let of_none = scheme.strip_prefix(OF_NO_TENANT).map(|scope| (Self::None, scope));
         let of_any = || scheme.strip_prefix(OF_ANY_TENANT).map(|scope| (Self::Any, scope));
@@ -74,53 +74,57 @@ impl About {
     }
 }
 
-/// A scope as a type, for signatures.
+/// `any`, `SCOPE`, or `SCOPE, portal CAPABILITY`.
+fn read_need(text: &str) -> Option<Need> {
+    if text == "any" {
+        return Some(Need::Nothing);
+    }
+    let (scope, capability) = match text.split_once(", portal ") {
+        Some((scope, capability)) => (scope, Some(capability.parse().ok()?)),
+        None => (text, None),
+    };
+    Some(Need::Either(scope.parse().ok()?, capability))
+}
+
+/// What an operation needs as a type, for signatures: as text, and the same with each prefix above.
 pub(super) trait Needs: Send + Sync + 'static {
-    const SCOPE: Scope;
-    /// With the prefix [`OF_NO_TENANT`].
+    const TEXT: &str;
     const OF_NO_TENANT: &str;
-    /// With the prefix [`OF_ANY_TENANT`].
     const OF_ANY_TENANT: &str;
-    /// With the prefix [`OF_NAMED_TENANTS`].
     const OF_NAMED_TENANTS: &str;
-    /// With the prefix [`OF_EACH_TENANT`].
     const OF_EACH_TENANT: &str;
 }
 
-pub(super) struct Admin;
-pub(super) struct Publish;
-pub(super) struct Read;
-pub(super) struct Support;
+macro_rules! needs {
+    ($($(#[doc = $doc:literal])* $type:ident = $text:literal;)*) => {$(
+        $(#[doc = $doc])*
+        pub(super) struct $type;
 
-impl Needs for Admin {
-    const SCOPE: Scope = Scope::Admin;
-    const OF_NO_TENANT: &str = "of no tenant: admin";
-    const OF_ANY_TENANT: &str = "of any tenant: admin";
-    const OF_NAMED_TENANTS: &str = "of named tenants: admin";
-    const OF_EACH_TENANT: &str = "of each tenant: admin";
-}
-impl Needs for Publish {
-    const SCOPE: Scope = Scope::Publish;
-    const OF_NO_TENANT: &str = "of no tenant: publish";
-    const OF_ANY_TENANT: &str = "of any tenant: publish";
-    const OF_NAMED_TENANTS: &str = "of named tenants: publish";
-    const OF_EACH_TENANT: &str = "of each tenant: publish";
+        impl Needs for $type {
+            const TEXT: &str = $text;
+            const OF_NO_TENANT: &str = concat!("of no tenant: ", $text);
+            const OF_ANY_TENANT: &str = concat!("of any tenant: ", $text);
+            const OF_NAMED_TENANTS: &str = concat!("of named tenants: ", $text);
+            const OF_EACH_TENANT: &str = concat!("of each tenant: ", $text);
+        }
+    )*};
 }
 
-impl Needs for Read {
-    const SCOPE: Scope = Scope::Read;
-    const OF_NO_TENANT: &str = "of no tenant: read";
-    const OF_ANY_TENANT: &str = "of any tenant: read";
-    const OF_NAMED_TENANTS: &str = "of named tenants: read";
-    const OF_EACH_TENANT: &str = "of each tenant: read";
-}
-
-impl Needs for Support {
-    const SCOPE: Scope = Scope::Support;
-    const OF_NO_TENANT: &str = "of no tenant: support";
-    const OF_ANY_TENANT: &str = "of any tenant: support";
-    const OF_NAMED_TENANTS: &str = "of named tenants: support";
-    const OF_EACH_TENANT: &str = "of each tenant: support";
+needs! {
+    /// Any key, and any portal session.
+    Anybody = "any";
+    Admin = "admin";
+    /// What customers may do with their own subscriptions and deliveries.
+    Manage = "admin, portal manage";
+    Publish = "publish";
+    /// What a producer and a customer may repeat or stop.
+    Repeat = "publish, portal manage";
+    /// Payloads and bodies.
+    Read = "read, portal read";
+    /// What shows payloads and bodies only to who may [`Read`] them.
+    Support = "support, portal read";
+    /// The same for what is not for customers.
+    Staff = "support";
 }
 
 pub(super) struct Allowed<N>(Caller, Actor, PhantomData<fn() -> N>);
@@ -253,11 +257,11 @@ macro_rules! extractor {
     };
 }
 
-extractor!(Allowed, scheme: N::SCOPE.as_str(), or_signature: false, |request| {
+extractor!(Allowed, scheme: N::TEXT, or_signature: false, |request| {
     let caller: Caller = request.extensions().get().copied().ok_or(Problem::Unauthenticated)?;
     Ok(Self(caller, actor(request, caller.bearer), PhantomData))
 });
-extractor!(AllowedOrSigned, scheme: N::SCOPE.as_str(), or_signature: true, |request| {
+extractor!(AllowedOrSigned, scheme: N::TEXT, or_signature: true, |request| {
     Ok(Self(request.extensions().get().copied(), PhantomData))
 });
 extractor!(AllowedForAll, scheme: N::OF_NO_TENANT, or_signature: false, |request| {

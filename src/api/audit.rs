@@ -34,6 +34,10 @@ choice! {
         KeyCreated = "key.created",
         /// A key was revoked.
         KeyRevoked = "key.revoked",
+        /// A portal session was opened.
+        PortalSessionCreated = "portal_session.created",
+        /// A portal session was ended before its time.
+        PortalSessionRevoked = "portal_session.revoked",
         /// A subscription was created.
         SubscriptionCreated = "subscription.created",
         /// A subscription was changed otherwise than below.
@@ -78,11 +82,11 @@ pub(super) struct AuditEntry {
     /// Who made it: `key`; `portal`; `anonymous` without keys; `command` at the command line; `sql` in the database; or
     /// `postrider` itself.
     actor: String,
-    /// The key, if the actor is one.
+    /// The key or the portal session, if the actor is one.
     key_id: Option<Uuid>,
     /// What was done, as `OBJECT.VERB`.
     action: String,
-    /// `tenant`, `key`, `subscription`, `event_type`, `event` or `replay`.
+    /// `tenant`, `key`, `portal_session`, `subscription`, `event_type`, `event` or `replay`.
     object_kind: String,
     /// Id of the object.
     object_id: Uuid,

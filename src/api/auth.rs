@@ -1,15 +1,17 @@
 //! Authentication: the bearer of a key, and the tenant that the request is about.
 
 use poem::http::{HeaderMap, header};
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use super::key_uses::KeyUses;
 use super::problem::Problem;
 use crate::domain::actor::{Actor, Who};
 use crate::domain::api_key::{ApiKey, Scope};
+use crate::domain::grant::Grant;
 use crate::domain::id::{ApiKeyId, TenantId};
 use crate::domain::tenant::{DEFAULT_TENANT, TenantName};
-use crate::store::{Clock, Store};
+use crate::store::{Clock, KnownKey, Store};
 use crate::tenants::Tenants;
 
 pub(super) const TENANT_HEADER: &str = "Postrider-Tenant";
@@ -18,9 +20,10 @@ pub(super) const TENANT_HEADER: &str = "Postrider-Tenant";
 pub(super) struct Bearer {
     /// `None` for an operator, who sees all tenants.
     pub(super) tenant: Option<TenantId>,
-    pub(super) scope: Scope,
-    /// `None` if no key is required.
+    pub(super) grant: Grant,
+    /// Of a key or a portal session; `None` if no key is required.
     pub(super) key: Option<ApiKeyId>,
+    pub(super) expires_at: Option<OffsetDateTime>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,10 +34,15 @@ pub(super) struct Caller {
 
 impl Bearer {
     /// Used if no key is required.
-    pub(super) const ANONYMOUS: Self = Self { tenant: None, scope: Scope::Admin, key: None };
+    pub(super) const ANONYMOUS: Self =
+        Self { tenant: None, grant: Grant::Key(Scope::Admin), key: None, expires_at: None };
 
     pub(super) fn actor(self, request_id: &str) -> Actor {
-        let who = self.key.map_or(Who::Anonymous, Who::Key);
+        let who = match self.key {
+            None => Who::Anonymous,
+            Some(id) if self.grant.is_portal() => Who::Portal(id),
+            Some(id) => Who::Key(id),
+        };
         Actor { who, request_id: Some(request_id.to_owned()) }
     }
 
@@ -141,8 +149,20 @@ impl Keys {
         if known.is_some() {
             self.uses.note(key.id(), self.clock.now());
         }
-        Ok(known.map(|known| Bearer { tenant: known.tenant, scope: known.scope, key: Some(known.id) }))
+        Ok(known.map(|KnownKey { id, tenant, grant, expires_at, .. }| Bearer {
+            tenant,
+            grant,
+            key: Some(id),
+            expires_at,
+        }))
     }
+}
+
+/// Whether a request carries the token of a portal session, right or wrong: then it counts also where no key is required,
+/// so that a developer sees a portal as its customer does.
+pub(super) fn is_from_portal(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::AUTHORIZATION).iter();
+    values.filter_map(|value| value.to_str().ok().and_then(token)).any(ApiKey::is_of_portal)
 }
 
 fn token(value: &str) -> Option<&str> {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::Api;
-use super::access::{Admin, Allowed, AllowedForNamed, Support};
+use super::access::{Allowed, AllowedForNamed, Manage, Support};
 use super::docs::Resource;
 use super::events::DeliveryState;
 use super::page::{self, Limit, List, PairCursor};
@@ -155,7 +155,7 @@ impl DeliveriesApi {
     /// Requeues all ended deliveries that `only` selects, of whatever subscriptions, by a replay of up to 1,000 a second.
     /// `dry_run` counts them first; its `token` makes this request select the same.
     #[oai(path = "/retry", method = "post", operation_id = "retry_deliveries")]
-    async fn retry(&self, caller: Allowed<Admin>, body: Document<BulkForm>) -> Result<Bulk<BulkRetry>, Problem> {
+    async fn retry(&self, caller: Allowed<Manage>, body: Document<BulkForm>) -> Result<Bulk<BulkRetry>, Problem> {
         let form = body.read(&self.0.settings.targets)?;
         bulk::retry(&self.0, &caller, form).await
     }
@@ -165,7 +165,7 @@ impl DeliveriesApi {
     /// Ends pending and held deliveries that `only` selects as `cancelled`, newest event first, for about a second: if
     /// `more` is true, repeat the request. Those in flight end so if their attempt fails. `dry_run` counts them first.
     #[oai(path = "/cancel", method = "post", operation_id = "cancel_deliveries")]
-    async fn cancel(&self, caller: Allowed<Admin>, body: Document<BulkForm>) -> Result<Bulk<BulkCancel>, Problem> {
+    async fn cancel(&self, caller: Allowed<Manage>, body: Document<BulkForm>) -> Result<Bulk<BulkCancel>, Problem> {
         let form = body.read(&self.0.settings.targets)?;
         bulk::cancel(&self.0, &caller, form).await
     }

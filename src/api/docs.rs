@@ -21,6 +21,8 @@ use super::events::{EventsApi, FoundEventsApi};
 use super::ingest::IngestApi;
 use super::keys::KeysApi;
 use super::logs::LogsApi;
+use super::me::MeApi;
+use super::portal::PortalApi;
 use super::refusals::RefusalsApi;
 use super::replays::ReplaysApi;
 use super::search::SearchApi;
@@ -66,6 +68,9 @@ pub(super) enum Resource {
     Tenants,
     /// API keys.
     Keys,
+    /// Links for customers.
+    #[oai(rename = "Portal sessions")]
+    Portal,
     /// Who changed what.
     Audit,
     /// Requests to publish that were refused.
@@ -91,7 +96,7 @@ pub(super) type Resources = (
     LogsApi,
     (AttemptsApi, FoundAttemptsApi),
     TenantsApi,
-    KeysApi,
+    (KeysApi, MeApi, PortalApi),
     AuditApi,
     RefusalsApi,
     SearchApi,
@@ -205,6 +210,8 @@ mod tests {
             "/ingest/{subscription_id}",
             "/keys",
             "/keys/{key_id}",
+            "/me",
+            "/portal-sessions",
             "/refusals",
             "/replays",
             "/replays/{replay_id}",

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Api;
-use super::access::{Allowed, AllowedForEach, Publish, Support};
+use super::access::{Allowed, AllowedForEach, Publish, Repeat, Support};
 use super::body;
 use super::docs::Resource;
 use super::form::AnyDocument;
@@ -199,7 +199,7 @@ impl EventsApi {
     #[oai(path = "/:webhook_id/retry", method = "post", operation_id = "retry_event")]
     async fn retry(
         &self,
-        caller: Allowed<Publish>,
+        caller: Allowed<Repeat>,
         /// The event.
         webhook_id: Path<Uuid>,
         /// Only its delivery to this subscription: id or external id.
@@ -215,7 +215,7 @@ impl EventsApi {
     #[oai(path = "/:webhook_id/cancel", method = "post", operation_id = "cancel_event")]
     async fn cancel(
         &self,
-        caller: Allowed<Publish>,
+        caller: Allowed<Repeat>,
         /// The event.
         webhook_id: Path<Uuid>,
         /// Only its delivery to this subscription: id or external id.

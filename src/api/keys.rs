@@ -128,7 +128,7 @@ impl KeysApi {
 
     /// List keys
     ///
-    /// Newest first, with those that are revoked or expired.
+    /// Newest first, with those that are revoked or expired; without portal sessions.
     #[oai(path = "/", method = "get", operation_id = "list_keys")]
     async fn list(
         &self,
@@ -154,7 +154,7 @@ impl KeysApi {
 
     /// Revoke a key
     ///
-    /// No replica accepts it after one second.
+    /// No replica accepts it after one second. Ends a portal session too, by its id.
     #[oai(path = "/:key_id", method = "delete", operation_id = "revoke_key")]
     async fn revoke(
         &self,

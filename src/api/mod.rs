@@ -19,6 +19,7 @@ mod json;
 mod key_uses;
 mod keys;
 mod logs;
+mod me;
 mod metadata;
 mod notify;
 mod outbox;
@@ -27,6 +28,7 @@ mod parameter;
 mod path;
 mod payload;
 mod places;
+mod portal;
 mod problem;
 mod refusals;
 mod replays;
@@ -44,6 +46,7 @@ mod tenants;
 mod text;
 
 pub use docs::openapi_document;
+pub use portal::PortalSettings;
 pub use refusals::Refusals;
 pub use server::serve;
 
@@ -79,6 +82,7 @@ pub struct ApiSettings {
     pub targets: Arc<TargetPolicy>,
     /// Without a trailing slash; for examples.
     pub public_url: String,
+    pub portal: PortalSettings,
 }
 
 #[derive(Clone)]

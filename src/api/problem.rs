@@ -170,7 +170,9 @@ impl Problem {
             Self::SignatureMissing => return InvalidSignature::Missing.to_string(),
             Self::Unauthenticated => "a valid key is needed: Authorization: Bearer prk_…",
             Self::SignatureInvalid(reason) => return reason.to_string(),
-            Self::ScopeMissing => "the key is valid, but this request needs another scope or an operator key",
+            Self::ScopeMissing => {
+                "the key is valid, but this request needs another scope, another capability or an operator key"
+            }
             Self::TenantRequired => "this request needs one tenant: name its id or external id in Postrider-Tenant",
             Self::TenantNotFound => "there is no tenant with this id or external id, or the key is not for it",
             Self::KeyNotFound => "there is no key with this id",

@@ -7,14 +7,13 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::Api;
-use super::access::{AllowedForNamed, Support};
+use super::access::{AllowedForNamed, Staff};
 use super::docs::Resource;
 use super::page::{self, Cursor, Limit, List};
 use super::parameter::{Queries, Query};
 use super::payload::Answer;
 use super::problem::Problem;
 use super::text::{Code, Moment};
-use crate::domain::api_key::Scope;
 use crate::domain::id::EventId;
 use crate::store::{RefusalFilter, RefusalRow};
 
@@ -88,7 +87,7 @@ impl RefusalsApi {
     #[expect(clippy::too_many_arguments, reason = "each is a documented parameter of the operation")]
     async fn list(
         &self,
-        caller: AllowedForNamed<Support>,
+        caller: AllowedForNamed<Staff>,
         /// Only with this `code`; may be repeated.
         code: Queries<Code>,
         /// Only from then on.
@@ -116,7 +115,7 @@ impl RefusalsApi {
         let (rows, cursor) = page::cut(page.rows, limit, List::Refusals, |row| row.id);
         let next_cursor = cursor.clone().or(examined);
         let reached = if cursor.is_some() { rows.last().map(|row| row.id) } else { page.examined_to };
-        let shows_bodies = caller.bearer().scope.allows(Scope::Read);
+        let shows_bodies = caller.bearer().grant.shows_bodies();
         let data = rows.into_iter().map(|row| RefusalAnswer::of(row, shows_bodies)).collect();
         Ok(Answer::Value(RefusalList { data, next_cursor, examined_to: reached.and_then(page::time_of) }))
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::Api;
-use super::access::{Admin, Allowed, Support};
+use super::access::{Allowed, Manage, Support};
 use super::docs::Resource;
 use super::page::{self, Cursor, Limit, List};
 use super::parameter::{Path, Query};
@@ -89,7 +89,7 @@ impl ReplaysApi {
     /// With `only` it repeats deliveries of whatever subscriptions, by the filters of `GET /deliveries`, newest event
     /// first. `dry_run` counts them first; its `token` makes the replay select the same.
     #[oai(path = "/", method = "post", operation_id = "create_replay")]
-    async fn create(&self, caller: Allowed<Admin>, body: Document<ReplayForm>) -> Result<Begun, Problem> {
+    async fn create(&self, caller: Allowed<Manage>, body: Document<ReplayForm>) -> Result<Begun, Problem> {
         let now = self.0.clock.now();
         let form = body.read(&self.0.settings.targets)?;
         form.check_kind()?;
@@ -153,7 +153,7 @@ impl ReplaysApi {
     #[oai(path = "/:replay_id/cancel", method = "post", operation_id = "cancel_replay")]
     async fn cancel(
         &self,
-        caller: Allowed<Admin>,
+        caller: Allowed<Manage>,
         /// The replay.
         replay_id: Path<Uuid>,
     ) -> Result<Answer<ReplayAnswer>, Problem> {

@@ -29,8 +29,10 @@ use super::events::{EventsApi, FoundEventsApi};
 use super::ingest::IngestApi;
 use super::keys::KeysApi;
 use super::logs::LogsApi;
+use super::me::MeApi;
 use super::path;
 use super::places::Places;
+use super::portal::PortalApi;
 use super::problem::Problem;
 use super::refusals::{Note, Refusals, RefusalsApi};
 use super::replays::ReplaysApi;
@@ -185,7 +187,7 @@ fn resources(api: &Arc<Api>, feed: &Arc<Feed>) -> Resources {
         LogsApi(Arc::clone(api)),
         (AttemptsApi(Arc::clone(api)), FoundAttemptsApi(Arc::clone(api))),
         TenantsApi(Arc::clone(api)),
-        KeysApi(Arc::clone(api)),
+        (KeysApi(Arc::clone(api)), MeApi(Arc::clone(api)), PortalApi(Arc::clone(api))),
         AuditApi(Arc::clone(api)),
         RefusalsApi(Arc::clone(api)),
         SearchApi(Arc::clone(api)),

@@ -17,7 +17,6 @@ use super::parameter::{Query, Required};
 use super::payload::Answer;
 use super::problem::Problem;
 use super::text::{Moment, SearchText};
-use crate::domain::api_key::Scope;
 use crate::domain::id::{EventId, TenantId};
 use crate::store::{Common, EventSearch, FoundEvent, FoundEvents, Named, PayloadSearch, Searched};
 
@@ -86,7 +85,8 @@ impl SearchApi {
             tenant: caller.tenant(),
             text,
             limit: page::limit(&limit),
-            shows_bodies: caller.bearer().scope.allows(Scope::Read),
+            shows_refusals: !caller.bearer().grant.is_portal(),
+            shows_bodies: caller.bearer().grant.shows_bodies(),
         };
         search.page(cursor.0.map(|cursor| cursor.0)).await.map(Answer::Value)
     }
@@ -104,6 +104,8 @@ struct Search<'a> {
     tenant: Option<TenantId>,
     text: String,
     limit: usize,
+    /// A producer's requests are not for a customer's eyes.
+    shows_refusals: bool,
     shows_bodies: bool,
 }
 
@@ -113,7 +115,9 @@ impl Search<'_> {
         let mut is_found = false;
         if cursor.is_none() {
             is_found |= self.add_exact(&mut rows).await? > 0;
-            is_found |= self.add_refusals(&mut rows).await? > 0;
+            if self.shows_refusals {
+                is_found |= self.add_refusals(&mut rows).await? > 0;
+            }
         }
         let is_id = self.text.parse::<EventId>().is_ok();
         let searched_payloads = self.searches_text() && !(is_id && is_found);

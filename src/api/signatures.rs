@@ -7,7 +7,7 @@ use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 
 use super::Api;
-use super::access::{Admin, AllowedForAll};
+use super::access::{AllowedForAll, Manage};
 use super::docs::Resource;
 use super::form::{AnyJson, NullToo, form};
 use super::payload::{Answer, Document};
@@ -65,7 +65,7 @@ impl SignaturesApi {
     #[oai(path = "/generate-signature", method = "post", operation_id = "generate_signature")]
     async fn generate(
         &self,
-        _caller: AllowedForAll<Admin>,
+        _caller: AllowedForAll<Manage>,
         body: Document<SignatureRequest, LIMIT>,
     ) -> Result<Answer<SignatureAnswer>, Problem> {
         let SignatureRequest { payload, secret_key } = body.read(&self.0.settings.targets)?;

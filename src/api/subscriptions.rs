@@ -6,7 +6,7 @@ use poem::Request;
 use poem_openapi::OpenApi;
 
 use super::Api;
-use super::access::{Admin, Allowed, Read, Support};
+use super::access::{Allowed, Manage, Read, Support};
 use super::attempts::AttemptAnswer;
 use super::body;
 use super::docs::Resource;
@@ -48,7 +48,7 @@ impl SubscriptionsApi {
     #[oai(path = "/", method = "post", operation_id = "create_subscription")]
     async fn create(
         &self,
-        caller: Allowed<Admin>,
+        caller: Allowed<Manage>,
         body: Document<SubscriptionForm>,
     ) -> Result<Answer<SubscriptionAnswer, 201>, Problem> {
         let given = Changes::from(body.read(&self.0.settings.targets)?);
@@ -112,7 +112,7 @@ impl SubscriptionsApi {
     #[oai(path = "/:subscription_id", method = "put", operation_id = "replace_subscription")]
     async fn replace(
         &self,
-        caller: Allowed<Admin>,
+        caller: Allowed<Manage>,
         /// The subscription: id or external id.
         subscription_id: Path<SubscriptionName>,
         body: Document<SubscriptionForm>,
@@ -130,7 +130,7 @@ impl SubscriptionsApi {
     #[oai(path = "/:subscription_id", method = "patch", operation_id = "change_subscription")]
     async fn change(
         &self,
-        caller: Allowed<Admin>,
+        caller: Allowed<Manage>,
         /// The subscription: id or external id.
         subscription_id: Path<SubscriptionName>,
         body: Document<SubscriptionPatch>,
@@ -162,7 +162,7 @@ impl SubscriptionsApi {
     #[oai(path = "/:subscription_id/rotate-secret", method = "post", operation_id = "rotate_secret")]
     async fn rotate_secret(
         &self,
-        caller: Allowed<Admin>,
+        caller: Allowed<Manage>,
         /// The subscription: id or external id.
         subscription_id: Path<SubscriptionName>,
         body: OptionalDocument<RotationForm>,
@@ -184,7 +184,7 @@ impl SubscriptionsApi {
     #[oai(path = "/:subscription_id/test", method = "post", operation_id = "test_subscription")]
     async fn test(
         &self,
-        caller: Allowed<Admin>,
+        caller: Allowed<Manage>,
         request: &Request,
         /// The subscription: id or external id.
         subscription_id: Path<SubscriptionName>,
@@ -211,7 +211,7 @@ impl SubscriptionsApi {
     #[oai(path = "/:subscription_id/cancel-held", method = "post", operation_id = "cancel_held")]
     async fn cancel_held(
         &self,
-        caller: Allowed<Admin>,
+        caller: Allowed<Manage>,
         /// The subscription: id or external id.
         subscription_id: Path<SubscriptionName>,
     ) -> Result<Answer<HeldCancelled>, Problem> {
@@ -227,7 +227,7 @@ impl SubscriptionsApi {
     #[oai(path = "/:subscription_id", method = "delete", operation_id = "delete_subscription")]
     async fn delete(
         &self,
-        caller: Allowed<Admin>,
+        caller: Allowed<Manage>,
         /// The subscription: id or external id.
         subscription_id: Path<SubscriptionName>,
     ) -> Result<Answer<SubscriptionDeleted>, Problem> {
@@ -266,7 +266,7 @@ impl SubscriptionsApi {
 
     async fn write(
         &self,
-        caller: &Allowed<Admin>,
+        caller: &Allowed<Manage>,
         id: SubscriptionId,
         given: Changes,
     ) -> Result<Answer<SubscriptionAnswer>, Problem> {

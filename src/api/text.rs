@@ -16,6 +16,7 @@ use crate::domain::auth::AuthType;
 use crate::domain::backoff::RetrySchedule;
 use crate::domain::event_type::{EventType, EventTypePattern};
 use crate::domain::external_id::{ExternalId, SubscriptionName};
+use crate::domain::grant::Capability;
 use crate::domain::id::EventId;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ordering::OrderingKey;
@@ -110,6 +111,7 @@ from_text! {
     Outcome, "unknown_outcome", outcome, words(&Outcome::ALL.map(Outcome::as_str));
     StatusCodes, "invalid_status_code", StatusCodes::parse, pattern(3, 3, "^[1-5]([0-9]{2}|xx)$");
     Scope, "unknown_scope", str::parse::<Scope>, words(&Scope::ALL.map(Scope::as_str));
+    Capability, "unknown_capability", str::parse::<Capability>, words(&Capability::ALL.map(Capability::as_str));
     Ending, "unknown_status", str::parse::<Ending>, words(&Ending::ALL.map(Ending::as_str));
     AuthType, "invalid_auth", auth_type, words(&["basic", "bearer"]);
 }

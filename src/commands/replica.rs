@@ -17,7 +17,7 @@ use super::ops::Ops;
 use super::sockets::{listen, raise_descriptor_limit};
 use super::starting::{migrate_patiently, store, target_roots};
 use super::{Failure, master_keys};
-use crate::api::{self, Api, ApiSettings, Refusals};
+use crate::api::{self, Api, ApiSettings, PortalSettings, Refusals};
 use crate::config::{AuthMode, Config};
 use crate::domain::handoff::{Handoff, HandoffReceiver};
 use crate::domain::slots::Slots;
@@ -130,6 +130,10 @@ impl Replica {
         tracing::info!("stopped");
         supervisor.failure().map_or(Ok(()), |reason| Err(Failure::new(reason.to_owned())))
     }
+}
+
+fn local_url(port: u16) -> String {
+    format!("http://localhost:{port}")
 }
 
 impl Base {
@@ -254,7 +258,13 @@ impl Base {
                 delivery_lifetime: config.delivery_lifetime,
                 log_retention: config.log_retention.min(config.payload_retention),
                 targets: Arc::new(self.targets.clone()),
-                public_url: format!("http://localhost:{}", config.listen.port()),
+                public_url: config.portal.public_url.clone().unwrap_or_else(|| local_url(config.listen.port())),
+                portal: PortalSettings {
+                    public_url: config.portal.public_url.clone(),
+                    origins: config.portal.origins.clone(),
+                    max_age: config.portal.max_age,
+                    max_sessions: config.portal.max_sessions,
+                },
             },
             store: self.store.clone(),
             tenants,

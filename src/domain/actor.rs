@@ -11,6 +11,8 @@ pub struct Actor {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
     Key(ApiKeyId),
+    /// Somebody in a portal session, by its id.
+    Portal(ApiKeyId),
     Anonymous,
     Command,
 }
@@ -21,14 +23,16 @@ impl Actor {
     pub fn kind(&self) -> &'static str {
         match self.who {
             Who::Key(_) => "key",
+            Who::Portal(_) => "portal",
             Who::Anonymous => "anonymous",
             Who::Command => "command",
         }
     }
 
+    /// The key or the portal session.
     pub fn key(&self) -> Option<ApiKeyId> {
         match self.who {
-            Who::Key(id) => Some(id),
+            Who::Key(id) | Who::Portal(id) => Some(id),
             Who::Anonymous | Who::Command => None,
         }
     }

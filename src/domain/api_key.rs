@@ -1,4 +1,5 @@
-//! API keys: `prk_<32 hex of its id>_<43 characters, base64url of 32 random bytes>`.
+//! API keys: `prk_<32 hex of its id>_<43 characters, base64url of 32 random bytes>`. Tokens of portal sessions have the
+//! same form and begin with `prp_`, so that a scanner for leaked secrets tells them apart.
 //! Only the SHA-256 of the random half is stored. No slow hash is needed, because nobody guesses 256 bits.
 
 use std::fmt;
@@ -13,7 +14,8 @@ use super::id::ApiKeyId;
 
 pub const SECRET_BYTES: usize = 32;
 
-const PREFIX: &str = "prk_";
+const KEY_PREFIX: &str = "prk_";
+const PORTAL_PREFIX: &str = "prp_";
 const ID_DIGITS: usize = 32;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,13 +71,24 @@ pub struct NotAnApiKey;
 
 #[derive(Clone)]
 pub struct ApiKey {
+    prefix: &'static str,
     id: ApiKeyId,
     secret: [u8; SECRET_BYTES],
 }
 
 impl ApiKey {
     pub fn new(id: ApiKeyId, secret: [u8; SECRET_BYTES]) -> Self {
-        Self { id, secret }
+        Self { prefix: KEY_PREFIX, id, secret }
+    }
+
+    /// The token of a portal session.
+    pub fn of_portal(id: ApiKeyId, secret: [u8; SECRET_BYTES]) -> Self {
+        Self { prefix: PORTAL_PREFIX, id, secret }
+    }
+
+    /// Whether a text begins like the token of a portal session, right or wrong.
+    pub fn is_of_portal(text: &str) -> bool {
+        text.starts_with(PORTAL_PREFIX)
     }
 
     pub fn id(&self) -> ApiKeyId {
@@ -84,13 +97,14 @@ impl ApiKey {
 
     /// The id in a text that begins like a key, right or wrong.
     pub fn id_in(text: &str) -> Option<ApiKeyId> {
-        let id = text.strip_prefix(PREFIX)?.get(..ID_DIGITS)?;
+        let (_, rest) = without_prefix(text)?;
+        let id = rest.get(..ID_DIGITS)?;
         Uuid::try_parse(id).ok().map(ApiKeyId::from)
     }
 
     /// The text, shown once.
     pub fn reveal(&self) -> String {
-        format!("{PREFIX}{}_{}", self.id.uuid().simple(), URL_SAFE_NO_PAD.encode(self.secret))
+        format!("{}{}_{}", self.prefix, self.id.uuid().simple(), URL_SAFE_NO_PAD.encode(self.secret))
     }
 
     pub fn hash(&self) -> KeyHash {
@@ -102,7 +116,7 @@ impl FromStr for ApiKey {
     type Err = NotAnApiKey;
 
     fn from_str(text: &str) -> Result<Self, NotAnApiKey> {
-        let rest = text.strip_prefix(PREFIX).ok_or(NotAnApiKey)?;
+        let (prefix, rest) = without_prefix(text).ok_or(NotAnApiKey)?;
         let (id, secret) = rest.split_once('_').ok_or(NotAnApiKey)?;
         let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         if id.len() != ID_DIGITS || !id.bytes().all(lower) {
@@ -110,8 +124,13 @@ impl FromStr for ApiKey {
         }
         let id = Uuid::try_parse(id).map_err(|_| NotAnApiKey)?;
         let secret = URL_SAFE_NO_PAD.decode(secret).map_err(|_| NotAnApiKey)?;
-        Ok(Self { id: id.into(), secret: secret.try_into().map_err(|_| NotAnApiKey)? })
+        Ok(Self { prefix, id: id.into(), secret: secret.try_into().map_err(|_| NotAnApiKey)? })
     }
+}
+
+/// The prefix of a key or a token, and what follows it.
+fn without_prefix(text: &str) -> Option<(&'static str, &str)> {
+    [KEY_PREFIX, PORTAL_PREFIX].into_iter().find_map(|prefix| Some((prefix, text.strip_prefix(prefix)?)))
 }
 
 impl fmt::Debug for ApiKey {
@@ -148,11 +167,14 @@ mod tests {
     proptest! {
         #[test]
         fn a_key_is_read_back_from_its_text(id in any::<u128>(), secret in any::<[u8; 32]>()) {
-            let key = ApiKey::new(Uuid::from_u128(id).into(), secret);
-            let read: ApiKey = key.reveal().parse().unwrap();
-            prop_assert_eq!(read.id(), key.id());
-            prop_assert!(read.hash().matches(&key.hash()));
-            prop_assert_eq!(ApiKey::id_in(&key.reveal()[..40]), Some(key.id()));
+            let id = ApiKeyId::from(Uuid::from_u128(id));
+            for (key, is_of_portal) in [(ApiKey::new(id, secret), false), (ApiKey::of_portal(id, secret), true)] {
+                let read: ApiKey = key.reveal().parse().unwrap();
+                prop_assert_eq!((read.id(), read.reveal()), (key.id(), key.reveal()));
+                prop_assert!(read.hash().matches(&key.hash()));
+                prop_assert_eq!(ApiKey::id_in(&key.reveal()[..40]), Some(key.id()));
+                prop_assert_eq!(ApiKey::is_of_portal(&key.reveal()), is_of_portal);
+            }
         }
 
         #[test]

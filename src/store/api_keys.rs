@@ -1,4 +1,4 @@
-//! The table `api_keys`, and the tenants that a new key creates.
+//! The table `api_keys` without its portal sessions, and the tenants that a new key creates.
 
 use ring::rand::{SecureRandom, SystemRandom};
 use time::OffsetDateTime;
@@ -11,6 +11,7 @@ use super::connection::Param;
 use super::{Store, StoreError, sql};
 use crate::domain::actor::Actor;
 use crate::domain::api_key::{ApiKey, KeyHash, SECRET_BYTES, Scope};
+use crate::domain::grant::{Capability, Grant};
 use crate::domain::id::{ApiKeyId, TenantId};
 
 #[derive(Debug, Clone)]
@@ -18,7 +19,7 @@ pub struct KnownKey {
     pub id: ApiKeyId,
     /// Whose it is; `None` for an operator key.
     pub tenant: Option<TenantId>,
-    pub scope: Scope,
+    pub grant: Grant,
     pub hash: KeyHash,
     pub expires_at: Option<OffsetDateTime>,
 }
@@ -77,9 +78,7 @@ impl Store {
     /// Creates a key, and its tenant if the external id is new. `None` if there is no tenant with this id.
     pub async fn create_api_key(&self, wanted: &NewKey<'_>, actor: &Actor) -> Result<Option<MadeKey>, StoreError> {
         let now = OffsetDateTime::now_utc();
-        let mut secret = [0; SECRET_BYTES];
-        SystemRandom::new().fill(&mut secret).expect("the system gives random bytes");
-        let key = ApiKey::new(ApiKeyId::at(now, Uuid::new_v4().into_bytes()), secret);
+        let key = ApiKey::new(ApiKeyId::at(now, Uuid::new_v4().into_bytes()), random_secret());
         let (tenant, id, hash) = (TenantId::at(now, Uuid::new_v4().into_bytes()).uuid(), key.id().uuid(), key.hash());
         let params: [Param<'_>; 8] = [
             (&tenant, Type::UUID),
@@ -109,7 +108,7 @@ impl Store {
             Ok(KnownKey {
                 id: row.try_get::<_, Uuid>("id")?.into(),
                 tenant: row.try_get::<_, Option<Uuid>>("tenant_id")?.map(TenantId::from),
-                scope: scope(row)?,
+                grant: grant(row)?,
                 hash: KeyHash::stored(row.try_get("secret_hash")?),
                 expires_at: row.try_get("expires_at")?,
             })
@@ -166,6 +165,18 @@ impl Store {
         self.interactive().await?.query(&sql::TOUCH_API_KEYS, &params).await?;
         Ok(())
     }
+}
+
+pub(super) fn random_secret() -> [u8; SECRET_BYTES] {
+    let mut secret = [0; SECRET_BYTES];
+    SystemRandom::new().fill(&mut secret).expect("the system gives random bytes");
+    secret
+}
+
+fn grant(row: &Row) -> Result<Grant, StoreError> {
+    let Some(words) = row.try_get::<_, Option<Vec<String>>>("capabilities")? else { return scope(row).map(Grant::Key) };
+    // One that another version knows grants nothing here.
+    Ok(Grant::Portal(words.iter().filter_map(|word| word.parse::<Capability>().ok()).collect()))
 }
 
 fn scope(row: &Row) -> Result<Scope, StoreError> {

@@ -112,6 +112,8 @@ queries! {
     LIST_API_KEYS = "api_keys/list",
     REVOKE_API_KEY = "api_keys/revoke",
     TOUCH_API_KEYS = "api_keys/touch",
+    OPEN_SESSION = "api_keys/open_session",
+    FORGET_SESSIONS = "api_keys/forget_sessions",
     LIST_AUDIT = "audit/list",
     FORGET_AUDIT = "audit/forget",
     LEAD_OUTBOX = "outbox/lead",
@@ -150,6 +152,7 @@ queries! {
 
 functions! {
     "api_keys/create",
+    "api_keys/open_session",
     "attempts/log_lost",
     "attempts/read",
     "attempts/search",

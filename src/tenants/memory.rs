@@ -154,13 +154,14 @@ impl Memory {
 mod tests {
     use super::*;
     use crate::domain::api_key::{ApiKey, SECRET_BYTES, Scope};
+    use crate::domain::grant::Grant;
 
     const TICK: Duration = Duration::from_millis(1);
 
     fn key() -> KnownKey {
         let key =
             ApiKey::new(ApiKeyId::at(OffsetDateTime::UNIX_EPOCH, uuid::Uuid::new_v4().into_bytes()), [7; SECRET_BYTES]);
-        KnownKey { id: key.id(), tenant: None, scope: Scope::Read, hash: key.hash(), expires_at: None }
+        KnownKey { id: key.id(), tenant: None, grant: Grant::Key(Scope::Read), hash: key.hash(), expires_at: None }
     }
 
     fn changes(keys: Vec<ApiKeyId>) -> Option<TenantChanges> {

@@ -9,7 +9,7 @@ use super::Upkeep;
 use crate::store::{Retained, StoreError};
 
 const INTERVAL: Duration = Duration::from_secs(60);
-/// Rows of the audit, of `unpublished` or of `refusals` that one statement deletes.
+/// Rows of the audit, of `unpublished`, of `refusals` or of `api_keys` that one statement deletes.
 const DELETED_ROWS: i64 = 5_000;
 /// Such statements per run.
 const DELETING_STEPS: usize = 20;
@@ -56,6 +56,11 @@ impl Upkeep {
         }
         for _ in 0..DELETING_STEPS {
             if self.store.forget_refusals(self.retention.refusals, DELETED_ROWS).await? < DELETED_ROWS {
+                break;
+            }
+        }
+        for _ in 0..DELETING_STEPS {
+            if self.store.forget_portal_sessions(DELETED_ROWS).await? < DELETED_ROWS {
                 break;
             }
         }

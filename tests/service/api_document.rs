@@ -135,6 +135,11 @@ async fn tenants_and_keys(recorder: &mut Recorder<'_>) {
     let key = recorder.record("create_key", "POST", "/keys", Some(key)).await;
     recorder.record("list_keys", "GET", "/keys?tenant=acme-2", None).await;
     recorder.record("revoke_key", "DELETE", &format!("/keys/{}", key["id"].as_str().unwrap()), None).await;
+    let session = json!({ "tenant": "acme-2", "capabilities": ["read", "manage"], "expires_in": 3_600 });
+    let session = recorder.record("create_portal_session", "POST", "/portal-sessions", Some(session)).await;
+    let operator = std::mem::replace(&mut recorder.key, session["token"].as_str().unwrap().to_owned());
+    recorder.record("read_me", "GET", "/me", None).await;
+    recorder.key = operator;
 }
 
 async fn subscriptions(recorder: &mut Recorder<'_>) -> String {
@@ -307,6 +312,10 @@ impl Anonymous {
         } else if name == "key" && text.starts_with("prk_") {
             // Not a whole key, so that nobody tries it.
             "prk_0199c5f0…".clone_into(text);
+        } else if name == "token" && text.starts_with("prp_") {
+            "prp_0199c5f0…".clone_into(text);
+        } else if name == "url" && text.contains("/#token=") {
+            "https://hooks.example.com/#token=prp_0199c5f0…".clone_into(text);
         } else if text.starts_with("whsec_") {
             "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD".clone_into(text);
         } else if name == "next_cursor" {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use postrider::domain::actor::Actor;
 use postrider::domain::api_key::Scope;
+use postrider::domain::grant::Capability;
 use postrider::store::{NewKey, Revocation};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -12,59 +13,73 @@ use crate::support::api::{Answer, Ask, TestApi, made_key};
 
 const SCOPES: [Scope; 4] = Scope::ALL;
 
-/// Which scopes open an operation. One that is missing here fails the tests.
-const OPENED_BY: &[(&str, &[Scope])] = &[
-    ("POST /subscriptions/", &[Scope::Admin]),
-    ("GET /subscriptions/", &[Scope::Admin, Scope::Read, Scope::Support]),
-    ("GET /subscriptions/{subscription_id}", &[Scope::Admin, Scope::Read, Scope::Support]),
-    ("PUT /subscriptions/{subscription_id}", &[Scope::Admin]),
-    ("PATCH /subscriptions/{subscription_id}", &[Scope::Admin]),
-    ("POST /subscriptions/{subscription_id}/rotate-secret", &[Scope::Admin]),
-    ("POST /subscriptions/{subscription_id}/cancel-held", &[Scope::Admin]),
-    ("POST /subscriptions/{subscription_id}/test", &[Scope::Admin]),
-    ("DELETE /subscriptions/{subscription_id}", &[Scope::Admin]),
-    ("POST /subscriptions/generate-signature", &[Scope::Admin]),
-    ("POST /subscriptions/filter-test", &[Scope::Admin, Scope::Read]),
-    ("POST /ingest/{subscription_id}", &[Scope::Admin, Scope::Publish]),
-    ("GET /event-types", &[Scope::Admin, Scope::Read, Scope::Support]),
-    ("GET /event-types/{name}", &[Scope::Admin, Scope::Read, Scope::Support]),
-    ("PUT /event-types/{name}", &[Scope::Admin]),
-    ("DELETE /event-types/{name}", &[Scope::Admin]),
-    ("POST /events", &[Scope::Admin, Scope::Publish]),
-    ("POST /events/batch", &[Scope::Admin, Scope::Publish]),
-    ("GET /events/{webhook_id}", &[Scope::Admin, Scope::Read, Scope::Support]),
-    ("GET /events/{webhook_id}/deliveries", &[Scope::Admin, Scope::Read, Scope::Support]),
-    ("POST /events/{webhook_id}/retry", &[Scope::Admin, Scope::Publish]),
-    ("POST /events/{webhook_id}/cancel", &[Scope::Admin, Scope::Publish]),
-    ("POST /replays", &[Scope::Admin]),
-    ("GET /replays", &[Scope::Admin, Scope::Read, Scope::Support]),
-    ("GET /replays/{replay_id}", &[Scope::Admin, Scope::Read, Scope::Support]),
-    ("POST /replays/{replay_id}/cancel", &[Scope::Admin]),
-    ("GET /events", &[Scope::Admin, Scope::Read, Scope::Support]),
-    ("GET /events/{webhook_id}/payload", &[Scope::Admin, Scope::Read]),
-    ("GET /attempts", &[Scope::Admin, Scope::Read, Scope::Support]),
-    ("GET /events/{webhook_id}/attempts", &[Scope::Admin, Scope::Read, Scope::Support]),
-    ("POST /deliveries/retry", &[Scope::Admin]),
-    ("POST /deliveries/cancel", &[Scope::Admin]),
-    ("GET /deliveries", &[Scope::Admin, Scope::Read, Scope::Support]),
-    ("GET /audit", &[Scope::Admin]),
-    ("GET /analytics/deliveries", &[Scope::Admin, Scope::Read, Scope::Support]),
-    ("GET /analytics/summary", &[Scope::Admin, Scope::Read, Scope::Support]),
-    ("GET /stream", &[Scope::Admin, Scope::Read, Scope::Support]),
-    ("GET /search", &[Scope::Admin, Scope::Read, Scope::Support]),
-    ("GET /refusals", &[Scope::Admin, Scope::Read, Scope::Support]),
-    ("GET /status/{webhook_id}", &[Scope::Admin, Scope::Read, Scope::Support]),
-    ("GET /status/logs/{subscription_id}", &[Scope::Admin, Scope::Read, Scope::Support]),
-    ("GET /attempts/{attempt_id}", &[Scope::Admin, Scope::Read, Scope::Support]),
-    ("POST /tenants", &[Scope::Admin]),
-    ("GET /tenants", &[Scope::Admin]),
-    ("GET /tenants/{tenant}", &[Scope::Admin]),
-    ("PUT /tenants/{tenant}", &[Scope::Admin]),
-    ("PATCH /tenants/{tenant}", &[Scope::Admin]),
-    ("DELETE /tenants/{tenant}", &[Scope::Admin]),
-    ("POST /keys", &[Scope::Admin]),
-    ("GET /keys", &[Scope::Admin]),
-    ("DELETE /keys/{key_id}", &[Scope::Admin]),
+/// Which portal sessions open an operation.
+#[derive(Debug, Clone, Copy)]
+enum Portal {
+    Always,
+    With(Capability),
+    Never,
+}
+
+const LOOKS: Portal = Portal::With(Capability::Read);
+const MANAGES: Portal = Portal::With(Capability::Manage);
+const NEVER: Portal = Portal::Never;
+
+/// Which scopes open an operation, and which portal sessions. One that is missing here fails the tests.
+const OPENED_BY: &[(&str, &[Scope], Portal)] = &[
+    ("POST /subscriptions/", &[Scope::Admin], MANAGES),
+    ("GET /subscriptions/", &[Scope::Admin, Scope::Read, Scope::Support], LOOKS),
+    ("GET /subscriptions/{subscription_id}", &[Scope::Admin, Scope::Read, Scope::Support], LOOKS),
+    ("PUT /subscriptions/{subscription_id}", &[Scope::Admin], MANAGES),
+    ("PATCH /subscriptions/{subscription_id}", &[Scope::Admin], MANAGES),
+    ("POST /subscriptions/{subscription_id}/rotate-secret", &[Scope::Admin], MANAGES),
+    ("POST /subscriptions/{subscription_id}/cancel-held", &[Scope::Admin], MANAGES),
+    ("POST /subscriptions/{subscription_id}/test", &[Scope::Admin], MANAGES),
+    ("DELETE /subscriptions/{subscription_id}", &[Scope::Admin], MANAGES),
+    ("POST /subscriptions/generate-signature", &[Scope::Admin], MANAGES),
+    ("POST /subscriptions/filter-test", &[Scope::Admin, Scope::Read], LOOKS),
+    ("POST /ingest/{subscription_id}", &[Scope::Admin, Scope::Publish], NEVER),
+    ("GET /event-types", &[Scope::Admin, Scope::Read, Scope::Support], LOOKS),
+    ("GET /event-types/{name}", &[Scope::Admin, Scope::Read, Scope::Support], LOOKS),
+    ("PUT /event-types/{name}", &[Scope::Admin], NEVER),
+    ("DELETE /event-types/{name}", &[Scope::Admin], NEVER),
+    ("POST /events", &[Scope::Admin, Scope::Publish], NEVER),
+    ("POST /events/batch", &[Scope::Admin, Scope::Publish], NEVER),
+    ("GET /events/{webhook_id}", &[Scope::Admin, Scope::Read, Scope::Support], LOOKS),
+    ("GET /events/{webhook_id}/deliveries", &[Scope::Admin, Scope::Read, Scope::Support], LOOKS),
+    ("POST /events/{webhook_id}/retry", &[Scope::Admin, Scope::Publish], MANAGES),
+    ("POST /events/{webhook_id}/cancel", &[Scope::Admin, Scope::Publish], MANAGES),
+    ("POST /replays", &[Scope::Admin], MANAGES),
+    ("GET /replays", &[Scope::Admin, Scope::Read, Scope::Support], LOOKS),
+    ("GET /replays/{replay_id}", &[Scope::Admin, Scope::Read, Scope::Support], LOOKS),
+    ("POST /replays/{replay_id}/cancel", &[Scope::Admin], MANAGES),
+    ("GET /events", &[Scope::Admin, Scope::Read, Scope::Support], LOOKS),
+    ("GET /events/{webhook_id}/payload", &[Scope::Admin, Scope::Read], LOOKS),
+    ("GET /attempts", &[Scope::Admin, Scope::Read, Scope::Support], LOOKS),
+    ("GET /events/{webhook_id}/attempts", &[Scope::Admin, Scope::Read, Scope::Support], LOOKS),
+    ("POST /deliveries/retry", &[Scope::Admin], MANAGES),
+    ("POST /deliveries/cancel", &[Scope::Admin], MANAGES),
+    ("GET /deliveries", &[Scope::Admin, Scope::Read, Scope::Support], LOOKS),
+    ("GET /audit", &[Scope::Admin], NEVER),
+    ("GET /analytics/deliveries", &[Scope::Admin, Scope::Read, Scope::Support], LOOKS),
+    ("GET /analytics/summary", &[Scope::Admin, Scope::Read, Scope::Support], LOOKS),
+    ("GET /stream", &[Scope::Admin, Scope::Read, Scope::Support], LOOKS),
+    ("GET /search", &[Scope::Admin, Scope::Read, Scope::Support], LOOKS),
+    ("GET /refusals", &[Scope::Admin, Scope::Read, Scope::Support], NEVER),
+    ("GET /status/{webhook_id}", &[Scope::Admin, Scope::Read, Scope::Support], LOOKS),
+    ("GET /status/logs/{subscription_id}", &[Scope::Admin, Scope::Read, Scope::Support], LOOKS),
+    ("GET /attempts/{attempt_id}", &[Scope::Admin, Scope::Read, Scope::Support], LOOKS),
+    ("POST /tenants", &[Scope::Admin], NEVER),
+    ("GET /tenants", &[Scope::Admin], NEVER),
+    ("GET /tenants/{tenant}", &[Scope::Admin], NEVER),
+    ("PUT /tenants/{tenant}", &[Scope::Admin], NEVER),
+    ("PATCH /tenants/{tenant}", &[Scope::Admin], NEVER),
+    ("DELETE /tenants/{tenant}", &[Scope::Admin], NEVER),
+    ("POST /keys", &[Scope::Admin], NEVER),
+    ("GET /keys", &[Scope::Admin], NEVER),
+    ("DELETE /keys/{key_id}", &[Scope::Admin], NEVER),
+    ("GET /me", &SCOPES, Portal::Always),
+    ("POST /portal-sessions", &[Scope::Admin], NEVER),
 ];
 
 /// An operation of the document, with a body that it accepts.
@@ -72,8 +87,10 @@ struct Operation {
     method: String,
     path: String,
     body: Option<Value>,
-    /// The scope that the document says it needs.
-    scope: Scope,
+    /// The scope that the document says it needs; `None` for any.
+    scope: Option<Scope>,
+    /// The capability of a portal session that the document says it needs.
+    capability: Option<String>,
     /// Whether it is about objects of one tenant, as the document says by its header.
     of_tenant: bool,
     /// Whether it may be about all tenants, by `*`.
@@ -101,7 +118,8 @@ impl Operation {
                 method: method.to_uppercase(),
                 path: path.clone(),
                 body: body(described),
-                scope: described["x-scope"].as_str().unwrap().parse().unwrap(),
+                scope: described["x-scope"].as_str().map(|scope| scope.parse().unwrap()),
+                capability: described["x-portal-capability"].as_str().map(str::to_owned),
                 of_tenant: described["parameters"].to_string().contains("Postrider-Tenant"),
                 of_all: described["parameters"].to_string().contains("where `*` means all tenants"),
             };
@@ -126,8 +144,18 @@ impl Operation {
 
     fn is_opened_by(&self, scope: Scope) -> bool {
         let name = self.name();
-        let row = OPENED_BY.iter().find(|(known, _)| *known == name);
+        let row = OPENED_BY.iter().find(|(known, ..)| *known == name);
         row.unwrap_or_else(|| panic!("{name} has no row")).1.contains(&scope)
+    }
+
+    fn is_opened_in_a_portal_with(&self, capabilities: &[Capability]) -> bool {
+        let name = self.name();
+        let row = OPENED_BY.iter().find(|(known, ..)| *known == name);
+        match row.unwrap_or_else(|| panic!("{name} has no row")).2 {
+            Portal::Always => true,
+            Portal::With(capability) => capabilities.contains(&capability),
+            Portal::Never => false,
+        }
     }
 
     /// Asks it of what this tenant has, with this key or none.
@@ -200,7 +228,7 @@ async fn belongings(api: &TestApi, key: &str) -> Belongings {
 #[test]
 fn the_table_names_every_operation_once() {
     let mut documented: Vec<_> = Operation::all().iter().map(Operation::name).collect();
-    let mut named: Vec<_> = OPENED_BY.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let mut named: Vec<_> = OPENED_BY.iter().map(|(name, ..)| (*name).to_owned()).collect();
     documented.sort();
     named.sort();
     assert_eq!(named, documented);
@@ -209,8 +237,14 @@ fn the_table_names_every_operation_once() {
 #[test]
 fn the_document_says_which_scope_an_operation_needs() {
     for operation in Operation::all() {
-        let opened = SCOPES.map(|scope| scope.allows(operation.scope));
-        assert_eq!(opened, SCOPES.map(|scope| operation.is_opened_by(scope)), "{}", operation.name());
+        let name = operation.name();
+        let opened = SCOPES.map(|scope| operation.scope.is_none_or(|needed| scope.allows(needed)));
+        assert_eq!(opened, SCOPES.map(|scope| operation.is_opened_by(scope)), "{name}");
+        for capability in Capability::ALL {
+            let is_named = operation.capability.as_deref() == Some(capability.as_str());
+            let is_opened = operation.is_opened_in_a_portal_with(&[capability]);
+            assert_eq!(is_named || operation.scope.is_none(), is_opened, "{name}");
+        }
     }
 }
 
@@ -230,6 +264,33 @@ async fn a_key_opens_what_its_scope_covers_and_nothing_of_another_tenant() {
             if operation.is_opened_by(scope) && !operation.is_for_operators() {
                 assert!(own.status.is_success(), "{what}: {own:?}");
                 if operation.path.contains('{') && !operation.makes_what_it_names() {
+                    assert_eq!(others.status, 404, "{what}");
+                    assert!(others.code().ends_with("_not_found"), "{what}: {others:?}");
+                }
+            } else {
+                for refused in [own, others] {
+                    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (403, "scope_missing"), "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_portal_session_opens_what_its_capabilities_cover_of_its_tenant_and_nothing_else() {
+    let api = TestApi::start().await;
+    let other = belongings(&api, &api.key("globex", Scope::Admin).await).await;
+    for capabilities in [&[Capability::Read][..], &[Capability::Manage], &Capability::ALL] {
+        let words: Vec<_> = capabilities.iter().map(|capability| capability.as_str()).collect();
+        let opened = api.ask("POST", "/portal-sessions").json(&json!({ "capabilities": words })).send().await;
+        let token = opened.json()["token"].as_str().unwrap().to_owned();
+        for operation in Operation::all() {
+            let what = format!("{} with {words:?}", operation.name());
+            let own = operation.ask(&api, &belongings(&api, &api.admin).await, Some(&token)).await;
+            let others = operation.ask(&api, &other, Some(&token)).await;
+            if operation.is_opened_in_a_portal_with(capabilities) {
+                assert!(own.status.is_success(), "{what}: {own:?}");
+                if operation.path.contains('{') {
                     assert_eq!(others.status, 404, "{what}");
                     assert!(others.code().ends_with("_not_found"), "{what}: {others:?}");
                 }

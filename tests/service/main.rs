@@ -51,6 +51,7 @@ mod outbox_replicas;
 mod outputs;
 mod pace;
 mod policy;
+mod portal;
 mod private_ca;
 mod processes;
 mod producers;

@@ -1,5 +1,6 @@
 -- tenants/delete(id, actor)
--- Soft deletion; also revokes its keys. False if there is no live tenant.
+-- Soft deletion; also revokes its keys. Its portal sessions end because no key of a deleted tenant is found. False if
+-- there is no live tenant.
 create function tenants_delete_1(tenant uuid, actor jsonb) returns boolean
 language plpgsql
 set search_path from current
@@ -20,6 +21,7 @@ begin
         revoked_at = now(),
         changed_by = actor
     where k.tenant_id = tenant
+        and k.scope is not null
         and k.revoked_at is null;
     return true;
 end

@@ -3,6 +3,7 @@ select
     k.id,
     k.tenant_id,
     k.scope,
+    k.capabilities,
     k.secret_hash,
     k.expires_at
 from api_keys as k

@@ -1,5 +1,5 @@
 -- api_keys/list($1 tenant or null for all, $2 id below which or null, $3 most rows)
--- Two plans, each with its index: one for both would walk the keys of all tenants for those of one.
+-- No portal sessions. Two plans, each with its index: one for both would walk the keys of all tenants for those of one.
 select
     k.id,
     k.tenant_id,
@@ -16,6 +16,7 @@ from (
         select x.id
         from api_keys as x
         where $1::uuid is null
+            and x.scope is not null
             and x.id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
         order by x.id desc
         limit $3
@@ -25,6 +26,7 @@ from (
         select x.id
         from api_keys as x
         where x.tenant_id = $1
+            and x.scope is not null
             and x.id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
         order by x.tenant_id desc, x.id desc
         limit $3

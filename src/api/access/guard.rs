@@ -3,12 +3,13 @@
 use poem::Request;
 
 use super::{About, Access, TenantOrAll};
-use crate::api::auth::{Bearer, Caller, Keys, TENANT_HEADER};
+use crate::api::auth::{Bearer, Caller, Keys, TENANT_HEADER, is_from_portal};
 use crate::api::ingest::{has_signature, may_be_signed};
 use crate::api::places::{Place, Places};
 use crate::api::problem::Problem;
 use crate::api::refusals::Note;
 use crate::domain::api_key::Scope;
+use crate::domain::grant::Need;
 
 pub(in crate::api) struct Guard {
     auth_required: bool,
@@ -35,7 +36,7 @@ impl Guard {
         if let (Some(note), Some(bearer)) = (extensions.get::<Note>(), extensions.get::<Bearer>()) {
             note.caller(*bearer, tenant.or(chosen));
         }
-        if access.scope == Scope::Publish {
+        if matches!(access.need, Need::Either(Scope::Publish, _)) {
             return Ok(None);
         }
         let own = extensions.get::<Bearer>().and_then(|bearer| bearer.tenant);
@@ -43,12 +44,12 @@ impl Guard {
     }
 
     async fn identify(&self, request: &mut Request, access: Access) -> Result<(), Problem> {
-        let bearer =
-            if self.auth_required { self.keys.bearer(request.headers()).await? } else { Some(Bearer::ANONYMOUS) };
+        let counts_keys = self.auth_required || is_from_portal(request.headers());
+        let bearer = if counts_keys { self.keys.bearer(request.headers()).await? } else { Some(Bearer::ANONYMOUS) };
         // The handler verifies the signature, even if there is a key.
         let is_signed = access.or_signature && has_signature(request.headers());
         let bearer = match bearer {
-            Some(bearer) if bearer.scope.allows(access.scope) => bearer,
+            Some(bearer) if bearer.grant.meets(access.need) => bearer,
             _ if is_signed => return Ok(()),
             Some(_) => return Err(Problem::ScopeMissing),
             // Only the subscription knows the header of a signature that it describes.

@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use crate::api::auth::Bearer;
 use crate::api::text::Moment;
-use crate::domain::api_key::Scope;
 use crate::domain::attempt::MAX_RESPONSE_BODY_BYTES;
 use crate::store::LoggedAttempt;
 
@@ -62,7 +61,7 @@ pub(in crate::api) struct Shown {
 
 /// The scope `support` sees no response bodies.
 pub(in crate::api) fn shows_bodies(bearer: Bearer) -> bool {
-    bearer.scope.allows(Scope::Read)
+    bearer.grant.shows_bodies()
 }
 
 impl AttemptRow {

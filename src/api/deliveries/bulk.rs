@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::api::Api;
-use crate::api::access::{Admin, Allowed};
+use crate::api::access::{Allowed, Manage};
 use crate::api::events::DeliveryState;
 use crate::api::form::form;
 use crate::api::payload::{Answer, refused};
@@ -108,7 +108,7 @@ enum Asked {
     Todo(Plan, Option<i64>),
 }
 
-pub(super) async fn retry(api: &Api, caller: &Allowed<Admin>, form: BulkForm) -> Result<Bulk<BulkRetry>, Problem> {
+pub(super) async fn retry(api: &Api, caller: &Allowed<Manage>, form: BulkForm) -> Result<Bulk<BulkRetry>, Problem> {
     let (plan, total) = match asked(api, caller, &form, None).await? {
         Asked::Counted(plan) => return Ok(Bulk::Plan(plan)),
         Asked::Todo(plan, total) => (plan, total),
@@ -119,7 +119,7 @@ pub(super) async fn retry(api: &Api, caller: &Allowed<Admin>, form: BulkForm) ->
     Ok(Bulk::Done(BulkRetry { retried: total, replay_id, more: false }))
 }
 
-pub(super) async fn cancel(api: &Api, caller: &Allowed<Admin>, form: BulkForm) -> Result<Bulk<BulkCancel>, Problem> {
+pub(super) async fn cancel(api: &Api, caller: &Allowed<Manage>, form: BulkForm) -> Result<Bulk<BulkCancel>, Problem> {
     let plan = match asked(api, caller, &form, Some(&OPEN)).await? {
         Asked::Counted(plan) => return Ok(Bulk::Plan(plan)),
         Asked::Todo(plan, _) => plan,
@@ -145,7 +145,7 @@ pub(super) async fn cancel(api: &Api, caller: &Allowed<Admin>, form: BulkForm) -
 /// `open`: deliveries that have not ended, instead of those that have.
 async fn asked(
     api: &Api,
-    caller: &Allowed<Admin>,
+    caller: &Allowed<Manage>,
     form: &BulkForm,
     open: Option<&[DeliveryState]>,
 ) -> Result<Asked, Problem> {

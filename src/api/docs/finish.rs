@@ -93,7 +93,7 @@ fn finish_operation(path: &str, operation: &mut Value, descriptions: &Map<String
             path,
             takes_body: operation.contains_key("requestBody"),
             about,
-            takes_place: operation.get("x-scope").is_some_and(|scope| scope != "publish"),
+            takes_place: operation.get("x-scope").is_none_or(|scope| scope != "publish"),
             or_signature,
             query: query_names(operation),
         };

@@ -71,7 +71,8 @@ impl Operation<'_> {
     }
 
     fn of_tenant(&self) -> Vec<Problem> {
-        let names_one = self.path.contains("{tenant}") || matches!(self.id, "create_key" | "list_keys");
+        let names_one =
+            self.path.contains("{tenant}") || matches!(self.id, "create_key" | "list_keys" | "create_portal_session");
         match self.about {
             About::One | About::Named | About::Each => vec![Problem::TenantRequired, Problem::TenantNotFound],
             About::Any => vec![Problem::TenantNotFound],
@@ -173,6 +174,7 @@ impl Operation<'_> {
             }
             "stream" => vec![Problem::TooManyStreams(50, "of this tenant")],
             "create_tenant" | "put_tenant" | "change_tenant" => vec![Problem::ExternalIdTaken],
+            "create_portal_session" => vec![Problem::LimitReached("max_portal_sessions", 1_000)],
             "put_event_type" => vec![Problem::LimitReached("max_event_types", 1_000)],
             "delete_tenant" => vec![Problem::DefaultTenant],
             _ => Vec::new(),

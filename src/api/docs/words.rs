@@ -10,6 +10,7 @@ use crate::api::problem::Problem;
 use crate::api::text::FromText;
 use crate::domain::api_key::Scope;
 use crate::domain::auth::AuthType;
+use crate::domain::grant::Capability;
 use crate::domain::ingest::ProviderName;
 use crate::domain::outcome::Outcome;
 use crate::domain::replay::Ending;
@@ -22,7 +23,7 @@ const NOT_DELIVERED_REASONS: [&str; 6] =
     ["event_type", "filter", "created_later", "addressed_to_another", "system_event_not_asked_for", "not_matched_then"];
 /// Of the table `audit`, with those that the database writes itself.
 const ACTORS: [&str; 6] = ["key", "portal", "anonymous", "command", "sql", "postrider"];
-const AUDITED: [&str; 6] = ["tenant", "key", "subscription", "event_type", "event", "replay"];
+const AUDITED: [&str; 7] = ["tenant", "key", "portal_session", "subscription", "event_type", "event", "replay"];
 
 /// Of `/search`.
 const KINDS: [&str; 6] = ["event", "delivery", "attempt", "subscription", "tenant", "refusal"];
@@ -49,6 +50,10 @@ pub(super) fn words(schema: &str, field: &str) -> Option<Vec<Value>> {
         ("ProducerAnswer", "provider") => of::<ProviderName>(),
         ("ProducerAnswer", "encoding") => texts(&["hex", "base64"]),
         ("Key", "scope") => of::<Scope>(),
+        ("Me", "scope") => of::<Scope>(),
+        ("Me", "kind") => texts(&["operator", "tenant", "portal"]),
+        ("Me", "auth") => texts(&["on", "off"]),
+        ("Me" | "PortalSession", "capabilities") => of::<Capability>(),
         ("AuthAnswer", "type") => of::<AuthType>(),
         ("ExampleRequest", "method") => texts(&["POST"]),
         ("Problem", "code") => Problem::samples().iter().map(|problem| problem.code().into()).collect(),

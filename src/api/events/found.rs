@@ -16,7 +16,6 @@ use crate::api::parameter::{Path, Queries, Query};
 use crate::api::payload::Answer;
 use crate::api::problem::Problem;
 use crate::api::text::{Moment, SearchText, StoredKey};
-use crate::domain::api_key::Scope;
 use crate::domain::content_type::ContentType;
 use crate::domain::event_type::EventType;
 use crate::domain::external_id::SubscriptionName;
@@ -61,7 +60,7 @@ impl FoundEventsApi {
         cursor: Query<Cursor<{ List::Events as u8 }>>,
     ) -> Result<Answer<FoundEvents>, Problem> {
         // Who may not read payloads must not guess them either.
-        if payload.0.is_some() && !caller.bearer().scope.allows(Scope::Read) {
+        if payload.0.is_some() && !caller.bearer().grant.shows_bodies() {
             return Err(Problem::ScopeMissing);
         }
         let limit = page::limit(&limit);

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::form::{ReplayForm, ReplayTarget};
 use super::{MOST_RUNNING, ReplayAnswer};
 use crate::api::Api;
-use crate::api::access::{Admin, Allowed};
+use crate::api::access::{Allowed, Manage};
 use crate::api::events::DeliveryState;
 use crate::api::payload::Answer;
 use crate::api::problem::Problem;
@@ -105,7 +105,7 @@ impl ApiResponse for Begun {
 }
 
 /// Of a form with `only`.
-pub(super) async fn begin(api: &Api, caller: &Allowed<Admin>, form: ReplayForm) -> Result<Begun, Problem> {
+pub(super) async fn begin(api: &Api, caller: &Allowed<Manage>, form: ReplayForm) -> Result<Begun, Problem> {
     let (now, tenant) = (api.clock.now(), caller.tenant);
     let required = || Problem::field("/only", "required", "must be given");
     let only = form.only.as_ref().ok_or_else(required)?;

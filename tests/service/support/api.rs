@@ -9,7 +9,7 @@ use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use postrider::api::{Api, ApiSettings, Refusals, serve};
+use postrider::api::{Api, ApiSettings, PortalSettings, Refusals, serve};
 use postrider::domain::actor::Actor;
 use postrider::domain::address::AddressPolicy;
 use postrider::domain::api_key::Scope;
@@ -236,6 +236,12 @@ fn api_over(store: &Store, auth_required: bool) -> Api {
             log_retention: Duration::from_secs(72 * 3_600),
             targets: Arc::new(TargetPolicy::default()),
             public_url: "http://localhost:8000".to_owned(),
+            portal: PortalSettings {
+                public_url: None,
+                origins: Default::default(),
+                max_age: Duration::from_secs(86_400),
+                max_sessions: 1_000,
+            },
         },
         store: store.clone(),
         tenants: tenants.clone(),
