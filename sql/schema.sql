@@ -4795,6 +4795,30 @@ begin
     end if;
 end
 $$;
+CREATE FUNCTION public.replicas_beat_1(replica uuid, replica_role text, program_version text, longest_lease_seconds double precision, in_memory integer, lost_after_seconds double precision) RETURNS TABLE(id uuid, is_lost boolean)
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    AS $$
+#variable_conflict use_column
+declare
+    at constant timestamptz := now();
+begin
+    insert into replicas as r (id, role, version, started_at, heartbeat_at, lease_seconds, backlog)
+    values (replica, replica_role, program_version, at, at, longest_lease_seconds, in_memory)
+    on conflict on constraint replicas_pkey do update
+    set
+        heartbeat_at = excluded.heartbeat_at,
+        backlog = excluded.backlog;
+    -- A lost one stays until a minute after its last lease, so that its leases are found.
+    delete from replicas as r
+    where r.heartbeat_at < at - make_interval(secs => r.lease_seconds + 60);
+    return query
+    select r.id, r.heartbeat_at < at - make_interval(secs => lost_after_seconds)
+    from replicas as r
+    where r.role <> 'api'
+    order by r.id;
+end
+$$;
 CREATE FUNCTION public.reset_health() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -6133,27 +6157,6 @@ $$;
 CREATE FUNCTION public.uuid_v7_time(id uuid) RETURNS timestamp with time zone
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN to_timestamp((((((('x0000'::text || replace("left"((id)::text, 13), '-'::text, ''::text)))::bit(64))::bigint)::numeric / 1000.0))::double precision);
-CREATE FUNCTION public.workers_beat_1(worker uuid, program_version text, longest_lease_seconds double precision, lost_after_seconds double precision) RETURNS TABLE(id uuid, is_lost boolean)
-    LANGUAGE plpgsql
-    SET search_path TO 'public'
-    AS $$
-#variable_conflict use_column
-declare
-    at constant timestamptz := now();
-begin
-    insert into workers as w (id, version, started_at, heartbeat_at, lease_seconds)
-    values (worker, program_version, at, at, longest_lease_seconds)
-    on conflict on constraint workers_pkey do update
-    set heartbeat_at = excluded.heartbeat_at;
-    -- A lost worker stays until a minute after its last lease, so that its leases are found.
-    delete from workers as w
-    where w.heartbeat_at < at - make_interval(secs => w.lease_seconds + 60);
-    return query
-    select w.id, w.heartbeat_at < at - make_interval(secs => lost_after_seconds)
-    from workers as w
-    order by w.id;
-end
-$$;
 CREATE FUNCTION public.write_audit(actor jsonb, tenant uuid, action text, object_kind text, object uuid, document_before jsonb, document_after jsonb) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -6727,6 +6730,16 @@ CREATE TABLE public.replays (
     CONSTRAINT replays_status_known CHECK ((status = ANY (ARRAY['running'::text, 'finished'::text, 'cancelled'::text]))),
     CONSTRAINT replays_statuses_known CHECK (((statuses <@ ARRAY['failed'::text, 'expired'::text, 'skipped'::text, 'cancelled'::text, 'succeeded'::text, 'missed'::text]) AND ((cardinality(statuses) > 0) OR (selection IS NOT NULL))))
 );
+CREATE TABLE public.replicas (
+    id uuid NOT NULL,
+    role text NOT NULL,
+    version text NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    heartbeat_at timestamp with time zone NOT NULL,
+    lease_seconds double precision NOT NULL,
+    backlog integer NOT NULL,
+    CONSTRAINT replicas_role_known CHECK ((role = ANY (ARRAY['serve'::text, 'api'::text, 'worker'::text])))
+);
 CREATE TABLE public.retired_ids (
     of_table text NOT NULL,
     after_id uuid NOT NULL,
@@ -6782,13 +6795,6 @@ CREATE TABLE public.unreported_failures (
     last_reason text NOT NULL,
     reported_at timestamp with time zone
 );
-CREATE TABLE public.workers (
-    id uuid NOT NULL,
-    version text NOT NULL,
-    started_at timestamp with time zone NOT NULL,
-    heartbeat_at timestamp with time zone NOT NULL,
-    lease_seconds double precision NOT NULL
-);
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.attempts
@@ -6821,6 +6827,8 @@ ALTER TABLE ONLY public.replay_plans
     ADD CONSTRAINT replay_plans_pkey PRIMARY KEY (tenant_id, id);
 ALTER TABLE ONLY public.replays
     ADD CONSTRAINT replays_pkey PRIMARY KEY (tenant_id, id);
+ALTER TABLE ONLY public.replicas
+    ADD CONSTRAINT replicas_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.retired_ids
     ADD CONSTRAINT retired_ids_pkey PRIMARY KEY (of_table, below_id);
 ALTER TABLE ONLY public.rollup_hours
@@ -6847,8 +6855,6 @@ ALTER TABLE ONLY public.unpublished
     ADD CONSTRAINT unpublished_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.unreported_failures
     ADD CONSTRAINT unreported_failures_pkey PRIMARY KEY (subscription_id);
-ALTER TABLE ONLY public.workers
-    ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
 CREATE INDEX api_keys_revoked ON public.api_keys USING btree (revoked_at) WHERE (revoked_at IS NOT NULL);
 CREATE INDEX api_keys_scope ON public.api_keys USING btree (id) WHERE (scope IS NOT NULL);
 CREATE INDEX api_keys_sessions ON public.api_keys USING btree (tenant_id, expires_at) WHERE (capabilities IS NOT NULL);

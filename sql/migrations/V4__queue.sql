@@ -53,13 +53,18 @@ create table ordering_counters (
     constraint ordering_counters_pkey primary key (tenant_id)
 );
 
-create table workers (
+-- Running processes.
+create table replicas (
     id uuid not null,
+    role text not null,
     version text not null,
     started_at timestamptz not null,
     heartbeat_at timestamptz not null,
     lease_seconds double precision not null,
-    constraint workers_pkey primary key (id)
+    -- Deliveries in its memory.
+    backlog integer not null,
+    constraint replicas_pkey primary key (id),
+    constraint replicas_role_known check (role in ('serve', 'api', 'worker'))
 );
 
 -- A success is not stored here: it is its attempt.

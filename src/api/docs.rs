@@ -22,6 +22,7 @@ use super::ingest::IngestApi;
 use super::keys::KeysApi;
 use super::logs::LogsApi;
 use super::me::MeApi;
+use super::operations::OperationsApi;
 use super::portal::PortalApi;
 use super::refusals::RefusalsApi;
 use super::replays::ReplaysApi;
@@ -73,6 +74,8 @@ pub(super) enum Resource {
     Portal,
     /// Who changed what.
     Audit,
+    /// How the service itself does.
+    Operations,
     /// Requests to publish that were refused.
     Refusals,
     /// From an id or text to the reason.
@@ -97,7 +100,7 @@ pub(super) type Resources = (
     (AttemptsApi, FoundAttemptsApi),
     TenantsApi,
     (KeysApi, MeApi, PortalApi),
-    AuditApi,
+    (AuditApi, OperationsApi),
     RefusalsApi,
     SearchApi,
     (AnalyticsApi, StreamApi),
@@ -211,6 +214,7 @@ mod tests {
             "/keys",
             "/keys/{key_id}",
             "/me",
+            "/operations",
             "/portal-sessions",
             "/refusals",
             "/replays",

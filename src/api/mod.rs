@@ -22,6 +22,7 @@ mod logs;
 mod me;
 mod metadata;
 mod notify;
+mod operations;
 mod outbox;
 mod page;
 mod parameter;
@@ -46,6 +47,7 @@ mod tenants;
 mod text;
 
 pub use docs::openapi_document;
+pub use operations::{OperationsSettings, ShownSetting};
 pub use portal::PortalSettings;
 pub use refusals::Refusals;
 pub use server::serve;
@@ -83,6 +85,7 @@ pub struct ApiSettings {
     /// Without a trailing slash; for examples.
     pub public_url: String,
     pub portal: PortalSettings,
+    pub operations: OperationsSettings,
 }
 
 #[derive(Clone)]

@@ -30,6 +30,7 @@ use super::ingest::IngestApi;
 use super::keys::KeysApi;
 use super::logs::LogsApi;
 use super::me::MeApi;
+use super::operations::OperationsApi;
 use super::path;
 use super::places::Places;
 use super::portal::PortalApi;
@@ -188,7 +189,7 @@ fn resources(api: &Arc<Api>, feed: &Arc<Feed>) -> Resources {
         (AttemptsApi(Arc::clone(api)), FoundAttemptsApi(Arc::clone(api))),
         TenantsApi(Arc::clone(api)),
         (KeysApi(Arc::clone(api)), MeApi(Arc::clone(api)), PortalApi(Arc::clone(api))),
-        AuditApi(Arc::clone(api)),
+        (AuditApi(Arc::clone(api)), OperationsApi(Arc::clone(api))),
         RefusalsApi(Arc::clone(api)),
         SearchApi(Arc::clone(api)),
         (AnalyticsApi(Arc::clone(api)), StreamApi(Arc::clone(api), Arc::clone(feed))),

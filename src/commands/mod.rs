@@ -230,7 +230,8 @@ async fn replicate(context: Context, halves: Halves) -> Result<(), Failure> {
     let metrics = Metrics::with_log(context.log.dropped().clone());
     let reload = move || reload_log(&context.flags, &context.filter);
     let supervisor = shutdown::on_signals(OnHangup::Call(Box::new(reload)))?;
-    replica::run(config, halves, metrics, supervisor).await
+    let shown = settings::shown(&context.settings, Profile::Production);
+    replica::run((config, shown), halves, metrics, supervisor).await
 }
 
 /// SIGHUP. The environment of a running process is fixed, so only `.env` can have changed.
@@ -256,7 +257,9 @@ async fn develop(context: Context) -> Result<(), Failure> {
     let config = checks::resolve(&environment.settings, Profile::Development)?;
     let program = std::env::args().next().unwrap_or_else(|| "postrider".to_owned());
     let metrics = Metrics::with_log(context.log.dropped().clone());
-    let prepared = Replica::prepare(config.clone(), Halves { api: true, worker: true }, metrics, supervisor).await;
+    let shown = settings::shown(&environment.settings, Profile::Development);
+    let halves = Halves { api: true, worker: true };
+    let prepared = Replica::prepare((config.clone(), shown), halves, metrics, supervisor).await;
     let ran = match prepared {
         Ok(Some(replica)) => {
             let screen = output::Screen::open()?;

@@ -2,6 +2,8 @@
 //!
 //! Stop order: readiness fails, the API finishes its requests, intake ends, the worker sends and records what it has.
 
+mod api_settings;
+mod heartbeat;
 mod tester;
 
 use std::sync::Arc;
@@ -17,8 +19,8 @@ use super::ops::Ops;
 use super::sockets::{listen, raise_descriptor_limit};
 use super::starting::{migrate_patiently, store, target_roots};
 use super::{Failure, master_keys};
-use crate::api::{self, Api, ApiSettings, PortalSettings, Refusals};
-use crate::config::{AuthMode, Config};
+use crate::api::{self, Api, Refusals, ShownSetting};
+use crate::config::Config;
 use crate::domain::handoff::{Handoff, HandoffReceiver};
 use crate::domain::slots::Slots;
 use crate::domain::target::TargetPolicy;
@@ -33,6 +35,7 @@ use crate::tenants::Tenants;
 use crate::upkeep::{Retention, SystemEvents, Upkeep, follow_clock};
 use crate::worker::{Stopping, Worker, WorkerParts, WorkerRules};
 
+use api_settings::api_settings;
 use tester::tester;
 
 const API_DRAIN: Duration = Duration::from_secs(5);
@@ -51,6 +54,7 @@ pub(super) struct Replica {
 
 struct Base {
     config: Config,
+    shown: Arc<[ShownSetting]>,
     store: Store,
     redis: Option<Redis>,
     clock: Clock,
@@ -63,7 +67,7 @@ struct Base {
 }
 
 pub(super) async fn run(
-    config: Config,
+    config: (Config, Arc<[ShownSetting]>),
     halves: Halves,
     metrics: Metrics,
     supervisor: Supervisor,
@@ -75,9 +79,10 @@ pub(super) async fn run(
 }
 
 impl Replica {
-    /// Waits for the database, migrates it and binds the ports; `None` if it is stopped meanwhile.
+    /// Waits for the database, migrates it and binds the ports; `None` if it is stopped meanwhile. The settings come with
+    /// what operators may see of them.
     pub(super) async fn prepare(
-        config: Config,
+        config: (Config, Arc<[ShownSetting]>),
         halves: Halves,
         metrics: Metrics,
         supervisor: Supervisor,
@@ -106,6 +111,8 @@ impl Replica {
         if halves.api {
             beside.push(supervisor.spawn_lasting("the notifier", base.notifier.clone().run(store)));
         }
+        let beating = (!halves.worker)
+            .then(|| supervisor.spawn_lasting("the heartbeat", heartbeat::beat(base.store.clone(), stop.clone())));
         let (handoff, receiver) =
             if halves.api && halves.worker { Some(Handoff::new(base.slots.clone())).unzip() } else { (None, None) };
         let working = halves.worker.then(|| base.start_worker(receiver));
@@ -125,6 +132,10 @@ impl Replica {
             let _ended = worker.await;
             upkeep.abort();
         }
+        if let Some(beating) = beating {
+            // It ends with the stop, and says goodbye.
+            let _ended = beating.await;
+        }
         beside.iter().for_each(JoinHandle::abort);
         base.store.close();
         tracing::info!("stopped");
@@ -132,13 +143,9 @@ impl Replica {
     }
 }
 
-fn local_url(port: u16) -> String {
-    format!("http://localhost:{port}")
-}
-
 impl Base {
     async fn prepare(
-        config: Config,
+        (config, shown): (Config, Arc<[ShownSetting]>),
         halves: Halves,
         metrics: Metrics,
         supervisor: Supervisor,
@@ -160,6 +167,7 @@ impl Base {
         let redis = redis.map_err(|rule| Failure::new(format!("REDIS_URL: {rule}")))?;
         Ok(Self {
             config,
+            shown,
             store,
             redis,
             clock,
@@ -248,24 +256,7 @@ impl Base {
         let (store, clock, metrics) = (self.store.clone(), self.clock.clone(), self.metrics.clone());
         let refusals = Refusals::new(store, clock, metrics, config.refusals_per_tenant);
         let api = Api {
-            settings: ApiSettings {
-                auth_required: config.auth == AuthMode::Keys,
-                max_payload_bytes: config.max_payload_bytes,
-                max_batch_bytes: config.max_batch_bytes,
-                max_request_bytes: config.max_request_bytes(),
-                max_connections: config.max_connections,
-                max_subscriptions: config.max_subscriptions,
-                delivery_lifetime: config.delivery_lifetime,
-                log_retention: config.log_retention.min(config.payload_retention),
-                targets: Arc::new(self.targets.clone()),
-                public_url: config.portal.public_url.clone().unwrap_or_else(|| local_url(config.listen.port())),
-                portal: PortalSettings {
-                    public_url: config.portal.public_url.clone(),
-                    origins: config.portal.origins.clone(),
-                    max_age: config.portal.max_age,
-                    max_sessions: config.portal.max_sessions,
-                },
-            },
+            settings: api_settings(config, self.targets.clone(), Arc::clone(&self.shown)),
             store: self.store.clone(),
             tenants,
             subscriptions,

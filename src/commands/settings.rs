@@ -1,10 +1,13 @@
 //! `postrider settings` explains settings and shows their values.
 
+use std::sync::Arc;
+
 use clap::Args;
 
 use super::Failure;
 use super::output::print;
-use crate::config::{DescribedSetting, Settings, described, find_setting};
+use crate::api::ShownSetting;
+use crate::config::{DescribedSetting, Profile, Settings, described, find_setting};
 
 /// What to explain.
 #[derive(Debug, Args)]
@@ -14,7 +17,7 @@ pub struct Explain {
 }
 
 pub(super) fn run(settings: &Settings, explain: &Explain) -> Result<(), Failure> {
-    let all = described(settings);
+    let all = described(settings, Profile::Production);
     let Some(name) = &explain.name else {
         print(
             "Values of this folder and environment; `dev` has defaults of its own. A blank value counts as not set.\n",
@@ -28,6 +31,13 @@ pub(super) fn run(settings: &Settings, explain: &Explain) -> Result<(), Failure>
         Failure::new(format!("{name} is not a setting: {nearest}"))
     })?;
     all.iter().filter(|setting| setting.name == found).try_for_each(|setting| print(long(setting)))
+}
+
+/// What operators see over the API.
+pub(super) fn shown(settings: &Settings, profile: Profile) -> Arc<[ShownSetting]> {
+    let show =
+        |setting: DescribedSetting| ShownSetting { name: setting.name, source: source(&setting), value: setting.value };
+    described(settings, profile).into_iter().map(show).collect()
 }
 
 fn short(setting: &DescribedSetting) -> String {

@@ -26,8 +26,8 @@ pub(super) struct Declared {
     pub(super) name: &'static str,
     pub(super) file_name: Option<&'static str>,
     pub(super) help: String,
-    /// In words.
-    pub(super) default_says: &'static str,
+    /// In words; outside and in `dev`.
+    default_says: [&'static str; 2],
     #[cfg_attr(not(test), expect(dead_code, reason = "compared with .env.example"))]
     pub(super) default: Option<&'static str>,
 }
@@ -93,11 +93,17 @@ impl Declared {
             Default::Unset(_) | Default::Required(_) => None,
         };
         let default_says = match default {
-            Default::Value("") | Default::ByProfile("", _) => "none",
-            Default::Value(text) | Default::ByProfile(text, _) | Default::Unset(text) => text,
-            Default::Required(_) => "not set; required",
-        };
+            Default::Value(text) | Default::Unset(text) => [*text; 2],
+            Default::ByProfile(usual, dev) => [*usual, *dev],
+            Default::Required(_) => ["not set; required"; 2],
+        }
+        .map(|text| if text.is_empty() { "none" } else { text });
         Self { name, file_name: rule.is_secret.then_some(file_name), help, default_says, default: value }
+    }
+
+    pub(super) fn default_says(&self, profile: Profile) -> &'static str {
+        let [usual, dev] = self.default_says;
+        if profile == Profile::Development { dev } else { usual }
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {

@@ -20,8 +20,8 @@ pub struct DescribedSetting {
 }
 
 /// In the order of declaration.
-pub fn described(settings: &Settings) -> Vec<DescribedSetting> {
-    let mut invalid = settings.resolve(Profile::Production).err().unwrap_or_default().0;
+pub fn described(settings: &Settings, profile: Profile) -> Vec<DescribedSetting> {
+    let mut invalid = settings.resolve(profile).err().unwrap_or_default().0;
     invalid.extend(settings.remote().err().unwrap_or_default().0);
     let describe = |declared: &Declared| {
         let [name, file_name] = [Some(declared.name), declared.file_name];
@@ -34,7 +34,7 @@ pub fn described(settings: &Settings) -> Vec<DescribedSetting> {
             }
             Some((_, (_, source))) if declared.file_name.is_some() => ("********".to_owned(), Some((*source).clone())),
             Some((_, (value, source))) => ((*value).to_owned(), Some((*source).clone())),
-            None => (declared.default_says.to_owned(), None),
+            None => (declared.default_says(profile).to_owned(), None),
         };
         let concerns = |name: &str| name == declared.name || Some(name) == declared.file_name;
         let invalid = invalid.iter().find(|invalid| concerns(invalid.name())).map(ToString::to_string);
@@ -78,12 +78,15 @@ mod tests {
         settings.set("DATABASE_URL", "postgres://u:CANARY@h/d");
         settings.set("POSTRIDER_MASTER_KEYS_FILE", "/run/secrets/keys");
         settings.set("POSTRIDER_AUTH", "no");
-        let all = described(&settings);
+        let all = described(&settings, Profile::Production);
         let of = |name: &str| all.iter().find(|setting| setting.name == name).unwrap();
         assert_eq!(of("DATABASE_URL").value, "********");
         assert_eq!(of("POSTRIDER_MASTER_KEYS").value, "(from the file /run/secrets/keys)");
         assert_eq!((of("POSTRIDER_AUTH").value.as_str(), &of("POSTRIDER_LOG").source), ("no", &None));
         assert!(of("POSTRIDER_AUTH").invalid.as_ref().unwrap().contains("must be keys or off"));
         assert!(!format!("{all:?}").contains("CANARY"));
+        let in_dev = described(&Settings::default(), Profile::Development);
+        let of = |name: &str| in_dev.iter().find(|setting| setting.name == name).unwrap().value.clone();
+        assert_eq!((of("POSTRIDER_AUTH"), of("POSTRIDER_LISTEN")), ("off".to_owned(), "127.0.0.1:8000".to_owned()));
     }
 }

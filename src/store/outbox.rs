@@ -178,10 +178,12 @@ impl Store {
 
     /// Rows that wait, up to `most`, and how long the oldest has waited.
     pub(crate) async fn outbox_size(&self, most: i64) -> Result<(i64, Duration), StoreError> {
-        let rows = self.maintenance().await?.query(&sql::OUTBOX_SIZE, &[(&most, Type::INT8)]).await?;
-        let Some(row) = rows.first() else { return Ok((0, Duration::ZERO)) };
-        let oldest: f64 = row.try_get("oldest_seconds")?;
-        Ok((row.try_get("waiting")?, Duration::try_from_secs_f64(oldest).unwrap_or_default()))
+        read_size(&self.maintenance().await?.query(&sql::OUTBOX_SIZE, &[(&most, Type::INT8)]).await?)
+    }
+
+    /// The same, given up after the time limit of a request of the API.
+    pub(crate) async fn outbox_size_in_time(&self, most: i64) -> Result<(i64, Duration), StoreError> {
+        read_size(&self.interactive().await?.query(&sql::OUTBOX_SIZE, &[(&most, Type::INT8)]).await?)
     }
 
     /// `None`: somebody dropped or renamed the functions.
@@ -204,6 +206,12 @@ impl Store {
         let rows = self.maintenance().await?.query(&sql::FORGET_UNPUBLISHED, &params).await?;
         Ok(rows.first().map(|row| row.try_get("forgotten")).transpose()?.unwrap_or(0))
     }
+}
+
+fn read_size(rows: &[Row]) -> Result<(i64, Duration), StoreError> {
+    let Some(row) = rows.first() else { return Ok((0, Duration::ZERO)) };
+    let oldest: f64 = row.try_get("oldest_seconds")?;
+    Ok((row.try_get("waiting")?, Duration::try_from_secs_f64(oldest).unwrap_or_default()))
 }
 
 fn outbox_row(row: &Row, id: Uuid) -> Result<OutboxRow, StoreError> {

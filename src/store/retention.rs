@@ -1,9 +1,10 @@
-//! Drops old partitions and counts future ones.
+//! Drops old partitions, counts future ones, lists all.
 
 use std::time::{Duration, Instant};
 
-use tokio_postgres::Client;
+use time::OffsetDateTime;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
 
 use super::connection::Param;
 use super::{Store, StoreError, sql};
@@ -25,6 +26,18 @@ pub struct Retained {
     pub forgotten: i64,
 }
 
+/// A day of events or attempts.
+#[derive(Debug, Clone)]
+pub(crate) struct PartitionRow {
+    pub(crate) parent: String,
+    pub(crate) partition: String,
+    pub(crate) since: OffsetDateTime,
+    /// The first time after it.
+    pub(crate) until: OffsetDateTime,
+    /// 0 if it was dropped meanwhile.
+    pub(crate) bytes: i64,
+}
+
 impl Store {
     /// One partition or batch per transaction. Commits before an error stay.
     pub async fn retain(&self, payloads: Duration, log: Duration) -> Result<Retained, StoreError> {
@@ -35,6 +48,22 @@ impl Store {
         };
         let retained = tokio::time::timeout(CALL_LIMIT, retaining).await;
         retained.unwrap_or_else(|_| Err(StoreError::Unavailable("retention did not end in time".to_owned())))
+    }
+
+    /// Newest first.
+    pub(crate) async fn list_partitions(&self, most: usize) -> Result<Vec<PartitionRow>, StoreError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let rows = self.interactive().await?.query(&sql::LIST_PARTITIONS, &[(&most, Type::INT8)]).await?;
+        let read = |row: &Row| {
+            Ok(PartitionRow {
+                parent: row.try_get("parent")?,
+                partition: row.try_get("partition")?,
+                since: row.try_get("since")?,
+                until: row.try_get("until")?,
+                bytes: row.try_get::<_, Option<i64>>("bytes")?.unwrap_or(0),
+            })
+        };
+        rows.iter().map(read).collect()
     }
 
     /// Days after today for which both tables have partitions.

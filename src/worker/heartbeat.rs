@@ -1,27 +1,24 @@
 //! Heartbeats tell workers about each other and about lost ones.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::WorkerParts;
 use super::signal::{Signal, Signals};
 use crate::domain::id::WorkerId;
-use crate::store::KnownWorker;
-
-const BEAT_EVERY: Duration = Duration::from_secs(3);
-/// Three heartbeats and one second.
-const LOST_AFTER: Duration = Duration::from_secs(10);
+use crate::store::{BEAT_EVERY, Beat, KnownWorker, Role};
 
 /// While leases of a lost worker may lapse, each heartbeat asks for a full scan.
-pub(super) async fn beat(parts: WorkerParts, id: WorkerId, signals: Signals) {
+pub(super) async fn beat(parts: WorkerParts, id: WorkerId, role: Role, signals: Signals) {
     let mut beats = interval(BEAT_EVERY);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut lost_before = HashSet::new();
     loop {
         beats.tick().await;
-        match parts.store.beat(id, parts.rules.longest_lease(), LOST_AFTER).await {
+        let backlog = parts.slots.in_flight();
+        let beat = Beat { replica: id.uuid(), role, longest_lease: parts.rules.longest_lease(), backlog };
+        match parts.store.beat(&beat).await {
             Ok(workers) => {
                 let (lost, alive): (Vec<KnownWorker>, Vec<KnownWorker>) =
                     workers.into_iter().partition(|worker| worker.is_lost);

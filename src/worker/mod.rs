@@ -34,7 +34,7 @@ use crate::domain::next_step::RetryPolicy;
 use crate::domain::policy;
 use crate::domain::slots::Slots;
 use crate::sender::Sender;
-use crate::store::{Clock, Store};
+use crate::store::{Clock, Role, Store};
 use crate::supervisor::Supervisor;
 use crate::telemetry::Metrics;
 use deliverer::Deliverer;
@@ -101,7 +101,9 @@ impl Worker {
         let signals = Signals::new(sender);
         let (recorder, reports) = Recorder::new(parts.clone(), signals.clone(), outage.clone());
         let recording = supervisor.spawn_lasting("the recorder", recorder.run());
-        let beating = supervisor.spawn_lasting("the heartbeat", heartbeat::beat(parts.clone(), id, signals.clone()));
+        let role = if handoff.is_some() { Role::Serve } else { Role::Worker };
+        let beating =
+            supervisor.spawn_lasting("the heartbeat", heartbeat::beat(parts.clone(), id, role, signals.clone()));
         let listening =
             supervisor.spawn_lasting("the listener", listener::listen(parts.store.clone(), signals.clone()));
         let deliverer = Deliverer::new((parts.clone(), id), stop.clone(), sending.clone(), reports);
@@ -133,7 +135,7 @@ impl Worker {
         }
         if tokio::time::timeout_at(deadline + recorder::LAST_RECORDING, recording).await.is_err() {
             tracing::error!("outcomes could not be recorded before the end; their leases will lapse");
-        } else if sending.is_empty() && parts.store.leave(id).await.is_err() {
+        } else if sending.is_empty() && parts.store.leave(id.uuid()).await.is_err() {
             tracing::debug!("the worker was not deregistered; others will report it as lost");
         }
     }

@@ -71,6 +71,7 @@ async fn every_operation_has_an_example_that_a_server_gave() {
     let operator = api.operator(Scope::Admin).await;
     let mut recorder = Recorder { api: &api, key: operator, tenant: None, examples: Map::new() };
     tenants_and_keys(&mut recorder).await;
+    operations(&mut recorder).await;
     recorder.tenant = Some("acme-2");
     let subscription = subscriptions(&mut recorder).await;
     event_types(&mut recorder).await;
@@ -140,6 +141,27 @@ async fn tenants_and_keys(recorder: &mut Recorder<'_>) {
     let operator = std::mem::replace(&mut recorder.key, session["token"].as_str().unwrap().to_owned());
     recorder.record("read_me", "GET", "/me", None).await;
     recorder.key = operator;
+}
+
+/// As a deployment of two processes shows it.
+async fn operations(recorder: &mut Recorder<'_>) {
+    let replicas = "insert into replicas (id, role, version, started_at, heartbeat_at, lease_seconds, backlog)
+        values (uuid_v7(), 'api', '0.1.0', now() - interval '2 hours', now(), 0, 0),
+            (uuid_v7(), 'worker', '0.1.0', now() - interval '1 hour', now(), 25, 12)";
+    recorder.api.database.client().await.batch_execute(replicas).await.unwrap();
+    recorder.record("read_operations", "GET", "/operations", None).await;
+    let example = &mut recorder.examples["read_operations"]["response"];
+    example["queue"] = json!({ "pending": 1_204, "dead_rows": 310, "table_bytes": 1_310_720, "index_bytes": 983_040 });
+    example["database"] = json!({ "version": "15.8", "connections": 31, "max_connections": 100 });
+    example["outbox"] = json!({ "waiting": 2, "waiting_more": false, "lag_seconds": 0.031 });
+    example["oldest_transaction"] = json!({ "kind": "transaction", "name": "48113",
+        "detail": "a report of analyst, idle in transaction", "seconds": 412.5 });
+    let partitions = example["partitions"].as_array_mut().unwrap();
+    partitions.truncate(2);
+    for partition in partitions {
+        partition["name"] = format!("{}_20261128", partition["table"].as_str().unwrap()).into();
+        partition["bytes"] = json!(48_234_496);
+    }
 }
 
 async fn subscriptions(recorder: &mut Recorder<'_>) -> String {

@@ -78,6 +78,7 @@ const OPENED_BY: &[(&str, &[Scope], Portal)] = &[
     ("POST /keys", &[Scope::Admin], NEVER),
     ("GET /keys", &[Scope::Admin], NEVER),
     ("DELETE /keys/{key_id}", &[Scope::Admin], NEVER),
+    ("GET /operations", &[Scope::Admin, Scope::Read, Scope::Support], NEVER),
     ("GET /me", &SCOPES, Portal::Always),
     ("POST /portal-sessions", &[Scope::Admin], NEVER),
 ];
@@ -134,7 +135,7 @@ impl Operation {
 
     /// Whether no key of a tenant opens it.
     fn is_for_operators(&self) -> bool {
-        self.path.starts_with("/tenants")
+        self.path.starts_with("/tenants") || self.path == "/operations"
     }
 
     /// Whether it makes what its path names, so that another tenant's name is as good as a new one.

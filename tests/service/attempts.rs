@@ -205,7 +205,7 @@ async fn an_attempt_in_full_has_both_heads_timing_and_worker_and_no_secret_is_in
     assert!(timing["connect_ms"].as_f64() > Some(0.0) && timing["dns_ms"].is_null() && timing["tls_ms"].is_null());
     assert!(timing["first_byte_ms"].as_f64() <= timing["total_ms"].as_f64(), "{timing}");
     let sql = database.client().await;
-    let worker: String = sql.query_one("select id::text from workers", &[]).await.unwrap().get(0);
+    let worker: String = sql.query_one("select id::text from replicas", &[]).await.unwrap().get(0);
     assert_eq!(full["worker"], worker);
 
     let rows = sql.query("select a::text from attempts as a", &[]).await.unwrap();

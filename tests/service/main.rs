@@ -42,6 +42,7 @@ mod listen;
 mod local_faults;
 mod loops;
 mod model;
+mod operations;
 mod ordering;
 mod ordering_crashes;
 mod outage;

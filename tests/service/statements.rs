@@ -171,7 +171,7 @@ const HOT: [(&str, &str, &str); 29] = [
     ("refusals/forget", "7776000, 100", "refusals_pkey"),
     ("search/exact", "null, 'x', pg_temp.any_event()", "tenants_pkey"),
     ("audit/forget", "7776000, 100", "audit_pkey"),
-    ("workers/beat", "gen_random_uuid(), '1', 20, 10", "workers"),
+    ("replicas/beat", "gen_random_uuid(), 'worker', '1', 20, 0, 10", "replicas"),
 ];
 
 const FIND_ALL: (&str, &str, &str) = ("deliveries/find_all", "", "deliveries_lane");

@@ -15,6 +15,7 @@ use crate::domain::ingest::ProviderName;
 use crate::domain::outcome::Outcome;
 use crate::domain::replay::Ending;
 use crate::domain::trigger::Trigger;
+use crate::store::Role;
 
 const EVENT_STATUSES: [&str; 5] = ["pending", "succeeded", "failed", "no_match", "refused"];
 const REPLAY_STATUSES: [&str; 3] = ["running", "finished", "cancelled"];
@@ -54,6 +55,7 @@ pub(super) fn words(schema: &str, field: &str) -> Option<Vec<Value>> {
         ("Me", "kind") => texts(&["operator", "tenant", "portal"]),
         ("Me", "auth") => texts(&["on", "off"]),
         ("Me" | "PortalSession", "capabilities") => of::<Capability>(),
+        ("Replica", "role") => texts(&Role::ALL.map(Role::as_str)),
         ("AuthAnswer", "type") => of::<AuthType>(),
         ("ExampleRequest", "method") => texts(&["POST"]),
         ("Problem", "code") => Problem::samples().iter().map(|problem| problem.code().into()).collect(),

@@ -9,7 +9,7 @@ use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use postrider::api::{Api, ApiSettings, PortalSettings, Refusals, serve};
+use postrider::api::{Api, ApiSettings, OperationsSettings, PortalSettings, Refusals, ShownSetting, serve};
 use postrider::domain::actor::Actor;
 use postrider::domain::address::AddressPolicy;
 use postrider::domain::api_key::Scope;
@@ -236,6 +236,14 @@ fn api_over(store: &Store, auth_required: bool) -> Api {
             log_retention: Duration::from_secs(72 * 3_600),
             targets: Arc::new(TargetPolicy::default()),
             public_url: "http://localhost:8000".to_owned(),
+            operations: OperationsSettings {
+                payload_retention: Duration::from_secs(72 * 3_600),
+                log_retention: Duration::from_secs(72 * 3_600),
+                settings: Arc::new([
+                    shown("DATABASE_URL", "********", "environment"),
+                    shown("POSTRIDER_AUTH", "keys", "default"),
+                ]),
+            },
             portal: PortalSettings {
                 public_url: None,
                 origins: Default::default(),
@@ -266,6 +274,10 @@ fn api_over(store: &Store, auth_required: bool) -> Api {
         clock: Clock::default(),
         metrics: Metrics::new(),
     }
+}
+
+fn shown(name: &'static str, value: &str, source: &str) -> ShownSetting {
+    ShownSetting { name, value: value.to_owned(), source: source.to_owned() }
 }
 
 /// Sends to loopback only.

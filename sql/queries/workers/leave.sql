@@ -1,3 +1,0 @@
--- workers/leave($1 worker)
-delete from workers as w
-where w.id = $1::uuid;
