@@ -13,7 +13,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run demo examples test receivers clients contract check lint fmt docs bench chaos pgcron ci image tour producers dist
+.PHONY: help setup run demo examples test receivers clients contract check lint fmt docs bench chaos pgcron ci image tour producers web dashboard dist
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
@@ -82,6 +82,17 @@ else
 	cargo test --quiet --test house_rules --test documents
 endif
 
+web: ## build the dashboard from web/ into web/dist/, which is part of the binary
+	@deploy/setup web
+	@cargo build
+	@web/build $(BIN)
+
+dashboard: ## the dashboard in a real browser, with real deliveries; web/dist/ is what web/ builds
+	@deploy/setup dashboard
+	@cargo build
+	@web/build $(BIN) --check
+	@web/tests/run $(BIN)
+
 lint: ## look at the image, the compose file, the workflows and the scripts
 	@deploy/setup lint
 	@deploy/lint
@@ -103,7 +114,7 @@ pgcron: setup ## try deploy/pg_cron.sql; needs the package postgresql-NN-cron
 	@cargo build
 	@tests/pg-cron $(BIN)
 
-ci: setup check docs test receivers producers tour examples clients contract ## what the CI runs, all of it
+ci: setup check docs test receivers producers tour examples clients contract dashboard ## what the CI runs, all of it
 	@deploy/setup bench
 	@benches/run check
 

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use poem::Response;
 use poem::endpoint::{BoxEndpoint, EndpointExt, make_sync};
-use poem::http::{HeaderValue, Method, StatusCode, header};
+use poem::http::{HeaderValue, Method, header};
 use poem_openapi::registry::{MetaApi, MetaPath, Registry};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 use serde_json::Value;
@@ -147,7 +147,7 @@ fn document(servers: &[&str]) -> String {
 }
 
 /// Created on first use.
-pub(super) fn pages(public_url: &str) -> [(&'static str, BoxEndpoint<'static, Response>); 4] {
+pub(super) fn pages(public_url: &str) -> [(&'static str, BoxEndpoint<'static, Response>); 3] {
     let page = |make: fn(&OpenApiService<Contract, ()>) -> String| {
         let made: OnceLock<Bytes> = OnceLock::new();
         let public_url = public_url.to_owned();
@@ -161,14 +161,11 @@ pub(super) fn pages(public_url: &str) -> [(&'static str, BoxEndpoint<'static, Re
         })
         .boxed()
     };
-    let root =
-        make_sync(|_| Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, "/docs").finish());
     let made: OnceLock<Bytes> = OnceLock::new();
     let public_url = public_url.to_owned();
     let json =
         make_sync(move |_| respond("application/json", made.get_or_init(|| document(&[&public_url]).into()).clone()));
     [
-        ("/", root.boxed()),
         ("/docs", page(OpenApiService::swagger_ui_html)),
         ("/redoc", page(OpenApiService::redoc_html)),
         ("/openapi.json", json.boxed()),

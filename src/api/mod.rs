@@ -45,6 +45,7 @@ mod stream;
 mod subscriptions;
 mod tenants;
 mod text;
+mod web;
 
 pub use docs::openapi_document;
 pub use operations::{OperationsSettings, ShownSetting};

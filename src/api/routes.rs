@@ -44,6 +44,7 @@ use super::status::StatusApi;
 use super::stream::{Feed, StreamApi};
 use super::subscriptions::SubscriptionsApi;
 use super::tenants::TenantsApi;
+use super::web;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
@@ -151,7 +152,7 @@ fn router(api: Arc<Api>, guard: &Arc<Guard>, feed: &Arc<Feed>) -> Route {
         }
         router = at(router, &path, methods, &allowed);
     }
-    for (path, page) in docs::pages(&api.settings.public_url) {
+    for (path, page) in docs::pages(&api.settings.public_url).into_iter().chain(web::pages()) {
         let page = RouteMethod::new().get(Operation::page(Arc::clone(guard), page));
         router = at(router, path, page, &[Method::GET]);
     }

@@ -21,6 +21,7 @@ mod bounds;
 mod breaker;
 mod cancel;
 mod corpus;
+mod dashboard;
 mod database_defaults;
 mod database_failover;
 mod database_pooler;

@@ -105,7 +105,7 @@ pub fn banner(environment: &DevEnvironment, config: &Config, program: &str) -> S
     let lines = [
         "postrider is running. ctrl-c stops all of it; the data stays in .postrider".to_owned(),
         String::new(),
-        format!("  API        http://{api}/"),
+        format!("  dashboard  http://{api}/"),
         format!("  docs       http://{api}/docs   http://{api}/redoc"),
         format!("  metrics    http://{ops}/metrics"),
         format!("  database   psql '{}'", environment.database_url()),

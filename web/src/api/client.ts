@@ -1,0 +1,112 @@
+// Calls the public API. Every failure is a problem with a title and, where the server has one, the id of the request.
+import type { components, paths } from './schema'
+import { forget, key, scopeOfTenant } from './session'
+
+export type Schemas = components['schemas']
+
+type Answered<O> = O extends { responses: infer R }
+  ? { [S in keyof R]: S extends 200 | 201 | 202 ? (R[S] extends { content: infer C } ? C[keyof C] : never) : never }[keyof R]
+  : never
+type Body<O> = O extends { requestBody?: { content: infer C } } ? C[keyof C] : never
+type Query<O> = O extends { parameters: { query?: infer Q } } ? Q : never
+type With<M extends string> = { [P in keyof paths]: paths[P] extends Record<M, { responses: unknown }> ? P : never }[keyof paths]
+type Method = 'get' | 'post' | 'put' | 'patch' | 'delete'
+
+export interface Problem {
+  title: string
+  detail?: string
+  status: number
+  code: string
+  request_id?: string
+  errors?: { pointer: string; code: string; detail: string }[]
+}
+
+export class ProblemError extends Error {
+  constructor(readonly problem: Problem) {
+    super(problem.detail ?? problem.title)
+  }
+}
+
+export interface Call<Q = unknown, B = unknown> {
+  /** Values of the path's variables. */
+  at?: Record<string, string>
+  query?: Q
+  body?: B
+  headers?: Record<string, string>
+  /** Another tenant than the chosen one. */
+  tenant?: string | undefined
+  signal?: AbortSignal | undefined
+}
+
+export type Answer<M extends Method, P extends keyof paths> = Answered<paths[P][M]>
+
+function address(template: string, call: Call): URL {
+  const filled = template.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(call.at?.[name] ?? ''))
+  const url = new URL('.' + filled, window.location.href.replace(/[#?].*$/, ''))
+  for (const [name, value] of Object.entries(call.query ?? {})) {
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one !== undefined && one !== null && one !== '') url.searchParams.append(name, String(one))
+    }
+  }
+  return url
+}
+
+function wait(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms)
+    signal?.addEventListener('abort', () => (clearTimeout(timer), reject(signal.reason)), { once: true })
+  })
+}
+
+async function problemOf(response: Response): Promise<Problem> {
+  const unknown = { title: `The server answered ${response.status}`, status: response.status, code: 'unknown' }
+  const read = (await response.json().catch(() => null)) as Problem | null
+  return read && typeof read.title === 'string' ? read : unknown
+}
+
+/** The response of a call that succeeded. A connection that fails is tried once more where that repeats nothing. */
+export async function send(method: Method, template: string, call: Call = {}): Promise<Response> {
+  const headers = new Headers(call.headers)
+  if (key.value) headers.set('authorization', `Bearer ${key.value}`)
+  const tenant = scopeOfTenant(template, call.tenant)
+  if (tenant) headers.set('postrider-tenant', tenant)
+  const request: RequestInit = { method: method.toUpperCase(), headers, signal: call.signal ?? null, cache: 'no-store' }
+  if (call.body !== undefined) {
+    if (!headers.has('content-type')) headers.set('content-type', 'application/json')
+    request.body = typeof call.body === 'string' ? call.body : JSON.stringify(call.body)
+  }
+  const url = address(template, call)
+  let response: Response
+  try {
+    response = await fetch(url, request).catch(async (error: unknown) => {
+      if (method !== 'get' || call.signal?.aborted) throw error
+      await wait(400, call.signal)
+      return fetch(url, request)
+    })
+  } catch (error) {
+    if (call.signal?.aborted) throw error
+    throw new ProblemError({ title: 'The server cannot be reached', detail: 'Is it running, and is the network up?', status: 0, code: 'unreachable' })
+  }
+  if (response.ok) return response
+  const problem = await problemOf(response)
+  // The key was revoked or has expired.
+  if (problem.status === 401 && key.value) forget(problem.detail ?? problem.title)
+  throw new ProblemError(problem)
+}
+
+async function json<M extends Method, P extends With<M>>(method: M, path: P, call: Call): Promise<Answer<M, P>> {
+  return (await (await send(method, path, call)).json()) as Answer<M, P>
+}
+
+export const get = <P extends With<'get'>>(path: P, call: Call<Query<paths[P]['get']>> = {}) => json('get', path, call)
+export const post = <P extends With<'post'>>(path: P, call: Call<Query<paths[P]['post']>, Body<paths[P]['post']> | string> = {}) =>
+  json('post', path, call)
+export const put = <P extends With<'put'>>(path: P, call: Call<unknown, Body<paths[P]['put']>> = {}) => json('put', path, call)
+export const patch = <P extends With<'patch'>>(path: P, call: Call<unknown, Body<paths[P]['patch']>> = {}) => json('patch', path, call)
+export const remove = <P extends With<'delete'>>(path: P, call: Call = {}) => json('delete', path, call)
+
+/** What failed, as a problem to show. */
+export function asProblem(error: unknown): Problem {
+  if (error instanceof ProblemError) return error.problem
+  return { title: 'The dashboard failed', detail: String(error), status: 0, code: 'internal' }
+}

@@ -1,0 +1,15 @@
+import { render } from 'preact'
+import { App } from './app'
+import { takeToken } from './api/session'
+import { identify } from './api/sign_in'
+import { showTheme } from './shell/theme'
+import './style/base.css'
+import './style/shell.css'
+import './style/parts.css'
+import './style/table.css'
+import './style/screens.css'
+
+showTheme()
+takeToken()
+void identify()
+render(<App />, document.getElementById('app') as HTMLElement)

@@ -1,0 +1,43 @@
+// Every screen, in the order of the menu. A new one is a line here and a file in screens/.
+import type { ComponentType } from 'preact'
+import { parse } from 'regexparam'
+import { DeliveriesScreen } from './screens/deliveries/list'
+import { DeliveryPage } from './screens/deliveries/page'
+import { EventsScreen } from './screens/events/list'
+import { EventPage } from './screens/events/page'
+import { PublishPage } from './screens/events/publish'
+import { Overview } from './screens/overview/overview'
+import { ReplayPage } from './screens/replays/page'
+import type { IconName } from './ui/icons'
+
+export interface Screen {
+  path: string
+  title: string
+  page: ComponentType<{ params: Record<string, string> }>
+  /** In the menu, with this icon. */
+  icon?: IconName
+  /** Only for who sees all tenants. */
+  operator?: boolean
+}
+
+const SCREENS: Screen[] = [
+  { path: '/', title: 'Overview', icon: 'overview', page: Overview },
+  { path: '/deliveries', title: 'Deliveries', icon: 'deliveries', page: DeliveriesScreen },
+  { path: '/deliveries/:webhook/:subscription', title: 'Delivery', page: DeliveryPage },
+  { path: '/events', title: 'Events', icon: 'events', page: EventsScreen },
+  { path: '/publish', title: 'Publish an event', page: PublishPage },
+  { path: '/events/:webhook', title: 'Event', page: EventPage },
+  { path: '/replays/:replay', title: 'Replay', page: ReplayPage },
+]
+
+export const MENU = SCREENS.filter((screen) => screen.icon)
+
+const PATTERNS = SCREENS.map((screen) => ({ screen, ...parse(screen.path) }))
+
+export function screenAt(path: string): { screen: Screen; params: Record<string, string> } | null {
+  for (const { screen, pattern, keys } of PATTERNS) {
+    const found = pattern.exec(path)
+    if (found) return { screen, params: Object.fromEntries(keys.map((name, index) => [name, decodeURIComponent(found[index + 1] ?? '')])) }
+  }
+  return null
+}

@@ -1,0 +1,31 @@
+import { here, href, go, query } from '../../route'
+import { CloseButton, Dialog } from '../../ui/dialog'
+import { Icon } from '../../ui/icons'
+import { DeliveryView } from './view'
+
+interface Props {
+  /** Event, subscription and, where all tenants are shown, tenant. */
+  open: string
+  changed: () => void
+}
+
+export function DeliveryDrawer({ open, changed }: Props) {
+  const [webhook = '', subscription = '', tenant] = open.split('/')
+  const close = () => go(here({ open: null, attempt: null, tab: null }))
+  const page = href(`/deliveries/${webhook}/${subscription}`, { ...(tenant ? { tenant } : {}), attempt: query.value.get('attempt') })
+  return (
+    <Dialog key={open} kind="drawer" label="Delivery" close={close}>
+      <DeliveryView
+        {...{ webhook, subscription, tenant, changed }}
+        tools={
+          <>
+            <a class="icon-button" href={page} aria-label="Open as a page" title="Open as a page">
+              <Icon name="expand" />
+            </a>
+            <CloseButton close={close} />
+          </>
+        }
+      />
+    </Dialog>
+  )
+}

@@ -1,0 +1,195 @@
+// One delivery: why it is where it is, what can be done, and each attempt in full.
+import type { ComponentChildren } from 'preact'
+import { useEffect, useState } from 'preact/hooks'
+import { asProblem, get, post, type Schemas } from '../../api/client'
+import { useResource } from '../../api/resource'
+import { may } from '../../api/session'
+import { here, href, query } from '../../route'
+import { Icon } from '../../ui/icons'
+import { copy, Id, Moment } from '../../ui/moment'
+import { Bones, Failure } from '../../ui/states'
+import { StatusPill } from '../../ui/status'
+import { Tabs } from '../../ui/tabs'
+import { toast } from '../../ui/toast'
+import { type Delivery, isEnded, OUTCOMES, REASONS, subscriptionName, withoutScheme } from '../../words'
+import { Payload } from '../events/payload'
+import { Attempts } from './attempts'
+
+interface Props {
+  webhook: string
+  subscription: string
+  tenant?: string | undefined
+  tools?: ComponentChildren
+  changed?: () => void
+}
+
+const REFRESH_MS = 2_000
+
+interface Found {
+  row: Delivery | null
+  event: Schemas['EventAnswer']
+}
+
+/** No route reads one delivery; the list finds it by its subscription and the time of its event. */
+async function find({ webhook, subscription, tenant }: Props, signal: AbortSignal): Promise<Found> {
+  const event = await get('/events/{webhook_id}', { at: { webhook_id: webhook }, tenant, signal })
+  const since = event.accepted_at
+  const until = new Date(Date.parse(since) + 1).toISOString()
+  let cursor: string | null | undefined
+  do {
+    const query = { subscription_id: [subscription], since, until, limit: 100, ...(cursor ? { cursor } : {}) }
+    const page = await get('/deliveries', { query, tenant, signal })
+    const row = page.data.find((one) => one.webhook_id === webhook)
+    if (row) return { row, event }
+    cursor = page.next_cursor
+  } while (cursor)
+  return { row: null, event }
+}
+
+export function DeliveryView(props: Props) {
+  const { webhook, subscription, tenant } = props
+  const key = `${webhook}/${subscription}/${tenant}`
+  const delivery = useResource(key, (signal) => find(props, signal))
+  const attempts = useResource(key, (signal) =>
+    get('/attempts', { query: { webhook_id: [webhook], subscription_id: [subscription], limit: 100 }, tenant, signal }),
+  )
+  const row = delivery.data?.row
+  const reload = () => (delivery.reload(), attempts.reload())
+  const status = row?.status
+  useEffect(() => {
+    if (!status || isEnded(status)) return
+    const timer = setInterval(() => document.hidden || reload(), REFRESH_MS)
+    return () => clearInterval(timer)
+  }, [status])
+
+  if (delivery.problem && !row) return <Failure problem={delivery.problem} retry={delivery.reload} />
+  if (!delivery.data) return <Bones lines={8} />
+  if (!row) return <Failure problem={{ title: 'There is no such delivery', detail: 'Its event may be older than what is kept.', status: 404, code: 'delivery_not_found' }} />
+  const tab = query.value.get('tab') === 'payload' ? 'payload' : 'attempts'
+  const facts = delivery.data.event
+  return (
+    <article class="delivery">
+      <header class="sheet-head">
+        <StatusPill status={row.status} attempts={row.attempts} />
+        <h2 class="mono">{row.event_type ?? 'no type'}</h2>
+        <span class="grow" />
+        <Actions row={row} tenant={tenant} done={() => (reload(), props.changed?.())} />
+        {props.tools}
+      </header>
+      <Why row={row} />
+      <dl class="facts">
+        <Fact name="Subscription">
+          <a href={href(`/subscriptions/${row.subscription_id}`, tenant ? { tenant } : {})}>{subscriptionName(row)}</a>
+        </Fact>
+        <Fact name="Target">
+          <span class="mono wrap">{row.target_url ? withoutScheme(row.target_url) : '–'}</span>
+        </Fact>
+        <Fact name="Event">
+          <a class="mono" href={href(`/events/${webhook}`, tenant ? { tenant } : {})} title={webhook}>
+            …{webhook.slice(-12)}
+          </a>{' '}
+          <button type="button" class="icon-button small" aria-label="Copy the event's id" title="Copy the event's id" onClick={() => void copy(webhook, 'Id copied')}>
+            <Icon name="copy" />
+          </button>
+        </Fact>
+        <Fact name="Accepted">
+          <Moment at={row.accepted_at} />
+        </Fact>
+        <Fact name="Last attempt">
+          <Moment at={row.last_attempt} />
+        </Fact>
+        <Fact name="Next attempt">
+          <Moment at={row.next_attempt_at} none={isEnded(row.status) ? 'none' : 'not known yet'} />
+        </Fact>
+        {facts.idempotency_key && (
+          <Fact name="Idempotency key">
+            <Id id={facts.idempotency_key} whole />
+          </Fact>
+        )}
+        {facts.ordering_key && (
+          <Fact name="Ordering key">
+            <Id id={facts.ordering_key} whole />
+          </Fact>
+        )}
+      </dl>
+      <Tabs
+        tabs={[
+          { name: 'attempts', label: <>Attempts {row.attempts > 0 && <span class="count">{row.attempts}</span>}</> },
+          { name: 'payload', label: 'Payload' },
+        ]}
+        current={tab}
+        link={(name) => here({ tab: name === 'attempts' ? null : name })}
+      />
+      {tab === 'attempts' ? (
+        <Attempts list={attempts} webhook={webhook} tenant={tenant} />
+      ) : (
+        <Payload webhook={webhook} tenant={tenant} />
+      )}
+    </article>
+  )
+}
+
+export function Fact({ name, children, wide = false }: { name: string; children: ComponentChildren; wide?: boolean }) {
+  return (
+    <div class={wide ? 'two-wide' : undefined}>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  )
+}
+
+/** Why it did not arrive, in a sentence, and what to do. */
+function Why({ row }: { row: Delivery }) {
+  if (row.status === 'succeeded') return null
+  const reason = row.reason ? REASONS[row.reason] : null
+  const met = row.last_outcome && row.last_outcome !== 'delivered' ? OUTCOMES[row.last_outcome] : null
+  const title = row.status === 'pending' || row.status === 'sending' ? (met?.label ?? 'Waits to be sent') : (reason?.label ?? met?.label ?? 'Not delivered')
+  const tone = row.status === 'held' ? 'purple' : row.status === 'failed' || row.status === 'expired' ? 'red' : row.status === 'pending' && met ? 'amber' : 'grey'
+  return (
+    <div class={`why ${tone}`}>
+      <Icon name={tone === 'grey' || tone === 'purple' ? 'info' : 'warn'} />
+      <div>
+        <strong>{title}</strong>
+        {row.error_message && <p class="mono wrap">{row.error_message}</p>}
+        {met && <p>{met.advice}</p>}
+        {reason && <p>{reason.advice}</p>}
+        {!met && !reason && <p>{row.status === 'sending' ? 'A worker is sending it.' : 'It is due, or a worker takes it soon.'}</p>}
+      </div>
+    </div>
+  )
+}
+
+function Actions({ row, tenant, done }: { row: Delivery; tenant?: string | undefined; done: () => void }) {
+  const [busy, setBusy] = useState(false)
+  if (!may.value.retry) return null
+  const call = async (what: 'retry' | 'cancel') => {
+    setBusy(true)
+    const options = { at: { webhook_id: row.webhook_id }, query: { subscription_id: row.subscription_id }, tenant }
+    try {
+      if (what === 'retry') {
+        const { retried } = await post('/events/{webhook_id}/retry', options)
+        toast(retried ? 'Sent again' : 'It is sent anyway; nothing to change')
+      } else {
+        const { cancelled, sending } = await post('/events/{webhook_id}/cancel', options)
+        toast(cancelled ? 'Cancelled' : sending ? 'It is being sent; cancelled if that fails' : 'It had ended already')
+      }
+      done()
+    } catch (error) {
+      const problem = asProblem(error)
+      toast(problem.detail ?? problem.title, 'bad')
+    }
+    setBusy(false)
+  }
+  return (
+    <>
+      {!isEnded(row.status) && (
+        <button type="button" class="button" disabled={busy} onClick={() => void call('cancel')}>
+          Cancel
+        </button>
+      )}
+      <button type="button" class={`button${row.status === 'succeeded' ? '' : ' primary'}`} disabled={busy} onClick={() => void call('retry')}>
+        <Icon name="replays" /> {row.status === 'succeeded' ? 'Send again' : 'Retry now'}
+      </button>
+    </>
+  )
+}

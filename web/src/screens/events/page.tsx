@@ -1,0 +1,173 @@
+// One event: its payload, who got it, and who did not and why.
+import { useState } from 'preact/hooks'
+import { asProblem, get, post, type Schemas } from '../../api/client'
+import { useResource } from '../../api/resource'
+import { may } from '../../api/session'
+import { href, here, query } from '../../route'
+import { Icon } from '../../ui/icons'
+import { bytes, Id, Moment } from '../../ui/moment'
+import { Bones, Empty, Failure } from '../../ui/states'
+import { Pill, StatusPill } from '../../ui/status'
+import { type Column, Table } from '../../ui/table'
+import { Tabs } from '../../ui/tabs'
+import { toast } from '../../ui/toast'
+import { EVENT_STATUSES, NOT_DELIVERED, REASONS, subscriptionName, withoutScheme } from '../../words'
+import { Fact } from '../deliveries/view'
+import { Payload } from './payload'
+
+type Row = Schemas['DeliveryAnswer']
+type Missed = Schemas['NotDeliveredAnswer']
+
+export function EventPage({ params }: { params: Record<string, string> }) {
+  const webhook = params.webhook ?? ''
+  const event = useResource(webhook, (signal) => get('/events/{webhook_id}', { at: { webhook_id: webhook }, signal }))
+  if (event.problem && !event.data) return <Failure problem={event.problem} retry={event.reload} />
+  if (!event.data) return <Bones lines={8} />
+  const one = event.data
+  const tab = query.value.get('tab') === 'payload' ? 'payload' : 'deliveries'
+  const { label, tone } = EVENT_STATUSES[one.status]
+  return (
+    <article class="sheet">
+      <a class="back" href={href('/events')}>
+        <Icon name="left" /> Events
+      </a>
+      <header class="sheet-head">
+        <Pill tone={tone}>{label}</Pill>
+        <h1 class="mono">{one.event_type ?? 'no type'}</h1>
+        <span class="grow" />
+        <RetryAll webhook={webhook} status={one.status} done={event.reload} />
+      </header>
+      {one.error_message && one.status !== 'succeeded' && (
+        <div class={`why ${one.status === 'failed' || one.status === 'refused' ? 'red' : 'amber'}`}>
+          <Icon name="warn" />
+          <p class="mono wrap">{one.error_message}</p>
+        </div>
+      )}
+      <dl class="facts">
+        <Fact name="Event" wide>
+          <Id id={one.webhook_id} whole />
+        </Fact>
+        <Fact name="Accepted">
+          <Moment at={one.accepted_at} />
+        </Fact>
+        <Fact name="Published">{one.fan_out ? 'to all that want it' : 'to one subscription'}</Fact>
+        <Fact name="Payload">{bytes(one.payload_bytes)}</Fact>
+        {one.idempotency_key && (
+          <Fact name="Idempotency key">
+            <Id id={one.idempotency_key} whole />
+          </Fact>
+        )}
+        {one.ordering_key && (
+          <Fact name="Ordering key">
+            <Id id={one.ordering_key} whole />
+          </Fact>
+        )}
+        {one.deliver_at && (
+          <Fact name="Scheduled for">
+            <Moment at={one.deliver_at} />
+          </Fact>
+        )}
+        {one.expires_at && (
+          <Fact name="Expires">
+            <Moment at={one.expires_at} />
+          </Fact>
+        )}
+      </dl>
+      <Tabs
+        tabs={[
+          { name: 'deliveries', label: <>Who got it <span class="count">{one.deliveries.length}</span></> },
+          { name: 'payload', label: 'Payload' },
+        ]}
+        current={tab}
+        link={(name) => here({ tab: name === 'deliveries' ? null : name })}
+      />
+      {tab === 'payload' ? (
+        <Payload webhook={webhook} />
+      ) : (
+        <>
+          <Deliveries webhook={webhook} rows={one.deliveries} />
+          {one.not_delivered.length > 0 && <NotDelivered rows={one.not_delivered} />}
+        </>
+      )}
+    </article>
+  )
+}
+
+const DELIVERIES: Column<Row>[] = [
+  { name: 'subscription', head: 'Subscription', kind: 'wide', narrow: 'title', cell: (row) => subscriptionName(row) },
+  { name: 'status', head: 'Status', narrow: 'status', cell: (row) => <StatusPill status={row.status} attempts={row.attempts} /> },
+  {
+    name: 'reason',
+    head: 'Last result',
+    kind: 'wide',
+    narrow: 'under',
+    cell: (row) => (row.status === 'held' && row.reason ? REASONS[row.reason].label : (row.error_message ?? (row.is_success ? 'Delivered' : (row.reason && REASONS[row.reason].label) || '–'))),
+  },
+  { name: 'attempts', head: 'Attempts', kind: 'number', cell: (row) => row.attempts },
+  { name: 'next', head: 'Next', cell: (row) => <Moment at={row.next_attempt_at} none="" /> },
+  { name: 'last', head: 'Last attempt', narrow: 'side', cell: (row) => <Moment at={row.last_attempt} /> },
+]
+
+function Deliveries({ webhook, rows }: { webhook: string; rows: Row[] }) {
+  return (
+    <Table
+      label="Deliveries of this event"
+      columns={DELIVERIES}
+      rows={rows}
+      rowKey={(row) => row.subscription_id}
+      link={(row) => href(`/deliveries/${webhook}/${row.subscription_id}`)}
+      empty={
+        <Empty icon="subscriptions" title="Nobody got it">
+          <p>No subscription wanted it when it was accepted.</p>
+        </Empty>
+      }
+    />
+  )
+}
+
+const MISSED: Column<Missed>[] = [
+  { name: 'subscription', head: 'Subscription', kind: 'wide', narrow: 'title', cell: (row) => subscriptionName(row) },
+  { name: 'target', head: 'Target', kind: 'wide', cell: (row) => <span class="faint">{withoutScheme(row.target_url)}</span> },
+  {
+    name: 'why',
+    head: 'Why not',
+    narrow: 'under',
+    cell: (row) => (
+      <>
+        {NOT_DELIVERED[row.reason].label} <span class="faint">· {NOT_DELIVERED[row.reason].advice}</span>
+      </>
+    ),
+  },
+]
+
+function NotDelivered({ rows }: { rows: Missed[] }) {
+  return (
+    <section>
+      <h2>Who did not get it</h2>
+      <p class="faint">Judged by the subscriptions as they are now.</p>
+      <Table label="Subscriptions without this event" columns={MISSED} rows={rows} rowKey={(row) => row.subscription_id} link={(row) => href(`/subscriptions/${row.subscription_id}`)} empty={null} />
+    </section>
+  )
+}
+
+function RetryAll({ webhook, status, done }: { webhook: string; status: string; done: () => void }) {
+  const [busy, setBusy] = useState(false)
+  if (!may.value.retry || status === 'succeeded' || status === 'no_match') return null
+  const retry = async () => {
+    setBusy(true)
+    try {
+      const { retried } = await post('/events/{webhook_id}/retry', { at: { webhook_id: webhook } })
+      toast(retried === 1 ? '1 delivery sent again' : `${retried} deliveries sent again`)
+      done()
+    } catch (error) {
+      const problem = asProblem(error)
+      toast(problem.detail ?? problem.title, 'bad')
+    }
+    setBusy(false)
+  }
+  return (
+    <button type="button" class="button primary" disabled={busy} onClick={() => void retry()}>
+      <Icon name="replays" /> Retry what failed
+    </button>
+  )
+}

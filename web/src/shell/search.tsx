@@ -1,0 +1,163 @@
+// From any id, key or text to its page.
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { asProblem, get, type Problem, type Schemas } from '../api/client'
+import { chosen } from '../api/session'
+import { go, href } from '../route'
+import { Icon, type IconName } from '../ui/icons'
+import { Moment } from '../ui/moment'
+import { Pill } from '../ui/status'
+import { NOT_DELIVERED, REASONS, type Tone } from '../words'
+
+type Row = Schemas['SearchRow']
+
+const KINDS: Record<Row['kind'], { icon: IconName; name: string }> = {
+  event: { icon: 'events', name: 'Event' },
+  delivery: { icon: 'deliveries', name: 'Delivery' },
+  attempt: { icon: 'deliveries', name: 'Attempt' },
+  subscription: { icon: 'subscriptions', name: 'Subscription' },
+  tenant: { icon: 'tenants', name: 'Tenant' },
+  refusal: { icon: 'refusals', name: 'Refused request' },
+}
+
+const TONES: Record<string, Tone> = { succeeded: 'green', delivered: 'green', active: 'green', failed: 'red', refused: 'red', expired: 'red', held: 'purple', sending: 'blue', pending: 'grey' }
+
+function link(row: Row): string {
+  const within = chosen.value === '*' && row.tenant_id ? { tenant: row.tenant_id } : {}
+  switch (row.kind) {
+    case 'event':
+      return href(`/events/${row.id}`, within)
+    case 'delivery':
+      return row.status === 'not_delivered'
+        ? href(`/events/${row.webhook_id}`, within)
+        : href(`/deliveries/${row.webhook_id}/${row.subscription_id}`, within)
+    case 'attempt':
+      return href(`/deliveries/${row.webhook_id}/${row.subscription_id}`, { ...within, attempt: row.id })
+    case 'subscription':
+      return href(`/subscriptions/${row.id}`, within)
+    case 'tenant':
+      return href(`/tenants/${row.id}`)
+    case 'refusal':
+      return href('/refusals', { ...within, open: row.id })
+  }
+}
+
+/** A word of the API in plain English; an error message as it is. */
+function words(reason: string): string {
+  const known = { ...REASONS, ...NOT_DELIVERED } as Record<string, { label: string }>
+  return known[reason]?.label ?? reason
+}
+
+const title = (status: string) => status.slice(0, 1).toUpperCase() + status.slice(1).replace(/_/g, ' ')
+
+interface Found {
+  rows: Row[]
+  more: boolean
+  payloads: boolean
+}
+
+export function SearchBox() {
+  const [text, setText] = useState('')
+  const [open, setOpen] = useState(false)
+  const [found, setFound] = useState<Found | null>(null)
+  const [problem, setProblem] = useState<Problem | null>(null)
+  const [at, setAt] = useState(0)
+  const place = useRef<HTMLDivElement>(null)
+  const wanted = text.trim()
+
+  useEffect(() => {
+    setFound(null)
+    setProblem(null)
+    setAt(0)
+    if (!wanted) return
+    const leaving = new AbortController()
+    const timer = setTimeout(() => {
+      get('/search', { query: { q: wanted }, signal: leaving.signal }).then(
+        (answer) => setFound({ rows: answer.data, more: Boolean(answer.next_cursor), payloads: answer.searched_payloads }),
+        (error: unknown) => leaving.signal.aborted || setProblem(asProblem(error)),
+      )
+    }, 250)
+    return () => (clearTimeout(timer), leaving.abort())
+  }, [wanted, chosen.value])
+
+  useEffect(() => {
+    const outside = (event: Event) => !place.current?.contains(event.target as Node) && setOpen(false)
+    document.addEventListener('pointerdown', outside)
+    return () => document.removeEventListener('pointerdown', outside)
+  }, [])
+
+  const rows = found?.rows ?? []
+  const follow = (row: Row | undefined) => {
+    if (!row) return
+    go(link(row))
+    setOpen(false)
+    setText('')
+    place.current?.querySelector('input')?.blur()
+  }
+  const onKey = (event: KeyboardEvent) => {
+    if (event.key === 'ArrowDown') setAt(Math.min(at + 1, rows.length - 1))
+    else if (event.key === 'ArrowUp') setAt(Math.max(at - 1, 0))
+    else if (event.key === 'Enter') follow(rows[at])
+    else if (event.key === 'Escape') (setOpen(false), (event.currentTarget as HTMLElement).blur())
+    else return
+    event.preventDefault()
+  }
+  const isOpen = open && wanted !== ''
+  return (
+    <div class="search" ref={place} role="search">
+      <Icon name="search" />
+      <input
+        data-search
+        type="text"
+        role="combobox"
+        aria-label="Search"
+        aria-expanded={isOpen}
+        aria-controls="found"
+        aria-activedescendant={isOpen && rows[at] ? `found-${at}` : undefined}
+        placeholder="Search ids, order numbers, keys…"
+        autocomplete="off"
+        spellcheck={false}
+        maxLength={255}
+        value={text}
+        onInput={(event) => (setText(event.currentTarget.value), setOpen(true))}
+        onFocus={() => setOpen(true)}
+        onKeyDown={onKey}
+      />
+      <kbd aria-hidden="true">/</kbd>
+      {isOpen && (
+        <div class="found">
+          {problem && <p class="field-error">{problem.detail ?? problem.title}</p>}
+          {!found && !problem && <p class="faint">Searching…</p>}
+          {found && rows.length === 0 && (
+            <p class="faint">
+              Nothing has this id, key{found.payloads ? ' or text' : ''}
+              {found.more ? ' in what was searched so far' : ''}.
+            </p>
+          )}
+          <ul id="found" role="listbox" aria-label="Found">
+            {rows.map((row, index) => (
+              <li
+                key={index}
+                id={`found-${index}`}
+                role="option"
+                aria-selected={index === at}
+                onPointerMove={() => setAt(index)}
+                onClick={() => follow(row)}
+              >
+                <Icon name={KINDS[row.kind].icon} />
+                <span class="found-text">
+                  <span class="found-title">{row.title}</span>
+                  <span class="faint">
+                    {KINDS[row.kind].name}
+                    {row.reason && ` · ${words(row.reason)}`}
+                  </span>
+                </span>
+                <Pill tone={TONES[row.status] ?? 'plain'}>{title(row.status)}</Pill>
+                <Moment at={row.at} none="" />
+              </li>
+            ))}
+          </ul>
+        </div>
+      )}
+    </div>
+  )
+}

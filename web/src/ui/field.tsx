@@ -1,0 +1,36 @@
+// Form fields that show what the server says of them: a problem names the field by its pointer.
+import type { ComponentChildren } from 'preact'
+import { useId } from 'preact/hooks'
+import type { Problem } from '../api/client'
+
+interface Props {
+  label: string
+  hint?: ComponentChildren
+  /** The field's place in the request, as in `/target_url`. */
+  pointer?: string
+  problem?: Problem | null
+  children: (id: string, described: string | undefined) => ComponentChildren
+}
+
+export function Field({ label, hint, pointer, problem, children }: Props) {
+  const id = useId()
+  const errors = pointer ? (problem?.errors ?? []).filter((error) => error.pointer === pointer || error.pointer.startsWith(`${pointer}/`)) : []
+  const notes = hint || errors.length > 0
+  return (
+    <div class={`field${errors.length ? ' has-error' : ''}`}>
+      <label for={id}>{label}</label>
+      {children(id, notes ? `${id}-notes` : undefined)}
+      {notes && (
+        <div id={`${id}-notes`}>
+          {errors.map((error) => (
+            <p key={error.pointer + error.code} class="field-error">
+              {error.pointer === pointer ? '' : `${error.pointer.slice((pointer ?? '').length)} `}
+              {error.detail}
+            </p>
+          ))}
+          {hint && <p class="faint">{hint}</p>}
+        </div>
+      )}
+    </div>
+  )
+}

@@ -1,0 +1,111 @@
+// Shows what strangers sent: always as text, never as markup, and bounded.
+import { useState } from 'preact/hooks'
+import { Icon } from './icons'
+import { bytes, copy } from './moment'
+
+const SHOWN = 64 * 1_024
+
+function pretty(text: string): string | null {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' ? indent(text) : null
+  } catch {
+    return null
+  }
+}
+
+/** Indents the text as it is: parsing and writing it again would round long numbers and drop repeated keys. */
+function indent(text: string): string {
+  const out: string[] = []
+  let depth = 0
+  let justOpened = false
+  const line = () => '\n' + '  '.repeat(depth)
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g)) {
+    const closes = token === '}' || token === ']'
+    if (closes) depth -= 1
+    if (justOpened !== closes && (justOpened || closes)) out.push(line())
+    justOpened = token === '{' || token === '['
+    if (justOpened) depth += 1
+    out.push(token === ',' ? token + line() : token === ':' ? ': ' : token)
+  }
+  return out.join('')
+}
+
+const TOKENS = /("(?:[^"\\]|\\.)*")(\s*:)?|\b(?:true|false|null)\b|-?\d[\d.eE+-]*/g
+
+function Coloured({ text }: { text: string }) {
+  const parts = []
+  let end = 0
+  for (const found of text.matchAll(TOKENS)) {
+    parts.push(text.slice(end, found.index))
+    const kind = found[2] !== undefined ? 'key' : found[1] ? 'string' : 'value'
+    parts.push(<span class={`json-${kind}`}>{found[1] ?? found[0]}</span>, found[2] ?? '')
+    end = found.index + found[0].length
+  }
+  parts.push(text.slice(end))
+  return <>{parts}</>
+}
+
+interface Props {
+  text: string
+  label: string
+  /** The text is the beginning of more. */
+  cut?: boolean
+}
+
+export function Json({ text, label, cut = false }: Props) {
+  const [raw, setRaw] = useState(false)
+  const [all, setAll] = useState(false)
+  const formatted = raw ? null : pretty(text)
+  const whole = formatted ?? text
+  const shown = all ? whole : whole.slice(0, SHOWN)
+  return (
+    <figure class="json">
+      <figcaption>
+        <span>{label}</span>
+        <span class="faint">
+          {bytes(new Blob([text]).size)}
+          {cut && ', only the beginning is kept'}
+        </span>
+        <span class="grow" />
+        {(formatted !== null || raw) && (
+          <button type="button" class="text-button" aria-pressed={raw} onClick={() => setRaw(!raw)}>
+            {raw ? 'Pretty' : 'Raw'}
+          </button>
+        )}
+        <button type="button" class="icon-button small" aria-label={`Copy ${label}`} title="Copy" onClick={() => void copy(text)}>
+          <Icon name="copy" />
+        </button>
+      </figcaption>
+      <pre tabIndex={0} aria-label={label}>
+        {formatted === null || shown.length > SHOWN ? shown : <Coloured text={shown} />}
+      </pre>
+      {shown.length < whole.length && (
+        <button type="button" class="text-button" onClick={() => setAll(true)}>
+          Show all of it
+        </button>
+      )}
+    </figure>
+  )
+}
+
+/** Header fields; one that came several times is a list. */
+export function Fields({ fields, label }: { fields: Record<string, unknown> | null | undefined; label: string }) {
+  if (!fields) return null
+  const rows = Object.entries(fields).flatMap(([name, value]) => (Array.isArray(value) ? value : [value]).map((one) => [name, String(one)] as const))
+  return (
+    <figure class="fields">
+      <figcaption>
+        <span>{label}</span>
+      </figcaption>
+      <dl>
+        {rows.map(([name, value], index) => (
+          <div key={index}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+    </figure>
+  )
+}

@@ -1,0 +1,73 @@
+// Times: how long ago, with the exact time on hover; ids, which copy on click.
+import { signal } from '@preact/signals'
+import { toast } from './toast'
+
+/** One clock for all relative times of a page. */
+const now = signal(Date.now())
+setInterval(() => (now.value = Date.now()), 5_000)
+export const currentTime = now
+
+const STEPS: [limit: number, unit: number, name: string][] = [
+  [60, 1, 's'],
+  [3_600, 60, 'min'],
+  [86_400, 3_600, 'h'],
+  [Infinity, 86_400, 'd'],
+]
+
+export function distance(seconds: number): string {
+  const [, unit, name] = STEPS.find(([limit]) => Math.abs(seconds) < limit) as [number, number, string]
+  return `${Math.floor(Math.abs(seconds) / unit)} ${name}`
+}
+
+export function relative(at: string, from: number = now.value): string {
+  const seconds = (from - Date.parse(at)) / 1_000
+  if (Math.abs(seconds) < 2) return 'now'
+  return seconds > 0 ? `${distance(seconds)} ago` : `in ${distance(seconds)}`
+}
+
+export const exact = (at: string) => `${at.replace('T', ' ').replace(/(\.\d{3})\d*Z?$/, '$1').replace(/Z$/, '')} UTC`
+
+export function Moment({ at, none = '–' }: { at: string | null | undefined; none?: string }) {
+  if (!at) return <span class="faint">{none}</span>
+  return (
+    <time class="moment" dateTime={at} title={exact(at)}>
+      {relative(at)}
+    </time>
+  )
+}
+
+export async function copy(text: string, what = 'Copied'): Promise<void> {
+  try {
+    await navigator.clipboard.writeText(text)
+    toast(what)
+  } catch {
+    toast('The browser did not let the dashboard copy', 'bad')
+  }
+}
+
+/** The end of an id tells ids of one moment apart; the whole id is copied. */
+export function Id({ id, whole = false }: { id: string; whole?: boolean }) {
+  const shown = whole || id.length <= 16 ? id : `${id.slice(0, 4)}…${id.slice(-8)}`
+  return (
+    <button type="button" class="id" title={`${id} · click to copy`} onClick={(event) => (event.stopPropagation(), void copy(id, 'Id copied'))}>
+      {shown}
+    </button>
+  )
+}
+
+export function milliseconds(ms: number | null | undefined): string {
+  if (ms === null || ms === undefined) return '–'
+  if (ms < 10) return `${Number(ms.toFixed(1))} ms`
+  if (ms < 1_000) return `${Math.round(ms)} ms`
+  if (ms < 60_000) return `${Number((ms / 1_000).toFixed(ms < 10_000 ? 2 : 1))} s`
+  return distance(ms / 1_000)
+}
+
+export function bytes(count: number): string {
+  if (count < 1_024) return `${count} B`
+  if (count < 1_048_576) return `${Number((count / 1_024).toFixed(1))} KiB`
+  return `${Number((count / 1_048_576).toFixed(1))} MiB`
+}
+
+const NUMBER = new Intl.NumberFormat('en')
+export const number = (value: number) => NUMBER.format(value)

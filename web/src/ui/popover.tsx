@@ -1,0 +1,38 @@
+import type { ComponentChildren } from 'preact'
+import { useEffect, useRef, useState } from 'preact/hooks'
+
+interface Props {
+  label: ComponentChildren
+  class: string
+  title?: string
+  /** What the button does, for who does not see it. */
+  name?: string
+  children: (close: () => void) => ComponentChildren
+}
+
+/** A button that opens a small panel below it. Esc and a click elsewhere close it. */
+export function Popover({ label, class: style, title, name, children }: Props) {
+  const [open, setOpen] = useState(false)
+  const element = useRef<HTMLDivElement>(null)
+  const button = useRef<HTMLButtonElement>(null)
+  useEffect(() => {
+    if (!open) return
+    const outside = (event: Event) => !element.current?.contains(event.target as Node) && setOpen(false)
+    document.addEventListener('pointerdown', outside)
+    document.addEventListener('focusin', outside)
+    element.current?.querySelector<HTMLElement>('.popover input, .popover button, .popover a')?.focus()
+    return () => {
+      document.removeEventListener('pointerdown', outside)
+      document.removeEventListener('focusin', outside)
+    }
+  }, [open])
+  const close = () => (setOpen(false), button.current?.focus())
+  return (
+    <div class="popover-place" ref={element} onKeyDown={(event) => open && event.key === 'Escape' && (event.stopPropagation(), close())}>
+      <button ref={button} type="button" class={style} title={title} aria-label={name} aria-expanded={open} onClick={() => setOpen(!open)}>
+        {label}
+      </button>
+      {open && <div class="popover">{children(close)}</div>}
+    </div>
+  )
+}

@@ -1,0 +1,53 @@
+// What stands where there is nothing to show: an error, an empty list, a list without a match.
+import type { ComponentChildren } from 'preact'
+import type { Problem } from '../api/client'
+import { Icon, type IconName } from './icons'
+import { Id } from './moment'
+
+export function Failure({ problem, retry }: { problem: Problem; retry?: (() => void) | undefined }) {
+  return (
+    <div class="state failure" role="alert">
+      <Icon name="warn" />
+      <div>
+        <strong>{problem.title}</strong>
+        {problem.detail && problem.detail !== problem.title && <p>{problem.detail}</p>}
+        {problem.errors?.map((error) => (
+          <p key={error.pointer}>
+            <code>{error.pointer}</code> {error.detail}
+          </p>
+        ))}
+        {problem.request_id && (
+          <p class="faint">
+            Request <Id id={problem.request_id} whole />
+          </p>
+        )}
+        {retry && (
+          <button type="button" class="button" onClick={retry}>
+            Try again
+          </button>
+        )}
+      </div>
+    </div>
+  )
+}
+
+export function Empty({ icon, title, children }: { icon: IconName; title: string; children?: ComponentChildren }) {
+  return (
+    <div class="state empty">
+      <Icon name={icon} />
+      <strong>{title}</strong>
+      {children}
+    </div>
+  )
+}
+
+/** Grey bars in the shape of what comes. */
+export function Bones({ lines = 3 }: { lines?: number }) {
+  return (
+    <div class="bones" aria-busy="true" aria-label="Loading">
+      {Array.from({ length: lines }, (_, line) => (
+        <span key={line} class="bone" />
+      ))}
+    </div>
+  )
+}

@@ -1,0 +1,24 @@
+// Short notes that go away by themselves. What has to be read stands in the page instead.
+import { signal } from '@preact/signals'
+
+type Kind = 'good' | 'bad'
+const shown = signal<{ id: number; text: string; kind: Kind }[]>([])
+let count = 0
+
+export function toast(text: string, kind: Kind = 'good'): void {
+  const id = (count += 1)
+  shown.value = [...shown.value.slice(-2), { id, text, kind }]
+  setTimeout(() => (shown.value = shown.value.filter((one) => one.id !== id)), kind === 'bad' ? 8_000 : 3_000)
+}
+
+export function Toasts() {
+  return (
+    <div class="toasts" role="status" aria-live="polite">
+      {shown.value.map((one) => (
+        <div key={one.id} class={`toast ${one.kind}`}>
+          {one.text}
+        </div>
+      ))}
+    </div>
+  )
+}
