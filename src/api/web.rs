@@ -21,12 +21,17 @@ struct File {
 }
 
 /// Their names are the same in every build (`web/vite.config.ts`).
-const FILES: [File; 4] = [
+const FILES: [File; 5] = [
     File { path: "/", content_type: "text/html; charset=utf-8", content: include_bytes!("../../web/dist/index.html") },
     File {
         path: "/app.js",
         content_type: "text/javascript; charset=utf-8",
         content: include_bytes!("../../web/dist/app.js"),
+    },
+    File {
+        path: "/plot.js",
+        content_type: "text/javascript; charset=utf-8",
+        content: include_bytes!("../../web/dist/plot.js"),
     },
     File {
         path: "/app.css",

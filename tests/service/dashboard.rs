@@ -5,9 +5,13 @@ use crate::support::api::TestApi;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_dashboard_is_served_without_a_key_and_may_load_nothing_from_elsewhere() {
     let api = TestApi::start().await;
-    for (path, content_type) in
-        [("/", "text/html"), ("/app.js", "text/javascript"), ("/app.css", "text/css"), ("/icon.svg", "image/svg+xml")]
-    {
+    for (path, content_type) in [
+        ("/", "text/html"),
+        ("/app.js", "text/javascript"),
+        ("/plot.js", "text/javascript"),
+        ("/app.css", "text/css"),
+        ("/icon.svg", "image/svg+xml"),
+    ] {
         let file = api.stranger("GET", path).send().await;
         assert_eq!(file.status, 200, "{path}");
         let header = |name: &str| file.headers[name].to_str().unwrap();

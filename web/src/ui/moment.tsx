@@ -19,8 +19,9 @@ export function distance(seconds: number): string {
   return `${Math.floor(Math.abs(seconds) / unit)} ${name}`
 }
 
-export function relative(at: string, from: number = now.value): string {
-  const seconds = (from - Date.parse(at)) / 1_000
+export function relative(at: string): string {
+  // The clock only says when to look again.
+  const seconds = (Math.max(now.value, Date.now()) - Date.parse(at)) / 1_000
   if (Math.abs(seconds) < 2) return 'now'
   return seconds > 0 ? `${distance(seconds)} ago` : `in ${distance(seconds)}`
 }

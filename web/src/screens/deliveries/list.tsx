@@ -40,7 +40,7 @@ export function Result({ row }: { row: Pick<Delivery, 'status' | 'reason' | 'las
   if (!waits && !met) return <span class="faint">{row.reason ? REASONS[row.reason].label : '–'}</span>
   return (
     <span class="result">
-      <Code code={row.last_status_code} />
+      {!waits && <Code code={row.last_status_code} />}
       <span class="result-text">{waits ?? met?.label}</span>
     </span>
   )

@@ -1,3 +1,102 @@
+// How it goes: numbers, charts, and what needs somebody.
+import { useEffect, useMemo } from 'preact/hooks'
+import { useResource } from '../../api/resource'
+import { may } from '../../api/session'
+import { href, query } from '../../route'
+import { Chart } from '../../ui/chart'
+import { milliseconds, number } from '../../ui/moment'
+import type { Series } from '../../ui/plot'
+import { Bones, Empty, Failure } from '../../ui/states'
+import { custom, TimeRange } from '../../ui/time_range'
+import { Attention } from './attention'
+import { loadNumbers, type Numbers } from './numbers'
+import { Tiles } from './tiles'
+
+const REFRESH_MS = 30_000
+
 export function Overview() {
-  return <h1>Overview</h1>
+  const what = JSON.stringify([query.value.get('range'), custom.value])
+  const numbers = useResource(what, loadNumbers, true)
+  useEffect(() => {
+    if (custom.value.until) return
+    const timer = setInterval(() => document.hidden || numbers.reload(), REFRESH_MS)
+    return () => clearInterval(timer)
+  }, [what])
+  return (
+    <>
+      <header class="page-head">
+        <h1>Overview</h1>
+        <span class="grow" />
+        <TimeRange otherwise="24h" />
+      </header>
+      {numbers.problem && <Failure problem={numbers.problem} retry={numbers.reload} />}
+      {numbers.data ? <Loaded numbers={numbers.data} /> : !numbers.problem && <Loading />}
+    </>
+  )
+}
+
+/** As high as what comes, so that nothing jumps. */
+function Loading() {
+  return (
+    <>
+      <div class="tiles">
+        {Array.from({ length: 6 }, (_, index) => (
+          <div key={index} class="tile">
+            <Bones lines={2} />
+          </div>
+        ))}
+      </div>
+      <div class="charts">
+        <div class="chart is-empty" />
+        <div class="chart is-empty" />
+        <div class="chart is-empty" />
+      </div>
+    </>
+  )
+}
+
+const sum = (values: (number | null)[]) => number(values.reduce<number>((sum, value) => sum + (value ?? 0), 0))
+
+function Loaded({ numbers }: { numbers: Numbers }) {
+  const { now, rows, times, outcomes } = numbers
+  const accepted = useMemo<Series[]>(() => [{ label: 'Accepted', color: '--accent', values: rows.map((row) => row.accepted) }], [numbers])
+  const latency = useMemo<Series[]>(
+    () =>
+      (['p50', 'p95', 'p99'] as const).map((name, index) => ({
+        label: name,
+        color: ['--accent', '--chart-amber', '--chart-purple'][index] ?? '--accent',
+        values: rows.map((row) => row.time_to_delivery_ms[name] ?? null),
+      })),
+    [numbers],
+  )
+  const quiet = now.accepted === 0 && now.attempts === 0 && now.pending === 0 && now.held === 0
+  return (
+    <>
+      <Tiles numbers={numbers} />
+      {quiet ? (
+        <Empty icon="overview" title="Nothing happened in this time">
+          <p>Choose a longer time, or publish an event.</p>
+          {may.value.publish && (
+            <a class="button" href={href('/publish')}>
+              Publish an event
+            </a>
+          )}
+        </Empty>
+      ) : (
+        <div class="charts">
+          <Chart title="Attempts by outcome" kind="bars" times={times} series={outcomes} format={number} total={(one) => sum(one.values)} />
+          <Chart title="Events accepted" kind="bars" times={times} series={accepted} format={number} total={(one) => sum(one.values)} />
+          <Chart
+            title="Time to delivery"
+            kind="lines"
+            times={times}
+            series={latency}
+            format={milliseconds}
+            total={(one) => milliseconds(now.time_to_delivery_ms[one.label as 'p50'])}
+          />
+        </div>
+      )}
+      <Attention failing={numbers.failing} />
+    </>
+  )
 }

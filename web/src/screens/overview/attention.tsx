@@ -1,0 +1,97 @@
+// What needs somebody: subscriptions that fail, and the newest deliveries that were given up.
+import { get } from '../../api/client'
+import { useResource } from '../../api/resource'
+import { chosen, isAll } from '../../api/session'
+import { href } from '../../route'
+import { Moment, number } from '../../ui/moment'
+import { Bones, Empty } from '../../ui/states'
+import { Pill } from '../../ui/status'
+import { type Column, Table } from '../../ui/table'
+import { type Delivery, subscriptionName, type Tone } from '../../words'
+import { Result } from '../deliveries/list'
+import { keyOf } from '../deliveries/live'
+import type { Failing } from './numbers'
+
+const NEWEST = 8
+
+export function Attention({ failing }: { failing: Failing[] }) {
+  return (
+    <div class="attention">
+      <section>
+        <header>
+          <h2>Subscriptions with failures</h2>
+        </header>
+        {failing.length === 0 ? (
+          <Empty icon="check" title="No failures in this time" />
+        ) : (
+          <ul class="card-list">
+            {failing.map((one) => (
+              <FailingRow key={one.id} one={one} />
+            ))}
+          </ul>
+        )}
+      </section>
+      <section>
+        <header>
+          <h2>Newest failed deliveries</h2>
+          <a href={href('/deliveries', { status: 'failed' })}>All</a>
+        </header>
+        <Newest />
+      </section>
+    </div>
+  )
+}
+
+const STATES: Record<string, { label: string; tone: Tone }> = {
+  healthy: { label: 'Active', tone: 'green' },
+  failing: { label: 'Failing', tone: 'amber' },
+  open: { label: 'Breaker open', tone: 'red' },
+  throttled: { label: 'Throttled', tone: 'amber' },
+  recovering: { label: 'Recovering', tone: 'blue' },
+}
+
+function FailingRow({ one }: { one: Failing }) {
+  const tenant = isAll.value ? (one.tenant ?? undefined) : undefined
+  const subscription = useResource(`${one.id}/${chosen.value}`, (signal) => get('/subscriptions/{subscription_id}', { at: { subscription_id: one.id }, tenant, signal }))
+  const known = subscription.data
+  const state = known ? (known.is_active ? STATES[known.health.state] : { label: 'Disabled', tone: 'plain' as const }) : null
+  const name = known ? subscriptionName({ ...known, subscription_id: one.id }) : one.id.slice(-12)
+  return (
+    <li>
+      <a class="ellipsis" href={href('/deliveries', { subscription_id: one.id, ...(tenant ? { tenant } : {}) })} title={known?.target_url}>
+        {name}
+      </a>
+      {state ? <Pill tone={state.tone}>{state.label}</Pill> : <span />}
+      <span class="share" title={`${one.failed} of ${one.attempts} attempts failed`}>
+        <span class="meter bad" aria-hidden="true">
+          <span style={{ width: `${(one.failed / one.attempts) * 100}%` }} />
+        </span>
+        {number(one.failed)} failed
+      </span>
+    </li>
+  )
+}
+
+const COLUMNS: Column<Delivery>[] = [
+  { name: 'type', head: 'Event type', kind: 'wide', narrow: 'title', cell: (row) => <span class="mono">{row.event_type ?? 'no type'}</span> },
+  { name: 'subscription', head: 'Subscription', kind: 'wide', narrow: 'under', cell: (row) => subscriptionName(row) },
+  { name: 'result', head: 'Last result', narrow: 'under', cell: (row) => <Result row={row} /> },
+  { name: 'last', head: 'Last attempt', narrow: 'side', cell: (row) => <Moment at={row.last_attempt} /> },
+]
+
+function Newest() {
+  const failed = useResource(`failed/${chosen.value}`, (signal) => get('/deliveries', { query: { status: ['failed'], limit: NEWEST }, signal }))
+  if (failed.loading && !failed.data) return <Bones lines={6} />
+  return (
+    <Table
+      label="Newest failed deliveries"
+      columns={COLUMNS}
+      rows={failed.data?.data ?? null}
+      rowKey={keyOf}
+      link={(row) => href(`/deliveries/${keyOf(row)}`, isAll.value ? { tenant: row.tenant_id } : {})}
+      problem={failed.problem}
+      retry={failed.reload}
+      empty={<Empty icon="check" title="No delivery has failed" />}
+    />
+  )
+}

@@ -1,0 +1,82 @@
+// The numbers of the overview, from the analytics of the API.
+import { get, type Schemas } from '../../api/client'
+import { RANGES, range, span } from '../../ui/time_range'
+import type { Series } from '../../ui/plot'
+
+type Row = Schemas['AnalyticsRow']
+export type Summary = Schemas['AnalyticsSummary']
+
+export interface Numbers {
+  now: Summary
+  /** The span before, of the same length; null where the chosen span is not up to now. */
+  before: Summary | null
+  times: number[]
+  rows: Row[]
+  outcomes: Series[]
+  failing: Failing[]
+}
+
+export interface Failing {
+  id: string
+  tenant: string | null
+  attempts: number
+  failed: number
+}
+
+/** Outcomes by what went wrong, in the order in which they are stacked. */
+const CLASSES: [label: string, color: string, matches: (outcome: string) => boolean][] = [
+  ['Delivered', '--chart-green', (outcome) => outcome === 'delivered'],
+  ['4xx', '--chart-amber', (outcome) => outcome === 'http_4xx'],
+  ['5xx', '--chart-red', (outcome) => outcome === 'http_5xx'],
+  ['Timeout', '--chart-purple', (outcome) => outcome === 'timeout' || outcome === 'connect_timeout'],
+  ['DNS', '--chart-blue', (outcome) => outcome.startsWith('dns_')],
+  ['Connection, TLS, other', '--chart-grey', () => true],
+]
+
+const MAX_FAILING = 8
+
+export async function loadNumbers(signal: AbortSignal): Promise<Numbers> {
+  const time = span('24h')
+  const [now, before, table, outcomes, subscriptions] = await Promise.all([
+    get('/analytics/summary', { query: time, signal }),
+    previous(signal),
+    get('/analytics/deliveries', { query: time, signal }),
+    get('/analytics/deliveries', { query: { ...time, group_by: 'outcome' }, signal }),
+    get('/analytics/deliveries', { query: { ...time, group_by: 'subscription', bucket: range('24h') === '30d' ? '1d' : '1h' }, signal }),
+  ])
+  const times = table.data.map((row) => Date.parse(row.bucket) / 1_000)
+  return { now, before, times, rows: table.data, outcomes: byClass(outcomes.data, times), failing: worst(subscriptions.data) }
+}
+
+async function previous(signal: AbortSignal): Promise<Summary | null> {
+  const chosen = range('24h')
+  if (!chosen) return null
+  const end = Math.floor((Date.now() - RANGES[chosen]) / 60_000) * 60_000
+  const query = { since: new Date(end - RANGES[chosen]).toISOString(), until: new Date(end).toISOString() }
+  return get('/analytics/summary', { query, signal }).catch(() => null)
+}
+
+function byClass(rows: Row[], times: number[]): Series[] {
+  const index = new Map(times.map((time, index) => [time, index]))
+  const series = CLASSES.map(([label, color]) => ({ label, color, values: times.map(() => 0 as number | null) }))
+  for (const row of rows) {
+    const at = index.get(Date.parse(row.bucket) / 1_000)
+    if (at === undefined || !row.group) continue
+    const one = series[CLASSES.findIndex(([, , matches]) => matches(row.group ?? ''))]
+    if (one) one.values[at] = (one.values[at] ?? 0) + row.attempts
+  }
+  return series.filter((one, place) => place === 0 || one.values.some((value) => value))
+}
+
+function worst(rows: Row[]): Failing[] {
+  const sums = new Map<string, Failing>()
+  for (const row of rows) {
+    if (!row.group) continue
+    const one = sums.get(row.group) ?? { id: row.group, tenant: row.tenant_id ?? null, attempts: 0, failed: 0 }
+    sums.set(row.group, { ...one, attempts: one.attempts + row.attempts, failed: one.failed + row.failed })
+  }
+  return [...sums.values()]
+    .filter((one) => one.failed)
+    .sort((a, b) => b.failed - a.failed)
+    .slice(0, MAX_FAILING)
+}

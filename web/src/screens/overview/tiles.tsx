@@ -1,0 +1,78 @@
+// The most important numbers, each with its shape over time and the change since the span before.
+import type { ComponentChildren } from 'preact'
+import { href } from '../../route'
+import { Sparkline } from '../../ui/chart'
+import { distance, milliseconds, number } from '../../ui/moment'
+import type { Numbers } from './numbers'
+
+interface TileProps {
+  name: string
+  value: ComponentChildren
+  note?: ComponentChildren
+  values?: (number | null)[]
+  tone?: 'bad' | 'good' | undefined
+  link?: string
+}
+
+function Tile({ name, value, note, values, tone, link }: TileProps) {
+  const content = (
+    <>
+      <span class="tile-name">{name}</span>
+      <span class={`tile-value ${tone ?? ''}`}>{value}</span>
+      <span class="tile-note">{note}</span>
+      {values && <Sparkline values={values} />}
+    </>
+  )
+  return link ? (
+    <a class="tile" href={link}>
+      {content}
+    </a>
+  ) : (
+    <div class="tile">{content}</div>
+  )
+}
+
+const percent = (share: number | null | undefined) => (share === null || share === undefined ? '–' : `${(share * 100).toFixed(share > 0.9995 || share < 0.1 ? 0 : 1)} %`)
+
+/** In per cent of what was before. */
+function change(now: number, before: number | undefined): string {
+  if (!before) return 'nothing before'
+  const by = Math.round((now / before - 1) * 100)
+  return by === 0 ? 'as before' : `${by > 0 ? '+' : '−'}${number(Math.abs(by))} % on the time before`
+}
+
+const atLeast = (count: number, more: boolean) => `${number(count)}${more ? '+' : ''}`
+
+export function Tiles({ numbers }: { numbers: Numbers }) {
+  const { now, before, rows } = numbers
+  const latency = now.time_to_delivery_ms
+  const late = now.oldest_due_seconds
+  const rate = now.success_rate
+  const points = rate !== null && rate !== undefined && before?.success_rate != null ? (rate - before.success_rate) * 100 : null
+  return (
+    <div class="tiles">
+      <Tile name="Events accepted" value={number(now.accepted)} note={before && change(now.accepted, before.accepted)} values={rows.map((row) => row.accepted)} link={href('/events')} />
+      <Tile
+        name="Success rate"
+        value={percent(rate)}
+        tone={rate !== null && rate !== undefined && rate < 0.95 ? 'bad' : undefined}
+        note={points === null ? `of ${number(now.attempts)} attempts` : `${points >= 0 ? '+' : '−'}${Math.abs(points).toFixed(1)} points, of ${number(now.attempts)} attempts`}
+        values={rows.map((row) => row.success_rate ?? null)}
+      />
+      <Tile
+        name="Time to delivery, p95"
+        value={milliseconds(latency.p95)}
+        note={`p50 ${milliseconds(latency.p50)} · p99 ${milliseconds(latency.p99)}`}
+        values={rows.map((row) => row.time_to_delivery_ms.p95 ?? null)}
+      />
+      <Tile name="Pending now" value={atLeast(now.pending, now.pending_more)} note={`${atLeast(now.held, now.held_more)} held`} link={href('/deliveries', { status: ['pending', 'sending', 'held'] })} />
+      <Tile name="Oldest due" value={late < 1 ? 'none late' : distance(late)} tone={late > 60 ? 'bad' : undefined} note="how late the queue is now" />
+      <Tile
+        name="Failing subscriptions"
+        value={atLeast(now.failing_subscriptions, now.failing_subscriptions_more)}
+        tone={now.failing_subscriptions ? 'bad' : undefined}
+        note="with a failure since their last success"
+      />
+    </div>
+  )
+}
