@@ -43,7 +43,7 @@ function Signed() {
       {found ? (
         <found.screen.page key={path.value + (query.value.get('tenant') ?? '')} params={found.params} />
       ) : (
-        <Empty icon="search" title="There is no such page">
+        <Empty icon="search" title="There is no such page" isPage>
           <a class="button" href={href('/')}>
             To the overview
           </a>

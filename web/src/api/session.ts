@@ -1,18 +1,11 @@
 // Who uses the dashboard. The key stays in this tab's session storage and goes nowhere but to the server it came from.
 import { computed, signal } from '@preact/signals'
 import { go, query } from '../route'
-import type { Problem } from './client'
+import type { Problem, Schemas } from './client'
 
 const STORED = 'postrider.key'
 
-export interface Me {
-  kind: 'operator' | 'tenant' | 'portal'
-  tenant_id: string | null
-  tenant_name: string | null
-  scope: string | null
-  capabilities: string[]
-  auth: 'on' | 'off'
-}
+export type Me = Schemas['Me']
 
 export const key = signal(window.sessionStorage.getItem(STORED))
 export const me = signal<Me | null>(null)

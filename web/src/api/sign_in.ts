@@ -1,38 +1,16 @@
 // Finds out who uses the dashboard.
 import { signal } from '@preact/signals'
-import { asProblem, get, type Problem, ProblemError, send } from './client'
-import { failure, forget, key, type Me, me, notice, onlyTenant, remember } from './session'
+import { asProblem, get, type Problem, ProblemError } from './client'
+import { failure, forget, type Me, me, notice, onlyTenant, remember } from './session'
 
 /** Set when the first question was answered. */
 export const asked = signal(false)
-
-async function whoAmI(): Promise<Me> {
-  try {
-    return (await (await send('get', '/me')).json()) as Me
-  } catch (error) {
-    if (asProblem(error).code === 'route_not_found') return probe()
-    throw error
-  }
-}
-
-async function probe(): Promise<Me> {
-  const nobody = { tenant_id: null, tenant_name: null, capabilities: [] }
-  const auth = key.value ? 'on' : 'off'
-  try {
-    await get('/tenants', { query: { limit: 1 } })
-    return { ...nobody, kind: 'operator', scope: 'admin', auth }
-  } catch (error) {
-    if (asProblem(error).status === 401) throw error
-    await get('/deliveries', { query: { limit: 1 } })
-    return { ...nobody, kind: 'tenant', scope: 'admin', auth }
-  }
-}
 
 /** Asks the server who this is. Without a key it succeeds where none is needed. */
 export async function identify(): Promise<void> {
   failure.value = null
   try {
-    await enter(await whoAmI())
+    await enter(await get('/me'))
   } catch (error) {
     const problem = asProblem(error)
     if (problem.status !== 401) failure.value = problem
@@ -45,7 +23,7 @@ export async function identify(): Promise<void> {
 export async function signIn(given: string): Promise<Problem | null> {
   remember(given.trim())
   try {
-    await enter(await whoAmI())
+    await enter(await get('/me'))
     return null
   } catch (error) {
     forget()

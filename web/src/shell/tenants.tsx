@@ -38,12 +38,12 @@ export function TenantSwitch() {
   return (
     <Popover
       class="tenant-button"
-      name={`Tenant: ${name}`}
       label={
         <>
           <span class="tenant-mark" aria-hidden="true">
             {current === '*' ? '∗' : name.slice(0, 1).toUpperCase()}
           </span>
+          <span class="visually-hidden">Tenant </span>
           <span class="tenant-name">{name}</span>
           <Icon name="down" />
         </>

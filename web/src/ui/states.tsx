@@ -31,11 +31,20 @@ export function Failure({ problem, retry }: { problem: Problem; retry?: (() => v
   )
 }
 
-export function Empty({ icon, title, children }: { icon: IconName; title: string; children?: ComponentChildren }) {
+interface EmptyProps {
+  icon: IconName
+  title: string
+  children?: ComponentChildren
+  /** There is nothing else on the page. */
+  isPage?: boolean
+}
+
+export function Empty({ icon, title, children, isPage = false }: EmptyProps) {
+  const Heading = isPage ? 'h1' : 'strong'
   return (
     <div class="state empty">
       <Icon name={icon} />
-      <strong>{title}</strong>
+      <Heading>{title}</Heading>
       {children}
     </div>
   )

@@ -67,11 +67,12 @@ export function DeliveryView(props: Props) {
   if (!row) return <Failure problem={{ title: 'There is no such delivery', detail: 'Its event may be older than what is kept.', status: 404, code: 'delivery_not_found' }} />
   const tab = query.value.get('tab') === 'payload' ? 'payload' : 'attempts'
   const facts = delivery.data.event
+  const Heading = props.tools ? 'h2' : 'h1'
   return (
     <article class="delivery">
       <header class="sheet-head">
         <StatusPill status={row.status} attempts={row.attempts} />
-        <h2 class="mono">{row.event_type ?? 'no type'}</h2>
+        <Heading class="mono">{row.event_type ?? 'no type'}</Heading>
         <span class="grow" />
         <Actions row={row} tenant={tenant} done={() => (reload(), props.changed?.())} />
         {props.tools}

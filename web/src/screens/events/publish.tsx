@@ -63,7 +63,7 @@ export function PublishPage() {
 /** Where a view is of one tenant and all of them are chosen. */
 export function ChooseTenant({ what }: { what: string }) {
   return (
-    <Empty icon="tenants" title="Choose a tenant">
+    <Empty icon="tenants" title="Choose a tenant" isPage>
       <p>{what} The choice is at the top of the menu.</p>
     </Empty>
   )
