@@ -152,7 +152,9 @@ fn router(api: Arc<Api>, guard: &Arc<Guard>, feed: &Arc<Feed>) -> Route {
         }
         router = at(router, &path, methods, &allowed);
     }
-    for (path, page) in docs::pages(&api.settings.public_url).into_iter().chain(web::pages()) {
+    for (path, page) in
+        docs::pages(&api.settings.public_url).into_iter().chain(web::pages(&api.settings.portal.origins))
+    {
         let page = RouteMethod::new().get(Operation::page(Arc::clone(guard), page));
         router = at(router, path, page, &[Method::GET]);
     }

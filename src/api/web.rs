@@ -13,6 +13,8 @@ use poem::http::{HeaderValue, StatusCode};
 use poem::{Request, Response};
 use ring::digest;
 
+use crate::domain::origin::Origins;
+
 /// A file of the dashboard as it was built.
 struct File {
     path: &'static str,
@@ -44,10 +46,9 @@ const FILES: [File; 5] = [
 /// What strangers sent is shown here. Even if it were taken for HTML, no script, style or form in it would work, and
 /// nothing could be fetched from or sent to another server.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
-                      font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+                      font-src 'self'; base-uri 'none'; form-action 'none'";
 
-const HEADERS: [(HeaderName, &str); 4] = [
-    (header::CONTENT_SECURITY_POLICY, POLICY),
+const HEADERS: [(HeaderName, &str); 3] = [
     (header::REFERRER_POLICY, "no-referrer"),
     // A new version is seen at once; the tag saves the transfer.
     (header::CACHE_CONTROL, "no-cache"),
@@ -70,10 +71,13 @@ impl Form {
     }
 }
 
-/// The path and the endpoint of each file.
-pub(super) fn pages() -> impl Iterator<Item = (&'static str, BoxEndpoint<'static, Response>)> {
-    FILES.iter().map(|file| {
+/// The path and the endpoint of each file. Only pages of `origins` may show the dashboard in a frame.
+pub(super) fn pages(origins: &Origins) -> impl Iterator<Item = (&'static str, BoxEndpoint<'static, Response>)> {
+    let policy = HeaderValue::from_str(&format!("{POLICY}; {}", origins.frame_ancestors()));
+    let policy = policy.expect("origins are valid in a header");
+    FILES.iter().map(move |file| {
         let (plain, zipped) = (OnceLock::new(), OnceLock::new());
+        let policy = policy.clone();
         let page = make_sync(move |request: Request| {
             let zip = takes_gzip(request.headers());
             let form = if zip {
@@ -81,7 +85,9 @@ pub(super) fn pages() -> impl Iterator<Item = (&'static str, BoxEndpoint<'static
             } else {
                 plain.get_or_init(|| Form::of(Bytes::from_static(file.content)))
             };
-            respond(file, form, zip, request.headers())
+            let mut response = respond(file, form, zip, request.headers());
+            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy.clone());
+            response
         });
         (file.path, page.boxed())
     })

@@ -31,6 +31,21 @@ async fn the_dashboard_is_served_without_a_key_and_may_load_nothing_from_elsewhe
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_pages_that_the_settings_name_may_embed_the_dashboard() {
+    let rule = |api: TestApi| async move {
+        let page = api.stranger("GET", "/").send().await;
+        let policy = page.headers["content-security-policy"].to_str().unwrap().to_owned();
+        policy.split("; ").find(|rule| rule.starts_with("frame-ancestors")).unwrap().to_owned()
+    };
+    assert_eq!(rule(TestApi::start().await).await, "frame-ancestors 'none'");
+    let embeddable = TestApi::start_limited(|settings| {
+        settings.portal.origins = "https://app.example.com,https://*.example.org".parse().unwrap();
+    });
+    let named = rule(embeddable.await).await;
+    assert_eq!(named, "frame-ancestors https://app.example.com https://*.example.org");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_is_compressed_for_who_takes_that_and_not_sent_twice() {
     let api = TestApi::start().await;
     let plain = api.stranger("GET", "/app.css").send().await;
