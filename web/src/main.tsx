@@ -9,6 +9,7 @@ import './style/shell.css'
 import './style/parts.css'
 import './style/table.css'
 import './style/screens.css'
+import './style/forms.css'
 
 showTheme()
 takeToken()

@@ -3,11 +3,16 @@ import type { ComponentType } from 'preact'
 import { parse } from 'regexparam'
 import { DeliveriesScreen } from './screens/deliveries/list'
 import { DeliveryPage } from './screens/deliveries/page'
+import { EventTypesScreen } from './screens/event_types/list'
+import { EventTypePage, NewEventTypePage } from './screens/event_types/page'
 import { EventsScreen } from './screens/events/list'
 import { EventPage } from './screens/events/page'
 import { PublishPage } from './screens/events/publish'
 import { Overview } from './screens/overview/overview'
 import { ReplayPage } from './screens/replays/page'
+import { CreateSubscriptionPage } from './screens/subscriptions/create'
+import { SubscriptionsScreen } from './screens/subscriptions/list'
+import { SubscriptionPage } from './screens/subscriptions/page'
 import type { IconName } from './ui/icons'
 
 export interface Screen {
@@ -22,11 +27,18 @@ export interface Screen {
 
 const SCREENS: Screen[] = [
   { path: '/', title: 'Overview', icon: 'overview', page: Overview },
+  { path: '/subscriptions', title: 'Subscriptions', icon: 'subscriptions', page: SubscriptionsScreen },
+  // No id and no name has a `~`.
+  { path: '/subscriptions/~new', title: 'New subscription', page: CreateSubscriptionPage },
+  { path: '/subscriptions/:subscription', title: 'Subscription', page: SubscriptionPage },
   { path: '/deliveries', title: 'Deliveries', icon: 'deliveries', page: DeliveriesScreen },
   { path: '/deliveries/:webhook/:subscription', title: 'Delivery', page: DeliveryPage },
   { path: '/events', title: 'Events', icon: 'events', page: EventsScreen },
   { path: '/publish', title: 'Publish an event', page: PublishPage },
   { path: '/events/:webhook', title: 'Event', page: EventPage },
+  { path: '/event-types', title: 'Event types', icon: 'types', page: EventTypesScreen },
+  { path: '/event-types/~new', title: 'New event type', page: NewEventTypePage },
+  { path: '/event-types/:type', title: 'Event type', page: EventTypePage },
   { path: '/replays/:replay', title: 'Replay', page: ReplayPage },
 ]
 

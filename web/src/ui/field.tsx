@@ -12,9 +12,26 @@ interface Props {
   children: (id: string, described: string | undefined) => ComponentChildren
 }
 
+/** What a problem says of a field, or of something inside it. */
+export const errorsAt = (problem: Problem | null | undefined, pointer: string) =>
+  (problem?.errors ?? []).filter((error) => error.pointer === pointer || error.pointer.startsWith(`${pointer}/`))
+
+export function FieldErrors({ problem, pointer }: { problem: Problem | null | undefined; pointer: string }) {
+  return (
+    <>
+      {errorsAt(problem, pointer).map((error) => (
+        <p key={error.pointer + error.code + error.detail} class="field-error">
+          {error.pointer === pointer ? '' : `${error.pointer.slice(pointer.length)} `}
+          {error.detail}
+        </p>
+      ))}
+    </>
+  )
+}
+
 export function Field({ label, hint, pointer, problem, children }: Props) {
   const id = useId()
-  const errors = pointer ? (problem?.errors ?? []).filter((error) => error.pointer === pointer || error.pointer.startsWith(`${pointer}/`)) : []
+  const errors = pointer ? errorsAt(problem, pointer) : []
   const notes = hint || errors.length > 0
   return (
     <div class={`field${errors.length ? ' has-error' : ''}`}>
@@ -22,12 +39,7 @@ export function Field({ label, hint, pointer, problem, children }: Props) {
       {children(id, notes ? `${id}-notes` : undefined)}
       {notes && (
         <div id={`${id}-notes`}>
-          {errors.map((error) => (
-            <p key={error.pointer + error.code} class="field-error">
-              {error.pointer === pointer ? '' : `${error.pointer.slice((pointer ?? '').length)} `}
-              {error.detail}
-            </p>
-          ))}
+          {pointer && <FieldErrors problem={problem} pointer={pointer} />}
           {hint && <p class="faint">{hint}</p>}
         </div>
       )}

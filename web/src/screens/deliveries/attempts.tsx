@@ -85,11 +85,13 @@ function Detail({ id, webhook, tenant }: { id: string; webhook: string; tenant?:
   const attempt = useResource(`${id}/${tenant}`, (signal) => get('/attempts/{attempt_id}', { at: { attempt_id: id }, tenant, signal }))
   if (attempt.problem) return <Failure problem={attempt.problem} retry={attempt.reload} />
   if (!attempt.data) return <Bones lines={5} />
-  const full = attempt.data
-  const copyCurl = async () => {
-    const payload = await readPayload(webhook, tenant).catch(() => null)
-    await copy(curl(full, payload?.text ?? null), 'curl command copied; its signature is masked')
-  }
+  const payload = async () => (await readPayload(webhook, tenant).catch(() => null))?.text ?? null
+  return <FullAttempt full={attempt.data} payload={payload} />
+}
+
+/** All that is known of an attempt. */
+export function FullAttempt({ full, payload }: { full: Full; payload: () => Promise<string | null> }) {
+  const copyCurl = async () => copy(curl(full, await payload()), 'curl command copied; its signature is masked')
   return (
     <div class="attempt-detail">
       {full.error_message && <p class="mono wrap attempt-error">{full.error_message}</p>}

@@ -71,7 +71,13 @@ export const deliveryColumns = (all: boolean): Column<Delivery>[] => [
 export const openKey = (row: Delivery) => (isAll.value ? `${keyOf(row)}/${row.tenant_id}` : keyOf(row))
 
 export function DeliveriesScreen() {
-  const filters = selection()
+  return <DeliveryList />
+}
+
+/** The list with its filters; of one subscription alone, where it is named. */
+export function DeliveryList({ subscription }: { subscription?: string }) {
+  const choices = subscription ? DELIVERY_FILTERS.filter(({ name }) => name !== 'subscription_id') : DELIVERY_FILTERS
+  const filters = subscription ? { ...selection(), subscription_id: [subscription] } : selection()
   const time = span(null)
   const cursor = query.value.get('cursor') ?? undefined
   const what = JSON.stringify([filters, time, cursor])
@@ -88,17 +94,17 @@ export function DeliveriesScreen() {
   const statuses = useMemo(() => new Set(filters.status), [what])
   const live = useLiveRows(page.data?.data ?? null, filters, statuses, page.reload)
   const open = query.value.get('open')
-  const filtered = Object.keys(filters).length > 0 || Object.keys(time).length > 0
-  const columns = useMemo(() => deliveryColumns(isAll.value), [isAll.value])
+  const filtered = choices.some(({ name }) => query.value.has(name)) || Object.keys(time).length > 0
+  const columns = useMemo(() => deliveryColumns(isAll.value).filter(({ name }) => !subscription || name !== 'subscription'), [isAll.value])
   return (
     <>
       <header class="page-head">
-        <h1>Deliveries</h1>
+        {!subscription && <h1>Deliveries</h1>}
         <span class="grow" />
         <LiveToggle />
         {may.value.manage && <BulkActions filters={filters} time={time} />}
       </header>
-      <Filters filters={DELIVERY_FILTERS}>
+      <Filters filters={choices}>
         <TimeRange otherwise={null} any />
       </Filters>
       <Waiting count={live.waiting} show={live.show} />
@@ -117,13 +123,13 @@ export function DeliveriesScreen() {
           filtered ? (
             <Empty icon="search" title="No delivery matches these filters">
               {page.data?.examined_to && <p>They were searched only so far back.</p>}
-              <button type="button" class="button" onClick={() => clearFilters(DELIVERY_FILTERS)}>
+              <button type="button" class="button" onClick={() => clearFilters(choices)}>
                 Clear filters
               </button>
             </Empty>
           ) : (
             <Empty icon="deliveries" title="Nothing has been delivered yet">
-              <p>Each event makes a delivery for every subscription that wants it.</p>
+              <p>{subscription ? 'It gets each new event that it wants.' : 'Each event makes a delivery for every subscription that wants it.'}</p>
               {may.value.publish && (
                 <a class="button" href={href('/publish')}>
                   Publish an event

@@ -56,7 +56,7 @@ async function previous(signal: AbortSignal): Promise<Summary | null> {
   return get('/analytics/summary', { query, signal }).catch(() => null)
 }
 
-function byClass(rows: Row[], times: number[]): Series[] {
+export function byClass(rows: Row[], times: number[]): Series[] {
   const index = new Map(times.map((time, index) => [time, index]))
   const series = CLASSES.map(([label, color]) => ({ label, color, values: times.map(() => 0 as number | null) }))
   for (const row of rows) {

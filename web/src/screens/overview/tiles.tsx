@@ -14,7 +14,7 @@ interface TileProps {
   link?: string
 }
 
-function Tile({ name, value, note, values, tone, link }: TileProps) {
+export function Tile({ name, value, note, values, tone, link }: TileProps) {
   const content = (
     <>
       <span class="tile-name">{name}</span>
@@ -32,7 +32,7 @@ function Tile({ name, value, note, values, tone, link }: TileProps) {
   )
 }
 
-const percent = (share: number | null | undefined) => (share === null || share === undefined ? '–' : `${(share * 100).toFixed(share > 0.9995 || share < 0.1 ? 0 : 1)} %`)
+export const percent = (share: number | null | undefined) => (share === null || share === undefined ? '–' : `${(share * 100).toFixed(share > 0.9995 || share < 0.1 ? 0 : 1)} %`)
 
 /** In per cent of what was before. */
 function change(now: number, before: number | undefined): string {

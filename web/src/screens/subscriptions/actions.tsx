@@ -1,0 +1,53 @@
+// What can be done with a subscription: pause, resume, delete. Each asks first.
+import { patch, remove } from '../../api/client'
+import { Confirm } from '../../ui/confirm'
+import { number } from '../../ui/moment'
+import { toast } from '../../ui/toast'
+import { nameOf, noun, type Subscription } from './state'
+
+export type Action = 'pause' | 'resume' | 'delete'
+
+interface Props {
+  what: Action
+  of: Subscription
+  close: () => void
+  done: (what: Action) => void
+}
+
+export function ActionDialog({ what, of, close, done }: Props) {
+  const at = { subscription_id: of.id }
+  const name = <strong class="wrap">{nameOf(of)}</strong>
+  const held = of.health.held >= 1_000 ? '1,000 or more' : number(of.health.held)
+  const activate = async (is_active: boolean) => {
+    await patch('/subscriptions/{subscription_id}', { at, body: { is_active } })
+    toast(is_active ? 'Resumed' : 'Paused')
+    done(what)
+  }
+  if (what === 'pause') {
+    return (
+      <Confirm title="Pause the subscription" verb="Pause" act={() => activate(false)} close={close}>
+        <p>{name} gets nothing more. New deliveries are held, and sent when it is resumed.</p>
+      </Confirm>
+    )
+  }
+  if (what === 'resume') {
+    return (
+      <Confirm title="Resume the subscription" verb="Resume" act={() => activate(true)} close={close}>
+        <p>
+          {name} gets events again{of.health.held > 0 ? `, first the ${held} ${noun(of.health.held, 'delivery', 'deliveries')} that ${noun(of.health.held, 'is', 'are')} held` : ''}.
+        </p>
+      </Confirm>
+    )
+  }
+  const end = async () => {
+    const { cancelled_deliveries: cancelled, cancelled_deliveries_more: more } = await remove('/subscriptions/{subscription_id}', { at })
+    toast(cancelled ? `Deleted; ${number(cancelled)}${more ? '+' : ''} ${noun(cancelled, 'delivery', 'deliveries')} cancelled` : 'Deleted')
+    done(what)
+  }
+  return (
+    <Confirm title="Delete the subscription" verb="Delete" danger act={end} close={close}>
+      <p>{name} gets nothing more, and what waits for it is cancelled. This cannot be undone.</p>
+      <p class="faint">Its deliveries and attempts stay in the lists as long as they are kept. To stop for a while only, pause it.</p>
+    </Confirm>
+  )
+}

@@ -1,0 +1,138 @@
+// What a form about a subscription holds, and what of it goes to the API.
+import type { Problem, Schemas } from '../../api/client'
+import type { Subscription } from './state'
+
+type Body = Schemas['SubscriptionForm']
+
+export interface Pair {
+  name: string
+  value: string
+}
+
+export interface Draft {
+  target_url: string
+  description: string
+  external_id: string
+  /** Empty for all. */
+  event_types: string[]
+  /** JSON, or nothing. */
+  filter: string
+  headers: Pair[]
+  metadata: Pair[]
+  auth: { type: '' | 'basic' | 'bearer'; username: string; password: string; token: string; stored: boolean }
+  request_timeout_ms: string
+  retry_schedule: string
+  rate_limit: string
+  max_in_flight: string
+  ordered: boolean
+  skip_after_attempts: string
+  verify_ingest: boolean
+  /** At creation only. */
+  secret_key: string
+}
+
+const pairs = (fields: Record<string, string>): Pair[] => Object.entries(fields).map(([name, value]) => ({ name, value }))
+const text = (value: string | number | null | undefined) => (value === null || value === undefined ? '' : String(value))
+const NO_AUTH: Draft['auth'] = { type: '', username: '', password: '', token: '', stored: false }
+
+export function draftOf(one: Subscription | null): Draft {
+  return {
+    target_url: text(one?.target_url),
+    description: text(one?.description),
+    external_id: text(one?.external_id),
+    event_types: one?.event_types ?? [],
+    filter: one?.filter ? JSON.stringify(one.filter, null, 2) : '',
+    headers: pairs(one?.headers ?? {}),
+    metadata: pairs(one?.metadata ?? {}),
+    auth: one?.auth ? { ...NO_AUTH, type: one.auth.type, stored: true } : NO_AUTH,
+    request_timeout_ms: text(one?.request_timeout_ms),
+    retry_schedule: text(one?.retry_schedule),
+    rate_limit: text(one?.rate_limit),
+    max_in_flight: text(one?.max_in_flight),
+    ordered: one?.ordered ?? false,
+    skip_after_attempts: text(one?.skip_after_attempts),
+    verify_ingest: one?.verify_ingest ?? false,
+    secret_key: '',
+  }
+}
+
+/** A field that is wrong before the server is asked. */
+export const fieldProblem = (pointer: string, detail: string): Problem => ({
+  title: 'Something is not right yet',
+  status: 0,
+  code: 'invalid',
+  errors: [{ pointer, code: 'invalid', detail }],
+})
+
+/** The text as a JSON object, null where there is none, or what is wrong with it. */
+export function parseObject(json: string, pointer: string): { value: Record<string, unknown> | null } | { problem: Problem } {
+  if (!json.trim()) return { value: null }
+  try {
+    const value: unknown = JSON.parse(json)
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { value: value as Record<string, unknown> }
+    return { problem: fieldProblem(pointer, 'must be a JSON object, in { and }') }
+  } catch (error) {
+    return { problem: fieldProblem(pointer, `is not valid JSON: ${error instanceof Error ? error.message : ''}`) }
+  }
+}
+
+const number = (value: string) => (value.trim() ? Number(value) : null)
+const object = (list: Pair[]) => Object.fromEntries(list.filter(({ name, value }) => name.trim() || value).map(({ name, value }) => [name.trim(), value]))
+
+function authOf({ type, username, password, token, stored }: Draft['auth']): Body['auth'] {
+  if (!type) return null
+  // The type alone keeps what is stored.
+  if (stored && !username && !password && !token) return { type }
+  return type === 'basic' ? { type, username, password } : { type, token }
+}
+
+/** The whole of a draft as the API takes it. */
+export function bodyOf(draft: Draft): { body: Body } | { problem: Problem } {
+  const filter = parseObject(draft.filter, '/filter')
+  if ('problem' in filter) return filter
+  const body = {
+    target_url: draft.target_url.trim(),
+    description: draft.description.trim() || null,
+    external_id: draft.external_id.trim() || null,
+    event_types: draft.event_types,
+    filter: filter.value,
+    headers: object(draft.headers),
+    metadata: object(draft.metadata),
+    auth: authOf(draft.auth),
+    request_timeout_ms: number(draft.request_timeout_ms),
+    retry_schedule: draft.retry_schedule.trim() || null,
+    rate_limit: number(draft.rate_limit),
+    max_in_flight: number(draft.max_in_flight),
+    ordered: draft.ordered,
+    skip_after_attempts: number(draft.skip_after_attempts),
+    verify_ingest: draft.verify_ingest,
+  }
+  return { body: body as Body }
+}
+
+/** What a new subscription is made of: what was left empty takes the server's defaults. */
+export function creation(draft: Draft): { body: Body } | { problem: Problem } {
+  const whole = bodyOf(draft)
+  if ('problem' in whole) return whole
+  const given = Object.entries(whole.body).filter(([, value]) => !isEmpty(value))
+  return { body: { ...Object.fromEntries(given), ...(draft.secret_key ? { secret_key: draft.secret_key } : {}) } as Body }
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === null || value === false || (typeof value === 'object' && Object.keys(value as object).length === 0)
+}
+
+/** Only what differs, so that a change of somebody else to another field stays. */
+export function changes(before: Draft, after: Draft): { body: Partial<Body> } | { problem: Problem } {
+  const [was, is] = [bodyOf(before), bodyOf(after)]
+  if ('problem' in is) return is
+  const old = ('body' in was ? was.body : {}) as Record<string, unknown>
+  const different = Object.entries(is.body).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(old[name]))
+  const body = Object.fromEntries(different)
+  // Metadata is merged: what is gone has to be said.
+  if (body.metadata) {
+    const gone = Object.keys((old.metadata ?? {}) as object).filter((name) => !(name in (body.metadata as object)))
+    body.metadata = { ...(body.metadata as object), ...Object.fromEntries(gone.map((name) => [name, null])) }
+  }
+  return { body: body as Partial<Body> }
+}

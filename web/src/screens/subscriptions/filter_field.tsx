@@ -1,0 +1,118 @@
+// Which payloads: rows of conditions, or the filter itself as JSON.
+import { useId, useState } from 'preact/hooks'
+import type { Problem } from '../../api/client'
+import { FieldErrors } from '../../ui/field'
+import { Icon } from '../../ui/icons'
+import { type Condition, conditionsOf, filterOf, type Operator, OPERATORS } from './conditions'
+import { parseObject } from './draft'
+
+interface Props {
+  /** JSON, or nothing. */
+  filter: string
+  change: (filter: string) => void
+  /** Of stored events. */
+  fields: string[]
+  problem: Problem | null
+}
+
+function rowsOf(filter: string): Condition[] | null {
+  const parsed = parseObject(filter, '')
+  if ('problem' in parsed) return null
+  return parsed.value ? conditionsOf(parsed.value) : []
+}
+
+export function FilterField({ filter, change, fields, problem }: Props) {
+  const [rows, setRows] = useState(() => rowsOf(filter))
+  const edit = (rows: Condition[]) => {
+    setRows(rows)
+    const made = filterOf(rows)
+    change(made ? JSON.stringify(made, null, 2) : '')
+  }
+  const canBeRows = rows !== null || rowsOf(filter) !== null
+  return (
+    <fieldset class="field">
+      <legend>Filter</legend>
+      <p class="faint">Only events whose payload meets all conditions. Without conditions, all of them.</p>
+      {rows ? <Rows rows={rows} edit={edit} fields={fields} /> : <JsonFilter filter={filter} change={change} />}
+      <FieldErrors problem={problem} pointer="/filter" />
+      <div class="field-tools">
+        {rows && (
+          <button type="button" class="text-button" onClick={() => edit([...rows, { path: '', operator: '$eq', value: '' }])}>
+            <Icon name="plus" /> Add a condition
+          </button>
+        )}
+        <span class="grow" />
+        <button type="button" class="text-button" disabled={!canBeRows} title={canBeRows ? undefined : 'This filter is more than a list of conditions'} onClick={() => setRows(rows ? null : rowsOf(filter))}>
+          {rows ? 'Write it as JSON' : 'Show as conditions'}
+        </button>
+      </div>
+    </fieldset>
+  )
+}
+
+function Rows({ rows, edit, fields }: { rows: Condition[]; edit: (rows: Condition[]) => void; fields: string[] }) {
+  const list = useId()
+  const put = (at: number, change: Partial<Condition>) => edit(rows.map((row, index) => (index === at ? { ...row, ...change } : row)))
+  return (
+    <div class="conditions">
+      <datalist id={list}>
+        {fields.map((field) => (
+          <option key={field} value={field} />
+        ))}
+      </datalist>
+      {rows.map((row, index) => (
+        <div key={index} class="condition">
+          <input class="mono" aria-label="Field" placeholder="data.amount" list={list} spellcheck={false} autocomplete="off" value={row.path} onInput={(event) => put(index, { path: event.currentTarget.value })} />
+          <select
+            aria-label="Operator"
+            value={row.operator}
+            onChange={(event) => {
+              const operator = event.currentTarget.value as Operator
+              put(index, { operator, ...(operator === '$exist' ? { value: 'true' } : {}) })
+            }}
+          >
+            {Object.entries(OPERATORS).map(([operator, label]) => (
+              <option key={operator} value={operator}>
+                {label}
+              </option>
+            ))}
+          </select>
+          {row.operator === '$exist' ? (
+            <select aria-label="Value" value={row.value} onChange={(event) => put(index, { value: event.currentTarget.value })}>
+              <option value="true">yes</option>
+              <option value="false">no</option>
+            </select>
+          ) : (
+            <input
+              class="mono"
+              aria-label="Value"
+              placeholder={row.operator === '$in' || row.operator === '$nin' ? 'DE, FR' : '100'}
+              title="A number, true, false, null or a text. A text that looks like a number stands in quotes."
+              spellcheck={false}
+              autocomplete="off"
+              value={row.value}
+              onInput={(event) => put(index, { value: event.currentTarget.value })}
+            />
+          )}
+          <button type="button" class="icon-button" aria-label="Remove the condition" title="Remove" onClick={() => edit(rows.filter((_, other) => other !== index))}>
+            <Icon name="close" />
+          </button>
+        </div>
+      ))}
+    </div>
+  )
+}
+
+function JsonFilter({ filter, change }: { filter: string; change: (filter: string) => void }) {
+  return (
+    <textarea
+      class="mono"
+      aria-label="Filter as JSON"
+      rows={8}
+      spellcheck={false}
+      placeholder={'{"data": {"amount": {"$gt": 100}, "country": {"$in": ["DE", "FR"]}}}'}
+      value={filter}
+      onInput={(event) => change(event.currentTarget.value)}
+    />
+  )
+}

@@ -1,0 +1,81 @@
+// Changes a subscription. Only what differs is sent.
+import { useState } from 'preact/hooks'
+import { asProblem, patch, type Problem } from '../../api/client'
+import { may } from '../../api/session'
+import { Fields, Json } from '../../ui/json'
+import { Failure } from '../../ui/states'
+import { toast } from '../../ui/toast'
+import { Fact } from '../deliveries/view'
+import { changes, draftOf } from './draft'
+import { SubscriptionForm } from './form'
+import type { PartProps } from './page'
+import type { Subscription } from './state'
+
+export function Settings({ one, changed }: PartProps) {
+  if (!may.value.manage) return <ReadOnly one={one} />
+  return <Edit one={one} changed={changed} />
+}
+
+function Edit({ one, changed }: PartProps) {
+  const [before, setBefore] = useState(() => draftOf(one))
+  const [draft, setDraft] = useState(before)
+  const [round, setRound] = useState(0)
+  const [problem, setProblem] = useState<Problem | null>(null)
+  const [busy, setBusy] = useState(false)
+  const made = changes(before, draft)
+  const nothing = 'body' in made && Object.keys(made.body).length === 0
+  const save = async () => {
+    if ('problem' in made) return setProblem(made.problem)
+    setBusy(true)
+    setProblem(null)
+    try {
+      const saved = draftOf(await patch('/subscriptions/{subscription_id}', { at: { subscription_id: one.id }, body: made.body }))
+      setBefore(saved)
+      setDraft(saved)
+      toast('Saved')
+      changed()
+    } catch (error) {
+      setProblem(asProblem(error))
+    }
+    setBusy(false)
+  }
+  const undo = () => {
+    setDraft(before)
+    setProblem(null)
+    setRound(round + 1)
+  }
+  return (
+    <SubscriptionForm key={round} stored={before} draft={draft} change={(part) => setDraft((was) => ({ ...was, ...part }))} problem={problem} submit={() => void save()}>
+      {problem && <Failure problem={problem} />}
+      <footer class="form-foot">
+        <button type="button" class="button" disabled={nothing} onClick={undo}>
+          Undo
+        </button>
+        <button type="submit" class="button primary" disabled={busy || nothing}>
+          Save
+        </button>
+      </footer>
+    </SubscriptionForm>
+  )
+}
+
+/** For who may look only. */
+function ReadOnly({ one }: { one: Subscription }) {
+  const given = (value: string | number | null | undefined, unit = '') => (value === null || value === undefined ? <span class="faint">as the instance does</span> : `${value}${unit}`)
+  return (
+    <>
+      <dl class="facts">
+        <Fact name="External id">{one.external_id ?? <span class="faint">none</span>}</Fact>
+        <Fact name="Time limit">{given(one.request_timeout_ms, ' ms')}</Fact>
+        <Fact name="Retries">{given(one.retry_schedule)}</Fact>
+        <Fact name="Requests a second">{one.rate_limit ?? <span class="faint">no limit</span>}</Fact>
+        <Fact name="Requests at a time">{given(one.max_in_flight)}</Fact>
+        <Fact name="Order">{one.ordered ? 'kept, by ordering key' : <span class="faint">not kept</span>}</Fact>
+        <Fact name="Authorization">{one.auth?.type ?? <span class="faint">none</span>}</Fact>
+      </dl>
+      {one.filter && <Json label="Filter" text={JSON.stringify(one.filter)} />}
+      {Object.keys(one.headers).length > 0 && <Fields label="Headers" fields={one.headers} />}
+      {Object.keys(one.metadata).length > 0 && <Fields label="Metadata" fields={one.metadata} />}
+    </>
+  )
+}

@@ -1,0 +1,122 @@
+// Which event types: all, or names and wildcards from the catalogue.
+import { useId, useState } from 'preact/hooks'
+import type { Problem } from '../../api/client'
+import type { Resource } from '../../api/resource'
+import { FieldErrors } from '../../ui/field'
+import { Icon } from '../../ui/icons'
+import { Bones } from '../../ui/states'
+import { covers, groups, type Known } from './catalogue'
+
+interface Props {
+  chosen: string[]
+  change: (types: string[]) => void
+  catalogue: Resource<Known[]>
+  problem: Problem | null
+}
+
+export function TypesField({ chosen, change, catalogue, problem }: Props) {
+  const [some, setSome] = useState(chosen.length > 0)
+  const name = useId()
+  const choose = (only: boolean) => {
+    setSome(only)
+    if (!only) change([])
+  }
+  return (
+    <fieldset class="field">
+      <legend>Event types</legend>
+      <div class="radios">
+        <label>
+          <input type="radio" name={name} checked={!some} onChange={() => choose(false)} /> All, also those to come
+        </label>
+        <label>
+          <input type="radio" name={name} checked={some} onChange={() => choose(true)} /> Only these
+        </label>
+      </div>
+      {some && <Chooser {...{ chosen, change, catalogue }} />}
+      <FieldErrors problem={problem} pointer="/event_types" />
+    </fieldset>
+  )
+}
+
+function Chooser({ chosen, change, catalogue }: Omit<Props, 'problem'>) {
+  const [text, setText] = useState('')
+  const wanted = text.trim()
+  const add = (type: string) => {
+    if (type && !chosen.includes(type)) change([...chosen, type])
+    setText('')
+  }
+  const toggle = (type: string) => change(chosen.includes(type) ? chosen.filter((one) => one !== type) : [...chosen, type])
+  const onKey = (event: KeyboardEvent) => {
+    if (event.key !== 'Enter' && event.key !== ',') return
+    event.preventDefault()
+    add(wanted)
+  }
+  const shown = groups((catalogue.data ?? []).filter(({ name }) => name.includes(wanted.replace(/\*$/, ''))))
+  return (
+    <div class="chooser">
+      {chosen.length > 0 && (
+        <ul class="tags" aria-label="Chosen event types">
+          {chosen.map((type) => (
+            <li key={type}>
+              <code>{type}</code>
+              <button type="button" class="chip-clear" aria-label={`Remove ${type}`} onClick={() => toggle(type)}>
+                <Icon name="close" />
+              </button>
+            </li>
+          ))}
+        </ul>
+      )}
+      <div class="chooser-add">
+        <input
+          class="mono"
+          aria-label="Find or add an event type"
+          placeholder="Find, or add a name or order.*"
+          spellcheck={false}
+          autocomplete="off"
+          value={text}
+          onInput={(event) => setText(event.currentTarget.value)}
+          onKeyDown={onKey}
+          onBlur={() => add(wanted)}
+        />
+      </div>
+      {catalogue.loading && !catalogue.data ? (
+        <Bones lines={3} />
+      ) : (
+        <ul class="chooser-list" aria-label="Known event types">
+          {shown.map(({ wildcard, types }) => (
+            <li key={wildcard}>
+              {wildcard && types.length > 1 && (
+                <Choice name={wildcard} note={`all ${types.length}, and new ones`} on={covers(chosen, wildcard)} fixed={!chosen.includes(wildcard) && covers(chosen, wildcard)} toggle={toggle} />
+              )}
+              <ul class={wildcard && types.length > 1 ? 'inner' : ''}>
+                {types.map((type) => (
+                  <li key={type.name}>
+                    <Choice
+                      name={type.name}
+                      note={type.deprecated ? 'deprecated' : (type.description ?? '')}
+                      on={covers(chosen, type.name)}
+                      fixed={!chosen.includes(type.name) && covers(chosen, type.name)}
+                      toggle={toggle}
+                    />
+                  </li>
+                ))}
+              </ul>
+            </li>
+          ))}
+          {!shown.length && <li class="faint none">{wanted ? `Enter adds ${wanted}` : 'No event types are known yet. Type one, or a wildcard such as order.*'}</li>}
+        </ul>
+      )}
+    </div>
+  )
+}
+
+/** `fixed`: a wildcard has it already. The press comes before the text field's blur, which would add its text. */
+function Choice({ name, note, on, fixed, toggle }: { name: string; note: string; on: boolean; fixed: boolean; toggle: (name: string) => void }) {
+  return (
+    <label onMouseDown={(event) => event.preventDefault()}>
+      <input type="checkbox" checked={on} disabled={fixed} onChange={() => toggle(name)} />
+      <code>{name}</code>
+      <span class="faint ellipsis">{note}</span>
+    </label>
+  )
+}

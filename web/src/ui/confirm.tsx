@@ -1,0 +1,52 @@
+// Asks before something that cannot be undone, or that others notice.
+import type { ComponentChildren } from 'preact'
+import { useState } from 'preact/hooks'
+import { asProblem, type Problem } from '../api/client'
+import { CloseButton, Dialog } from './dialog'
+import { Failure } from './states'
+
+interface Props {
+  title: string
+  verb: string
+  danger?: boolean
+  children: ComponentChildren
+  act: () => Promise<void>
+  close: () => void
+}
+
+export function Confirm({ title, verb, danger = false, children, act, close }: Props) {
+  const [busy, setBusy] = useState(false)
+  const [problem, setProblem] = useState<Problem | null>(null)
+  const submit = async (event: Event) => {
+    event.preventDefault()
+    setBusy(true)
+    setProblem(null)
+    try {
+      await act()
+      close()
+    } catch (error) {
+      setProblem(asProblem(error))
+      setBusy(false)
+    }
+  }
+  return (
+    <Dialog label={title} close={close}>
+      <header class="dialog-head">
+        <h2>{title}</h2>
+        <CloseButton close={close} />
+      </header>
+      <form onSubmit={(event) => void submit(event)}>
+        <div class="prose">{children}</div>
+        {problem && <Failure problem={problem} />}
+        <footer class="dialog-foot">
+          <button type="button" class="button" onClick={close}>
+            Close
+          </button>
+          <button type="submit" class={`button ${danger ? 'danger' : 'primary'}`} disabled={busy}>
+            {verb}
+          </button>
+        </footer>
+      </form>
+    </Dialog>
+  )
+}
