@@ -10,6 +10,7 @@ import './style/parts.css'
 import './style/table.css'
 import './style/screens.css'
 import './style/forms.css'
+import './style/admin.css'
 
 showTheme()
 takeToken()

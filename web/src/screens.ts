@@ -9,10 +9,16 @@ import { EventsScreen } from './screens/events/list'
 import { EventPage } from './screens/events/page'
 import { PublishPage } from './screens/events/publish'
 import { Overview } from './screens/overview/overview'
+import { KeysScreen } from './screens/keys/list'
+import { RefusalsScreen } from './screens/refusals/list'
+import { RefusalPage } from './screens/refusals/page'
+import { ReplaysScreen } from './screens/replays/list'
 import { ReplayPage } from './screens/replays/page'
 import { CreateSubscriptionPage } from './screens/subscriptions/create'
 import { SubscriptionsScreen } from './screens/subscriptions/list'
 import { SubscriptionPage } from './screens/subscriptions/page'
+import { TenantsScreen } from './screens/tenants/list'
+import { TenantPage } from './screens/tenants/page'
 import type { IconName } from './ui/icons'
 
 export interface Screen {
@@ -23,6 +29,8 @@ export interface Screen {
   icon?: IconName
   /** Only for who sees all tenants. */
   operator?: boolean
+  /** Only for who may do this. */
+  needs?: 'staff' | 'admin'
 }
 
 const SCREENS: Screen[] = [
@@ -39,7 +47,13 @@ const SCREENS: Screen[] = [
   { path: '/event-types', title: 'Event types', icon: 'types', page: EventTypesScreen },
   { path: '/event-types/~new', title: 'New event type', page: NewEventTypePage },
   { path: '/event-types/:type', title: 'Event type', page: EventTypePage },
+  { path: '/refusals', title: 'Refusals', icon: 'refusals', page: RefusalsScreen, needs: 'staff' },
+  { path: '/refusals/:refusal', title: 'Refused request', page: RefusalPage, needs: 'staff' },
+  { path: '/replays', title: 'Replays', icon: 'replays', page: ReplaysScreen },
   { path: '/replays/:replay', title: 'Replay', page: ReplayPage },
+  { path: '/tenants', title: 'Tenants', icon: 'tenants', page: TenantsScreen, operator: true, needs: 'admin' },
+  { path: '/tenants/:tenant', title: 'Tenant', page: TenantPage, operator: true, needs: 'admin' },
+  { path: '/keys', title: 'Keys', icon: 'keys', page: KeysScreen, needs: 'admin' },
 ]
 
 export const MENU = SCREENS.filter((screen) => screen.icon)

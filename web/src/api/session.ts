@@ -40,7 +40,17 @@ export const may = computed(() => {
   const scope = me.value?.scope
   const capabilities = me.value?.capabilities ?? []
   const manage = scope === 'admin' || capabilities.includes('manage')
-  return { manage, publish: scope === 'admin' || scope === 'publish', retry: manage || scope === 'publish', readPayloads: scope !== 'support' }
+  const staff = scope === 'admin' || scope === 'read' || scope === 'support'
+  return {
+    manage,
+    publish: scope === 'admin' || scope === 'publish',
+    retry: manage || scope === 'publish',
+    readPayloads: scope !== 'support',
+    read: staff || capabilities.includes('read'),
+    /** What is about producers and the service, which customers do not see. */
+    staff,
+    admin: scope === 'admin',
+  }
 })
 
 export const isOperator = computed(() => me.value?.kind === 'operator')

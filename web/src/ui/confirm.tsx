@@ -3,18 +3,23 @@ import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import { asProblem, type Problem } from '../api/client'
 import { CloseButton, Dialog } from './dialog'
+import { Field } from './field'
 import { Failure } from './states'
 
 interface Props {
   title: string
+  /** What the button says. */
   verb: string
   danger?: boolean
+  /** What has to be typed first, if anything. */
+  typed?: string
   children: ComponentChildren
   act: () => Promise<void>
   close: () => void
 }
 
-export function Confirm({ title, verb, danger = false, children, act, close }: Props) {
+export function Confirm({ title, verb, danger = false, typed, children, act, close }: Props) {
+  const [text, setText] = useState('')
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState<Problem | null>(null)
   const submit = async (event: Event) => {
@@ -37,12 +42,17 @@ export function Confirm({ title, verb, danger = false, children, act, close }: P
       </header>
       <form onSubmit={(event) => void submit(event)}>
         <div class="prose">{children}</div>
+        {typed !== undefined && (
+          <Field label="Type it to confirm" hint={<span class="mono wrap">{typed}</span>}>
+            {(id, described) => <input id={id} aria-describedby={described} class="mono" autocomplete="off" spellcheck={false} value={text} onInput={(event) => setText(event.currentTarget.value)} />}
+          </Field>
+        )}
         {problem && <Failure problem={problem} />}
         <footer class="dialog-foot">
           <button type="button" class="button" onClick={close}>
             Close
           </button>
-          <button type="submit" class={`button ${danger ? 'danger' : 'primary'}`} disabled={busy}>
+          <button type="submit" class={`button ${danger ? 'danger' : 'primary'}`} disabled={busy || (typed !== undefined && text.trim() !== typed.trim())}>
             {verb}
           </button>
         </footer>

@@ -16,6 +16,8 @@ export function Dialog({ label, close, children, kind = 'dialog' }: Props) {
     const before = document.activeElement
     const dialog = element.current
     dialog?.showModal()
+    // A form begins at its first field, not at the button that closes it.
+    if (kind === 'dialog') dialog?.querySelector<HTMLElement>('form :is(input, select, textarea):enabled')?.focus()
     return () => {
       dialog?.close()
       if (before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true })

@@ -143,7 +143,7 @@ async function cancelAll(only: Only, token: string): Promise<number> {
   }
 }
 
-function Split({ plan }: { plan: Plan }) {
+export function Split({ plan }: { plan: Plan }) {
   const shown = plan.by_subscription.slice(0, MOST_SHOWN)
   const rest = plan.count - shown.reduce((sum, one) => sum + one.count, 0)
   return (

@@ -1,0 +1,128 @@
+// One replay: how far it is, what it sends, who began it.
+import type { ComponentChildren } from 'preact'
+import { useEffect, useState } from 'preact/hooks'
+import { asProblem, get, post } from '../../api/client'
+import { useResource } from '../../api/resource'
+import { may } from '../../api/session'
+import { href } from '../../route'
+import { distance, Id, Moment, number } from '../../ui/moment'
+import { Bones, Failure } from '../../ui/states'
+import { Pill } from '../../ui/status'
+import { toast } from '../../ui/toast'
+import { Fact } from '../deliveries/view'
+import { filtersOf, inWords, type Replay, share, STATES, SubscriptionName, totalOf } from './selected'
+import { actorWords, useBeginners } from './who'
+
+const REFRESH_MS = 1_000
+
+interface Props {
+  id: string
+  tools?: ComponentChildren
+  changed?: () => void
+}
+
+export function ReplayView({ id, tools, changed }: Props) {
+  const replay = useResource(id, (signal) => get('/replays/{replay_id}', { at: { replay_id: id }, signal }))
+  const [busy, setBusy] = useState(false)
+  const running = replay.data?.status === 'running'
+  useEffect(() => {
+    if (!running) return
+    const timer = setInterval(() => document.hidden || replay.reload(), REFRESH_MS)
+    return () => clearInterval(timer)
+  }, [running])
+  const cancel = async () => {
+    setBusy(true)
+    try {
+      await post('/replays/{replay_id}/cancel', { at: { replay_id: id } })
+      toast('Cancelled')
+      replay.reload()
+      changed?.()
+    } catch (error) {
+      const problem = asProblem(error)
+      toast(problem.detail ?? problem.title, 'bad')
+    }
+    setBusy(false)
+  }
+  if (replay.problem && !replay.data) return <Failure problem={replay.problem} retry={replay.reload} />
+  if (!replay.data) return <Bones lines={6} />
+  const { status, replayed } = replay.data
+  const [part, total] = [share(replay.data), totalOf(replay.data)]
+  return (
+    <article class="delivery">
+      <header class="sheet-head">
+        <Pill tone={STATES[status].tone}>{STATES[status].label}</Pill>
+        <h2>Replay</h2>
+        <span class="grow" />
+        {running && may.value.manage && (
+          <button type="button" class="button" disabled={busy} onClick={() => void cancel()}>
+            Cancel
+          </button>
+        )}
+        {tools}
+      </header>
+      <p class="big-number">
+        {number(replayed)} <span>{total === null ? 'sent again' : `of ${number(total)} sent again`}</span>
+      </p>
+      <progress class="progress" max={1} {...(part === null && running ? {} : { value: part ?? 0 })} aria-label="Progress" />
+      <p class="faint">{note(replay.data)}</p>
+      <Facts replay={replay.data} />
+    </article>
+  )
+}
+
+function note(replay: Replay): string {
+  const { status, replayed, total, rate } = replay
+  if (status === 'cancelled') return 'What was sent again before stays sent.'
+  if (status === 'finished') return 'Everything is in the queue. The status of each delivery shows its result.'
+  const left = total ? Math.ceil(Math.max(total - replayed, 0) / Math.max(rate, 1)) : null
+  return `${left === null ? '' : `About ${distance(left)} left. `}New events go first; it pauses while a receiver is unavailable or its subscription disabled.`
+}
+
+function Facts({ replay }: { replay: Replay }) {
+  const { subscription_id: ids, since, until } = filtersOf(replay)
+  const entry = useBeginners(replay.id).get(replay.id)
+  return (
+    <dl class="facts">
+      <Fact name="What" wide>
+        {inWords(replay)}
+      </Fact>
+      <Fact name="At most">{number(replay.rate)} a second</Fact>
+      <Fact name="To" wide>
+        {ids.length ? <Names ids={ids} /> : replay.to === 'matching' ? 'Subscriptions that match now and have not got them' : 'The subscriptions that had them'}
+        {ids.length > 0 && replay.to === 'matching' && <span class="faint"> if they match now</span>}
+      </Fact>
+      <Fact name="Deliveries">
+        <a href={href('/deliveries', { subscription_id: ids, event_type: filtersOf(replay).event_type })}>Show</a>
+      </Fact>
+      <Fact name="Accepted from">
+        <Moment at={since} none="all that is stored" />
+      </Fact>
+      <Fact name="Accepted until">
+        <Moment at={until} />
+      </Fact>
+      <Fact name="Begun by">{entry ? <span title={entry.key_id ?? undefined}>{actorWords(entry)}</span> : <span class="faint">not known</span>}</Fact>
+      <Fact name="Begun">
+        <Moment at={replay.created_at} />
+      </Fact>
+      <Fact name="Ended">
+        <Moment at={replay.ended_at} none="not yet" />
+      </Fact>
+      <Fact name="Replay">
+        <Id id={replay.id} />
+      </Fact>
+    </dl>
+  )
+}
+
+function Names({ ids }: { ids: string[] }) {
+  return (
+    <>
+      {ids.map((id, index) => (
+        <span key={id}>
+          {index > 0 && ', '}
+          <SubscriptionName id={id} link />
+        </span>
+      ))}
+    </>
+  )
+}

@@ -1,0 +1,22 @@
+// Who began a replay: the audit knows, and shows it to an admin.
+import { get, type Schemas } from '../../api/client'
+import { useResource } from '../../api/resource'
+import { may } from '../../api/session'
+
+type Entry = Schemas['AuditEntry']
+
+const WORDS: Record<string, string> = {
+  anonymous: 'Somebody without a key',
+  command: 'The command line',
+  postrider: 'postrider',
+  sql: 'Somebody in the database',
+}
+
+export const actorWords = (entry: Entry) => (entry.key_id ? `${entry.actor === 'portal' ? 'Portal' : 'Key'} …${entry.key_id.slice(-8)}` : (WORDS[entry.actor] ?? entry.actor))
+
+/** The newest beginnings, by replay. */
+export function useBeginners(object?: string): ReadonlyMap<string, Entry> {
+  const query = { action: 'replay.created', limit: 100, ...(object ? { object_id: object } : {}) } as const
+  const audit = useResource(`who/${object}`, (signal) => (may.value.admin ? get('/audit', { query, signal }) : Promise.resolve(null)))
+  return new Map((audit.data?.data ?? []).flatMap((entry) => (entry.object_id ? [[entry.object_id, entry] as const] : [])))
+}

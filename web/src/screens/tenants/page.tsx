@@ -1,0 +1,14 @@
+import { go, href } from '../../route'
+import { Icon } from '../../ui/icons'
+import { TenantView } from './view'
+
+export function TenantPage({ params }: { params: Record<string, string> }) {
+  return (
+    <div class="sheet">
+      <a class="back" href={href('/tenants')}>
+        <Icon name="left" /> Tenants
+      </a>
+      <TenantView id={params.tenant ?? ''} deleted={() => go(href('/tenants', { tenant: null }), 'replace')} />
+    </div>
+  )
+}

@@ -1,0 +1,133 @@
+// A link with which a customer sees to its own webhooks; it is shown once.
+import { useState } from 'preact/hooks'
+import { asProblem, type Problem, remove, send } from '../../api/client'
+import { CloseButton, Dialog } from '../../ui/dialog'
+import { Field } from '../../ui/field'
+import { Moment } from '../../ui/moment'
+import { Once } from '../../ui/once'
+import { Failure } from '../../ui/states'
+import { toast } from '../../ui/toast'
+import type { Tenant } from './list'
+
+interface Session {
+  id: string
+  url: string
+  capabilities: string[]
+  expires_at: string
+}
+
+const LIVES: [seconds: number, label: string][] = [
+  [900, '15 minutes'],
+  [3_600, '1 hour'],
+  [28_800, '8 hours'],
+  [86_400, '24 hours'],
+]
+
+export function PortalLink({ tenant, close }: { tenant: Tenant; close: () => void }) {
+  const [made, setMade] = useState<Session | null>(null)
+  return (
+    <Dialog label="Portal link" close={made ? () => undefined : close}>
+      <header class="dialog-head">
+        <h2 class="wrap">{made ? 'Copy the link now' : `Portal link for ${tenant.name}`}</h2>
+        {!made && <CloseButton close={close} />}
+      </header>
+      {made ? <Shown made={made} close={close} /> : <Form tenant={tenant} close={close} done={setMade} />}
+    </Dialog>
+  )
+}
+
+function Form({ tenant, close, done }: { tenant: Tenant; close: () => void; done: (session: Session) => void }) {
+  const [manage, setManage] = useState(true)
+  const [seconds, setSeconds] = useState('3600')
+  const [problem, setProblem] = useState<Problem | null>(null)
+  const [busy, setBusy] = useState(false)
+  const open = async (event: Event) => {
+    event.preventDefault()
+    setBusy(true)
+    setProblem(null)
+    const body = { tenant: tenant.id, capabilities: manage ? ['read', 'manage'] : ['read'], expires_in: Number(seconds) }
+    try {
+      done((await (await send('post', '/portal-sessions', { body })).json()) as Session)
+    } catch (error) {
+      setProblem(asProblem(error))
+      setBusy(false)
+    }
+  }
+  return (
+    <form onSubmit={(event) => void open(event)}>
+      <p class="faint">Whoever has the link sees the webhooks of this tenant, and of no other, until it expires.</p>
+      <fieldset class="options">
+        <legend>It allows</legend>
+        <label class="option">
+          <input type="checkbox" checked disabled />
+          <span>
+            <b>Looking</b>
+            <span class="faint">Subscriptions, events, deliveries, attempts and numbers.</span>
+          </span>
+        </label>
+        <label class="option">
+          <input type="checkbox" checked={manage} onChange={() => setManage(!manage)} />
+          <span>
+            <b>Managing</b>
+            <span class="faint">Creating and changing subscriptions, and sending again.</span>
+          </span>
+        </label>
+      </fieldset>
+      <Field label="Expires after" pointer="/expires_in" problem={problem}>
+        {(id, described) => (
+          <select id={id} aria-describedby={described} value={seconds} onChange={(event) => setSeconds(event.currentTarget.value)}>
+            {LIVES.map(([value, label]) => (
+              <option key={value} value={value}>
+                {label}
+              </option>
+            ))}
+          </select>
+        )}
+      </Field>
+      {problem && !problem.errors?.some((error) => error.pointer === '/expires_in') && <Failure problem={problem} />}
+      <footer class="dialog-foot">
+        <button type="button" class="button" onClick={close}>
+          Close
+        </button>
+        <button type="submit" class="button primary" disabled={busy}>
+          Make a link
+        </button>
+      </footer>
+    </form>
+  )
+}
+
+function Shown({ made, close }: { made: Session; close: () => void }) {
+  const end = async () => {
+    try {
+      await remove('/keys/{key_id}', { at: { key_id: made.id } })
+      toast('The link works no longer')
+      close()
+    } catch (error) {
+      const problem = asProblem(error)
+      toast(problem.detail ?? problem.title, 'bad')
+    }
+  }
+  return (
+    <>
+      <p class="note amber">It is shown this once. Give it to the customer only: it needs no password.</p>
+      <Once label="Link" text={made.url} />
+      <p class="faint">
+        {made.capabilities.includes('manage') ? 'For looking and managing' : 'For looking only'}; expires <Moment at={made.expires_at} />. In a frame, append{' '}
+        <code>&amp;theme=dark</code> or <code>&amp;theme=light</code>.
+      </p>
+      <footer class="dialog-foot">
+        <button type="button" class="button" onClick={() => void end()}>
+          End it now
+        </button>
+        <span class="grow" />
+        <a class="button" href={made.url} target="_blank" rel="noreferrer noopener">
+          Open
+        </a>
+        <button type="button" class="button primary" onClick={close}>
+          Done
+        </button>
+      </footer>
+    </>
+  )
+}
