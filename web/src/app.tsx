@@ -1,8 +1,9 @@
 import { useEffect } from 'preact/hooks'
-import { failure, me } from './api/session'
+import { ended, failure, isPortal, may, me } from './api/session'
 import { asked, identify } from './api/sign_in'
 import { href, path, query } from './route'
-import { screenAt } from './screens'
+import { allowed, screenAt } from './screens'
+import { Ended } from './shell/ended'
 import { Frame } from './shell/frame'
 import { SignIn } from './shell/sign_in'
 import { Empty, Failure } from './ui/states'
@@ -18,6 +19,7 @@ export function App() {
 }
 
 function Inside() {
+  if (ended.value) return <Ended />
   if (failure.value) {
     return (
       <main class="alone">
@@ -33,14 +35,16 @@ function Signed() {
   const found = screenAt(path.value)
   const title = found?.screen.title ?? 'Not found'
   useEffect(() => {
-    document.title = `${title} · postrider`
+    document.title = `${title} · ${isPortal.value ? 'Webhooks' : 'postrider'}`
   }, [title])
   useEffect(() => {
     if (!query.value.has('open')) window.scrollTo({ top: 0 })
   }, [path.value])
   return (
     <Frame current={path.value}>
-      {found ? (
+      {found && !allowed(found.screen) ? (
+        <NotAllowed />
+      ) : found ? (
         <found.screen.page key={path.value + (query.value.get('tenant') ?? '')} params={found.params} />
       ) : (
         <Empty icon="search" title="There is no such page" isPage>
@@ -50,5 +54,23 @@ function Signed() {
         </Empty>
       )}
     </Frame>
+  )
+}
+
+function NotAllowed() {
+  if (isPortal.value) return <Empty icon="info" title="This link does not open this page" />
+  return (
+    <Empty icon="keys" title="This key does not open this page">
+      {may.value.publish && !may.value.read ? (
+        <>
+          <p>It is made for publishing.</p>
+          <a class="button" href={href('/publish')}>
+            Publish an event
+          </a>
+        </>
+      ) : (
+        <p>It needs a key with a wider scope, or an operator’s.</p>
+      )}
+    </Empty>
   )
 }

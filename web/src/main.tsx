@@ -2,7 +2,7 @@ import { render } from 'preact'
 import { App } from './app'
 import { takeToken } from './api/session'
 import { identify } from './api/sign_in'
-import { showTheme } from './shell/theme'
+import { readTheme, showTheme } from './shell/theme'
 import 'uplot/dist/uPlot.min.css'
 import './style/base.css'
 import './style/shell.css'
@@ -15,4 +15,10 @@ import './style/admin.css'
 showTheme()
 takeToken()
 void identify()
+// A page around this one, or somebody with a new link, changes the fragment alone.
+window.addEventListener('hashchange', () => {
+  if (!/^#token=/.test(window.location.hash)) return
+  readTheme()
+  if (takeToken()) void identify()
+})
 render(<App />, document.getElementById('app') as HTMLElement)

@@ -1,6 +1,7 @@
 // Every screen, in the order of the menu. A new one is a line here and a file in screens/.
 import type { ComponentType } from 'preact'
 import { parse } from 'regexparam'
+import { isOperator, may } from './api/session'
 import { DeliveriesScreen } from './screens/deliveries/list'
 import { DeliveryPage } from './screens/deliveries/page'
 import { EventTypesScreen } from './screens/event_types/list'
@@ -8,6 +9,7 @@ import { EventTypePage, NewEventTypePage } from './screens/event_types/page'
 import { EventsScreen } from './screens/events/list'
 import { EventPage } from './screens/events/page'
 import { PublishPage } from './screens/events/publish'
+import { OperationsScreen } from './screens/operations/operations'
 import { Overview } from './screens/overview/overview'
 import { KeysScreen } from './screens/keys/list'
 import { RefusalsScreen } from './screens/refusals/list'
@@ -29,8 +31,8 @@ export interface Screen {
   icon?: IconName
   /** Only for who sees all tenants. */
   operator?: boolean
-  /** Only for who may do this. */
-  needs?: 'staff' | 'admin'
+  /** What somebody has to be allowed to do for it; to look, if it says nothing. */
+  needs?: 'read' | 'staff' | 'admin' | 'publish'
 }
 
 const SCREENS: Screen[] = [
@@ -42,7 +44,7 @@ const SCREENS: Screen[] = [
   { path: '/deliveries', title: 'Deliveries', icon: 'deliveries', page: DeliveriesScreen },
   { path: '/deliveries/:webhook/:subscription', title: 'Delivery', page: DeliveryPage },
   { path: '/events', title: 'Events', icon: 'events', page: EventsScreen },
-  { path: '/publish', title: 'Publish an event', page: PublishPage },
+  { path: '/publish', title: 'Publish an event', page: PublishPage, needs: 'publish' },
   { path: '/events/:webhook', title: 'Event', page: EventPage },
   { path: '/event-types', title: 'Event types', icon: 'types', page: EventTypesScreen },
   { path: '/event-types/~new', title: 'New event type', page: NewEventTypePage },
@@ -54,9 +56,12 @@ const SCREENS: Screen[] = [
   { path: '/tenants', title: 'Tenants', icon: 'tenants', page: TenantsScreen, operator: true, needs: 'admin' },
   { path: '/tenants/:tenant', title: 'Tenant', page: TenantPage, operator: true, needs: 'admin' },
   { path: '/keys', title: 'Keys', icon: 'keys', page: KeysScreen, needs: 'admin' },
+  { path: '/operations', title: 'Operations', icon: 'operations', page: OperationsScreen, operator: true, needs: 'staff' },
 ]
 
 export const MENU = SCREENS.filter((screen) => screen.icon)
+
+export const allowed = (screen: Screen) => (!screen.operator || isOperator.value) && may.value[screen.needs ?? 'read']
 
 const PATTERNS = SCREENS.map((screen) => ({ screen, ...parse(screen.path) }))
 

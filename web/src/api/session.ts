@@ -2,37 +2,63 @@
 import { computed, signal } from '@preact/signals'
 import { go, query } from '../route'
 import type { Problem, Schemas } from './client'
+import { store, stored } from './storage'
 
 const STORED = 'postrider.key'
 
 export type Me = Schemas['Me']
 
-export const key = signal(window.sessionStorage.getItem(STORED))
+export const key = signal(stored('sessionStorage', STORED))
 export const me = signal<Me | null>(null)
 /** Why the sign-in is shown, if it is for a reason. */
 export const notice = signal<string | null>(null)
 /** The first requests could not be made. */
 export const failure = signal<Problem | null>(null)
 
+/** A customer's portal link. Where it ends there is nobody to sign in. */
+export const isPortal = computed(() => Boolean(key.value?.startsWith('prp_')))
+/** How the portal link ended. */
+export const ended = signal<'expired' | 'refused' | 'left' | null>(null)
+
 /** A portal's link brings its token in the fragment. It is taken out of the address, so that it is in no history. */
-export function takeToken(): void {
-  const found = /^#token=([^&]+)&?(.*)$/.exec(window.location.hash)
-  if (!found) return
-  remember(decodeURIComponent(found[1] ?? ''))
-  go(found[2] ? `#/?${found[2]}` : '#/', 'replace')
+export function takeToken(): boolean {
+  const found = new URLSearchParams(window.location.hash.slice(1)).get('token')
+  if (!found) return false
+  me.value = null
+  ended.value = null
+  remember(found)
+  go('#/', 'replace')
+  return true
 }
 
 export function remember(value: string): void {
-  window.sessionStorage.setItem(STORED, value)
+  store('sessionStorage', STORED, value)
   key.value = value
   notice.value = null
 }
 
+/** A portal's token is kept although it has ended: who loads the page again is told the same. */
 export function forget(why: string | null = null): void {
-  window.sessionStorage.removeItem(STORED)
-  key.value = null
   me.value = null
+  if (isPortal.value) {
+    ended.value = 'refused'
+    return
+  }
+  forgetToken()
   notice.value = why
+}
+
+export function forgetToken(): void {
+  store('sessionStorage', STORED, null)
+  ended.value = null
+  key.value = null
+}
+
+/** Ends the visit of a customer in this tab. */
+export function leave(): void {
+  store('sessionStorage', STORED, null)
+  me.value = null
+  ended.value = 'left'
 }
 
 /** What the caller may do. */

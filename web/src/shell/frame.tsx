@@ -2,11 +2,13 @@
 import { signal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { useEffect } from 'preact/hooks'
-import { forget, isOperator, key, me } from '../api/session'
+import { forget, isOperator, isPortal, key, leave, me } from '../api/session'
 import { href } from '../route'
-import { MENU } from '../screens'
+import { allowed, MENU } from '../screens'
 import { CloseButton, Dialog } from '../ui/dialog'
 import { Icon, Logo } from '../ui/icons'
+import { Moment } from '../ui/moment'
+import { isFramed } from './ended'
 import { helpIsOpen, KEYS, listenToKeys } from './keyboard'
 import { SearchBox } from './search'
 import { TenantSwitch } from './tenants'
@@ -25,12 +27,16 @@ export function Frame({ current, children }: { current: string; children: Compon
         To the content
       </a>
       <aside class="side">
-        <a class="brand" href={href('/')}>
-          <Logo /> postrider
-        </a>
+        {isPortal.value ? (
+          <Customer />
+        ) : (
+          <a class="brand" href={href('/')}>
+            <Logo /> postrider
+          </a>
+        )}
         {isOperator.value && <TenantSwitch />}
         <nav class="menu" aria-label="Screens">
-          {MENU.filter((screen) => !screen.operator || isOperator.value).map((screen) => {
+          {MENU.filter(allowed).map((screen) => {
             const here = screen.path === '/' ? current === '/' : current.startsWith(screen.path)
             return (
               <a key={screen.path} href={href(screen.path)} aria-current={here ? 'page' : undefined}>
@@ -40,18 +46,15 @@ export function Frame({ current, children }: { current: string; children: Compon
           })}
         </nav>
         <div class="side-end">
-          <a href="./docs" target="_blank" rel="noreferrer">
-            <Icon name="book" /> API reference
-          </a>
+          {!isPortal.value && (
+            <a href="./docs" target="_blank" rel="noreferrer">
+              <Icon name="book" /> API reference
+            </a>
+          )}
           <button type="button" onClick={() => (helpIsOpen.value = true)}>
             <Icon name="keyboard" /> Keyboard
           </button>
-          {key.value && (
-            <button type="button" onClick={() => forget()}>
-              <Icon name="leave" /> Forget the key
-            </button>
-          )}
-          {me.value?.tenant_name && <p class="faint who">{me.value.tenant_name}</p>}
+          {isPortal.value ? <Visit /> : <Forget />}
         </div>
       </aside>
       <header class="top">
@@ -98,5 +101,52 @@ function Help() {
         ))}
       </dl>
     </Dialog>
+  )
+}
+
+function Forget() {
+  return (
+    <>
+      {key.value && (
+        <button type="button" onClick={() => forget()}>
+          <Icon name="leave" /> Forget the key
+        </button>
+      )}
+      {me.value?.tenant_name && <p class="faint who">{me.value.tenant_name}</p>}
+    </>
+  )
+}
+
+/** Whose webhooks a customer sees: its own. */
+function Customer() {
+  const name = me.value?.tenant_name ?? 'Webhooks'
+  return (
+    <a class="brand customer" href={href('/')}>
+      <span class="tenant-mark" aria-hidden="true">
+        {name.slice(0, 1).toUpperCase()}
+      </span>
+      <span class="customer-name">
+        <span class="ellipsis">{name}</span>
+        <span class="faint">Webhooks</span>
+      </span>
+    </a>
+  )
+}
+
+/** How long the portal link lasts. In a frame, the page around it is where one leaves. */
+function Visit() {
+  return (
+    <>
+      {!isFramed && (
+        <button type="button" onClick={leave}>
+          <Icon name="leave" /> Leave
+        </button>
+      )}
+      {me.value?.expires_at && (
+        <p class="faint who">
+          The link ends <Moment at={me.value.expires_at} />
+        </p>
+      )}
+    </>
   )
 }

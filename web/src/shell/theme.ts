@@ -1,20 +1,34 @@
 // Light or dark: as the system says, until somebody chooses.
 import { signal } from '@preact/signals'
+import { store, stored } from '../api/storage'
 
 const STORED = 'postrider.theme'
 type Theme = 'light' | 'dark'
 
 const system = window.matchMedia('(prefers-color-scheme: dark)')
-const asked = new URLSearchParams(window.location.hash.split('?')[1]).get('theme')
-const stored = asked ?? window.localStorage.getItem(STORED)
 
-export const theme = signal<Theme>(stored === 'light' || stored === 'dark' ? stored : system.matches ? 'dark' : 'light')
+/** A page that shows the dashboard in a frame says which it wants: `theme=dark` behind `?`, or in the fragment. */
+const asked = () => /[?#&]theme=(light|dark)\b/.exec(window.location.search + window.location.hash)?.[1] as Theme | undefined
+
+function first(): Theme {
+  const wanted = asked()
+  if (wanted) store('sessionStorage', STORED, wanted)
+  const known = wanted ?? stored('sessionStorage', STORED) ?? stored('localStorage', STORED)
+  return known === 'light' || known === 'dark' ? known : system.matches ? 'dark' : 'light'
+}
+
+export const theme = signal<Theme>(first())
 
 system.addEventListener('change', () => {
-  if (window.localStorage.getItem(STORED) || asked) return
-  theme.value = system.matches ? 'dark' : 'light'
+  theme.value = first()
   showTheme()
 })
+
+/** After the address was changed from outside. */
+export function readTheme(): void {
+  theme.value = first()
+  showTheme()
+}
 
 export function showTheme(): void {
   document.documentElement.dataset.theme = theme.value
@@ -22,6 +36,7 @@ export function showTheme(): void {
 
 export function toggleTheme(): void {
   theme.value = theme.value === 'dark' ? 'light' : 'dark'
-  window.localStorage.setItem(STORED, theme.value)
+  store('localStorage', STORED, theme.value)
+  if (stored('sessionStorage', STORED)) store('sessionStorage', STORED, theme.value)
   showTheme()
 }

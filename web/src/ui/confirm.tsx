@@ -43,7 +43,7 @@ export function Confirm({ title, verb, danger = false, typed, children, act, clo
       <form onSubmit={(event) => void submit(event)}>
         <div class="prose">{children}</div>
         {typed !== undefined && (
-          <Field label="Type it to confirm" hint={<span class="mono wrap">{typed}</span>}>
+          <Field label={`Type ${typed} to confirm`}>
             {(id, described) => <input id={id} aria-describedby={described} class="mono" autocomplete="off" spellcheck={false} value={text} onInput={(event) => setText(event.currentTarget.value)} />}
           </Field>
         )}

@@ -42,8 +42,25 @@ export async function copy(text: string, what = 'Copied'): Promise<void> {
     await navigator.clipboard.writeText(text)
     toast(what)
   } catch {
-    toast('The browser did not let the dashboard copy', 'bad')
+    if (copySelected(text)) toast(what)
+    else toast('The browser did not let the dashboard copy', 'bad')
   }
+}
+
+/** Without https, and in a frame of another site, only the older way works. */
+function copySelected(text: string): boolean {
+  const field = document.createElement('textarea')
+  field.value = text
+  field.className = 'visually-hidden'
+  // In an open dialog nothing outside of it takes the focus.
+  const place = document.querySelector('dialog[open]:last-of-type') ?? document.body
+  const before = document.activeElement
+  place.append(field)
+  field.select()
+  const done = document.execCommand('copy')
+  field.remove()
+  if (before instanceof HTMLElement) before.focus()
+  return done
 }
 
 /** The end of an id tells ids of one moment apart; the whole id is copied. */

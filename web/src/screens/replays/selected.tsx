@@ -81,6 +81,6 @@ export function SubscriptionName({ id, link = false }: { id: string; link?: bool
 export function Receivers({ replay }: { replay: Replay }) {
   const ids = filtersOf(replay).subscription_id
   const [first] = ids
-  if (first === undefined) return <>{replay.to === 'matching' ? 'Those that match now' : 'All'}</>
+  if (first === undefined) return <>{replay.to === 'matching' ? 'Those that match now' : 'As before'}</>
   return ids.length === 1 ? <SubscriptionName id={first} /> : <>{ids.length} subscriptions</>
 }

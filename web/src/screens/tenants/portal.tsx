@@ -1,6 +1,6 @@
 // A link with which a customer sees to its own webhooks; it is shown once.
 import { useState } from 'preact/hooks'
-import { asProblem, type Problem, remove, send } from '../../api/client'
+import { asProblem, post, type Problem, remove, type Schemas } from '../../api/client'
 import { CloseButton, Dialog } from '../../ui/dialog'
 import { Field } from '../../ui/field'
 import { Moment } from '../../ui/moment'
@@ -9,12 +9,7 @@ import { Failure } from '../../ui/states'
 import { toast } from '../../ui/toast'
 import type { Tenant } from './list'
 
-interface Session {
-  id: string
-  url: string
-  capabilities: string[]
-  expires_at: string
-}
+type Session = Schemas['PortalSession']
 
 const LIVES: [seconds: number, label: string][] = [
   [900, '15 minutes'],
@@ -45,9 +40,9 @@ function Form({ tenant, close, done }: { tenant: Tenant; close: () => void; done
     event.preventDefault()
     setBusy(true)
     setProblem(null)
-    const body = { tenant: tenant.id, capabilities: manage ? ['read', 'manage'] : ['read'], expires_in: Number(seconds) }
+    const capabilities: Session['capabilities'] = manage ? ['read', 'manage'] : ['read']
     try {
-      done((await (await send('post', '/portal-sessions', { body })).json()) as Session)
+      done(await post('/portal-sessions', { body: { tenant: tenant.id, capabilities, expires_in: Number(seconds) } }))
     } catch (error) {
       setProblem(asProblem(error))
       setBusy(false)

@@ -1,0 +1,118 @@
+// How the service itself does: its replicas, its database, its settings.
+import { useEffect, useState } from 'preact/hooks'
+import { asProblem, get, type Problem } from '../../api/client'
+import { Icon } from '../../ui/icons'
+import { bytes, distance, number } from '../../ui/moment'
+import { Bones, Failure } from '../../ui/states'
+import { concerns, LATE_OUTBOX_SECONDS, OLD_TRANSACTION_SECONDS, type Operations } from './answer'
+import { Partitions } from './partitions'
+import { Replicas } from './replicas'
+import { Settings } from './settings'
+
+const REFRESH_MS = 3_000
+
+/** Asks again and again while the page is looked at; what it knew stays while one request fails. */
+function useNow(): { now: Operations | null; problem: Problem | null; reload: () => void } {
+  const [now, setNow] = useState<Operations | null>(null)
+  const [problem, setProblem] = useState<Problem | null>(null)
+  const [round, setRound] = useState(0)
+  useEffect(() => {
+    const leaving = new AbortController()
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const ask = async () => {
+      try {
+        if (!document.hidden) {
+          const answer = await get('/operations', { signal: leaving.signal })
+          setNow(answer)
+          setProblem(null)
+        }
+      } catch (error) {
+        if (!leaving.signal.aborted) setProblem(asProblem(error))
+      }
+      if (!leaving.signal.aborted) timer = setTimeout(() => void ask(), REFRESH_MS)
+    }
+    void ask()
+    return () => {
+      leaving.abort()
+      clearTimeout(timer)
+    }
+  }, [round])
+  return { now, problem, reload: () => setRound(round + 1) }
+}
+
+export function OperationsScreen() {
+  const { now, problem, reload } = useNow()
+  return (
+    <>
+      <header class="page-head">
+        <h1>Operations</h1>
+        <span class="grow" />
+        {now && (
+          <span class="faint">
+            postrider {now.version} · PostgreSQL {now.database.version.split(' ')[0]}
+          </span>
+        )}
+      </header>
+      {problem && <Failure problem={problem} retry={reload} />}
+      {!now && !problem && <Bones lines={12} />}
+      {now && <Shown now={now} />}
+    </>
+  )
+}
+
+function Shown({ now }: { now: Operations }) {
+  return (
+    <>
+      {concerns(now).map(({ title, advice }) => (
+        <div key={title} class="why amber">
+          <Icon name="warn" />
+          <div>
+            <strong>{title}</strong>
+            <p>{advice}</p>
+          </div>
+        </div>
+      ))}
+      <Tiles now={now} />
+      <Replicas replicas={now.replicas} />
+      <Partitions partitions={now.partitions} more={now.partitions_more} />
+      <Settings settings={now.settings} />
+    </>
+  )
+}
+
+function Tiles({ now }: { now: Operations }) {
+  const { queue, outbox, database } = now
+  // The shortest come and go with every request.
+  const oldest = now.oldest_transaction && now.oldest_transaction.seconds >= 1 ? now.oldest_transaction : null
+  return (
+    <div class="tiles operations-tiles">
+      <Tile name="Pending deliveries" value={number(queue.pending)} note="estimated by PostgreSQL" />
+      <Tile name="Queue" value={bytes(queue.table_bytes + queue.index_bytes)} note={`${number(queue.dead_rows)} rows wait for vacuum`} />
+      <Tile
+        name="Outbox lag"
+        value={outbox.waiting ? distance(outbox.lag_seconds) : 'none'}
+        bad={outbox.lag_seconds > LATE_OUTBOX_SECONDS}
+        note={`${number(outbox.waiting)}${outbox.waiting_more ? '+' : ''} ${outbox.waiting === 1 ? 'event waits' : 'events wait'}`}
+      />
+      <Tile
+        name="Oldest transaction"
+        value={oldest ? distance(oldest.seconds) : 'none'}
+        bad={Boolean(oldest && oldest.seconds > OLD_TRANSACTION_SECONDS)}
+        note={oldest ? `${oldest.kind === 'prepared' ? 'prepared ' : 'process '}${oldest.name}: ${oldest.detail}` : 'none is older than 1 s'}
+      />
+      <Tile name="Connections" value={number(database.connections)} note={`of ${number(database.max_connections)}, of all programs`} />
+    </div>
+  )
+}
+
+function Tile({ name, value, note, bad = false }: { name: string; value: string; note: string; bad?: boolean }) {
+  return (
+    <div class="tile">
+      <span class="tile-name">{name}</span>
+      <span class={`tile-value${bad ? ' bad' : ''}`}>{value}</span>
+      <span class="tile-note" title={note}>
+        {note}
+      </span>
+    </div>
+  )
+}
