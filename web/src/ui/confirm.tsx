@@ -13,12 +13,14 @@ interface Props {
   danger?: boolean
   /** What has to be typed first, if anything. */
   typed?: string
+  /** Shows what came of it, and closes itself. */
+  stays?: boolean
   children: ComponentChildren
   act: () => Promise<void>
   close: () => void
 }
 
-export function Confirm({ title, verb, danger = false, typed, children, act, close }: Props) {
+export function Confirm({ title, verb, danger = false, typed, stays = false, children, act, close }: Props) {
   const [text, setText] = useState('')
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState<Problem | null>(null)
@@ -28,7 +30,7 @@ export function Confirm({ title, verb, danger = false, typed, children, act, clo
     setProblem(null)
     try {
       await act()
-      close()
+      if (!stays) close()
     } catch (error) {
       setProblem(asProblem(error))
       setBusy(false)

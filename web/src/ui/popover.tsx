@@ -5,11 +5,13 @@ interface Props {
   label: ComponentChildren
   class: string
   title?: string
+  /** Of a button without words. */
+  name?: string
   children: (close: () => void) => ComponentChildren
 }
 
 /** A button that opens a small panel below it. Esc and a click elsewhere close it. */
-export function Popover({ label, class: style, title, children }: Props) {
+export function Popover({ label, class: style, title, name, children }: Props) {
   const [open, setOpen] = useState(false)
   const element = useRef<HTMLDivElement>(null)
   const button = useRef<HTMLButtonElement>(null)
@@ -27,7 +29,7 @@ export function Popover({ label, class: style, title, children }: Props) {
   const close = () => (setOpen(false), button.current?.focus())
   return (
     <div class="popover-place" ref={element} onKeyDown={(event) => open && event.key === 'Escape' && (event.stopPropagation(), close())}>
-      <button ref={button} type="button" class={style} title={title} aria-expanded={open} onClick={() => setOpen(!open)}>
+      <button ref={button} type="button" class={style} title={title} aria-label={name} aria-expanded={open} onClick={() => setOpen(!open)}>
         {label}
       </button>
       {open && <div class="popover">{children(close)}</div>}

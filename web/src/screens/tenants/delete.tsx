@@ -43,7 +43,9 @@ export function DeleteTenant({ tenant, close, deleted }: Props) {
   return (
     <Confirm
       title="Delete this tenant?"
-      danger verb="Delete"
+      verb="Delete"
+      danger
+      stays
       typed={tenant.external_id ?? tenant.name}
       close={close}
       act={async () => setGone(await remove('/tenants/{tenant}', { at: { tenant: tenant.id } }))}
