@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test'
 import { accessible, fits, launch, shot, visit } from './browser.mjs'
 import { client, HOSTILE, until } from './data.mjs'
 
-const { SERVER, LOCKED, TENANT_KEY } = process.env
+const { SERVER, LOCKED, OPERATOR_KEY, TENANT_KEY } = process.env
 const WORKSHOP = 'workshop'
 let browser, receiver, api
 
@@ -193,9 +193,13 @@ test('what the server refuses of a new subscription is said at its field', () =>
   visitWorkshop('#/subscriptions/~new', { fails: ['422'] }, async (page) => {
     await page.getByLabel('URL').fill(receiver.url('/204/refused'))
     await page.getByLabel('Only these').check()
+    await button(page, 'Create').click()
+    await page.locator('.field-error', { hasText: 'needs at least one' }).waitFor()
     await page.getByLabel('Find or add an event type').fill('order created')
     await page.keyboard.press('Enter')
     await button(page, 'Write it as JSON').click()
+    await page.getByLabel('Filter as JSON').fill('{"id": 12345678901234567890}')
+    await page.locator('.field-error', { hasText: 'rounds' }).waitFor()
     await page.getByLabel('Filter as JSON').fill('{"total": {"$above": 5}}')
     await page.locator('summary').click()
     await button(page, 'Add a header').click()
@@ -247,7 +251,7 @@ test('settings: only what was changed is sent, and what was stored as a filter s
       if (!asRows) return
       await button(page, 'Add a condition').click()
       await page.getByLabel('Field', { exact: true }).last().fill('extra')
-      await page.getByLabel('Value').last().fill('1')
+      await page.locator('.condition').last().getByLabel('Value').fill('1')
       await button(page, 'Save').click()
       await says(page, 'Saved')
       assert.deepEqual((await read(made.id)).filter, { ...filter, extra: 1 })
@@ -287,7 +291,7 @@ test('a secret is rotated: shown once, signs at once, and the old one counts dow
     await shot(page, 'subscription-rotated')
     await accessible(page)
     await button(page, 'I have it').click()
-    await page.locator('.card-list time', { hasText: /^in 00:59:\d\d$/ }).waitFor()
+    await page.locator('.card-list time', { hasText: /^in 00:5\d:\d\d$/ }).waitFor()
     await page.getByRole('link', { name: 'Testing' }).click()
     await button(page, 'Send').click()
     await page.locator('.test-result .code', { hasText: '204' }).waitFor()
@@ -357,6 +361,22 @@ test('its deliveries are the list with one subscription, and open beside it', as
   })
 })
 
+test('what is held is cancelled, after a question', async () => {
+  const made = await subscription('holding', '/204/holding', { is_active: false })
+  for (let id = 1; id <= 3; id += 1) await publish('order.sent', { id })
+  await until('what is held', async () => (await read(made.id)).health.held === 3)
+  await visitWorkshop(`#/subscriptions/${made.id}`, {}, async (page) => {
+    await page.locator('.why', { hasText: '3 held' }).waitFor()
+    await page.getByRole('button', { name: 'More actions' }).click()
+    await button(page, 'Cancel what is held').click()
+    await button(page, 'Cancel them').click()
+    await says(page, '3 cancelled')
+    assert.equal((await api('GET', '/deliveries?status=cancelled&subscription_id=holding')).data.length, 3)
+    assert.equal((await read(made.id)).is_active, false)
+  })
+  await api('DELETE', `/subscriptions/${made.id}`)
+})
+
 test('deleted from its page, after a question', async () => {
   const { id } = await subscription('deleted', '/204/deleted')
   await visitWorkshop(`#/subscriptions/${id}`, {}, async (page) => {
@@ -415,9 +435,11 @@ test('lists without anything say what to do next', async () => {
   await visit(browser, SERVER, '#/subscriptions', {}, (page) => page.getByText('Choose a tenant').waitFor())
 })
 
-test('who may only read is offered no change', () =>
-  visit(browser, LOCKED, `#token=${TENANT_KEY}`, {}, async (page) => {
-    await client(LOCKED, { authorization: `Bearer ${process.env.OPERATOR_KEY}`, 'postrider-tenant': 'acme' })('PUT', '/event-types/read.only', { description: 'To be read' })
+test('who may only read is offered no change', async () => {
+  const operator = client(LOCKED, { authorization: `Bearer ${OPERATOR_KEY}`, 'postrider-tenant': 'acme' })
+  await operator('PUT', '/event-types/read.only', { description: 'To be read' })
+  const { id } = await operator('POST', '/subscriptions/', { target_url: receiver.url('/204/read') })
+  await visit(browser, LOCKED, `#token=${TENANT_KEY}`, {}, async (page) => {
     await page.getByRole('link', { name: 'Event types' }).click()
     await page.locator('a[data-row]', { hasText: 'read.only' }).waitFor()
     assert.equal(await page.getByRole('link', { name: 'New event type' }).count(), 0)
@@ -436,4 +458,6 @@ test('who may only read is offered no change', () =>
     await page.getByRole('link', { name: 'Secrets' }).click()
     await page.getByText('Current secret').waitFor()
     assert.equal(await page.getByRole('button', { name: /Rotate/ }).count(), 0)
-  }))
+  })
+  await operator('DELETE', `/subscriptions/${id}`)
+})

@@ -1,11 +1,11 @@
-// What can be done with a subscription: pause, resume, delete. Each asks first.
-import { patch, remove } from '../../api/client'
+// What can be done with a subscription: pause, resume, cancel what is held, delete. Each asks first.
+import { patch, post, remove } from '../../api/client'
 import { Confirm } from '../../ui/confirm'
 import { number } from '../../ui/moment'
 import { toast } from '../../ui/toast'
 import { nameOf, noun, type Subscription } from './state'
 
-export type Action = 'pause' | 'resume' | 'delete'
+export type Action = 'pause' | 'resume' | 'cancel' | 'delete'
 
 interface Props {
   what: Action
@@ -39,6 +39,15 @@ export function ActionDialog({ what, of, close, done }: Props) {
       </Confirm>
     )
   }
+  if (what === 'cancel') {
+    return (
+      <Confirm title="Cancel what is held" verb="Cancel them" danger act={() => cancelHeld(of.id).then((sum) => (toast(`${number(sum)} cancelled`), done(what)))} close={close}>
+        <p>
+          {held} held {noun(of.health.held, 'delivery', 'deliveries')} to {name} {noun(of.health.held, 'ends', 'end')} as cancelled and {noun(of.health.held, 'is', 'are')} not sent. New ones come as before.
+        </p>
+      </Confirm>
+    )
+  }
   const end = async () => {
     const { cancelled_deliveries: cancelled, cancelled_deliveries_more: more } = await remove('/subscriptions/{subscription_id}', { at })
     toast(cancelled ? `Deleted; ${number(cancelled)}${more ? '+' : ''} ${noun(cancelled, 'delivery', 'deliveries')} cancelled` : 'Deleted')
@@ -50,4 +59,14 @@ export function ActionDialog({ what, of, close, done }: Props) {
       <p class="faint">Its deliveries and attempts stay in the lists as long as they are kept. To stop for a while only, pause it.</p>
     </Confirm>
   )
+}
+
+/** A request cancels for about a second and says whether some are left. */
+async function cancelHeld(id: string): Promise<number> {
+  let sum = 0
+  for (;;) {
+    const { cancelled, more } = await post('/subscriptions/{subscription_id}/cancel-held', { at: { subscription_id: id } })
+    sum += cancelled
+    if (!more || cancelled === 0) return sum
+  }
 }

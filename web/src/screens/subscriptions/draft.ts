@@ -13,7 +13,8 @@ export interface Draft {
   target_url: string
   description: string
   external_id: string
-  /** Empty for all. */
+  /** All event types; otherwise those that are named. */
+  all: boolean
   event_types: string[]
   /** JSON, or nothing. */
   filter: string
@@ -40,6 +41,7 @@ export function draftOf(one: Subscription | null): Draft {
     target_url: text(one?.target_url),
     description: text(one?.description),
     external_id: text(one?.external_id),
+    all: !one?.event_types.length,
     event_types: one?.event_types ?? [],
     filter: one?.filter ? JSON.stringify(one.filter, null, 2) : '',
     headers: pairs(one?.headers ?? {}),
@@ -64,11 +66,22 @@ export const fieldProblem = (pointer: string, detail: string): Problem => ({
   errors: [{ pointer, code: 'invalid', detail }],
 })
 
+/** A number with more digits than a browser keeps; null if there is none. */
+function rounded(json: string): string | null {
+  for (const [token] of json.matchAll(/"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g)) {
+    const digits = token.startsWith('"') ? '' : token.replace(/[eE].*|[-.]/g, '').replace(/^0+|0+$/g, '')
+    if (digits.length > 15) return token
+  }
+  return null
+}
+
 /** The text as a JSON object, null where there is none, or what is wrong with it. */
 export function parseObject(json: string, pointer: string): { value: Record<string, unknown> | null } | { problem: Problem } {
   if (!json.trim()) return { value: null }
   try {
     const value: unknown = JSON.parse(json)
+    const number = rounded(json)
+    if (number) return { problem: fieldProblem(pointer, `has the number ${number}, which a browser rounds: set it over the API`) }
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { value: value as Record<string, unknown> }
     return { problem: fieldProblem(pointer, 'must be a JSON object, in { and }') }
   } catch (error) {
@@ -90,11 +103,13 @@ function authOf({ type, username, password, token, stored }: Draft['auth']): Bod
 export function bodyOf(draft: Draft): { body: Body } | { problem: Problem } {
   const filter = parseObject(draft.filter, '/filter')
   if ('problem' in filter) return filter
+  // To the server an empty list means all.
+  if (!draft.all && !draft.event_types.length) return { problem: fieldProblem('/event_types', 'needs at least one, or choose all') }
   const body = {
     target_url: draft.target_url.trim(),
     description: draft.description.trim() || null,
     external_id: draft.external_id.trim() || null,
-    event_types: draft.event_types,
+    event_types: draft.all ? [] : draft.event_types,
     filter: filter.value,
     headers: object(draft.headers),
     metadata: object(draft.metadata),
@@ -104,7 +119,7 @@ export function bodyOf(draft: Draft): { body: Body } | { problem: Problem } {
     rate_limit: number(draft.rate_limit),
     max_in_flight: number(draft.max_in_flight),
     ordered: draft.ordered,
-    skip_after_attempts: number(draft.skip_after_attempts),
+    skip_after_attempts: draft.ordered ? number(draft.skip_after_attempts) : null,
     verify_ingest: draft.verify_ingest,
   }
   return { body: body as Body }
@@ -124,7 +139,9 @@ function isEmpty(value: unknown): boolean {
 
 /** Only what differs, so that a change of somebody else to another field stays. */
 export function changes(before: Draft, after: Draft): { body: Partial<Body> } | { problem: Problem } {
-  const [was, is] = [bodyOf(before), bodyOf(after)]
+  // A filter that nobody touched is left alone, whatever its numbers.
+  const same = before.filter === after.filter
+  const [was, is] = [bodyOf(same ? { ...before, filter: '' } : before), bodyOf(same ? { ...after, filter: '' } : after)]
   if ('problem' in is) return is
   const old = ('body' in was ? was.body : {}) as Record<string, unknown>
   const different = Object.entries(is.body).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(old[name]))

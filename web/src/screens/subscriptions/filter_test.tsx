@@ -20,10 +20,11 @@ export interface Trial {
 }
 
 /** Asks a moment after the last change. */
-export function useTrial(event_types: string[], filter: string): Trial {
+export function useTrial(event_types: string[], filter: string, ready: boolean): Trial {
   const [trial, setTrial] = useState<Trial>({ tested: null, problem: null, busy: true })
-  const what = JSON.stringify([event_types, filter])
+  const what = JSON.stringify([event_types, filter, ready])
   useEffect(() => {
+    if (!ready) return setTrial({ tested: null, problem: null, busy: false })
     const parsed = parseObject(filter, '/filter')
     if ('problem' in parsed) return setTrial((was) => ({ ...was, problem: parsed.problem, busy: false }))
     const leaving = new AbortController()
@@ -61,6 +62,7 @@ export function FilterTest({ trial, filtered }: { trial: Trial; filtered: boolea
     <section class="trial" aria-busy={busy} aria-label="Test against stored events">
       <h2>What it would have got</h2>
       {!tested && busy && <Bones lines={3} />}
+      {!tested && !busy && !problem && <p class="faint">Choose event types, and see how many of the newest events they are about.</p>}
       {problem && <p class="faint">{problem.errors?.length ? 'The test waits until types and filter are right.' : (problem.detail ?? problem.title)}</p>}
       {tested && !problem && (
         <div class={busy ? 'is-loading' : ''}>

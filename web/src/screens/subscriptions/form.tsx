@@ -32,7 +32,7 @@ const usesAdvanced = (draft: Draft) =>
 export function SubscriptionForm({ draft, change, problem, stored, children, submit }: Props) {
   const isNew = stored === null
   const catalogue = useResource(`catalogue/${chosen.value}`, loadCatalogue)
-  const trial = useTrial(draft.event_types, draft.filter)
+  const trial = useTrial(draft.all ? [] : draft.event_types, draft.filter, draft.all || draft.event_types.length > 0)
   const fields = useFields(trial.tested)
   const [open, setOpen] = useState(() => usesAdvanced(draft))
   useEffect(() => {
@@ -40,7 +40,8 @@ export function SubscriptionForm({ draft, change, problem, stored, children, sub
     // The first field that is wrong, once it stands there.
     if (problem?.errors?.length) requestAnimationFrame(() => document.querySelector('.field .field-error')?.scrollIntoView({ block: 'center' }))
   }, [problem])
-  const fromTrial = errorsAt(trial.problem, '/filter').length && draft.filter ? trial.problem : null
+  // The trial finds what is wrong with them before the form is sent.
+  const about = (pointer: string) => (errorsAt(problem, pointer).length ? problem : trial.problem)
   return (
     <div class="form-and-trial">
       <form class="form" onSubmit={(event) => (event.preventDefault(), submit())}>
@@ -58,8 +59,8 @@ export function SubscriptionForm({ draft, change, problem, stored, children, sub
           </div>
         </Part>
         <Part title="Events" note="Which events it gets. A change counts from the next event on.">
-          <TypesField chosen={draft.event_types} change={(event_types) => change({ event_types })} catalogue={catalogue} problem={problem} />
-          <FilterField filter={draft.filter} change={(filter) => change({ filter })} fields={fields} problem={errorsAt(problem, '/filter').length ? problem : fromTrial} />
+          <TypesField all={draft.all} chosen={draft.event_types} change={change} catalogue={catalogue} problem={about('/event_types')} />
+          <FilterField filter={draft.filter} change={(filter) => change({ filter })} fields={fields} problem={about('/filter')} />
         </Part>
         <details class="form-part" open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
           <summary>

@@ -105,31 +105,33 @@ const columns = (traffic: TrafficTable | null, act: (what: Action, of: Subscript
 function RowActions({ of, act }: { of: Subscription; act: (what: Action, of: Subscription) => void }) {
   const link = (part: string) => href(`/subscriptions/${of.id}`, { part })
   return (
-    <Popover class="icon-button small" label={<Icon name="more" />} name={`Actions of ${nameOf(of)}`} title="Actions">
-      {(close) => (
-        <div class="menu-list" onClick={close}>
-          <a href={link('deliveries')}>
-            <Icon name="deliveries" /> Deliveries
-          </a>
-          {may.value.manage && (
-            <>
-              <a href={link('testing')}>
-                <Icon name="send" /> Send a test event
-              </a>
-              <a href={link('settings')}>
-                <Icon name="edit" /> Edit
-              </a>
-              <button type="button" onClick={() => act(of.is_active ? 'pause' : 'resume', of)}>
-                <Icon name={of.is_active ? 'pause' : 'play'} /> {of.is_active ? 'Pause' : 'Resume'}
-              </button>
-              <button type="button" class="bad" onClick={() => act('delete', of)}>
-                <Icon name="trash" /> Delete
-              </button>
-            </>
-          )}
-        </div>
-      )}
-    </Popover>
+    <span onClick={(event) => event.stopPropagation()}>
+      <Popover class="icon-button small" label={<Icon name="more" />} name={`Actions of ${nameOf(of)}`} title="Actions">
+        {(close) => (
+          <div class="menu-list" onClick={close}>
+            <a href={link('deliveries')}>
+              <Icon name="deliveries" /> Deliveries
+            </a>
+            {may.value.manage && (
+              <>
+                <a href={link('testing')}>
+                  <Icon name="send" /> Send a test event
+                </a>
+                <a href={link('settings')}>
+                  <Icon name="edit" /> Edit
+                </a>
+                <button type="button" onClick={() => act(of.is_active ? 'pause' : 'resume', of)}>
+                  <Icon name={of.is_active ? 'pause' : 'play'} /> {of.is_active ? 'Pause' : 'Resume'}
+                </button>
+                <button type="button" class="bad" onClick={() => act('delete', of)}>
+                  <Icon name="trash" /> Delete
+                </button>
+              </>
+            )}
+          </div>
+        )}
+      </Popover>
+    </span>
   )
 }
 

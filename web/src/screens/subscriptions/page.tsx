@@ -99,6 +99,11 @@ function Head({ one, changed }: PartProps) {
                   <button type="button" onClick={() => setOpen('rotate')}>
                     <Icon name="rotate" /> Rotate the secret
                   </button>
+                  {one.health.held > 0 && (
+                    <button type="button" onClick={() => setOpen('cancel')}>
+                      <Icon name="close" /> Cancel what is held
+                    </button>
+                  )}
                   <button type="button" class="bad" onClick={() => setOpen('delete')}>
                     <Icon name="trash" /> Delete
                   </button>
@@ -113,7 +118,7 @@ function Head({ one, changed }: PartProps) {
       <Facts one={one} />
       {open === 'recover' && <RecoverDialog one={one} close={close} />}
       {open === 'rotate' && <RotateDialog one={one} changed={changed} close={close} />}
-      {(open === 'pause' || open === 'resume' || open === 'delete') && <ActionDialog what={open} of={one} close={close} done={done} />}
+      {open && open !== 'recover' && open !== 'rotate' && <ActionDialog what={open} of={one} close={close} done={done} />}
     </>
   )
 }

@@ -22,14 +22,13 @@ interface Sent {
 
 const KEPT = 10
 
-export function Testing({ one, changed }: PartProps) {
+export function Testing({ one }: PartProps) {
   const [sent, setSent] = useState<Sent[]>([])
   const [at, setAt] = useState(0)
   const shown = sent[at]
   const add = (one: Sent) => {
     setSent((was) => [one, ...was].slice(0, KEPT))
     setAt(0)
-    changed()
   }
   return (
     <div class="testing">

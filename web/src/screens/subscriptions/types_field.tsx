@@ -8,37 +8,39 @@ import { Bones } from '../../ui/states'
 import { covers, groups, type Known } from './catalogue'
 
 interface Props {
+  all: boolean
   chosen: string[]
-  change: (types: string[]) => void
+  change: (part: { all?: boolean; event_types?: string[] }) => void
   catalogue: Resource<Known[]>
   problem: Problem | null
 }
 
-export function TypesField({ chosen, change, catalogue, problem }: Props) {
-  const [some, setSome] = useState(chosen.length > 0)
+export function TypesField({ all, chosen, change, catalogue, problem }: Props) {
   const name = useId()
-  const choose = (only: boolean) => {
-    setSome(only)
-    if (!only) change([])
-  }
   return (
     <fieldset class="field">
       <legend>Event types</legend>
       <div class="radios">
         <label>
-          <input type="radio" name={name} checked={!some} onChange={() => choose(false)} /> All, also those to come
+          <input type="radio" name={name} checked={all} onChange={() => change({ all: true })} /> All, also those to come
         </label>
         <label>
-          <input type="radio" name={name} checked={some} onChange={() => choose(true)} /> Only these
+          <input type="radio" name={name} checked={!all} onChange={() => change({ all: false })} /> Only these
         </label>
       </div>
-      {some && <Chooser {...{ chosen, change, catalogue }} />}
+      {!all && <Chooser chosen={chosen} change={(event_types) => change({ event_types })} catalogue={catalogue} />}
       <FieldErrors problem={problem} pointer="/event_types" />
     </fieldset>
   )
 }
 
-function Chooser({ chosen, change, catalogue }: Omit<Props, 'problem'>) {
+interface ChooserProps {
+  chosen: string[]
+  change: (types: string[]) => void
+  catalogue: Resource<Known[]>
+}
+
+function Chooser({ chosen, change, catalogue }: ChooserProps) {
   const [text, setText] = useState('')
   const wanted = text.trim()
   const add = (type: string) => {
