@@ -51,7 +51,7 @@ async fn a_file_is_compressed_for_who_takes_that_and_not_sent_twice() {
     let plain = api.stranger("GET", "/app.css").send().await;
     assert!(!plain.headers.contains_key("content-encoding"));
     for (accepted, zipped) in [("gzip, br", true), ("GZIP;q=0.5", true), ("br", false), ("gzip;q=0", false)] {
-        let file = api.stranger("GET", "/app.css").header("accept-encoding", accepted).send().await;
+        let file = api.stranger("HEAD", "/app.css").header("accept-encoding", accepted).send().await;
         assert_eq!(file.headers.contains_key("content-encoding"), zipped, "{accepted}");
         assert_eq!(file.headers["etag"] != plain.headers["etag"], zipped, "{accepted}");
         assert_eq!(file.headers["vary"], "accept-encoding");
