@@ -32,14 +32,14 @@ export interface Screen {
   /** Only for who sees all tenants. */
   operator?: boolean
   /** What somebody has to be allowed to do for it; to look, if it says nothing. */
-  needs?: 'read' | 'staff' | 'admin' | 'publish'
+  needs?: 'read' | 'staff' | 'admin' | 'publish' | 'manage'
 }
 
 const SCREENS: Screen[] = [
   { path: '/', title: 'Overview', icon: 'overview', page: Overview },
   { path: '/subscriptions', title: 'Subscriptions', icon: 'subscriptions', page: SubscriptionsScreen },
   // No id and no name has a `~`.
-  { path: '/subscriptions/~new', title: 'New subscription', page: CreateSubscriptionPage },
+  { path: '/subscriptions/~new', title: 'New subscription', page: CreateSubscriptionPage, needs: 'manage' },
   { path: '/subscriptions/:subscription', title: 'Subscription', page: SubscriptionPage },
   { path: '/deliveries', title: 'Deliveries', icon: 'deliveries', page: DeliveriesScreen },
   { path: '/deliveries/:webhook/:subscription', title: 'Delivery', page: DeliveryPage },
@@ -47,7 +47,7 @@ const SCREENS: Screen[] = [
   { path: '/publish', title: 'Publish an event', page: PublishPage, needs: 'publish' },
   { path: '/events/:webhook', title: 'Event', page: EventPage },
   { path: '/event-types', title: 'Event types', icon: 'types', page: EventTypesScreen },
-  { path: '/event-types/~new', title: 'New event type', page: NewEventTypePage },
+  { path: '/event-types/~new', title: 'New event type', page: NewEventTypePage, needs: 'admin' },
   { path: '/event-types/:type', title: 'Event type', page: EventTypePage },
   { path: '/refusals', title: 'Refusals', icon: 'refusals', page: RefusalsScreen, needs: 'staff' },
   { path: '/refusals/:refusal', title: 'Refused request', page: RefusalPage, needs: 'staff' },

@@ -43,7 +43,7 @@ function List() {
   const page = useResource(JSON.stringify([chosen.value, cursor]), (signal) => get('/event-types', { query: { limit: LIMIT, ...(cursor ? { cursor } : {}) }, signal }), true)
   const traffic = useResource(`${chosen.value}`, (signal) => loadTraffic('event_type', signal), true)
   const shown = useMemo(() => columns(traffic.data), [traffic.data])
-  const add = may.value.manage && (
+  const add = may.value.admin && (
     <a class="button primary" href={href('/event-types/~new')}>
       <Icon name="plus" /> New event type
     </a>

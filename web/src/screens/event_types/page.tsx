@@ -45,7 +45,7 @@ function Loaded({ name }: { name: string }) {
   const found = useResource(`${chosen.value}/${name}`, (signal) => get('/event-types/{name}', { at: { name }, signal }))
   if (found.problem && !found.data) return <Failure problem={found.problem} retry={found.reload} />
   if (!found.data) return <Bones lines={8} />
-  if (query.value.has('edit') && may.value.manage) {
+  if (query.value.has('edit') && may.value.admin) {
     const back = here({ edit: null })
     const saved = () => {
       toast('Saved')
@@ -75,7 +75,7 @@ function Shown({ one }: { one: EventType }) {
         {one.deprecated && <Pill tone="amber">Deprecated</Pill>}
         <h1 class="mono">{one.name}</h1>
         <span class="grow" />
-        {may.value.manage && (
+        {may.value.admin && (
           <>
             <button type="button" class="button" onClick={() => setDeleting(true)}>
               <Icon name="trash" /> Delete

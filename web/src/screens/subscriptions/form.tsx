@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import type { Problem } from '../../api/client'
 import { useResource } from '../../api/resource'
-import { chosen } from '../../api/session'
+import { chosen, may } from '../../api/session'
 import { errorsAt, Field } from '../../ui/field'
 import { loadCatalogue } from './catalogue'
 import type { Draft } from './draft'
@@ -79,7 +79,7 @@ export function SubscriptionForm({ draft, change, problem, stored, children, sub
                 )}
               </Field>
             )}
-            {!isNew && <Check label="Only signed requests to /ingest" on={draft.verify_ingest} change={(verify_ingest) => change({ verify_ingest })} hint="A producer that posts to /ingest has to sign with the secret, or as the provider does." />}
+            {!isNew && may.value.staff && <Check label="Only signed requests to /ingest" on={draft.verify_ingest} change={(verify_ingest) => change({ verify_ingest })} hint="A producer that posts to /ingest has to sign with the secret, or as the provider does." />}
             <Pairs label="Metadata" add="Add an entry" pointer="/metadata" pairs={draft.metadata} problem={problem} change={(metadata) => change({ metadata })} hint="Your own data about it." names="team" />
             {isNew && (
               <Field label="Secret" pointer="/secret_key" problem={problem} hint="Empty: a new one is made. Your own: whsec_ and base64, or 8 to 256 bytes of text. With your own, requests to /ingest have to be signed.">
