@@ -231,7 +231,7 @@ async fn replicate(context: Context, halves: Halves) -> Result<(), Failure> {
     let reload = move || reload_log(&context.flags, &context.filter);
     let supervisor = shutdown::on_signals(OnHangup::Call(Box::new(reload)))?;
     let shown = settings::shown(&context.settings, Profile::Production);
-    replica::run((config, shown), halves, metrics, supervisor).await
+    Box::pin(replica::run((config, shown), halves, metrics, supervisor)).await
 }
 
 /// SIGHUP. The environment of a running process is fixed, so only `.env` can have changed.
