@@ -68,7 +68,13 @@ const PATTERNS = SCREENS.map((screen) => ({ screen, ...parse(screen.path) }))
 export function screenAt(path: string): { screen: Screen; params: Record<string, string> } | null {
   for (const { screen, pattern, keys } of PATTERNS) {
     const found = pattern.exec(path)
-    if (found) return { screen, params: Object.fromEntries(keys.map((name, index) => [name, decodeURIComponent(found[index + 1] ?? '')])) }
+    if (!found) continue
+    try {
+      return { screen, params: Object.fromEntries(keys.map((name, index) => [name, decodeURIComponent(found[index + 1] ?? '')])) }
+    } catch {
+      // `%` without two digits: nothing here makes such a link.
+      return null
+    }
   }
   return null
 }

@@ -131,6 +131,20 @@ test('a list follows what happens, and waits while somebody reads further down',
     await arrives(second)
   }))
 
+test('a live list with a filter loses what no longer fits it', async () => {
+  const failed = await one('status=failed&subscription_id=crm')
+  await visitAcme('#/deliveries?status=failed&subscription_id=crm', {}, async (page) => {
+    const row = page.locator(`tbody a[href*="${failed.webhook_id}"]`)
+    await row.waitFor()
+    await page.getByRole('button', { name: 'Live', exact: true }).click()
+    await page.locator('.live.is-live').waitFor()
+    await data.api('PATCH', `/subscriptions/${data.subscriptions.crm.id}`, { target_url: receiver.url('/ok') })
+    await data.api('POST', `/events/${failed.webhook_id}/retry?subscription_id=${failed.subscription_id}`)
+    await row.waitFor({ state: 'detached' })
+    await data.api('PATCH', `/subscriptions/${data.subscriptions.crm.id}`, { target_url: receiver.url('/reject') })
+  })
+})
+
 test('what strangers send is only ever text', async (t) => {
   const text = HOSTILE.slice(0, 30)
   await t.test('a payload', () =>

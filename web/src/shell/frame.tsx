@@ -39,7 +39,7 @@ export function Frame({ current, children }: { current: string; children: Compon
           {MENU.filter(allowed).map((screen) => {
             const here = screen.path === '/' ? current === '/' : current.startsWith(screen.path)
             return (
-              <a key={screen.path} href={href(screen.path)} aria-current={here ? 'page' : undefined}>
+              <a key={screen.path} class={screen.operator || screen.needs === 'admin' ? 'admin' : undefined} href={href(screen.path)} aria-current={here ? 'page' : undefined}>
                 {screen.icon && <Icon name={screen.icon} />} {screen.title}
               </a>
             )

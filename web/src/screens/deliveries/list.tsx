@@ -91,8 +91,7 @@ export function DeliveryList({ subscription }: { subscription?: string }) {
       ),
     true,
   )
-  const statuses = useMemo(() => new Set(filters.status), [what])
-  const live = useLiveRows(page.data?.data ?? null, filters, statuses, page.reload)
+  const live = useLiveRows(page.data?.data ?? null, filters, !cursor && !time.until, page.reload)
   const open = query.value.get('open')
   const filtered = choices.some(({ name }) => query.value.has(name)) || Object.keys(time).length > 0
   const columns = useMemo(() => deliveryColumns(isAll.value).filter(({ name }) => !subscription || name !== 'subscription'), [isAll.value])

@@ -40,6 +40,7 @@ function changed(row: Delivery, item: StreamItem): Delivery {
     return {
       ...row,
       status: item.is_success ? 'succeeded' : row.status === 'succeeded' || row.status === 'failed' ? row.status : 'pending',
+      reason: null,
       attempts: Math.max(row.attempts, item.attempt_number),
       last_outcome: item.outcome,
       last_status_code: item.status_code ?? null,
@@ -77,8 +78,12 @@ interface Live {
   show: () => void
 }
 
-/** `query` are the filters of the list, which the stream knows too. */
-export function useLiveRows(loaded: Delivery[] | null, query: Record<string, string[]>, wanted: ReadonlySet<string>, missed: () => void): Live {
+/**
+ * `filters` are those of the list. Status and reason are compared here, not by the stream: a row that no longer has
+ * them has to go. Where the list does not begin with the newest, `grows` is false: rows change, and none is added.
+ */
+export function useLiveRows(loaded: Delivery[] | null, filters: Record<string, string[]>, grows: boolean, missed: () => void): Live {
+  const { status, reason, ...followed } = filters
   const [rows, setRows] = useState(loaded)
   const [fresh, setFresh] = useState<ReadonlySet<string>>(new Set())
   const [held, setHeld] = useState<StreamItem[]>([])
@@ -91,14 +96,16 @@ export function useLiveRows(loaded: Delivery[] | null, query: Record<string, str
     (items: StreamItem[]) =>
       setRows((before) => {
         if (!before) return before
+        const shown = new Set(before.map(keyOf))
         const merged = merge(before, items)
         setFresh(merged.fresh)
-        return wanted.size ? merged.rows.filter((row) => wanted.has(row.status)) : merged.rows
+        const isWanted = (row: Delivery) => (!status || status.includes(row.status)) && (!reason || reason.includes(row.reason ?? ''))
+        return merged.rows.filter((row) => isWanted(row) && (grows || shown.has(keyOf(row))))
       }),
-    [wanted],
+    [grows, status?.join(), reason?.join()],
   )
   useStream(
-    query,
+    followed,
     (items) => (window.scrollY < NEAR_TOP_PX ? apply(items) : setHeld((before) => [...before, ...items].slice(-1_000))),
     missed,
   )

@@ -7,21 +7,24 @@ import { Moment, number } from '../../ui/moment'
 import { Bones, Empty } from '../../ui/states'
 import { Pill } from '../../ui/status'
 import { type Column, Table } from '../../ui/table'
-import { type Delivery, subscriptionName, type Tone } from '../../words'
+import { type Delivery, subscriptionName } from '../../words'
 import { Result } from '../deliveries/list'
 import { keyOf } from '../deliveries/live'
+import { nameOf, stateOf } from '../subscriptions/state'
 import type { Failing } from './numbers'
 
 const NEWEST = 8
 
-export function Attention({ failing }: { failing: Failing[] }) {
+export function Attention({ failing }: { failing: Failing[] | null }) {
   return (
     <div class="attention">
       <section>
         <header>
           <h2>Subscriptions with failures</h2>
         </header>
-        {failing.length === 0 ? (
+        {!failing ? (
+          <Bones lines={6} />
+        ) : failing.length === 0 ? (
           <Empty icon="check" title="No failures in this time" />
         ) : (
           <ul class="card-list">
@@ -42,32 +45,27 @@ export function Attention({ failing }: { failing: Failing[] }) {
   )
 }
 
-const STATES: Record<string, { label: string; tone: Tone }> = {
-  healthy: { label: 'Active', tone: 'green' },
-  failing: { label: 'Failing', tone: 'amber' },
-  open: { label: 'Breaker open', tone: 'red' },
-  throttled: { label: 'Throttled', tone: 'amber' },
-  recovering: { label: 'Recovering', tone: 'blue' },
-}
-
 function FailingRow({ one }: { one: Failing }) {
   const tenant = isAll.value ? (one.tenant ?? undefined) : undefined
   const subscription = useResource(`${one.id}/${chosen.value}`, (signal) => get('/subscriptions/{subscription_id}', { at: { subscription_id: one.id }, tenant, signal }))
   const known = subscription.data
-  const state = known ? (known.is_active ? STATES[known.health.state] : { label: 'Disabled', tone: 'plain' as const }) : null
-  const name = known ? subscriptionName({ ...known, subscription_id: one.id }) : one.id.slice(-12)
+  const state = known && stateOf(known)
   return (
     <li>
-      <a class="ellipsis" href={href('/deliveries', { subscription_id: one.id, ...(tenant ? { tenant } : {}) })} title={known?.target_url}>
-        {name}
+      <a class="ellipsis" href={href(`/subscriptions/${one.id}`, tenant ? { tenant } : {})} title={known?.target_url}>
+        {known ? nameOf(known) : one.id.slice(-12)}
       </a>
-      {state ? <Pill tone={state.tone}>{state.label}</Pill> : <span />}
-      <span class="share" title={`${one.failed} of ${one.attempts} attempts failed`}>
+      {state ? (
+        <Pill tone={state.tone}>{state.label}</Pill>
+      ) : (
+        <span />
+      )}
+      <a class="share" href={href('/deliveries', { subscription_id: one.id, status: ['failed', 'pending', 'held'], ...(tenant ? { tenant } : {}) })} title={`${one.failed} of ${one.attempts} attempts failed; show what did not arrive`}>
         <span class="meter bad" aria-hidden="true">
           <span style={{ width: `${(one.failed / one.attempts) * 100}%` }} />
         </span>
         {number(one.failed)} failed
-      </span>
+      </a>
     </li>
   )
 }

@@ -8,12 +8,8 @@ export type Summary = Schemas['AnalyticsSummary']
 
 export interface Numbers {
   now: Summary
-  /** The span before, of the same length; null where the chosen span is not up to now. */
-  before: Summary | null
   times: number[]
   rows: Row[]
-  outcomes: Series[]
-  failing: Failing[]
 }
 
 export interface Failing {
@@ -37,18 +33,21 @@ const MAX_FAILING = 8
 
 export async function loadNumbers(signal: AbortSignal): Promise<Numbers> {
   const time = span('24h')
-  const [now, before, table, outcomes, subscriptions] = await Promise.all([
-    get('/analytics/summary', { query: time, signal }),
-    previous(signal),
-    get('/analytics/deliveries', { query: time, signal }),
-    get('/analytics/deliveries', { query: { ...time, group_by: 'outcome' }, signal }),
-    get('/analytics/deliveries', { query: { ...time, group_by: 'subscription', bucket: range('24h') === '30d' ? '1d' : '1h' }, signal }),
-  ])
-  const times = table.data.map((row) => Date.parse(row.bucket) / 1_000)
-  return { now, before, times, rows: table.data, outcomes: byClass(outcomes.data, times), failing: worst(subscriptions.data) }
+  const [now, table] = await Promise.all([get('/analytics/summary', { query: time, signal }), get('/analytics/deliveries', { query: time, signal })])
+  return { now, times: table.data.map((row) => Date.parse(row.bucket) / 1_000), rows: table.data }
 }
 
-async function previous(signal: AbortSignal): Promise<Summary | null> {
+export async function loadOutcomes(signal: AbortSignal): Promise<Row[]> {
+  return (await get('/analytics/deliveries', { query: { ...span('24h'), group_by: 'outcome' }, signal })).data
+}
+
+export async function loadFailing(signal: AbortSignal): Promise<Failing[]> {
+  const bucket = range('24h') === '30d' ? '1d' : '1h'
+  return worst((await get('/analytics/deliveries', { query: { ...span('24h'), group_by: 'subscription', bucket }, signal })).data)
+}
+
+/** The span before, of the same length; null where the chosen span is not up to now. */
+export async function loadBefore(signal: AbortSignal): Promise<Summary | null> {
   const chosen = range('24h')
   if (!chosen) return null
   const end = Math.floor((Date.now() - RANGES[chosen]) / 60_000) * 60_000

@@ -1,5 +1,6 @@
 // How it goes: numbers, charts, and what needs somebody.
 import { useEffect, useMemo } from 'preact/hooks'
+import type { Schemas } from '../../api/client'
 import { useResource } from '../../api/resource'
 import { may } from '../../api/session'
 import { href, query } from '../../route'
@@ -9,17 +10,23 @@ import type { Series } from '../../ui/plot'
 import { Bones, Empty, Failure } from '../../ui/states'
 import { custom, TimeRange } from '../../ui/time_range'
 import { Attention } from './attention'
-import { loadNumbers, type Numbers } from './numbers'
+import { byClass, type Failing, loadBefore, loadFailing, loadNumbers, loadOutcomes, type Numbers, type Summary } from './numbers'
 import { Tiles } from './tiles'
 
 const REFRESH_MS = 30_000
 
 export function Overview() {
   const what = JSON.stringify([query.value.get('range'), custom.value])
+  // Each is shown when it comes: the tiles do not wait for the most expensive question.
   const numbers = useResource(what, loadNumbers, true)
+  const before = useResource(what, loadBefore, true)
+  const outcomes = useResource(what, loadOutcomes, true)
+  const failing = useResource(what, loadFailing, true)
+  const problem = numbers.problem ?? outcomes.problem ?? failing.problem
+  const reload = () => [numbers, before, outcomes, failing].forEach((one) => one.reload())
   useEffect(() => {
     if (custom.value.until) return
-    const timer = setInterval(() => document.hidden || numbers.reload(), REFRESH_MS)
+    const timer = setInterval(() => document.hidden || reload(), REFRESH_MS)
     return () => clearInterval(timer)
   }, [what])
   return (
@@ -29,8 +36,12 @@ export function Overview() {
         <span class="grow" />
         <TimeRange otherwise="24h" />
       </header>
-      {numbers.problem && <Failure problem={numbers.problem} retry={numbers.reload} />}
-      {numbers.data ? <Loaded numbers={numbers.data} /> : !numbers.problem && <Loading />}
+      {problem && <Failure problem={problem} retry={reload} />}
+      {numbers.data ? (
+        <Loaded numbers={numbers.data} before={before.data} outcomes={outcomes.data} failing={failing.data} />
+      ) : (
+        !problem && <Loading />
+      )}
     </>
   )
 }
@@ -57,8 +68,16 @@ function Loading() {
 
 const sum = (values: (number | null)[]) => number(values.reduce<number>((sum, value) => sum + (value ?? 0), 0))
 
-function Loaded({ numbers }: { numbers: Numbers }) {
-  const { now, rows, times, outcomes } = numbers
+interface LoadedProps {
+  numbers: Numbers
+  before: Summary | null
+  outcomes: Schemas['AnalyticsRow'][] | null
+  failing: Failing[] | null
+}
+
+function Loaded({ numbers, before, outcomes, failing }: LoadedProps) {
+  const { now, rows, times } = numbers
+  const classes = useMemo(() => outcomes && byClass(outcomes, times), [numbers, outcomes])
   const accepted = useMemo<Series[]>(() => [{ label: 'Accepted', color: '--accent', values: rows.map((row) => row.accepted) }], [numbers])
   const latency = useMemo<Series[]>(
     () =>
@@ -72,7 +91,7 @@ function Loaded({ numbers }: { numbers: Numbers }) {
   const quiet = now.accepted === 0 && now.attempts === 0 && now.pending === 0 && now.held === 0
   return (
     <>
-      <Tiles numbers={numbers} />
+      <Tiles numbers={numbers} before={before} />
       {quiet ? (
         <Empty icon="overview" title="Nothing happened in this time">
           <p>Choose a longer time, or publish an event.</p>
@@ -84,7 +103,11 @@ function Loaded({ numbers }: { numbers: Numbers }) {
         </Empty>
       ) : (
         <div class="charts">
-          <Chart title="Attempts by outcome" kind="bars" times={times} series={outcomes} format={number} total={(one) => sum(one.values)} />
+          {classes ? (
+            <Chart title="Attempts by outcome" kind="bars" times={times} series={classes} format={number} total={(one) => sum(one.values)} />
+          ) : (
+            <div class="chart is-empty" />
+          )}
           <Chart title="Events accepted" kind="bars" times={times} series={accepted} format={number} total={(one) => sum(one.values)} />
           <Chart
             title="Time to delivery"
@@ -96,7 +119,7 @@ function Loaded({ numbers }: { numbers: Numbers }) {
           />
         </div>
       )}
-      <Attention failing={numbers.failing} />
+      <Attention failing={failing} />
     </>
   )
 }

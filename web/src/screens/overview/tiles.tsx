@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact'
 import { href } from '../../route'
 import { Sparkline } from '../../ui/chart'
 import { distance, milliseconds, number } from '../../ui/moment'
-import type { Numbers } from './numbers'
+import type { Numbers, Summary } from './numbers'
 
 interface TileProps {
   name: string
@@ -43,8 +43,8 @@ function change(now: number, before: number | undefined): string {
 
 const atLeast = (count: number, more: boolean) => `${number(count)}${more ? '+' : ''}`
 
-export function Tiles({ numbers }: { numbers: Numbers }) {
-  const { now, before, rows } = numbers
+export function Tiles({ numbers, before }: { numbers: Numbers; before: Summary | null }) {
+  const { now, rows } = numbers
   const latency = now.time_to_delivery_ms
   const late = now.oldest_due_seconds
   const rate = now.success_rate
