@@ -349,7 +349,7 @@ test('what a subscription lost is sent again, after a look at how much that is',
 test('its deliveries are the list with one subscription, and open beside it', async () => {
   const { id } = await read('bad')
   await visitWorkshop(`#/subscriptions/${id}`, {}, async (page) => {
-    await page.getByRole('link', { name: 'Deliveries', exact: true }).last().click()
+    await page.getByRole('navigation', { name: 'Parts of this page' }).getByRole('link', { name: 'Deliveries' }).click()
     await page.getByRole('table', { name: 'Deliveries' }).locator('a[data-row]').first().waitFor()
     assert.equal(await button(page, 'Subscription').count(), 0)
     await page.locator('a[data-row]').first().click()
