@@ -126,11 +126,11 @@ function Head({ one, changed }: PartProps) {
 /** Why it gets nothing, or less, and what ends that. */
 function WhyNot({ one }: { one: Subscription }) {
   const { label, tone, why, since } = stateOf(one)
-  if (label === 'Active') return null
+  if (tone === 'green') return null
   const { held, next_probe_at } = one.health
   return (
     <div class={`why ${tone}`}>
-      <Icon name={label === 'Paused' ? 'info' : 'warn'} />
+      <Icon name={label === 'Paused' || label === 'Active' ? 'info' : 'warn'} />
       <div>
         <strong>
           {label}
@@ -144,6 +144,7 @@ function WhyNot({ one }: { one: Subscription }) {
           )}
           {held > 0 && `${held >= 1_000 ? '1,000 or more' : number(held)} held. `}
           {!one.is_active && 'Resume it, and what is held is sent.'}
+          {label === 'Active' && 'What waits is sent a few at a time. '}
           {one.is_active && next_probe_at && (
             <>
               It is tried again <Moment at={next_probe_at} />.{' '}

@@ -42,7 +42,7 @@ export function stateOf(one: Subscription): State {
     case 'throttled':
       return { label: 'Degraded', tone: 'amber', why: 'Receiver asked to wait', since }
     case 'recovering':
-      return { label: 'Degraded', tone: 'amber', why: 'Recovers', since }
+      return { label: 'Active', tone: 'blue', why: 'Recovers', since }
   }
 }
 

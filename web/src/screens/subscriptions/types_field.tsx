@@ -2,7 +2,7 @@
 import { useId, useState } from 'preact/hooks'
 import type { Problem } from '../../api/client'
 import type { Resource } from '../../api/resource'
-import { FieldErrors } from '../../ui/field'
+import { errorsAt } from '../../ui/field'
 import { Icon } from '../../ui/icons'
 import { Bones } from '../../ui/states'
 import { covers, groups, type Known } from './catalogue'
@@ -29,7 +29,11 @@ export function TypesField({ all, chosen, change, catalogue, problem }: Props) {
         </label>
       </div>
       {!all && <Chooser chosen={chosen} change={(event_types) => change({ event_types })} catalogue={catalogue} />}
-      <FieldErrors problem={problem} pointer="/event_types" />
+      {errorsAt(problem, '/event_types').map(({ pointer, detail }) => (
+        <p key={pointer + detail} class="field-error">
+          {chosen[Number(pointer.split('/')[2])] ?? ''} {detail}
+        </p>
+      ))}
     </fieldset>
   )
 }
