@@ -3,7 +3,7 @@ import { ended, failure, isPortal, may, me } from './api/session'
 import { asked, identify } from './api/sign_in'
 import { href, path, query } from './route'
 import { allowed, screenAt } from './screens'
-import { Ended } from './shell/ended'
+import { Ended, isFramed } from './shell/ended'
 import { Frame } from './shell/frame'
 import { SignIn } from './shell/sign_in'
 import { Empty, Failure } from './ui/states'
@@ -27,7 +27,9 @@ function Inside() {
       </main>
     )
   }
-  if (!me.value) return asked.value ? <SignIn /> : <main class="alone" aria-busy="true" />
+  // In a frame nobody is asked for a key: the page around it has to bring a link.
+  if (!me.value && asked.value) return isFramed ? <Ended /> : <SignIn />
+  if (!me.value) return <main class="alone" aria-busy="true" />
   return <Signed />
 }
 

@@ -9,6 +9,7 @@ export const asked = signal(false)
 /** Asks the server who this is. Without a key it succeeds where none is needed. */
 export async function identify(): Promise<void> {
   failure.value = null
+  asked.value = false
   try {
     await enter(await get('/me'))
   } catch (error) {

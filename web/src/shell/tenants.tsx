@@ -12,7 +12,7 @@ type Tenant = Schemas['Tenant']
 /** Tenants that were seen, for their names. */
 export const known = signal<ReadonlyMap<string, Tenant>>(new Map())
 
-const remember = (tenants: Tenant[]) =>
+export const remember = (tenants: Tenant[]) =>
   (known.value = new Map([...known.value, ...tenants.flatMap((tenant) => [tenant.id, tenant.external_id ?? tenant.id].map((id) => [id, tenant] as const))]))
 
 export const tenantName = (id: string) => known.value.get(id)?.name ?? id.slice(-8)

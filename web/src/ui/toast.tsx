@@ -1,5 +1,6 @@
 // Short notes that go away by themselves. What has to be read stands in the page instead.
 import { signal } from '@preact/signals'
+import { useEffect, useRef } from 'preact/hooks'
 
 type Kind = 'good' | 'bad'
 const shown = signal<{ id: number; text: string; kind: Kind }[]>([])
@@ -12,8 +13,16 @@ export function toast(text: string, kind: Kind = 'good'): void {
 }
 
 export function Toasts() {
+  const place = useRef<HTMLDivElement>(null)
+  // An open dialog is above everything but what was shown above it later.
+  useEffect(() => {
+    const element = place.current
+    if (!element?.showPopover) return
+    if (element.matches(':popover-open')) element.hidePopover()
+    if (shown.value.length) element.showPopover()
+  }, [shown.value])
   return (
-    <div class="toasts" role="status" aria-live="polite">
+    <div ref={place} class="toasts" popover="manual" role="status" aria-live="polite">
       {shown.value.map((one) => (
         <div key={one.id} class={`toast ${one.kind}`}>
           {one.text}

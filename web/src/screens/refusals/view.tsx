@@ -42,11 +42,12 @@ export function RefusalView({ id, tools }: { id: string; tools?: ComponentChildr
   if (refusal.loading && !row) return <Bones lines={8} />
   if (!row) return <Failure problem={{ title: 'There is no such refused request', detail: 'Each tenant’s newest are kept, for 7 days.', status: 404, code: 'refusal_not_found' }} />
   const { label, advice } = meaning(row.code)
+  const Heading = tools ? 'h2' : 'h1'
   return (
     <article class="delivery">
       <header class="sheet-head">
         <Code code={row.status} />
-        <h2>{label}</h2>
+        <Heading>{label}</Heading>
         <span class="grow" />
         {tools}
       </header>

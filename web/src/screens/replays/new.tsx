@@ -43,7 +43,7 @@ function selection(wanted: Wanted): Only {
   } as Only
 }
 
-export function NewReplay({ close }: { close: () => void }) {
+export function NewReplay({ close, begun }: { close: () => void; begun: () => void }) {
   const [wanted, setWanted] = useState<Wanted>(() => ({
     to: 'original',
     status: USUAL,
@@ -76,7 +76,7 @@ export function NewReplay({ close }: { close: () => void }) {
         <CloseButton close={close} />
       </header>
       {planned ? (
-        <Confirm {...planned} to={wanted.to} back={() => setPlanned(null)} />
+        <Confirm {...planned} to={wanted.to} back={() => setPlanned(null)} begun={begun} />
       ) : (
         <form onSubmit={(event) => void count(event)}>
           <Form {...{ wanted, setWanted, problem }} />
@@ -175,7 +175,15 @@ function Checks<T extends string>({ label, of, chosen, set, name }: ChecksProps<
   )
 }
 
-function Confirm({ only, plan, to, back }: { only: Only; plan: Plan; to: To; back: () => void }) {
+interface ConfirmProps {
+  only: Only
+  plan: Plan
+  to: To
+  back: () => void
+  begun: () => void
+}
+
+function Confirm({ only, plan, to, back, begun }: ConfirmProps) {
   const [rate, setRate] = useState('100')
   const [problem, setProblem] = useState<Problem | null>(null)
   const [busy, setBusy] = useState(false)
@@ -186,6 +194,7 @@ function Confirm({ only, plan, to, back }: { only: Only; plan: Plan; to: To; bac
     try {
       const replay = (await post('/replays', { body: { only, to, token: plan.token, rate: Number(rate) } as never })) as { id: string }
       go(href('/replays', { open: replay.id }))
+      begun()
     } catch (error) {
       setProblem(asProblem(error))
       setBusy(false)

@@ -46,12 +46,13 @@ export function ReplayView({ id, tools, changed }: Props) {
   if (replay.problem && !replay.data) return <Failure problem={replay.problem} retry={replay.reload} />
   if (!replay.data) return <Bones lines={6} />
   const { status, replayed } = replay.data
+  const Heading = tools ? 'h2' : 'h1'
   const [part, total] = [share(replay.data), totalOf(replay.data)]
   return (
     <article class="delivery">
       <header class="sheet-head">
         <Pill tone={STATES[status].tone}>{STATES[status].label}</Pill>
-        <h2>Replay</h2>
+        <Heading>Replay</Heading>
         <span class="grow" />
         {running && may.value.manage && (
           <button type="button" class="button" disabled={busy} onClick={() => void cancel()}>

@@ -3,6 +3,7 @@ import { useEffect, useState } from 'preact/hooks'
 import { get, type Schemas } from '../../api/client'
 import { fill, useResource } from '../../api/resource'
 import { go, here, href, query } from '../../route'
+import { remember } from '../../shell/tenants'
 import { CloseButton, Dialog } from '../../ui/dialog'
 import { Icon } from '../../ui/icons'
 import { Id, Moment, number } from '../../ui/moment'
@@ -35,6 +36,11 @@ export function TenantsScreen() {
     true,
   )
   const open = query.value.get('open')
+  const rows = page.data?.data ?? null
+  // Other screens name them.
+  useEffect(() => {
+    if (rows) remember(rows)
+  }, [rows])
   return (
     <>
       <header class="page-head">
@@ -48,7 +54,7 @@ export function TenantsScreen() {
       <Table
         label="Tenants"
         columns={COLUMNS}
-        rows={page.data?.data ?? null}
+        rows={rows}
         rowKey={(row) => row.id}
         link={(row) => here({ open: row.id })}
         open={open}
@@ -69,7 +75,7 @@ export function TenantsScreen() {
           )
         }
       />
-      <Pager next={page.data?.next_cursor} found={page.data?.data.length ?? 0} />
+      <Pager next={page.data?.next_cursor} found={rows?.length ?? 0} />
       {open && <Drawer id={open} changed={page.reload} />}
       {query.value.has('new') && (
         <TenantForm

@@ -27,13 +27,14 @@ export function TenantView({ id, tools, changed, deleted }: Props) {
   if (tenant.problem && !tenant.data) return <Failure problem={tenant.problem} retry={tenant.reload} />
   const one = tenant.data
   if (!one) return <Bones lines={8} />
+  const Heading = tools ? 'h2' : 'h1'
   return (
     <article class="delivery">
       <header class="sheet-head">
         <span class="tenant-mark" aria-hidden="true">
           {one.name.slice(0, 1).toUpperCase()}
         </span>
-        <h2 class="wrap">{one.name}</h2>
+        <Heading class="wrap">{one.name}</Heading>
         <span class="grow" />
         <button type="button" class="button" onClick={() => setDoing('edit')}>
           Edit
