@@ -11,11 +11,11 @@ use crate::domain::origin::Origins;
 settings! {
     PortalConfig {}
 
-    /// URL under which browsers reach the API, as in https://hooks.example.com; links to the portal begin with it
+    /// URL under which browsers reach the API, as in `https://hooks.example.com`; links to the portal begin with it
     public_url: Option<String> = "POSTRIDER_PUBLIC_URL", optional(public_url()),
         Default::Unset("the host that a request names");
 
-    /// Origins whose pages may embed the dashboard, as in https://app.example.com,https://*.example.org, or none
+    /// Origins whose pages may embed the dashboard, as in `https://app.example.com,https://*.example.org`, or none
     origins: Origins = "POSTRIDER_PORTAL_ORIGINS", text(), Default::Value("");
 
     /// Longest time for which a portal session is valid
