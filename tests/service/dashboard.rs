@@ -25,7 +25,7 @@ async fn the_dashboard_is_served_without_a_key_and_may_load_nothing_from_elsewhe
         }
         assert!(!file.text.contains("https://") || path == "/app.js", "{path} names another server");
     }
-    let page = api.stranger("GET", "/").send().await.text;
+    let page = api.stranger("GET", "/?theme=dark&utm_source=mail").send().await.text;
     assert!(page.contains("<script type=\"module\"") && page.contains("./app.js"), "{page}");
     assert!(!page.contains("<style") && !page.contains(" style="), "{page}");
 }

@@ -19,7 +19,7 @@ use crate::api::problem::Problem;
 
 pub(super) struct Operation {
     id: &'static str,
-    /// `None` if it is public.
+    /// `None` of a page: it is public, and links to it may carry anything behind `?`.
     access: Option<Access>,
     query: Vec<String>,
     /// Those of them that may be repeated.
@@ -91,8 +91,10 @@ impl Operation {
         if let Some(place) = &place {
             request.extensions_mut().insert(place.clone());
         }
-        let query = self.read_query(request.uri().query().unwrap_or_default())?;
-        request.extensions_mut().insert(QueryValues(query));
+        if self.access.is_some() {
+            let query = self.read_query(request.uri().query().unwrap_or_default())?;
+            request.extensions_mut().insert(QueryValues(query));
+        }
         let response = self.handler.get_response(request).await;
         problem_of(response).map_err(|problem| self.named(problem))
     }
