@@ -1,4 +1,4 @@
-import { useEffect } from 'preact/hooks'
+import { useEffect, useErrorBoundary } from 'preact/hooks'
 import { ended, failure, isPortal, may, me } from './api/session'
 import { asked, identify } from './api/sign_in'
 import { href, path, query } from './route'
@@ -19,6 +19,15 @@ export function App() {
 }
 
 function Inside() {
+  // As of a page that is older than the server and meets a word that it does not know.
+  const [error] = useErrorBoundary((error: unknown) => console.error(error))
+  if (error) {
+    return (
+      <main class="alone">
+        <Failure problem={{ title: 'The dashboard failed', detail: String(error), status: 0, code: 'internal' }} retry={() => window.location.reload()} />
+      </main>
+    )
+  }
   if (ended.value) return <Ended />
   if (failure.value) {
     return (

@@ -131,6 +131,35 @@ test('a list follows what happens, and waits while somebody reads further down',
     await arrives(second)
   }))
 
+test('events that come are counted, and shown when somebody wants to see them', () =>
+  visitAcme('#/events', {}, async (page) => {
+    await page.locator('tbody a[data-row]').first().waitFor()
+    await page.getByRole('button', { name: 'Live', exact: true }).click()
+    await page.locator('.live.is-live').waitFor()
+    const { webhook_id } = await data.api('POST', '/events', { data: {} }, { 'x-event-type': 'order.live' })
+    await page.locator('.waiting', { hasText: '1 new' }).waitFor()
+    assert.equal(await page.locator(`tbody a[href*="${webhook_id}"]`).count(), 0)
+    await page.locator('.waiting').click()
+    await page.locator(`tbody a[href*="${webhook_id}"]`).waitFor()
+  }))
+
+test('an event with more deliveries than a page shows all of them, page by page', async () => {
+  await client(SERVER)('PUT', '/tenants/crowd', { name: 'Crowd' })
+  const api = client(SERVER, { 'postrider-tenant': 'crowd' })
+  const have = (await api('GET', '/subscriptions/?limit=1')).data.length
+  for (let number = 0; number < (have ? 0 : 120); number += 1) await api('POST', '/subscriptions/', { external_id: `crowd-${number}`, target_url: receiver.url('/ok') })
+  const { webhook_id } = await api('POST', '/events', { data: {} }, { 'x-event-type': 'crowd.came' })
+  await visit(browser, SERVER, `#/events/${webhook_id}?tenant=crowd`, {}, async (page) => {
+    await page.locator('.tabs .count', { hasText: '120' }).waitFor()
+    const names = () => page.locator('tbody a[data-row]').allTextContents()
+    await page.locator('tbody a[data-row]').first().waitFor()
+    const first = await names()
+    await page.getByRole('button', { name: 'Older' }).click()
+    await page.waitForFunction((name) => document.querySelector('tbody a[data-row]')?.textContent !== name, first[0])
+    assert.equal(new Set([...first, ...(await names())]).size, 120)
+  })
+})
+
 test('a live list with a filter loses what no longer fits it', async () => {
   const failed = await one('status=failed&subscription_id=crm')
   await visitAcme('#/deliveries?status=failed&subscription_id=crm', {}, async (page) => {

@@ -2,8 +2,8 @@
 // that came, so that a short break loses nothing.
 import { useEffect, useRef } from 'preact/hooks'
 import { signal } from '@preact/signals'
-import type { Schemas } from './client'
-import { asProblem, send } from './client'
+import { toast } from '../ui/toast'
+import { asProblem, type Problem, type Schemas, send } from './client'
 
 export interface Accepted {
   kind: 'accepted'
@@ -35,6 +35,7 @@ interface Listener {
   query: Record<string, string[]>
   onItems: (items: StreamItem[]) => void
   onState: (state: StreamState) => void
+  onRefused: (problem: Problem) => void
   /** The server dropped so many, because this reader was slow. */
   onMissed: (count: number) => void
 }
@@ -92,8 +93,9 @@ async function listen(listener: Listener, signal: AbortSignal): Promise<void> {
       await follow(listener, parser, signal)
     } catch (error) {
       if (signal.aborted) return
-      const { status } = asProblem(error)
-      if (status >= 400 && status < 500 && status !== 429) return listener.onState('off')
+      const problem = asProblem(error)
+      // The same request would be refused again; too many streams (429) may end.
+      if (problem.status >= 400 && problem.status < 500 && problem.status !== 429) return listener.onRefused(problem)
     }
     listener.onState('waiting')
     wait = Date.now() - began > 10_000 ? 1_000 : Math.min(wait * 2, LONGEST_WAIT_MS)
@@ -118,6 +120,10 @@ export function useStream(query: Record<string, string[]>, onItems: (items: Stre
       onItems: (items) => latest.current.onItems(items),
       onMissed: (count) => latest.current.onMissed(count),
       onState: (state) => leaving.signal.aborted || (streamState.value = state),
+      onRefused: (problem) => {
+        live.value = false
+        toast(problem.detail ?? problem.title, 'bad')
+      },
     }
     void listen(listener, leaving.signal)
     return () => {

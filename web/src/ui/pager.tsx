@@ -12,10 +12,9 @@ interface Props {
   /** The list was searched only back to this time. */
   examinedTo?: string | null | undefined
   found: number
-  goOn?: (() => void) | undefined
 }
 
-export function Pager({ next, examinedTo, found, goOn }: Props) {
+export function Pager({ next, examinedTo, found }: Props) {
   const cursor = query.value.get('cursor')
   const older = () => {
     passed.value = [...(cursor ? passed.value : []), cursor]
@@ -30,20 +29,13 @@ export function Pager({ next, examinedTo, found, goOn }: Props) {
   if (!cursor && !next && found < 10) return null
   return (
     <nav class="pager" aria-label="Pages">
-      {next && examinedTo && (
-        <span class="pager-note">
-          Searched back to {exact(examinedTo)}.{' '}
-          <button type="button" class="text-button" onClick={goOn}>
-            Search further back
-          </button>
-        </span>
-      )}
+      {next && examinedTo && <span class="pager-note">Searched back to {exact(examinedTo)}, not further yet.</span>}
       <span class="grow" />
       <button type="button" class="button" disabled={!cursor} onClick={newer}>
         <Icon name="left" /> Newer
       </button>
       <button type="button" class="button" disabled={!next} onClick={older}>
-        Older <Icon name="right" />
+        {examinedTo && next ? 'Search further back' : 'Older'} <Icon name="right" />
       </button>
     </nav>
   )

@@ -28,7 +28,7 @@ export function Popover({ label, class: style, title, name, children }: Props) {
   }, [open])
   const close = () => (setOpen(false), button.current?.focus())
   return (
-    <div class="popover-place" ref={element} onKeyDown={(event) => open && event.key === 'Escape' && (event.stopPropagation(), close())}>
+    <div class="popover-place" ref={element} onKeyDown={(event) => open && event.key === 'Escape' && (event.stopPropagation(), event.preventDefault(), close())}>
       <button ref={button} type="button" class={style} title={title} aria-label={name} aria-expanded={open} onClick={() => setOpen(!open)}>
         {label}
       </button>

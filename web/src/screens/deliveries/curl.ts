@@ -12,6 +12,8 @@ export function curl(attempt: Schemas['Attempt'], payload: string | null): strin
   const lines = fields
     .filter(([name]) => !OF_THE_CONNECTION.has(name))
     .flatMap(([name, value]) => (Array.isArray(value) ? value : [value]).map((one) => `-H ${quoted(`${name}: ${one}`)}`))
-  const body = payload === null ? [] : [`--data-binary ${quoted(payload)}`]
+  // What is no text cannot be pasted.
+  const isText = payload !== null && !/[\0\ufffd]/.test(payload)
+  const body = isText ? [`--data-binary ${quoted(payload)}`] : ['--data-binary @payload']
   return [`curl -sS -i -X POST ${quoted(attempt.request.url ?? '')}`, ...lines, ...body].join(' \\\n  ')
 }

@@ -121,7 +121,6 @@ export function DeliveryList({ subscription }: { subscription?: string }) {
         empty={
           filtered ? (
             <Empty icon="search" title="No delivery matches these filters">
-              {page.data?.examined_to && <p>They were searched only so far back.</p>}
               <button type="button" class="button" onClick={() => clearFilters(choices)}>
                 Clear filters
               </button>

@@ -23,7 +23,10 @@ interface Props {
   changed?: () => void
 }
 
-const REFRESH_MS = 2_000
+/** While something may happen at any moment. */
+const SOON_MS = 2_000
+/** While it waits for long. */
+const LATER_MS = 15_000
 
 interface Found {
   row: Delivery | null
@@ -55,12 +58,12 @@ export function DeliveryView(props: Props) {
   )
   const row = delivery.data?.row
   const reload = () => (delivery.reload(), attempts.reload())
-  const status = row?.status
+  const every = row ? refreshMs(row) : null
   useEffect(() => {
-    if (!status || isEnded(status)) return
-    const timer = setInterval(() => document.hidden || reload(), REFRESH_MS)
+    if (!every) return
+    const timer = setInterval(() => document.hidden || reload(), every)
     return () => clearInterval(timer)
-  }, [status])
+  }, [every, key])
 
   if (delivery.problem && !row) return <Failure problem={delivery.problem} retry={delivery.reload} />
   if (!delivery.data) return <Bones lines={8} />
@@ -128,6 +131,13 @@ export function DeliveryView(props: Props) {
       )}
     </article>
   )
+}
+
+/** How often to look again; null for what has ended. */
+function refreshMs(row: Delivery): number | null {
+  if (isEnded(row.status)) return null
+  const due = row.next_attempt_at ? Date.parse(row.next_attempt_at) - Date.now() : Infinity
+  return row.status === 'sending' || due < 2 * LATER_MS ? SOON_MS : LATER_MS
 }
 
 export function Fact({ name, children, wide = false }: { name: string; children: ComponentChildren; wide?: boolean }) {

@@ -1,11 +1,13 @@
 // All events that were published.
-import { useMemo } from 'preact/hooks'
+import { useEffect, useMemo, useState } from 'preact/hooks'
 import { get, type Schemas } from '../../api/client'
 import { fill, useResource } from '../../api/resource'
 import { isAll, may } from '../../api/session'
-import { href, query } from '../../route'
+import { useStream } from '../../api/stream'
+import { go, here, href, query } from '../../route'
 import { tenantName } from '../../shell/tenants'
 import { clearFilters, type Filter, Filters } from '../../ui/filters'
+import { LiveToggle, Waiting } from '../../ui/live'
 import { bytes, Moment } from '../../ui/moment'
 import { Pager } from '../../ui/pager'
 import { Empty } from '../../ui/states'
@@ -67,6 +69,16 @@ export function EventsScreen() {
     (signal) => fill<Event>(LIMIT, (cursor) => get('/events', { query: { ...(filters as object), ...time, limit: LIMIT, ...(cursor ? { cursor } : {}) }, signal }), cursor),
     true,
   )
+  // What came is only counted: how it goes is in the list, and that is asked for when somebody wants to see it.
+  const [came, setCame] = useState(0)
+  useEffect(() => setCame(0), [page.data])
+  const types = query.value.getAll('event_type')
+  useStream(types.length ? { event_type: types } : {}, (items) => setCame((count) => count + items.filter((item) => item.kind === 'accepted').length), page.reload)
+  const show = () => {
+    window.scrollTo({ top: 0 })
+    if (cursor) go(here({ cursor: null }))
+    else page.reload()
+  }
   const all = isAll.value
   const shown = useMemo(() => columns(all), [all])
   return (
@@ -74,6 +86,7 @@ export function EventsScreen() {
       <header class="page-head">
         <h1>Events</h1>
         <span class="grow" />
+        <LiveToggle />
         {may.value.publish && (
           <a class="button primary" href={href('/publish')}>
             Publish an event
@@ -83,6 +96,7 @@ export function EventsScreen() {
       <Filters filters={FILTERS}>
         <TimeRange otherwise={null} any />
       </Filters>
+      <Waiting count={came} show={show} />
       <Table
         label="Events"
         columns={shown}

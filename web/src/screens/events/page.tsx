@@ -5,13 +5,15 @@ import { useResource } from '../../api/resource'
 import { may } from '../../api/session'
 import { href, here, query } from '../../route'
 import { Icon } from '../../ui/icons'
-import { bytes, Id, Moment } from '../../ui/moment'
+import { type Filter, Filters } from '../../ui/filters'
+import { bytes, Id, Moment, number } from '../../ui/moment'
+import { Pager } from '../../ui/pager'
 import { Bones, Empty, Failure } from '../../ui/states'
 import { Pill, StatusPill } from '../../ui/status'
 import { type Column, Table } from '../../ui/table'
 import { Tabs } from '../../ui/tabs'
 import { toast } from '../../ui/toast'
-import { EVENT_STATUSES, NOT_DELIVERED, REASONS, subscriptionName, withoutScheme } from '../../words'
+import { EVENT_STATUSES, NOT_DELIVERED, REASONS, STATUSES, statusWord, subscriptionName, withoutScheme } from '../../words'
 import { Fact } from '../deliveries/view'
 import { Payload } from './payload'
 
@@ -26,6 +28,7 @@ export function EventPage({ params }: { params: Record<string, string> }) {
   const one = event.data
   const tab = query.value.get('tab') === 'payload' ? 'payload' : 'deliveries'
   const { label, tone } = EVENT_STATUSES[one.status]
+  const total = STATUSES.reduce((sum, status) => sum + one.counts[status], 0)
   return (
     <article class="sheet">
       <a class="back" href={href('/events')}>
@@ -35,7 +38,7 @@ export function EventPage({ params }: { params: Record<string, string> }) {
         <Pill tone={tone}>{label}</Pill>
         <h1 class="mono">{one.event_type ?? 'no type'}</h1>
         <span class="grow" />
-        <RetryAll webhook={webhook} status={one.status} done={event.reload} />
+        <RetryAll webhook={webhook} counts={one.counts} done={event.reload} />
       </header>
       {one.error_message && one.status !== 'succeeded' && (
         <div class={`why ${one.status === 'failed' || one.status === 'refused' ? 'red' : 'amber'}`}>
@@ -75,7 +78,7 @@ export function EventPage({ params }: { params: Record<string, string> }) {
       </dl>
       <Tabs
         tabs={[
-          { name: 'deliveries', label: <>Who got it <span class="count">{one.deliveries.length}</span></> },
+          { name: 'deliveries', label: <>Who got it <span class="count">{number(total)}</span></> },
           { name: 'payload', label: 'Payload' },
         ]}
         current={tab}
@@ -85,7 +88,7 @@ export function EventPage({ params }: { params: Record<string, string> }) {
         <Payload webhook={webhook} />
       ) : (
         <>
-          <Deliveries webhook={webhook} rows={one.deliveries} />
+          <Deliveries webhook={webhook} first={one.deliveries} total={total} />
           {one.not_delivered.length > 0 && <NotDelivered rows={one.not_delivered} />}
         </>
       )}
@@ -108,20 +111,42 @@ const DELIVERIES: Column<Row>[] = [
   { name: 'last', head: 'Last attempt', narrow: 'side', cell: (row) => <Moment at={row.last_attempt} /> },
 ]
 
-function Deliveries({ webhook, rows }: { webhook: string; rows: Row[] }) {
+const STATUS: Filter = { name: 'status', label: 'Status', single: true, choices: STATUSES.map((value) => ({ value, label: statusWord(value, 0).label })) }
+
+/** The event has its first deliveries with it. Only where there are more, pages of them are asked for. */
+function Deliveries({ webhook, first, total }: { webhook: string; first: Row[]; total: number }) {
+  const status = query.value.get('status') as Row['status'] | null
+  const cursor = query.value.get('cursor')
+  const many = total > first.length
+  const page = useResource(JSON.stringify([webhook, status, cursor, total]), async (signal) => {
+    if (!many) return { data: first }
+    const query = { ...(status ? { status } : {}), ...(cursor ? { cursor } : {}) }
+    return get('/events/{webhook_id}/deliveries', { at: { webhook_id: webhook }, query, signal })
+  }, true)
   return (
-    <Table
-      label="Deliveries of this event"
-      columns={DELIVERIES}
-      rows={rows}
-      rowKey={(row) => row.subscription_id}
-      link={(row) => href(`/deliveries/${webhook}/${row.subscription_id}`)}
-      empty={
-        <Empty icon="subscriptions" title="Nobody got it">
-          <p>No subscription wanted it when it was accepted.</p>
-        </Empty>
-      }
-    />
+    <>
+      {many && <Filters filters={[STATUS]} />}
+      <Table
+        label="Deliveries of this event"
+        columns={DELIVERIES}
+        rows={many ? (page.data?.data ?? null) : first}
+        rowKey={(row) => row.subscription_id}
+        link={(row) => href(`/deliveries/${webhook}/${row.subscription_id}`)}
+        problem={page.problem}
+        retry={page.reload}
+        loading={many && page.loading}
+        empty={
+          many ? (
+            <Empty icon="search" title="No delivery has this status" />
+          ) : (
+            <Empty icon="subscriptions" title="Nobody got it">
+              <p>No subscription wanted it when it was accepted.</p>
+            </Empty>
+          )
+        }
+      />
+      {many && <Pager next={(page.data as Schemas['DeliveryPage'] | null)?.next_cursor} found={page.data?.data.length ?? 0} />}
+    </>
   )
 }
 
@@ -150,9 +175,9 @@ function NotDelivered({ rows }: { rows: Missed[] }) {
   )
 }
 
-function RetryAll({ webhook, status, done }: { webhook: string; status: string; done: () => void }) {
+function RetryAll({ webhook, counts, done }: { webhook: string; counts: Schemas['DeliveryCounts']; done: () => void }) {
   const [busy, setBusy] = useState(false)
-  if (!may.value.retry || status === 'succeeded' || status === 'no_match') return null
+  if (!may.value.retry || counts.failed + counts.expired + counts.skipped + counts.pending === 0) return null
   const retry = async () => {
     setBusy(true)
     try {
