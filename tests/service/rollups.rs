@@ -193,8 +193,7 @@ async fn what_may_still_change_is_not_folded() {
     let subscription = rig.subscription().await;
     rig.accept(&subscription, b"{}").await;
     rig.settle().await;
-    let folded = rig.store().fold_rollups(100).await.unwrap().unwrap();
-    assert_eq!((folded.attempts, folded.events, folded.more), (0, 0, false), "a second old");
+    assert_eq!(fold_what_may(&rig).await, (0, 0), "a second old");
     // Fifteen seconds later.
     for aged in [
         "update rollup_progress set folded_until = folded_until - interval '20 seconds'",
@@ -203,8 +202,19 @@ async fn what_may_still_change_is_not_folded() {
     ] {
         rig.sql(aged).await;
     }
-    let folded = rig.store().fold_rollups(100).await.unwrap().unwrap();
-    assert_eq!((folded.attempts, folded.events), (1, 1));
+    assert_eq!(fold_what_may(&rig).await, (1, 1));
+}
+
+/// Attempts and events of all steps that are possible now.
+async fn fold_what_may(rig: &Rig) -> (i64, i64) {
+    let (mut attempts, mut events) = (0, 0);
+    loop {
+        let folded = rig.store().fold_rollups(100).await.unwrap().unwrap();
+        (attempts, events) = (attempts + folded.attempts, events + folded.events);
+        if !folded.more {
+            return (attempts, events);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
