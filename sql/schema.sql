@@ -185,6 +185,33 @@ begin
     ) as e;
 end
 $$;
+CREATE FUNCTION public.attempts_newest_1(tenant uuid, event uuid, subscription uuid, first_attempt uuid, OUT outcome text, OUT status_code smallint, OUT error_message text, OUT created_at timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+begin
+    select a.outcome, a.status_code, a.error_message, a.created_at
+    into outcome, status_code, error_message, created_at
+    from (
+        select x.tenant_id, x.id, x.outcome, x.status_code, x.error_message, x.created_at
+        from attempts as x
+        where x.event_id = event
+            and x.subscription_id = subscription
+            and x.id >= first_attempt
+            and x.trigger is distinct from 'test'
+        offset 0
+    ) as a
+    where a.tenant_id = tenant
+    order by a.id desc
+    limit 1;
+end
+$$;
 CREATE FUNCTION public.attempts_read_1(tenant uuid, attempt uuid) RETURNS TABLE(tenant_id uuid, subscription_id uuid, id uuid, event_id uuid, event_type text, attempt_number integer, trigger text, outcome text, status_code smallint, error_message text, response_body bytea, remote_address text, duration_ms integer, created_at timestamp with time zone, detail text)
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -2179,7 +2206,7 @@ begin
         where with_succeeded
             and e.is_wanted
             and a.event_id = e.id
-            and a.tenant_id = tenant
+            and a.tenant_id::text = tenant::text
             and a.id >= (
                 lpad(to_hex(('x' || left(e.id::text, 8))::bit(32)::bigint - 10), 8, '0')
                 || '-0000-0000-0000-000000000000'
@@ -2248,7 +2275,7 @@ begin
         where e.is_wanted
             and a.event_id = e.id
             and a.subscription_id = sub
-            and a.tenant_id = tenant
+            and a.tenant_id::text = tenant::text
             and a.id >= (
                 lpad(to_hex(('x' || left(e.id::text, 8))::bit(32)::bigint - 10), 8, '0')
                 || '-0000-0000-0000-000000000000'
@@ -2411,6 +2438,12 @@ $$;
 CREATE FUNCTION public.events_concern_1(tenant uuid, event uuid, of_subscriptions uuid[]) RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
     return exists (
@@ -2435,7 +2468,7 @@ begin
                 from attempts as a
                 where a.event_id = event
                     and a.subscription_id = s.id
-                    and a.tenant_id = tenant
+                    and a.tenant_id::text = tenant::text
                     and a.id >= uuid_v7_floor(uuid_v7_time(event) - interval '10 minutes')
                     and a.outcome = 'delivered'
                     and a.trigger is distinct from 'test'
@@ -2446,6 +2479,12 @@ $$;
 CREATE FUNCTION public.events_contain_1(tenant uuid, event uuid, needle bytea) RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
     return (
@@ -2502,7 +2541,7 @@ begin
             select distinct on (a.subscription_id) 3, 'succeeded'
             from attempts as a
             where a.event_id = event
-                and a.tenant_id = tenant
+                and a.tenant_id::text = tenant::text
                 and a.id >= first_attempt
                 and a.outcome = 'delivered'
                 and a.trigger is distinct from 'test'
@@ -2551,6 +2590,8 @@ begin
         from events as x
         where (x.tenant_id, x.id) >= (tenant, from_event)
             and (x.tenant_id, x.id) < (tenant, before_event)
+            and x.id >= from_event
+            and x.id < before_event
         order by x.tenant_id desc, x.id desc
         limit most_examined
     ) as e;
@@ -2825,7 +2866,7 @@ begin
                 from events as e
                 where e.accepted_at >= lower
                     and e.accepted_at < upper
-                    and e.id >= uuid_v7_floor(lower - interval '1 day')
+                    and e.id >= uuid_v7_floor(lower - interval '8 days')
                     and e.id < uuid_v7_floor(upper + interval '10 minutes')
             loop
                 if position(needle in event.payload) > 0 or event.ordering_key = key then
@@ -2873,6 +2914,12 @@ $$;
 CREATE FUNCTION public.events_status_1(tenant uuid, event uuid, was_unmatched boolean) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
     has_queued boolean;
@@ -2897,7 +2944,7 @@ begin
             select 1
             from attempts as a
             where a.event_id = event
-                and a.tenant_id = tenant
+                and a.tenant_id::text = tenant::text
                 and a.id >= uuid_v7_floor(uuid_v7_time(event) - interval '10 minutes')
                 and a.outcome = 'delivered'
                 and a.trigger is distinct from 'test'
@@ -3868,10 +3915,9 @@ begin
         open candidates no scroll for
             select o.id, o.subscription_id, o.event_type, o.idempotency_key, o.ordering_key, o.payload
             from outbox as o
-            where o.tenant_id = tenant
-                and o.id >= from_id
-                and o.id < top_id
-            order by o.id desc;
+            where (o.tenant_id, o.id) >= (tenant, from_id)
+                and (o.tenant_id, o.id) < (tenant, top_id)
+            order by o.tenant_id desc, o.id desc;
     end if;
     loop
         fetch candidates into r;
@@ -4606,6 +4652,7 @@ begin
             from attempts as y
             where y.event_id = x.event_id
                 and y.subscription_id = r.subscription_id
+                and y.id >= uuid_v7_floor(uuid_v7_time(x.event_id) - interval '10 minutes')
                 and y.outcome = 'delivered'
                 and ended.status is null
             limit 1
@@ -5208,7 +5255,7 @@ begin
             from subscriptions as s
             where (tenant is null or s.tenant_id = tenant)
                 and (subscription is null or s.id = subscription)
-            limit most_subscriptions
+            limit most_subscriptions + 1
         );
     end if;
     select w.tenant_ids, w.subscription_ids, w.ids, w.lower_id
@@ -5231,7 +5278,7 @@ begin
         coalesce(histogram(array_agg(256 + histogram_bin(c.waited + c.took)::bigint) filter (
             where c.is_fresh and c.met = 'delivered' and c.waited is not null
         )), '{}'),
-        keys.lower_id > from_id
+        keys.lower_id > from_id or coalesce(cardinality(of_subscriptions) > most_subscriptions, false)
     from (
         select
             date_bin('1 minute', a.created_at, 'epoch') as minute,
@@ -5632,7 +5679,13 @@ begin
         tenant,
         (select d.tenant_id from deliveries as d where d.event_id = as_id limit 1),
         (select u.tenant_id from undelivered as u where u.event_id = as_id limit 1),
-        (select a.tenant_id from attempts as a where a.event_id = as_id limit 1)
+        (
+            select a.tenant_id
+            from attempts as a
+            where a.event_id = as_id
+                and a.id >= uuid_v7_floor(uuid_v7_time(as_id) - interval '10 minutes')
+            limit 1
+        )
     );
     return query
     select
@@ -6857,7 +6910,7 @@ ALTER TABLE ONLY public.unreported_failures
     ADD CONSTRAINT unreported_failures_pkey PRIMARY KEY (subscription_id);
 CREATE INDEX api_keys_revoked ON public.api_keys USING btree (revoked_at) WHERE (revoked_at IS NOT NULL);
 CREATE INDEX api_keys_scope ON public.api_keys USING btree (id) WHERE (scope IS NOT NULL);
-CREATE INDEX api_keys_sessions ON public.api_keys USING btree (tenant_id, expires_at) WHERE (capabilities IS NOT NULL);
+CREATE INDEX api_keys_sessions ON public.api_keys USING btree (tenant_id, expires_at) WHERE ((capabilities IS NOT NULL) AND (revoked_at IS NULL));
 CREATE INDEX api_keys_sessions_expired ON public.api_keys USING btree (expires_at) WHERE (capabilities IS NOT NULL);
 CREATE INDEX api_keys_tenant ON public.api_keys USING btree (tenant_id, id) WHERE (scope IS NOT NULL);
 CREATE INDEX attempts_event ON ONLY public.attempts USING btree (event_id, subscription_id);

@@ -80,7 +80,7 @@ create index api_keys_scope on api_keys (id)
 where scope is not null;
 
 create index api_keys_sessions on api_keys (tenant_id, expires_at)
-where capabilities is not null;
+where capabilities is not null and revoked_at is null;
 
 create index api_keys_sessions_expired on api_keys (expires_at)
 where capabilities is not null;

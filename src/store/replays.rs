@@ -171,10 +171,13 @@ impl Store {
         Ok(Some(ReplayStep { written, may_go_on: row.try_get("may_go_on")? }))
     }
 
-    pub async fn forget_replays(&self, ended_before: Duration) -> Result<i64, StoreError> {
+    /// Deletes up to `most` replays that ended so long ago, and old plans of dry runs; how many of each.
+    pub async fn forget_replays(&self, ended_before: Duration, most: i64) -> Result<(i64, i64), StoreError> {
         let ended_before = ended_before.as_secs_f64();
-        let rows = self.interactive().await?.query(&sql::FORGET_REPLAYS, &[(&ended_before, Type::FLOAT8)]).await?;
-        Ok(rows.first().map(|row| row.try_get("forgotten")).transpose()?.unwrap_or(0))
+        let params: [Param<'_>; 2] = [(&ended_before, Type::FLOAT8), (&most, Type::INT8)];
+        let rows = self.maintenance().await?.query(&sql::FORGET_REPLAYS, &params).await?;
+        let Some(row) = rows.first() else { return Ok((0, 0)) };
+        Ok((row.try_get("forgotten")?, row.try_get("forgotten_plans")?))
     }
 }
 

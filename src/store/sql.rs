@@ -156,6 +156,7 @@ functions! {
     "api_keys/create",
     "api_keys/open_session",
     "attempts/log_lost",
+    "attempts/newest",
     "attempts/read",
     "attempts/search",
     "attempts/walk",

@@ -15,6 +15,8 @@ const LOOK_ROWS: i64 = 2_000;
 /// Steps of one replay per tick: enough for the highest rate.
 const LOOKS: usize = 10;
 const FORGET_TICKS: u64 = 3_600;
+/// Deleted by one statement, of replays and of plans each.
+const FORGOTTEN_ROWS: i64 = 1_000;
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 impl Upkeep {
@@ -27,11 +29,20 @@ impl Upkeep {
                 tracing::warn!(%error, "replays did not advance; the next tick retries");
             }
             if tick.is_multiple_of(FORGET_TICKS)
-                && let Err(error) = self.store.forget_replays(KEPT).await
+                && let Err(error) = self.forget_replays().await
             {
                 tracing::warn!(%error, "old replays were not deleted");
             }
             tick = tick.wrapping_add(1);
+        }
+    }
+
+    async fn forget_replays(&self) -> Result<(), StoreError> {
+        loop {
+            let (replays, plans) = self.store.forget_replays(KEPT, FORGOTTEN_ROWS).await?;
+            if replays.max(plans) < FORGOTTEN_ROWS {
+                return Ok(());
+            }
         }
     }
 

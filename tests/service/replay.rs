@@ -246,9 +246,9 @@ async fn a_replay_ends_with_its_subscription_and_is_forgotten_a_month_later() {
     let made = replay(&rig, &subscription, id).await;
     assert_eq!((made.status.as_str(), made.replayed, made.ended_at.is_some()), ("cancelled", 1, true));
     let month = std::time::Duration::from_secs(30 * 86_400);
-    assert_eq!(rig.store().forget_replays(month).await.unwrap(), 0);
+    assert_eq!(rig.store().forget_replays(month, 10).await.unwrap(), (0, 0));
     rig.sql("update replays set ended_at = now() - interval '31 days'").await;
-    assert_eq!(rig.store().forget_replays(month).await.unwrap(), 1);
+    assert_eq!(rig.store().forget_replays(month, 10).await.unwrap(), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,8 @@
 -- deliveries/walk_events(tenant, event types or null, whether with the queue, with ended deliveries, with successes;
 -- smallest event id, event and subscription below which)
 -- The tenant's events, newest first, each with its deliveries, or without one. The first 8 digits of an id are its time
--- in units of 65 s: no attempt is 10 of them older than its event.
+-- in units of 65 s: no attempt is 10 of them older than its event. The tenant of attempts is compared as text, so that no
+-- plan walks its log instead of the event's.
 create function deliveries_walk_events_1(
     tenant uuid,
     types text[],
@@ -54,7 +55,7 @@ begin
         where with_succeeded
             and e.is_wanted
             and a.event_id = e.id
-            and a.tenant_id = tenant
+            and a.tenant_id::text = tenant::text
             and a.id >= (
                 lpad(to_hex(('x' || left(e.id::text, 8))::bit(32)::bigint - 10), 8, '0')
                 || '-0000-0000-0000-000000000000'

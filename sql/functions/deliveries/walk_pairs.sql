@@ -1,7 +1,8 @@
 -- deliveries/walk_pairs(tenant, subscription, event types or null; smallest event id, event and subscription below
 -- which)
 -- The tenant's events, newest first, each with its delivery to the subscription, if there is one. The first 8 digits of
--- an id are its time in units of 65 s: no attempt is 10 of them older than its event.
+-- an id are its time in units of 65 s: no attempt is 10 of them older than its event. The tenant of attempts is compared
+-- as text, so that no plan walks the subscription's log instead of the event's.
 create function deliveries_walk_pairs_1(
     tenant uuid,
     sub uuid,
@@ -53,7 +54,7 @@ begin
         where e.is_wanted
             and a.event_id = e.id
             and a.subscription_id = sub
-            and a.tenant_id = tenant
+            and a.tenant_id::text = tenant::text
             and a.id >= (
                 lpad(to_hex(('x' || left(e.id::text, 8))::bit(32)::bigint - 10), 8, '0')
                 || '-0000-0000-0000-000000000000'

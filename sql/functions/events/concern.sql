@@ -1,8 +1,14 @@
 -- events/concern(tenant, event, subscriptions)
--- Whether the event has a delivery to one of them.
+-- Whether the event has a delivery to one of them. The tenant of attempts as text, as in attempts/read.
 create function events_concern_1(tenant uuid, event uuid, of_subscriptions uuid[]) returns boolean
 language plpgsql stable
 set search_path from current
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
 as $$
 begin
     return exists (
@@ -27,7 +33,7 @@ begin
                 from attempts as a
                 where a.event_id = event
                     and a.subscription_id = s.id
-                    and a.tenant_id = tenant
+                    and a.tenant_id::text = tenant::text
                     and a.id >= uuid_v7_floor(uuid_v7_time(event) - interval '10 minutes')
                     and a.outcome = 'delivered'
                     and a.trigger is distinct from 'test'

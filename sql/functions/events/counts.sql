@@ -1,5 +1,5 @@
 -- events/counts(tenant, event, smallest id of its attempts, most deliveries to count in each table)
--- Deliveries by status. If `more`, a table had more than were counted.
+-- Deliveries by status; the tenant of attempts as text, as in attempts/read. If `more`, a table had more than were counted.
 create function events_counts_1(
     tenant uuid,
     event uuid,
@@ -60,7 +60,7 @@ begin
             select distinct on (a.subscription_id) 3, 'succeeded'
             from attempts as a
             where a.event_id = event
-                and a.tenant_id = tenant
+                and a.tenant_id::text = tenant::text
                 and a.id >= first_attempt
                 and a.outcome = 'delivered'
                 and a.trigger is distinct from 'test'

@@ -36,6 +36,8 @@ begin
         from events as x
         where (x.tenant_id, x.id) >= (tenant, from_event)
             and (x.tenant_id, x.id) < (tenant, before_event)
+            and x.id >= from_event
+            and x.id < before_event
         order by x.tenant_id desc, x.id desc
         limit most_examined
     ) as e;

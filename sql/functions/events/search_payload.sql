@@ -77,7 +77,7 @@ begin
                 from events as e
                 where e.accepted_at >= lower
                     and e.accepted_at < upper
-                    and e.id >= uuid_v7_floor(lower - interval '1 day')
+                    and e.id >= uuid_v7_floor(lower - interval '8 days')
                     and e.id < uuid_v7_floor(upper + interval '10 minutes')
             loop
                 if position(needle in event.payload) > 0 or event.ordering_key = key then

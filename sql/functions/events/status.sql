@@ -1,9 +1,15 @@
 -- events/status(tenant, event, whether nobody wanted it when it was published)
 -- 'pending' while any delivery is, then 'failed' if one ended without success, else 'succeeded', or 'no_match' if there
--- is none.
+-- is none. The tenant of attempts as text, as in attempts/read.
 create function events_status_1(tenant uuid, event uuid, was_unmatched boolean) returns text
 language plpgsql stable
 set search_path from current
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
 as $$
 declare
     has_queued boolean;
@@ -28,7 +34,7 @@ begin
             select 1
             from attempts as a
             where a.event_id = event
-                and a.tenant_id = tenant
+                and a.tenant_id::text = tenant::text
                 and a.id >= uuid_v7_floor(uuid_v7_time(event) - interval '10 minutes')
                 and a.outcome = 'delivered'
                 and a.trigger is distinct from 'test'

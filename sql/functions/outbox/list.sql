@@ -46,10 +46,9 @@ begin
         open candidates no scroll for
             select o.id, o.subscription_id, o.event_type, o.idempotency_key, o.ordering_key, o.payload
             from outbox as o
-            where o.tenant_id = tenant
-                and o.id >= from_id
-                and o.id < top_id
-            order by o.id desc;
+            where (o.tenant_id, o.id) >= (tenant, from_id)
+                and (o.tenant_id, o.id) < (tenant, top_id)
+            order by o.tenant_id desc, o.id desc;
     end if;
     loop
         fetch candidates into r;

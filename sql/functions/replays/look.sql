@@ -129,6 +129,7 @@ begin
             from attempts as y
             where y.event_id = x.event_id
                 and y.subscription_id = r.subscription_id
+                and y.id >= uuid_v7_floor(uuid_v7_time(x.event_id) - interval '10 minutes')
                 and y.outcome = 'delivered'
                 and ended.status is null
             limit 1

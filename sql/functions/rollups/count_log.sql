@@ -43,7 +43,7 @@ begin
             from subscriptions as s
             where (tenant is null or s.tenant_id = tenant)
                 and (subscription is null or s.id = subscription)
-            limit most_subscriptions
+            limit most_subscriptions + 1
         );
     end if;
     select w.tenant_ids, w.subscription_ids, w.ids, w.lower_id
@@ -66,7 +66,7 @@ begin
         coalesce(histogram(array_agg(256 + histogram_bin(c.waited + c.took)::bigint) filter (
             where c.is_fresh and c.met = 'delivered' and c.waited is not null
         )), '{}'),
-        keys.lower_id > from_id
+        keys.lower_id > from_id or coalesce(cardinality(of_subscriptions) > most_subscriptions, false)
     from (
         select
             date_bin('1 minute', a.created_at, 'epoch') as minute,

@@ -108,7 +108,13 @@ begin
         tenant,
         (select d.tenant_id from deliveries as d where d.event_id = as_id limit 1),
         (select u.tenant_id from undelivered as u where u.event_id = as_id limit 1),
-        (select a.tenant_id from attempts as a where a.event_id = as_id limit 1)
+        (
+            select a.tenant_id
+            from attempts as a
+            where a.event_id = as_id
+                and a.id >= uuid_v7_floor(uuid_v7_time(as_id) - interval '10 minutes')
+            limit 1
+        )
     );
     return query
     select

@@ -1,5 +1,5 @@
 -- deliveries/lacking($1 tenant, $2 events and $3 subscriptions, one element each)
--- Those whose delivery neither waits nor has succeeded, newest event first.
+-- Those whose delivery neither waits nor has succeeded, newest event first. The tenant as text, as in attempts/read.
 select w.event_id, w.subscription_id
 from unnest($2::uuid[], $3::uuid[]) as w (event_id, subscription_id)
 left join lateral (
@@ -14,7 +14,7 @@ left join lateral (
     from attempts as x
     where x.event_id = w.event_id
         and x.subscription_id = w.subscription_id
-        and x.tenant_id = $1
+        and x.tenant_id::text = $1::uuid::text
         and x.id >= uuid_v7_floor(uuid_v7_time(w.event_id) - interval '10 minutes')
         and x.outcome = 'delivered'
         and x.trigger is distinct from 'test'

@@ -42,15 +42,7 @@ left join lateral (
         and x.subscription_id = f.subscription_id
     limit 1
 ) as d on true
-left join lateral (
-    select x.outcome, x.status_code, x.error_message, x.created_at
-    from attempts as x
-    where x.event_id = f.event_id
-        and x.subscription_id = f.subscription_id
-        and x.tenant_id = f.tenant_id
-        and x.id >= uuid_v7_floor(uuid_v7_time(f.event_id) - interval '10 minutes')
-        and x.trigger is distinct from 'test'
-    order by x.id desc
-    limit 1
-) as newest on true
+left join lateral attempts_newest_1(
+    f.tenant_id, f.event_id, f.subscription_id, uuid_v7_floor(uuid_v7_time(f.event_id) - interval '10 minutes')
+) as newest on f.event_id is not null
 order by f.event_id desc nulls last, f.subscription_id desc;

@@ -15,6 +15,12 @@ select
     o.deliver_at,
     o.expires_at
 from outbox_list_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) as f
-left join outbox as o
-    on o.id = f.row_id
+left join lateral (
+    select
+        x.tenant_id, x.event_type, x.payload, x.subscription_id, x.idempotency_key, x.ordering_key, x.deliver_at,
+        x.expires_at
+    from outbox as x
+    where x.id = f.row_id
+    limit 1
+) as o on true
 order by f.row_id desc nulls last;

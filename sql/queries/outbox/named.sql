@@ -16,7 +16,7 @@ with named as (
         from outbox as o
         where o.tenant_id = $1
             and o.idempotency_key = $2
-        order by o.id desc
+        order by o.tenant_id desc, o.idempotency_key desc
         limit $4
     )
     union all
@@ -25,7 +25,7 @@ with named as (
         from outbox as o
         where o.tenant_id = $1
             and o.ordering_key = $2
-        order by o.id desc
+        order by o.tenant_id desc, o.ordering_key desc, o.id desc
         limit $4
     )
     union all
@@ -55,10 +55,20 @@ select distinct
     o.deliver_at,
     o.expires_at
 from named as n
-left join outbox as o
-    on o.id = n.id
-left join unpublished as u
-    on u.id = n.id
+left join lateral (
+    select
+        x.tenant_id, x.event_type, x.payload, x.subscription_id, x.idempotency_key, x.ordering_key, x.deliver_at,
+        x.expires_at
+    from outbox as x
+    where x.id = n.id
+    limit 1
+) as o on true
+left join lateral (
+    select x.tenant_id
+    from unpublished as x
+    where x.id = n.id
+    limit 1
+) as u on true
 where $1 is null
     or $1 in (o.tenant_id, u.tenant_id)
 order by n.id desc

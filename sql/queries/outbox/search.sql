@@ -28,12 +28,17 @@ from (
         select
             x.id, x.tenant_id, x.ended_at, x.code, x.detail, x.event_type, x.subscription_id, x.idempotency_key,
             x.ordering_key, x.payload
-        from unpublished as x
-        where $1 is null
-            and x.code <> 'duplicate'
+        from (
+            select
+                y.id, y.tenant_id, y.ended_at, y.code, y.detail, y.event_type, y.subscription_id, y.idempotency_key,
+                y.ordering_key, y.payload
+            from unpublished as y
+            where $1 is null
+            order by y.id desc
+            limit $6
+        ) as x
+        where x.code <> 'duplicate'
             and x.id is distinct from $3
-        order by x.id desc
-        limit $6
     )
 ) as u
 where $3 in (u.id, u.subscription_id)

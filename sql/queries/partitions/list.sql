@@ -4,7 +4,7 @@ select
     p.partition,
     uuid_v7_time(p.from_id) as since,
     uuid_v7_time(p.below_id) as until,
-    pg_total_relation_size(c.oid) as bytes
+    coalesce(pg_total_relation_size(c.oid), 0) as bytes
 from (
     select x.parent, x.partition, x.from_id, x.below_id
     from partitions as x

@@ -56,17 +56,8 @@ left join newest
     on true
 left join page as d
     on true
-left join lateral (
-    select a.created_at, a.error_message
-    from attempts as a
-    where a.tenant_id = $1
-        and a.event_id = $2
-        and a.subscription_id = d.subscription_id
-        and a.id >= $3
-    order by a.id desc
-    limit 1
-) as last
-    on true
+left join lateral attempts_newest_1($1, $2, d.subscription_id, $3) as last
+    on d.subscription_id is not null
 left join lateral (
     select x.external_id, x.target_url
     from subscriptions as x
