@@ -255,24 +255,19 @@ impl Base {
         let publishing = self.supervisor.spawn_lasting("publishing from the outbox", publishing);
         let (store, clock, metrics) = (self.store.clone(), self.clock.clone(), self.metrics.clone());
         let refusals = Refusals::new(store, clock, metrics, config.refusals_per_tenant);
+        let (stop, closing) = (self.supervisor.stop(), CancellationToken::new());
         let api = Api {
             settings: api_settings(config, self.targets.clone(), Arc::clone(&self.shown)),
             store: self.store.clone(),
             tenants,
             subscriptions,
             intake,
-            tester: tester(
-                self.sender_config(),
-                self.target_roots.clone(),
-                self.metrics.clone(),
-                self.supervisor.stop().clone(),
-            ),
+            tester: tester(self.sender_config(), self.target_roots.clone(), self.metrics.clone(), closing.clone()),
             refusals,
             tasks: TaskTracker::new(),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
         };
-        let (stop, closing) = (self.supervisor.stop(), CancellationToken::new());
         let stopping = http::Stopping { announced: stop.clone(), closing: closing.clone(), drain: API_DRAIN };
         let serving = api::serve(listener, api, stopping, self.supervisor.clone());
         let serving = self.supervisor.spawn_lasting("the API", serving);

@@ -15,14 +15,19 @@ use crate::telemetry::Metrics;
 /// Less than the API has to finish its requests, so that an attempt that is cut off is still in the log.
 const STOP_GRACE: Duration = Duration::from_secs(3);
 
-pub(super) fn tester(config: SenderConfig, roots: RootCertStore, metrics: Metrics, stop: CancellationToken) -> Tester {
+pub(super) fn tester(
+    config: SenderConfig,
+    roots: RootCertStore,
+    metrics: Metrics,
+    closing: CancellationToken,
+) -> Tester {
     // A test is about a connection that is new.
     let sender = Sender::with_roots(SenderConfig { keep: KeepDetail::All, max_idle_per_host: 0, ..config }, roots);
     Tester::new(move |parcel, now| {
-        let (sender, metrics, stop) = (sender.clone(), metrics.clone(), stop.clone());
+        let (sender, metrics, closing) = (sender.clone(), metrics.clone(), closing.clone());
         async move {
             let cut_off = async {
-                stop.cancelled().await;
+                closing.cancelled().await;
                 tokio::time::sleep(STOP_GRACE).await;
             };
             let sent = tokio::select! {
