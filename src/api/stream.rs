@@ -72,7 +72,8 @@ impl StreamApi {
         subscription_id: Queries<SubscriptionName>,
         /// Only of one of these event types.
         event_type: Queries<EventType>,
-        /// Only of events accepted from then on. What happened before the stream began does not come.
+        /// Only of events accepted from then on. What happened before the stream began does not come. Of an event from SQL
+        /// its attempts and its end are compared by the time of `publish()`.
         since: Query<Moment>,
         /// Only of events accepted before then.
         until: Query<Moment>,

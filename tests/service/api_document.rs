@@ -263,7 +263,7 @@ async fn analytics(recorder: &mut Recorder<'_>) {
 /// The id of an event of a stream.
 fn an_hour_ago() -> String {
     let micros = (OffsetDateTime::now_utc() - Duration::hours(1)).unix_timestamp() * 1_000_000;
-    let bytes = [&[1, 1][..], &micros.to_be_bytes(), &[0; 32]].concat();
+    let bytes = [&[1, 1, 0, 0, 0, 0][..], &micros.to_be_bytes(), &[0; 32]].concat();
     URL_SAFE_NO_PAD.encode(bytes)
 }
 

@@ -36,7 +36,7 @@ impl Guard {
         if let (Some(note), Some(bearer)) = (extensions.get::<Note>(), extensions.get::<Bearer>()) {
             note.caller(*bearer, tenant.or(chosen));
         }
-        if matches!(access.need, Need::Either(Scope::Publish, _)) {
+        if matches!(access.need, Need::Either(Scope::Publish, None)) {
             return Ok(None);
         }
         let own = extensions.get::<Bearer>().and_then(|bearer| bearer.tenant);

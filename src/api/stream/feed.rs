@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::item::{Item, Key, StreamCursor};
+use super::item::{FeedId, Item, Key, Order, StreamCursor};
 use super::seats::Seats;
 use super::viewer::Filter;
 use crate::store::{Store, StoreError};
@@ -52,6 +52,8 @@ pub(super) struct Watching {
 }
 
 pub(in crate::api) struct Feed {
+    /// In the cursors of what it sent.
+    pub(super) id: FeedId,
     pub(super) seats: Seats,
     viewers: Mutex<Vec<Viewer>>,
     joined: Notify,
@@ -64,6 +66,7 @@ impl Default for Feed {
     fn default() -> Self {
         let state = watch::Sender::new(State::Unwatched);
         Self {
+            id: uuid::Uuid::new_v4().as_fields().0,
             seats: Seats::default(),
             viewers: Mutex::default(),
             joined: Notify::new(),
@@ -144,8 +147,11 @@ impl Feed {
         }
     }
 
-    /// Everything that was sent up to this event; empty if it is not remembered.
+    /// Everything that this feed sent up to this event; empty if it is not remembered, or another feed sent it.
     pub(super) fn sent_up_to(&self, cursor: StreamCursor) -> HashSet<Key> {
+        if cursor.order != Order::Live(self.id) {
+            return HashSet::new();
+        }
         let sent = lock(&self.sent);
         let position = sent.iter().position(|key| *key == cursor.key);
         position.map(|position| sent.iter().take(position + 1).copied().collect()).unwrap_or_default()
@@ -191,7 +197,12 @@ impl Reader {
         let mut since = if self.reads.is_multiple_of(READS_PER_LOOK_BACK) { mark } else { usual };
         loop {
             let page = store.tail(since, NO_END, PAGE_ROWS).await?;
-            let items = page.rows.iter().flat_map(Item::of).filter(|item| self.seen.insert(item.key)).collect();
+            let items = page
+                .rows
+                .iter()
+                .flat_map(|row| Item::of(row, feed.id))
+                .filter(|item| self.seen.insert(item.key))
+                .collect();
             feed.send(items);
             match page.next {
                 Some(next) => since = next,
@@ -205,7 +216,7 @@ impl Reader {
         let mut since = store.tail(NO_END, NO_END, 1).await?.mark;
         loop {
             let page = store.tail(since, NO_END, PAGE_ROWS).await?;
-            let keys: Vec<Key> = page.rows.iter().flat_map(Item::of).map(|item| item.key).collect();
+            let keys: Vec<Key> = page.rows.iter().flat_map(|row| Item::of(row, feed.id)).map(|item| item.key).collect();
             feed.remember(keys.iter().copied().filter(|key| self.seen.insert(*key)));
             match page.next {
                 Some(next) => since = next,

@@ -30,11 +30,17 @@ pub(super) struct Key {
 /// Which position a cursor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
-    /// As it was sent to everybody who watched.
-    Live = 0,
+    /// As this feed sent it to everybody who watched. Other feeds have another order.
+    Live(FeedId),
     /// By time, while a viewer caught up.
-    Replayed = 1,
+    Replayed,
 }
+
+/// Of the feed of one process.
+pub(super) type FeedId = u32;
+
+const LIVE: u8 = 0;
+const REPLAYED: u8 = 1;
 
 /// The id of an event of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +83,12 @@ impl Key {
 
 impl StreamCursor {
     pub(super) fn text(self) -> String {
-        let mut bytes = vec![self.order as u8, self.key.kind as u8];
+        let (order, feed) = match self.order {
+            Order::Live(feed) => (LIVE, feed),
+            Order::Replayed => (REPLAYED, 0),
+        };
+        let mut bytes = vec![order, self.key.kind as u8];
+        bytes.extend_from_slice(&feed.to_be_bytes());
         bytes.extend_from_slice(&self.key.micros.to_be_bytes());
         bytes.extend_from_slice(self.key.id.as_bytes());
         bytes.extend_from_slice(self.key.subscription.as_bytes());
@@ -87,9 +98,14 @@ impl StreamCursor {
     pub(super) fn read(text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let [order, kind, rest @ ..] = bytes.as_slice() else { return None };
+        let (feed, rest) = rest.split_first_chunk::<4>()?;
         let (micros, ids) = rest.split_first_chunk::<8>()?;
         let (id, subscription) = ids.split_at_checked(16)?;
-        let order = [Order::Live, Order::Replayed].into_iter().find(|known| *known as u8 == *order)?;
+        let order = match *order {
+            LIVE => Order::Live(u32::from_be_bytes(*feed)),
+            REPLAYED => Order::Replayed,
+            _ => return None,
+        };
         let kind = [Kind::Accepted, Kind::Attempt, Kind::Ended].into_iter().find(|known| *known as u8 == *kind)?;
         let micros = i64::from_be_bytes(*micros);
         let (id, subscription) = (Uuid::from_slice(id).ok()?, Uuid::from_slice(subscription).ok()?);
@@ -99,31 +115,31 @@ impl StreamCursor {
 
 impl Item {
     /// A row is one event; a successful attempt is two, because the delivery ended.
-    pub(super) fn of(row: &TailRow) -> Vec<Self> {
+    pub(super) fn of(row: &TailRow, feed: FeedId) -> Vec<Self> {
         let is_success = row.kind == TailKind::Attempt && row.word.as_deref() == Some("delivered");
         let mut items = vec![match row.kind {
-            TailKind::Accepted => Self::new(row, Kind::Accepted, "pending", accepted(row)),
+            TailKind::Accepted => Self::new(row, feed, Kind::Accepted, "pending", accepted(row)),
             TailKind::Attempt => {
                 let status = if is_success { "succeeded" } else { "pending" };
-                Self::new(row, Kind::Attempt, status, attempt(row))
+                Self::new(row, feed, Kind::Attempt, status, attempt(row))
             }
             TailKind::Ended => {
                 let status = row.word.as_deref().unwrap_or_default();
-                Self::new(row, Kind::Ended, status, ended(row, status))
+                Self::new(row, feed, Kind::Ended, status, ended(row, status))
             }
         }];
         if is_success {
-            items.push(Self::new(row, Kind::Ended, "succeeded", ended(row, "succeeded")));
+            items.push(Self::new(row, feed, Kind::Ended, "succeeded", ended(row, "succeeded")));
         }
         items
     }
 
-    fn new(row: &TailRow, kind: Kind, status: &str, data: Value) -> Self {
+    fn new(row: &TailRow, feed: FeedId, kind: Kind, status: &str, data: Value) -> Self {
         let micros = i64::try_from(row.at.unix_timestamp_nanos() / 1_000).unwrap_or_default();
         let key = Key { kind, id: row.id, subscription: row.subscription.unwrap_or_default(), micros };
         let data = data.to_string();
         Self {
-            live: frame(StreamCursor { order: Order::Live, key }, &data),
+            live: frame(StreamCursor { order: Order::Live(feed), key }, &data),
             key,
             tenant: row.tenant,
             subscription: row.subscription,
@@ -140,7 +156,7 @@ impl Item {
 
     pub(super) fn frame(&self, order: Order) -> Bytes {
         match order {
-            Order::Live => self.live.clone(),
+            Order::Live(_) => self.live.clone(),
             Order::Replayed => frame(StreamCursor { order, key: self.key }, &self.data),
         }
     }
@@ -200,8 +216,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_is_read_back(id in any::<u128>(), subscription in any::<u128>(), micros in any::<i64>(), live in any::<bool>()) {
-            let order = if live { Order::Live } else { Order::Replayed };
+        fn a_cursor_is_read_back(id in any::<u128>(), subscription in any::<u128>(), micros in any::<i64>(), feed in any::<Option<u32>>()) {
+            let order = feed.map_or(Order::Replayed, Order::Live);
             let (id, subscription) = (Uuid::from_u128(id), Uuid::from_u128(subscription));
             let cursor = StreamCursor { order, key: Key { kind: Kind::Attempt, id, subscription, micros } };
             prop_assert_eq!(StreamCursor::read(&cursor.text()), Some(cursor));

@@ -1,12 +1,15 @@
-//! How many streams a replica has open at a time, and how many of them one tenant.
+//! How many streams a replica has open at a time, and how many of them one tenant; and how many catch up.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use crate::api::problem::Problem;
 use crate::domain::id::TenantId;
 
-/// Each holds a connection of the API and up to 1,000 events, about 1 MB.
+/// Each holds a connection of the API and up to 1,000 events, about 1 MB; one that catches up also remembers up to 20,000
+/// events, 1.6 MB, and has a page of up to 4,000 of them.
 const MOST_STREAMS: usize = 400;
 /// So that seven tenants that take all of theirs leave room for an eighth.
 const MOST_STREAMS_OF_ONE: usize = 50;
@@ -15,42 +18,75 @@ const MOST_STREAMS_OF_ONE: usize = 50;
 type Owner = Option<TenantId>;
 
 /// Clones share the limits.
-#[derive(Clone, Default)]
-pub(super) struct Seats(Arc<Mutex<HashMap<Owner, usize>>>);
+#[derive(Clone)]
+pub(super) struct Seats {
+    taken: Arc<Mutex<HashMap<Owner, Taken>>>,
+    /// Streams that catch up use one connection of the database together.
+    turns: Arc<Semaphore>,
+}
+
+struct Taken {
+    streams: usize,
+    /// One stream of each owner waits for the turn, so that many of one are no longer queue for another.
+    turns: Arc<Semaphore>,
+}
 
 /// Room for one stream, whether it catches up or follows the feed; given back when it is dropped.
 pub(super) struct Seat {
     seats: Seats,
     owner: Owner,
+    turns: Arc<Semaphore>,
+}
+
+/// Held for one page of the log.
+pub(super) struct Turn {
+    _in_all: Option<OwnedSemaphorePermit>,
+    _of_owner: Option<OwnedSemaphorePermit>,
+}
+
+impl Default for Seats {
+    fn default() -> Self {
+        Self { taken: Arc::default(), turns: Arc::new(Semaphore::new(1)) }
+    }
+}
+
+impl Seat {
+    pub(super) async fn turn(&self) -> Turn {
+        // They are never closed.
+        let of_owner = Arc::clone(&self.turns).acquire_owned().await.ok();
+        let in_all = Arc::clone(&self.seats.turns).acquire_owned().await.ok();
+        Turn { _in_all: in_all, _of_owner: of_owner }
+    }
 }
 
 impl Seats {
     pub(super) fn take(&self, owner: Owner) -> Result<Seat, Problem> {
         let mut taken = self.lock();
-        let of_owner = taken.get(&owner).copied().unwrap_or(0);
+        let of_owner = taken.get(&owner).map_or(0, |taken| taken.streams);
         if of_owner >= MOST_STREAMS_OF_ONE {
             let whose = if owner.is_some() { "of this tenant" } else { "of all tenants together" };
             return Err(Problem::TooManyStreams(MOST_STREAMS_OF_ONE, whose));
         }
-        if taken.values().sum::<usize>() >= MOST_STREAMS {
+        if taken.values().map(|taken| taken.streams).sum::<usize>() >= MOST_STREAMS {
             return Err(Problem::TooManyStreams(MOST_STREAMS, "in all"));
         }
-        taken.insert(owner, of_owner + 1);
-        Ok(Seat { seats: self.clone(), owner })
+        let own = taken.entry(owner).or_insert_with(|| Taken { streams: 0, turns: Arc::new(Semaphore::new(1)) });
+        own.streams += 1;
+        Ok(Seat { seats: self.clone(), owner, turns: Arc::clone(&own.turns) })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Owner, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<Owner, Taken>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.seats.lock();
-        match taken.get(&self.owner).map_or(0, |of_owner| of_owner.saturating_sub(1)) {
-            0 => taken.remove(&self.owner),
-            left => taken.insert(self.owner, left),
-        };
+        if let Some(own) = taken.get_mut(&self.owner) {
+            own.streams = own.streams.saturating_sub(1);
+        }
+        taken.retain(|_, taken| taken.streams > 0);
     }
 }
 
@@ -72,5 +108,24 @@ mod tests {
         assert!(seats.take(None).is_ok() && seats.take(tenant(0)).is_err());
         drop((taken, last));
         assert!(seats.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn many_streams_of_one_tenant_that_catch_up_let_another_in_after_one_page() {
+        let seats = Seats::default();
+        let tenant = |number| Some(TenantId::from(uuid::Uuid::from_u128(number)));
+        let (greedy, modest) = (tenant(1), tenant(2));
+        let first = seats.take(greedy).unwrap();
+        let held = first.turn().await;
+        let others: Vec<Seat> = (0..10).map(|_| seats.take(greedy).unwrap()).collect();
+        let mut waiting: Vec<_> = others.iter().map(|seat| Box::pin(seat.turn())).collect();
+        for turn in &mut waiting {
+            assert!(futures_util::poll!(turn.as_mut()).is_pending());
+        }
+        let seat = seats.take(modest).unwrap();
+        let mut turn = Box::pin(seat.turn());
+        assert!(futures_util::poll!(turn.as_mut()).is_pending());
+        drop(held);
+        assert!(futures_util::poll!(turn.as_mut()).is_ready(), "the next turn is the other tenant's");
     }
 }

@@ -41,7 +41,8 @@ pub(super) struct Filter {
     pub(super) reasons: Vec<&'static str>,
     pub(super) subscriptions: Vec<Uuid>,
     pub(super) event_types: Vec<String>,
-    /// When the event was accepted, to the millisecond, which is what its id has.
+    /// When the event was accepted, to the millisecond; of attempts and ends the time in the event's id, which is that of
+    /// `publish()` for an event from SQL.
     pub(super) since: Option<OffsetDateTime>,
     pub(super) until: Option<OffsetDateTime>,
 }
@@ -58,7 +59,7 @@ pub(super) struct Viewer {
     /// Sent while it caught up, so that the feed repeats nothing.
     caught: HashSet<Key>,
     ready: VecDeque<Bytes>,
-    _seat: Seat,
+    seat: Seat,
 }
 
 enum Phase {
@@ -106,9 +107,7 @@ impl Viewer {
         let phase = match cursor {
             None => Phase::Joined(feed.join(filter.clone())),
             Some(cursor) => {
-                if cursor.order == Order::Live {
-                    caught = feed.sent_up_to(cursor);
-                }
+                caught = feed.sent_up_to(cursor);
                 caught.insert(cursor.key);
                 let now = api.clock.now();
                 let earliest = now - LONGEST_AWAY.min(api.settings.log_retention);
@@ -120,21 +119,22 @@ impl Viewer {
             }
         };
         let now = Instant::now();
-        Ok(Self { api, feed, filter, key, looked_at_key: now, spoke: now, phase, caught, ready, _seat: seat })
+        Ok(Self { api, feed, filter, key, looked_at_key: now, spoke: now, phase, caught, ready, seat })
     }
 
     /// The next bytes; `None` at the end.
     pub(super) async fn next(&mut self) -> Option<Bytes> {
         loop {
+            // First, so that a slow reader gets nothing that was read before its key was revoked.
+            if self.looked_at_key.elapsed() >= LOOK_AT_KEY && !self.may_go_on().await {
+                return None;
+            }
             if let Some(bytes) = self.ready.pop_front() {
                 self.spoke = Instant::now();
                 return Some(bytes);
             }
             if self.spoke.elapsed() >= HEARTBEAT {
                 self.ready.push_back(Bytes::from_static(b": heartbeat\n\n"));
-            }
-            if self.looked_at_key.elapsed() >= LOOK_AT_KEY && !self.may_go_on().await {
-                return None;
             }
             match self.step().await {
                 Ok(true) => {}
@@ -181,8 +181,11 @@ impl Viewer {
     /// Reads until now; then the youngest part once more with the feed, so that nothing falls between.
     async fn catch_up(&mut self, mut position: Position, joined: Option<Watching>) -> Result<Phase, StoreError> {
         let (since, until) = position.window();
+        let turn = self.seat.turn().await;
         let page = self.api.store.tail(since, until, PAGE_ROWS).await?;
-        for item in page.rows.iter().flat_map(Item::of).filter(|item| self.filter.takes(item)) {
+        drop(turn);
+        let own = page.rows.iter().filter(|row| self.filter.tenant.is_none_or(|tenant| tenant == row.tenant));
+        for item in own.flat_map(|row| Item::of(row, self.feed.id)).filter(|item| self.filter.takes(item)) {
             if self.caught.insert(item.key) {
                 self.ready.push_back(item.frame(Order::Replayed));
             }
@@ -215,7 +218,9 @@ impl Viewer {
     async fn follow(&mut self, watching: &mut Watching) -> bool {
         match timeout(LOOK_AT_KEY, watching.events.recv()).await {
             Ok(None) => return false,
-            Ok(Some(item)) if !self.caught.remove(&item.key) => self.ready.push_back(item.frame(Order::Live)),
+            Ok(Some(item)) if !self.caught.remove(&item.key) => {
+                self.ready.push_back(item.frame(Order::Live(self.feed.id)))
+            }
             Ok(Some(_)) | Err(_) => {}
         }
         let mark = self.feed.mark();

@@ -9,8 +9,30 @@ use super::*;
 fn cursor_at(time: OffsetDateTime, id: &str) -> String {
     let mut bytes = URL_SAFE_NO_PAD.decode(id).unwrap();
     let micros = i64::try_from(time.unix_timestamp_nanos() / 1_000).unwrap();
-    bytes[2..10].copy_from_slice(&micros.to_be_bytes());
+    bytes[6..14].copy_from_slice(&micros.to_be_bytes());
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The same event as the feed of another process names it.
+fn elsewhere(id: &str) -> String {
+    let mut bytes = URL_SAFE_NO_PAD.decode(id).unwrap();
+    bytes[2] ^= 1;
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_replica_has_not_sent_is_not_skipped_because_this_one_has() {
+    let api = TestApi::start().await;
+    let client = api.database.client().await;
+    api.subscribe(json!({})).await;
+    let mut watcher = watching(&api, &client, &api.admin, "").await;
+    // It commits late, so that only this replica sent it before the last event that the client has.
+    let late = attempt(&client, "timeout", "now() - interval '9 seconds'").await;
+    let last = attempt(&client, "timeout", "now()").await;
+    let seen = watcher.up_to(&last).await;
+    let last = seen.iter().find(|event| ids(std::slice::from_ref(event)) == [last.clone()]).unwrap();
+    let mut back = Watcher::open(&api, &api.admin, "", Some(&elsewhere(&last.id))).await;
+    assert_eq!(ids(&back.up_to(&late).await).last(), Some(&late));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,11 +60,11 @@ async fn whoever_comes_back_gets_what_came_meanwhile_and_nothing_twice() {
     got.sort();
     meanwhile.sort();
     assert_eq!(got, meanwhile);
-    // From a replica that remembers nothing: all of it, perhaps with what came just before.
-    let cursor = seen[0].id.clone();
-    let mut elsewhere = Watcher::open(&api, &api.admin, "", Some(&cursor)).await;
+    // From another replica, even if it has sent the same: all of it, perhaps with what came just before.
+    let cursor = elsewhere(&seen[0].id);
+    let mut other = Watcher::open(&api, &api.admin, "", Some(&cursor)).await;
     let newest = attempt(&client, "timeout", "now()").await;
-    let again: HashSet<String> = ids(&elsewhere.up_to(&newest).await).into_iter().collect();
+    let again: HashSet<String> = ids(&other.up_to(&newest).await).into_iter().collect();
     let later: Vec<String> = ids(&seen[1..]);
     assert!(later.iter().all(|id| again.contains(id)), "{later:?} in {again:?}");
     let bad = api.ask("GET", "/stream").header("last-event-id", "yesterday").send().await;
