@@ -74,7 +74,8 @@ impl SearchApi {
         /// What to look for.
         q: Required<SearchText>,
         /// Rows per page. An event comes with its deliveries, or on the next page. With `*` as the tenant a page may be
-        /// longer, by events that were accepted in the same millisecond.
+        /// longer, by events that were accepted in the same millisecond, and an event from SQL that is accepted between two
+        /// pages may be on neither.
         limit: Query<Limit>,
         /// `next_cursor` of the page before.
         cursor: Query<Cursor<{ List::Search as u8 }>>,
@@ -211,7 +212,11 @@ impl Search<'_> {
     /// What has this id, external id or key. Returns how many.
     async fn add_exact(&self, rows: &mut Rows<'_>) -> Result<usize, Problem> {
         let most = i64::try_from(MAX_EVENTS).unwrap_or(i64::MAX);
-        let named = self.api.store.search_named_in_outbox(self.tenant, &self.text, most).await?;
+        let mut named = self.api.store.search_named_in_outbox(self.tenant, &self.text, most + 1).await?;
+        if named.len() > MAX_EVENTS {
+            named.truncate(MAX_EVENTS);
+            rows.lack();
+        }
         let exact = self.api.store.search_exact(self.tenant, &self.text).await?;
         let count = named.len() + exact.len();
         let mut events: Vec<_> = exact.iter().filter_map(|exact| Some((exact.tenant, exact.event?))).collect();

@@ -96,7 +96,10 @@ pub(super) fn pages(origins: &Origins) -> impl Iterator<Item = (&'static str, Bo
 fn respond(file: &File, form: &Form, zipped: bool, asked: &HeaderMap) -> Response {
     let mut response = Response::default();
     let known = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|tags| tags.to_str().ok());
-    if known.flat_map(|tags| tags.split(',')).any(|tag| tag.trim().as_bytes() == form.tag.as_bytes()) {
+    if known
+        .flat_map(|tags| tags.split(','))
+        .any(|tag| tag.trim().trim_start_matches("W/").as_bytes() == form.tag.as_bytes())
+    {
         response.set_status(StatusCode::NOT_MODIFIED);
     } else {
         response = Response::builder().content_type(file.content_type).body(form.body.clone());

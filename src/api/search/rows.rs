@@ -89,6 +89,11 @@ impl<'a> Rows<'a> {
         Self { api, limit, told, data, spent: Duration::ZERO, are_rows_missing: false }
     }
 
+    /// Some are not on this page nor on the next ones.
+    pub(super) fn lack(&mut self) {
+        self.are_rows_missing = true;
+    }
+
     /// The rows, and whether any are missing.
     pub(super) fn into_data(self) -> (Vec<SearchRow>, bool) {
         (self.data, self.are_rows_missing)
