@@ -1,10 +1,11 @@
 import { useEffect, useErrorBoundary } from 'preact/hooks'
-import { ended, failure, isPortal, may, me } from './api/session'
-import { asked, identify } from './api/sign_in'
+import { ended, failure, isPortal, may, me, offered } from './api/session'
+import { identify, isIdentified } from './api/sign_in'
 import { href, path, query } from './route'
 import { allowed, screenAt } from './screens'
 import { Ended, isFramed } from './shell/ended'
 import { Frame } from './shell/frame'
+import { LeaveKey } from './shell/leave_key'
 import { SignIn } from './shell/sign_in'
 import { Empty, Failure } from './ui/states'
 import { Toasts } from './ui/toast'
@@ -28,6 +29,7 @@ function Inside() {
       </main>
     )
   }
+  if (offered.value) return <LeaveKey token={offered.value} />
   if (ended.value) return <Ended />
   if (failure.value) {
     return (
@@ -37,7 +39,7 @@ function Inside() {
     )
   }
   // In a frame nobody is asked for a key: the page around it has to bring a link.
-  if (!me.value && asked.value) return isFramed ? <Ended /> : <SignIn />
+  if (!me.value && isIdentified.value) return isFramed ? <Ended /> : <SignIn />
   if (!me.value) return <main class="alone" aria-busy="true" />
   return <Signed />
 }

@@ -58,6 +58,26 @@ function wait(ms: number, signal?: AbortSignal): Promise<void> {
   })
 }
 
+/** What one field of a form breaks, in the words of the server. */
+function headerProblem(name: string): Problem {
+  const shown = name.replace(/(^|-)\w/g, (letter) => letter.toUpperCase())
+  const detail = 'has a character that cannot be sent: write it with letters, digits and signs of ASCII.'
+  return { title: 'This cannot be sent', detail: `${shown} ${detail}`, status: 0, code: 'header_invalid', errors: [{ pointer: `/header/${shown}`, code: 'characters', detail }] }
+}
+
+/** A browser sends no character beyond a byte in a header, and throws where one is set. */
+function headersOf(given: Record<string, string>): Headers {
+  const headers = new Headers()
+  for (const [name, value] of Object.entries(given)) {
+    try {
+      headers.set(name, value)
+    } catch {
+      throw new ProblemError(headerProblem(name))
+    }
+  }
+  return headers
+}
+
 async function problemOf(response: Response): Promise<Problem> {
   const unknown = { title: `The server answered ${response.status}`, status: response.status, code: 'unknown' }
   const read = (await response.json().catch(() => null)) as Problem | null
@@ -66,10 +86,9 @@ async function problemOf(response: Response): Promise<Problem> {
 
 /** The response of a call that succeeded. A connection that fails is tried once more where that repeats nothing. */
 export async function send(method: Method, template: string, call: Call = {}): Promise<Response> {
-  const headers = new Headers(call.headers)
-  if (key.value) headers.set('authorization', `Bearer ${key.value}`)
+  const used = key.value
   const tenant = scopeOfTenant(template, call.tenant)
-  if (tenant) headers.set('postrider-tenant', tenant)
+  const headers = headersOf({ ...call.headers, ...(used ? { authorization: `Bearer ${used}` } : {}), ...(tenant ? { 'postrider-tenant': tenant } : {}) })
   const request: RequestInit = { method: method.toUpperCase(), headers, signal: call.signal ?? null, cache: 'no-store' }
   if (call.body !== undefined) {
     if (!headers.has('content-type')) headers.set('content-type', 'application/json')
@@ -89,8 +108,8 @@ export async function send(method: Method, template: string, call: Call = {}): P
   }
   if (response.ok) return response
   const problem = await problemOf(response)
-  // The key was revoked or has expired.
-  if (problem.status === 401 && key.value) forget(problem.detail ?? problem.title)
+  // The key was revoked or has expired. An answer that comes late says nothing of the key that is used now.
+  if (problem.status === 401 && used && used === key.value) forget(problem.detail ?? problem.title)
   throw new ProblemError(problem)
 }
 

@@ -20,15 +20,34 @@ export const isPortal = computed(() => Boolean(key.value?.startsWith('prp_')))
 /** How the portal link ended. */
 export const ended = signal<'expired' | 'refused' | 'left' | null>(null)
 
-/** A portal's link brings its token in the fragment. It is taken out of the address, so that it is in no history. */
+/** The token of a portal's link that was opened where an API key is used: it is taken only if somebody says so. */
+export const offered = signal<string | null>(null)
+
+/** What a key or a token may be made of: a header takes nothing else. */
+export const isKey = (text: string) => /^[\x21-\x7e]+$/.test(text)
+
+/**
+ * A portal's link brings its token in the fragment. It is taken out of the address, so that it is in no history. Anybody
+ * can make a link, so none takes the place of an API key by itself.
+ */
 export function takeToken(): boolean {
-  const found = new URLSearchParams(window.location.hash.slice(1)).get('token')
-  if (!found) return false
+  const { hash } = window.location
+  const token = hash.startsWith('#token=prp_') ? new URLSearchParams(hash.slice(1)).get('token') : null
+  if (!token || !isKey(token)) return false
+  go('#/', 'replace')
+  if (key.value && !isPortal.value) {
+    offered.value = token
+    return false
+  }
+  acceptToken(token)
+  return true
+}
+
+export function acceptToken(token: string): void {
+  offered.value = null
   me.value = null
   ended.value = null
-  remember(found)
-  go('#/', 'replace')
-  return true
+  remember(token)
 }
 
 export function remember(value: string): void {
@@ -37,7 +56,7 @@ export function remember(value: string): void {
   notice.value = null
 }
 
-/** A portal's token is kept although it has ended: who loads the page again is told the same. */
+/** A portal's token is kept although it has ended: so a reload shows the same message. */
 export function forget(why: string | null = null): void {
   me.value = null
   if (isPortal.value) {

@@ -1,47 +1,68 @@
 // Finds out who uses the dashboard.
 import { signal } from '@preact/signals'
-import { asProblem, get, type Problem, ProblemError } from './client'
-import { ended, failure, forget, isPortal, key, type Me, me, notice, onlyTenant, remember } from './session'
+import { asProblem, get, type Problem } from './client'
+import { ended, failure, forget, isKey, isPortal, key, me, notice, onlyTenant, remember } from './session'
 
-/** Set when the first question was answered. */
-export const asked = signal(false)
+/** Set when the server has said who this is, or that it takes a key to know. */
+export const isIdentified = signal(false)
 
 /** Asks the server who this is. Without a key it succeeds where none is needed. */
 export async function identify(): Promise<void> {
+  const used = key.value
   failure.value = null
-  asked.value = false
+  isIdentified.value = false
+  let problem: Problem | null = null
   try {
-    await enter(await get('/me'))
+    await enter()
   } catch (error) {
-    const problem = asProblem(error)
-    if (problem.status !== 401) failure.value = problem
-  } finally {
-    asked.value = true
+    problem = asProblem(error)
   }
+  // Meanwhile another key may have come, which asks for itself. A key that was refused is forgotten by now.
+  if (key.value !== used && key.value !== null) return
+  if (problem && problem.status !== 401) failure.value = problem
+  isIdentified.value = true
 }
 
 /** Signs in, or says why not. */
 export async function signIn(given: string): Promise<Problem | null> {
-  remember(given.trim())
+  const used = given.trim()
+  if (!isKey(used)) {
+    const detail = 'A key has only letters, digits and underscores. This has another character, which may be invisible: copy the key again, or type it.'
+    return { title: 'This is not a key', detail, status: 0, code: 'key_malformed' }
+  }
+  remember(used)
   try {
-    await enter(await get('/me'))
+    await enter()
     return null
   } catch (error) {
-    forget()
+    if (key.value === used) forget()
     notice.value = null
-    if (error instanceof ProblemError) return error.problem
-    throw error
+    return asProblem(error)
   }
 }
 
-async function enter(who: Me): Promise<void> {
-  // Tenants are listed for admins only.
-  if (who.kind === 'operator' && who.scope === 'admin') {
-    const { data } = await get('/tenants', { query: { limit: 2 } })
-    onlyTenant.value = data.length === 1 ? (data[0]?.id ?? null) : null
-  }
+/** Shows the dashboard to whom the key belongs, unless it is another one by then. */
+async function enter(): Promise<void> {
+  const used = key.value
+  const who = await get('/me')
+  const only = who.kind === 'operator' && who.scope === 'admin' ? await findOnlyTenant() : null
+  if (key.value !== used) return
+  onlyTenant.value = only
   me.value = who
-  if (isPortal.value && who.expires_at) endAt(Date.parse(who.expires_at), key.value)
+  if (isPortal.value && who.expires_at) endAt(Date.parse(who.expires_at), used)
+}
+
+/** Tenants are listed for admins only. */
+async function findOnlyTenant(): Promise<string | null> {
+  const { data } = await get('/tenants', { query: { limit: 2 } })
+  return data.length === 1 ? (data[0]?.id ?? null) : null
+}
+
+/** After a tenant was created or deleted. */
+export async function tenantsChanged(): Promise<void> {
+  const used = key.value
+  const only = await findOnlyTenant().catch(() => null)
+  if (key.value === used) onlyTenant.value = only
 }
 
 const LONGEST_TIMER_MS = 86_400_000

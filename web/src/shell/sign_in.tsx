@@ -11,8 +11,11 @@ export function SignIn() {
   const submit = async (event: Event) => {
     event.preventDefault()
     setBusy(true)
-    setProblem(await signIn(text))
-    setBusy(false)
+    try {
+      setProblem(await signIn(text))
+    } finally {
+      setBusy(false)
+    }
   }
   return (
     <main class="alone">
