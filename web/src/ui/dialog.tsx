@@ -8,10 +8,13 @@ interface Props {
   close: () => void
   children: ComponentChildren
   kind?: 'dialog' | 'drawer'
+  /** It shows what nobody can have again: only its own buttons close it. */
+  locked?: boolean
 }
 
-export function Dialog({ label, close, children, kind = 'dialog' }: Props) {
+export function Dialog({ label, close, children, kind = 'dialog', locked = false }: Props) {
   const element = useRef<HTMLDialogElement>(null)
+  const isGone = useRef(false)
   useEffect(() => {
     const before = document.activeElement
     const dialog = element.current
@@ -19,17 +22,30 @@ export function Dialog({ label, close, children, kind = 'dialog' }: Props) {
     // A form begins at its first field, not at the button that closes it.
     if (kind === 'dialog') dialog?.querySelector<HTMLElement>('form :is(input, select, textarea):enabled')?.focus()
     return () => {
+      isGone.current = true
       dialog?.close()
       if (before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true })
     }
   }, [])
+  // At the second Esc the browser asks nobody, and closes the dialog itself.
+  const onCancel = (event: Event) => {
+    if (!event.cancelable) return
+    event.preventDefault()
+    if (!locked) close()
+  }
+  const onClose = () => {
+    if (isGone.current || element.current?.open) return
+    if (locked) element.current?.showModal()
+    else close()
+  }
   return (
     <dialog
       ref={element}
       class={kind}
       aria-label={label}
-      onCancel={(event) => (event.preventDefault(), close())}
-      onMouseDown={(event) => event.target === element.current && close()}
+      onCancel={onCancel}
+      onClose={onClose}
+      onMouseDown={(event) => event.target === element.current && !locked && close()}
     >
       <div class={`${kind}-body`}>{children}</div>
     </dialog>

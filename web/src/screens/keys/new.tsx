@@ -20,15 +20,14 @@ const LIVES: [days: string, label: string][] = [
 
 export function NewKey({ close, created }: { close: () => void; created: () => void }) {
   const [made, setMade] = useState<Key | null>(null)
-  // Closed by its button alone: nobody shall lose the key by a click beside the dialog.
-  const leave = made ? () => undefined : close
+  const [busy, setBusy] = useState(false)
   return (
-    <Dialog label="New key" close={leave}>
+    <Dialog label="New key" close={close} locked={busy || made !== null}>
       <header class="dialog-head">
         <h2>{made ? 'Copy the key now' : 'New key'}</h2>
-        {!made && <CloseButton close={close} />}
+        {!made && !busy && <CloseButton close={close} />}
       </header>
-      {made ? <Shown made={made} close={close} /> : <Form close={close} done={(key) => (setMade(key), created())} />}
+      {made ? <Shown made={made} close={close} /> : <Form {...{ busy, setBusy, close }} done={(key) => (setMade(key), created())} />}
     </Dialog>
   )
 }
@@ -51,7 +50,15 @@ function Shown({ made, close }: { made: Key; close: () => void }) {
   )
 }
 
-function Form({ close, done }: { close: () => void; done: (key: Key) => void }) {
+interface FormProps {
+  /** A key is being made: it would be lost if the dialog closed now. */
+  busy: boolean
+  setBusy: (busy: boolean) => void
+  close: () => void
+  done: (key: Key) => void
+}
+
+function Form({ busy, setBusy, close, done }: FormProps) {
   const [name, setName] = useState('')
   const [scope, setScope] = useState<Key['scope']>('publish')
   const [all, setAll] = useState(false)
@@ -59,7 +66,6 @@ function Form({ close, done }: { close: () => void; done: (key: Key) => void }) 
   const [life, setLife] = useState('')
   const [date, setDate] = useState('')
   const [problem, setProblem] = useState<Problem | null>(null)
-  const [busy, setBusy] = useState(false)
   const create = async (event: Event) => {
     event.preventDefault()
     setBusy(true)
@@ -127,7 +133,7 @@ function Form({ close, done }: { close: () => void; done: (key: Key) => void }) 
       </div>
       {problem && !problem.errors?.length && <Failure problem={problem} />}
       <footer class="dialog-foot">
-        <button type="button" class="button" onClick={close}>
+        <button type="button" class="button" disabled={busy} onClick={close}>
           Close
         </button>
         <button type="submit" class="button primary" disabled={busy || (isOperator.value && !all && !tenant.trim())}>

@@ -95,6 +95,7 @@ export function RotateDialog({ one, changed, close }: PartProps & { close: () =>
   const [busy, setBusy] = useState(false)
   const rotate = async (event: Event) => {
     event.preventDefault()
+    // Until it has failed: what was made is not shown again.
     setBusy(true)
     setProblem(null)
     try {
@@ -108,10 +109,10 @@ export function RotateDialog({ one, changed, close }: PartProps & { close: () =>
   // The page behind is loaded again at the end, so that nothing takes the new secret from the screen.
   const leave = () => (close(), made && changed())
   return (
-    <Dialog label="Rotate the secret" close={leave}>
+    <Dialog label="Rotate the secret" close={leave} locked={busy}>
       <header class="dialog-head">
         <h2>Rotate the secret</h2>
-        <CloseButton close={leave} />
+        {!busy && <CloseButton close={leave} />}
       </header>
       {made ? (
         <>
@@ -141,7 +142,7 @@ export function RotateDialog({ one, changed, close }: PartProps & { close: () =>
           </Field>
           {problem && !problem.errors?.length && <Failure problem={problem} />}
           <footer class="dialog-foot">
-            <button type="button" class="button" onClick={leave}>
+            <button type="button" class="button" disabled={busy} onClick={leave}>
               Close
             </button>
             <button type="submit" class={`button ${overlap === '0' ? 'danger' : 'primary'}`} disabled={busy}>

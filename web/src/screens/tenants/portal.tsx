@@ -20,22 +20,31 @@ const LIVES: [seconds: number, label: string][] = [
 
 export function PortalLink({ tenant, close }: { tenant: Tenant; close: () => void }) {
   const [made, setMade] = useState<Session | null>(null)
+  const [busy, setBusy] = useState(false)
   return (
-    <Dialog label="Portal link" close={made ? () => undefined : close}>
+    <Dialog label="Portal link" close={close} locked={busy || made !== null}>
       <header class="dialog-head">
         <h2 class="wrap">{made ? 'Copy the link now' : `Portal link for ${tenant.name}`}</h2>
-        {!made && <CloseButton close={close} />}
+        {!made && !busy && <CloseButton close={close} />}
       </header>
-      {made ? <Shown made={made} close={close} /> : <Form tenant={tenant} close={close} done={setMade} />}
+      {made ? <Shown made={made} close={close} /> : <Form {...{ tenant, busy, setBusy, close }} done={setMade} />}
     </Dialog>
   )
 }
 
-function Form({ tenant, close, done }: { tenant: Tenant; close: () => void; done: (session: Session) => void }) {
+interface FormProps {
+  tenant: Tenant
+  /** A link is being made: it would be lost if the dialog closed now. */
+  busy: boolean
+  setBusy: (busy: boolean) => void
+  close: () => void
+  done: (session: Session) => void
+}
+
+function Form({ tenant, busy, setBusy, close, done }: FormProps) {
   const [manage, setManage] = useState(true)
   const [seconds, setSeconds] = useState('3600')
   const [problem, setProblem] = useState<Problem | null>(null)
-  const [busy, setBusy] = useState(false)
   const open = async (event: Event) => {
     event.preventDefault()
     setBusy(true)
@@ -50,7 +59,7 @@ function Form({ tenant, close, done }: { tenant: Tenant; close: () => void; done
   }
   return (
     <form onSubmit={(event) => void open(event)}>
-      <p class="faint">Whoever has the link sees the webhooks of this tenant, and of no other, until it expires.</p>
+      <p class="faint">Anyone with the link sees the webhooks of this tenant, and of no other, until it expires.</p>
       <fieldset class="options">
         <legend>It allows</legend>
         <label class="option">
@@ -81,7 +90,7 @@ function Form({ tenant, close, done }: { tenant: Tenant; close: () => void; done
       </Field>
       {problem && !problem.errors?.some((error) => error.pointer === '/expires_in') && <Failure problem={problem} />}
       <footer class="dialog-foot">
-        <button type="button" class="button" onClick={close}>
+        <button type="button" class="button" disabled={busy} onClick={close}>
           Close
         </button>
         <button type="submit" class="button primary" disabled={busy}>
