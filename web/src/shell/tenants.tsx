@@ -1,38 +1,45 @@
 // Which tenant an operator looks at.
 import { signal } from '@preact/signals'
 import { useEffect, useState } from 'preact/hooks'
-import { asProblem, get, type Schemas } from '../api/client'
-import { chosen, onlyTenant } from '../api/session'
+import { asProblem, get, type Problem, type Schemas } from '../api/client'
+import { chosen, may, onlyTenant } from '../api/session'
 import { go, path, query } from '../route'
+import { Field } from '../ui/field'
 import { Icon } from '../ui/icons'
 import { Popover } from '../ui/popover'
 
 type Tenant = Schemas['Tenant']
 
 /** Tenants that were seen, for their names. */
-export const known = signal<ReadonlyMap<string, Tenant>>(new Map())
+export const tenantsById = signal<ReadonlyMap<string, Tenant>>(new Map())
 
 export const remember = (tenants: Tenant[]) =>
-  (known.value = new Map([...known.value, ...tenants.flatMap((tenant) => [tenant.id, tenant.external_id ?? tenant.id].map((id) => [id, tenant] as const))]))
+  (tenantsById.value = new Map([...tenantsById.value, ...tenants.flatMap((tenant) => [tenant.id, tenant.external_id ?? tenant.id].map((id) => [id, tenant] as const))]))
 
-export const tenantName = (id: string) => known.value.get(id)?.name ?? id.slice(-8)
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+export const tenantName = (id: string) => tenantsById.value.get(id)?.name ?? (UUID.test(id) ? id.slice(-8) : id)
+
+/** Nobody looks at a tenant that was deleted. */
+export const withoutTenant = (deleted: Tenant): { tenant?: null } => ([deleted.id, deleted.external_id].includes(query.value.get('tenant')) ? { tenant: null } : {})
 
 function choose(id: string | null): void {
-  // What is open and where a list stands belong to the tenant before; a page of one object does too.
+  // What is open and where a list stands belong to the tenant before; a page of one object does too, unless there was none.
   const parameters = new URLSearchParams(query.value)
+  const to = chosen.value === '*' ? path.value : `/${path.value.split('/')[1] ?? ''}`
   for (const name of ['open', 'cursor', 'subscription_id']) parameters.delete(name)
   if (id) parameters.set('tenant', id)
   else parameters.delete('tenant')
-  go(`#/${path.value.split('/')[1] ?? ''}?${parameters}`)
+  go(`#${to}?${parameters}`)
 }
 
 export function TenantSwitch() {
   const current = chosen.value ?? '*'
   useEffect(() => {
-    void get('/tenants', { query: { limit: 100 } }).then(({ data }) => remember(data), () => undefined)
+    if (may.value.admin) void get('/tenants', { query: { limit: 100 } }).then(({ data }) => remember(data), () => undefined)
   }, [])
   useEffect(() => {
-    if (current !== '*' && !known.value.has(current)) void get('/tenants/{tenant}', { at: { tenant: current } }).then((one) => remember([one]), () => undefined)
+    if (may.value.admin && current !== '*' && !tenantsById.value.has(current)) void get('/tenants/{tenant}', { at: { tenant: current } }).then((one) => remember([one]), () => undefined)
   }, [current])
   const name = current === '*' ? 'All tenants' : tenantName(current)
   return (
@@ -49,8 +56,42 @@ export function TenantSwitch() {
         </>
       }
     >
-      {(close) => <Choice close={close} />}
+      {(close) => (may.value.admin ? <Choice close={close} /> : <Naming close={close} />)}
     </Popover>
+  )
+}
+
+/** Only admins may list tenants. Others have to name one. */
+function Naming({ close }: { close: () => void }) {
+  const [text, setText] = useState('')
+  const [problem, setProblem] = useState<Problem | null>(null)
+  const wanted = text.trim()
+  const pick = async (event: Event) => {
+    event.preventDefault()
+    try {
+      // Every key of an operator that comes here may read events: there is one if the tenant is.
+      await get('/events', { query: { limit: 1 }, tenant: wanted })
+      choose(wanted)
+      close()
+    } catch (error) {
+      const { title, detail, ...rest } = asProblem(error)
+      setProblem({ title, ...rest, errors: [{ pointer: '/tenant', code: rest.code, detail: detail ?? title }] })
+    }
+  }
+  return (
+    <form class="tenant-choice chip-form" onSubmit={(event) => void pick(event)}>
+      <Field label="Tenant’s id or external id" pointer="/tenant" problem={problem} hint="Only keys with the scope admin can list tenants.">
+        {(id, described) => (
+          <input id={id} aria-describedby={described} class="mono" spellcheck={false} autocomplete="off" value={text} onInput={(event) => setText(event.currentTarget.value)} />
+        )}
+      </Field>
+      <button type="submit" class="button primary" disabled={!wanted}>
+        Choose
+      </button>
+      <button type="button" class="suggestion" onClick={() => (choose(null), close())}>
+        All tenants
+      </button>
+    </form>
   )
 }
 

@@ -1,5 +1,6 @@
 import { href } from '../../route'
 import { Icon } from '../../ui/icons'
+import { OfTenant } from '../of_tenant'
 import { DeliveryView } from './view'
 
 export function DeliveryPage({ params }: { params: Record<string, string> }) {
@@ -8,7 +9,9 @@ export function DeliveryPage({ params }: { params: Record<string, string> }) {
       <a class="back" href={href('/deliveries')}>
         <Icon name="left" /> Deliveries
       </a>
-      <DeliveryView webhook={params.webhook ?? ''} subscription={params.subscription ?? ''} />
+      <OfTenant id={params.webhook ?? ''} what="A delivery belongs to one tenant.">
+        <DeliveryView webhook={params.webhook ?? ''} subscription={params.subscription ?? ''} />
+      </OfTenant>
     </div>
   )
 }

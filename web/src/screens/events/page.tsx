@@ -15,6 +15,7 @@ import { Tabs } from '../../ui/tabs'
 import { toast } from '../../ui/toast'
 import { EVENT_STATUSES, NOT_DELIVERED, REASONS, STATUSES, statusWord, subscriptionName, withoutScheme } from '../../words'
 import { Fact } from '../deliveries/view'
+import { OfTenant } from '../of_tenant'
 import { Payload } from './payload'
 
 type Row = Schemas['DeliveryAnswer']
@@ -22,6 +23,14 @@ type Missed = Schemas['NotDeliveredAnswer']
 
 export function EventPage({ params }: { params: Record<string, string> }) {
   const webhook = params.webhook ?? ''
+  return (
+    <OfTenant id={webhook} what="An event belongs to one tenant.">
+      <Loaded webhook={webhook} />
+    </OfTenant>
+  )
+}
+
+function Loaded({ webhook }: { webhook: string }) {
   const event = useResource(webhook, (signal) => get('/events/{webhook_id}', { at: { webhook_id: webhook }, signal }))
   if (event.problem && !event.data) return <Failure problem={event.problem} retry={event.reload} />
   if (!event.data) return <Bones lines={8} />

@@ -1,5 +1,6 @@
 import { href } from '../../route'
 import { Icon } from '../../ui/icons'
+import { OfTenant } from '../of_tenant'
 import { ReplayView } from './view'
 
 export function ReplayPage({ params }: { params: Record<string, string> }) {
@@ -8,7 +9,9 @@ export function ReplayPage({ params }: { params: Record<string, string> }) {
       <a class="back" href={href('/replays')}>
         <Icon name="left" /> Replays
       </a>
-      <ReplayView id={params.replay ?? ''} />
+      <OfTenant id={params.replay ?? ''} what="A replay belongs to one tenant.">
+        <ReplayView id={params.replay ?? ''} />
+      </OfTenant>
     </div>
   )
 }

@@ -3,7 +3,7 @@ import { type ComponentType } from 'preact'
 import { useState } from 'preact/hooks'
 import { get } from '../../api/client'
 import { useResource } from '../../api/resource'
-import { chosen, isAll, may } from '../../api/session'
+import { chosen, may } from '../../api/session'
 import { go, href, query } from '../../route'
 import { Icon } from '../../ui/icons'
 import { copy, Id, Moment, number } from '../../ui/moment'
@@ -13,7 +13,7 @@ import { Pill } from '../../ui/status'
 import { Tabs } from '../../ui/tabs'
 import { DeliveryList } from '../deliveries/list'
 import { Fact } from '../deliveries/view'
-import { ChooseTenant } from '../events/publish'
+import { OfTenant } from '../of_tenant'
 import { type Action, ActionDialog } from './actions'
 import { Types } from './list'
 import { SubscriptionOverview } from './overview'
@@ -41,8 +41,11 @@ const VIEWS: Record<Part, ComponentType<PartProps>> = {
 
 export function SubscriptionPage({ params }: { params: Record<string, string> }) {
   const id = params.subscription ?? ''
-  if (isAll.value) return <ChooseTenant what="A subscription belongs to one tenant." />
-  return <Loaded id={id} />
+  return (
+    <OfTenant id={id} what="A subscription belongs to one tenant.">
+      <Loaded id={id} />
+    </OfTenant>
+  )
 }
 
 function Loaded({ id }: { id: string }) {

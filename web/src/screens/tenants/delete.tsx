@@ -2,6 +2,7 @@
 import { useState } from 'preact/hooks'
 import { post, remove, type Schemas } from '../../api/client'
 import { useResource } from '../../api/resource'
+import { tenantsChanged } from '../../api/sign_in'
 import { Confirm } from '../../ui/confirm'
 import { Dialog } from '../../ui/dialog'
 import { number } from '../../ui/moment'
@@ -48,7 +49,10 @@ export function DeleteTenant({ tenant, close, deleted }: Props) {
       stays
       typed={tenant.external_id ?? tenant.name}
       close={close}
-      act={async () => setGone(await remove('/tenants/{tenant}', { at: { tenant: tenant.id } }))}
+      act={async () => {
+        setGone(await remove('/tenants/{tenant}', { at: { tenant: tenant.id } }))
+        void tenantsChanged()
+      }}
     >
       <p class="wrap">
         The keys of <b>{tenant.name}</b> are revoked, its subscriptions end

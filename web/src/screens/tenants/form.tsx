@@ -1,6 +1,7 @@
 // Creates a tenant, or changes one.
 import { useState } from 'preact/hooks'
 import { asProblem, patch, post, type Problem } from '../../api/client'
+import { tenantsChanged } from '../../api/sign_in'
 import { CloseButton, Dialog } from '../../ui/dialog'
 import { Field } from '../../ui/field'
 import { Failure } from '../../ui/states'
@@ -37,6 +38,7 @@ export function TenantForm({ tenant, close, done }: Props) {
       const saved = tenant
         ? await patch('/tenants/{tenant}', { at: { tenant: tenant.id }, body: { name, external_id, limits, metadata: writeNotes(notes, tenant.metadata) } as never })
         : await post('/tenants', { body: { name, external_id, limits, metadata: writeNotes(notes, {}) } as never })
+      if (!tenant) void tenantsChanged()
       toast(tenant ? 'Saved' : 'Created')
       done(saved)
     } catch (error) {

@@ -3,7 +3,7 @@ import { useEffect, useState } from 'preact/hooks'
 import { get, type Schemas } from '../../api/client'
 import { fill, useResource } from '../../api/resource'
 import { go, here, href, query } from '../../route'
-import { remember } from '../../shell/tenants'
+import { remember, withoutTenant } from '../../shell/tenants'
 import { CloseButton, Dialog } from '../../ui/dialog'
 import { Icon } from '../../ui/icons'
 import { Id, Moment, number } from '../../ui/moment'
@@ -121,7 +121,7 @@ function Drawer({ id, changed }: { id: string; changed: () => void }) {
       <TenantView
         id={id}
         changed={changed}
-        deleted={() => (close(), changed())}
+        deleted={(tenant) => (go(here({ open: null, ...withoutTenant(tenant) })), changed())}
         tools={
           <>
             <a class="icon-button" href={href(`/tenants/${id}`)} aria-label="Open as a page" title="Open as a page">

@@ -1,4 +1,5 @@
 import { go, href } from '../../route'
+import { withoutTenant } from '../../shell/tenants'
 import { Icon } from '../../ui/icons'
 import { TenantView } from './view'
 
@@ -8,7 +9,7 @@ export function TenantPage({ params }: { params: Record<string, string> }) {
       <a class="back" href={href('/tenants')}>
         <Icon name="left" /> Tenants
       </a>
-      <TenantView id={params.tenant ?? ''} deleted={() => go(href('/tenants', { tenant: null }), 'replace')} />
+      <TenantView id={params.tenant ?? ''} deleted={(tenant) => go(href('/tenants', withoutTenant(tenant)), 'replace')} />
     </div>
   )
 }

@@ -17,7 +17,7 @@ interface Props {
   id: string
   tools?: ComponentChildren
   changed?: () => void
-  deleted: () => void
+  deleted: (tenant: Tenant) => void
 }
 
 export function TenantView({ id, tools, changed, deleted }: Props) {
@@ -71,7 +71,7 @@ export function TenantView({ id, tools, changed, deleted }: Props) {
       </section>
       {doing === 'edit' && <TenantForm tenant={one} close={stop} done={() => (stop(), tenant.reload(), changed?.())} />}
       {doing === 'portal' && <PortalLink tenant={one} close={stop} />}
-      {doing === 'delete' && <DeleteTenant tenant={one} close={stop} deleted={deleted} />}
+      {doing === 'delete' && <DeleteTenant tenant={one} close={stop} deleted={() => deleted(one)} />}
     </article>
   )
 }
