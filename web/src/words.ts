@@ -20,7 +20,7 @@ export const REASONS: Record<Reason, { label: string; advice: string }> = {
   exhausted: { label: 'No retries left', advice: 'Repair the receiver, then retry.' },
   gone: { label: 'Receiver is gone (410)', advice: 'The receiver answered 410 Gone, so the subscription was disabled. Correct its address, enable it, then retry.' },
   aborted_by_receiver: { label: 'Receiver wants no retry', advice: 'The receiver asked not to be sent this event again. Retry if that was a mistake.' },
-  blocked_address: { label: 'Address not allowed', advice: 'The target is an address that postrider must not call. Correct the target, or allow the network in the settings.' },
+  blocked_address: { label: 'Address not allowed', advice: 'The target is an address that must not be called, as in a private network. Correct the target, or have the network allowed.' },
   skip_after_attempts: { label: 'Skipped after failures', advice: 'It failed too often and held up later events with its ordering key. Repair the receiver, then retry.' },
   requested: { label: 'Cancelled on request', advice: 'Somebody cancelled it. Retry sends it after all.' },
   subscription_deleted: { label: 'Subscription deleted', advice: 'Its subscription is deleted, so it cannot be sent.' },
@@ -53,7 +53,7 @@ export const OUTCOMES: Record<Outcome, { label: string; advice: string }> = {
   dns_failed: { label: 'DNS: lookup failed', advice: 'The name could not be resolved. Is it written correctly?' },
   dns_no_address: { label: 'DNS: no address', advice: 'The name exists but has no address.' },
   dns_timeout: { label: 'DNS: timeout', advice: 'The name server did not answer in time.' },
-  blocked_address: { label: 'Address not allowed', advice: 'The name leads to an address that postrider must not call.' },
+  blocked_address: { label: 'Address not allowed', advice: 'The name leads to an address that must not be called, as in a private network.' },
   unknown: { label: 'Unknown', advice: 'The attempt was cut off before its result was recorded. The receiver may have got it.' },
 }
 

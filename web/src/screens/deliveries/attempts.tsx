@@ -1,6 +1,7 @@
 // The attempts of a delivery as a timeline; one is open at a time.
 import { get, type Schemas } from '../../api/client'
 import { type Resource, useResource } from '../../api/resource'
+import { isPortal } from '../../api/session'
 import { go, here, query } from '../../route'
 import { Icon } from '../../ui/icons'
 import { Fields, Json } from '../../ui/json'
@@ -40,7 +41,7 @@ export function Attempts({ list, webhook, tenant }: Props) {
           <Attempt key={row.id} row={row} isOpen={row.id === chosen} {...{ slowest, webhook, tenant }} />
         ))}
       </ol>
-      {list.data.next_cursor && <p class="faint">Older attempts are in the log: GET /events/{webhook}/attempts.</p>}
+      {list.data.next_cursor && <p class="faint">{isPortal.value ? 'Older attempts are not shown.' : `Older attempts are in the log: GET /events/${webhook}/attempts.`}</p>}
     </>
   )
 }
@@ -124,7 +125,13 @@ export function FullAttempt({ full, payload }: { full: Full; payload: () => Prom
         </button>
       ) : (
         <p class="faint">
-          Headers and timing of this attempt were not kept. <code>POSTRIDER_ATTEMPT_DETAIL=all</code> keeps them for successful attempts too.
+          Headers and timing of this attempt were not kept.
+          {!isPortal.value && (
+            <>
+              {' '}
+              <code>POSTRIDER_ATTEMPT_DETAIL=all</code> keeps them for successful attempts too.
+            </>
+          )}
         </p>
       )}
       {full.response.body !== null && full.response.body !== undefined && full.response.body !== '' && (

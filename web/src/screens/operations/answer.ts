@@ -22,7 +22,8 @@ export function concerns(now: Operations): Concern[] {
   if (!now.replicas.some((one) => !one.is_lost && one.role !== 'api')) found.push({ title: 'Nobody delivers', advice: 'No replica runs as serve or worker. Start one: events wait until then.' })
   const old = now.oldest_transaction
   if (old && old.seconds > OLD_TRANSACTION_SECONDS) {
-    found.push({ title: 'A transaction is open for long', advice: `It keeps old rows from being removed. End it: select pg_terminate_backend(${old.kind === 'prepared' ? '…' : old.name}), or rollback prepared for a prepared one.` })
+    const end = old.kind === 'prepared' ? `rollback prepared '${old.name.replace(/'/g, "''")}'` : `select pg_terminate_backend(${old.name})`
+    found.push({ title: 'A transaction is open for long', advice: `It keeps old rows from being removed. End it: ${end}` })
   }
   if (now.outbox.lag_seconds > LATE_OUTBOX_SECONDS) found.push({ title: 'Events from SQL wait', advice: 'No replica accepts them, or publishing from SQL is blocked. Is one running as serve or api?' })
   const last = now.partitions.reduce((last, { until }) => (until > last ? until : last), '')

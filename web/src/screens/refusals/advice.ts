@@ -20,7 +20,7 @@ const KNOWN: Record<string, Meaning> = {
   idempotency_key_reused: { label: 'Idempotency key reused', advice: 'The same key came before with another body or type. Give each event a key of its own.' },
   limit_reached: { label: 'Limit reached', advice: 'Raise the limit of the tenant, or remove what is not needed.' },
   subscription_disabled: { label: 'Subscription disabled', advice: 'Enable the subscription, then publish again.' },
-  body_too_large: { label: 'Body too large', advice: 'Send the address of a large object instead of the object, or raise POSTRIDER_MAX_BODY_BYTES.' },
+  body_too_large: { label: 'Body too large', advice: 'Send the address of a large object instead of the object, or raise POSTRIDER_MAX_PAYLOAD_BYTES.' },
   unsupported_media_type: { label: 'Unsupported media type', advice: 'Send Content-Type: application/json, without compression.' },
   event_type_missing: { label: 'Event type missing', advice: 'Name the type in the header X-Event-Type, or in the body’s field type.' },
   event_type_not_wanted: { label: 'Event type not wanted', advice: 'Add the type to the subscription’s event_types, or publish with POST /events, which finds who wants it.' },

@@ -88,7 +88,7 @@ export function RefusalsScreen() {
             </Empty>
           ) : (
             <Empty icon="check" title="No request was refused">
-              <p>A request to publish that is answered with 4xx is listed here for 7 days.</p>
+              <p>A request to publish that is answered with 4xx is listed here until its retention ends.</p>
               {isOperator.value && !isAll.value && <p>One without a valid key belongs to no tenant: see all tenants.</p>}
             </Empty>
           )

@@ -40,7 +40,7 @@ export function RefusalView({ id, tools }: { id: string; tools?: ComponentChildr
   const row = refusal.data
   if (refusal.problem) return <Failure problem={refusal.problem} retry={refusal.reload} />
   if (refusal.loading && !row) return <Bones lines={8} />
-  if (!row) return <Failure problem={{ title: 'There is no such refused request', detail: 'Each tenant’s newest are kept, for 7 days.', status: 404, code: 'refusal_not_found' }} />
+  if (!row) return <Failure problem={{ title: 'There is no such refused request', detail: 'Each tenant’s newest are kept, until their retention ends.', status: 404, code: 'refusal_not_found' }} />
   const { label, advice } = meaning(row.code)
   const Heading = tools ? 'h2' : 'h1'
   return (

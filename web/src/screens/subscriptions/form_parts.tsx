@@ -131,9 +131,9 @@ export function Retries({ schedule, change, problem }: { schedule: string; chang
 }
 
 const LIMITS = [
-  { name: 'request_timeout_ms', label: 'Time limit, ms', hint: 'Of an attempt.', min: 1_000, max: 60_000, empty: '10000' },
+  { name: 'request_timeout_ms', label: 'Time limit, ms', hint: 'Of an attempt.', min: 1_000, max: 60_000, empty: 'the instance’s default' },
   { name: 'rate_limit', label: 'Requests a second', hint: 'At most.', min: 1, max: 100_000, empty: 'no limit' },
-  { name: 'max_in_flight', label: 'Requests at a time', hint: 'At most.', min: 1, max: 10_000, empty: '64' },
+  { name: 'max_in_flight', label: 'Requests at a time', hint: 'At most.', min: 1, max: 10_000, empty: 'the instance’s default' },
 ] as const
 
 export function Limits({ draft, change, problem }: { draft: Draft; change: (part: Partial<Draft>) => void; problem: Problem | null }) {

@@ -51,7 +51,10 @@ function Chooser({ chosen, change, catalogue }: ChooserProps) {
     if (type && !chosen.includes(type)) change([...chosen, type])
     setText('')
   }
-  const toggle = (type: string) => change(chosen.includes(type) ? chosen.filter((one) => one !== type) : [...chosen, type])
+  const toggle = (type: string) => {
+    setText('')
+    change(chosen.includes(type) ? chosen.filter((one) => one !== type) : [...chosen, type])
+  }
   const onKey = (event: KeyboardEvent) => {
     if (event.key !== 'Enter' && event.key !== ',') return
     event.preventDefault()
@@ -82,7 +85,6 @@ function Chooser({ chosen, change, catalogue }: ChooserProps) {
           value={text}
           onInput={(event) => setText(event.currentTarget.value)}
           onKeyDown={onKey}
-          onBlur={() => add(wanted)}
         />
       </div>
       {catalogue.loading && !catalogue.data ? (
@@ -116,10 +118,10 @@ function Chooser({ chosen, change, catalogue }: ChooserProps) {
   )
 }
 
-/** `fixed`: a wildcard has it already. The press comes before the text field's blur, which would add its text. */
+/** `fixed`: a wildcard has it already. */
 function Choice({ name, note, on, fixed, toggle }: { name: string; note: string; on: boolean; fixed: boolean; toggle: (name: string) => void }) {
   return (
-    <label onMouseDown={(event) => event.preventDefault()}>
+    <label>
       <input type="checkbox" checked={on} disabled={fixed} onChange={() => toggle(name)} />
       <code>{name}</code>
       <span class="faint ellipsis">{note}</span>
