@@ -13,7 +13,7 @@ function split(hash: string): [path: string, query: string] {
 export const path = computed(() => split(fragment.value)[0] || '/')
 export const query = computed(() => new URLSearchParams(split(fragment.value)[1]))
 
-export type Params = Record<string, string | readonly string[] | null | undefined>
+type Params = Record<string, string | readonly string[] | null | undefined>
 
 function apply(target: URLSearchParams, params: Params): URLSearchParams {
   for (const [name, value] of Object.entries(params)) {

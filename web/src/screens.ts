@@ -23,7 +23,7 @@ import { TenantsScreen } from './screens/tenants/list'
 import { TenantPage } from './screens/tenants/page'
 import type { IconName } from './ui/icons'
 
-export interface Screen {
+interface Screen {
   path: string
   title: string
   page: ComponentType<{ params: Record<string, string> }>

@@ -4,7 +4,7 @@ import type { Schemas } from './api/client'
 export type Delivery = Schemas['FoundDeliveryAnswer']
 export type Status = Delivery['status']
 export type Reason = NonNullable<Delivery['reason']>
-export type Outcome = NonNullable<Delivery['last_outcome']>
+type Outcome = NonNullable<Delivery['last_outcome']>
 export type Tone = 'grey' | 'blue' | 'green' | 'amber' | 'red' | 'purple' | 'plain'
 
 export const STATUSES: Status[] = ['pending', 'sending', 'held', 'succeeded', 'failed', 'cancelled', 'expired', 'skipped']

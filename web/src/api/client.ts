@@ -27,7 +27,7 @@ export class ProblemError extends Error {
   }
 }
 
-export interface Call<Q = unknown, B = unknown> {
+interface Call<Q = unknown, B = unknown> {
   /** Values of the path's variables. */
   at?: Record<string, string>
   query?: Q
@@ -38,7 +38,7 @@ export interface Call<Q = unknown, B = unknown> {
   signal?: AbortSignal | undefined
 }
 
-export type Answer<M extends Method, P extends keyof paths> = Answered<paths[P][M]>
+type Answer<M extends Method, P extends keyof paths> = Answered<paths[P][M]>
 
 function address(template: string, call: Call): URL {
   const filled = template.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(call.at?.[name] ?? ''))

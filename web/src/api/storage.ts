@@ -20,8 +20,8 @@ export function store(kind: Kind, name: string, value: string | null): void {
     return
   }
   try {
-    const place = storage(kind)
-    if (place) place.setItem(name, value)
+    const kept = storage(kind)
+    if (kept) kept.setItem(name, value)
     else memory.set(name, value)
   } catch {
     // It is full, or has no room at all, as in some private windows.

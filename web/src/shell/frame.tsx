@@ -1,4 +1,4 @@
-// What stands around every screen: menu, search, tenant, theme.
+// The frame of every screen: menu, search, tenant, theme.
 import { signal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { useEffect } from 'preact/hooks'
@@ -54,7 +54,7 @@ export function Frame({ current, children }: { current: string; children: Compon
           <button type="button" onClick={() => (helpIsOpen.value = true)}>
             <Icon name="keyboard" /> Keyboard
           </button>
-          {isPortal.value ? <Visit /> : <Forget />}
+          {isPortal.value ? <LeavePortal /> : <ForgetKey />}
         </div>
       </aside>
       <header class="top">
@@ -104,7 +104,7 @@ function Help() {
   )
 }
 
-function Forget() {
+function ForgetKey() {
   return (
     <>
       {key.value && (
@@ -134,7 +134,7 @@ function Customer() {
 }
 
 /** How long the portal link lasts. In a frame, the page around it is where one leaves. */
-function Visit() {
+function LeavePortal() {
   return (
     <>
       {!isFramed && (

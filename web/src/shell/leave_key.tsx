@@ -1,4 +1,4 @@
-// Asks before a portal's link takes the place of an API key: whoever made the link would see what is done from then on.
+// Asks before a portal's link takes the place of an API key: who made the link would see what is done from then on.
 import { acceptToken, offered } from '../api/session'
 import { identify } from '../api/sign_in'
 import { Icon } from '../ui/icons'

@@ -61,7 +61,7 @@ export function SearchBox() {
   const [found, setFound] = useState<Found | null>(null)
   const [problem, setProblem] = useState<Problem | null>(null)
   const [at, setAt] = useState(0)
-  const place = useRef<HTMLDivElement>(null)
+  const container = useRef<HTMLDivElement>(null)
   const wanted = text.trim()
 
   useEffect(() => {
@@ -80,7 +80,7 @@ export function SearchBox() {
   }, [wanted, chosen.value])
 
   useEffect(() => {
-    const outside = (event: Event) => !place.current?.contains(event.target as Node) && setOpen(false)
+    const outside = (event: Event) => !container.current?.contains(event.target as Node) && setOpen(false)
     document.addEventListener('pointerdown', outside)
     return () => document.removeEventListener('pointerdown', outside)
   }, [])
@@ -91,7 +91,7 @@ export function SearchBox() {
     go(link(row))
     setOpen(false)
     setText('')
-    place.current?.querySelector('input')?.blur()
+    container.current?.querySelector('input')?.blur()
   }
   const onKey = (event: KeyboardEvent) => {
     if (event.key === 'ArrowDown') setAt(Math.min(at + 1, rows.length - 1))
@@ -103,7 +103,7 @@ export function SearchBox() {
   }
   const isOpen = open && wanted !== ''
   return (
-    <div class="search" ref={place} role="search">
+    <div class="search" ref={container} role="search">
       <Icon name="search" />
       <input
         data-search

@@ -8,10 +8,10 @@ type Theme = 'light' | 'dark'
 const system = window.matchMedia('(prefers-color-scheme: dark)')
 
 /** A page that shows the dashboard in a frame says which it wants: `theme=dark` behind `?`, or in the fragment. */
-const asked = () => /[?#&]theme=(light|dark)\b/.exec(window.location.search + window.location.hash)?.[1] as Theme | undefined
+const themeOfAddress = () => /[?#&]theme=(light|dark)\b/.exec(window.location.search + window.location.hash)?.[1] as Theme | undefined
 
 function first(): Theme {
-  const wanted = asked()
+  const wanted = themeOfAddress()
   if (wanted) store('sessionStorage', STORED, wanted)
   const known = wanted ?? stored('sessionStorage', STORED) ?? stored('localStorage', STORED)
   return known === 'light' || known === 'dark' ? known : system.matches ? 'dark' : 'light'

@@ -16,18 +16,18 @@ interface Props {
 }
 
 export function Chart({ title, kind, times, series, format, total }: Props) {
-  const place = useRef<HTMLDivElement>(null)
+  const container = useRef<HTMLDivElement>(null)
   const [at, setAt] = useState<number | null>(null)
   useEffect(() => {
     let end: (() => void) | null = null
     let left = false
     void import('./plot').then(({ draw }) => {
-      if (left || !place.current) return
+      if (left || !container.current) return
       const onSelect = (since: number, until: number) => {
         const moment = (seconds: number) => new Date(Math.round(seconds / 60) * 60_000).toISOString().slice(0, 19) + 'Z'
         go(here({ range: null, since: moment(since), until: moment(until), cursor: null }))
       }
-      end = draw(place.current, { kind, times, series, format, onHover: setAt, onSelect })
+      end = draw(container.current, { kind, times, series, format, onHover: setAt, onSelect })
     })
     return () => {
       left = true
@@ -52,7 +52,7 @@ export function Chart({ title, kind, times, series, format, total }: Props) {
           })}
         </ul>
       </figcaption>
-      <div class="plot" ref={place} role="img" aria-label={`${title}: ${series.map((one) => `${one.label} ${total(one)}`).join(', ')}`} />
+      <div class="plot" ref={container} role="img" aria-label={`${title}: ${series.map((one) => `${one.label} ${total(one)}`).join(', ')}`} />
     </figure>
   )
 }

@@ -5,7 +5,6 @@ import { toast } from './toast'
 /** One clock for all relative times of a page. */
 const now = signal(Date.now())
 setInterval(() => (now.value = Date.now()), 5_000)
-export const currentTime = now
 
 const STEPS: [limit: number, unit: number, name: string][] = [
   [60, 1, 's'],
@@ -19,7 +18,7 @@ export function distance(seconds: number): string {
   return `${Math.floor(Math.abs(seconds) / unit)} ${name}`
 }
 
-export function relative(at: string): string {
+function relative(at: string): string {
   // The clock only says when to look again.
   const seconds = (Math.max(now.value, Date.now()) - Date.parse(at)) / 1_000
   if (Math.abs(seconds) < 2) return 'now'
@@ -53,9 +52,9 @@ function copySelected(text: string): boolean {
   field.value = text
   field.className = 'visually-hidden'
   // In an open dialog nothing outside of it takes the focus.
-  const place = document.querySelector('dialog[open]:last-of-type') ?? document.body
+  const parent = document.querySelector('dialog[open]:last-of-type') ?? document.body
   const before = document.activeElement
-  place.append(field)
+  parent.append(field)
   field.select()
   const done = document.execCommand('copy')
   field.remove()

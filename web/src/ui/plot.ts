@@ -8,7 +8,7 @@ export interface Series {
   values: (number | null)[]
 }
 
-export interface Drawing {
+interface Drawing {
   kind: 'bars' | 'lines'
   /** Seconds since 1970, of each bucket's beginning. */
   times: number[]

@@ -1,4 +1,4 @@
-// What stands where there is nothing to show: an error, an empty list, a list without a match.
+// Placeholders: error, empty list, no match.
 import type { ComponentChildren } from 'preact'
 import type { Problem } from '../api/client'
 import { Icon, type IconName } from './icons'

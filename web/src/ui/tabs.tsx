@@ -1,6 +1,6 @@
 import type { ComponentChildren } from 'preact'
 
-export interface Tab<N extends string> {
+interface Tab<N extends string> {
   name: N
   label: ComponentChildren
 }

@@ -6,7 +6,7 @@ import { Popover } from './popover'
 
 const HOUR = 3_600_000
 export const RANGES = { '1h': HOUR, '24h': 24 * HOUR, '7d': 7 * 24 * HOUR, '30d': 30 * 24 * HOUR } as const
-export type Range = keyof typeof RANGES
+type Range = keyof typeof RANGES
 const LABELS: Record<Range, string> = { '1h': '1 h', '24h': '24 h', '7d': '7 d', '30d': '30 d' }
 const isRange = (text: string | null): text is Range => text !== null && text in RANGES
 

@@ -1,4 +1,4 @@
-// Short notes that go away by themselves. What has to be read stands in the page instead.
+// Short notes that go away by themselves. Important messages are shown in the page.
 import { signal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
 
@@ -13,16 +13,16 @@ export function toast(text: string, kind: Kind = 'good'): void {
 }
 
 export function Toasts() {
-  const place = useRef<HTMLDivElement>(null)
+  const container = useRef<HTMLDivElement>(null)
   // An open dialog is above everything but what was shown above it later.
   useEffect(() => {
-    const element = place.current
+    const element = container.current
     if (!element?.showPopover) return
     if (element.matches(':popover-open')) element.hidePopover()
     if (shown.value.length) element.showPopover()
   }, [shown.value])
   return (
-    <div ref={place} class="toasts" popover="manual" role="status" aria-live="polite">
+    <div ref={container} class="toasts" popover="manual" role="status" aria-live="polite">
       {shown.value.map((one) => (
         <div key={one.id} class={`toast ${one.kind}`}>
           {one.text}

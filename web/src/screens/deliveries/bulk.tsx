@@ -1,4 +1,4 @@
-// Retry or cancel everything that the filters select: first a plan, then the deed, bound to that plan by its token.
+// Retry or cancel everything that the filters select: first a plan, then the change, bound to that plan by its token.
 import { useMemo, useState } from 'preact/hooks'
 import { asProblem, get, post, type Problem, type Schemas } from '../../api/client'
 import { useResource } from '../../api/resource'
@@ -51,7 +51,7 @@ export function BulkActions({ filters, time }: Props) {
 }
 
 function PlanDialog({ what, filters, time, close }: Props & { what: What; close: () => void }) {
-  // The plan and the deed must select the same, so neither follows the filters once the dialog is open.
+  // The plan and the change must select the same, so neither follows the filters once the dialog is open.
   const only = useMemo(() => ({ ...filters, ...time, status: statusesFor(what, filters.status) }) as Only, [])
   const plan = useResource<Plan>('plan', async (signal) => {
     const body = { only, dry_run: true }

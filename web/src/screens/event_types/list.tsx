@@ -16,7 +16,7 @@ import { loadTraffic, total, type TrafficTable } from '../subscriptions/traffic'
 
 const LIMIT = 50
 
-export function Marks({ of }: { of: EventType }) {
+function Marks({ of }: { of: EventType }) {
   return (
     <span class="state-cell">
       {of.deprecated && <Pill tone="amber">Deprecated</Pill>}

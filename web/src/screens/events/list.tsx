@@ -29,7 +29,7 @@ const FILTERS: Filter[] = [
 ]
 
 /** How many deliveries have which status, as dots with numbers. */
-export function Counts({ counts, more }: { counts: Event['counts']; more?: boolean }) {
+function Counts({ counts, more }: { counts: Event['counts']; more?: boolean }) {
   const some = STATUSES.filter((status) => counts[status] > 0)
   if (!some.length) return <span class="faint">none</span>
   return (

@@ -5,7 +5,7 @@ import { may } from '../../api/session'
 import { Json } from '../../ui/json'
 import { Bones, Empty, Failure } from '../../ui/states'
 
-export interface PayloadText {
+interface PayloadText {
   text: string
   type: string
 }

@@ -67,8 +67,8 @@ const columns = (revoke: (key: Key) => void): Column<Key>[] => [
 export function KeysScreen() {
   const cursor = query.value.get('cursor')
   const tenant = chosen.value && !isAll.value ? chosen.value : null
-  const asked = { limit: LIMIT, ...(tenant ? { tenant } : {}), ...(cursor ? { cursor } : {}) }
-  const page = useResource(JSON.stringify(asked), (signal) => get('/keys', { query: asked, signal }), true)
+  const filters = { limit: LIMIT, ...(tenant ? { tenant } : {}), ...(cursor ? { cursor } : {}) }
+  const page = useResource(JSON.stringify(filters), (signal) => get('/keys', { query: filters, signal }), true)
   const [revoking, setRevoking] = useState<Key | null>(null)
   const shown = useMemo(() => columns(setRevoking), [isOperator.value])
   const rows = page.data?.data ?? null

@@ -4,7 +4,7 @@ import type { Schemas } from '../../api/client'
 export type Operations = Schemas['Operations']
 export type Partition = Schemas['Partition']
 
-export interface Concern {
+interface Concern {
   title: string
   advice: string
 }

@@ -4,6 +4,7 @@ import { asProblem, get, type Problem } from '../../api/client'
 import { Icon } from '../../ui/icons'
 import { bytes, distance, number } from '../../ui/moment'
 import { Bones, Failure } from '../../ui/states'
+import { Tile } from '../../ui/tile'
 import { concerns, LATE_OUTBOX_SECONDS, OLD_TRANSACTION_SECONDS, type Operations } from './answer'
 import { Partitions } from './partitions'
 import { Replicas } from './replicas'
@@ -91,28 +92,16 @@ function Tiles({ now }: { now: Operations }) {
       <Tile
         name="Outbox lag"
         value={outbox.waiting ? distance(outbox.lag_seconds) : 'none'}
-        bad={outbox.lag_seconds > LATE_OUTBOX_SECONDS}
+        tone={outbox.lag_seconds > LATE_OUTBOX_SECONDS ? 'bad' : undefined}
         note={`${number(outbox.waiting)}${outbox.waiting_more ? '+' : ''} ${outbox.waiting === 1 ? 'event waits' : 'events wait'}`}
       />
       <Tile
         name="Oldest transaction"
         value={oldest ? distance(oldest.seconds) : 'none'}
-        bad={Boolean(oldest && oldest.seconds > OLD_TRANSACTION_SECONDS)}
+        tone={oldest && oldest.seconds > OLD_TRANSACTION_SECONDS ? 'bad' : undefined}
         note={oldest ? `${oldest.kind === 'prepared' ? 'prepared ' : 'process '}${oldest.name}: ${oldest.detail}` : 'none is older than 1 s'}
       />
       <Tile name="Connections" value={number(database.connections)} note={`of ${number(database.max_connections)}, of all programs`} />
-    </div>
-  )
-}
-
-function Tile({ name, value, note, bad = false }: { name: string; value: string; note: string; bad?: boolean }) {
-  return (
-    <div class="tile">
-      <span class="tile-name">{name}</span>
-      <span class={`tile-value${bad ? ' bad' : ''}`}>{value}</span>
-      <span class="tile-note" title={note}>
-        {note}
-      </span>
     </div>
   )
 }

@@ -1,36 +1,8 @@
 // The most important numbers, each with its shape over time and the change since the span before.
-import type { ComponentChildren } from 'preact'
 import { href } from '../../route'
-import { Sparkline } from '../../ui/chart'
 import { distance, milliseconds, number } from '../../ui/moment'
+import { Tile } from '../../ui/tile'
 import type { Numbers, Summary } from './numbers'
-
-interface TileProps {
-  name: string
-  value: ComponentChildren
-  note?: ComponentChildren
-  values?: (number | null)[]
-  tone?: 'bad' | 'good' | undefined
-  link?: string
-}
-
-export function Tile({ name, value, note, values, tone, link }: TileProps) {
-  const content = (
-    <>
-      <span class="tile-name">{name}</span>
-      <span class={`tile-value ${tone ?? ''}`}>{value}</span>
-      <span class="tile-note">{note}</span>
-      {values && <Sparkline values={values} />}
-    </>
-  )
-  return link ? (
-    <a class="tile" href={link}>
-      {content}
-    </a>
-  ) : (
-    <div class="tile">{content}</div>
-  )
-}
 
 export const percent = (share: number | null | undefined) => (share === null || share === undefined ? '–' : `${(share * 100).toFixed(share > 0.9995 || share < 0.1 ? 0 : 1)} %`)
 

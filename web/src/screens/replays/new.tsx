@@ -1,4 +1,4 @@
-// A new replay: first what, then a plan with its numbers, then the deed, bound to that plan by its token.
+// A new replay: first what, then a plan with its numbers, then the change, bound to that plan by its token.
 import { useState } from 'preact/hooks'
 import { asProblem, post, type Problem, type Schemas } from '../../api/client'
 import { go, href, query } from '../../route'
@@ -118,7 +118,7 @@ function Form({ wanted, setWanted, problem }: FormProps) {
         <label class="option">
           <input type="radio" name="to" checked={matching} onChange={() => set({ to: 'matching', status: [], reason: [] })} />
           <span>
-            <b>Whoever matches now</b>
+            <b>All subscriptions that match now</b>
             <span class="faint">Sends the events to subscriptions that want them now and have not got them, such as new ones.</span>
           </span>
         </label>
@@ -204,7 +204,7 @@ function Confirm({ only, plan, to, back, begun }: ConfirmProps) {
     return (
       <>
         <Empty icon="check" title="There is nothing to send">
-          <p>{to === 'matching' ? 'Whoever matches has got these events, or nobody matches.' : 'No delivery is selected.'}</p>
+          <p>{to === 'matching' ? 'Every matching subscription has these events, or none matches.' : 'No delivery is selected.'}</p>
         </Empty>
         <footer class="dialog-foot">
           <button type="button" class="button" onClick={back}>

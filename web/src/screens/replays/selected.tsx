@@ -22,7 +22,7 @@ export function share({ status, replayed, total }: Replay): number | null {
   return total ? Math.min(replayed / total, 1) : null
 }
 
-const ended = (status: string) => (status === 'missed' ? 'not received' : statusWord(status as Status, 0).label.toLowerCase())
+const statusLabel = (status: string) => (status === 'missed' ? 'not received' : statusWord(status as Status, 0).label.toLowerCase())
 
 interface Selection {
   status: string[]
@@ -47,7 +47,7 @@ const inFull = (reason: string) => (REASONS as Record<string, { label: string }>
 
 export function inWords(replay: Replay): string {
   const { status, event_type, reason } = filtersOf(replay)
-  const what = status.length ? status.map(ended).join(', ') : replay.to === 'matching' ? 'all events' : 'failed, expired, skipped'
+  const what = status.length ? status.map(statusLabel).join(', ') : replay.to === 'matching' ? 'all events' : 'failed, expired, skipped'
   const types = event_type.length > 2 ? `${event_type.length} event types` : event_type.join(', ')
   const text = [what, ...reason.map(inFull), types].filter(Boolean).join(' · ')
   return text.slice(0, 1).toUpperCase() + text.slice(1)

@@ -27,7 +27,7 @@ const isPlain = (value: unknown): value is Plain => typeof value === 'object' &&
 const isOperator = (name: string): name is Operator => name in OPERATORS
 const isList = (operator: Operator) => operator === '$in' || operator === '$nin'
 
-/** A text that would be read as something else stands in quotes. */
+/** A text that would be read as something else is in quotes. */
 function shown(value: unknown): string {
   if (typeof value !== 'string') return JSON.stringify(value)
   return value !== '' && value === value.trim() && meant(value) === value && !value.includes(',') ? value : JSON.stringify(value)
@@ -77,14 +77,14 @@ export function filterOf(rows: Condition[]): Plain | null {
   for (const { path, operator, value } of rows) {
     const names = path.split('.').map((name) => name.trim())
     if (names.some((name) => name === '')) continue
-    let place = filter
+    let inner = filter
     for (const name of names) {
-      const inside = Object.hasOwn(place, name) ? place[name] : undefined
+      const inside = Object.hasOwn(inner, name) ? inner[name] : undefined
       const next: Plain = isPlain(inside) ? inside : inside === undefined ? {} : { $eq: inside }
-      Object.defineProperty(place, name, { value: next, enumerable: true, configurable: true, writable: true })
-      place = next
+      Object.defineProperty(inner, name, { value: next, enumerable: true, configurable: true, writable: true })
+      inner = next
     }
-    place[operator] = isList(operator) ? list(value) : meant(value.trim())
+    inner[operator] = isList(operator) ? list(value) : meant(value.trim())
   }
   const simple = simplified(filter) as Plain
   return Object.keys(simple).length ? simple : null
@@ -98,7 +98,7 @@ function simplified(value: unknown): unknown {
   return Object.fromEntries(names.map((name) => [name, name.startsWith('$') ? value[name] : simplified(value[name])]))
 }
 
-/** The fields of a payload that may stand in a condition, for suggestions. */
+/** The fields of a payload that a condition may name, for suggestions. */
 export function fieldsOf(payload: unknown, most = 40): string[] {
   const found: string[] = []
   const walk = (value: unknown, path: string[]): void => {

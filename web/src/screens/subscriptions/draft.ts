@@ -1,13 +1,9 @@
 // What a form about a subscription holds, and what of it goes to the API.
 import type { Problem, Schemas } from '../../api/client'
+import { fieldsOf, type Pair, pairsOf, withRemoved } from '../../ui/pairs'
 import type { Subscription } from './state'
 
 type Body = Schemas['SubscriptionForm']
-
-export interface Pair {
-  name: string
-  value: string
-}
 
 export interface Draft {
   target_url: string
@@ -32,7 +28,6 @@ export interface Draft {
   secret_key: string
 }
 
-const pairs = (fields: Record<string, string>): Pair[] => Object.entries(fields).map(([name, value]) => ({ name, value }))
 const text = (value: string | number | null | undefined) => (value === null || value === undefined ? '' : String(value))
 const NO_AUTH: Draft['auth'] = { type: '', username: '', password: '', token: '', stored: false }
 
@@ -44,8 +39,8 @@ export function draftOf(one: Subscription | null): Draft {
     all: !one?.event_types.length,
     event_types: one?.event_types ?? [],
     filter: one?.filter ? JSON.stringify(one.filter, null, 2) : '',
-    headers: pairs(one?.headers ?? {}),
-    metadata: pairs(one?.metadata ?? {}),
+    headers: pairsOf(one?.headers ?? {}),
+    metadata: pairsOf(one?.metadata ?? {}),
     auth: one?.auth ? { ...NO_AUTH, type: one.auth.type, stored: true } : NO_AUTH,
     request_timeout_ms: text(one?.request_timeout_ms),
     retry_schedule: text(one?.retry_schedule),
@@ -90,7 +85,6 @@ export function parseObject(json: string, pointer: string): { value: Record<stri
 }
 
 const number = (value: string) => (value.trim() ? Number(value) : null)
-const object = (list: Pair[]) => Object.fromEntries(list.filter(({ name, value }) => name.trim() || value).map(({ name, value }) => [name.trim(), value]))
 
 function authOf({ type, username, password, token, stored }: Draft['auth']): Body['auth'] {
   if (!type) return null
@@ -100,7 +94,7 @@ function authOf({ type, username, password, token, stored }: Draft['auth']): Bod
 }
 
 /** The whole of a draft as the API takes it. */
-export function bodyOf(draft: Draft): { body: Body } | { problem: Problem } {
+function bodyOf(draft: Draft): { body: Body } | { problem: Problem } {
   const filter = parseObject(draft.filter, '/filter')
   if ('problem' in filter) return filter
   // To the server an empty list means all.
@@ -111,8 +105,8 @@ export function bodyOf(draft: Draft): { body: Body } | { problem: Problem } {
     external_id: draft.external_id.trim() || null,
     event_types: draft.all ? [] : draft.event_types,
     filter: filter.value,
-    headers: object(draft.headers),
-    metadata: object(draft.metadata),
+    headers: fieldsOf(draft.headers),
+    metadata: fieldsOf(draft.metadata),
     auth: authOf(draft.auth),
     request_timeout_ms: number(draft.request_timeout_ms),
     retry_schedule: draft.retry_schedule.trim() || null,
@@ -146,10 +140,6 @@ export function changes(before: Draft, after: Draft): { body: Partial<Body> } | 
   const old = ('body' in was ? was.body : {}) as Record<string, unknown>
   const different = Object.entries(is.body).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(old[name]))
   const body = Object.fromEntries(different)
-  // Metadata is merged: what is gone has to be said.
-  if (body.metadata) {
-    const gone = Object.keys((old.metadata ?? {}) as object).filter((name) => !(name in (body.metadata as object)))
-    body.metadata = { ...(body.metadata as object), ...Object.fromEntries(gone.map((name) => [name, null])) }
-  }
+  if (body.metadata) body.metadata = withRemoved((old.metadata ?? {}) as Record<string, string>, body.metadata as Record<string, string>)
   return { body: body as Partial<Body> }
 }

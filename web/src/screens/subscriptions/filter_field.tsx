@@ -87,7 +87,7 @@ function Rows({ rows, edit, fields }: { rows: Condition[]; edit: (rows: Conditio
               class="mono"
               aria-label="Value"
               placeholder={row.operator === '$in' || row.operator === '$nin' ? 'DE, FR' : '100'}
-              title="A number, true, false, null or a text. A text that looks like a number stands in quotes."
+              title="A number, true, false, null or a text. A text that looks like a number is put in quotes."
               spellcheck={false}
               autocomplete="off"
               value={row.value}

@@ -13,7 +13,7 @@ type Tested = Schemas['FilterTestAnswer']
 const LAST = 1_000
 const WAIT_MS = 400
 
-export interface Trial {
+interface Trial {
   tested: Tested | null
   problem: Problem | null
   busy: boolean

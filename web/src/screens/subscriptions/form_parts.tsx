@@ -1,46 +1,8 @@
 // Fields of the advanced part.
 import { useState } from 'preact/hooks'
 import type { Problem } from '../../api/client'
-import { Field, FieldErrors } from '../../ui/field'
-import { Icon } from '../../ui/icons'
-import type { Draft, Pair } from './draft'
-
-interface PairsProps {
-  label: string
-  add: string
-  hint: string
-  /** An example of a name. */
-  names: string
-  pointer: string
-  pairs: Pair[]
-  problem: Problem | null
-  change: (pairs: Pair[]) => void
-}
-
-export function Pairs({ label, add, hint, names, pointer, pairs, problem, change }: PairsProps) {
-  const put = (at: number, part: Partial<Pair>) => change(pairs.map((pair, index) => (index === at ? { ...pair, ...part } : pair)))
-  return (
-    <fieldset class="field">
-      <legend>{label}</legend>
-      {pairs.map((pair, index) => (
-        <div key={index} class="pair">
-          <input class="mono" aria-label="Name" placeholder={names} spellcheck={false} autocomplete="off" value={pair.name} onInput={(event) => put(index, { name: event.currentTarget.value })} />
-          <input class="mono" aria-label="Value" spellcheck={false} autocomplete="off" value={pair.value} onInput={(event) => put(index, { value: event.currentTarget.value })} />
-          <button type="button" class="icon-button" aria-label={`Remove ${pair.name || 'this line'}`} title="Remove" onClick={() => change(pairs.filter((_, other) => other !== index))}>
-            <Icon name="close" />
-          </button>
-        </div>
-      ))}
-      <FieldErrors problem={problem} pointer={pointer} />
-      <div class="field-tools">
-        <button type="button" class="text-button" onClick={() => change([...pairs, { name: '', value: '' }])}>
-          <Icon name="plus" /> {add}
-        </button>
-        <span class="faint">{hint}</span>
-      </div>
-    </fieldset>
-  )
-}
+import { Field } from '../../ui/field'
+import type { Draft } from './draft'
 
 export function Check({ label, hint, on, change }: { label: string; hint: string; on: boolean; change: (on: boolean) => void }) {
   return (

@@ -37,7 +37,7 @@ export function Types({ types }: { types: string[] }) {
   )
 }
 
-export function StateCell({ of }: { of: Subscription }) {
+function StateCell({ of }: { of: Subscription }) {
   const { label, tone, why, since } = stateOf(of)
   return (
     <span class="state-cell">

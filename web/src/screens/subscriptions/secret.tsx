@@ -2,6 +2,7 @@
 import { useState } from 'preact/hooks'
 import { Icon } from '../../ui/icons'
 import { copy } from '../../ui/moment'
+import { Once } from '../../ui/once'
 import { snippets } from './snippets'
 
 export function NewSecret({ secret }: { secret: string }) {
@@ -11,14 +12,7 @@ export function NewSecret({ secret }: { secret: string }) {
       <div class="secret-box">
         <strong>Copy the secret now. It is not shown again.</strong>
         <p>The receiver needs it to verify what comes. Keep it where it keeps its other secrets.</p>
-        <div class="secret-line">
-          <code class="wrap" data-secret>
-            {secret}
-          </code>
-          <button type="button" class="button" onClick={() => void copy(secret, 'Secret copied')}>
-            <Icon name="copy" /> Copy
-          </button>
-        </div>
+        <Once label="Secret" text={secret} />
       </div>
     </div>
   )

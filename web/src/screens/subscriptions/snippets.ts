@@ -1,5 +1,5 @@
 // A small receiver in six languages, which verifies with the Standard Webhooks library of its language.
-export interface Snippet {
+interface Snippet {
   name: string
   install: string
   code: string

@@ -4,10 +4,10 @@ import { asProblem, patch, post, type Problem } from '../../api/client'
 import { tenantsChanged } from '../../api/sign_in'
 import { CloseButton, Dialog } from '../../ui/dialog'
 import { Field } from '../../ui/field'
+import { fieldsOf, Pairs, pairsOf, withRemoved } from '../../ui/pairs'
 import { Failure } from '../../ui/states'
 import { toast } from '../../ui/toast'
 import type { Tenant } from './list'
-import { Notes, type Note, readNotes, writeNotes } from './notes'
 
 interface Props {
   /** The one to change; a new one without. */
@@ -15,6 +15,9 @@ interface Props {
   close: () => void
   done: (tenant: Tenant) => void
 }
+
+/** The server keeps so many. */
+const MOST_METADATA = 50
 
 const text = (limit: number | null | undefined) => (limit === null || limit === undefined ? '' : String(limit))
 const amount = (text: string) => (text.trim() ? Number(text) : null)
@@ -24,7 +27,7 @@ export function TenantForm({ tenant, close, done }: Props) {
   const [external, setExternal] = useState(tenant?.external_id ?? '')
   const [subscriptions, setSubscriptions] = useState(text(tenant?.limits.max_subscriptions))
   const [events, setEvents] = useState(text(tenant?.limits.publish_per_second))
-  const [notes, setNotes] = useState<Note[]>(() => readNotes(tenant?.metadata ?? {}))
+  const [metadata, setMetadata] = useState(() => pairsOf(tenant?.metadata ?? {}))
   const [problem, setProblem] = useState<Problem | null>(null)
   const [busy, setBusy] = useState(false)
   const title = tenant ? 'Edit tenant' : 'New tenant'
@@ -36,8 +39,8 @@ export function TenantForm({ tenant, close, done }: Props) {
     const external_id = external.trim() || null
     try {
       const saved = tenant
-        ? await patch('/tenants/{tenant}', { at: { tenant: tenant.id }, body: { name, external_id, limits, metadata: writeNotes(notes, tenant.metadata) } as never })
-        : await post('/tenants', { body: { name, external_id, limits, metadata: writeNotes(notes, {}) } as never })
+        ? await patch('/tenants/{tenant}', { at: { tenant: tenant.id }, body: { name, external_id, limits, metadata: withRemoved(tenant.metadata, fieldsOf(metadata)) } as never })
+        : await post('/tenants', { body: { name, external_id, limits, metadata: fieldsOf(metadata) } as never })
       if (!tenant) void tenantsChanged()
       toast(tenant ? 'Saved' : 'Created')
       done(saved)
@@ -69,7 +72,7 @@ export function TenantForm({ tenant, close, done }: Props) {
             {(id, described) => <input id={id} aria-describedby={described} type="number" min="1" value={events} onInput={(event) => setEvents(event.currentTarget.value)} />}
           </Field>
         </div>
-        <Notes notes={notes} set={setNotes} problem={problem} />
+        <Pairs label="Metadata" add="Add an entry" pointer="/metadata" pairs={metadata} problem={problem} change={setMetadata} hint="Your own data about it." names="plan" most={MOST_METADATA} />
         {problem && !problem.errors?.length && <Failure problem={problem} />}
         <footer class="dialog-foot">
           <button type="button" class="button" onClick={close}>
