@@ -1,8 +1,8 @@
 // One delivery: why it is where it is, what can be done, and each attempt in full.
 import type { ComponentChildren } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useState } from 'preact/hooks'
 import { asProblem, get, post, type Schemas } from '../../api/client'
-import { useResource } from '../../api/resource'
+import { usePolling, useResource } from '../../api/resource'
 import { may } from '../../api/session'
 import { here, href, query } from '../../route'
 import { Icon } from '../../ui/icons'
@@ -58,12 +58,7 @@ export function DeliveryView(props: Props) {
   )
   const row = delivery.data?.row
   const reload = () => (delivery.reload(), attempts.reload())
-  const every = row ? refreshMs(row) : null
-  useEffect(() => {
-    if (!every) return
-    const timer = setInterval(() => document.hidden || reload(), every)
-    return () => clearInterval(timer)
-  }, [every, key])
+  usePolling(row ? refreshMs(row) : null, delivery, attempts)
 
   if (delivery.problem && !row) return <Failure problem={delivery.problem} retry={delivery.reload} />
   if (!delivery.data) return <Bones lines={8} />

@@ -1,6 +1,6 @@
 // How the service itself does: its replicas, its database, its settings.
-import { useEffect, useState } from 'preact/hooks'
-import { asProblem, get, type Problem } from '../../api/client'
+import { get } from '../../api/client'
+import { usePolling, useResource } from '../../api/resource'
 import { Icon } from '../../ui/icons'
 import { bytes, distance, number } from '../../ui/moment'
 import { Bones, Failure } from '../../ui/states'
@@ -12,37 +12,10 @@ import { Settings } from './settings'
 
 const REFRESH_MS = 3_000
 
-/** Asks again and again while the page is looked at; what it knew stays while one request fails. */
-function useNow(): { now: Operations | null; problem: Problem | null; reload: () => void } {
-  const [now, setNow] = useState<Operations | null>(null)
-  const [problem, setProblem] = useState<Problem | null>(null)
-  const [round, setRound] = useState(0)
-  useEffect(() => {
-    const leaving = new AbortController()
-    let timer: ReturnType<typeof setTimeout> | undefined
-    const ask = async () => {
-      try {
-        if (!document.hidden) {
-          const answer = await get('/operations', { signal: leaving.signal })
-          setNow(answer)
-          setProblem(null)
-        }
-      } catch (error) {
-        if (!leaving.signal.aborted) setProblem(asProblem(error))
-      }
-      if (!leaving.signal.aborted) timer = setTimeout(() => void ask(), REFRESH_MS)
-    }
-    void ask()
-    return () => {
-      leaving.abort()
-      clearTimeout(timer)
-    }
-  }, [round])
-  return { now, problem, reload: () => setRound(round + 1) }
-}
-
 export function OperationsScreen() {
-  const { now, problem, reload } = useNow()
+  // What is known stays while one request fails.
+  const { data: now, problem, asking, refresh, reload } = useResource('operations', (signal) => get('/operations', { signal }))
+  usePolling(REFRESH_MS, { asking, refresh })
   return (
     <>
       <header class="page-head">

@@ -1,7 +1,7 @@
 // How it goes: numbers, charts, and what needs somebody.
-import { useEffect, useMemo } from 'preact/hooks'
+import { useMemo } from 'preact/hooks'
 import type { Schemas } from '../../api/client'
-import { useResource } from '../../api/resource'
+import { usePolling, useResource } from '../../api/resource'
 import { may } from '../../api/session'
 import { href, query } from '../../route'
 import { Chart } from '../../ui/chart'
@@ -24,11 +24,7 @@ export function Overview() {
   const failing = useResource(what, loadFailing, true)
   const problem = numbers.problem ?? outcomes.problem ?? failing.problem
   const reload = () => [numbers, before, outcomes, failing].forEach((one) => one.reload())
-  useEffect(() => {
-    if (custom.value.until) return
-    const timer = setInterval(() => document.hidden || reload(), REFRESH_MS)
-    return () => clearInterval(timer)
-  }, [what])
+  usePolling(custom.value.until ? null : REFRESH_MS, numbers, before, outcomes, failing)
   return (
     <>
       <header class="page-head">

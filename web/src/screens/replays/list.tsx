@@ -1,7 +1,7 @@
 // Replays, with those that run moving.
-import { useEffect, useMemo, useState } from 'preact/hooks'
+import { useMemo } from 'preact/hooks'
 import { asProblem, get, post } from '../../api/client'
-import { useResource } from '../../api/resource'
+import { usePolling, useResource } from '../../api/resource'
 import { isAll, may } from '../../api/session'
 import { go, here, href, query } from '../../route'
 import { CloseButton, Dialog } from '../../ui/dialog'
@@ -92,7 +92,8 @@ function Replays() {
   const cursor = query.value.get('cursor')
   const asked = { limit: LIMIT, ...(subscription ? { subscription_id: subscription } : {}), ...(cursor ? { cursor } : {}) }
   const page = useResource(JSON.stringify(asked), (signal) => get('/replays', { query: asked, signal }), true)
-  const rows = useMoving(page.data?.data ?? null, (signal) => get('/replays', { query: asked, signal }).then(({ data }) => data))
+  const rows = page.data?.data ?? null
+  usePolling(rows?.some((row) => row.status === 'running') ? REFRESH_MS : null, page)
   const who = useBeginners()
   const cancel = async (id: string) => {
     try {
@@ -153,25 +154,6 @@ function Replays() {
       {query.value.has('new') && may.value.manage && <NewReplay close={() => go(here({ new: null }), 'replace')} begun={page.reload} />}
     </>
   )
-}
-
-/** While one of the rows runs, all of them are asked for again, without the list becoming pale. */
-function useMoving(loaded: Replay[] | null, ask: (signal: AbortSignal) => Promise<Replay[]>): Replay[] | null {
-  const [newer, setNewer] = useState<{ of: Replay[]; rows: Replay[] } | null>(null)
-  const rows = newer && newer.of === loaded ? newer.rows : loaded
-  const runs = Boolean(rows?.some((row) => row.status === 'running'))
-  useEffect(() => {
-    if (!runs || !loaded) return
-    const leaving = new AbortController()
-    const timer = setInterval(() => {
-      if (!document.hidden) void ask(leaving.signal).then((rows) => leaving.signal.aborted || setNewer({ of: loaded, rows }), () => undefined)
-    }, REFRESH_MS)
-    return () => {
-      clearInterval(timer)
-      leaving.abort()
-    }
-  }, [runs, loaded])
-  return rows
 }
 
 function Drawer({ id, changed }: { id: string; changed: () => void }) {

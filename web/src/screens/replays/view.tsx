@@ -1,8 +1,8 @@
 // One replay: how far it is, what it sends, who began it.
 import type { ComponentChildren } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useState } from 'preact/hooks'
 import { asProblem, get, post } from '../../api/client'
-import { useResource } from '../../api/resource'
+import { usePolling, useResource } from '../../api/resource'
 import { may } from '../../api/session'
 import { href } from '../../route'
 import { distance, Id, Moment, number } from '../../ui/moment'
@@ -25,11 +25,7 @@ export function ReplayView({ id, tools, changed }: Props) {
   const replay = useResource(id, (signal) => get('/replays/{replay_id}', { at: { replay_id: id }, signal }))
   const [busy, setBusy] = useState(false)
   const running = replay.data?.status === 'running'
-  useEffect(() => {
-    if (!running) return
-    const timer = setInterval(() => document.hidden || replay.reload(), REFRESH_MS)
-    return () => clearInterval(timer)
-  }, [running])
+  usePolling(running ? REFRESH_MS : null, replay)
   const cancel = async () => {
     setBusy(true)
     try {

@@ -1,7 +1,7 @@
 // The numbers and charts of one subscription.
-import { useEffect, useMemo } from 'preact/hooks'
+import { useMemo } from 'preact/hooks'
 import { get } from '../../api/client'
-import { useResource } from '../../api/resource'
+import { usePolling, useResource } from '../../api/resource'
 import { href, query } from '../../route'
 import { Chart } from '../../ui/chart'
 import { milliseconds, number } from '../../ui/moment'
@@ -31,11 +31,7 @@ type Loaded = Awaited<ReturnType<typeof load>>
 export function SubscriptionOverview({ one }: PartProps) {
   const what = JSON.stringify([one.id, query.value.get('range'), custom.value])
   const numbers = useResource(what, (signal) => load(one.id, signal), true)
-  useEffect(() => {
-    if (custom.value.until) return
-    const timer = setInterval(() => document.hidden || numbers.reload(), REFRESH_MS)
-    return () => clearInterval(timer)
-  }, [what])
+  usePolling(custom.value.until ? null : REFRESH_MS, numbers)
   return (
     <>
       <div class="page-head">
