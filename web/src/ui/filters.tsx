@@ -38,7 +38,7 @@ export function Filters({ filters, children }: { filters: Filter[]; children?: p
 
 export function clearFilters(filters: Filter[]): void {
   const none = Object.fromEntries(filters.map((filter) => [filter.name, null]))
-  go(here({ ...none, cursor: null, since: null, until: null, open: null }))
+  go(here({ ...none, cursor: null, range: null, since: null, until: null, open: null }))
 }
 
 function Chip({ filter }: { filter: Filter }) {

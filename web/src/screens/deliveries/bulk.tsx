@@ -66,7 +66,7 @@ function PlanDialog({ what, filters, time, close }: Props & { what: What; close:
       </header>
       <p class="faint">
         Selected: {only.status?.map((status) => statusWord(status, 0).label.toLowerCase()).join(', ')}
-        {Object.keys(filters).some((name) => name !== 'status') || time.since ? ', with the filters of the list' : ', all of them'}.
+        {Object.keys(filters).some((name) => name !== 'status') || Object.keys(time).length ? ', with the filters of the list' : ', all of them'}.
       </p>
       {plan.problem && <Failure problem={plan.problem} retry={plan.reload} />}
       {!plan.data && !plan.problem && (

@@ -137,7 +137,7 @@ export function DeliveryList({ subscription }: { subscription?: string }) {
           )
         }
       />
-      <Pager next={page.data?.next_cursor} examinedTo={page.data?.examined_to} found={live.rows?.length ?? 0} />
+      <Pager next={page.data?.next_cursor} examinedTo={page.data?.examined_to} found={live.rows?.length ?? 0} loading={page.loading} />
       {open && <DeliveryDrawer open={open} changed={page.reload} />}
     </>
   )

@@ -71,7 +71,7 @@ function List() {
           </Empty>
         }
       />
-      <Pager next={page.data?.next_cursor} found={page.data?.data.length ?? 0} />
+      <Pager next={page.data?.next_cursor} found={page.data?.data.length ?? 0} loading={page.loading} />
     </>
   )
 }

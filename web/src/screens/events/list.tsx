@@ -107,7 +107,7 @@ export function EventsScreen() {
         retry={page.reload}
         loading={page.loading}
         empty={
-          named.length || time.since ? (
+          named.length || Object.keys(time).length ? (
             <Empty icon="search" title="No event matches these filters">
               <button type="button" class="button" onClick={() => clearFilters(FILTERS)}>
                 Clear filters
@@ -122,7 +122,7 @@ export function EventsScreen() {
           )
         }
       />
-      <Pager next={page.data?.next_cursor} examinedTo={page.data?.examined_to} found={page.data?.data.length ?? 0} />
+      <Pager next={page.data?.next_cursor} examinedTo={page.data?.examined_to} found={page.data?.data.length ?? 0} loading={page.loading} />
     </>
   )
 }

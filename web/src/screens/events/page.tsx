@@ -154,7 +154,7 @@ function Deliveries({ webhook, first, total }: { webhook: string; first: Row[]; 
           )
         }
       />
-      {many && <Pager next={(page.data as Schemas['DeliveryPage'] | null)?.next_cursor} found={page.data?.data.length ?? 0} />}
+      {many && <Pager next={(page.data as Schemas['DeliveryPage'] | null)?.next_cursor} found={page.data?.data.length ?? 0} loading={page.loading} />}
     </>
   )
 }

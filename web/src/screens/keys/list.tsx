@@ -99,7 +99,7 @@ export function KeysScreen() {
           </Empty>
         }
       />
-      <Pager next={page.data?.next_cursor} found={rows?.length ?? 0} />
+      <Pager next={page.data?.next_cursor} found={rows?.length ?? 0} loading={page.loading} />
       {revoking && <Revoke one={revoking} close={() => setRevoking(null)} done={page.reload} />}
       {query.value.has('new') && <NewKey close={() => go(here({ new: null }), 'replace')} created={page.reload} />}
     </>

@@ -94,7 +94,7 @@ export function RefusalsScreen() {
           )
         }
       />
-      <Pager next={page.data?.next_cursor} examinedTo={page.data?.examined_to} found={page.data?.data.length ?? 0} />
+      <Pager next={page.data?.next_cursor} examinedTo={page.data?.examined_to} found={page.data?.data.length ?? 0} loading={page.loading} />
       {open && <Drawer id={open} />}
     </>
   )

@@ -149,7 +149,7 @@ function Replays() {
           )
         }
       />
-      <Pager next={page.data?.next_cursor} found={rows?.length ?? 0} />
+      <Pager next={page.data?.next_cursor} found={rows?.length ?? 0} loading={page.loading} />
       {open && <Drawer id={open} changed={page.reload} />}
       {query.value.has('new') && may.value.manage && <NewReplay close={() => go(here({ new: null }), 'replace')} begun={page.reload} />}
     </>

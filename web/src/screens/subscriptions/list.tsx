@@ -185,7 +185,7 @@ function List() {
           )
         }
       />
-      <Pager next={page.data?.next_cursor} found={page.data?.data.length ?? 0} />
+      <Pager next={page.data?.next_cursor} found={page.data?.data.length ?? 0} loading={page.loading} />
       {acting && <ActionDialog what={acting.what} of={acting.of} close={() => setActing(null)} done={page.reload} />}
     </>
   )

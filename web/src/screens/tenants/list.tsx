@@ -75,7 +75,7 @@ export function TenantsScreen() {
           )
         }
       />
-      <Pager next={page.data?.next_cursor} found={rows?.length ?? 0} />
+      <Pager next={page.data?.next_cursor} found={rows?.length ?? 0} loading={page.loading} />
       {open && <Drawer id={open} changed={page.reload} />}
       {query.value.has('new') && (
         <TenantForm
