@@ -12,6 +12,12 @@ const isRange = (text: string | null): text is Range => text !== null && text in
 
 export const custom = computed(() => ({ since: query.value.get('since'), until: query.value.get('until') }))
 
+/** `since` and `until` of the address, as the stream takes them. */
+export function customSpan(): Record<string, string[]> {
+  const { since, until } = custom.value
+  return { ...(since ? { since: [since] } : {}), ...(until ? { until: [until] } : {}) }
+}
+
 /** The chosen range, or null where `since` or `until` says otherwise, or nothing. */
 export function range(otherwise: Range | null): Range | null {
   const { since, until } = custom.value

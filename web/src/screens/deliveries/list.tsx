@@ -16,7 +16,7 @@ import { span, TimeRange } from '../../ui/time_range'
 import { type Delivery, OUTCOMES, REASONS, STATUSES, statusWord, subscriptionName, withoutScheme } from '../../words'
 import { BulkActions } from './bulk'
 import { DeliveryDrawer } from './drawer'
-import { keyOf, useLiveRows } from './live'
+import { openKey, useLiveRows } from './live'
 
 const LIMIT = 50
 
@@ -67,9 +67,6 @@ export const deliveryColumns = (all: boolean): Column<Delivery>[] => [
   { name: 'accepted', head: 'Accepted', narrow: 'side', cell: (row) => <Moment at={row.accepted_at} /> },
 ]
 
-/** Names of object and, where all tenants are shown, its tenant. */
-export const openKey = (row: Delivery) => (isAll.value ? `${keyOf(row)}/${row.tenant_id}` : keyOf(row))
-
 export function DeliveriesScreen() {
   return <DeliveryList />
 }
@@ -91,7 +88,7 @@ export function DeliveryList({ subscription }: { subscription?: string }) {
       ),
     true,
   )
-  const live = useLiveRows(page.data?.data ?? null, filters, !cursor && !time.until, page.reload)
+  const live = useLiveRows(page, filters, time.since, !cursor)
   const open = query.value.get('open')
   const filtered = choices.some(({ name }) => query.value.has(name)) || Object.keys(time).length > 0
   const columns = useMemo(() => deliveryColumns(isAll.value).filter(({ name }) => !subscription || name !== 'subscription'), [isAll.value])
@@ -106,7 +103,7 @@ export function DeliveryList({ subscription }: { subscription?: string }) {
       <Filters filters={choices}>
         <TimeRange otherwise={null} any />
       </Filters>
-      <Waiting count={live.waiting} show={live.show} />
+      <Waiting count={live.waiting} more={live.more} show={live.show} />
       <Table
         label="Deliveries"
         columns={columns}

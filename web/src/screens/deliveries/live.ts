@@ -1,14 +1,23 @@
 // Keeps a list of deliveries current from the live stream, without asking the server again.
-import { useCallback, useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
+import type { Page, Resource } from '../../api/resource'
+import { isAll } from '../../api/session'
 import { useStream, type StreamItem } from '../../api/stream'
-import type { Delivery } from '../../words'
+import { isNearTop } from '../../ui/live'
+import { customSpan } from '../../ui/time_range'
+import { type Delivery, isEnded } from '../../words'
 
-/** More rows than this are left out at the end. */
+/** Where there would be more rows, the page is loaded again. */
 const MAX_ROWS = 200
-/** How far down a reader may be and still see new rows come. */
-const NEAR_TOP_PX = 80
+/** Changes that wait to be shown; where there are more, the page is loaded again then. */
+const MOST_HELD = 1_000
+/** A change that came so long before a request is in its answer. */
+const SETTLED_MS = 1_000
 
 export const keyOf = (one: { webhook_id: string; subscription_id: string }) => `${one.webhook_id}/${one.subscription_id}`
+
+/** Names of object and, where all tenants are shown, its tenant. */
+export const openKey = (row: Delivery) => (isAll.value ? `${keyOf(row)}/${row.tenant_id}` : keyOf(row))
 
 /** A UUIDv7 begins with its milliseconds. */
 export function acceptedAt(webhookId: string): string {
@@ -37,10 +46,14 @@ function blank(item: { webhook_id: string; subscription_id: string; event_type: 
 
 function changed(row: Delivery, item: StreamItem): Delivery {
   if (item.kind === 'attempt') {
+    const [at, last] = [Date.parse(item.created_at), row.last_attempt ? Date.parse(row.last_attempt) : 0]
+    // The row was loaded after it.
+    if (at < last) return row
+    const isKept = isEnded(row.status) || (at === last && row.status === 'held')
     return {
       ...row,
-      status: item.is_success ? 'succeeded' : row.status === 'succeeded' || row.status === 'failed' ? row.status : 'pending',
-      reason: null,
+      status: item.is_success ? 'succeeded' : isKept ? row.status : 'pending',
+      reason: isKept && !item.is_success ? row.reason : null,
       attempts: Math.max(row.attempts, item.attempt_number),
       last_outcome: item.outcome,
       last_status_code: item.status_code ?? null,
@@ -54,7 +67,7 @@ function changed(row: Delivery, item: StreamItem): Delivery {
 }
 
 /** The rows with what happened to them. Ids order deliveries: newest event first, then by subscription. */
-export function merge(rows: Delivery[], items: StreamItem[]): { rows: Delivery[]; fresh: Set<string> } {
+function merge(rows: Delivery[], items: StreamItem[]): { rows: Delivery[]; fresh: Set<string> } {
   const byKey = new Map(rows.map((row) => [keyOf(row), row]))
   const names = new Map(rows.filter((row) => row.target_url).map((row) => [row.subscription_id, row]))
   const fresh = new Set<string>()
@@ -63,57 +76,90 @@ export function merge(rows: Delivery[], items: StreamItem[]): { rows: Delivery[]
     const key = keyOf(item)
     const named = names.get(item.subscription_id)
     const row = byKey.get(key) ?? { ...blank(item), external_id: named?.external_id ?? null, target_url: named?.target_url ?? null }
-    byKey.set(key, changed(row as Delivery, item))
-    fresh.add(key)
+    const now = changed(row as Delivery, item)
+    byKey.set(key, now)
+    fresh.add(openKey(now))
   }
-  const sorted = [...byKey.values()].sort((a, b) => (keyOf(a) < keyOf(b) ? 1 : -1))
-  return { rows: sorted.slice(0, MAX_ROWS), fresh }
+  return { rows: [...byKey.values()].sort((a, b) => (keyOf(a) < keyOf(b) ? 1 : -1)), fresh }
 }
 
 interface Live {
   rows: Delivery[] | null
   fresh: ReadonlySet<string>
-  /** Changes that wait while the reader is further down. */
+  /** Changes that wait while the reader is further down, and whether there are more than these. */
   waiting: number
+  more: boolean
   show: () => void
 }
 
+/** Whether the loaded page, and not a later one, is where a delivery belongs. */
+function isOnPage(page: Page<Delivery>, row: Delivery): boolean {
+  if (!page.next_cursor) return true
+  if (page.examined_to) return Date.parse(row.accepted_at) >= Date.parse(page.examined_to)
+  const last = page.data.at(-1)
+  return !last || keyOf(row) >= keyOf(last)
+}
+
 /**
- * `filters` are those of the list. Status and reason are compared here, not by the stream: a row that no longer has
- * them has to go. Where the list does not begin with the newest, `grows` is false: rows change, and none is added.
+ * `filters` and `since` are those of the list. Status and reason are compared here, not by the stream: a row that no
+ * longer has them has to go. So is `since`, because a range like "the last hour" moves on. Where the list does not begin
+ * with the newest, `grows` is false: rows change, and none is added.
  */
-export function useLiveRows(loaded: Delivery[] | null, filters: Record<string, string[]>, grows: boolean, missed: () => void): Live {
+export function useLiveRows(page: Resource<Page<Delivery>>, filters: Record<string, string[]>, since: string | undefined, grows: boolean): Live {
   const { status, reason, ...followed } = filters
-  const [rows, setRows] = useState(loaded)
+  const loaded = page.data
+  const [rows, setRows] = useState(loaded?.data ?? null)
   const [fresh, setFresh] = useState<ReadonlySet<string>>(new Set())
   const [held, setHeld] = useState<StreamItem[]>([])
+  const [isBehind, setBehind] = useState(false)
+  const [isCut, setCut] = useState(false)
+  // What came while a page was loading may be missing in it.
+  const recent = useRef<{ at: number; items: StreamItem[] }[]>([])
+
+  const isWanted = (row: Delivery) =>
+    (!status || status.includes(row.status)) &&
+    (!reason || reason.includes(row.reason ?? '')) &&
+    (!since || Date.parse(row.accepted_at) >= Date.parse(since))
+  const withItems = (before: Delivery[], items: StreamItem[]) => {
+    const shown = new Set(before.map(keyOf))
+    const merged = merge(before, items)
+    setFresh(merged.fresh)
+    const rows = merged.rows.filter((row) => isWanted(row) && (shown.has(keyOf(row)) || (grows && loaded && isOnPage(loaded, row))))
+    setCut(rows.length > MAX_ROWS)
+    return rows.slice(0, MAX_ROWS)
+  }
+  const apply = (items: StreamItem[]) => setRows((before) => before && withItems(before, items))
+
   useEffect(() => {
-    setRows(loaded)
+    recent.current = recent.current.filter(({ at }) => at >= page.askedAt)
+    setRows(loaded && withItems(loaded.data, recent.current.flatMap(({ items }) => items)))
     setHeld([])
-    setFresh(new Set())
+    setBehind(false)
   }, [loaded])
-  const apply = useCallback(
-    (items: StreamItem[]) =>
-      setRows((before) => {
-        if (!before) return before
-        const shown = new Set(before.map(keyOf))
-        const merged = merge(before, items)
-        setFresh(merged.fresh)
-        const isWanted = (row: Delivery) => (!status || status.includes(row.status)) && (!reason || reason.includes(row.reason ?? ''))
-        return merged.rows.filter((row) => isWanted(row) && (grows || shown.has(keyOf(row))))
-      }),
-    [grows, status?.join(), reason?.join()],
-  )
+  // The rows that were left out are on no page.
+  useEffect(() => {
+    if (isCut && !page.asking) page.refresh()
+  }, [isCut, page.asking])
   useStream(
-    followed,
-    (items) => (window.scrollY < NEAR_TOP_PX ? apply(items) : setHeld((before) => [...before, ...items].slice(-1_000))),
-    missed,
+    { ...followed, ...customSpan() },
+    (items) => {
+      const at = performance.now()
+      recent.current = [...recent.current.filter((one) => page.asking || one.at > at - SETTLED_MS), { at, items }]
+      if (isNearTop()) return apply(items)
+      setHeld((before) => {
+        if (before.length + items.length <= MOST_HELD) return [...before, ...items]
+        setBehind(true)
+        return before
+      })
+    },
+    () => (isNearTop() ? page.refresh() : setBehind(true)),
   )
   const show = () => {
     window.scrollTo({ top: 0 })
+    if (isBehind) return page.refresh()
     apply(held)
     setHeld([])
   }
   const waiting = new Set(held.flatMap((item) => (item.kind === 'accepted' ? [] : [keyOf(item)]))).size
-  return { rows, fresh, waiting, show }
+  return { rows, fresh, waiting, more: isBehind, show }
 }

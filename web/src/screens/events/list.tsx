@@ -7,17 +7,18 @@ import { useStream } from '../../api/stream'
 import { go, here, href, query } from '../../route'
 import { tenantName } from '../../shell/tenants'
 import { clearFilters, type Filter, Filters } from '../../ui/filters'
-import { LiveToggle, Waiting } from '../../ui/live'
+import { isNearTop, LiveToggle, Waiting } from '../../ui/live'
 import { bytes, Moment } from '../../ui/moment'
 import { Pager } from '../../ui/pager'
 import { Empty } from '../../ui/states'
 import { Pill } from '../../ui/status'
 import { type Column, Table } from '../../ui/table'
-import { span, TimeRange } from '../../ui/time_range'
+import { customSpan, span, TimeRange } from '../../ui/time_range'
 import { EVENT_STATUSES, STATUSES, statusWord } from '../../words'
 
 type Event = Schemas['FoundEventAnswer']
 const LIMIT = 50
+const MOST_COUNTED = 1_000
 
 const FILTERS: Filter[] = [
   { name: 'status', label: 'Status', choices: (['pending', 'succeeded', 'failed', 'no_match'] as const).map((value) => ({ value, label: EVENT_STATUSES[value].label })) },
@@ -70,10 +71,28 @@ export function EventsScreen() {
     true,
   )
   // What came is only counted: how it goes is in the list, and that is asked for when somebody wants to see it.
-  const [came, setCame] = useState(0)
-  useEffect(() => setCame(0), [page.data])
+  const [came, setCame] = useState<{ id: string; at: number }[]>([])
+  const [isBehind, setBehind] = useState(false)
+  useEffect(() => {
+    setBehind(false)
+    setCame((before) => before.filter(({ at }) => at >= page.askedAt))
+  }, [page.data])
   const types = query.value.getAll('event_type')
-  useStream(types.length ? { event_type: types } : {}, (items) => setCame((count) => count + items.filter((item) => item.kind === 'accepted').length), page.reload)
+  useStream(
+    { ...(types.length ? { event_type: types } : {}), ...customSpan() },
+    (items) => {
+      const at = performance.now()
+      const ids = items.flatMap((item) => (item.kind === 'accepted' ? [{ id: item.webhook_id, at }] : []))
+      setCame((before) => {
+        if (before.length + ids.length <= MOST_COUNTED) return [...before, ...ids]
+        setBehind(true)
+        return before
+      })
+    },
+    () => (isNearTop() ? page.refresh() : setBehind(true)),
+  )
+  const listed = new Set(page.data?.data.map((row) => row.webhook_id))
+  const waiting = came.filter(({ id }) => !listed.has(id)).length
   const show = () => {
     window.scrollTo({ top: 0 })
     if (cursor) go(here({ cursor: null }))
@@ -96,7 +115,7 @@ export function EventsScreen() {
       <Filters filters={FILTERS}>
         <TimeRange otherwise={null} any />
       </Filters>
-      <Waiting count={came} show={show} />
+      <Waiting count={waiting} more={isBehind} unfiltered={named.some(([name]) => name !== 'event_type')} show={show} />
       <Table
         label="Events"
         columns={shown}
