@@ -1,11 +1,16 @@
 // Shows what strangers sent: always as text, never as markup, and bounded.
-import { useState } from 'preact/hooks'
+import { useMemo, useState } from 'preact/hooks'
 import { Icon } from './icons'
 import { bytes, copy } from './moment'
 
 const SHOWN = 64 * 1_024
+/** Larger texts are shown as they are. */
+const MOST_INDENTED = 1_024 * 1_024
+/** Indented, deeper ones would be mostly spaces. */
+const DEEPEST = 64
 
 function pretty(text: string): string | null {
+  if (text.length > MOST_INDENTED) return null
   try {
     const value: unknown = JSON.parse(text)
     return typeof value === 'object' ? indent(text) : null
@@ -15,8 +20,9 @@ function pretty(text: string): string | null {
 }
 
 /** Indents the text as it is: parsing and writing it again would round long numbers and drop repeated keys. */
-function indent(text: string): string {
+function indent(text: string): string | null {
   const out: string[] = []
+  let length = 0
   let depth = 0
   let justOpened = false
   const line = () => '\n' + '  '.repeat(depth)
@@ -26,7 +32,10 @@ function indent(text: string): string {
     if (justOpened !== closes && (justOpened || closes)) out.push(line())
     justOpened = token === '{' || token === '['
     if (justOpened) depth += 1
-    out.push(token === ',' ? token + line() : token === ':' ? ': ' : token)
+    const written = token === ',' ? token + line() : token === ':' ? ': ' : token
+    out.push(written)
+    length += written.length + 2 * depth
+    if (depth > DEEPEST || length > 4 * MOST_INDENTED) return null
   }
   return out.join('')
 }
@@ -56,19 +65,22 @@ interface Props {
 export function Json({ text, label, cut = false }: Props) {
   const [raw, setRaw] = useState(false)
   const [all, setAll] = useState(false)
-  const formatted = raw ? null : pretty(text)
-  const whole = formatted ?? text
+  const formatted = useMemo(() => pretty(text), [text])
+  const size = useMemo(() => new Blob([text]).size, [text])
+  const whole = raw ? text : (formatted ?? text)
   const shown = all ? whole : whole.slice(0, SHOWN)
+  const isColoured = formatted !== null && !raw && shown.length <= SHOWN
+  const content = useMemo(() => (isColoured ? <Coloured text={shown} /> : shown), [shown, isColoured])
   return (
     <figure class="json">
       <figcaption>
         <span>{label}</span>
         <span class="faint">
-          {bytes(new Blob([text]).size)}
+          {bytes(size)}
           {cut && ', only the beginning is kept'}
         </span>
         <span class="grow" />
-        {(formatted !== null || raw) && (
+        {formatted !== null && (
           <button type="button" class="text-button" aria-pressed={raw} onClick={() => setRaw(!raw)}>
             {raw ? 'Pretty' : 'Raw'}
           </button>
@@ -78,7 +90,7 @@ export function Json({ text, label, cut = false }: Props) {
         </button>
       </figcaption>
       <pre tabIndex={0} aria-label={label}>
-        {formatted === null || shown.length > SHOWN ? shown : <Coloured text={shown} />}
+        {content}
       </pre>
       {shown.length < whole.length && (
         <button type="button" class="text-button" onClick={() => setAll(true)}>
