@@ -12,7 +12,8 @@ import { Pill } from '../../ui/status'
 import { type Column, Table } from '../../ui/table'
 import { ChooseTenant } from '../events/publish'
 import type { EventType } from '../subscriptions/catalogue'
-import { loadTraffic, total, type TrafficTable } from '../subscriptions/traffic'
+import { NotKnown } from '../subscriptions/hours'
+import { loadTraffic, total, trafficOf, type TrafficTable } from '../subscriptions/traffic'
 
 const LIMIT = 50
 
@@ -25,11 +26,16 @@ function Marks({ of }: { of: EventType }) {
   )
 }
 
+function Accepted({ traffic, type }: { traffic: TrafficTable; type: string }) {
+  const known = trafficOf(traffic, type)
+  return known ? <>{number(total(known.accepted))}</> : <NotKnown />
+}
+
 const columns = (traffic: TrafficTable | null): Column<EventType>[] => [
   { name: 'type', head: 'Event type', narrow: 'title', cell: (row) => <span class="mono">{row.name}</span> },
   { name: 'about', head: 'Description', kind: 'wide', narrow: 'under', cell: (row) => row.description ?? <span class="faint">–</span> },
   { name: 'marks', head: 'Schema', narrow: 'status', cell: (row) => <Marks of={row} /> },
-  { name: 'events', head: 'Events, 24 h', kind: 'number', cell: (row) => (traffic ? number(total(traffic.of.get(row.name)?.accepted)) : '') },
+  { name: 'events', head: 'Events, 24 h', kind: 'number', cell: (row) => traffic && <Accepted traffic={traffic} type={row.name} /> },
   { name: 'updated', head: 'Changed', narrow: 'side', cell: (row) => <Moment at={row.updated_at} /> },
 ]
 

@@ -11,11 +11,11 @@ import { type Delivery, subscriptionName } from '../../words'
 import { Result } from '../deliveries/list'
 import { keyOf } from '../deliveries/live'
 import { nameOf, stateOf } from '../subscriptions/state'
-import type { Failing } from './numbers'
+import type { Failing, FailingList } from './numbers'
 
 const NEWEST = 8
 
-export function Attention({ failing }: { failing: Failing[] | null }) {
+export function Attention({ failing }: { failing: FailingList | null }) {
   return (
     <div class="attention">
       <section>
@@ -24,15 +24,16 @@ export function Attention({ failing }: { failing: Failing[] | null }) {
         </header>
         {!failing ? (
           <Bones lines={6} />
-        ) : failing.length === 0 ? (
-          <Empty icon="check" title="No failures in this time" />
+        ) : failing.rows.length === 0 ? (
+          <Empty icon="check" title={failing.truncated ? 'No failures among the busiest subscriptions' : 'No failures in this time'} />
         ) : (
           <ul class="card-list">
-            {failing.map((one) => (
+            {failing.rows.map((one) => (
               <FailingRow key={one.id} one={one} />
             ))}
           </ul>
         )}
+        {failing?.truncated && <p class="faint">There are too many subscriptions to count all: these are of the busiest.</p>}
       </section>
       <section>
         <header>

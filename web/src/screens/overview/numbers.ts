@@ -12,6 +12,12 @@ export interface Numbers {
   rows: Row[]
 }
 
+export interface FailingList {
+  rows: Failing[]
+  /** Only the busiest subscriptions were counted. */
+  truncated: boolean
+}
+
 export interface Failing {
   id: string
   tenant: string | null
@@ -41,9 +47,10 @@ export async function loadOutcomes(signal: AbortSignal): Promise<Row[]> {
   return (await get('/analytics/deliveries', { query: { ...span('24h'), group_by: 'outcome' }, signal })).data
 }
 
-export async function loadFailing(signal: AbortSignal): Promise<Failing[]> {
+export async function loadFailing(signal: AbortSignal): Promise<FailingList> {
   const bucket = range('24h') === '30d' ? '1d' : '1h'
-  return worst((await get('/analytics/deliveries', { query: { ...span('24h'), group_by: 'subscription', bucket }, signal })).data)
+  const table = await get('/analytics/deliveries', { query: { ...span('24h'), group_by: 'subscription', bucket }, signal })
+  return { rows: worst(table.data), truncated: table.truncated }
 }
 
 /** The span before, of the same length; null where the chosen span is not up to now. */

@@ -10,7 +10,7 @@ import type { Series } from '../../ui/plot'
 import { Bones, Empty, Failure } from '../../ui/states'
 import { custom, TimeRange } from '../../ui/time_range'
 import { Attention } from './attention'
-import { byClass, type Failing, loadBefore, loadFailing, loadNumbers, loadOutcomes, type Numbers, type Summary } from './numbers'
+import { byClass, type FailingList, loadBefore, loadFailing, loadNumbers, loadOutcomes, type Numbers, type Summary } from './numbers'
 import { Tiles } from './tiles'
 
 const REFRESH_MS = 30_000
@@ -68,7 +68,7 @@ interface LoadedProps {
   numbers: Numbers
   before: Summary | null
   outcomes: Schemas['AnalyticsRow'][] | null
-  failing: Failing[] | null
+  failing: FailingList | null
 }
 
 function Loaded({ numbers, before, outcomes, failing }: LoadedProps) {

@@ -11,17 +11,30 @@ export interface Known {
 }
 
 const DAY = 86_400_000
-const MOST = 100
+const PAGE = 100
+/** More are not offered; their names can be typed. */
+const MOST = 1_000
+
+async function describedTypes(signal: AbortSignal): Promise<EventType[]> {
+  const types: EventType[] = []
+  let cursor: string | null | undefined
+  do {
+    const page = await get('/event-types', { query: { limit: PAGE, ...(cursor ? { cursor } : {}) }, signal })
+    types.push(...page.data)
+    cursor = page.next_cursor
+  } while (cursor && types.length < MOST)
+  return types
+}
 
 export async function loadCatalogue(signal: AbortSignal): Promise<Known[]> {
   const since = new Date(Math.floor(Date.now() / DAY - 1) * DAY).toISOString()
   const [described, seen] = await Promise.all([
-    get('/event-types', { query: { limit: MOST }, signal }),
+    describedTypes(signal),
     get('/analytics/deliveries', { query: { since, bucket: '1d', group_by: 'event_type' }, signal }).then(({ data }) => data.filter((row) => row.accepted), () => []),
   ])
   const known = new Map<string, Known>()
   for (const row of seen) if (row.group && /^[\w-]+(\.[\w-]+)*$/.test(row.group)) known.set(row.group, { name: row.group, description: null, example: null, deprecated: false })
-  for (const type of described.data) known.set(type.name, { name: type.name, description: type.description ?? null, example: type.example, deprecated: type.deprecated })
+  for (const type of described) known.set(type.name, { name: type.name, description: type.description ?? null, example: type.example, deprecated: type.deprecated })
   return [...known.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 

@@ -18,7 +18,7 @@ import { percent } from '../overview/tiles'
 import { type Action, ActionDialog } from './actions'
 import { Hours } from './hours'
 import { nameOf, stateOf, type Subscription } from './state'
-import { loadTraffic, successRate, type TrafficTable } from './traffic'
+import { loadTraffic, successRate, trafficOf, type TrafficTable } from './traffic'
 
 const LIMIT = 50
 const TYPES_SHOWN = 3
@@ -58,7 +58,7 @@ function StateCell({ of }: { of: Subscription }) {
 }
 
 function Rate({ of, traffic }: { of: string; traffic: TrafficTable | null }) {
-  const rate = successRate(traffic?.of.get(of))
+  const rate = successRate(traffic && trafficOf(traffic, of))
   return <span class={rate !== null && rate < 0.95 ? 'bad-number' : rate === null ? 'faint' : ''}>{percent(rate)}</span>
 }
 
@@ -92,7 +92,7 @@ const columns = (traffic: TrafficTable | null, act: (what: Action, of: Subscript
     ),
   },
   { name: 'types', head: 'Event types', cell: (row) => <Types types={row.event_types} /> },
-  { name: 'hours', head: '24 hours', cell: (row) => (traffic ? <Hours traffic={traffic.of.get(row.id)} hours={traffic.hours} /> : <span class="hours bone" />) },
+  { name: 'hours', head: '24 hours', cell: (row) => (traffic ? <Hours traffic={trafficOf(traffic, row.id)} hours={traffic.hours} /> : <span class="hours bone" />) },
   { name: 'rate', head: 'Success', kind: 'number', narrow: 'side', cell: (row) => <Rate of={row.id} traffic={traffic} /> },
   {
     name: 'actions',

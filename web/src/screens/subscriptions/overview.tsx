@@ -4,7 +4,7 @@ import { get } from '../../api/client'
 import { usePolling, useResource } from '../../api/resource'
 import { href, query } from '../../route'
 import { Chart } from '../../ui/chart'
-import { milliseconds, number } from '../../ui/moment'
+import { milliseconds, Moment, number } from '../../ui/moment'
 import type { Series } from '../../ui/plot'
 import { Bones, Empty, Failure } from '../../ui/states'
 import { custom, span, TimeRange } from '../../ui/time_range'
@@ -23,7 +23,9 @@ async function load(id: string, signal: AbortSignal) {
     get('/analytics/deliveries', { query: { ...time, group_by: 'outcome' }, signal }),
   ])
   const times = all.data.map((row) => Date.parse(row.bucket) / 1_000)
-  return { rows: all.data, times, outcomes: byClass(outcomes.data, times) }
+  // From one of them on, all that is counted is counted.
+  const since = all.since > outcomes.since ? all.since : outcomes.since
+  return { rows: all.data, times, outcomes: byClass(outcomes.data, times), countedSince: all.truncated || outcomes.truncated ? since : null }
 }
 
 type Loaded = Awaited<ReturnType<typeof load>>
@@ -78,6 +80,11 @@ function Shown({ one, loaded }: { one: Subscription; loaded: Loaded }) {
   const link = (status: string | string[]) => href(`/subscriptions/${one.id}`, { part: 'deliveries', status })
   return (
     <>
+      {loaded.countedSince && (
+        <p class="faint">
+          There were too many attempts to count all: these numbers begin <Moment at={loaded.countedSince} />.
+        </p>
+      )}
       <div class="tiles four">
         <Tile name="Deliveries begun" value={number(sum('accepted'))} note={`${number(attempts)} attempts`} values={rows.map((row) => row.accepted)} link={href(`/subscriptions/${one.id}`, { part: 'deliveries' })} />
         <Tile name="Success rate" value={percent(rate)} tone={rate !== null && rate < 0.95 ? 'bad' : undefined} note={`${number(failed)} failed`} values={rows.map((row) => row.success_rate ?? null)} link={link('failed')} />
