@@ -38,6 +38,12 @@ export async function visit(browser, server, hash, { width = 1440, theme = 'ligh
   }
 }
 
+export async function signIn(page, key) {
+  await page.getByLabel('API key').fill(key)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.getByRole('heading', { name: 'Overview' }).waitFor()
+}
+
 export async function shot(page, name) {
   // Pills and rows fade in.
   await page.evaluate(() => Promise.all(document.getAnimations().filter((one) => one.effect?.getTiming().iterations !== Infinity).map((one) => one.finished.catch(() => undefined))))

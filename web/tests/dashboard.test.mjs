@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { after, before, test } from 'node:test'
-import { accessible, fits, launch, shot, visit } from './browser.mjs'
+import { accessible, fits, launch, shot, signIn, visit } from './browser.mjs'
 import { client, fill, HOSTILE, receivers, until } from './data.mjs'
 
 const { SERVER, LOCKED, OPERATOR_KEY, TENANT_KEY } = process.env
@@ -273,6 +273,13 @@ test('filters stand in the address and survive a reload', () =>
     await page.waitForFunction(() => [...document.querySelectorAll('tbody tr')].some((row) => row.textContent.includes('Succeeded')))
   }))
 
+test('clearing the filters clears the time too', () =>
+  visitAcme('#/deliveries?status=succeeded&since=2020-01-01T00:00:00Z&until=2020-01-02T00:00:00Z', {}, async (page) => {
+    await page.getByRole('button', { name: 'Clear', exact: true }).click()
+    await page.locator('tbody a[data-row]').first().waitFor()
+    assert.doesNotMatch(page.url(), /since|until|status/)
+  }))
+
 test('older and newer pages', async () => {
   await visitAcme('#/deliveries', {}, async (page) => {
     const first = () => page.locator('tbody a[data-row]').first().getAttribute('href')
@@ -281,6 +288,13 @@ test('older and newer pages', async () => {
     await page.getByRole('button', { name: 'Older' }).click()
     await page.waitForFunction((newest) => document.querySelector('tbody a[data-row]')?.getAttribute('href') !== newest, newest)
     assert.ok((await first()).split('/')[0] !== '', 'rows of the next page')
+    await page.getByRole('button', { name: 'Newer' }).click()
+    await page.waitForFunction((newest) => document.querySelector('tbody a[data-row]')?.getAttribute('href') === newest, newest)
+    await page.getByRole('button', { name: 'Older' }).click()
+    await page.waitForFunction(() => window.location.hash.includes('cursor'))
+    await page.getByRole('link', { name: 'Events', exact: true }).click()
+    await page.getByRole('table', { name: 'Events' }).locator('a[data-row]').first().waitFor()
+    await page.goBack()
     await page.getByRole('button', { name: 'Newer' }).click()
     await page.waitForFunction((newest) => document.querySelector('tbody a[data-row]')?.getAttribute('href') === newest, newest)
   })
@@ -341,13 +355,30 @@ test('a key is asked for once, kept in this tab only, and forgotten', () =>
     assert.equal(await page.evaluate(() => Object.values(sessionStorage).join()), '')
   }))
 
-test('a token in the fragment signs in and leaves the address; what it may not do is not offered', () =>
-  visit(browser, LOCKED, `#token=${TENANT_KEY}`, {}, async (page) => {
-    await page.getByRole('heading', { name: 'Overview' }).waitFor()
-    assert.ok(!page.url().includes('token'), page.url())
+test('what a key may not do is not offered', () =>
+  visit(browser, LOCKED, '', { fails: ['401'] }, async (page) => {
+    await signIn(page, TENANT_KEY)
     await page.getByRole('link', { name: 'Deliveries', exact: true }).click()
     await page.locator('tbody a[data-row]').first().click()
     await page.locator('dialog .sheet-head h2').waitFor()
     assert.equal(await page.getByRole('button', { name: /Retry|Cancel/ }).count(), 0)
     assert.equal(await page.locator('.tenant-button').count(), 0)
+  }))
+
+test('a key with characters that nobody sees is told from one that is wrong', () =>
+  visit(browser, LOCKED, '', { fails: ['401'] }, async (page) => {
+    await page.getByLabel('API key').fill(`${TENANT_KEY}\u200b`)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByRole('alert').waitFor()
+    assert.equal(await page.evaluate(() => Object.values(sessionStorage).join()), '')
+  }))
+
+test('no link brings an API key, and none is read anywhere but at the start', () =>
+  visit(browser, LOCKED, `#token=${TENANT_KEY}`, { fails: ['401'] }, async (page) => {
+    await page.getByLabel('API key').waitFor()
+    assert.ok(!page.url().includes(TENANT_KEY), 'it is taken out of the address')
+    await signIn(page, OPERATOR_KEY)
+    await page.evaluate((hash) => (window.location.hash = hash), `#/deliveries?token=${TENANT_KEY}`)
+    await page.getByRole('heading', { name: 'Deliveries' }).waitFor()
+    await page.locator('.tenant-button').waitFor()
   }))

@@ -1,7 +1,7 @@
 // What an operator does: refused requests, replays, tenants, keys, and the service itself.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { accessible, fits, launch, shot, visit } from './browser.mjs'
+import { accessible, fits, launch, shot, signIn, visit } from './browser.mjs'
 import { client, fill, HOSTILE, receivers, until } from './data.mjs'
 
 const { SERVER, LOCKED, OPERATOR_KEY, TENANT_KEY } = process.env
@@ -123,7 +123,7 @@ test('a replay sends to a subscription that matches now what it never got', asyn
   await data.api('POST', '/subscriptions/', { external_id: late, target_url: receiver.url('/ok'), event_types: ['order.paid'] })
   await visitAcme('#/replays?new=1', {}, async (page) => {
     const dialog = page.getByRole('dialog', { name: 'New replay' })
-    await dialog.getByLabel('Whoever matches now').check()
+    await dialog.getByLabel('All subscriptions that match now').check()
     await dialog.getByText('All events, also those that nobody got.').waitFor()
     await dialog.getByLabel('Subscriptions', { exact: true }).fill(late)
     await dialog.getByRole('button', { name: 'Count' }).click()
@@ -155,9 +155,10 @@ test('a tenant is created, found, changed, and deleted after it was named', () =
     await created.getByText('External id taken').waitFor()
     await created.getByLabel('External id').fill(external)
     await created.getByLabel('Most events a second').fill('7')
-    await created.getByRole('button', { name: 'Add a note' }).click()
-    await created.getByLabel('Name 1').fill('plan')
-    await created.getByLabel('Value 1').fill(HOSTILE)
+    await created.getByRole('button', { name: 'Add an entry' }).click()
+    const metadata = created.locator('.pair')
+    await metadata.getByLabel('Name').fill('plan')
+    await metadata.getByLabel('Value').fill(HOSTILE)
     await created.getByRole('button', { name: 'Create' }).click()
     const drawer = page.locator('dialog.drawer')
     await drawer.locator('.fields dd', { hasText: 'onerror' }).waitFor()
@@ -243,7 +244,8 @@ test('an operator’s key for all tenants is asked for as such', () =>
   }))
 
 test('how the service does: replicas, partitions, settings without secrets', () =>
-  visit(browser, LOCKED, `#token=${OPERATOR_KEY}`, {}, async (page) => {
+  visit(browser, LOCKED, '', { fails: ['401'] }, async (page) => {
+    await signIn(page, OPERATOR_KEY)
     await page.getByRole('link', { name: 'Operations' }).click()
     await rowOf(page, 'Replicas', 'serve').getByText('Running').waitFor()
     await rowOf(page, 'Replicas', 'API').last().getByText('Running').waitFor()
@@ -261,8 +263,8 @@ test('how the service does: replicas, partitions, settings without secrets', () 
   }))
 
 test('what a key may not see is neither offered nor opened', () =>
-  visit(browser, LOCKED, `#token=${TENANT_KEY}`, {}, async (page) => {
-    await page.getByRole('heading', { name: 'Overview' }).waitFor()
+  visit(browser, LOCKED, '', { fails: ['401'] }, async (page) => {
+    await signIn(page, TENANT_KEY)
     const offered = await page.locator('.menu a').allTextContents()
     for (const name of ['Tenants', 'Keys', 'Operations']) assert.ok(!offered.some((one) => one.includes(name)), `${name} is offered`)
     for (const hash of ['#/tenants', '#/keys', '#/operations']) {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { createServer } from 'node:http'
 import { after, before, test } from 'node:test'
-import { accessible, fits, launch, shot, visit } from './browser.mjs'
+import { accessible, fits, launch, shot, signIn, visit } from './browser.mjs'
 import { client, fill, receivers, until } from './data.mjs'
 
 const { SERVER, LOCKED, OPERATOR_KEY, DATABASE_URL, PORTAL_HOST } = process.env
@@ -73,8 +73,8 @@ test('who may only look is offered nothing else', async () => {
 })
 
 test('an operator makes a link for a tenant, sees it once, and ends it', () =>
-  visit(browser, LOCKED, `#token=${OPERATOR_KEY}`, { fails: ['401'] }, async (page) => {
-    await overview(page)
+  visit(browser, LOCKED, '', { fails: ['401'] }, async (page) => {
+    await signIn(page, OPERATOR_KEY)
     await page.evaluate(() => (window.location.hash = '#/tenants?q=acme'))
     await page.locator('tbody a[data-row]').first().click()
     await page.getByRole('button', { name: 'Portal link' }).click()
@@ -97,6 +97,24 @@ test('an operator makes a link for a tenant, sees it once, and ends it', () =>
     assert.ok(!(await page.content()).includes(token), 'it is shown once')
     await until('the end of the link', async () => (await who()).code === 'unauthenticated')
   }))
+
+test('a link that is opened beside a key asks before it takes the key’s place', async () => {
+  const hash = fragment(await session())
+  await visit(browser, LOCKED, '', { fails: ['401'] }, async (page) => {
+    await signIn(page, OPERATOR_KEY)
+    const open = () => page.evaluate((hash) => (window.location.hash = hash), hash)
+    await open()
+    await page.getByRole('alertdialog', { name: 'Leave your key?' }).waitFor()
+    assert.ok(!page.url().includes('prp_'), page.url())
+    await accessible(page)
+    await page.getByRole('button', { name: 'Keep my key' }).click()
+    await page.locator('.tenant-button').waitFor()
+    await open()
+    await page.getByRole('button', { name: 'Open the portal' }).click()
+    await page.locator('.brand', { hasText: 'Acme' }).waitFor({ state: 'attached' })
+    assert.equal(await page.locator('.tenant-button').count(), 0)
+  })
+})
 
 test('a link that expires says so by itself', async () => {
   const opened = await session()

@@ -5,7 +5,7 @@ import { createHmac } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { after, before, test } from 'node:test'
-import { accessible, fits, launch, shot, visit } from './browser.mjs'
+import { accessible, fits, launch, shot, signIn, visit } from './browser.mjs'
 import { client, HOSTILE, until } from './data.mjs'
 
 const { SERVER, LOCKED, OPERATOR_KEY, TENANT_KEY } = process.env
@@ -139,7 +139,7 @@ test('a subscription is made: target checked, types chosen, filter tried, secret
     await accessible(page)
 
     await button(page, 'Create').click()
-    const secret = await page.locator('[data-secret]').textContent()
+    const secret = await page.locator('.once code').textContent()
     assert.match(secret, /^whsec_/)
     for (const language of ['Node', 'Python', 'Go', 'Ruby', 'PHP', 'Rust']) {
       await button(page, language).click()
@@ -167,7 +167,7 @@ test('the code for Node takes a real delivery and refuses a forged one', () =>
     const { port } = await recorder().then(({ port, stop }) => (stop(), { port }))
     await page.getByLabel('URL').fill(`http://127.0.0.1:${port}/`)
     await button(page, 'Create').click()
-    const secret = await page.locator('[data-secret]').textContent()
+    const secret = await page.locator('.once code').textContent()
     const code = await page.locator('.code-block pre').nth(1).textContent()
     const file = new URL('../shots/receiver.mjs', import.meta.url).pathname
     writeFileSync(file, code.replace('9100', String(port)))
@@ -285,7 +285,7 @@ test('a secret is rotated: shown once, signs at once, and the old one counts dow
     await page.getByRole('button', { name: 'Rotate…' }).click()
     await page.getByLabel('The old one stays valid for').selectOption('An hour')
     await page.getByRole('dialog').getByRole('button', { name: 'Rotate', exact: true }).click()
-    const secret = await page.locator('[data-secret]').textContent()
+    const secret = await page.locator('.once code').textContent()
     assert.match(secret, /^whsec_/)
     assert.notEqual(secret, made.secret_key)
     await shot(page, 'subscription-rotated')
@@ -439,7 +439,8 @@ test('who may only read is offered no change', async () => {
   const operator = client(LOCKED, { authorization: `Bearer ${OPERATOR_KEY}`, 'postrider-tenant': 'acme' })
   await operator('PUT', '/event-types/read.only', { description: 'To be read' })
   const { id } = await operator('POST', '/subscriptions/', { target_url: 'https://example.com/hook' })
-  await visit(browser, LOCKED, `#token=${TENANT_KEY}`, {}, async (page) => {
+  await visit(browser, LOCKED, '', { fails: ['401'] }, async (page) => {
+    await signIn(page, TENANT_KEY)
     await page.getByRole('link', { name: 'Event types' }).click()
     await page.locator('a[data-row]', { hasText: 'read.only' }).waitFor()
     assert.equal(await page.getByRole('link', { name: 'New event type' }).count(), 0)

@@ -27,14 +27,15 @@ export const offered = signal<string | null>(null)
 export const isKey = (text: string) => /^[\x21-\x7e]+$/.test(text)
 
 /**
- * A portal's link brings its token in the fragment. It is taken out of the address, so that it is in no history. Anybody
- * can make a link, so none takes the place of an API key by itself.
+ * A portal's link brings its token in the fragment. It is taken out of the address, so that it is in no history, and so
+ * is what is no portal's token. Anybody can make a link, so none takes the place of an API key by itself.
  */
 export function takeToken(): boolean {
   const { hash } = window.location
-  const token = hash.startsWith('#token=prp_') ? new URLSearchParams(hash.slice(1)).get('token') : null
-  if (!token || !isKey(token)) return false
+  if (!hash.startsWith('#token=')) return false
+  const token = new URLSearchParams(hash.slice(1)).get('token') ?? ''
   go('#/', 'replace')
+  if (!token.startsWith('prp_') || !isKey(token)) return false
   if (key.value && !isPortal.value) {
     offered.value = token
     return false
