@@ -13,7 +13,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run demo examples test receivers clients contract check lint fmt docs bench chaos pgcron ci image tour producers web dashboard dist
+.PHONY: help setup run demo examples test receivers clients contract check lint fmt docs bench chaos pgcron ci image tour producers web dashboard pictures dist
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
@@ -92,6 +92,12 @@ dashboard: ## the dashboard in a real browser, with real deliveries; web/dist/ i
 	@cargo build
 	@web/build $(BIN) --check
 	@web/tests/run $(BIN)
+
+pictures: ## take the pictures of docs/images/ anew; it delivers for 20 minutes
+	@deploy/setup dashboard
+	@cargo build
+	@cd web && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@node web/pictures.mjs $(BIN)
 
 lint: ## look at the image, the compose file, the workflows and the scripts
 	@deploy/setup lint

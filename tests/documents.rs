@@ -115,7 +115,17 @@ fn every_page_is_in_the_index() {
     let index = read("docs/README.md");
     for page in fs::read_dir(root().join("docs")).unwrap() {
         let name = page.unwrap().file_name().into_string().unwrap();
-        assert!(name == "README.md" || index.contains(&format!("]({name})")), "docs/README.md does not name {name}");
+        let is_other = name == "README.md" || name == "images";
+        assert!(is_other || index.contains(&format!("]({name})")), "docs/README.md does not name {name}");
+    }
+}
+
+#[test]
+fn every_picture_is_shown() {
+    let pages: String = documents().iter().map(|page| fs::read_to_string(page).unwrap()).collect();
+    for picture in fs::read_dir(root().join("docs/images")).unwrap() {
+        let name = picture.unwrap().file_name().into_string().unwrap();
+        assert!(pages.contains(&format!("images/{name})")), "no document shows docs/images/{name}");
     }
 }
 

@@ -368,8 +368,11 @@ test('what a key may not do is not offered', () =>
 test('a key with characters that nobody sees is told from one that is wrong', () =>
   visit(browser, LOCKED, '', { fails: ['401'] }, async (page) => {
     await page.getByLabel('API key').fill(`${TENANT_KEY}\u200b`)
+    const asked = []
+    page.on('request', (request) => asked.push(request.url()))
     await page.getByRole('button', { name: 'Sign in' }).click()
-    await page.getByRole('alert').waitFor()
+    await page.getByRole('alert').getByText('This is not a key').waitFor()
+    assert.deepEqual(asked, [])
     assert.equal(await page.evaluate(() => Object.values(sessionStorage).join()), '')
   }))
 

@@ -40,7 +40,7 @@ export function useResource<T>(what: string, load: (signal: AbortSignal) => Prom
     quietly.current = false
     const askedAt = performance.now()
     setState((was) => {
-      if (quiet && was.of === what && was.data !== null) return { ...was, what, asking: true }
+      if (quiet && was.of === what && (was.data !== null || was.problem)) return { ...was, what, asking: true }
       return { ...was, what, data: was.of === what || keep ? was.data : null, problem: null, loading: true, asking: true }
     })
     latest.current(leaving.signal).then(

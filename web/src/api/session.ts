@@ -28,7 +28,8 @@ export const isKey = (text: string) => /^[\x21-\x7e]+$/.test(text)
 
 /**
  * A portal's link brings its token in the fragment. It is taken out of the address, so that it is in no history, and so
- * is what is no portal's token. Anybody can make a link, so none takes the place of an API key by itself.
+ * is what is no portal's token. Anybody can make a link, so none takes the place of an API key by itself. It does take the
+ * place of another portal's token: the page around a frame goes on with a new session so.
  */
 export function takeToken(): boolean {
   const { hash } = window.location

@@ -34,6 +34,7 @@ export function Chart({ title, kind, times, series, format, total }: Props) {
       end?.()
     }
   }, [series, times, theme.value])
+  const isEmpty = series.every(({ values }) => values.every((value) => value === null || (kind === 'bars' && value === 0)))
   const time = at === null ? undefined : times[at]
   return (
     <figure class="chart">
@@ -52,7 +53,10 @@ export function Chart({ title, kind, times, series, format, total }: Props) {
           })}
         </ul>
       </figcaption>
-      <div class="plot" ref={container} role="img" aria-label={`${title}: ${series.map((one) => `${one.label} ${total(one)}`).join(', ')}`} />
+      <div class="plot-frame">
+        <div class="plot" ref={container} role="img" aria-label={`${title}: ${series.map((one) => `${one.label} ${total(one)}`).join(', ')}`} />
+        {isEmpty && <p class="faint">Nothing in this time</p>}
+      </div>
     </figure>
   )
 }

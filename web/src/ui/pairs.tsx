@@ -11,7 +11,7 @@ export interface Pair {
 export const pairsOf = (fields: Record<string, string>): Pair[] => Object.entries(fields).map(([name, value]) => ({ name, value }))
 
 /** Rows without a name and a value say nothing. */
-export const fieldsOf = (pairs: Pair[]): Record<string, string> =>
+export const objectOf = (pairs: Pair[]): Record<string, string> =>
   Object.fromEntries(pairs.filter(({ name, value }) => name.trim() || value).map(({ name, value }) => [name.trim(), value]))
 
 /** Metadata is merged by the server: a name that is gone has to be said. */

@@ -21,6 +21,8 @@ interface Drawing {
 }
 
 const HEIGHT = 184
+/** Steps of the vertical axis: counts and milliseconds are whole. */
+const STEPS = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat()
 
 /** Canvas knows no custom properties. */
 function colorOf(name: string, element: HTMLElement): string {
@@ -43,18 +45,21 @@ export function draw(element: HTMLElement, drawing: Drawing): () => void {
   const heights = bars ? stacked(drawing.series) : drawing.series.map(({ values }) => values)
   const shown = drawing.series.map((series, index) => ({ ...series, heights: heights[index] ?? [] }))
   if (bars) shown.reverse()
+  const { times } = drawing
+  // The last bucket has a width too.
+  const step = bars && times.length > 1 ? (times[1] ?? 0) - (times[0] ?? 0) : 0
   const paths = bars ? uPlot.paths.bars?.({ size: [0.75, 24], align: 1, radius: 0.15 }) : undefined
   const options: uPlot.Options = {
     width: element.clientWidth,
     height: HEIGHT,
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1_000), 'Etc/UTC'),
     legend: { show: false },
-    padding: [8, 8, 0, 0],
+    padding: [8, 16, 0, 0],
     cursor: { y: false, points: { show: !bars }, drag: { x: true, y: false, setScale: false } },
-    scales: { y: { range: (_, __, max) => [0, Math.max(max * 1.1, 1)] } },
+    scales: { x: { range: (_, first, last) => [first, last + Math.max(step, 1)] }, y: { range: (_, __, max) => [0, Math.max(max * 1.1, 1)] } },
     axes: [
       { ...axis, grid: { show: false }, size: 28, space: 72, values: xLabels },
-      { ...axis, size: 48, space: 34, values: (_, splits) => splits.map(drawing.format) },
+      { ...axis, size: 48, space: 34, incrs: STEPS, values: (_, splits) => splits.map(drawing.format) },
     ],
     series: [
       {},
@@ -79,7 +84,7 @@ export function draw(element: HTMLElement, drawing: Drawing): () => void {
       ],
     },
   }
-  const plot = new uPlot(options, [drawing.times, ...shown.map((series) => series.heights)] as uPlot.AlignedData, element)
+  const plot = new uPlot(options, [times, ...shown.map((series) => series.heights)] as uPlot.AlignedData, element)
   const observer = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: HEIGHT }))
   observer.observe(element)
   return () => {

@@ -13,6 +13,8 @@ const MAX_ROWS = 200
 const MOST_HELD = 1_000
 /** A change that came so long before a request is in its answer. */
 const SETTLED_MS = 1_000
+/** Between two loads because of rows that were left out. */
+const RELOAD_MS = 5_000
 
 export const keyOf = (one: { webhook_id: string; subscription_id: string }) => `${one.webhook_id}/${one.subscription_id}`
 
@@ -138,7 +140,9 @@ export function useLiveRows(page: Resource<Page<Delivery>>, filters: Record<stri
   }, [loaded])
   // The rows that were left out are on no page.
   useEffect(() => {
-    if (isCut && !page.asking) page.refresh()
+    if (!isCut || page.asking) return
+    const timer = setTimeout(page.refresh, RELOAD_MS)
+    return () => clearTimeout(timer)
   }, [isCut, page.asking])
   useStream(
     { ...followed, ...customSpan() },

@@ -5,7 +5,7 @@ import { usePolling, useResource } from '../../api/resource'
 import { may } from '../../api/session'
 import { href, query } from '../../route'
 import { Chart } from '../../ui/chart'
-import { milliseconds, number } from '../../ui/moment'
+import { milliseconds, Moment, number } from '../../ui/moment'
 import type { Series } from '../../ui/plot'
 import { Bones, Empty, Failure } from '../../ui/states'
 import { custom, TimeRange } from '../../ui/time_range'
@@ -30,6 +30,11 @@ export function Overview() {
       <header class="page-head">
         <h1>Overview</h1>
         <span class="grow" />
+        {numbers.data && (
+          <span class="faint">
+            counted until <Moment at={numbers.data.now.complete_until} />
+          </span>
+        )}
         <TimeRange otherwise="24h" />
       </header>
       {problem && <Failure problem={problem} retry={reload} />}

@@ -1,6 +1,6 @@
 // What a form about a subscription holds, and what of it goes to the API.
 import type { Problem, Schemas } from '../../api/client'
-import { fieldsOf, type Pair, pairsOf, withRemoved } from '../../ui/pairs'
+import { objectOf, type Pair, pairsOf, withRemoved } from '../../ui/pairs'
 import type { Subscription } from './state'
 
 type Body = Schemas['SubscriptionForm']
@@ -12,6 +12,8 @@ export interface Draft {
   /** All event types; otherwise those that are named. */
   all: boolean
   event_types: string[]
+  /** Typed, and not added to them. */
+  typed_type: string
   /** JSON, or nothing. */
   filter: string
   headers: Pair[]
@@ -38,6 +40,7 @@ export function draftOf(one: Subscription | null): Draft {
     external_id: text(one?.external_id),
     all: !one?.event_types.length,
     event_types: one?.event_types ?? [],
+    typed_type: '',
     filter: one?.filter ? JSON.stringify(one.filter, null, 2) : '',
     headers: pairsOf(one?.headers ?? {}),
     metadata: pairsOf(one?.metadata ?? {}),
@@ -97,6 +100,8 @@ function authOf({ type, username, password, token, stored }: Draft['auth']): Bod
 function bodyOf(draft: Draft): { body: Body } | { problem: Problem } {
   const filter = parseObject(draft.filter, '/filter')
   if ('problem' in filter) return filter
+  const typed = draft.typed_type.trim()
+  if (!draft.all && typed) return { problem: fieldProblem('/event_types', `${typed} is typed, but not added: press Enter in its field, or empty it`) }
   // To the server an empty list means all.
   if (!draft.all && !draft.event_types.length) return { problem: fieldProblem('/event_types', 'needs at least one, or choose all') }
   const body = {
@@ -105,8 +110,8 @@ function bodyOf(draft: Draft): { body: Body } | { problem: Problem } {
     external_id: draft.external_id.trim() || null,
     event_types: draft.all ? [] : draft.event_types,
     filter: filter.value,
-    headers: fieldsOf(draft.headers),
-    metadata: fieldsOf(draft.metadata),
+    headers: objectOf(draft.headers),
+    metadata: objectOf(draft.metadata),
     auth: authOf(draft.auth),
     request_timeout_ms: number(draft.request_timeout_ms),
     retry_schedule: draft.retry_schedule.trim() || null,

@@ -60,7 +60,7 @@ export function SubscriptionForm({ draft, change, problem, stored, children, sub
           </div>
         </Part>
         <Part title="Events" note="Which events it gets. A change counts from the next event on.">
-          <TypesField all={draft.all} chosen={draft.event_types} change={change} catalogue={catalogue} problem={about('/event_types')} />
+          <TypesField all={draft.all} chosen={draft.event_types} typed={draft.typed_type} change={change} catalogue={catalogue} problem={about('/event_types')} />
           <FilterField filter={draft.filter} change={(filter) => change({ filter })} fields={fields} problem={about('/filter')} />
         </Part>
         <details class="form-part" open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>

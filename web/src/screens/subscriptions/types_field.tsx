@@ -1,5 +1,5 @@
 // Which event types: all, or names and wildcards from the catalogue.
-import { useId, useState } from 'preact/hooks'
+import { useId } from 'preact/hooks'
 import type { Problem } from '../../api/client'
 import type { Resource } from '../../api/resource'
 import { errorsAt } from '../../ui/field'
@@ -10,12 +10,13 @@ import { covers, groups, type Known } from './catalogue'
 interface Props {
   all: boolean
   chosen: string[]
-  change: (part: { all?: boolean; event_types?: string[] }) => void
+  typed: string
+  change: (part: { all?: boolean; event_types?: string[]; typed_type?: string }) => void
   catalogue: Resource<Known[]>
   problem: Problem | null
 }
 
-export function TypesField({ all, chosen, change, catalogue, problem }: Props) {
+export function TypesField({ all, chosen, typed, change, catalogue, problem }: Props) {
   const name = useId()
   return (
     <fieldset class="field">
@@ -28,7 +29,7 @@ export function TypesField({ all, chosen, change, catalogue, problem }: Props) {
           <input type="radio" name={name} checked={!all} onChange={() => change({ all: false })} /> Only these
         </label>
       </div>
-      {!all && <Chooser chosen={chosen} change={(event_types) => change({ event_types })} catalogue={catalogue} />}
+      {!all && <Chooser chosen={chosen} change={(event_types) => change({ event_types })} text={typed} setText={(typed_type) => change({ typed_type })} catalogue={catalogue} />}
       {errorsAt(problem, '/event_types').map(({ pointer, detail }) => (
         <p key={pointer + detail} class="field-error">
           {chosen[Number(pointer.split('/')[2])] ?? ''} {detail}
@@ -41,11 +42,12 @@ export function TypesField({ all, chosen, change, catalogue, problem }: Props) {
 interface ChooserProps {
   chosen: string[]
   change: (types: string[]) => void
+  text: string
+  setText: (text: string) => void
   catalogue: Resource<Known[]>
 }
 
-function Chooser({ chosen, change, catalogue }: ChooserProps) {
-  const [text, setText] = useState('')
+function Chooser({ chosen, change, text, setText, catalogue }: ChooserProps) {
   const wanted = text.trim()
   const add = (type: string) => {
     if (type && !chosen.includes(type)) change([...chosen, type])

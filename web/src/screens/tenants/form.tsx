@@ -4,7 +4,7 @@ import { asProblem, patch, post, type Problem } from '../../api/client'
 import { tenantsChanged } from '../../api/sign_in'
 import { CloseButton, Dialog } from '../../ui/dialog'
 import { Field } from '../../ui/field'
-import { fieldsOf, Pairs, pairsOf, withRemoved } from '../../ui/pairs'
+import { objectOf, Pairs, pairsOf, withRemoved } from '../../ui/pairs'
 import { Failure } from '../../ui/states'
 import { toast } from '../../ui/toast'
 import type { Tenant } from './list'
@@ -39,8 +39,8 @@ export function TenantForm({ tenant, close, done }: Props) {
     const external_id = external.trim() || null
     try {
       const saved = tenant
-        ? await patch('/tenants/{tenant}', { at: { tenant: tenant.id }, body: { name, external_id, limits, metadata: withRemoved(tenant.metadata, fieldsOf(metadata)) } as never })
-        : await post('/tenants', { body: { name, external_id, limits, metadata: fieldsOf(metadata) } as never })
+        ? await patch('/tenants/{tenant}', { at: { tenant: tenant.id }, body: { name, external_id, limits, metadata: withRemoved(tenant.metadata, objectOf(metadata)) } as never })
+        : await post('/tenants', { body: { name, external_id, limits, metadata: objectOf(metadata) } as never })
       if (!tenant) void tenantsChanged()
       toast(tenant ? 'Saved' : 'Created')
       done(saved)
