@@ -267,7 +267,7 @@ declare
     listed_tenants uuid[];
     listed_subscriptions uuid[];
     listed_ids uuid[];
-    owner constant uuid := (select x.tenant_id from subscriptions as x where x.id = sub);
+    owner constant uuid := coalesce(tenant, (select x.tenant_id from subscriptions as x where x.id = sub));
     width double precision := 10;
     candidates refcursor;
     r record;
@@ -5257,6 +5257,7 @@ begin
                 and (subscription is null or s.id = subscription)
             limit most_subscriptions + 1
         );
+        of_subscriptions := case when cardinality(of_subscriptions) <= most_subscriptions then of_subscriptions end;
     end if;
     select w.tenant_ids, w.subscription_ids, w.ids, w.lower_id
     into keys
@@ -5278,7 +5279,7 @@ begin
         coalesce(histogram(array_agg(256 + histogram_bin(c.waited + c.took)::bigint) filter (
             where c.is_fresh and c.met = 'delivered' and c.waited is not null
         )), '{}'),
-        keys.lower_id > from_id or coalesce(cardinality(of_subscriptions) > most_subscriptions, false)
+        keys.lower_id > from_id
     from (
         select
             date_bin('1 minute', a.created_at, 'epoch') as minute,
@@ -5305,6 +5306,8 @@ begin
                     and y.id = k.id
                 limit 1
             ) as x
+            where tenant is null
+                or k.owner = tenant
         ) as a
         left join lateral (
             select greatest(y.accepted_at, y.deliver_at) as due_at

@@ -19,8 +19,8 @@ mod row;
 
 pub(super) use codes::StatusCodes;
 pub(super) use full::AttemptAnswer;
-pub(super) use list::FoundAttemptsApi;
-pub(super) use row::{AttemptRow, Shown, shows_bodies};
+pub(super) use list::{FoundAttempts, FoundAttemptsApi, page};
+pub(super) use row::shows_bodies;
 
 pub(super) struct AttemptsApi(pub(super) Arc<Api>);
 

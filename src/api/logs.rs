@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use poem_openapi::{Object, OpenApi};
-use serde::Serialize;
+use poem_openapi::OpenApi;
 use time::{Duration, OffsetDateTime};
-use uuid::Uuid;
 
 use super::Api;
 use super::access::{Allowed, Support};
-use super::attempts::{AttemptRow, Shown, shows_bodies};
+use super::attempts::{self, FoundAttempts, shows_bodies};
 use super::docs::Resource;
 use super::form::Whole;
 use super::page::{self, Cursor, Limit, List};
@@ -20,7 +18,7 @@ use super::text::{Moment, choice};
 use crate::domain::event_type::EventType;
 use crate::domain::external_id::SubscriptionName;
 use crate::domain::id::{AttemptId, EventId};
-use crate::store::LogFilter;
+use crate::store::AttemptSearch;
 
 /// Default range.
 const DEFAULT_DAYS: u32 = 7;
@@ -42,21 +40,12 @@ choice! {
     }
 }
 
-/// A page of the log, newest first.
-#[derive(Debug, Object, Serialize)]
-#[oai(read_only_all)]
-pub(super) struct LogPage {
-    /// The rows.
-    data: Vec<AttemptRow>,
-    /// Cursor of the next page; null on the last.
-    next_cursor: Option<String>,
-}
-
 #[OpenApi(prefix_path = "/status/logs", tag = "Resource::Logs")]
 impl LogsApi {
     /// Read the delivery log of a subscription
     ///
-    /// Every attempt, newest first. Also of a deleted subscription, until retention drops it.
+    /// Every attempt, newest first. Also of a deleted subscription, until retention drops it. A page examines at most
+    /// 10,000 rows: then it is short, even empty, says in `examined_to` how far it came, and `next_cursor` goes on.
     #[oai(path = "/:subscription_id", method = "get", operation_id = "list_logs")]
     #[expect(clippy::too_many_arguments, reason = "each is a documented parameter of the operation")]
     async fn list(
@@ -81,7 +70,7 @@ impl LogsApi {
         /// `payload` adds the event's payload to each row. Not allowed for the scope `support`, which gets no
         /// response bodies either.
         include: Query<Include>,
-    ) -> Result<Answer<LogPage>, Problem> {
+    ) -> Result<Answer<FoundAttempts>, Problem> {
         if days.0.is_some() && since.0.is_some() {
             return Err(Problem::field("/query/days", "conflict", "must not stand together with since"));
         }
@@ -93,36 +82,27 @@ impl LogsApi {
         }
         let most = if with_payload { MAX_WITH_PAYLOAD } else { page::MAX_LIMIT };
         let limit = page::limit(&limit).min(most.into());
-        let filter = LogFilter {
-            from: lower_bound(since),
-            before: upper_bound(until.0.map(|until| until.0), cursor.0.map(|cursor| cursor.0.into())),
+        let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
+        let filter = AttemptSearch {
+            tenant: Some(caller.tenant),
+            subscriptions: vec![id.uuid()],
+            events: Vec::new(),
+            event_types: event_type.0.iter().map(ToString::to_string).collect(),
+            outcomes: Vec::new(),
             succeeded: status.0.map(|status| status == LogStatus::Succeeded),
-            event_type: event_type.0.map(|name| name.to_string()),
+            status_codes: Vec::new(),
+            status_classes: Vec::new(),
+            from: lower_bound(since).uuid(),
+            before: upper_bound(until.0.map(|until| until.0), cursor.0.map(|cursor| cursor.0.into())).uuid(),
             with_payload,
             limit: i64::try_from(limit + 1).unwrap_or(i64::MAX),
         };
-        let id = self.0.subscription_id(caller.tenant, &subscription_id.0).await?;
-        self.page(caller, id.uuid(), &filter, limit).await
-    }
-}
-
-impl LogsApi {
-    async fn page(
-        &self,
-        caller: Allowed<Support>,
-        subscription: Uuid,
-        filter: &LogFilter,
-        limit: usize,
-    ) -> Result<Answer<LogPage>, Problem> {
-        let rows = self.0.store.list_attempts(caller.tenant, subscription.into(), filter).await?;
+        let page = attempts::page(&self.0, &filter, limit, caller.bearer).await?;
         // The subscription may exist without rows.
-        if rows.is_empty() && !self.0.store.known_subscription(caller.tenant, subscription.into()).await? {
+        if page.is_empty() && !self.0.store.known_subscription(caller.tenant, id).await? {
             return Err(Problem::SubscriptionNotFound);
         }
-        let (rows, next_cursor) = page::cut(rows, limit, List::Attempts, |row| row.id.uuid());
-        let shown = Shown { bodies: shows_bodies(caller.bearer), payloads: filter.with_payload };
-        let data = rows.into_iter().map(|row| AttemptRow::of(row, shown)).collect();
-        Ok(Answer::Value(LogPage { data, next_cursor }))
+        Ok(Answer::Value(page))
     }
 }
 

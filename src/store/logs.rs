@@ -1,4 +1,4 @@
-//! Reads the log: by page, and one attempt in full.
+//! Rows of the log: an attempt in full, and the attempt of a test event.
 
 use std::net::IpAddr;
 
@@ -15,18 +15,6 @@ use crate::domain::delivery::DeliveryKey;
 use crate::domain::detail::Detail;
 use crate::domain::id::{AttemptId, EventId, SubscriptionId, TenantId};
 use crate::domain::trigger::Trigger;
-
-#[derive(Debug, Clone)]
-pub(crate) struct LogFilter {
-    /// Smallest id; ids contain the time.
-    pub(crate) from: AttemptId,
-    pub(crate) before: AttemptId,
-    /// Only successes, only failures, or both.
-    pub(crate) succeeded: Option<bool>,
-    pub(crate) event_type: Option<String>,
-    pub(crate) with_payload: bool,
-    pub(crate) limit: i64,
-}
 
 /// A row of the log.
 #[derive(Debug, Clone)]
@@ -50,28 +38,6 @@ pub(crate) struct LoggedAttempt {
 }
 
 impl Store {
-    pub(crate) async fn list_attempts(
-        &self,
-        tenant: TenantId,
-        subscription: SubscriptionId,
-        filter: &LogFilter,
-    ) -> Result<Vec<LoggedAttempt>, StoreError> {
-        let (tenant, subscription) = (tenant.uuid(), subscription.uuid());
-        let (from, before) = (filter.from.uuid(), filter.before.uuid());
-        let params: [Param<'_>; 8] = [
-            (&tenant, Type::UUID),
-            (&subscription, Type::UUID),
-            (&from, Type::UUID),
-            (&before, Type::UUID),
-            (&filter.succeeded, Type::BOOL),
-            (&filter.event_type, Type::TEXT),
-            (&filter.with_payload, Type::BOOL),
-            (&filter.limit, Type::INT8),
-        ];
-        let rows = self.interactive().await?.query(&sql::LIST_ATTEMPTS, &params).await?;
-        rows.iter().map(logged).collect()
-    }
-
     /// An attempt with its details, where they were kept.
     pub(crate) async fn read_attempt(
         &self,

@@ -70,7 +70,7 @@ pub(crate) use finding::{
 pub(crate) use health::Health;
 pub use health::{BreakerChange, BreakerOpened, HealthReport};
 pub use listen::{DUE_CHANNEL, Notice};
-pub(crate) use logs::{LogFilter, LoggedAttempt};
+pub(crate) use logs::LoggedAttempt;
 pub use migrate::{MigrateError, SchemaPolicy};
 pub use ordering::GroupWalk;
 pub(crate) use outbox::{DUPLICATE, Publishers, Unpublished, UnpublishedAs};
@@ -171,6 +171,7 @@ impl Store {
         let queue = rest.saturating_sub(intake + lookup + interactive).max(1);
         let session = Session::new(&config.schema);
         let pinned = session.clone().with_pinned_plans();
+        let indexed = session.clone().with_indexes();
         let server = Server::new(&config.url, &config.tls)?;
         let epoch = Epoch::default();
         let pool = |session: &Session, limit: Duration, size| {
@@ -178,9 +179,9 @@ impl Store {
         };
         Ok(Self {
             intake: pool(&pinned, INTAKE_LIMIT, intake)?,
-            lookup: pool(&session, INTERACTIVE_LIMIT, lookup)?,
+            lookup: pool(&indexed, INTERACTIVE_LIMIT, lookup)?,
             queue: pool(&pinned, QUEUE_LIMIT, queue)?,
-            interactive: pool(&session, INTERACTIVE_LIMIT, interactive)?,
+            interactive: pool(&indexed, INTERACTIVE_LIMIT, interactive)?,
             sweep: pool(&pinned, SWEEP_LIMIT, 1)?,
             maintenance: pool(&session, MAINTENANCE_LIMIT, 1)?,
             direct: direct::Direct::new(config, &server, session.with_statement_limit(None))?,

@@ -35,6 +35,9 @@ const PINNED_PLANS: &[(&str, &str)] = &[
     ("enable_mergejoin", "off"),
 ];
 
+/// A plan that was made while a day's partition was small may be used when it is large.
+const INDEXED: &[(&str, &str)] = &[("enable_seqscan", "off")];
+
 /// Behind a pooler a transaction waits for its statement and for its commit, which are sent together.
 pub(super) const IDLE_LIMIT: Duration = Duration::from_secs(2);
 /// Of connections past the pooler: between two steps of a migration.
@@ -58,6 +61,11 @@ impl Session {
 
     pub(super) fn with_pinned_plans(mut self) -> Self {
         self.extend(PINNED_PLANS);
+        self
+    }
+
+    pub(super) fn with_indexes(mut self) -> Self {
+        self.extend(INDEXED);
         self
     }
 

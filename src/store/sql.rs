@@ -139,7 +139,6 @@ queries! {
     FORGET_REFUSALS = "refusals/forget",
     READ_STATUS = "status/read",
     SEARCH_ATTEMPTS = "attempts/search",
-    LIST_ATTEMPTS = "attempts/list",
     READ_ATTEMPT = "attempts/read",
     SUMMARISE_LOG = "log/summarise",
     TAIL = "log/tail",

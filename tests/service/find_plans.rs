@@ -84,7 +84,7 @@ fn execute(name: &str, arguments: &str) -> String {
     let page = match name {
         "deliveries/search" => "TOP, TOP, 51, 10000, 60000",
         "events/search" => "TOP, 51, 10000, 60000, 500",
-        _ => "TOP, 51, 10000, 60000",
+        _ => "TOP, 51, 10000, 60000, false",
     };
     format!("execute {}({arguments}, {page})", name.replace('/', "_"))
         .replace("FIRST", "'00000000-0000-7000-8100-000000000001'")

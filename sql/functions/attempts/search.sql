@@ -40,7 +40,7 @@ declare
     listed_tenants uuid[];
     listed_subscriptions uuid[];
     listed_ids uuid[];
-    owner constant uuid := (select x.tenant_id from subscriptions as x where x.id = sub);
+    owner constant uuid := coalesce(tenant, (select x.tenant_id from subscriptions as x where x.id = sub));
     width double precision := 10;
     candidates refcursor;
     r record;

@@ -1,6 +1,6 @@
 -- attempts/search($1 tenant or null for all; $2 subscriptions, $3 events, $4 event types, $5 outcomes, each null for all;
 -- $6 succeeded or null; $7 status codes, $8 hundreds of their classes, each null for all; $9 smallest id, $10 id below
--- which; $11 most rows, $12 most rows to examine, $13 in how many milliseconds)
+-- which; $11 most rows, $12 most rows to examine, $13 in how many milliseconds; $14 with payloads)
 -- sql/functions/attempts/search.sql says how.
 select
     f.is_found,
@@ -18,7 +18,7 @@ select
     a.remote_address,
     a.duration_ms,
     a.created_at,
-    null::bytea as payload
+    e.payload
 from attempts_search_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) as f
 left join lateral (
     select
@@ -39,4 +39,12 @@ left join lateral (
         and x.id = f.id
     limit 1
 ) as a on true
+left join lateral (
+    select x.payload
+    from events as x
+    where $14
+        and x.tenant_id = f.tenant_id
+        and x.id = a.event_id
+    limit 1
+) as e on true
 order by f.is_found desc, f.id desc;

@@ -40,6 +40,12 @@ pub(in crate::api) struct FoundAttempts {
     examined_to: Option<Moment>,
 }
 
+impl FoundAttempts {
+    pub(in crate::api) fn is_empty(&self) -> bool {
+        self.data.is_empty() && self.next_cursor.is_none()
+    }
+}
+
 #[OpenApi(tag = "Resource::Attempts")]
 impl FoundAttemptsApi {
     /// Find attempts
@@ -88,6 +94,7 @@ impl FoundAttemptsApi {
             status_classes: status_code.0.iter().filter_map(StatusCodes::class).collect(),
             from: since.0.map_or_else(Uuid::nil, bound),
             before: cursor.0.map_or(until, |cursor| cursor.0.min(until)),
+            with_payload: false,
             limit: i64::try_from(limit + 1).unwrap_or(i64::MAX),
         };
         page(&self.0, &filter, limit, caller.bearer()).await.map(Answer::Value)
@@ -119,6 +126,7 @@ impl FoundAttemptsApi {
             status_classes: Vec::new(),
             from: Uuid::nil(),
             before: cursor.0.map_or_else(Uuid::max, |cursor| cursor.0),
+            with_payload: false,
             limit: i64::try_from(limit + 1).unwrap_or(i64::MAX),
         };
         let found = page(&self.0, &filter, limit, caller.bearer).await?;
@@ -154,11 +162,17 @@ impl FoundAttemptsApi {
     }
 }
 
-async fn page(api: &Api, filter: &AttemptSearch, limit: usize, bearer: Bearer) -> Result<FoundAttempts, Problem> {
+/// A page with at most `limit` rows; the search asks for one more.
+pub(in crate::api) async fn page(
+    api: &Api,
+    filter: &AttemptSearch,
+    limit: usize,
+    bearer: Bearer,
+) -> Result<FoundAttempts, Problem> {
     let page = api.store.search_attempts(filter).await?;
     let (rows, cursor) = page::cut(page.rows, limit, List::Attempts, |row| row.id.uuid());
     let examined = page.examined_to.map(|id| page::cursor_after(List::Attempts, id));
-    let shown = Shown { bodies: shows_bodies(bearer), payloads: false };
+    let shown = Shown { bodies: shows_bodies(bearer), payloads: filter.with_payload };
     Ok(FoundAttempts {
         data: rows.into_iter().map(|row| AttemptRow::of(row, shown)).collect(),
         next_cursor: cursor.or(examined),

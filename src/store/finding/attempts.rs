@@ -26,6 +26,7 @@ pub(crate) struct AttemptSearch {
     /// Smallest id; ids contain the time.
     pub(crate) from: Uuid,
     pub(crate) before: Uuid,
+    pub(crate) with_payload: bool,
     pub(crate) limit: i64,
 }
 
@@ -39,7 +40,7 @@ impl Store {
         let (subscriptions, events) = (given(&filter.subscriptions), given(&filter.events));
         let (types, outcomes) = (given(&filter.event_types), given(&filter.outcomes));
         let (codes, classes) = (given(&filter.status_codes), given(&filter.status_classes));
-        let params: [Param<'_>; 13] = [
+        let params: [Param<'_>; 14] = [
             (&tenant, Type::UUID),
             (&subscriptions, Type::UUID_ARRAY),
             (&events, Type::UUID_ARRAY),
@@ -53,6 +54,7 @@ impl Store {
             (&filter.limit, Type::INT8),
             (&MAX_EXAMINED, Type::INT8),
             (&MAX_EXAMINING_MS, Type::FLOAT8),
+            (&filter.with_payload, Type::BOOL),
         ];
         let mut page = Searched::default();
         for row in &self.interactive().await?.query(&sql::SEARCH_ATTEMPTS, &params).await? {
