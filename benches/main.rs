@@ -48,7 +48,7 @@ use crate::lab::Lab;
 use crate::machine::Machine;
 use crate::scenarios::{
     dead_receiver, fan_out, features, held_transaction, idle, large_payloads, many_subscriptions, many_tenants,
-    noisy_tenant, overload, processes, steady, stored,
+    noisy_tenant, overload, processes, steady, stored, viewers,
 };
 
 /// Loads postrider and prints what it took. Without a scenario: all of them but `check`.
@@ -93,6 +93,8 @@ enum Scenario {
     FanOut,
     /// What ordered, limited and failing subscriptions cost an event for another one
     Features,
+    /// Two hundred live streams beside a steady load
+    Viewers,
     /// Counts what an event costs, whatever the clock says, and compares it with bounds
     Check,
     /// The driver of a baseline; started by the benchmark itself
@@ -120,6 +122,7 @@ impl Scenario {
             Self::Idle,
             Self::FanOut,
             Self::Features,
+            Self::Viewers,
         ]
     }
 
@@ -138,6 +141,7 @@ impl Scenario {
             Self::Idle => "idle",
             Self::FanOut => "fan-out",
             Self::Features => "features",
+            Self::Viewers => "viewers",
             Self::Check => "check",
             Self::Driver(_) | Self::HotPart(_) => "part of a scenario",
         }
@@ -158,6 +162,7 @@ impl Scenario {
             Self::Idle => Box::pin(idle::run(lab)).await,
             Self::FanOut => Box::pin(fan_out::run(lab)).await,
             Self::Features => Box::pin(features::run(lab)).await,
+            Self::Viewers => Box::pin(viewers::run(lab)).await,
             Self::Check => Box::pin(check::run(lab)).await,
             Self::Driver(_) | Self::HotPart(_) => Err(Failure::new("this is started by a scenario")),
         }

@@ -16,3 +16,4 @@ pub(crate) mod overload;
 pub(crate) mod processes;
 pub(crate) mod steady;
 pub(crate) mod stored;
+pub(crate) mod viewers;

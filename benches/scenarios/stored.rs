@@ -80,7 +80,7 @@ impl Stored {
         let looks = looks(&database, &launch).await?;
         if self.looks {
             let findings = Findings::new(looks.table, LOOKED, Ledger::default());
-            return Ok(Findings { exceeded: looks.sequential, ..findings });
+            return Ok(Findings { exceeded: looks.exceeded, ..findings });
         }
         let mut deployments =
             [Deployment::start(lab, plan, &[]).await?, Deployment::launch(database, launch, plan).await?];
@@ -117,7 +117,7 @@ impl Stored {
             TAKES.as_millis()
         );
         let findings = Findings::new(table, format!("{how} {LOOKED}"), ledger).and(looks.table);
-        Ok(Findings { exceeded: looks.sequential, ..findings })
+        Ok(Findings { exceeded: looks.exceeded, ..findings })
     }
 }
 

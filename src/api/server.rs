@@ -15,7 +15,7 @@ use super::routes::Routes;
 use crate::http::{self, RequestBody, Stopping};
 use crate::supervisor::Supervisor;
 
-/// A test event is cut off 3 s after a stop begins, and then its attempt is written.
+/// A test event is cut off 3 s after the API closes, and then its attempt is written.
 const TASKS_DRAIN: Duration = Duration::from_secs(5);
 
 /// Returns after running requests and their tasks have finished.

@@ -24,26 +24,26 @@ impl Upkeep {
         let mut ticks = interval(STEP);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut tick = 0_u64;
+        let mut is_forgetting = false;
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             if let Err(error) = self.step_replays().await {
                 tracing::warn!(%error, "replays did not advance; the next tick retries");
             }
-            if tick.is_multiple_of(FORGET_TICKS)
-                && let Err(error) = self.forget_replays().await
-            {
-                tracing::warn!(%error, "old replays were not deleted");
+            // A piece between two steps, so that no running replay waits for all of it.
+            if is_forgetting || tick.is_multiple_of(FORGET_TICKS) {
+                is_forgetting = self.forget_replays().await.unwrap_or_else(|error| {
+                    tracing::warn!(%error, "old replays were not deleted");
+                    false
+                });
             }
             tick = tick.wrapping_add(1);
         }
     }
 
-    async fn forget_replays(&self) -> Result<(), StoreError> {
-        loop {
-            let (replays, plans) = self.store.forget_replays(KEPT, FORGOTTEN_ROWS).await?;
-            if replays.max(plans) < FORGOTTEN_ROWS {
-                return Ok(());
-            }
-        }
+    /// Whether there may be more.
+    async fn forget_replays(&self) -> Result<bool, StoreError> {
+        let (replays, plans) = self.store.forget_replays(KEPT, FORGOTTEN_ROWS).await?;
+        Ok(replays.max(plans) == FORGOTTEN_ROWS)
     }
 
     pub(crate) async fn step_replays(&self) -> Result<(), StoreError> {

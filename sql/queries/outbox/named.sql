@@ -1,5 +1,6 @@
 -- outbox/named($1 tenant or null for all, $2 text, $3 the same as an id or null, $4 most rows, $5 most rows to examine)
--- Rows that wait, newest first, with this id, idempotency or ordering key; of a duplicate with this id, its first event.
+-- Rows that wait with this id, idempotency or ordering key; of a duplicate with this id, its first event. Shown newest
+-- first; of more than the most with one idempotency key it is any of them.
 -- Keys have an index in each tenant; of all tenants the newest rows are examined.
 with named as (
     select o.id, null::uuid as duplicate_of

@@ -51,11 +51,15 @@ impl Default for Seats {
 }
 
 impl Seat {
-    pub(super) async fn turn(&self) -> Turn {
-        // They are never closed.
-        let of_owner = Arc::clone(&self.turns).acquire_owned().await.ok();
-        let in_all = Arc::clone(&self.seats.turns).acquire_owned().await.ok();
-        Turn { _in_all: in_all, _of_owner: of_owner }
+    /// Whoever drops this future loses its place.
+    pub(super) fn turn(&self) -> impl Future<Output = Turn> + Send + 'static {
+        let (of_owner, in_all) = (Arc::clone(&self.turns), Arc::clone(&self.seats.turns));
+        async move {
+            // They are never closed.
+            let of_owner = of_owner.acquire_owned().await.ok();
+            let in_all = in_all.acquire_owned().await.ok();
+            Turn { _in_all: in_all, _of_owner: of_owner }
+        }
     }
 }
 

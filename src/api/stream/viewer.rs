@@ -1,6 +1,7 @@
 //! One open stream: catches up from a cursor, then follows the feed.
 
 use std::collections::{HashSet, VecDeque};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use uuid::Uuid;
 use super::feed::{Feed, Watching};
 use super::item::{Item, Key, Order, StreamCursor};
 use super::position::{PAGE_ROWS, Position};
-use super::seats::Seat;
+use super::seats::{Seat, Turn};
 use crate::api::Api;
 use crate::api::problem::Problem;
 use crate::domain::id::{ApiKeyId, TenantId};
@@ -60,6 +61,8 @@ pub(super) struct Viewer {
     caught: HashSet<Key>,
     ready: VecDeque<Bytes>,
     seat: Seat,
+    /// Its place among those that catch up.
+    turn: Option<Pin<Box<dyn Future<Output = Turn> + Send>>>,
 }
 
 enum Phase {
@@ -119,7 +122,7 @@ impl Viewer {
             }
         };
         let now = Instant::now();
-        Ok(Self { api, feed, filter, key, looked_at_key: now, spoke: now, phase, caught, ready, seat })
+        Ok(Self { api, feed, filter, key, looked_at_key: now, spoke: now, phase, caught, ready, seat, turn: None })
     }
 
     /// The next bytes; `None` at the end.
@@ -180,8 +183,12 @@ impl Viewer {
 
     /// Reads until now; then the youngest part once more with the feed, so that nothing falls between.
     async fn catch_up(&mut self, mut position: Position, joined: Option<Watching>) -> Result<Phase, StoreError> {
+        let mut waiting = self.turn.take().unwrap_or_else(|| Box::pin(self.seat.turn()));
+        let Ok(turn) = timeout(LOOK_AT_KEY, &mut waiting).await else {
+            self.turn = Some(waiting);
+            return Ok(Phase::Catching { position, joined });
+        };
         let (since, until) = position.window();
-        let turn = self.seat.turn().await;
         let page = self.api.store.tail(since, until, PAGE_ROWS).await?;
         drop(turn);
         let own = page.rows.iter().filter(|row| self.filter.tenant.is_none_or(|tenant| tenant == row.tenant));
