@@ -340,11 +340,10 @@ begin
             exit when is_cut or found_rows = most_rows;
         end loop;
         close candidates;
-        -- A window without attempts takes time too.
-        deadline := coalesce(deadline, clock_timestamp() + make_interval(secs => most_ms / 1000));
         if not is_cut and lower_id > from_id then
             last_id := lower_id;
-            is_cut := clock_timestamp() > deadline;
+            -- Windows grow until one has attempts: there are few without.
+            is_cut := coalesce(clock_timestamp() > deadline, false);
         end if;
         exit when is_cut or found_rows = most_rows or lower_id <= from_id;
         top_id := lower_id;
@@ -424,6 +423,7 @@ CREATE FUNCTION public.attempts_window_1(of_subscriptions uuid[], from_id uuid, 
     AS $$
 declare
     ends constant timestamptz := least(uuid_v7_time(top_id), now() + interval '1 minute');
+    is_shorter boolean := false;
 begin
     loop
         lower_id := greatest(uuid_v7_floor(greatest(ends - make_interval(secs => width), 'epoch')), from_id);
@@ -470,8 +470,10 @@ begin
         end if;
         exit when cardinality(ids) <= most_attempts or width < 0.002;
         width := width / 4;
+        is_shorter := true;
     end loop;
-    width := width * case when cardinality(ids) < most_attempts / 16 then 8 else 1 end;
+    -- What made it shorter comes next.
+    width := width * case when cardinality(ids) < most_attempts / 16 and not is_shorter then 8 else 1 end;
 end
 $$;
 CREATE FUNCTION public.audit_api_key() RETURNS trigger
@@ -5505,7 +5507,7 @@ begin
     return forgotten + gone;
 end
 $$;
-CREATE FUNCTION public.rollups_read_1(source text, tenant uuid, subscription uuid, since timestamp with time zone, until timestamp with time zone, most_rows bigint) RETURNS TABLE(at timestamp with time zone, tenant_id uuid, subscription_id uuid, event_type text, outcome text, accepted bigint, attempts bigint, delivered bigint, started bigint, first_attempt bigint[], delivery bigint[], more boolean)
+CREATE FUNCTION public.rollups_read_1(source text, tenant uuid, subscription uuid, since timestamp with time zone, until timestamp with time zone, most_rows bigint, most_tenants bigint) RETURNS TABLE(at timestamp with time zone, tenant_id uuid, subscription_id uuid, event_type text, outcome text, accepted bigint, attempts bigint, delivered bigint, started bigint, first_attempt bigint[], delivery bigint[], more boolean)
     LANGUAGE plpgsql
     SET search_path TO 'public'
     SET plan_cache_mode TO 'force_custom_plan'
@@ -5516,10 +5518,15 @@ CREATE FUNCTION public.rollups_read_1(source text, tenant uuid, subscription uui
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
     AS $$
-declare
-    everybody constant uuid := '00000000-0000-0000-0000-000000000000';
 begin
-    if source = 'minutes' then
+    if tenant is null and source in ('minutes', 'hours') then
+        return query
+        select
+            e.at, e.tenant_id, null::uuid, null::text, e.outcome, e.accepted, e.attempts,
+            case when e.outcome = 'delivered' then e.attempts else 0 end, e.started, e.first_attempt, e.delivery,
+            false
+        from rollups_read_each_1(source, since, until, most_rows, most_tenants) as e;
+    elsif source = 'minutes' then
         return query
         select
             r.at, r.tenant_id, null::uuid, null::text, r.outcome, r.accepted, r.attempts,
@@ -5528,7 +5535,7 @@ begin
         from (
             select x.at, x.tenant_id, x.outcome, x.accepted, x.attempts, x.started, x.first_attempt, x.delivery
             from rollup_minutes as x
-            where (x.tenant_id = tenant or (tenant is null and x.tenant_id <> everybody))
+            where x.tenant_id = tenant
                 and x.at >= since
                 and x.at < until
             order by x.at desc
@@ -5543,7 +5550,7 @@ begin
         from (
             select x.at, x.tenant_id, x.outcome, x.accepted, x.attempts, x.started, x.first_attempt, x.delivery
             from rollup_hours as x
-            where (x.tenant_id = tenant or (tenant is null and x.tenant_id <> everybody))
+            where x.tenant_id = tenant
                 and x.at >= since
                 and x.at < until
             order by x.at desc
@@ -5584,6 +5591,89 @@ begin
             l.at, l.tenant_id, l.subscription_id, l.event_type, l.outcome, l.accepted, l.attempts, l.delivered, l.started,
             l.first_attempt, l.delivery, l.more
         from rollups_count_log_1(tenant, subscription, since, until, most_rows) as l;
+    end if;
+end
+$$;
+CREATE FUNCTION public.rollups_read_each_1(source text, since timestamp with time zone, until timestamp with time zone, most_rows bigint, most_tenants bigint) RETURNS TABLE(at timestamp with time zone, tenant_id uuid, outcome text, accepted bigint, attempts bigint, started bigint, first_attempt bigint[], delivery bigint[])
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    everybody constant uuid := '00000000-0000-0000-0000-000000000000';
+begin
+    if source = 'minutes' then
+        return query
+        with newest as (
+            select x.tenant_id, x.attempts, x.accepted
+            from rollup_minutes as x
+            where x.tenant_id <> everybody
+                and x.at >= since
+                and x.at < until
+            order by x.at desc
+            limit most_rows
+        ),
+        busiest as (
+            select n.tenant_id
+            from newest as n
+            group by n.tenant_id
+            order by
+                sum(n.attempts) desc,
+                sum(n.accepted) desc,
+                n.tenant_id
+            limit most_tenants + 1
+        )
+        select r.at, r.tenant_id, r.outcome, r.accepted, r.attempts, r.started, r.first_attempt, r.delivery
+        from busiest as b
+        cross join lateral (
+            select x.at, x.tenant_id, x.outcome, x.accepted, x.attempts, x.started, x.first_attempt, x.delivery
+            from rollup_minutes as x
+            where x.tenant_id = b.tenant_id
+                and x.at >= since
+                and x.at < until
+            order by x.at desc
+            limit most_rows
+        ) as r
+        order by r.at desc
+        limit most_rows;
+    else
+        return query
+        with newest as (
+            select x.tenant_id, x.attempts, x.accepted
+            from rollup_hours as x
+            where x.tenant_id <> everybody
+                and x.at >= since
+                and x.at < until
+            order by x.at desc
+            limit most_rows
+        ),
+        busiest as (
+            select n.tenant_id
+            from newest as n
+            group by n.tenant_id
+            order by
+                sum(n.attempts) desc,
+                sum(n.accepted) desc,
+                n.tenant_id
+            limit most_tenants + 1
+        )
+        select r.at, r.tenant_id, r.outcome, r.accepted, r.attempts, r.started, r.first_attempt, r.delivery
+        from busiest as b
+        cross join lateral (
+            select x.at, x.tenant_id, x.outcome, x.accepted, x.attempts, x.started, x.first_attempt, x.delivery
+            from rollup_hours as x
+            where x.tenant_id = b.tenant_id
+                and x.at >= since
+                and x.at < until
+            order by x.at desc
+            limit most_rows
+        ) as r
+        order by r.at desc
+        limit most_rows;
     end if;
 end
 $$;

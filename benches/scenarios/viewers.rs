@@ -82,10 +82,33 @@ pub(crate) async fn run(lab: &Lab) -> Result<Findings, Failure> {
         ratios.push(watched / plain);
     }
     let memory = peak_mib(with.first()?) - before;
-    let missed = seen.missed.load(Ordering::Relaxed);
-    let lost = seen.ended.load(Ordering::Relaxed);
-    let items = seen.items.load(Ordering::Relaxed);
+    let [plain, watched] = latencies;
     let streams = streams.into_iter().filter(|stream| !stream.is_finished()).count();
+    let table = table([(&without, &plain), (&with, &watched)], ratios, streams, &seen, memory);
+    let how = format!(
+        "{PER_SECOND:.0} events a second of two tenants to two replicas in turn, {PAIRS} pairs of slices; receivers take {} ms; beside \
+         one replica {OF_EACH} streams of each, of a tenant without events, and of all tenants. Goal: PostgreSQL at most 1.25, nothing missed, \
+         at most {MOST_MIB:.0} MiB.",
+        TAKES.as_millis()
+    );
+    let mut ledger = Ledger::default();
+    for deployment in [&mut without, &mut with] {
+        deployment.stop().await?;
+        ledger.join(&deployment.ledger());
+    }
+    Ok(Findings::new(table, how, ledger))
+}
+
+/// The deployment without streams stands first.
+fn table(
+    [(without, plain), (with, watched)]: [(&Deployment, &Latencies); 2],
+    ratios: Vec<f64>,
+    streams: usize,
+    seen: &Seen,
+    memory: f64,
+) -> Table {
+    let [items, missed, ended] =
+        [&seen.items, &seen.missed, &seen.ended].map(|counter| counter.load(Ordering::Relaxed));
     let (postgres, least, most) = spread(ratios);
     let mut table = Table::new([
         "streams",
@@ -99,7 +122,6 @@ pub(crate) async fn run(lab: &Lab) -> Result<Findings, Failure> {
         "memory of streams (MiB)",
         "goal met",
     ]);
-    let [plain, watched] = latencies;
     table.row([
         "0".to_owned(),
         format!("{:.1} / {:.1}", plain.p50(), plain.p99()),
@@ -120,22 +142,11 @@ pub(crate) async fn run(lab: &Lab) -> Result<Findings, Failure> {
         format!("{least:.2} to {most:.2}"),
         format!("{:.1}", with.spent.service_cpu()),
         items.to_string(),
-        format!("{missed}, {lost}"),
+        format!("{missed}, {ended}"),
         format!("{memory:.0}"),
-        met(postgres <= 1.25 && missed + lost == 0 && memory <= MOST_MIB).to_owned(),
+        met(postgres <= 1.25 && missed + ended == 0 && memory <= MOST_MIB).to_owned(),
     ]);
-    let how = format!(
-        "{PER_SECOND:.0} events a second of two tenants to two replicas in turn, {PAIRS} pairs of slices; receivers take {} ms; beside \
-         one replica {OF_EACH} streams of each, of a tenant without events, and of all tenants. Goal: PostgreSQL at most 1.25, nothing missed, \
-         at most {MOST_MIB:.0} MiB.",
-        TAKES.as_millis()
-    );
-    let mut ledger = Ledger::default();
-    for deployment in [&mut without, &mut with] {
-        deployment.stop().await?;
-        ledger.join(&deployment.ledger());
-    }
-    Ok(Findings::new(table, how, ledger))
+    table
 }
 
 impl Deployment {

@@ -85,11 +85,12 @@ impl AnalyticsApi {
             group == Some(GroupBy::Tenant) || matches!(source, RollupSource::Subscriptions | RollupSource::Log);
         let whose = tenant.map_or(if is_of_each { Whose::Each } else { Whose::Together }, Whose::One);
         let most = if source == RollupSource::Log { MOST_ATTEMPTS } else { MOST_ROWS };
-        let ask = RollupsAsk { source, whose, subscription, since: span.since, until: span.until, most };
+        let most_groups = (MOST_ANSWERED / span.buckets()).clamp(1, MOST_GROUPS);
+        let (since, until) = (span.since, span.until);
+        let ask = RollupsAsk { source, whose, subscription, since, until, most, most_tenants: most_groups };
         let progress = self.0.store.rollup_progress().await?;
         let rows = self.0.store.read_rollups(&ask).await?;
         let complete_until = if source == RollupSource::Log { progress.log } else { progress.rollups };
-        let most_groups = (MOST_ANSWERED / span.buckets()).clamp(1, MOST_GROUPS);
         let Table { span, data, truncated } = Table::of(rows, span, group, tenant, most_groups);
         Ok(Answer::Value(AnalyticsTable {
             data,
@@ -118,8 +119,8 @@ impl AnalyticsApi {
         let span = Span::whole(self.0.clock.now(), since.0, until.0)?;
         let source = if span.bucket == Bucket::Minute { RollupSource::Minutes } else { RollupSource::Hours };
         let whose = tenant.map_or(Whose::Together, Whose::One);
-        let ask =
-            RollupsAsk { source, whose, subscription: None, since: span.since, until: span.until, most: MOST_SUMMED };
+        let (since, until) = (span.since, span.until);
+        let ask = RollupsAsk { source, whose, subscription: None, since, until, most: MOST_SUMMED, most_tenants: 1 };
         let progress = self.0.store.rollup_progress().await?;
         let rows = self.0.store.read_rollups(&ask).await?;
         let now = self.0.store.backlog(tenant, MOST_COUNTED).await?;

@@ -46,6 +46,8 @@ pub(crate) struct RollupsAsk {
     pub(crate) until: OffsetDateTime,
     /// Rows, or attempts of the log.
     pub(crate) most: i64,
+    /// Of [`Whose::Each`] by minute or hour: the busiest, and one more if there are more.
+    pub(crate) most_tenants: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -107,13 +109,15 @@ impl Store {
             Whose::Together => Some(Uuid::nil()),
             Whose::Each => None,
         };
-        let params: [Param<'_>; 6] = [
+        let most_tenants = i64::try_from(ask.most_tenants).unwrap_or(i64::MAX);
+        let params: [Param<'_>; 7] = [
             (&source, Type::TEXT),
             (&tenant, Type::UUID),
             (&ask.subscription, Type::UUID),
             (&ask.since, Type::TIMESTAMPTZ),
             (&ask.until, Type::TIMESTAMPTZ),
             (&ask.most, Type::INT8),
+            (&most_tenants, Type::INT8),
         ];
         let found = self.interactive().await?.query(&sql::READ_ROLLUPS, &params).await?;
         let is_cut = i64::try_from(found.len()).unwrap_or(i64::MAX) >= ask.most;

@@ -219,6 +219,7 @@ functions! {
     "rollups/fold",
     "rollups/forget",
     "rollups/read",
+    "rollups/read_each",
     "search/exact",
     "tenants/delete",
     "tenants/end_subscriptions",

@@ -272,6 +272,37 @@ async fn the_server_cuts_a_transaction_of_ours_before_the_mark_passes_it() {
     working.stop().await;
 }
 
+#[tokio::test]
+async fn of_many_tenants_the_busiest_are_read_and_one_more_that_says_so() {
+    let database = Database::new().await;
+    let client = database.client().await;
+    client
+        .execute(
+            "insert into rollup_hours (tenant_id, at, outcome, accepted, attempts, started, first_attempt, delivery)
+            select
+                ('00000000-0000-0000-0000-00000000000' || n)::uuid,
+                date_trunc('hour', now()) - make_interval(hours => hour), 'delivered', 1, n, n, '{}', '{}'
+            from generate_series(0, 5) as n
+            cross join generate_series(0, 2) as hour",
+            &[],
+        )
+        .await
+        .unwrap();
+    let select = "
+        select substring(r.tenant_id::text from 36), array_agg(r.attempts)
+        from rollups_read_1('hours', null, null, now() - interval '1 day', now(), 1000, $1) as r
+        group by r.tenant_id
+        order by r.tenant_id";
+    let mut found = Vec::new();
+    for most in [2_i64, 9] {
+        let rows = client.query(select, &[&most]).await.unwrap();
+        found.push(rows.iter().map(|row| (row.get(0), row.get(1))).collect::<Vec<(String, Vec<i64>)>>());
+    }
+    let tenants = |numbers: &[i64]| numbers.iter().map(|n| (n.to_string(), vec![*n; 3])).collect::<Vec<_>>();
+    // The nil id stands for all together.
+    assert_eq!(found, [tenants(&[3, 4, 5]), tenants(&[1, 2, 3, 4, 5])]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_hour_has_a_bounded_number_of_types() {
     let database = Database::new().await;

@@ -113,11 +113,10 @@ begin
             exit when is_cut or found_rows = most_rows;
         end loop;
         close candidates;
-        -- A window without attempts takes time too.
-        deadline := coalesce(deadline, clock_timestamp() + make_interval(secs => most_ms / 1000));
         if not is_cut and lower_id > from_id then
             last_id := lower_id;
-            is_cut := clock_timestamp() > deadline;
+            -- Windows grow until one has attempts: there are few without.
+            is_cut := coalesce(clock_timestamp() > deadline, false);
         end if;
         exit when is_cut or found_rows = most_rows or lower_id <= from_id;
         top_id := lower_id;

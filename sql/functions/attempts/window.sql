@@ -25,6 +25,7 @@ set jit = off
 as $$
 declare
     ends constant timestamptz := least(uuid_v7_time(top_id), now() + interval '1 minute');
+    is_shorter boolean := false;
 begin
     loop
         lower_id := greatest(uuid_v7_floor(greatest(ends - make_interval(secs => width), 'epoch')), from_id);
@@ -71,7 +72,9 @@ begin
         end if;
         exit when cardinality(ids) <= most_attempts or width < 0.002;
         width := width / 4;
+        is_shorter := true;
     end loop;
-    width := width * case when cardinality(ids) < most_attempts / 16 then 8 else 1 end;
+    -- What made it shorter comes next.
+    width := width * case when cardinality(ids) < most_attempts / 16 and not is_shorter then 8 else 1 end;
 end
 $$;

@@ -1,14 +1,16 @@
 -- rollups/read(minutes, hours, types, subscriptions or log; tenant, nil: all of them together, null: each; subscription
--- or null; since; until; most rows)
+-- or null; since; until; most rows; most tenants where each is read)
 -- Newest first. 'log' counts attempts by minute instead of reading roll-ups; `more`: there were more than it may
--- examine, so that it begins later and its oldest minute may be incomplete. Nothing is sorted: each source has an index by time.
+-- examine, so that it begins later and its oldest minute may be incomplete. Nothing is sorted: each source has an index by
+-- time. rollups/read_each reads each tenant's minutes or hours.
 create function rollups_read_1(
     source text,
     tenant uuid,
     subscription uuid,
     since timestamptz,
     until timestamptz,
-    most_rows bigint
+    most_rows bigint,
+    most_tenants bigint
 )
 returns table (
     at timestamptz,
@@ -34,10 +36,15 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 set jit = off
 as $$
-declare
-    everybody constant uuid := '00000000-0000-0000-0000-000000000000';
 begin
-    if source = 'minutes' then
+    if tenant is null and source in ('minutes', 'hours') then
+        return query
+        select
+            e.at, e.tenant_id, null::uuid, null::text, e.outcome, e.accepted, e.attempts,
+            case when e.outcome = 'delivered' then e.attempts else 0 end, e.started, e.first_attempt, e.delivery,
+            false
+        from rollups_read_each_1(source, since, until, most_rows, most_tenants) as e;
+    elsif source = 'minutes' then
         return query
         select
             r.at, r.tenant_id, null::uuid, null::text, r.outcome, r.accepted, r.attempts,
@@ -46,7 +53,7 @@ begin
         from (
             select x.at, x.tenant_id, x.outcome, x.accepted, x.attempts, x.started, x.first_attempt, x.delivery
             from rollup_minutes as x
-            where (x.tenant_id = tenant or (tenant is null and x.tenant_id <> everybody))
+            where x.tenant_id = tenant
                 and x.at >= since
                 and x.at < until
             order by x.at desc
@@ -61,7 +68,7 @@ begin
         from (
             select x.at, x.tenant_id, x.outcome, x.accepted, x.attempts, x.started, x.first_attempt, x.delivery
             from rollup_hours as x
-            where (x.tenant_id = tenant or (tenant is null and x.tenant_id <> everybody))
+            where x.tenant_id = tenant
                 and x.at >= since
                 and x.at < until
             order by x.at desc

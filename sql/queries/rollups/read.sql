@@ -1,5 +1,5 @@
 -- rollups/read($1 source, $2 tenant, nil: all together, null: each, $3 subscription or null, $4 since, $5 until, $6 most
--- rows)
+-- rows, $7 most tenants where each is read)
 select
     r.at,
     r.tenant_id,
@@ -13,4 +13,4 @@ select
     r.first_attempt,
     r.delivery,
     r.more
-from rollups_read_1($1, $2, $3, $4, $5, $6) as r;
+from rollups_read_1($1, $2, $3, $4, $5, $6, $7) as r;
