@@ -56,6 +56,8 @@ producers: ## the producers of examples/ publish
 	@cargo build
 	@tests/producers $(BIN)
 
+# Tests wait more than they compute.
+test: export RUST_TEST_THREADS ?= $(shell n=$$(nproc); echo $$((n < 4 ? 4 : n)))
 test: setup ## all tests, beside a PostgreSQL of their own
 	@tests/with-postgres cargo test
 
@@ -120,6 +122,8 @@ pgcron: setup ## try deploy/pg_cron.sql; needs the package postgresql-NN-cron
 	@cargo build
 	@tests/pg-cron $(BIN)
 
+# Everything is built once.
+ci: export CARGO_INCREMENTAL ?= 0
 ci: setup check docs test receivers producers tour examples clients contract dashboard ## what the CI runs, all of it
 	@deploy/setup bench
 	@benches/run check
