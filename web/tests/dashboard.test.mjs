@@ -371,7 +371,7 @@ test('a key with characters that nobody sees is told from one that is wrong', ()
     const asked = []
     page.on('request', (request) => asked.push(request.url()))
     await page.getByRole('button', { name: 'Sign in' }).click()
-    await page.getByRole('alert').getByText('This is not a key').waitFor()
+    await page.getByRole('alert').getByText('copy the key again').waitFor()
     assert.deepEqual(asked, [])
     assert.equal(await page.evaluate(() => Object.values(sessionStorage).join()), '')
   }))
