@@ -56,8 +56,6 @@ producers: ## the producers of examples/ publish
 	@cargo build
 	@tests/producers $(BIN)
 
-# Tests wait more than they compute.
-test: export RUST_TEST_THREADS ?= $(shell n=$$(nproc); echo $$((n < 4 ? 4 : n)))
 test: setup ## all tests, beside a PostgreSQL of their own
 	@tests/with-postgres cargo test
 
