@@ -142,3 +142,37 @@ async fn attempts_of_others_are_seen_by_operators_alone() {
     let of_both = format!("subscription_id={depot}&subscription_id={}", theirs["id"].as_str().unwrap());
     assert_eq!(field(&data(&all(&of_both).await), "outcome"), ["delivered", "dns_failed", "timeout"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rare_failure_is_found_in_a_long_log_over_short_pages() {
+    let (stock, _, depot) = attempts().await;
+    let many = format!(
+        "insert into attempts (tenant_id, subscription_id, id, event_id, attempt_number, outcome, created_at)
+         select s.tenant_id, s.id, uuid_v7(now() - interval '30 seconds'), uuid_v7(), 1, 'delivered', now()
+         from subscriptions as s, generate_series(1, 10500)
+         where s.id = '{depot}'"
+    );
+    stock.client.execute(&many, &[]).await.unwrap();
+    for path in ["/status/logs/depot?status=failed", "/attempts?subscription_id=depot&status=failed"] {
+        let first = stock.get(path).await;
+        assert_eq!((&first["data"], first["examined_to"].is_string()), (&json!([]), true), "{path}");
+        let (rows, pages) = stock.pages(path).await;
+        assert_eq!((field(&rows, "outcome"), pages > 1), (vec!["timeout".to_owned()], true), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_over_all_tenants_crosses_an_idle_time_whatever_its_limit() {
+    let (stock, _, _) = attempts().await;
+    let earlier =
+        "update attempts set id = uuid_v7(now() - interval '5 hours'), created_at = now() - interval '5 hours'";
+    stock.client.execute(earlier, &[]).await.unwrap();
+    let found = "
+        select count(*)
+        from attempts_search_1(
+            null, null, null, null, null, null, null, null, uuid_v7_floor('epoch'), uuid_v7(), 51, 10000, 0
+        ) as f
+        where f.is_found";
+    let found: i64 = stock.client.query_one(found, &[]).await.unwrap().get(0);
+    assert!(found > 0);
+}

@@ -106,7 +106,8 @@ async fn retry_after_raises_the_delay() {
     rig.accept(&subscription, b"{}").await;
     rig.settle().await;
     let delay: f64 = rig.client.query_one(DELAY, &[]).await.unwrap().get(0);
-    assert!(delay >= 120.0, "{delay}");
+    // The two times come from two clocks, which are compared now and then. The schedule alone would say 10 s.
+    assert!(delay > 119.0, "{delay}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -29,74 +29,66 @@ as $$
 declare
     everybody constant uuid := '00000000-0000-0000-0000-000000000000';
 begin
-    if source = 'minutes' then
-        return query
-        with newest as (
+    return query
+    with newest as (
+        (
             select x.tenant_id, x.attempts, x.accepted
             from rollup_minutes as x
-            where x.tenant_id <> everybody
+            where source = 'minutes'
+                and x.tenant_id <> everybody
                 and x.at >= since
                 and x.at < until
             order by x.at desc
             limit most_rows
-        ),
-        busiest as (
-            select n.tenant_id
-            from newest as n
-            group by n.tenant_id
-            order by
-                sum(n.attempts) desc,
-                sum(n.accepted) desc,
-                n.tenant_id
-            limit most_tenants + 1
         )
-        select r.at, r.tenant_id, r.outcome, r.accepted, r.attempts, r.started, r.first_attempt, r.delivery
-        from busiest as b
-        cross join lateral (
-            select x.at, x.tenant_id, x.outcome, x.accepted, x.attempts, x.started, x.first_attempt, x.delivery
-            from rollup_minutes as x
-            where x.tenant_id = b.tenant_id
-                and x.at >= since
-                and x.at < until
-            order by x.at desc
-            limit most_rows
-        ) as r
-        order by r.at desc
-        limit most_rows;
-    else
-        return query
-        with newest as (
+        union all
+        (
             select x.tenant_id, x.attempts, x.accepted
             from rollup_hours as x
-            where x.tenant_id <> everybody
+            where source = 'hours'
+                and x.tenant_id <> everybody
                 and x.at >= since
                 and x.at < until
             order by x.at desc
             limit most_rows
-        ),
-        busiest as (
-            select n.tenant_id
-            from newest as n
-            group by n.tenant_id
-            order by
-                sum(n.attempts) desc,
-                sum(n.accepted) desc,
-                n.tenant_id
-            limit most_tenants + 1
         )
-        select r.at, r.tenant_id, r.outcome, r.accepted, r.attempts, r.started, r.first_attempt, r.delivery
-        from busiest as b
-        cross join lateral (
+    ),
+    busiest as (
+        select n.tenant_id
+        from newest as n
+        group by n.tenant_id
+        order by
+            sum(n.attempts) desc,
+            sum(n.accepted) desc,
+            n.tenant_id
+        limit most_tenants + 1
+    )
+    select r.at, r.tenant_id, r.outcome, r.accepted, r.attempts, r.started, r.first_attempt, r.delivery
+    from busiest as b
+    cross join lateral (
+        (
+            select x.at, x.tenant_id, x.outcome, x.accepted, x.attempts, x.started, x.first_attempt, x.delivery
+            from rollup_minutes as x
+            where source = 'minutes'
+                and x.tenant_id = b.tenant_id
+                and x.at >= since
+                and x.at < until
+            order by x.at desc
+            limit most_rows
+        )
+        union all
+        (
             select x.at, x.tenant_id, x.outcome, x.accepted, x.attempts, x.started, x.first_attempt, x.delivery
             from rollup_hours as x
-            where x.tenant_id = b.tenant_id
+            where source = 'hours'
+                and x.tenant_id = b.tenant_id
                 and x.at >= since
                 and x.at < until
             order by x.at desc
             limit most_rows
-        ) as r
-        order by r.at desc
-        limit most_rows;
-    end if;
+        )
+    ) as r
+    order by r.at desc
+    limit most_rows;
 end
 $$;

@@ -6,8 +6,8 @@ import type { Series } from '../../ui/plot'
 type Row = Schemas['AnalyticsRow']
 export type Summary = Schemas['AnalyticsSummary']
 
-export interface Numbers {
-  now: Summary
+/** What happened over time, by bucket. */
+export interface Course {
   times: number[]
   rows: Row[]
 }
@@ -37,10 +37,11 @@ const CLASSES: [label: string, color: string, matches: (outcome: string) => bool
 
 const MAX_FAILING = 8
 
-export async function loadNumbers(signal: AbortSignal): Promise<Numbers> {
-  const time = span('24h')
-  const [now, table] = await Promise.all([get('/analytics/summary', { query: time, signal }), get('/analytics/deliveries', { query: time, signal })])
-  return { now, times: table.data.map((row) => Date.parse(row.bucket) / 1_000), rows: table.data }
+export const loadSummary = (signal: AbortSignal): Promise<Summary> => get('/analytics/summary', { query: span('24h'), signal })
+
+export async function loadCourse(signal: AbortSignal): Promise<Course> {
+  const { data } = await get('/analytics/deliveries', { query: span('24h'), signal })
+  return { times: data.map((row) => Date.parse(row.bucket) / 1_000), rows: data }
 }
 
 export async function loadOutcomes(signal: AbortSignal): Promise<Row[]> {

@@ -10,7 +10,7 @@ import type { Series } from '../../ui/plot'
 import { Bones, Empty, Failure } from '../../ui/states'
 import { custom, TimeRange } from '../../ui/time_range'
 import { Attention } from './attention'
-import { byClass, type FailingList, loadBefore, loadFailing, loadNumbers, loadOutcomes, type Numbers, type Summary } from './numbers'
+import { byClass, type Course, type FailingList, loadBefore, loadCourse, loadFailing, loadOutcomes, loadSummary, type Summary } from './numbers'
 import { Tiles } from './tiles'
 
 const REFRESH_MS = 30_000
@@ -18,28 +18,29 @@ const REFRESH_MS = 30_000
 export function Overview() {
   const what = JSON.stringify([query.value.get('range'), custom.value])
   // Each is shown when it comes: the tiles do not wait for the most expensive question.
-  const numbers = useResource(what, loadNumbers, true)
+  const now = useResource(what, loadSummary, true)
+  const course = useResource(what, loadCourse, true)
   const before = useResource(what, loadBefore, true)
   const outcomes = useResource(what, loadOutcomes, true)
   const failing = useResource(what, loadFailing, true)
-  const problem = numbers.problem ?? outcomes.problem ?? failing.problem
-  const reload = () => [numbers, before, outcomes, failing].forEach((one) => one.reload())
-  usePolling(custom.value.until ? null : REFRESH_MS, numbers, before, outcomes, failing)
+  const problem = now.problem ?? course.problem ?? outcomes.problem ?? failing.problem
+  const reload = () => [now, course, before, outcomes, failing].forEach((one) => one.reload())
+  usePolling(custom.value.until ? null : REFRESH_MS, now, course, before, outcomes, failing)
   return (
     <>
       <header class="page-head">
         <h1>Overview</h1>
         <span class="grow" />
-        {numbers.data && (
+        {now.data && (
           <span class="faint">
-            counted until <Moment at={numbers.data.now.complete_until} />
+            counted until <Moment at={now.data.complete_until} />
           </span>
         )}
         <TimeRange otherwise="24h" />
       </header>
       {problem && <Failure problem={problem} retry={reload} />}
-      {numbers.data ? (
-        <Loaded numbers={numbers.data} before={before.data} outcomes={outcomes.data} failing={failing.data} />
+      {now.data ? (
+        <Loaded now={now.data} course={course.data} before={before.data} outcomes={outcomes.data} failing={failing.data} />
       ) : (
         !problem && <Loading />
       )}
@@ -58,41 +59,36 @@ function Loading() {
           </div>
         ))}
       </div>
-      <div class="charts">
-        <div class="chart is-empty" />
-        <div class="chart is-empty" />
-        <div class="chart is-empty" />
-      </div>
+      <NoCharts />
     </>
+  )
+}
+
+function NoCharts() {
+  return (
+    <div class="charts">
+      <div class="chart is-empty" />
+      <div class="chart is-empty" />
+      <div class="chart is-empty" />
+    </div>
   )
 }
 
 const sum = (values: (number | null)[]) => number(values.reduce<number>((sum, value) => sum + (value ?? 0), 0))
 
 interface LoadedProps {
-  numbers: Numbers
+  now: Summary
+  course: Course | null
   before: Summary | null
   outcomes: Schemas['AnalyticsRow'][] | null
   failing: FailingList | null
 }
 
-function Loaded({ numbers, before, outcomes, failing }: LoadedProps) {
-  const { now, rows, times } = numbers
-  const classes = useMemo(() => outcomes && byClass(outcomes, times), [numbers, outcomes])
-  const accepted = useMemo<Series[]>(() => [{ label: 'Accepted', color: '--accent', values: rows.map((row) => row.accepted) }], [numbers])
-  const latency = useMemo<Series[]>(
-    () =>
-      (['p50', 'p95', 'p99'] as const).map((name, index) => ({
-        label: name,
-        color: ['--accent', '--chart-amber', '--chart-purple'][index] ?? '--accent',
-        values: rows.map((row) => row.time_to_delivery_ms[name] ?? null),
-      })),
-    [numbers],
-  )
+function Loaded({ now, course, before, outcomes, failing }: LoadedProps) {
   const quiet = now.accepted === 0 && now.attempts === 0 && now.pending === 0 && now.held === 0
   return (
     <>
-      <Tiles numbers={numbers} before={before} />
+      <Tiles now={now} before={before} course={course} />
       {quiet ? (
         <Empty icon="overview" title="Nothing happened in this time">
           <p>Choose a longer time, or publish an event.</p>
@@ -102,25 +98,38 @@ function Loaded({ numbers, before, outcomes, failing }: LoadedProps) {
             </a>
           )}
         </Empty>
+      ) : course ? (
+        <Charts now={now} course={course} outcomes={outcomes} />
       ) : (
-        <div class="charts">
-          {classes ? (
-            <Chart title="Attempts by outcome" kind="bars" times={times} series={classes} format={number} total={(one) => sum(one.values)} />
-          ) : (
-            <div class="chart is-empty" />
-          )}
-          <Chart title="Events accepted" kind="bars" times={times} series={accepted} format={number} total={(one) => sum(one.values)} />
-          <Chart
-            title="Time to delivery"
-            kind="lines"
-            times={times}
-            series={latency}
-            format={milliseconds}
-            total={(one) => milliseconds(now.time_to_delivery_ms[one.label as 'p50'])}
-          />
-        </div>
+        <NoCharts />
       )}
       <Attention failing={failing} />
     </>
+  )
+}
+
+function Charts({ now, course, outcomes }: { now: Summary; course: Course; outcomes: Schemas['AnalyticsRow'][] | null }) {
+  const { rows, times } = course
+  const classes = useMemo(() => outcomes && byClass(outcomes, times), [course, outcomes])
+  const accepted = useMemo<Series[]>(() => [{ label: 'Accepted', color: '--accent', values: rows.map((row) => row.accepted) }], [course])
+  const latency = useMemo<Series[]>(
+    () =>
+      (['p50', 'p95', 'p99'] as const).map((name, index) => ({
+        label: name,
+        color: ['--accent', '--chart-amber', '--chart-purple'][index] ?? '--accent',
+        values: rows.map((row) => row.time_to_delivery_ms[name] ?? null),
+      })),
+    [course],
+  )
+  return (
+    <div class="charts">
+      {classes ? (
+        <Chart title="Attempts by outcome" kind="bars" times={times} series={classes} format={number} total={(one) => sum(one.values)} />
+      ) : (
+        <div class="chart is-empty" />
+      )}
+      <Chart title="Events accepted" kind="bars" times={times} series={accepted} format={number} total={(one) => sum(one.values)} />
+      <Chart title="Time to delivery" kind="lines" times={times} series={latency} format={milliseconds} total={(one) => milliseconds(now.time_to_delivery_ms[one.label as 'p50'])} />
+    </div>
   )
 }
