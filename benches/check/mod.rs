@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use crate::check::bounds::{BORN_LEASED, Bounds, FANNED_OUT, TAKEN, compare};
 use crate::counts::Counts;
@@ -40,8 +41,12 @@ const WIDTH: usize = 100;
 const FANNED: &str = "bench.to_100";
 /// Room for every event in flight, so that none that should be born leased is left due.
 const SETTINGS: [(&str, &str); 1] = [("POSTRIDER_MAX_IN_FLIGHT_PER_SUBSCRIPTION", "512")];
-/// Held by this session until its end.
-const NO_FOLDING: &str = "select pg_advisory_lock(hashtext(current_schema() || '.rollups'))";
+/// Held by this session until its end. The schema is that of the tables: this session has a search path of its own.
+const NO_FOLDING: &str = "
+    select pg_advisory_lock(hashtext(c.relnamespace::regnamespace::text || '.rollups'))
+    from pg_class as c
+    where c.oid = 'rollup_progress'::regclass";
+const FOLDED_UNTIL: &str = "select p.folded_until from rollup_progress as p";
 /// Longest wait for the last deliveries.
 const DRAIN_LIMIT: Duration = Duration::from_secs(60);
 
@@ -58,6 +63,7 @@ pub(crate) async fn run(lab: &Lab) -> Result<Findings, Failure> {
     lab.configure(&["full_page_writes = off", "autovacuum = off"]).await?;
     let mut counted = Counted::prepare(lab).await?;
     counted.database.client.batch_execute(NO_FOLDING).await?;
+    let folded_until = counted.folded_until().await?;
     let start = Counts::read(&counted.database).await?;
     counted.serve(EVENTS).await?;
     let served = Counts::read(&counted.database).await?;
@@ -65,6 +71,9 @@ pub(crate) async fn run(lab: &Lab) -> Result<Findings, Failure> {
     let taken = Counts::read(&counted.database).await?;
     counted.take_wide().await?;
     let fanned_out = Counts::read(&counted.database).await?;
+    if counted.folded_until().await? != folded_until {
+        return Err(Failure::new("roll-ups were folded while events were counted"));
+    }
 
     let mut table = Table::new(["what", "each", "measured", "usual", "bound", "within"]);
     let mut exceeded = 0;
@@ -114,6 +123,10 @@ impl Counted {
         let sent = self.plain.send(Load::flood(events)).await?;
         self.plain.receiver().drain(&sent.events, DRAIN_LIMIT).await;
         service.stop().await
+    }
+
+    async fn folded_until(&self) -> Result<OffsetDateTime, Failure> {
+        Ok(self.database.client.query_one(FOLDED_UNTIL, &[]).await?.try_get(0)?)
     }
 
     async fn take_plain(&mut self) -> Result<(), Failure> {
