@@ -167,6 +167,9 @@ settings! {
     /// Most connections to the API; at the limit the longest idle one is closed for a new one
     max_connections: usize = "POSTRIDER_MAX_CONNECTIONS", number(1..=65_536), Default::Value("1024");
 
+    /// Most live streams of the API, and at most half of its connections; one tenant has an eighth of them at most
+    max_streams: usize = "POSTRIDER_MAX_STREAMS", number(1..=65_536), Default::Value("400");
+
     /// Non-public networks that targets may be in, as CIDRs, or none
     allow_targets: Networks = "POSTRIDER_ALLOW_TARGETS", text(), Default::ByProfile("", "127.0.0.0/8,::1/128");
 

@@ -76,6 +76,8 @@ pub struct ApiSettings {
     pub max_batch_bytes: usize,
     pub max_request_bytes: usize,
     pub max_connections: usize,
+    /// An eighth of them is the most of one tenant.
+    pub max_streams: usize,
     /// Also the latest `deliver_at`.
     pub delivery_lifetime: Duration,
     /// Older rows of the log may be gone.

@@ -82,7 +82,7 @@ impl Routes {
         let metrics = api.metrics.clone();
         let bodies = BodyBudget::new(api.settings.max_request_bytes, metrics.clone());
         let refusals = api.refusals.clone();
-        let (store, feed) = (api.store.clone(), Arc::new(Feed::default()));
+        let (store, feed) = (api.store.clone(), Arc::new(Feed::new(api.settings.max_streams)));
         Self { router: router(Arc::new(api), &guard, &feed), guard, bodies, refusals, store, feed, metrics }
     }
 

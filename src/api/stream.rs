@@ -47,8 +47,8 @@ impl StreamApi {
     /// `Last-Event-ID` the stream goes on after it and skips nothing, on every replica; there it may repeat events of the
     /// 15 seconds before, under the same ids in their data. It goes back 24 hours at most, and not beyond retention:
     /// after an older id `missed` comes first, with null. A client that reads too slowly gets `missed` with a number. A
-    /// comment comes every 15 seconds. Test events are left out. 50 streams of one tenant are open at a time on a
-    /// replica.
+    /// comment comes every 15 seconds. Test events are left out. An eighth of the streams of a
+    /// replica, `POSTRIDER_MAX_STREAMS`, may be of one tenant: 50 where nothing is set.
     #[oai(
         path = "/stream",
         method = "get",

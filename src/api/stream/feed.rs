@@ -62,21 +62,19 @@ pub(in crate::api) struct Feed {
     sent: Mutex<VecDeque<Key>>,
 }
 
-impl Default for Feed {
-    fn default() -> Self {
+impl Feed {
+    pub(in crate::api) fn new(max_streams: usize) -> Self {
         let state = watch::Sender::new(State::Unwatched);
         Self {
             id: uuid::Uuid::new_v4().as_fields().0,
-            seats: Seats::default(),
+            seats: Seats::new(max_streams),
             viewers: Mutex::default(),
             joined: Notify::new(),
             state,
             sent: Mutex::default(),
         }
     }
-}
 
-impl Feed {
     /// Until `shutdown`; then every stream ends.
     pub(in crate::api) async fn run(&self, store: &Store, shutdown: &CancellationToken) {
         while shutdown.run_until_cancelled(self.watched()).await.is_some() {

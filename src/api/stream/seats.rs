@@ -8,18 +8,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::api::problem::Problem;
 use crate::domain::id::TenantId;
 
-/// Each holds a connection of the API and up to 1,000 events, about 1 MB; one that catches up also remembers up to 20,000
-/// events, 1.6 MB, and has a page of up to 4,000 of them.
-const MOST_STREAMS: usize = 400;
-/// So that seven tenants that take all of theirs leave room for an eighth.
-const MOST_STREAMS_OF_ONE: usize = 50;
+/// The part of all streams that one tenant may have: seven that take all of theirs leave room for an eighth.
+const SHARE: usize = 8;
 
 /// `None` for all tenants.
 type Owner = Option<TenantId>;
 
-/// Clones share the limits.
+/// Clones share the limits. Each stream holds a connection of the API and up to 1,000 events, about 1 MB; one that catches
+/// up also remembers up to 20,000 events, 1.6 MB, and has a page of up to 4,000 of them.
 #[derive(Clone)]
 pub(super) struct Seats {
+    most: usize,
     taken: Arc<Mutex<HashMap<Owner, Taken>>>,
     /// Streams that catch up use one connection of the database together.
     turns: Arc<Semaphore>,
@@ -44,12 +43,6 @@ pub(super) struct Turn {
     _of_owner: Option<OwnedSemaphorePermit>,
 }
 
-impl Default for Seats {
-    fn default() -> Self {
-        Self { taken: Arc::default(), turns: Arc::new(Semaphore::new(1)) }
-    }
-}
-
 impl Seat {
     /// Whoever drops this future loses its place.
     pub(super) fn turn(&self) -> impl Future<Output = Turn> + Send + 'static {
@@ -64,15 +57,20 @@ impl Seat {
 }
 
 impl Seats {
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, taken: Arc::default(), turns: Arc::new(Semaphore::new(1)) }
+    }
+
     pub(super) fn take(&self, owner: Owner) -> Result<Seat, Problem> {
         let mut taken = self.lock();
         let of_owner = taken.get(&owner).map_or(0, |taken| taken.streams);
-        if of_owner >= MOST_STREAMS_OF_ONE {
+        let most_of_one = (self.most / SHARE).max(1);
+        if of_owner >= most_of_one {
             let whose = if owner.is_some() { "of this tenant" } else { "of all tenants together" };
-            return Err(Problem::TooManyStreams(MOST_STREAMS_OF_ONE, whose));
+            return Err(Problem::TooManyStreams(most_of_one, whose));
         }
-        if taken.values().map(|taken| taken.streams).sum::<usize>() >= MOST_STREAMS {
-            return Err(Problem::TooManyStreams(MOST_STREAMS, "in all"));
+        if taken.values().map(|taken| taken.streams).sum::<usize>() >= self.most {
+            return Err(Problem::TooManyStreams(self.most, "in all"));
         }
         let own = taken.entry(owner).or_insert_with(|| Taken { streams: 0, turns: Arc::new(Semaphore::new(1)) });
         own.streams += 1;
@@ -100,23 +98,30 @@ mod tests {
 
     #[test]
     fn seven_tenants_with_all_their_streams_leave_room_for_an_eighth() {
-        let seats = Seats::default();
+        let seats = Seats::new(24);
         let tenant = |number: usize| Some(TenantId::from(uuid::Uuid::from_u128(number as u128)));
         let greedy = |number: usize| std::iter::from_fn(move || Some(number)).map_while(|n| seats.take(tenant(n)).ok());
         let mut taken: Vec<Vec<Seat>> = (0..7).map(|number| greedy(number).collect()).collect();
-        assert!(taken.iter().all(|of_one| of_one.len() == MOST_STREAMS_OF_ONE));
+        assert!(taken.iter().all(|of_one| of_one.len() == 3));
         let last: Vec<Seat> = greedy(7).collect();
-        assert_eq!(last.len(), MOST_STREAMS - 7 * MOST_STREAMS_OF_ONE);
-        assert_eq!(seats.take(None).err(), Some(Problem::TooManyStreams(MOST_STREAMS, "in all")));
+        assert_eq!(last.len(), 3);
+        assert_eq!(seats.take(None).err(), Some(Problem::TooManyStreams(24, "in all")));
         drop(taken.pop());
         assert!(seats.take(None).is_ok() && seats.take(tenant(0)).is_err());
         drop((taken, last));
         assert!(seats.lock().is_empty());
+        for most in 8..100 {
+            let seats = Seats::new(most);
+            let taken =
+                (0..7).flat_map(|number| std::iter::from_fn(|| seats.take(tenant(number)).ok()).collect::<Vec<_>>());
+            let taken: Vec<Seat> = taken.collect();
+            assert!(taken.len() < most && seats.take(tenant(7)).is_ok(), "{most}");
+        }
     }
 
     #[tokio::test]
     async fn many_streams_of_one_tenant_that_catch_up_let_another_in_after_one_page() {
-        let seats = Seats::default();
+        let seats = Seats::new(400);
         let tenant = |number| Some(TenantId::from(uuid::Uuid::from_u128(number)));
         let (greedy, modest) = (tenant(1), tenant(2));
         let first = seats.take(greedy).unwrap();

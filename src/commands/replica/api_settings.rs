@@ -15,6 +15,7 @@ pub(super) fn api_settings(config: &Config, targets: TargetPolicy, shown: Arc<[S
         max_batch_bytes: config.max_batch_bytes,
         max_request_bytes: config.max_request_bytes(),
         max_connections: config.max_connections,
+        max_streams: config.max_streams.min(config.max_connections / 2).max(1),
         max_subscriptions: config.max_subscriptions,
         delivery_lifetime: config.delivery_lifetime,
         log_retention: config.log_retention.min(config.payload_retention),

@@ -231,6 +231,7 @@ fn api_over(store: &Store, auth_required: bool) -> Api {
             max_batch_bytes: 8 << 20,
             max_request_bytes: 64 << 20,
             max_connections: 1_024,
+            max_streams: 400,
             max_subscriptions: None,
             delivery_lifetime: Duration::from_secs(96 * 3_600),
             log_retention: Duration::from_secs(72 * 3_600),
