@@ -52,7 +52,10 @@ begin
                 on d.classid = 'pg_rewrite'::regclass
                 and d.objid = r.oid
                 and d.refclassid = 'pg_class'::regclass
-                and d.refobjid in ('tenants'::regclass, 'rollup_minutes'::regclass, 'rollup_hours'::regclass)
+                and d.refobjid in (
+                    'tenants'::regclass, 'rollup_minutes'::regclass, 'rollup_hours'::regclass,
+                    'queue_depth_minutes'::regclass, 'queue_depth_hours'::regclass
+                )
             where r.ev_class = c.oid
         );
 end
@@ -4275,6 +4278,149 @@ begin
         and p.proconfig @> array['search_path=' || current_schema() || ', pg_temp'];
 end
 $$;
+CREATE FUNCTION public.queue_depth_measure_1(most_examined bigint, most_tenants bigint, least_pause double precision) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    together constant uuid := '00000000-0000-0000-0000-000000000000';
+    counted_at constant timestamptz := now();
+    minute constant timestamptz := date_trunc('minute', counted_at);
+    hour constant timestamptz := date_trunc('hour', counted_at, 'UTC');
+    examined bigint;
+    estimated bigint;
+    tenants uuid[];
+    pending bigint[];
+    held bigint[];
+    cut boolean;
+begin
+    if not pg_try_advisory_xact_lock(hashtext(current_schema() || '.queue_depth')) then
+        return null;
+    end if;
+    if exists (
+        select 1
+        from queue_depth_minutes as q
+        where q.tenant_id = together
+            and q.at > counted_at - interval '1 hour'
+            and q.at <= minute
+            and (q.at = minute or q.at + q.took * least_pause > counted_at)
+    ) then
+        return null;
+    end if;
+    -- By subscription and by the times that decide together with it whether a delivery is held; what is sent never is.
+    with waiting as materialized (
+        select x.tenant_id, x.subscription_id, x.due, count(*) as deliveries
+        from (
+            select
+                d.tenant_id,
+                d.subscription_id,
+                case
+                    when d.lease is not null and d.next_attempt_at > counted_at then null
+                    when d.next_attempt_at <= counted_at - interval '1 second' then counted_at - interval '1 second'
+                    when d.next_attempt_at <= counted_at then counted_at
+                    when d.next_attempt_at < 'infinity' then counted_at + interval '1 second'
+                    else 'infinity'
+                end as due
+            from deliveries as d
+            order by d.event_id
+            limit most_examined + 1
+        ) as x
+        group by
+            x.tenant_id,
+            x.subscription_id,
+            x.due
+    ),
+    depths as materialized (
+        select
+            w.tenant_id,
+            sum(w.deliveries) as deliveries,
+            coalesce(sum(w.deliveries) filter (where w.due = 'infinity' or w.due <= s.held_until), 0) as held
+        from waiting as w
+        cross join lateral (
+            select deliveries_held_until_1(x.is_active, x.breaker, x.rate_limit, x.max_in_flight, counted_at) as held_until
+            from subscriptions as x
+            where x.tenant_id = w.tenant_id
+                and x.id = w.subscription_id
+                and x.deleted_at is null
+            limit 1
+        ) as s
+        group by w.tenant_id
+    )
+    select
+        coalesce((select sum(w.deliveries) from waiting as w), 0),
+        array_agg(n.tenant_id order by n.tenant_id),
+        array_agg(n.deliveries - n.held order by n.tenant_id),
+        array_agg(n.held order by n.tenant_id),
+        (select count(*) from depths as d) > most_tenants
+    into examined, tenants, pending, held, cut
+    from (
+        select together as tenant_id, coalesce(sum(d.deliveries), 0) as deliveries, coalesce(sum(d.held), 0) as held
+        from depths as d
+        union all
+        (
+            select d.tenant_id, d.deliveries, d.held
+            from depths as d
+            order by d.deliveries desc
+            limit most_tenants
+        )
+    ) as n;
+    if examined > most_examined then
+        estimated := greatest(examined, (
+            select t.n_live_tup
+            from pg_stat_user_tables as t
+            where t.relid = 'deliveries'::regclass
+        ));
+        tenants := array[together];
+        held := array[round(estimated::numeric * held[1] / examined)];
+        pending := array[estimated - held[1]];
+        cut := true;
+    end if;
+    insert into queue_depth_minutes (tenant_id, at, pending, held, is_cut, took)
+    select d.tenant_id, minute, d.pending, d.held, cut, case when d.tenant_id = together then clock_timestamp() - counted_at end
+    from unnest(tenants, pending, held) as d (tenant_id, pending, held);
+    if exists (
+        select 1
+        from queue_depth_hours as q
+        where q.tenant_id = together
+            and q.at = hour - interval '1 hour'
+    ) then
+        return examined;
+    end if;
+    -- Minutes are kept for 48 hours.
+    with ended as materialized (
+        select date_trunc('hour', q.at, 'UTC') as at, count(*) as counts, bool_or(q.is_cut) as is_cut
+        from queue_depth_minutes as q
+        where q.tenant_id = together
+            and q.at >= hour - interval '47 hours'
+            and q.at < hour
+            and not exists (
+                select 1
+                from queue_depth_hours as h
+                where h.tenant_id = together
+                    and h.at = date_trunc('hour', q.at, 'UTC')
+            )
+        group by date_trunc('hour', q.at, 'UTC')
+    )
+    insert into queue_depth_hours (tenant_id, at, pending, held, is_cut)
+    select q.tenant_id, e.at, max(q.pending), max(q.held), e.is_cut
+    from ended as e
+    inner join queue_depth_minutes as q
+        on q.at >= e.at
+        and q.at < e.at + interval '1 hour'
+    group by
+        q.tenant_id,
+        e.at,
+        e.counts,
+        e.is_cut
+    having q.tenant_id = together or not e.is_cut or count(*) = e.counts;
+    return examined;
+end
+$$;
 CREATE FUNCTION public.raise_subscriptions_version() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -5504,6 +5650,18 @@ begin
         select x.ctid from rollup_subscriptions as x where x.at < hours_before order by x.at limit most_rows
     ));
     get diagnostics gone = row_count;
+    forgotten := forgotten + gone;
+    delete from queue_depth_minutes as q
+    where q.ctid = any(array(
+        select x.ctid from queue_depth_minutes as x where x.at < minutes_before order by x.at limit most_rows
+    ));
+    get diagnostics gone = row_count;
+    forgotten := forgotten + gone;
+    delete from queue_depth_hours as q
+    where q.ctid = any(array(
+        select x.ctid from queue_depth_hours as x where x.at < hours_before order by x.at limit most_rows
+    ));
+    get diagnostics gone = row_count;
     return forgotten + gone;
 end
 $$;
@@ -6619,6 +6777,39 @@ CREATE VIEW analytics.events AS
     COALESCE(e.is_unmatched, false) AS is_unmatched
    FROM (public.events e
      LEFT JOIN public.tenants t ON ((t.id = e.tenant_id)));
+CREATE TABLE public.queue_depth_hours (
+    tenant_id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    pending bigint NOT NULL,
+    held bigint NOT NULL,
+    is_cut boolean NOT NULL
+);
+CREATE VIEW analytics.queue_depth_per_hour AS
+ SELECT q.at AS hour,
+    q.tenant_id,
+    t.external_id AS tenant,
+    q.pending AS most_pending,
+    q.held AS most_held
+   FROM (public.queue_depth_hours q
+     LEFT JOIN public.tenants t ON ((t.id = q.tenant_id)))
+  WHERE (q.tenant_id <> '00000000-0000-0000-0000-000000000000'::uuid);
+CREATE TABLE public.queue_depth_minutes (
+    tenant_id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    pending bigint NOT NULL,
+    held bigint NOT NULL,
+    is_cut boolean NOT NULL,
+    took interval
+);
+CREATE VIEW analytics.queue_depth_per_minute AS
+ SELECT q.at AS minute,
+    q.tenant_id,
+    t.external_id AS tenant,
+    q.pending,
+    q.held
+   FROM (public.queue_depth_minutes q
+     LEFT JOIN public.tenants t ON ((t.id = q.tenant_id)))
+  WHERE (q.tenant_id <> '00000000-0000-0000-0000-000000000000'::uuid);
 CREATE VIEW analytics.subscriptions AS
  SELECT s.tenant_id,
     t.external_id AS tenant,
@@ -6728,6 +6919,20 @@ CREATE VIEW analytics.totals_per_minute AS
    FROM public.rollup_minutes r
   WHERE (r.tenant_id = '00000000-0000-0000-0000-000000000000'::uuid)
   GROUP BY r.at;
+CREATE VIEW analytics.totals_queue_depth_per_hour AS
+ SELECT q.at AS hour,
+    q.pending AS most_pending,
+    q.held AS most_held,
+    q.is_cut
+   FROM public.queue_depth_hours q
+  WHERE (q.tenant_id = '00000000-0000-0000-0000-000000000000'::uuid);
+CREATE VIEW analytics.totals_queue_depth_per_minute AS
+ SELECT q.at AS minute,
+    q.pending,
+    q.held,
+    q.is_cut
+   FROM public.queue_depth_minutes q
+  WHERE (q.tenant_id = '00000000-0000-0000-0000-000000000000'::uuid);
 CREATE TABLE public.audit (
     tenant_id uuid,
     id uuid NOT NULL,
@@ -6959,6 +7164,10 @@ ALTER TABLE ONLY public.owners
     ADD CONSTRAINT owners_pkey PRIMARY KEY (subscription_id);
 ALTER TABLE ONLY public.publish_buckets
     ADD CONSTRAINT publish_buckets_pkey PRIMARY KEY (tenant_id);
+ALTER TABLE ONLY public.queue_depth_hours
+    ADD CONSTRAINT queue_depth_hours_pkey PRIMARY KEY (tenant_id, at);
+ALTER TABLE ONLY public.queue_depth_minutes
+    ADD CONSTRAINT queue_depth_minutes_pkey PRIMARY KEY (tenant_id, at);
 ALTER TABLE ONLY public.refusals
     ADD CONSTRAINT refusals_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.replay_plans
@@ -7013,6 +7222,8 @@ CREATE INDEX idempotency_keys_event ON public.idempotency_keys USING btree (even
 CREATE INDEX outbox_idempotent ON public.outbox USING btree (tenant_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
 CREATE INDEX outbox_of_tenant ON public.outbox USING btree (tenant_id, id);
 CREATE INDEX outbox_ordered ON public.outbox USING btree (tenant_id, ordering_key, id) WHERE (ordering_key IS NOT NULL);
+CREATE INDEX queue_depth_hours_at ON public.queue_depth_hours USING btree (at);
+CREATE INDEX queue_depth_minutes_at ON public.queue_depth_minutes USING btree (at);
 CREATE INDEX refusals_tenant ON public.refusals USING btree (tenant_id, id);
 CREATE INDEX replays_running ON public.replays USING btree (stepped_at) WHERE (status = 'running'::text);
 CREATE INDEX rollup_hours_at ON public.rollup_hours USING btree (at);

@@ -26,8 +26,8 @@ pub(crate) const BORN_LEASED: Bounds = [
     bound("rows inserted", 3.0, 3.1),
     bound("rows updated", 0.0, 0.1),
     bound("rows deleted", 1.0, 1.1),
-    // About a row more for each full scan that falls into the run: every 5 s.
-    bound("rows read", 2.7, 4.5),
+    // Half a row more where a full scan falls into the run.
+    bound("rows read", 2.7, 3.5),
     // Five of them are looks at the summaries of two BRIN indexes.
     bound("buffers touched", 26.4, 29.0),
 ];
@@ -39,7 +39,7 @@ pub(crate) const TAKEN: Bounds = [
     bound("rows inserted", 3.0, 3.1),
     bound("rows updated", 1.0, 1.2),
     bound("rows deleted", 1.0, 1.1),
-    bound("rows read", 6.9, 9.5),
+    bound("rows read", 6.9, 8.5),
     bound("buffers touched", 44.1, 49.0),
 ];
 
@@ -51,7 +51,7 @@ pub(crate) const FANNED_OUT: Bounds = [
     bound("rows inserted", 2.01, 2.1),
     bound("rows updated", 1.0, 1.2),
     bound("rows deleted", 1.0, 1.1),
-    bound("rows read", 6.6, 9.5),
+    bound("rows read", 6.6, 8.5),
     bound("buffers touched", 40.6, 46.0),
 ];
 

@@ -9,7 +9,7 @@
 //!
 //! What would come and go between runs is kept out. Full page images depend on when the
 //! last checkpoint was, so they are off, and vacuum comes by the clock, so it is off too. So does folding into
-//! roll-ups, 15 s behind: a lock keeps it away, and `stored` measures it.
+//! roll-ups, 15 s behind, and the count of the queue, once a minute: locks keep them away, and `stored` measures them.
 
 mod bounds;
 pub(crate) mod instructions;
@@ -19,7 +19,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use time::OffsetDateTime;
 
 use crate::check::bounds::{BORN_LEASED, Bounds, FANNED_OUT, TAKEN, compare};
 use crate::counts::Counts;
@@ -42,11 +41,16 @@ const FANNED: &str = "bench.to_100";
 /// Room for every event in flight, so that none that should be born leased is left due.
 const SETTINGS: [(&str, &str); 1] = [("POSTRIDER_MAX_IN_FLIGHT_PER_SUBSCRIPTION", "512")];
 /// Held by this session until its end. The schema is that of the tables: this session has a search path of its own.
-const NO_FOLDING: &str = "
-    select pg_advisory_lock(hashtext(c.relnamespace::regnamespace::text || '.rollups'))
+const LOCKS: &str = "
+    select
+        pg_advisory_lock(hashtext(c.relnamespace::regnamespace::text || '.rollups')),
+        pg_advisory_lock(hashtext(c.relnamespace::regnamespace::text || '.queue_depth'))
     from pg_class as c
     where c.oid = 'rollup_progress'::regclass";
-const FOLDED_UNTIL: &str = "select p.folded_until from rollup_progress as p";
+/// What changes if one of them came all the same.
+const TRACES: &str = "
+    select p.folded_until::text || ' ' || (select count(*) from queue_depth_minutes as q)
+    from rollup_progress as p";
 /// Longest wait for the last deliveries.
 const DRAIN_LIMIT: Duration = Duration::from_secs(60);
 
@@ -62,8 +66,8 @@ struct Counted {
 pub(crate) async fn run(lab: &Lab) -> Result<Findings, Failure> {
     lab.configure(&["full_page_writes = off", "autovacuum = off"]).await?;
     let mut counted = Counted::prepare(lab).await?;
-    counted.database.client.batch_execute(NO_FOLDING).await?;
-    let folded_until = counted.folded_until().await?;
+    counted.database.client.batch_execute(LOCKS).await?;
+    let traces = counted.traces().await?;
     let start = Counts::read(&counted.database).await?;
     counted.serve(EVENTS).await?;
     let served = Counts::read(&counted.database).await?;
@@ -71,8 +75,8 @@ pub(crate) async fn run(lab: &Lab) -> Result<Findings, Failure> {
     let taken = Counts::read(&counted.database).await?;
     counted.take_wide().await?;
     let fanned_out = Counts::read(&counted.database).await?;
-    if counted.folded_until().await? != folded_until {
-        return Err(Failure::new("roll-ups were folded while events were counted"));
+    if counted.traces().await? != traces {
+        return Err(Failure::new("roll-ups were folded, or the queue was counted, while events were counted"));
     }
 
     let mut table = Table::new(["what", "each", "measured", "usual", "bound", "within"]);
@@ -125,8 +129,8 @@ impl Counted {
         service.stop().await
     }
 
-    async fn folded_until(&self) -> Result<OffsetDateTime, Failure> {
-        Ok(self.database.client.query_one(FOLDED_UNTIL, &[]).await?.try_get(0)?)
+    async fn traces(&self) -> Result<String, Failure> {
+        Ok(self.database.client.query_one(TRACES, &[]).await?.try_get(0)?)
     }
 
     async fn take_plain(&mut self) -> Result<(), Failure> {

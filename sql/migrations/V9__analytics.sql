@@ -152,6 +152,35 @@ create index rollup_subscriptions_one on rollup_subscriptions (subscription_id, 
 
 create index rollup_subscriptions_at on rollup_subscriptions (at);
 
+-- The depth of the queue, counted about once a minute. The tenant 00000000-0000-0000-0000-000000000000 is all tenants
+-- together; another has a row if something of it waited.
+create table queue_depth_minutes (
+    tenant_id uuid not null,
+    at timestamptz not null,
+    -- Scheduled, due or being sent.
+    pending bigint not null,
+    held bigint not null,
+    -- There may be tenants without a row of which something waited.
+    is_cut boolean not null,
+    -- How long the count took. Of all tenants together.
+    took interval,
+    constraint queue_depth_minutes_pkey primary key (tenant_id, at)
+);
+
+create index queue_depth_minutes_at on queue_depth_minutes (at);
+
+-- The most of each hour that has ended. A tenant has a row if the most of it is known and not 0.
+create table queue_depth_hours (
+    tenant_id uuid not null,
+    at timestamptz not null,
+    pending bigint not null,
+    held bigint not null,
+    is_cut boolean not null,
+    constraint queue_depth_hours_pkey primary key (tenant_id, at)
+);
+
+create index queue_depth_hours_at on queue_depth_hours (at);
+
 -- The time of the transaction, like accepted_at and written_at: a reader by it misses nothing.
 create index undelivered_ended on undelivered (ended_at);
 
@@ -260,6 +289,48 @@ select
 from rollup_hours as r
 where r.tenant_id = '00000000-0000-0000-0000-000000000000'
 group by r.at;
+
+create view analytics_queue_depth_per_minute as
+select
+    q.at as minute,
+    q.tenant_id,
+    t.external_id as tenant,
+    q.pending,
+    q.held
+from queue_depth_minutes as q
+left join tenants as t
+    on t.id = q.tenant_id
+where q.tenant_id <> '00000000-0000-0000-0000-000000000000';
+
+create view analytics_queue_depth_per_hour as
+select
+    q.at as hour,
+    q.tenant_id,
+    t.external_id as tenant,
+    q.pending as most_pending,
+    q.held as most_held
+from queue_depth_hours as q
+left join tenants as t
+    on t.id = q.tenant_id
+where q.tenant_id <> '00000000-0000-0000-0000-000000000000';
+
+create view analytics_totals_queue_depth_per_minute as
+select
+    q.at as minute,
+    q.pending,
+    q.held,
+    q.is_cut
+from queue_depth_minutes as q
+where q.tenant_id = '00000000-0000-0000-0000-000000000000';
+
+create view analytics_totals_queue_depth_per_hour as
+select
+    q.at as hour,
+    q.pending as most_pending,
+    q.held as most_held,
+    q.is_cut
+from queue_depth_hours as q
+where q.tenant_id = '00000000-0000-0000-0000-000000000000';
 
 create view analytics_event_types_per_hour as
 select
@@ -415,7 +486,7 @@ select
     t.deleted_at
 from tenants as t;
 
--- These views of this installation, wherever they are: each of them reads its table `tenants` or a roll-up.
+-- These views of this installation, wherever they are: each of them reads its table `tenants`, a roll-up or the depths of the queue.
 create function analytics_views() returns table (view oid, name name, place regnamespace)
 language plpgsql stable
 set search_path from current
@@ -436,7 +507,10 @@ begin
                 on d.classid = 'pg_rewrite'::regclass
                 and d.objid = r.oid
                 and d.refclassid = 'pg_class'::regclass
-                and d.refobjid in ('tenants'::regclass, 'rollup_minutes'::regclass, 'rollup_hours'::regclass)
+                and d.refobjid in (
+                    'tenants'::regclass, 'rollup_minutes'::regclass, 'rollup_hours'::regclass,
+                    'queue_depth_minutes'::regclass, 'queue_depth_hours'::regclass
+                )
             where r.ev_class = c.oid
         );
 end

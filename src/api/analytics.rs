@@ -91,7 +91,12 @@ impl AnalyticsApi {
         let progress = self.0.store.rollup_progress().await?;
         let rows = self.0.store.read_rollups(&ask).await?;
         let complete_until = if source == RollupSource::Log { progress.log } else { progress.rollups };
-        let Table { span, data, truncated } = Table::of(rows, span, group, tenant, most_groups);
+        let mut table = Table::of(rows, span, group, tenant, most_groups);
+        if group.is_none() && subscription.is_none() {
+            let by_minute = source == RollupSource::Minutes;
+            table.waited(&self.0.store.queue_depths(tenant, by_minute, since, until).await?);
+        }
+        let Table { span, data, truncated } = table;
         Ok(Answer::Value(AnalyticsTable {
             data,
             bucket: span.bucket.word().to_owned(),

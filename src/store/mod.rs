@@ -52,7 +52,7 @@ mod upkeep;
 mod url;
 
 pub use accept::{AcceptAnswer, AcceptItem, Decision, DeliveryIndex, KeyOwner, NewDelivery};
-pub(crate) use analytics::{RollupRow, RollupSource, RollupsAsk, Whose};
+pub(crate) use analytics::{QueueDepth, RollupRow, RollupSource, RollupsAsk, Whose};
 pub use api_keys::{ApiKeyRow, KnownKey, MadeKey, NewKey, Revocation};
 pub(crate) use audit::{AuditFilter, AuditRow};
 pub use clock::{Clock, MAX_SKEW};

@@ -148,6 +148,8 @@ queries! {
     LOG_TEST = "attempts/log_test",
     READ_ROLLUPS = "rollups/read",
     ROLLUP_PROGRESS = "rollups/progress",
+    MEASURE_QUEUE_DEPTH = "queue_depth/measure",
+    READ_QUEUE_DEPTH = "queue_depth/read",
     SUMMARISE_DELIVERIES = "deliveries/summary",
 }
 
@@ -220,6 +222,7 @@ functions! {
     "rollups/forget",
     "rollups/read",
     "rollups/read_each",
+    "queue_depth/measure",
     "search/exact",
     "tenants/delete",
     "tenants/end_subscriptions",

@@ -1,9 +1,10 @@
-//! Maintenance: partitions, retention, expiry, stalled ordering groups, replays, roll-ups,
+//! Maintenance: partitions, retention, expiry, stalled ordering groups, replays, roll-ups, depth of the queue,
 //! system events, vacuum.
 //! An advisory try-lock per job lets one process at a time do the work. A failed job is retried at the next tick.
 
 mod expiry;
 mod ordering;
+mod queue_depth;
 mod replays;
 mod retention;
 mod rollups;
@@ -56,7 +57,8 @@ impl Upkeep {
             self.replay(&stop),
             self.vacuum(&stop),
             self.retain(&stop),
-            self.fold(&stop)
+            self.fold(&stop),
+            self.count_queue(&stop)
         );
     }
 

@@ -112,7 +112,7 @@ async fn the_analytics_role_reads_the_views_and_nothing_else() {
     let relations = "select c.oid::regclass::text, c.relnamespace = 'analytics'::regnamespace from pg_class as c \
                      where c.relkind in ('r', 'p', 'v', 'm', 'S') and c.relnamespace::regnamespace::text !~ '^(pg_|information_schema)'";
     let relations = rig.client.query(relations, &[]).await.unwrap();
-    assert_eq!(relations.iter().filter(|row| row.get(1)).count(), 11);
+    assert_eq!(relations.iter().filter(|row| row.get(1)).count(), 15);
     assert!(relations.len() > 40);
     for row in relations {
         let (name, is_ours): (String, bool) = (row.get(0), row.get(1));

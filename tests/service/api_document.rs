@@ -251,6 +251,9 @@ async fn analytics(recorder: &mut Recorder<'_>) {
     client.batch_execute(&ROLLED_UP.replace("AT", "date_bin('1 day', now(), 'epoch')")).await.unwrap();
     let minutes = ROLLED_UP.replace("rollup_hours", "rollup_minutes").replace("AT", "now() - interval '10 minutes'");
     client.batch_execute(&minutes).await.unwrap();
+    let waited = "insert into queue_depth_hours (tenant_id, at, pending, held, is_cut)
+        select '00000000-0000-0000-0000-000000000000', date_bin('1 day', now(), 'epoch'), 4, 1, false";
+    client.batch_execute(waited).await.unwrap();
     let before = |before: Duration| (OffsetDateTime::now_utc() - before).format(&Rfc3339).unwrap();
     let path = format!("/analytics/deliveries?since={}&bucket=1d", before(Duration::seconds(1)));
     recorder.record("analyse_deliveries", "GET", &path, None).await;

@@ -62,6 +62,7 @@ mod publish_batch;
 mod publish_fan_out;
 mod publish_lists;
 mod queue;
+mod queue_depth;
 mod redis_cache;
 mod refusals;
 mod remote;

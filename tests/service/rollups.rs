@@ -341,13 +341,16 @@ async fn old_rollups_are_forgotten() {
             "insert into rollup_minutes select uuid_v7(), now() - n * interval '24 hours 10 minutes', '', 1, 0, 0, '{}', '{}' from generate_series(1, 3) as n;
              insert into rollup_hours select uuid_v7(), now() - n * interval '50 days', '', 1, 0, 0, '{}', '{}' from generate_series(1, 3) as n;
              insert into rollup_types select uuid_v7(), now() - n * interval '50 days', '', 1, 0, 0, 0, '{}', '{}' from generate_series(1, 3) as n;
-             insert into rollup_subscriptions select uuid_v7(), now() - n * interval '50 days', uuid_v7(), '', 1, 0, 0, '{}', '{}' from generate_series(1, 3) as n",
+             insert into rollup_subscriptions select uuid_v7(), now() - n * interval '50 days', uuid_v7(), '', 1, 0, 0, '{}', '{}' from generate_series(1, 3) as n;
+             insert into queue_depth_minutes select uuid_v7(), now() - n * interval '24 hours 10 minutes', 1, 0, false from generate_series(1, 3) as n;
+             insert into queue_depth_hours select uuid_v7(), now() - n * interval '50 days', 1, 0, false from generate_series(1, 3) as n",
         )
         .await
         .unwrap();
-    assert_eq!(database.store().forget_rollups(1).await.unwrap(), 4, "so many of each at a time");
-    assert_eq!(database.store().forget_rollups(10).await.unwrap(), 4);
-    for table in ["rollup_minutes", "rollup_hours", "rollup_types", "rollup_subscriptions"] {
+    assert_eq!(database.store().forget_rollups(1).await.unwrap(), 6, "so many of each at a time");
+    assert_eq!(database.store().forget_rollups(10).await.unwrap(), 6);
+    let rollups = ["rollup_minutes", "rollup_hours", "rollup_types", "rollup_subscriptions"];
+    for table in rollups.into_iter().chain(["queue_depth_minutes", "queue_depth_hours"]) {
         assert_eq!(number(&client, &format!("select count(*) from {table}")).await, 1, "{table}");
     }
 }

@@ -1,6 +1,6 @@
 // What somebody does with the dashboard, in a real browser.
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
 import { promisify } from 'node:util'
 import { after, before, test } from 'node:test'
 import { accessible, fits, launch, shot, signIn, visit } from './browser.mjs'
@@ -81,6 +81,13 @@ test('from the overview to the reason and the retry in three clicks', () =>
     await page.getByRole('button', { name: 'Retry now' }).click()
     await page.locator('.toast', { hasText: 'Sent again' }).waitFor()
   }))
+
+test('the overview shows how many deliveries waited', () => {
+  execFileSync('psql', [process.env.DATABASE_URL, '-qAtc', "update queue_depth_minutes set at = at - interval '1 minute'", '-c', 'select queue_depth_measure_1(10000, 100, 0)'])
+  return visitAcme('#/?range=1h', {}, async (page) => {
+    await page.getByRole('img', { name: /^Queue depth: Pending up to \d+, Held up to [1-9]\d*$/ }).waitFor()
+  })
+})
 
 test('each reason why something did not arrive is said in words', async (t) => {
   const reasons = {

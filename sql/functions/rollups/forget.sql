@@ -33,6 +33,18 @@ begin
         select x.ctid from rollup_subscriptions as x where x.at < hours_before order by x.at limit most_rows
     ));
     get diagnostics gone = row_count;
+    forgotten := forgotten + gone;
+    delete from queue_depth_minutes as q
+    where q.ctid = any(array(
+        select x.ctid from queue_depth_minutes as x where x.at < minutes_before order by x.at limit most_rows
+    ));
+    get diagnostics gone = row_count;
+    forgotten := forgotten + gone;
+    delete from queue_depth_hours as q
+    where q.ctid = any(array(
+        select x.ctid from queue_depth_hours as x where x.at < hours_before order by x.at limit most_rows
+    ));
+    get diagnostics gone = row_count;
     return forgotten + gone;
 end
 $$;

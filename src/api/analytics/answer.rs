@@ -45,6 +45,11 @@ pub(in crate::api) struct AnalyticsRow {
     pub(super) time_to_first_attempt_ms: Percentiles,
     /// From `accepted_at` or `deliver_at` to the 2xx, with all retries, without retries by hand and replays.
     pub(super) time_to_delivery_ms: Percentiles,
+    /// The most deliveries that were scheduled, due or being sent at one time, counted once a minute; null where they were
+    /// not counted, or not all of the tenant, and with `group_by` or `subscription_id`.
+    pub(super) pending: Option<i64>,
+    /// The most deliveries that were held at one time, likewise.
+    pub(super) held: Option<i64>,
 }
 
 /// Buckets, oldest first, all of them, those without traffic too; in a bucket the group with most attempts first.

@@ -11,7 +11,7 @@ use super::answer::{AnalyticsRow, Percentiles};
 use super::span::Span;
 use crate::domain::histogram::Histogram;
 use crate::domain::id::TenantId;
-use crate::store::RollupRow;
+use crate::store::{QueueDepth, RollupRow};
 
 /// The numbers of one group in one bucket.
 #[derive(Debug, Clone, Default)]
@@ -107,6 +107,24 @@ impl Table {
         }
         Self { span, data, truncated }
     }
+
+    /// Adds the most that waited to rows without groups; nothing where one of a bucket's counts is not known.
+    pub(super) fn waited(&mut self, depths: &[QueueDepth]) {
+        let span = self.span;
+        let mut rows = self.data.iter_mut().peekable();
+        for counts in depths.chunk_by(|one, next| span.bucket_of(one.at) == span.bucket_of(next.at)) {
+            let bucket = counts.first().map(|count| Moment(span.bucket_of(count.at)));
+            while rows.next_if(|row| Some(row.bucket) < bucket).is_some() {}
+            if let Some(row) = rows.next_if(|row| Some(row.bucket) == bucket) {
+                row.pending = most(counts.iter().map(|count| count.pending));
+                row.held = most(counts.iter().map(|count| count.held));
+            }
+        }
+    }
+}
+
+fn most(counts: impl Iterator<Item = Option<i64>>) -> Option<i64> {
+    counts.reduce(|most, count| Some(most?.max(count?)))?
 }
 
 /// `None`: the row says nothing about groups of this kind.
@@ -135,5 +153,7 @@ fn answer(bucket: OffsetDateTime, (group, tenant_id): &Group, series: Series) ->
         success_rate,
         time_to_first_attempt_ms,
         time_to_delivery_ms,
+        pending: None,
+        held: None,
     }
 }

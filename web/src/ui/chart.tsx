@@ -13,9 +13,11 @@ interface Props {
   format: (value: number) => string
   /** What the legend shows while nothing is pointed at. */
   total: (series: Series) => string
+  /** Lines end where nothing is known. */
+  gaps?: boolean
 }
 
-export function Chart({ title, kind, times, series, format, total }: Props) {
+export function Chart({ title, kind, times, series, format, total, gaps = false }: Props) {
   const container = useRef<HTMLDivElement>(null)
   const [at, setAt] = useState<number | null>(null)
   useEffect(() => {
@@ -27,7 +29,7 @@ export function Chart({ title, kind, times, series, format, total }: Props) {
         const moment = (seconds: number) => new Date(Math.round(seconds / 60) * 60_000).toISOString().slice(0, 19) + 'Z'
         go(here({ range: null, since: moment(since), until: moment(until), cursor: null }))
       }
-      end = draw(container.current, { kind, times, series, format, onHover: setAt, onSelect })
+      end = draw(container.current, { kind, times, series, format, gaps, onHover: setAt, onSelect })
     })
     return () => {
       left = true

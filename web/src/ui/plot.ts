@@ -14,6 +14,8 @@ interface Drawing {
   times: number[]
   series: Series[]
   format: (value: number) => string
+  /** Lines end where nothing is known. */
+  gaps: boolean
   /** The index of the bucket below the pointer. */
   onHover: (index: number | null) => void
   /** The span that was marked by dragging. */
@@ -67,7 +69,7 @@ export function draw(element: HTMLElement, drawing: Drawing): () => void {
         label: series.label,
         stroke: bars ? '' : color(series.color),
         width: bars ? 0 : 1.5,
-        spanGaps: true,
+        spanGaps: !drawing.gaps,
         points: { show: !bars && series.values.filter((value) => value !== null).length < 30, size: 4 },
         ...(bars ? { fill: color(series.color) } : {}),
         ...(paths ? { paths } : {}),

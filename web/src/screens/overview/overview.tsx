@@ -70,11 +70,18 @@ function NoCharts() {
       <div class="chart is-empty" />
       <div class="chart is-empty" />
       <div class="chart is-empty" />
+      <div class="chart is-empty" />
     </div>
   )
 }
 
 const sum = (values: (number | null)[]) => number(values.reduce<number>((sum, value) => sum + (value ?? 0), 0))
+
+/** What waits is no sum. */
+function most({ values }: Series) {
+  const known = values.filter((value) => value !== null)
+  return known.length ? `up to ${number(Math.max(...known))}` : '–'
+}
 
 interface LoadedProps {
   now: Summary
@@ -121,6 +128,13 @@ function Charts({ now, course, outcomes }: { now: Summary; course: Course; outco
       })),
     [course],
   )
+  const waiting = useMemo<Series[]>(
+    () => [
+      { label: 'Pending', color: '--accent', values: rows.map((row) => row.pending ?? null) },
+      { label: 'Held', color: '--chart-amber', values: rows.map((row) => row.held ?? null) },
+    ],
+    [course],
+  )
   return (
     <div class="charts">
       {classes ? (
@@ -130,6 +144,7 @@ function Charts({ now, course, outcomes }: { now: Summary; course: Course; outco
       )}
       <Chart title="Events accepted" kind="bars" times={times} series={accepted} format={number} total={(one) => sum(one.values)} />
       <Chart title="Time to delivery" kind="lines" times={times} series={latency} format={milliseconds} total={(one) => milliseconds(now.time_to_delivery_ms[one.label as 'p50'])} />
+      <Chart title="Queue depth" kind="lines" times={times} series={waiting} format={number} total={most} gaps />
     </div>
   )
 }

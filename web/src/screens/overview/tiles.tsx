@@ -37,7 +37,7 @@ export function Tiles({ now, before, course }: { now: Summary; before: Summary |
         note={`p50 ${milliseconds(latency.p50)} · p99 ${milliseconds(latency.p99)}`}
         values={rows.map((row) => row.time_to_delivery_ms.p95 ?? null)}
       />
-      <Tile name="Pending now" value={atLeast(now.pending, now.pending_more)} note={`${atLeast(now.held, now.held_more)} held`} link={href('/deliveries', { status: ['pending', 'sending', 'held'] })} />
+      <Tile name="Pending now" value={atLeast(now.pending, now.pending_more)} note={`${atLeast(now.held, now.held_more)} held`} values={rows.map((row) => row.pending ?? null)} link={href('/deliveries', { status: ['pending', 'sending', 'held'] })} />
       <Tile name="Oldest due" value={late < 1 ? 'none late' : distance(late)} tone={late > 60 ? 'bad' : undefined} note="how late the queue is now" />
       <Tile
         name="Failing subscriptions"
