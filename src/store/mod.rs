@@ -116,6 +116,8 @@ const QUEUE_LIMIT: Duration = Duration::from_millis(4_000);
 const INTERACTIVE_LIMIT: Duration = Duration::from_millis(1_300);
 const SWEEP_LIMIT: Duration = Duration::from_secs(60);
 const MAINTENANCE_LIMIT: Duration = Duration::from_secs(6);
+/// Upkeep has one connection, and a step of one of its jobs takes about a second.
+const MAINTENANCE_CHECKOUT_LIMIT: Duration = Duration::from_millis(1_500);
 /// After this the server has ended every transaction of ours that writes events, attempts or ended deliveries, so that
 /// rows that are older by the time of their transaction are complete (`sql/functions/log/complete_before.sql`). Sweeps
 /// only read; retention copies rows with their times.
@@ -237,7 +239,9 @@ impl Store {
     }
 
     async fn maintenance(&self) -> Result<Connection, StoreError> {
-        Connection::checkout(&self.maintenance, &self.access, MAINTENANCE_LIMIT + ANSWER_MARGIN).await
+        let mut access = self.access.clone();
+        access.checkout_limit = access.checkout_limit.max(MAINTENANCE_CHECKOUT_LIMIT);
+        Connection::checkout(&self.maintenance, &access, MAINTENANCE_LIMIT + ANSWER_MARGIN).await
     }
 
     /// Fails while the server does not answer, or only reads.
