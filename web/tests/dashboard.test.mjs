@@ -141,8 +141,11 @@ test('a list follows what happens, and waits while somebody reads further down',
 test('events that come are counted, and shown when somebody wants to see them', () =>
   visitAcme('#/events', {}, async (page) => {
     await page.locator('tbody a[data-row]').first().waitFor()
+    // The list is read once more when the stream is open.
+    const read = page.waitForResponse((response) => new URL(response.url()).pathname === '/events')
     await page.getByRole('button', { name: 'Live', exact: true }).click()
     await page.locator('.live.is-live').waitFor()
+    await read
     const { webhook_id } = await data.api('POST', '/events', { data: {} }, { 'x-event-type': 'order.live' })
     await page.locator('.waiting', { hasText: '1 new' }).waitFor()
     assert.equal(await page.locator(`tbody a[href*="${webhook_id}"]`).count(), 0)
