@@ -261,6 +261,11 @@ CREATE FUNCTION public.attempts_search_1(tenant uuid, of_subscriptions uuid[], o
     SET jit TO 'off'
     AS $$
 declare
+    -- A page needs few; to find that a window of all attempts has more costs as if they were read.
+    most_of_window bigint := least(most_examined, 4000);
+    -- As many as a process may have in flight, and be lost with it, and more.
+    most_of_moment constant bigint := 1000000;
+    began_at constant timestamptz := clock_timestamp();
     deadline timestamptz;
     top_id uuid := before_id;
     lower_id uuid := from_id;
@@ -303,14 +308,21 @@ begin
         logs := case when cardinality(logs) <= 5000 then logs end;
     end if;
     has_windows := has_windows and sub is null;
+    most_of_window := case when logs is null then most_of_window else most_examined end;
     loop
         if has_windows then
             select w.tenant_ids, w.subscription_ids, w.ids, w.lower_id, w.width
             into listed_tenants, listed_subscriptions, listed_ids, lower_id, width
-            from attempts_window_1(logs, from_id, top_id, width, most_examined) as w;
+            from attempts_window_1(logs, from_id, top_id, width, most_of_window) as w;
+            -- So many of one millisecond.
+            if cardinality(listed_ids) > most_of_window then
+                select w.tenant_ids, w.subscription_ids, w.ids, w.lower_id, w.width
+                into listed_tenants, listed_subscriptions, listed_ids, lower_id, width
+                from attempts_window_1(logs, from_id, top_id, width, most_of_moment) as w;
+            end if;
         end if;
         candidates := case
-            when cardinality(listed_ids) <= most_examined
+            when has_windows or cardinality(listed_ids) <= most_examined
                 then attempts_walk_listed_1(listed_tenants, listed_subscriptions, listed_ids, from_id, top_id)
             else attempts_walk_1(owner, sub, from_id, top_id)
         end;
@@ -318,8 +330,14 @@ begin
             fetch candidates into r;
             exit when not found;
             examined := examined + 1;
-            -- Plans are made before the first row.
-            deadline := coalesce(deadline, clock_timestamp() + make_interval(secs => most_ms / 1000));
+            -- Plans are made, and times without attempts are crossed, before the first row: that leaves a third at least.
+            deadline := coalesce(
+                deadline,
+                greatest(
+                    began_at + make_interval(secs => most_ms / 1000),
+                    clock_timestamp() + make_interval(secs => most_ms / 3000)
+                )
+            );
             last_id := r.id;
             if (tenant is null or r.tenant_id = tenant)
                 and (of_subscriptions is null or r.subscription_id = any(of_subscriptions))

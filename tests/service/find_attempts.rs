@@ -1,7 +1,10 @@
 //! `GET /attempts` finds requests that were made by every filter, newest first, for a tenant or for all.
 
+use std::collections::HashSet;
+
 use postrider::domain::api_key::Scope;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::support::stock::{Stock, data, field};
 
@@ -159,6 +162,34 @@ async fn a_rare_failure_is_found_in_a_long_log_over_short_pages() {
         let (rows, pages) = stock.pages(path).await;
         assert_eq!((field(&rows, "outcome"), pages > 1), (vec!["timeout".to_owned()], true), "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_of_one_millisecond_are_all_found_however_many_they_are() {
+    let (stock, _, _) = attempts().await;
+    let before: i64 = stock.client.query_one("select count(*) from attempts", &[]).await.unwrap().get(0);
+    let add = "
+        insert into attempts (tenant_id, subscription_id, id, event_id, attempt_number, outcome, error_message, created_at)
+        select s.tenant_id, s.id, uuid_v7(t.at), uuid_v7(t.at), 1, 'unknown', 'unknown', t.at
+        from (select x.tenant_id, x.id from subscriptions as x limit 1) as s,
+            (select date_trunc('milliseconds', now()) - interval '1 minute' as at) as t,
+            generate_series(1, 9000)";
+    stock.client.execute(add, &[]).await.unwrap();
+    let page = "
+        select f.is_found, f.id
+        from attempts_search_1(
+            null, null, null, null, null, null, null, null, uuid_v7_floor('epoch'), $1::uuid, 100000, 5000, 60000
+        ) as f";
+    let (mut found, mut below) = (HashSet::new(), Uuid::max());
+    loop {
+        let rows = stock.client.query(page, &[&below]).await.unwrap();
+        found.extend(rows.iter().filter(|row| row.get(0)).map(|row| row.get::<_, Uuid>(1)));
+        match rows.last().filter(|row| !row.get::<_, bool>(0)) {
+            Some(cut) => below = cut.get(1),
+            None => break,
+        }
+    }
+    assert_eq!(found.len() as i64, before + 9_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]
