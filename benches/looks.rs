@@ -105,11 +105,6 @@ const SEQUENTIAL: &str = "
 const FOLD: &str = "
     select f.attempts, f.more
     from rollups_fold_1(20000) as f";
-/// Upkeep summarises the indexes by time after each step, while a day is written; here days were written at once.
-const SUMMARISE: &str = "
-    select brin_summarize_new_values(i.inhrelid)
-    from pg_inherits as i
-    where i.inhparent in ('events_time'::regclass, 'attempts_time'::regclass)";
 
 /// Folds all that is stored into the roll-ups. Returns how long an attempt with its share of an event took, in
 /// microseconds.
@@ -122,9 +117,7 @@ pub(crate) async fn fold(client: &Client) -> Result<f64, Failure> {
             break;
         }
     }
-    let took = began.elapsed().as_micros() as f64 / attempts.max(1) as f64;
-    client.query(SUMMARISE, &[]).await?;
-    Ok(took)
+    Ok(began.elapsed().as_micros() as f64 / attempts.max(1) as f64)
 }
 
 /// Ids of one tenant, as they stand in a path.

@@ -437,6 +437,7 @@ CREATE FUNCTION public.attempts_window_1(of_subscriptions uuid[], from_id uuid, 
     SET search_path TO 'public'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'on'
     SET enable_sort TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'

@@ -50,8 +50,9 @@ const FULL: &str = "
     drop table made";
 
 /// A statement, its arguments up to those of the page, and the most pages (of 8 KiB) that it may touch: about twice what
-/// it does. One that finds nothing examines all that it may, 10,000 rows.
-const SEARCHES: [(&str, &str, u64); 25] = [
+/// it does, more where an autovacuum that came first keeps pages from being known as visible. One that finds nothing
+/// examines all that it may, 10,000 rows.
+const SEARCHES: [(&str, &str, u64); 26] = [
     ("deliveries/search", "FIRST, null, null, null, null, null, null", 6_500),
     // Of each the newest attempt is found, and not by the log of its subscription, which has thousands since.
     ("deliveries/search", "FIRST, null, null, null, null, null, now() - interval '20 hours'", 6_500),
@@ -68,15 +69,17 @@ const SEARCHES: [(&str, &str, u64); 25] = [
     ("events/search", "FIRST, null, null, null, null, null, null, null, null", 4_000),
     ("events/search", "FIRST, null, '{failed}', null, null, null, null, null, null", 28_000),
     ("events/search", "FIRST, null, '{no_match}', null, null, null, null, null, null", 5_000),
-    ("events/search", "FIRST, null, null, '{no.such}', null, null, null, null, null", 1_000),
+    ("events/search", "FIRST, null, null, '{no.such}', null, null, null, null, null", 5_000),
     ("events/search", "FIRST, array[SUBSCRIPTION], null, null, null, null, null, null, null", 7_000),
     ("events/search", "null, null, null, null, null, null, null, null, null", 18_000),
     ("events/search", "null, null, '{no_match}', null, null, null, null, null, null", 20_000),
-    ("events/search", "null, null, null, null, '{no.such}', null, null, null, null", 2_000),
+    ("events/search", "null, null, null, null, '{no.such}', null, null, null, null", 5_000),
     ("attempts/search", "FIRST, null, null, null, null, null, null, null, NIL", 1_100),
     ("attempts/search", "FIRST, null, null, null, '{none}', null, null, null, NIL", 80_000),
     ("attempts/search", "FIRST, array[SUBSCRIPTION], null, null, null, false, null, null, NIL", 1_200),
     ("attempts/search", "FIRST, null, pg_temp.newest(), null, null, null, null, null, NIL", 500),
+    // Windows of time read the index of blocks, and not all of the key's.
+    ("attempts/search", "null, null, null, null, null, null, null, null, NIL", 1_100),
     ("attempts/search", "null, null, null, null, null, null, '{404}', null, NIL", 90_000),
 ];
 

@@ -1,8 +1,8 @@
 -- attempts/window(subscriptions, or null for all of all tenants; smallest id, id below which; width in seconds, most
 -- attempts)
 -- Keys of the attempts in a window of time that ends there: each subscription's by its key; those of all by the BRIN
--- index of ids. A window with more attempts is made shorter. Its begin is the next one's end, and the next width is a
--- guess.
+-- index of ids, so bitmaps are on, whatever the caller set. A window with more attempts is made shorter. Its begin is the
+-- next one's end, and the next width is a guess.
 create function attempts_window_1(
     of_subscriptions uuid[],
     from_id uuid,
@@ -18,6 +18,7 @@ language plpgsql stable
 set search_path from current
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set enable_bitmapscan = on
 set enable_sort = off
 set enable_hashjoin = off
 set enable_mergejoin = off
