@@ -8,7 +8,7 @@ use super::DevError;
 
 #[derive(Debug)]
 pub(super) struct DevLock {
-    _file: File,
+    file: File,
 }
 
 impl DevLock {
@@ -33,6 +33,13 @@ impl DevLock {
         }
         let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{address}"));
         written.map_err(DevError::system("write", &path))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for DevLock {
+    /// To close the file would not do: a child that another thread has just forked holds it too, until it runs its program.
+    fn drop(&mut self) {
+        let _closing_releases_it_too = self.file.unlock();
     }
 }
