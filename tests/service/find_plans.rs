@@ -50,8 +50,7 @@ const FULL: &str = "
     drop table made";
 
 /// A statement, its arguments up to those of the page, and the most pages (of 8 KiB) that it may touch: about twice what
-/// it does, more where an autovacuum that came first keeps pages from being known as visible. One that finds nothing
-/// examines all that it may, 10,000 rows.
+/// it does. One that finds nothing examines all that it may, 10,000 rows.
 const SEARCHES: [(&str, &str, u64); 26] = [
     ("deliveries/search", "FIRST, null, null, null, null, null, null", 6_500),
     // Of each the newest attempt is found, and not by the log of its subscription, which has thousands since.
@@ -69,11 +68,11 @@ const SEARCHES: [(&str, &str, u64); 26] = [
     ("events/search", "FIRST, null, null, null, null, null, null, null, null", 4_000),
     ("events/search", "FIRST, null, '{failed}', null, null, null, null, null, null", 28_000),
     ("events/search", "FIRST, null, '{no_match}', null, null, null, null, null, null", 5_000),
-    ("events/search", "FIRST, null, null, '{no.such}', null, null, null, null, null", 5_000),
+    ("events/search", "FIRST, null, null, '{no.such}', null, null, null, null, null", 1_000),
     ("events/search", "FIRST, array[SUBSCRIPTION], null, null, null, null, null, null, null", 7_000),
     ("events/search", "null, null, null, null, null, null, null, null, null", 18_000),
     ("events/search", "null, null, '{no_match}', null, null, null, null, null, null", 20_000),
-    ("events/search", "null, null, null, null, '{no.such}', null, null, null, null", 5_000),
+    ("events/search", "null, null, null, null, '{no.such}', null, null, null, null", 2_000),
     ("attempts/search", "FIRST, null, null, null, null, null, null, null, NIL", 1_100),
     ("attempts/search", "FIRST, null, null, null, '{none}', null, null, null, NIL", 80_000),
     ("attempts/search", "FIRST, array[SUBSCRIPTION], null, null, null, false, null, null, NIL", 1_200),
@@ -130,18 +129,22 @@ async fn no_search_scans_a_table_and_each_reads_a_bounded_number_of_pages() {
         client.batch_execute(&format!("prepare {} as {text}", name.replace('/', "_"))).await.unwrap();
     }
     for (name, arguments, most) in SEARCHES {
-        while notices.try_recv().is_ok() {}
-        client
-            .batch_execute(&execute(name, arguments))
-            .await
-            .unwrap_or_else(|error| panic!("{name}({arguments}): {error:?}"));
-        let told: Vec<_> =
-            std::iter::from_fn(|| notices.try_recv().ok()).filter(|told| told.contains("Query Text")).collect();
-        for table in ["events", "attempts", "deliveries", "undelivered", "idempotency_keys"] {
-            let scan = told.iter().find(|plan| scans(plan, table));
-            assert!(scan.is_none(), "{name}({arguments}) scans {table}:\n{}", scan.unwrap());
+        let mut fewest = u64::MAX;
+        // Much that other databases of the server create makes a session read all catalogs anew, which counts: 1,700 pages.
+        for _ in 0..2 {
+            while notices.try_recv().is_ok() {}
+            client
+                .batch_execute(&execute(name, arguments))
+                .await
+                .unwrap_or_else(|error| panic!("{name}({arguments}): {error:?}"));
+            let told: Vec<_> =
+                std::iter::from_fn(|| notices.try_recv().ok()).filter(|told| told.contains("Query Text")).collect();
+            for table in ["events", "attempts", "deliveries", "undelivered", "idempotency_keys"] {
+                let scan = told.iter().find(|plan| scans(plan, table));
+                assert!(scan.is_none(), "{name}({arguments}) scans {table}:\n{}", scan.unwrap());
+            }
+            fewest = fewest.min(touched_pages(told.last().unwrap()));
         }
-        let pages = touched_pages(told.last().unwrap());
-        assert!(pages < most, "{name}({arguments}) touches {pages} pages:\n{}", told.last().unwrap());
+        assert!(fewest < most, "{name}({arguments}) touches {fewest} pages");
     }
 }
