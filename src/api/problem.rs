@@ -222,7 +222,7 @@ impl Problem {
                      time; nothing was sent"
                 );
             }
-            Self::TooManyStreams(most, whose) => return format!("{most} streams {whose} are open on this replica"),
+            Self::TooManyStreams(most, whose) => return format!("streams {whose} open on this replica: {most}"),
             Self::TooManyRecipients => {
                 return format!("more than {MAX_RECIPIENTS} subscriptions want this event; nothing was stored");
             }

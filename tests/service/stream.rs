@@ -1,6 +1,7 @@
 //! The stream shows what happens once, to those whom it concerns, whatever commits late, breaks off or reads slowly.
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use postrider::domain::actor::Actor;
@@ -35,7 +36,11 @@ struct Watcher {
 
 impl Watcher {
     async fn open(api: &TestApi, key: &str, query: &str, last: Option<&str>) -> Self {
-        let mut stream = TcpStream::connect(api.address).await.unwrap();
+        Self::open_at(api.address, key, query, last).await
+    }
+
+    async fn open_at(address: SocketAddr, key: &str, query: &str, last: Option<&str>) -> Self {
+        let mut stream = TcpStream::connect(address).await.unwrap();
         let last = last.map_or_else(String::new, |id| format!("last-event-id: {id}\r\n"));
         let request = format!("GET /stream?{query} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n{last}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
