@@ -261,8 +261,7 @@ CREATE FUNCTION public.attempts_search_1(tenant uuid, of_subscriptions uuid[], o
     SET jit TO 'off'
     AS $$
 declare
-    -- A page needs few; to find that a window of all attempts has more costs as if they were read.
-    most_of_window bigint := least(most_examined, 4000);
+    most_of_window bigint;
     -- As many as a process may have in flight, and be lost with it, and more.
     most_of_moment constant bigint := 1000000;
     began_at constant timestamptz := clock_timestamp();
@@ -308,7 +307,8 @@ begin
         logs := case when cardinality(logs) <= 5000 then logs end;
     end if;
     has_windows := has_windows and sub is null;
-    most_of_window := case when logs is null then most_of_window else most_examined end;
+    -- A page needs few attempts, and a window of all that turns out to have too many was read for nothing.
+    most_of_window := case when logs is null then least(most_examined, 4000) else most_examined end;
     loop
         if has_windows then
             select w.tenant_ids, w.subscription_ids, w.ids, w.lower_id, w.width
@@ -4297,6 +4297,43 @@ begin
         and p.proconfig @> array['search_path=' || current_schema() || ', pg_temp'];
 end
 $$;
+CREATE FUNCTION public.queue_depth_keep_hours_1() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    together constant uuid := '00000000-0000-0000-0000-000000000000';
+    hour constant timestamptz := date_trunc('hour', now(), 'UTC');
+    kept_until constant timestamptz := coalesce(
+        (select max(h.at) + interval '1 hour' from queue_depth_hours as h where h.tenant_id = together),
+        '-infinity'
+    );
+begin
+    insert into queue_depth_hours (tenant_id, at, pending, held, is_cut)
+    select q.tenant_id, e.at, max(q.pending), max(q.held), e.is_cut
+    from (
+        select date_trunc('hour', m.at, 'UTC') as at, count(*) as counts, bool_or(m.is_cut) as is_cut
+        from queue_depth_minutes as m
+        where m.tenant_id = together
+            and m.at >= kept_until
+            and m.at < hour
+        group by date_trunc('hour', m.at, 'UTC')
+    ) as e
+    inner join queue_depth_minutes as q
+        on q.at >= e.at
+        and q.at < e.at + interval '1 hour'
+    group by
+        q.tenant_id,
+        e.at,
+        e.counts,
+        e.is_cut
+    having q.tenant_id = together or not e.is_cut or count(*) = e.counts;
+end
+$$;
 CREATE FUNCTION public.queue_depth_measure_1(most_examined bigint, most_tenants bigint, least_pause double precision) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -4310,7 +4347,6 @@ declare
     together constant uuid := '00000000-0000-0000-0000-000000000000';
     counted_at constant timestamptz := now();
     minute constant timestamptz := date_trunc('minute', counted_at);
-    hour constant timestamptz := date_trunc('hour', counted_at, 'UTC');
     examined bigint;
     estimated bigint;
     tenants uuid[];
@@ -4402,41 +4438,7 @@ begin
     insert into queue_depth_minutes (tenant_id, at, pending, held, is_cut, took)
     select d.tenant_id, minute, d.pending, d.held, cut, case when d.tenant_id = together then clock_timestamp() - counted_at end
     from unnest(tenants, pending, held) as d (tenant_id, pending, held);
-    if exists (
-        select 1
-        from queue_depth_hours as q
-        where q.tenant_id = together
-            and q.at = hour - interval '1 hour'
-    ) then
-        return examined;
-    end if;
-    -- Minutes are kept for 48 hours.
-    with ended as materialized (
-        select date_trunc('hour', q.at, 'UTC') as at, count(*) as counts, bool_or(q.is_cut) as is_cut
-        from queue_depth_minutes as q
-        where q.tenant_id = together
-            and q.at >= hour - interval '47 hours'
-            and q.at < hour
-            and not exists (
-                select 1
-                from queue_depth_hours as h
-                where h.tenant_id = together
-                    and h.at = date_trunc('hour', q.at, 'UTC')
-            )
-        group by date_trunc('hour', q.at, 'UTC')
-    )
-    insert into queue_depth_hours (tenant_id, at, pending, held, is_cut)
-    select q.tenant_id, e.at, max(q.pending), max(q.held), e.is_cut
-    from ended as e
-    inner join queue_depth_minutes as q
-        on q.at >= e.at
-        and q.at < e.at + interval '1 hour'
-    group by
-        q.tenant_id,
-        e.at,
-        e.counts,
-        e.is_cut
-    having q.tenant_id = together or not e.is_cut or count(*) = e.counts;
+    perform queue_depth_keep_hours_1();
     return examined;
 end
 $$;

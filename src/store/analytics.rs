@@ -1,4 +1,4 @@
-//! Reads roll-ups, and what waits or waited, for the API's analytics.
+//! Reads roll-ups, and what waits now, for the API's analytics.
 
 use time::OffsetDateTime;
 use tokio_postgres::Row;
@@ -88,14 +88,6 @@ pub(crate) struct Backlog {
     pub(crate) is_cut: bool,
 }
 
-/// How many deliveries waited at one time; `None`: it is not known.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct QueueDepth {
-    pub(crate) at: OffsetDateTime,
-    pub(crate) pending: Option<i64>,
-    pub(crate) held: Option<i64>,
-}
-
 impl RollupSource {
     fn word(self) -> &'static str {
         match self {
@@ -136,24 +128,6 @@ impl Store {
         let rows = self.interactive().await?.query(&sql::ROLLUP_PROGRESS, &[]).await?;
         let row = rows.first().ok_or_else(|| StoreError::Unreadable("rollup_progress has no row".to_owned()))?;
         Ok(Progress { rollups: row.try_get("folded_until")?, log: row.try_get("complete_before")? })
-    }
-
-    /// `tenant` is `None` for all together. By the minute, or the most of each hour; oldest first.
-    pub(crate) async fn queue_depths(
-        &self,
-        tenant: Option<TenantId>,
-        by_minute: bool,
-        since: OffsetDateTime,
-        until: OffsetDateTime,
-    ) -> Result<Vec<QueueDepth>, StoreError> {
-        let tenant = tenant.map_or(Uuid::nil(), TenantId::uuid);
-        let params: [Param<'_>; 4] =
-            [(&by_minute, Type::BOOL), (&tenant, Type::UUID), (&since, Type::TIMESTAMPTZ), (&until, Type::TIMESTAMPTZ)];
-        let rows = self.interactive().await?.query(&sql::READ_QUEUE_DEPTH, &params).await?;
-        let depth = |row: &Row| {
-            Ok(QueueDepth { at: row.try_get("at")?, pending: row.try_get("pending")?, held: row.try_get("held")? })
-        };
-        rows.iter().map(depth).collect()
     }
 
     /// `tenant` is `None` for all.

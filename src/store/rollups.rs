@@ -1,4 +1,4 @@
-//! Roll-ups for analytics: written behind the mark of `log/complete_before`. And how many deliveries waited.
+//! Roll-ups for analytics: written behind the mark of `log/complete_before`.
 
 use time::OffsetDateTime;
 use tokio_postgres::types::Type;
@@ -52,23 +52,6 @@ impl Store {
         let params: [Param<'_>; 1] = [(&most, Type::INT8)];
         let rows = self.maintenance().await?.query(&sql::FORGET_ROLLUPS, &params).await?;
         Ok(rows.first().map(|row| row.try_get("forgotten")).transpose()?.unwrap_or(0))
-    }
-
-    /// Counts how many deliveries wait, at most `most` of them, of all tenants together and of the `most_tenants` of which
-    /// most wait. Returns how many were counted; `None` if this minute has been counted, another process does it, or the
-    /// last count is less than `least_pause` times as long ago as it took.
-    ///
-    /// # Errors
-    /// [`StoreError`] from the database.
-    pub async fn measure_queue_depth(
-        &self,
-        most: i64,
-        most_tenants: i64,
-        least_pause: f64,
-    ) -> Result<Option<i64>, StoreError> {
-        let params: [Param<'_>; 3] = [(&most, Type::INT8), (&most_tenants, Type::INT8), (&least_pause, Type::FLOAT8)];
-        let rows = self.maintenance().await?.query(&sql::MEASURE_QUEUE_DEPTH, &params).await?;
-        Ok(rows.first().map(|row| row.try_get("examined")).transpose()?.flatten())
     }
 
     /// Summarises new ranges of the log's indexes by time. Returns how many.

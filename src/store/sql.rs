@@ -222,6 +222,7 @@ functions! {
     "rollups/forget",
     "rollups/read",
     "rollups/read_each",
+    "queue_depth/keep_hours",
     "queue_depth/measure",
     "search/exact",
     "tenants/delete",

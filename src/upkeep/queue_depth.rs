@@ -1,4 +1,4 @@
-//! Counts once a minute how many deliveries wait, for the course that analytics show.
+//! Counts once a minute how many deliveries wait, so that analytics can show how the queue grew and shrank.
 
 use std::time::Duration;
 

@@ -31,8 +31,7 @@ set enable_mergejoin = off
 set jit = off
 as $$
 declare
-    -- A page needs few; to find that a window of all attempts has more costs as if they were read.
-    most_of_window bigint := least(most_examined, 4000);
+    most_of_window bigint;
     -- As many as a process may have in flight, and be lost with it, and more.
     most_of_moment constant bigint := 1000000;
     began_at constant timestamptz := clock_timestamp();
@@ -78,7 +77,8 @@ begin
         logs := case when cardinality(logs) <= 5000 then logs end;
     end if;
     has_windows := has_windows and sub is null;
-    most_of_window := case when logs is null then most_of_window else most_examined end;
+    -- A page needs few attempts, and a window of all that turns out to have too many was read for nothing.
+    most_of_window := case when logs is null then least(most_examined, 4000) else most_examined end;
     loop
         if has_windows then
             select w.tenant_ids, w.subscription_ids, w.ids, w.lower_id, w.width

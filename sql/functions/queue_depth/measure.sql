@@ -16,7 +16,6 @@ declare
     together constant uuid := '00000000-0000-0000-0000-000000000000';
     counted_at constant timestamptz := now();
     minute constant timestamptz := date_trunc('minute', counted_at);
-    hour constant timestamptz := date_trunc('hour', counted_at, 'UTC');
     examined bigint;
     estimated bigint;
     tenants uuid[];
@@ -108,41 +107,7 @@ begin
     insert into queue_depth_minutes (tenant_id, at, pending, held, is_cut, took)
     select d.tenant_id, minute, d.pending, d.held, cut, case when d.tenant_id = together then clock_timestamp() - counted_at end
     from unnest(tenants, pending, held) as d (tenant_id, pending, held);
-    if exists (
-        select 1
-        from queue_depth_hours as q
-        where q.tenant_id = together
-            and q.at = hour - interval '1 hour'
-    ) then
-        return examined;
-    end if;
-    -- Minutes are kept for 48 hours.
-    with ended as materialized (
-        select date_trunc('hour', q.at, 'UTC') as at, count(*) as counts, bool_or(q.is_cut) as is_cut
-        from queue_depth_minutes as q
-        where q.tenant_id = together
-            and q.at >= hour - interval '47 hours'
-            and q.at < hour
-            and not exists (
-                select 1
-                from queue_depth_hours as h
-                where h.tenant_id = together
-                    and h.at = date_trunc('hour', q.at, 'UTC')
-            )
-        group by date_trunc('hour', q.at, 'UTC')
-    )
-    insert into queue_depth_hours (tenant_id, at, pending, held, is_cut)
-    select q.tenant_id, e.at, max(q.pending), max(q.held), e.is_cut
-    from ended as e
-    inner join queue_depth_minutes as q
-        on q.at >= e.at
-        and q.at < e.at + interval '1 hour'
-    group by
-        q.tenant_id,
-        e.at,
-        e.counts,
-        e.is_cut
-    having q.tenant_id = together or not e.is_cut or count(*) = e.counts;
+    perform queue_depth_keep_hours_1();
     return examined;
 end
 $$;

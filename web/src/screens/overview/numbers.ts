@@ -7,7 +7,7 @@ type Row = Schemas['AnalyticsRow']
 export type Summary = Schemas['AnalyticsSummary']
 
 /** What happened over time, by bucket. */
-export interface Course {
+export interface TimeSeries {
   times: number[]
   rows: Row[]
 }
@@ -39,7 +39,7 @@ const MAX_FAILING = 8
 
 export const loadSummary = (signal: AbortSignal): Promise<Summary> => get('/analytics/summary', { query: span('24h'), signal })
 
-export async function loadCourse(signal: AbortSignal): Promise<Course> {
+export async function loadTimeSeries(signal: AbortSignal): Promise<TimeSeries> {
   const { data } = await get('/analytics/deliveries', { query: span('24h'), signal })
   return { times: data.map((row) => Date.parse(row.bucket) / 1_000), rows: data }
 }

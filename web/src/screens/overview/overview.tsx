@@ -10,7 +10,7 @@ import type { Series } from '../../ui/plot'
 import { Bones, Empty, Failure } from '../../ui/states'
 import { custom, TimeRange } from '../../ui/time_range'
 import { Attention } from './attention'
-import { byClass, type Course, type FailingList, loadBefore, loadCourse, loadFailing, loadOutcomes, loadSummary, type Summary } from './numbers'
+import { byClass, type FailingList, loadBefore, loadFailing, loadOutcomes, loadSummary, loadTimeSeries, type Summary, type TimeSeries } from './numbers'
 import { Tiles } from './tiles'
 
 const REFRESH_MS = 30_000
@@ -19,13 +19,13 @@ export function Overview() {
   const what = JSON.stringify([query.value.get('range'), custom.value])
   // Each is shown when it comes: the tiles do not wait for the most expensive question.
   const now = useResource(what, loadSummary, true)
-  const course = useResource(what, loadCourse, true)
+  const timeSeries = useResource(what, loadTimeSeries, true)
   const before = useResource(what, loadBefore, true)
   const outcomes = useResource(what, loadOutcomes, true)
   const failing = useResource(what, loadFailing, true)
-  const problem = now.problem ?? course.problem ?? outcomes.problem ?? failing.problem
-  const reload = () => [now, course, before, outcomes, failing].forEach((one) => one.reload())
-  usePolling(custom.value.until ? null : REFRESH_MS, now, course, before, outcomes, failing)
+  const problem = now.problem ?? timeSeries.problem ?? outcomes.problem ?? failing.problem
+  const reload = () => [now, timeSeries, before, outcomes, failing].forEach((one) => one.reload())
+  usePolling(custom.value.until ? null : REFRESH_MS, now, timeSeries, before, outcomes, failing)
   return (
     <>
       <header class="page-head">
@@ -40,7 +40,7 @@ export function Overview() {
       </header>
       {problem && <Failure problem={problem} retry={reload} />}
       {now.data ? (
-        <Loaded now={now.data} course={course.data} before={before.data} outcomes={outcomes.data} failing={failing.data} />
+        <Loaded now={now.data} timeSeries={timeSeries.data} before={before.data} outcomes={outcomes.data} failing={failing.data} />
       ) : (
         !problem && <Loading />
       )}
@@ -85,17 +85,17 @@ function most({ values }: Series) {
 
 interface LoadedProps {
   now: Summary
-  course: Course | null
+  timeSeries: TimeSeries | null
   before: Summary | null
   outcomes: Schemas['AnalyticsRow'][] | null
   failing: FailingList | null
 }
 
-function Loaded({ now, course, before, outcomes, failing }: LoadedProps) {
+function Loaded({ now, timeSeries, before, outcomes, failing }: LoadedProps) {
   const quiet = now.accepted === 0 && now.attempts === 0 && now.pending === 0 && now.held === 0
   return (
     <>
-      <Tiles now={now} before={before} course={course} />
+      <Tiles now={now} before={before} timeSeries={timeSeries} />
       {quiet ? (
         <Empty icon="overview" title="Nothing happened in this time">
           <p>Choose a longer time, or publish an event.</p>
@@ -105,8 +105,8 @@ function Loaded({ now, course, before, outcomes, failing }: LoadedProps) {
             </a>
           )}
         </Empty>
-      ) : course ? (
-        <Charts now={now} course={course} outcomes={outcomes} />
+      ) : timeSeries ? (
+        <Charts now={now} timeSeries={timeSeries} outcomes={outcomes} />
       ) : (
         <NoCharts />
       )}
@@ -115,10 +115,10 @@ function Loaded({ now, course, before, outcomes, failing }: LoadedProps) {
   )
 }
 
-function Charts({ now, course, outcomes }: { now: Summary; course: Course; outcomes: Schemas['AnalyticsRow'][] | null }) {
-  const { rows, times } = course
-  const classes = useMemo(() => outcomes && byClass(outcomes, times), [course, outcomes])
-  const accepted = useMemo<Series[]>(() => [{ label: 'Accepted', color: '--accent', values: rows.map((row) => row.accepted) }], [course])
+function Charts({ now, timeSeries, outcomes }: { now: Summary; timeSeries: TimeSeries; outcomes: Schemas['AnalyticsRow'][] | null }) {
+  const { rows, times } = timeSeries
+  const classes = useMemo(() => outcomes && byClass(outcomes, times), [timeSeries, outcomes])
+  const accepted = useMemo<Series[]>(() => [{ label: 'Accepted', color: '--accent', values: rows.map((row) => row.accepted) }], [timeSeries])
   const latency = useMemo<Series[]>(
     () =>
       (['p50', 'p95', 'p99'] as const).map((name, index) => ({
@@ -126,14 +126,14 @@ function Charts({ now, course, outcomes }: { now: Summary; course: Course; outco
         color: ['--accent', '--chart-amber', '--chart-purple'][index] ?? '--accent',
         values: rows.map((row) => row.time_to_delivery_ms[name] ?? null),
       })),
-    [course],
+    [timeSeries],
   )
   const waiting = useMemo<Series[]>(
     () => [
       { label: 'Pending', color: '--accent', values: rows.map((row) => row.pending ?? null) },
       { label: 'Held', color: '--chart-amber', values: rows.map((row) => row.held ?? null) },
     ],
-    [course],
+    [timeSeries],
   )
   return (
     <div class="charts">

@@ -2,7 +2,7 @@
 import { href } from '../../route'
 import { distance, milliseconds, number } from '../../ui/moment'
 import { Tile } from '../../ui/tile'
-import type { Course, Summary } from './numbers'
+import type { Summary, TimeSeries } from './numbers'
 
 export const percent = (share: number | null | undefined) => (share === null || share === undefined ? '–' : `${(share * 100).toFixed(share > 0.9995 || share < 0.1 ? 0 : 1)} %`)
 
@@ -15,8 +15,8 @@ function change(now: number, before: number | undefined): string {
 
 const atLeast = (count: number, more: boolean) => `${number(count)}${more ? '+' : ''}`
 
-export function Tiles({ now, before, course }: { now: Summary; before: Summary | null; course: Course | null }) {
-  const rows = course?.rows ?? []
+export function Tiles({ now, before, timeSeries }: { now: Summary; before: Summary | null; timeSeries: TimeSeries | null }) {
+  const rows = timeSeries?.rows ?? []
   const latency = now.time_to_delivery_ms
   const late = now.oldest_due_seconds
   const rate = now.success_rate
