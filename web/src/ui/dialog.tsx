@@ -23,7 +23,9 @@ export function Dialog({ label, close, children, kind = 'dialog', locked = false
     if (kind === 'dialog') dialog?.querySelector<HTMLElement>('form :is(input, select, textarea):enabled')?.focus()
     return () => {
       isGone.current = true
-      dialog?.close()
+      // Where the browser closed it, the focus is back already, and may have moved on since.
+      if (!dialog?.open) return
+      dialog.close()
       if (before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true })
     }
   }, [])
