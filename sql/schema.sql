@@ -3727,6 +3727,7 @@ CREATE FUNCTION public.outbox_check(event_type text, idempotency_key text, order
     SET search_path TO 'public', 'pg_temp'
     AS $_$
 declare
+    most constant interval := (select l.delivery_lifetime from outbox_lease as l);
     broken text;
 begin
     broken := case
@@ -3736,8 +3737,17 @@ begin
         when ordering_key !~ '^[!-~]{1,255}$' then 'ordering_key: must be 1 to 255 visible ASCII characters'
         when not isfinite(deliver_at) then 'deliver_at: must not be infinite'
         when not isfinite(expires_at) then 'expires_at: must not be infinite'
+        when deliver_at not between '0001-01-01Z' and '9999-12-31 23:59:59.999999Z'
+            then 'deliver_at: must be in the years 1 to 9999'
+        when expires_at not between '0001-01-01Z' and '9999-12-31 23:59:59.999999Z'
+            then 'expires_at: must be in the years 1 to 9999'
         when ordering_key is not null and deliver_at is not null
             then 'deliver_at: must not be given together with ordering_key'
+        when deliver_at > clock_timestamp() + most
+            then format(
+                'deliver_at: must be at most %s s ahead, the POSTRIDER_DELIVERY_LIFETIME',
+                round(extract(epoch from most))
+            )
         when expires_at <= clock_timestamp() then 'expires_at: must be in the future'
         when expires_at <= deliver_at then 'expires_at: must be after deliver_at'
     end;
@@ -3887,7 +3897,7 @@ begin
     );
 end
 $$;
-CREATE FUNCTION public.outbox_lead_1(process uuid, seconds double precision, payload_bytes integer, OUT is_mine boolean, OUT seconds_left double precision) RETURNS record
+CREATE FUNCTION public.outbox_lead_1(process uuid, seconds double precision, payload_bytes integer, lifetime double precision, OUT is_mine boolean, OUT seconds_left double precision) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public'
     AS $$
@@ -3903,7 +3913,8 @@ begin
     set
         holder = process,
         ends_at = now() + make_interval(secs => seconds),
-        max_payload_bytes = payload_bytes
+        max_payload_bytes = payload_bytes,
+        delivery_lifetime = make_interval(secs => lifetime)
     where l.holder is not distinct from process
         or l.ends_at <= now();
     is_mine := found;
@@ -7008,7 +7019,8 @@ CREATE TABLE public.outbox (
     ordering_key text,
     deliver_at timestamp with time zone,
     expires_at timestamp with time zone,
-    CONSTRAINT outbox_key_has_fingerprint CHECK (((idempotency_key IS NULL) = (fingerprint IS NULL)))
+    CONSTRAINT outbox_key_has_fingerprint CHECK (((idempotency_key IS NULL) = (fingerprint IS NULL))),
+    CONSTRAINT outbox_times_have_four_digits CHECK ((((deliver_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (deliver_at <= '9999-12-31 23:59:59.999999+00'::timestamp with time zone)) AND ((expires_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (expires_at <= '9999-12-31 23:59:59.999999+00'::timestamp with time zone))))
 )
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='10000', autovacuum_vacuum_cost_delay='0', vacuum_truncate=off);
 CREATE TABLE public.outbox_lease (
@@ -7016,6 +7028,7 @@ CREATE TABLE public.outbox_lease (
     holder uuid,
     ends_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     max_payload_bytes integer,
+    delivery_lifetime interval,
     CONSTRAINT outbox_lease_is_one_row CHECK (is_only)
 );
 CREATE TABLE public.owners (

@@ -16,7 +16,12 @@ create table outbox (
     deliver_at timestamptz,
     expires_at timestamptz,
     constraint outbox_pkey primary key (id),
-    constraint outbox_key_has_fingerprint check ((idempotency_key is null) = (fingerprint is null))
+    constraint outbox_key_has_fingerprint check ((idempotency_key is null) = (fingerprint is null)),
+    -- Other times cannot be written as RFC 3339, and not all of them can be read.
+    constraint outbox_times_have_four_digits check (
+        deliver_at between '0001-01-01Z' and '9999-12-31 23:59:59.999999Z'
+        and expires_at between '0001-01-01Z' and '9999-12-31 23:59:59.999999Z'
+    )
 ) with (
     autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 2000,
@@ -69,8 +74,9 @@ create table outbox_lease (
     is_only boolean not null default true,
     holder uuid,
     ends_at timestamptz not null default '-infinity',
-    -- Of its holder: larger payloads are refused at once.
+    -- Of its holder: larger payloads, and a later deliver_at, are refused at once.
     max_payload_bytes integer,
+    delivery_lifetime interval,
     constraint outbox_lease_pkey primary key (is_only),
     constraint outbox_lease_is_one_row check (is_only)
 );
@@ -187,6 +193,7 @@ language plpgsql stable
 set search_path from current
 as $$
 declare
+    most constant interval := (select l.delivery_lifetime from outbox_lease as l);
     broken text;
 begin
     broken := case
@@ -196,8 +203,17 @@ begin
         when ordering_key !~ '^[!-~]{1,255}$' then 'ordering_key: must be 1 to 255 visible ASCII characters'
         when not isfinite(deliver_at) then 'deliver_at: must not be infinite'
         when not isfinite(expires_at) then 'expires_at: must not be infinite'
+        when deliver_at not between '0001-01-01Z' and '9999-12-31 23:59:59.999999Z'
+            then 'deliver_at: must be in the years 1 to 9999'
+        when expires_at not between '0001-01-01Z' and '9999-12-31 23:59:59.999999Z'
+            then 'expires_at: must be in the years 1 to 9999'
         when ordering_key is not null and deliver_at is not null
             then 'deliver_at: must not be given together with ordering_key'
+        when deliver_at > clock_timestamp() + most
+            then format(
+                'deliver_at: must be at most %s s ahead, the POSTRIDER_DELIVERY_LIFETIME',
+                round(extract(epoch from most))
+            )
         when expires_at <= clock_timestamp() then 'expires_at: must be in the future'
         when expires_at <= deliver_at then 'expires_at: must be after deliver_at'
     end;

@@ -69,7 +69,8 @@ impl Outbox {
     }
 
     async fn lead(&self) -> Result<Lead, StoreError> {
-        self.intake.store.lead_outbox(self.process, LEASE, self.rules.max_payload_bytes).await
+        let OutboxRules { max_payload_bytes, lifetime } = self.rules;
+        self.intake.store.lead_outbox(self.process, LEASE, max_payload_bytes, lifetime).await
     }
 
     fn jitter(&self) -> Duration {
@@ -96,6 +97,7 @@ impl Outbox {
 
     async fn publish_when_notified(&self, notified: &Notify, stop: &CancellationToken) -> Duration {
         let (mut look, mut prolong_at) = (Look::default(), Instant::now() + LEASE / 2);
+        let mut is_stuck = false;
         loop {
             if Instant::now() >= prolong_at {
                 let asked = Instant::now();
@@ -106,10 +108,16 @@ impl Outbox {
                 }
             }
             let wait = match self.look(&mut look).await {
-                Ok(true) => Duration::ZERO,
-                Ok(false) => look.wait(POLL),
+                Ok(is_more) => {
+                    is_stuck = false;
+                    if is_more { Duration::ZERO } else { look.wait(POLL) }
+                }
                 Err(error) => {
-                    tracing::debug!(%error, "the outbox waits for the database");
+                    if error.is_unavailable() {
+                        tracing::debug!(%error, "the outbox waits for the database");
+                    } else if !std::mem::replace(&mut is_stuck, true) {
+                        tracing::error!(%error, "events from SQL cannot be published; the next try is in a second");
+                    }
                     look = Look::default();
                     PAUSE
                 }

@@ -92,16 +92,19 @@ pub(crate) struct Publishers {
 }
 
 impl Store {
-    /// Takes or prolongs the lease for `process`, which takes payloads up to `max_payload_bytes`.
+    /// Takes or prolongs the lease for `process`, which takes payloads up to `max_payload_bytes`, due up to `lifetime`
+    /// ahead.
     pub(crate) async fn lead_outbox(
         &self,
         process: Uuid,
         lease: Duration,
         max_payload_bytes: usize,
+        lifetime: Duration,
     ) -> Result<Lead, StoreError> {
-        let lease = lease.as_secs_f64();
+        let (lease, lifetime) = (lease.as_secs_f64(), lifetime.as_secs_f64());
         let most = i32::try_from(max_payload_bytes).unwrap_or(i32::MAX);
-        let params: [Param<'_>; 3] = [(&process, Type::UUID), (&lease, Type::FLOAT8), (&most, Type::INT4)];
+        let params: [Param<'_>; 4] =
+            [(&process, Type::UUID), (&lease, Type::FLOAT8), (&most, Type::INT4), (&lifetime, Type::FLOAT8)];
         let rows = self.queue().await?.query(&sql::LEAD_OUTBOX, &params).await?;
         let row = rows.first().ok_or_else(|| StoreError::Unreadable("the outbox has no lease".to_owned()))?;
         let left: Option<f64> = row.try_get("seconds_left")?;

@@ -1,10 +1,11 @@
--- outbox/lead(process, lease in seconds, its most bytes of a payload)
+-- outbox/lead(process, lease in seconds, its most bytes of a payload, its lifetime of a delivery in seconds)
 -- Takes or prolongs the lease. Returns whether the process has it, and for how many seconds its holder does. Writes
 -- only when less than half of it is left.
 create function outbox_lead_1(
     process uuid,
     seconds double precision,
     payload_bytes integer,
+    lifetime double precision,
     out is_mine boolean,
     out seconds_left double precision
 )
@@ -23,7 +24,8 @@ begin
     set
         holder = process,
         ends_at = now() + make_interval(secs => seconds),
-        max_payload_bytes = payload_bytes
+        max_payload_bytes = payload_bytes,
+        delivery_lifetime = make_interval(secs => lifetime)
     where l.holder is not distinct from process
         or l.ends_at <= now();
     is_mine := found;
