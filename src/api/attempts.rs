@@ -19,7 +19,7 @@ mod row;
 
 pub(super) use codes::StatusCodes;
 pub(super) use full::AttemptAnswer;
-pub(super) use list::{FoundAttempts, FoundAttemptsApi, page};
+pub(super) use list::{FoundAttempts, FoundAttemptsApi, page, succeeded};
 pub(super) use row::shows_bodies;
 
 pub(super) struct AttemptsApi(pub(super) Arc<Api>);

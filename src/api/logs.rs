@@ -11,13 +11,13 @@ use super::attempts::{self, FoundAttempts, shows_bodies};
 use super::docs::Resource;
 use super::form::Whole;
 use super::page::{self, Cursor, Limit, List};
-use super::parameter::{Path, Query};
+use super::parameter::{Path, Queries, Query};
 use super::payload::Answer;
 use super::problem::Problem;
 use super::text::{Moment, choice};
+use super::time_range::TimeRange;
 use crate::domain::event_type::EventType;
 use crate::domain::external_id::SubscriptionName;
-use crate::domain::id::{AttemptId, EventId};
 use crate::store::AttemptSearch;
 
 /// Default range.
@@ -60,9 +60,9 @@ impl LogsApi {
         /// Only attempts before then.
         until: Query<Moment>,
         /// Only successes or only failures.
-        status: Query<LogStatus>,
+        status: Queries<LogStatus>,
         /// Only attempts for events of this type.
-        event_type: Query<EventType>,
+        event_type: Queries<EventType>,
         /// Rows per page; at most 10 with `include=payload`.
         limit: Query<Limit>,
         /// `next_cursor` of the previous page.
@@ -75,7 +75,8 @@ impl LogsApi {
             return Err(Problem::field("/query/days", "conflict", "must not stand together with since"));
         }
         let days = days.0.map_or(DEFAULT_DAYS, |days| days.0);
-        let since = since.0.map_or_else(|| days_ago(self.0.clock.now(), days), |since| since.0);
+        let since = since.0.unwrap_or_else(|| Moment(days_ago(self.0.clock.now(), days)));
+        let range = TimeRange::new(Some(since), until.0);
         let with_payload = include.0 == Some(Include::Payload);
         if with_payload && !shows_bodies(caller.bearer) {
             return Err(Problem::ScopeMissing);
@@ -89,15 +90,15 @@ impl LogsApi {
             events: Vec::new(),
             event_types: event_type.0.iter().map(ToString::to_string).collect(),
             outcomes: Vec::new(),
-            succeeded: status.0.map(|status| status == LogStatus::Succeeded),
+            succeeded: attempts::succeeded(&status.0),
             status_codes: Vec::new(),
             status_classes: Vec::new(),
-            from: lower_bound(since).uuid(),
-            before: upper_bound(until.0.map(|until| until.0), cursor.0.map(|cursor| cursor.0.into())).uuid(),
+            from: range.from(),
+            before: range.before(cursor.0.map(|cursor| cursor.0)),
             with_payload,
             limit: i64::try_from(limit + 1).unwrap_or(i64::MAX),
         };
-        let page = attempts::page(&self.0, &filter, limit, caller.bearer).await?;
+        let page = attempts::page(&self.0, &filter, range, limit, caller.bearer).await?;
         // The subscription may exist without rows.
         if page.is_empty() && !self.0.store.known_subscription(caller.tenant, id).await? {
             return Err(Problem::SubscriptionNotFound);
@@ -108,26 +109,4 @@ impl LogsApi {
 
 fn days_ago(now: OffsetDateTime, days: u32) -> OffsetDateTime {
     now.checked_sub(Duration::days(i64::from(days))).unwrap_or(OffsetDateTime::UNIX_EPOCH)
-}
-
-fn lower_bound(at: OffsetDateTime) -> AttemptId {
-    EventId::lower_bound(at).uuid().into()
-}
-
-/// The end of the range, or of the previous page.
-fn upper_bound(until: Option<OffsetDateTime>, cursor: Option<AttemptId>) -> AttemptId {
-    let until = until.map_or_else(|| uuid::Uuid::max().into(), lower_bound);
-    cursor.map_or(until, |cursor| cursor.min(until))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_never_leads_beyond_the_range() {
-        let until = OffsetDateTime::UNIX_EPOCH + Duration::days(20_000);
-        let beyond = AttemptId::from(uuid::Uuid::max());
-        assert_eq!(upper_bound(Some(until), Some(beyond)), lower_bound(until));
-    }
 }

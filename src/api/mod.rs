@@ -45,6 +45,7 @@ mod stream;
 mod subscriptions;
 mod tenants;
 mod text;
+mod time_range;
 mod web;
 
 pub use docs::openapi_document;

@@ -14,7 +14,7 @@ use super::parameter::{Queries, Query};
 use super::payload::Answer;
 use super::problem::Problem;
 use super::text::{Code, Moment};
-use crate::domain::id::EventId;
+use super::time_range::TimeRange;
 use crate::store::{RefusalFilter, RefusalRow};
 
 mod budget;
@@ -101,13 +101,12 @@ impl RefusalsApi {
     ) -> Result<Answer<RefusalList>, Problem> {
         self.0.refusals.flush().await;
         let limit = page::limit(&limit);
-        let floor = |at: Moment| EventId::lower_bound(at.0).uuid();
-        let until = until.0.map_or_else(Uuid::max, floor);
+        let range = TimeRange::new(since.0, until.0);
         let filter = RefusalFilter {
             tenant: caller.tenant(),
             codes: code.0.into_iter().map(|code| code.0).collect(),
-            from: since.0.map_or_else(Uuid::nil, floor),
-            before: cursor.0.map_or(until, |cursor| cursor.0.min(until)),
+            from: range.from(),
+            before: range.before(cursor.0.map(|cursor| cursor.0)),
             limit: i64::try_from(limit + 1).unwrap_or(i64::MAX),
         };
         let page = self.0.store.list_refusals(&filter).await?;
@@ -116,7 +115,11 @@ impl RefusalsApi {
         let next_cursor = cursor.clone().or(examined);
         let reached = if cursor.is_some() { rows.last().map(|row| row.id) } else { page.examined_to };
         let shows_bodies = caller.bearer().grant.shows_bodies();
-        let data = rows.into_iter().map(|row| RefusalAnswer::of(row, shows_bodies)).collect();
+        let data = rows
+            .into_iter()
+            .filter(|row| range.holds(row.at))
+            .map(|row| RefusalAnswer::of(row, shows_bodies))
+            .collect();
         Ok(Answer::Value(RefusalList { data, next_cursor, examined_to: reached.and_then(page::time_of) }))
     }
 }

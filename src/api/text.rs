@@ -5,7 +5,6 @@ use std::fmt;
 use poem_openapi::NewType;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use serde::{Serialize, Serializer};
-use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 use uuid::Uuid;
@@ -22,6 +21,7 @@ use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ordering::OrderingKey;
 use crate::domain::outcome::Outcome;
 use crate::domain::replay::Ending;
+use crate::domain::rfc3339;
 use crate::domain::secret::Secret;
 use crate::domain::subscription::MAX_DESCRIPTION_LENGTH;
 use crate::domain::tenant::{MAX_NAME_LENGTH, TenantName, check_name};
@@ -250,8 +250,8 @@ pub(super) struct Moment(pub(super) OffsetDateTime);
 impl Moment {
     /// The parser's message would describe the parser, not the rule.
     fn parse(text: &str) -> Result<Self, &'static str> {
-        let moment = OffsetDateTime::parse(text, &Rfc3339);
-        moment.map(Self).map_err(|_| "must be an RFC 3339 time, as in 2026-11-23T18:00:00Z")
+        let moment = rfc3339::parse(text).map(Self);
+        moment.ok_or("must be an RFC 3339 time of the years 1 to 9999, as in 2026-11-23T18:00:00Z")
     }
 }
 

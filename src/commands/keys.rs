@@ -16,6 +16,7 @@ use crate::domain::actor::Actor;
 use crate::domain::api_key::Scope;
 use crate::domain::duration::parse_duration;
 use crate::domain::id::ApiKeyId;
+use crate::domain::rfc3339;
 use crate::domain::tenant::{InvalidName, TenantName, check_name};
 use crate::store::{ApiKeyRow, NewKey, Revocation, Store};
 use crate::telemetry::Log;
@@ -120,7 +121,7 @@ pub(super) fn name(text: &str) -> Result<String, InvalidName> {
 }
 
 fn instant(text: &str) -> Result<OffsetDateTime, &'static str> {
-    OffsetDateTime::parse(text, &Rfc3339).map_err(|_| "must be a time like 2027-01-31T00:00:00Z")
+    rfc3339::parse(text).ok_or("must be a time like 2027-01-31T00:00:00Z")
 }
 
 /// Over a server where one is named, else over the database.

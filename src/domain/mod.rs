@@ -40,6 +40,7 @@ pub mod recovery;
 pub mod replay;
 pub mod request_headers;
 pub mod retry_after;
+pub(crate) mod rfc3339;
 pub mod rotation;
 pub mod schema;
 pub mod secret;

@@ -74,6 +74,41 @@ async fn every_filter_of_attempts_selects_and_a_repeated_one_means_any() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn since_and_until_count_in_microseconds_as_the_rows_do() {
+    let stock = Stock::new().await;
+    let shop = stock.subscription("shop", true).await;
+    for outcome in ["http_4xx", "http_5xx", "timeout"] {
+        stock.attempt(&stock.event("acme", "order.paid", 100).await, &shop, outcome).await;
+    }
+    let set = "update attempts as a set id = uuid_v7(t.at), created_at = t.at
+               from (values ('http_4xx', '00.000100Z'), ('http_5xx', '00.000101Z'), ('timeout', '00.001Z'))
+                   as v (outcome, seconds)
+               cross join lateral (
+                   select to_char(now() - interval '1 hour', 'YYYY-MM-DD\"T\"HH24:00:') || v.seconds as text
+               ) as w
+               cross join lateral (select w.text::timestamptz as at) as t
+               where a.outcome = v.outcome";
+    stock.client.batch_execute(&format!("set timezone = 'UTC'; {set}")).await.unwrap();
+    let hour = field(&data(&stock.get("/attempts?outcome=timeout").await), "created_at").remove(0);
+    let at = |micros: &str| hour.replace("001000Z", micros);
+    for list in ["/attempts", "/status/logs/shop"] {
+        for (since, until, found) in [
+            ("000100Z", "000101Z", vec!["http_4xx"]),
+            ("000101Z", "000102Z", vec!["http_5xx"]),
+            ("000100Z", "001001Z", vec!["timeout", "http_5xx", "http_4xx"]),
+            ("000102Z", "001000Z", vec![]),
+            ("000101Z", "001000Z", vec!["http_5xx"]),
+        ] {
+            let page = stock.get(&format!("{list}?since={}&until={}", at(since), at(until))).await;
+            assert_eq!(field(&data(&page), "outcome"), found, "{list} {since} {until}");
+        }
+    }
+    let one = stock.get(&format!("/attempts?limit=1&until={}", at("000101Z"))).await;
+    let (rows, _) = stock.pages(&format!("/attempts?limit=1&until={}", at("000101Z"))).await;
+    assert_eq!(field(&rows, "outcome"), ["http_4xx"], "a row beside the range does not end the list: {one}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_attempts_of_an_event_are_listed_for_all_its_subscriptions() {
     let (stock, [paid, _], _) = attempts().await;
     let (rows, pages) = stock.pages(&format!("/events/{paid}/attempts?limit=1")).await;

@@ -178,6 +178,10 @@ async fn pages_follow_one_another_and_bad_parameters_are_named() {
     assert_eq!(paged, all[1..3]);
     assert!(rows(&api, &api.admin, "?until=2026-01-01T00:00:00Z").await.is_empty());
     assert_eq!(rows(&api, &api.admin, "?since=2026-01-01T00:00:00Z").await.len(), 4);
+    let at = all[1]["at"].as_str().unwrap();
+    let since = rows(&api, &api.admin, &format!("?since={at}")).await;
+    let until = rows(&api, &api.admin, &format!("?until={at}")).await;
+    assert_eq!((&since[..], &until[..]), (&all[..2], &all[2..]), "to the microsecond");
     for wrong in ["code=No!", "since=today", "limit=0", "cursor=x", "who=me"] {
         let refused = api.ask("GET", &format!("/refusals?{wrong}")).send().await;
         assert_eq!(refused.status, 422, "{wrong}");

@@ -19,9 +19,9 @@ use crate::api::parameter::{Path, Queries, Query};
 use crate::api::payload::Answer;
 use crate::api::problem::Problem;
 use crate::api::text::Moment;
+use crate::api::time_range::TimeRange;
 use crate::domain::event_type::EventType;
 use crate::domain::external_id::SubscriptionName;
-use crate::domain::id::EventId;
 use crate::domain::outcome::Outcome;
 use crate::store::AttemptSearch;
 
@@ -81,8 +81,7 @@ impl FoundAttemptsApi {
         cursor: Query<Cursor<{ List::Attempts as u8 }>>,
     ) -> Result<Answer<FoundAttempts>, Problem> {
         let limit = page::limit(&limit);
-        let bound = |at: Moment| EventId::lower_bound(at.0).uuid();
-        let until = until.0.map_or_else(Uuid::max, bound);
+        let range = TimeRange::new(since.0, until.0);
         let filter = AttemptSearch {
             tenant: caller.tenant(),
             subscriptions: self.0.asked_subscriptions(caller.tenant(), &subscription_id.0).await?,
@@ -92,12 +91,12 @@ impl FoundAttemptsApi {
             succeeded: succeeded(&status.0),
             status_codes: status_code.0.iter().filter_map(StatusCodes::code).collect(),
             status_classes: status_code.0.iter().filter_map(StatusCodes::class).collect(),
-            from: since.0.map_or_else(Uuid::nil, bound),
-            before: cursor.0.map_or(until, |cursor| cursor.0.min(until)),
+            from: range.from(),
+            before: range.before(cursor.0.map(|cursor| cursor.0)),
             with_payload: false,
             limit: i64::try_from(limit + 1).unwrap_or(i64::MAX),
         };
-        page(&self.0, &filter, limit, caller.bearer()).await.map(Answer::Value)
+        page(&self.0, &filter, range, limit, caller.bearer()).await.map(Answer::Value)
     }
 
     /// List the attempts of an event
@@ -129,7 +128,7 @@ impl FoundAttemptsApi {
             with_payload: false,
             limit: i64::try_from(limit + 1).unwrap_or(i64::MAX),
         };
-        let found = page(&self.0, &filter, limit, caller.bearer).await?;
+        let found = page(&self.0, &filter, TimeRange::default(), limit, caller.bearer).await?;
         // The event may exist without attempts, and attempts may outlive it.
         if found.data.is_empty() && self.0.store.read_event(caller.tenant, webhook_id.0.into()).await?.is_none() {
             return self.of_unpublished(filter, limit, caller).await.map(Answer::Value);
@@ -154,7 +153,7 @@ impl FoundAttemptsApi {
             Found::Event(event) => event,
         };
         let filter = AttemptSearch { events: vec![event.uuid()], ..filter };
-        let found = page(&self.0, &filter, limit, caller.bearer).await?;
+        let found = page(&self.0, &filter, TimeRange::default(), limit, caller.bearer).await?;
         if found.data.is_empty() && self.0.store.read_event(caller.tenant, event).await?.is_none() {
             return Err(Problem::EventNotFound);
         }
@@ -166,6 +165,7 @@ impl FoundAttemptsApi {
 pub(in crate::api) async fn page(
     api: &Api,
     filter: &AttemptSearch,
+    range: TimeRange,
     limit: usize,
     bearer: Bearer,
 ) -> Result<FoundAttempts, Problem> {
@@ -174,14 +174,18 @@ pub(in crate::api) async fn page(
     let examined = page.examined_to.map(|id| page::cursor_after(List::Attempts, id));
     let shown = Shown { bodies: shows_bodies(bearer), payloads: filter.with_payload };
     Ok(FoundAttempts {
-        data: rows.into_iter().map(|row| AttemptRow::of(row, shown)).collect(),
+        data: rows
+            .into_iter()
+            .filter(|row| range.holds(row.created_at))
+            .map(|row| AttemptRow::of(row, shown))
+            .collect(),
         next_cursor: cursor.or(examined),
         examined_to: page.examined_to.and_then(page::time_of),
     })
 }
 
 /// `None` for both.
-fn succeeded(statuses: &[LogStatus]) -> Option<bool> {
+pub(in crate::api) fn succeeded(statuses: &[LogStatus]) -> Option<bool> {
     let first = *statuses.first()? == LogStatus::Succeeded;
     statuses.iter().all(|status| (*status == LogStatus::Succeeded) == first).then_some(first)
 }
