@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Api;
 use super::access::{Admin, Allowed, Support};
 use super::docs::Resource;
-use super::form::{AnyJson, form};
+use super::form::{ClearJson, form};
 use super::json::{JsonObject, JsonValue, compact};
 use super::page::{self, Cursor, Limit, List};
 use super::parameter::{Path, Query};
@@ -31,9 +31,9 @@ form! {
         description: Option<Description>,
         /// The JSON Schema of its payloads, an object of at most 32 KiB; `$ref` only leads inside it. Documentation,
         /// unless `validate` is true.
-        schema: Option<AnyJson>,
+        schema: Option<ClearJson>,
         /// An example of a payload, of at most 16 KiB.
-        example: Option<AnyJson>,
+        example: Option<ClearJson>,
         /// Whether producers and receivers should stop using it; false by default.
         deprecated: Option<bool>,
         /// Whether a payload that breaks the schema is refused; false by default.

@@ -16,7 +16,7 @@ use super::docs::Resource;
 use super::form::AnyDocument;
 use super::ingest::EventHeaders;
 use super::page::{self, Cursor, Limit, List};
-use super::parameter::{Path, Query};
+use super::parameter::{Path, Queries, Query};
 use super::payload::{Answer, Unread};
 use super::problem::{FieldError, Problem};
 use super::refusals::Note;
@@ -234,14 +234,14 @@ impl EventsApi {
         /// The event.
         webhook_id: Path<Uuid>,
         /// Only deliveries with this status.
-        status: Query<DeliveryState>,
+        status: Queries<DeliveryState>,
         /// Rows of a page.
         limit: Query<Limit>,
         /// `next_cursor` of the previous page.
         cursor: Query<Cursor<{ List::EventDeliveries as u8 }>>,
     ) -> Result<Answer<DeliveryPage>, Problem> {
         let after = cursor.0.map(|cursor| cursor.0.into());
-        let asked = read::Asked { status: status.0, after, limit: page::limit(&limit) };
+        let asked = read::Asked { statuses: status.0, after, limit: page::limit(&limit) };
         read::deliveries(&self.0, caller.tenant, webhook_id.0, asked).await.map(Answer::Value)
     }
 }

@@ -15,7 +15,7 @@ mod part;
 mod values;
 
 pub(super) use part::{Field, NotNull, NullToo, Part};
-pub(super) use values::{Any, AnyDocument, AnyJson, List, Plain, Whole, text};
+pub(super) use values::{Any, AnyDocument, AnyJson, ClearJson, List, Plain, Whole, text};
 
 /// Repeated in one response.
 const MAX_UNKNOWN_NAMED: usize = 10;

@@ -47,7 +47,8 @@ impl DeliverySelection {
         if let Some(index) = statuses.iter().position(|status| !allowed.contains(status)) {
             let words: Vec<_> = allowed.iter().map(|status| status.word()).collect();
             let rule = format!("must be {}", words.join(" or "));
-            return Err(Problem::field(format!("/only/status/{index}"), "unknown_status", rule));
+            let entry = self.status.as_ref().map(|status| status.place(index)).unwrap_or_default();
+            return Err(Problem::field(format!("/only/status{entry}"), "unknown_status", rule));
         }
         let mut document = Map::new();
         let mut put = |name: &str, mut words: Vec<String>| {

@@ -5,7 +5,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::connection::Param;
-use super::finding::event_row;
+use super::finding::{event_row, given};
 use super::status::{delivery, first_attempt};
 use super::{DeliveryStatus, EventRow, Store, StoreError, sql};
 use crate::domain::content_type::ContentType;
@@ -69,17 +69,17 @@ impl Store {
         &self,
         tenant: TenantId,
         event: EventId,
-        status: Option<&str>,
+        statuses: &[&str],
         after: Option<SubscriptionId>,
         limit: i64,
     ) -> Result<Vec<DeliveryStatus>, StoreError> {
         let (tenant, id, first) = (tenant.uuid(), event.uuid(), first_attempt(event));
-        let after: Option<Uuid> = after.map(SubscriptionId::uuid);
+        let (statuses, after) = (given(statuses), after.map(SubscriptionId::uuid));
         let params: [Param<'_>; 6] = [
             (&tenant, Type::UUID),
             (&id, Type::UUID),
             (&first, Type::UUID),
-            (&status, Type::TEXT),
+            (&statuses, Type::TEXT_ARRAY),
             (&after, Type::UUID),
             (&limit, Type::INT8),
         ];

@@ -46,6 +46,6 @@ pub(crate) struct Common {
 }
 
 /// SQL's null for "all".
-fn given<T>(list: &[T]) -> Option<&[T]> {
+pub(super) fn given<T>(list: &[T]) -> Option<&[T]> {
     (!list.is_empty()).then_some(list)
 }

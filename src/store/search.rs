@@ -10,7 +10,8 @@ use uuid::Uuid;
 use super::connection::Param;
 use super::refusals::refusal_row;
 use super::{RefusalRow, Store, StoreError, sql};
-use crate::domain::id::{EventId, TenantId};
+use crate::domain::api_key::ApiKey;
+use crate::domain::id::{ApiKeyId, EventId, TenantId};
 
 /// Newest refusals that one search looks at.
 const MAX_EXAMINED: i64 = 20_000;
@@ -142,8 +143,9 @@ impl Store {
     }
 }
 
+/// Also of a key as people see it.
 pub(super) fn as_id(text: &str) -> Option<Uuid> {
-    text.parse::<EventId>().ok().map(EventId::uuid)
+    text.parse().map(EventId::uuid).ok().or_else(|| ApiKey::id_in(text).map(ApiKeyId::uuid))
 }
 
 fn refused_call(row: &Row) -> Result<RefusedCall, StoreError> {

@@ -89,7 +89,9 @@ async fn bytes_that_are_no_payload_are_refused() {
     let long = "k".repeat(256);
     assert_eq!(api.ask("POST", &path).body("{}").header("idempotency-key", &long).send().await.status, 422);
     let twice = api.ask("POST", &path).body("{}").header("x-event-type", "a").header("x-event-type", "b");
-    assert_eq!(twice.send().await.status, 400);
+    let twice = twice.send().await;
+    assert_eq!((twice.status.as_u16(), twice.code().as_str()), (400, "malformed_request"));
+    assert_eq!(twice.json()["detail"], "X-Event-Type must stand only once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -107,6 +107,16 @@ async fn a_schema_that_cannot_be_used_is_refused_at_its_place() {
         let error = &refused.json()["errors"][0];
         assert_eq!((&error["pointer"], &error["code"]), (&json!(pointer), &json!(code)), "{error}");
     }
+    for (body, pointer, code) in [
+        (r#"{"schema":{"type":"object","type":"array"}}"#, "/schema/type", "duplicate_field"),
+        (r#"{"example":[{"a":1},{"a":1,"a":2}]}"#, "/example/1/a", "duplicate_field"),
+        (r#"{"example":{"a":"\ud800"}}"#, "/example", "wrong_type"),
+        (r#"{"schema":{"description":"\udfff"}}"#, "/schema", "wrong_type"),
+    ] {
+        let refused = api.ask("PUT", "/event-types/order.paid").body(body).send().await;
+        let error = &refused.json()["errors"][0];
+        assert_eq!((&error["pointer"], &error["code"]), (&json!(pointer), &json!(code)), "{error}");
+    }
     let name = put(&api, "a..b", &json!({})).await;
     assert_eq!(name.json()["errors"][0]["code"], "invalid_event_type");
     assert_eq!(api.ask("GET", "/event-types").send().await.json()["data"], json!([]));

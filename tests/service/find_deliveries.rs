@@ -53,6 +53,9 @@ async fn every_filter_selects_and_a_repeated_one_means_any() {
         assert_eq!((&page["next_cursor"], &page["examined_to"]), (&Value::Null, &Value::Null), "{query}");
     }
     let failed = data(&stock.get("/deliveries?status=failed").await).remove(0);
+    let event = failed["webhook_id"].as_str().unwrap();
+    let of_event = stock.get(&format!("/events/{event}/deliveries?status=held&status=failed")).await;
+    assert_eq!(field(&data(&of_event), "status"), ["failed"]);
     assert_eq!((&failed["subscription_id"], &failed["external_id"]), (&json!(shop), &json!("shop")));
     assert_eq!(failed["target_url"], "https://hooks.example.com/in");
     assert_eq!((&failed["last_outcome"], &failed["last_status_code"]), (&json!("http_5xx"), &json!(500)));

@@ -190,6 +190,7 @@ async fn a_plan_that_cannot_be_is_refused_with_the_rule_it_breaks() {
         (json!({ "dry_run": true }), "/dry_run"),
         (json!({ "only": { "status": ["pending"] } }), "/only/status/0"),
         (json!({ "only": { "status": "none" } }), "/only/status"),
+        (json!({ "only": { "status": "pending" } }), "/only/status"),
         (json!({ "only": { "reason": [] } }), "/only/reason"),
         (json!({ "only": { "colour": "red" } }), "/only/colour"),
         (json!({ "only": only, "to": "somewhere" }), "/to"),

@@ -1,4 +1,4 @@
--- events/deliveries($1 tenant, $2 event, $3 smallest id of its attempts, $4 status or null,
+-- events/deliveries($1 tenant, $2 event, $3 smallest id of its attempts, $4 statuses or null,
 -- $5 subscription after which to start or null, $6 most rows)
 select
     d.subscription_id,
@@ -15,7 +15,7 @@ from (
     from all_deliveries as a
     where a.tenant_id = $1
         and a.event_id = $2
-        and ($4::text is null or a.status = $4)
+        and ($4::text[] is null or a.status = any($4))
         and ($5::uuid is null or a.subscription_id > $5)
     order by a.subscription_id
     limit $6

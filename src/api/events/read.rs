@@ -111,7 +111,8 @@ pub(super) struct DeliveryPage {
 }
 
 pub(super) struct Asked {
-    pub(super) status: Option<DeliveryState>,
+    /// Empty for all.
+    pub(super) statuses: Vec<DeliveryState>,
     pub(super) after: Option<SubscriptionId>,
     pub(super) limit: usize,
 }
@@ -122,7 +123,7 @@ pub(super) async fn event(api: &Api, tenant: TenantId, webhook_id: Uuid) -> Resu
         Err(unpublished) => return Ok(unpublished_answer(tenant, webhook_id, unpublished)),
     };
     let most = i64::from(MAX_LIMIT);
-    let deliveries = api.store.list_deliveries(tenant, id, None, None, most).await?;
+    let deliveries = api.store.list_deliveries(tenant, id, &[], None, most).await?;
     let not_delivered = not_delivered(api, tenant, id, &event, most).await?;
     let status = overall(event.deliveries.iter().map(|(status, _)| status.as_str())).to_owned();
     let found = FoundEvent {
@@ -172,18 +173,18 @@ pub(super) async fn deliveries(
     api: &Api,
     tenant: TenantId,
     webhook_id: Uuid,
-    Asked { status, after, limit }: Asked,
+    Asked { statuses, after, limit }: Asked,
 ) -> Result<DeliveryPage, Problem> {
     let id = webhook_id.into();
-    let status = status.map(DeliveryState::word);
+    let statuses: Vec<&str> = statuses.into_iter().map(DeliveryState::word).collect();
     let one_more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    let mut rows = api.store.list_deliveries(tenant, id, status, after, one_more).await?;
+    let mut rows = api.store.list_deliveries(tenant, id, &statuses, after, one_more).await?;
     // The event may exist without such deliveries, or be the first of two.
     if rows.is_empty()
         && let Ok((found, _)) = find(api, tenant, id).await?
         && found != id
     {
-        rows = api.store.list_deliveries(tenant, found, status, after, one_more).await?;
+        rows = api.store.list_deliveries(tenant, found, &statuses, after, one_more).await?;
     }
     let (rows, next_cursor) = page::cut(rows, limit, List::EventDeliveries, |row| row.subscription.uuid());
     Ok(DeliveryPage { data: rows.into_iter().map(delivery_answer).collect(), next_cursor })

@@ -5,9 +5,10 @@ use std::fmt;
 use bytes::Bytes;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{FormField, Place};
+use super::{Fields, FormField, Place, pointer_to};
 use crate::api::text::{FromText, inline};
 
 impl FormField for bool {
@@ -150,7 +151,16 @@ impl<'a, const MAX: usize> Visitor<'a> for EntriesVisitor<MAX> {
 
 /// One value, or a list of them: any of.
 #[derive(Debug, Clone)]
-pub(in crate::api) struct Any<T, const MAX: usize>(pub(in crate::api) Vec<T>);
+pub(in crate::api) struct Any<T, const MAX: usize>(pub(in crate::api) Vec<T>, IsAlone);
+
+type IsAlone = bool;
+
+impl<T, const MAX: usize> Any<T, MAX> {
+    /// Where an entry stands below the field.
+    pub(in crate::api) fn place(&self, index: usize) -> String {
+        if self.1 { String::new() } else { format!("/{index}") }
+    }
+}
 
 impl<T: FormField, const MAX: usize> FormField for Any<T, MAX> {
     /// As the list alone, which every client can write.
@@ -164,15 +174,19 @@ impl<T: FormField, const MAX: usize> FormField for Any<T, MAX> {
 
     fn read(value: &RawValue, at: &mut Place<'_>) -> Option<Self> {
         if value.get().starts_with('[') {
-            return List::<T, 1, MAX>::read(value, at).map(|list| Self(list.0));
+            return List::<T, 1, MAX>::read(value, at).map(|list| Self(list.0, false));
         }
-        T::read(value, at).map(|one| Self(vec![one]))
+        T::read(value, at).map(|one| Self(vec![one], true))
     }
 }
 
 /// A JSON document as received; its user checks that it is an object or array.
 #[derive(Debug)]
 pub(in crate::api) struct AnyDocument(pub(in crate::api) Bytes);
+
+/// Any JSON value that all programs read alike, as received.
+#[derive(Debug)]
+pub(in crate::api) struct ClearJson(pub(in crate::api) String);
 
 /// Any JSON value as received.
 #[derive(Debug)]
@@ -199,5 +213,34 @@ impl FormField for AnyJson {
 
     fn read(value: &RawValue, _at: &mut Place<'_>) -> Option<Self> {
         Some(Self(value.get().to_owned()))
+    }
+}
+
+impl FormField for ClearJson {
+    fn schema() -> MetaSchemaRef {
+        AnyJson::schema()
+    }
+
+    fn read(value: &RawValue, at: &mut Place<'_>) -> Option<Self> {
+        if serde_json::from_str::<Value>(value.get()).is_err() {
+            at.refuse("wrong_type", "must be JSON of usual depth, with texts of valid Unicode");
+            return None;
+        }
+        refuse_duplicates(value, at);
+        Some(Self(value.get().to_owned()))
+    }
+}
+
+/// Of a value of usual depth.
+fn refuse_duplicates(value: &RawValue, at: &mut Place<'_>) {
+    if value.get().starts_with('{') {
+        for (name, value) in Fields::of(value, at).map(|fields| fields.all(at)).unwrap_or_default() {
+            refuse_duplicates(value, &mut at.below(pointer_to(&name)));
+        }
+    } else if value.get().starts_with('[') {
+        let entries: Vec<&RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
+        for (index, value) in entries.into_iter().enumerate() {
+            refuse_duplicates(value, &mut at.below(format_args!("/{index}")));
+        }
     }
 }

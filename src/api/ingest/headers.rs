@@ -48,7 +48,7 @@ pub(super) fn of_producer(headers: &HeaderMap) -> Result<Arc<ProducerHeaders>, P
     let is_telling = |name: &&str| *name == IDEMPOTENCY_KEY || !NEVER_SIGNATURES.contains(name);
     for name in headers.keys().map(|name| name.as_str()).filter(is_telling) {
         let is_known = || PROVIDERS.iter().flat_map(|row| row.header_names()).any(|known| known == name);
-        let value = match single(headers, name) {
+        let value = match single(headers, name, "a header of the producer must stand only once") {
             // A header that is not text cannot be a valid signature.
             Ok(value) => value.map(|value| std::str::from_utf8(value).unwrap_or_default().to_owned()),
             Err(refused) if is_known() => return Err(refused),
@@ -72,10 +72,10 @@ pub(in crate::api) struct EventHeaders<'a> {
 impl<'a> EventHeaders<'a> {
     pub(in crate::api) fn read(headers: &'a HeaderMap) -> Result<Self, Problem> {
         Ok(Self {
-            event_type: single(headers, EVENT_TYPE)?,
-            idempotency_key: single(headers, IDEMPOTENCY_KEY)?,
-            ordering_key: single(headers, ORDERING_KEY)?,
-            hops: single(headers, "webhook-hops")?,
+            event_type: single(headers, EVENT_TYPE, "X-Event-Type must stand only once")?,
+            idempotency_key: single(headers, IDEMPOTENCY_KEY, "Idempotency-Key must stand only once")?,
+            ordering_key: single(headers, ORDERING_KEY, "X-Ordering-Key must stand only once")?,
+            hops: single(headers, "webhook-hops", "webhook-hops must stand only once")?,
         })
     }
 
@@ -120,10 +120,10 @@ fn hops(value: &[u8]) -> Result<Hops, Problem> {
     })
 }
 
-fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a [u8]>, Problem> {
+fn single<'a>(headers: &'a HeaderMap, name: &str, rule: &'static str) -> Result<Option<&'a [u8]>, Problem> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
-        (_, Some(_)) => Err(Problem::MalformedRequest("a header that counts once stands twice")),
+        (_, Some(_)) => Err(Problem::MalformedRequest(rule)),
         (value, None) => Ok(value.map(|value| value.as_bytes())),
     }
 }

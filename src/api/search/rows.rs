@@ -226,7 +226,7 @@ impl<'a> Rows<'a> {
         for status in STATUSES.iter().filter(|status| is_there(status)) {
             let left = MAX_DELIVERIES.saturating_sub(i64::try_from(deliveries.len()).unwrap_or(MAX_DELIVERIES));
             if left > 0 {
-                deliveries.extend(store.list_deliveries(tenant, id, Some(*status), None, left).await?);
+                deliveries.extend(store.list_deliveries(tenant, id, &[status], None, left).await?);
             }
         }
         let missed = if event.row.fan_out {
