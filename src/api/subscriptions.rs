@@ -11,13 +11,14 @@ use super::attempts::AttemptAnswer;
 use super::body;
 use super::docs::Resource;
 use super::page::{self, Cursor, Limit, List};
-use super::parameter::{Path, Query};
+use super::parameter::{Path, Queries, Query};
 use super::payload::{Answer, CONTROL_LIMIT, Document, OptionalDocument, Unread};
 use super::places::HeldPlace;
 use super::problem::Problem;
+use super::text::SearchText;
 use crate::domain::external_id::{ExternalId, SubscriptionName};
 use crate::domain::id::{SubscriptionId, TenantId};
-use crate::store::StoredSubscription;
+use crate::store::{StoredSubscription, SubscriptionSearch};
 use crate::subscriptions::{WriteError, generate_secret};
 
 mod answer;
@@ -34,6 +35,7 @@ mod test_event;
 use answer::{HeldCancelled, SubscriptionAnswer, SubscriptionDeleted, SubscriptionPage};
 use filter_test::{FilterTestAnswer, FilterTestForm};
 use form::{Changes, SubscriptionForm, SubscriptionPatch};
+use health::ListedState;
 use rotation::RotationForm;
 use test_event::{TestEvent, TestForm};
 
@@ -67,8 +69,10 @@ impl SubscriptionsApi {
 
     /// List subscriptions
     ///
-    /// Newest first.
+    /// Newest first. With `q` or `state` a page examines at most 20,000 subscriptions; then it is short, even empty, with a
+    /// `next_cursor`.
     #[oai(path = "/", method = "get", operation_id = "list_subscriptions")]
+    #[expect(clippy::too_many_arguments, reason = "each is a documented parameter of the operation")]
     async fn list(
         &self,
         caller: Allowed<Support>,
@@ -76,19 +80,32 @@ impl SubscriptionsApi {
         limit: Query<Limit>,
         /// `next_cursor` of the previous page.
         cursor: Query<Cursor<{ List::Subscriptions as u8 }>>,
-        /// Only the subscription with this external id; not together with `cursor`.
+        /// Only the subscription with this external id; not together with other filters or `cursor`.
         external_id: Query<ExternalId>,
+        /// Only subscriptions whose target, external id or description contains this text, in upper or lower case.
+        q: Query<SearchText>,
+        /// Only subscriptions in this state: `disabled`, or active ones with this state of their receiver.
+        state: Queries<ListedState>,
     ) -> Result<Answer<SubscriptionPage>, Problem> {
+        let search = SubscriptionSearch {
+            text: q.0.map(|text| text.0),
+            states: state.0.into_iter().map(ListedState::word).collect(),
+        };
         if let Some(name) = external_id.0 {
-            return self.list_named(caller.tenant, &name, cursor.0.is_some()).await;
+            if cursor.0.is_some() || search.text.is_some() || !search.states.is_empty() {
+                let rule = "must not stand together with cursor, q or state";
+                return Err(Problem::field("/query/external_id", "conflict", rule));
+            }
+            return self.list_named(caller.tenant, &name).await;
         }
         let limit = page::limit(&limit);
         let before = cursor.0.map(|cursor| cursor.0);
         let wanted = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-        let rows = self.0.subscriptions.list(caller.tenant, before.map(Into::into), wanted).await?;
-        let (rows, next_cursor) = page::cut(rows, limit, List::Subscriptions, |row| row.id.uuid());
+        let page = self.0.subscriptions.list(caller.tenant, &search, before.map(Into::into), wanted).await?;
+        let examined = page.examined_to.map(|id| page::cursor_after(List::Subscriptions, id));
+        let (rows, cursor) = page::cut(page.rows, limit, List::Subscriptions, |row| row.id.uuid());
         let data = self.answers(caller.tenant, rows).await?;
-        Ok(Answer::Value(SubscriptionPage { data, next_cursor }))
+        Ok(Answer::Value(SubscriptionPage { data, next_cursor: cursor.or(examined) }))
     }
 
     /// Read a subscription
@@ -246,15 +263,7 @@ impl SubscriptionsApi {
 }
 
 impl SubscriptionsApi {
-    async fn list_named(
-        &self,
-        tenant: TenantId,
-        name: &ExternalId,
-        has_cursor: bool,
-    ) -> Result<Answer<SubscriptionPage>, Problem> {
-        if has_cursor {
-            return Err(Problem::field("/query/cursor", "conflict", "must not stand together with external_id"));
-        }
+    async fn list_named(&self, tenant: TenantId, name: &ExternalId) -> Result<Answer<SubscriptionPage>, Problem> {
         let name = SubscriptionName::External(name.clone());
         let found = match self.0.subscriptions.resolve(tenant, &name).await? {
             Some(id) => self.0.subscriptions.look_up(tenant, id).await?,

@@ -93,7 +93,9 @@ pub use rollups::Folded;
 pub use sealed::{SealedHeaders, SealedIngest, SealedOlder, SealedSecrets};
 pub(crate) use search::{Exact, FoundEvents, PayloadSearch, RefusedCall};
 pub(crate) use status::{DeliveryStatus, EventStatus};
-pub use subscriptions::{CancelledByDeletion, Creation, ListRow, ListRows, NewVersion, Rotation, StoredSubscription};
+pub use subscriptions::{
+    CancelledByDeletion, Creation, ListRow, ListRows, NewVersion, Rotation, StoredSubscription, SubscriptionSearch,
+};
 pub(crate) use tail::{Tail, TailKind, TailRow};
 pub use take::{Take, TakeAsk, TakeRequest, TakenDelivery};
 pub use tenants::{TenantChanges, TenantChoices, TenantPage, TenantRow};

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::audit::changed_by;
 use super::connection::Param;
+use super::finding::{Searched, given};
 use super::sealed::{self, SealedOlder};
 use super::{Store, StoreError, sql};
 use crate::domain::actor::Actor;
@@ -33,7 +34,19 @@ pub enum Rotation {
     Outrun,
 }
 
+/// Subscriptions that one page of a search looks at.
+const MAX_EXAMINED: i64 = 20_000;
+
 pub(super) const MAX_CANCELLED_COUNTED: i64 = 10_000;
+
+/// Which subscriptions of a tenant.
+#[derive(Debug, Clone, Default)]
+pub struct SubscriptionSearch {
+    /// In the target, the external id or the description, in upper or lower case.
+    pub text: Option<String>,
+    /// `disabled`, or the state of the receiver; empty for all.
+    pub states: Vec<&'static str>,
+}
 
 /// Deliveries that the deletion of their subscription cancels.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -134,16 +147,33 @@ impl Store {
     }
 
     /// Newest first, with ids below `before`.
-    pub async fn list_subscriptions(
+    pub(crate) async fn list_subscriptions(
         &self,
         tenant: TenantId,
+        search: &SubscriptionSearch,
         before: Option<SubscriptionId>,
         limit: i64,
-    ) -> Result<Vec<StoredSubscription>, StoreError> {
+    ) -> Result<Searched<StoredSubscription, Uuid>, StoreError> {
         let (tenant, before): (Uuid, Option<Uuid>) = (tenant.uuid(), before.map(SubscriptionId::uuid));
-        let params: [Param<'_>; 3] = [(&tenant, Type::UUID), (&before, Type::UUID), (&limit, Type::INT8)];
-        let rows = self.interactive().await?.query(&sql::LIST_SUBSCRIPTIONS, &params).await?;
-        rows.iter().map(stored).collect()
+        let (text, states) = (search.text.as_ref().map(|text| text.to_lowercase()), given(&search.states));
+        let is_search = text.is_some() || states.is_some();
+        let most = if is_search { MAX_EXAMINED } else { limit };
+        let params: [Param<'_>; 6] = [
+            (&tenant, Type::UUID),
+            (&before, Type::UUID),
+            (&limit, Type::INT8),
+            (&text, Type::TEXT),
+            (&states, Type::TEXT_ARRAY),
+            (&most, Type::INT8),
+        ];
+        let mut page = Searched::default();
+        for row in &self.interactive().await?.query(&sql::LIST_SUBSCRIPTIONS, &params).await? {
+            page.examined_to = row.try_get::<_, Option<Uuid>>("examined_to")?.filter(|_| is_search);
+            if row.try_get::<_, Option<Uuid>>("id")?.is_some() {
+                page.rows.push(stored(row)?);
+            }
+        }
+        Ok(page)
     }
 
     /// `None` if `row.version` is no longer the row's version.

@@ -20,6 +20,7 @@ pub use write::{Choices, WriteError, generate_secret};
 use std::sync::Arc;
 
 use ring::rand::{SecureRandom, SystemRandom};
+use uuid::Uuid;
 
 use crate::domain::event_type::EventTypeFilter;
 use crate::domain::external_id::SubscriptionName;
@@ -28,7 +29,7 @@ use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::keyring::{Keyring, SealContext};
 use crate::domain::subscription::{Destination, Subscription};
 use crate::domain::target::Target;
-use crate::store::{Store, StoreError, StoredSubscription};
+use crate::store::{Searched, Store, StoreError, StoredSubscription, SubscriptionSearch};
 use cache::Cache;
 use lists::Readers;
 
@@ -134,13 +135,14 @@ impl Subscriptions {
     }
 
     /// Newest first, with ids below `before`; secrets are not opened.
-    pub async fn list(
+    pub(crate) async fn list(
         &self,
         tenant: TenantId,
+        search: &SubscriptionSearch,
         before: Option<SubscriptionId>,
         limit: i64,
-    ) -> Result<Vec<StoredSubscription>, StoreError> {
-        self.store.list_subscriptions(tenant, before, limit).await
+    ) -> Result<Searched<StoredSubscription, Uuid>, StoreError> {
+        self.store.list_subscriptions(tenant, search, before, limit).await
     }
 
     /// Keeps a copy, here and in Redis.

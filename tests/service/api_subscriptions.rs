@@ -2,7 +2,7 @@
 
 use crate::support::api::TestApi;
 use postrider::domain::api_key::Scope;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_postgres::Client;
 
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
@@ -145,6 +145,53 @@ async fn a_list_is_paged_newest_first_and_knows_its_own_cursors_only() {
         cursor = format!("&cursor={next}");
     }
     assert_eq!(seen, ids);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_is_found_by_a_part_of_its_names_and_by_its_state() {
+    let api = TestApi::start().await;
+    let client = api.database.client().await;
+    for (name, target, description) in [
+        ("shop", "https://shop.example.com/in", "orders of the shop"),
+        ("depot", "https://Depot.example.com/hooks", "stock"),
+        ("crm", "https://crm.example.com/in", "customers"),
+        ("erp", "https://erp.example.com/in", "100% of ORDERS"),
+    ] {
+        let form = json!({ "external_id": name, "target_url": target, "description": description });
+        api.subscribe(form).await;
+    }
+    let health = "insert into subscription_health (subscription_id, tenant_id, state, failures, probe_at)
+                  select s.id, s.tenant_id, v.state, 5, case when v.state is not null then now() end
+                  from (values ('depot', 'open'), ('crm', null)) as v (name, state)
+                  inner join subscriptions as s on s.external_id = v.name";
+    client.batch_execute(health).await.unwrap();
+    client.batch_execute("update subscriptions set is_active = false where external_id = 'erp'").await.unwrap();
+    for (query, found) in [
+        ("q=orders", vec!["erp", "shop"]),
+        ("q=ORDERS&state=disabled", vec!["erp"]),
+        ("q=depot.EXAMPLE.com/hooks", vec!["depot"]),
+        ("q=cr", vec!["crm"]),
+        ("q=100%25", vec!["erp"]),
+        ("q=nothing", vec![]),
+        ("state=open&state=failing", vec!["crm", "depot"]),
+        ("state=healthy", vec!["shop"]),
+        ("state=throttled&state=recovering", vec![]),
+    ] {
+        let page = api.ask("GET", &format!("/subscriptions/?{query}")).send().await.json();
+        let names: Vec<_> = page["data"].as_array().unwrap().iter().map(|row| row["external_id"].clone()).collect();
+        assert_eq!(
+            (names, &page["next_cursor"]),
+            (found.iter().map(|name| json!(name)).collect(), &Value::Null),
+            "{query}"
+        );
+    }
+    let first = api.ask("GET", "/subscriptions/?q=example.com&limit=3").send().await.json();
+    let rest = format!("/subscriptions/?q=example.com&limit=3&cursor={}", first["next_cursor"].as_str().unwrap());
+    let rest = api.ask("GET", &rest).send().await.json();
+    assert_eq!((&rest["data"][0]["external_id"], rest["data"].as_array().unwrap().len()), (&json!("shop"), 1));
+    for wrong in ["q=", "state=paused", "q=a&q=b", "external_id=shop&q=shop", "external_id=shop&state=healthy"] {
+        assert_eq!(api.ask("GET", &format!("/subscriptions/?{wrong}")).send().await.status, 422, "{wrong}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,7 +51,7 @@ const FULL: &str = "
 
 /// A statement, its arguments up to those of the page, and the most pages (of 8 KiB) that it may touch: about twice what
 /// it does. One that finds nothing examines all that it may, 10,000 rows.
-const SEARCHES: [(&str, &str, u64); 26] = [
+const SEARCHES: [(&str, &str, u64); 27] = [
     ("deliveries/search", "FIRST, null, null, null, null, null, null", 6_500),
     // Of each the newest attempt is found, and not by the log of its subscription, which has thousands since.
     ("deliveries/search", "FIRST, null, null, null, null, null, now() - interval '20 hours'", 6_500),
@@ -80,11 +80,13 @@ const SEARCHES: [(&str, &str, u64); 26] = [
     // Windows of time read the index of blocks, and not all of the key's.
     ("attempts/search", "null, null, null, null, null, null, null, null, NIL", 1_100),
     ("attempts/search", "null, null, null, null, null, null, '{404}', null, NIL", 90_000),
+    ("subscriptions/list", "FIRST", 20),
 ];
 
 fn execute(name: &str, arguments: &str) -> String {
     let page = match name {
         "deliveries/search" => "TOP, TOP, 51, 10000, 60000",
+        "subscriptions/list" => "TOP, 51, 'nothing', '{open}', 20000",
         "events/search" => "TOP, 51, 10000, 60000, 500",
         _ => "TOP, 51, 10000, 60000, false",
     };
@@ -123,7 +125,7 @@ async fn no_search_scans_a_table_and_each_reads_a_bounded_number_of_pages() {
     database.client().await.batch_execute("vacuum analyze").await.unwrap();
     let (client, mut notices) = database.client_with_notices().await;
     client.batch_execute(PLANS).await.unwrap();
-    for name in ["deliveries/search", "events/search", "attempts/search"] {
+    for name in ["deliveries/search", "events/search", "attempts/search", "subscriptions/list"] {
         let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("sql/queries/{name}.sql"));
         let text = std::fs::read_to_string(file).unwrap();
         client.batch_execute(&format!("prepare {} as {text}", name.replace('/', "_"))).await.unwrap();
@@ -139,7 +141,7 @@ async fn no_search_scans_a_table_and_each_reads_a_bounded_number_of_pages() {
                 .unwrap_or_else(|error| panic!("{name}({arguments}): {error:?}"));
             let told: Vec<_> =
                 std::iter::from_fn(|| notices.try_recv().ok()).filter(|told| told.contains("Query Text")).collect();
-            for table in ["events", "attempts", "deliveries", "undelivered", "idempotency_keys"] {
+            for table in ["events", "attempts", "deliveries", "undelivered", "idempotency_keys", "subscriptions"] {
                 let scan = told.iter().find(|plan| scans(plan, table));
                 assert!(scan.is_none(), "{name}({arguments}) scans {table}:\n{}", scan.unwrap());
             }

@@ -1,37 +1,72 @@
--- subscriptions/list($1 tenant, $2 id below which or null, $3 most rows)
+-- subscriptions/list($1 tenant, $2 id below which or null, $3 most rows, $4 text in lower case or null, $5 states or null,
+-- $6 most rows to examine)
+-- If $6 ends it, `examined_to` is the last id examined, and there is at least one row, perhaps without a subscription.
+with examined as materialized (
+    select
+        x.id,
+        ($4::text is null or position($4 in lower(concat_ws(' ', x.target_url, x.external_id, x.description))) > 0)
+        and ($5::text[] is null or case when x.is_active then coalesce(h.state, 'healthy') else 'disabled' end = any($5))
+        as is_found
+    from subscriptions as x
+    left join lateral (
+        select coalesce(y.state, 'failing') as state
+        from subscription_health as y
+        where $5::text[] is not null
+            and y.tenant_id = $1
+            and y.subscription_id = x.id
+        limit 1
+    ) as h on true
+    where x.tenant_id = $1
+        and x.id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+        and x.deleted_at is null
+    order by x.id desc
+    limit $6
+)
 select
-    tenant_id,
-    id,
-    version,
-    target_url,
-    secret,
-    older_secrets,
-    older_until,
-    event_types,
-    filter,
-    description,
-    is_active,
-    coalesce(disabled_reason, disabled_by) as disabled_reason,
-    verify_ingest,
-    external_id,
-    metadata::text as metadata,
-    header_names,
-    auth_type,
-    sealed_headers,
-    retry_schedule,
-    request_timeout_ms,
-    rate_limit,
-    max_in_flight,
-    is_ordered,
-    skip_after_attempts,
-    ingest::text as ingest,
-    ingest_secret,
-    created_at,
-    updated_at,
+    e.examined_to,
+    s.tenant_id,
+    s.id,
+    s.version,
+    s.target_url,
+    s.secret,
+    s.older_secrets,
+    s.older_until,
+    s.event_types,
+    s.filter,
+    s.description,
+    s.is_active,
+    coalesce(s.disabled_reason, s.disabled_by) as disabled_reason,
+    s.verify_ingest,
+    s.external_id,
+    s.metadata::text as metadata,
+    s.header_names,
+    s.auth_type,
+    s.sealed_headers,
+    s.retry_schedule,
+    s.request_timeout_ms,
+    s.rate_limit,
+    s.max_in_flight,
+    s.is_ordered,
+    s.skip_after_attempts,
+    s.ingest::text as ingest,
+    s.ingest_secret,
+    s.created_at,
+    s.updated_at,
     now() as looked_at
-from subscriptions
-where tenant_id = $1
-    and id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
-    and deleted_at is null
-order by id desc
-limit $3;
+from (
+    select case when (select count(*) from examined) = $6 then (select x.id from examined as x order by x.id limit 1) end
+        as examined_to
+) as e
+left join lateral (
+    select f.id
+    from examined as f
+    where f.is_found
+    order by f.id desc
+    limit $3
+) as f on true
+left join subscriptions as s
+    on s.tenant_id = $1
+        and s.id = f.id
+where e.examined_to is not null
+    or s.id is not null
+order by s.id desc;

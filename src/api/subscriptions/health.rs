@@ -3,7 +3,7 @@
 use poem_openapi::{Enum, Object};
 use serde::Serialize;
 
-use crate::api::text::Moment;
+use crate::api::text::{Moment, choice};
 use crate::store::Health;
 
 /// The state of a receiver.
@@ -17,6 +17,18 @@ pub(super) enum HealthState {
     Open,
     Throttled,
     Recovering,
+}
+
+choice! {
+    /// What a list is narrowed by.
+    pub(super) enum ListedState {
+        Disabled = "disabled",
+        Healthy = "healthy",
+        Failing = "failing",
+        Open = "open",
+        Throttled = "throttled",
+        Recovering = "recovering",
+    }
 }
 
 /// The state of the receiver.
