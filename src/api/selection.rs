@@ -12,7 +12,7 @@ use super::problem::Problem;
 use super::text::Moment;
 use crate::domain::event_type::EventType;
 use crate::domain::external_id::SubscriptionName;
-use crate::domain::id::TenantId;
+use crate::domain::id::{EventId, TenantId};
 
 form! {
     /// Which deliveries, by the filters of `GET /deliveries`. A list means any of its entries; one value may stand alone.
@@ -70,8 +70,9 @@ impl DeliverySelection {
         Ok(document)
     }
 
-    /// No later than now.
-    pub(super) fn until(&self, now: OffsetDateTime) -> OffsetDateTime {
-        self.until.map_or(now, |until| until.0.min(now))
+    /// Events of later ids are left out; `until` itself decides within its millisecond.
+    pub(super) fn below(&self, now: OffsetDateTime) -> EventId {
+        let until = self.until.map(|until| until.0).filter(|until| *until <= now);
+        until.map_or_else(|| EventId::lower_bound(now), EventId::upper_bound)
     }
 }

@@ -1,6 +1,6 @@
 //! `since` and `until` of lists whose ids carry their rows' times.
 
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::text::Moment;
@@ -25,8 +25,7 @@ impl TimeRange {
 
     /// The id below which all are: the cursor never leads beyond the range.
     pub(super) fn before(&self, cursor: Option<Uuid>) -> Uuid {
-        let next_millisecond = |at: OffsetDateTime| at.saturating_add(Duration::nanoseconds(999_999));
-        let until = self.until.map_or_else(Uuid::max, |until| EventId::lower_bound(next_millisecond(until)).uuid());
+        let until = self.until.map_or_else(Uuid::max, |until| EventId::upper_bound(until).uuid());
         cursor.map_or(until, |cursor| cursor.min(until))
     }
 

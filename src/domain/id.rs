@@ -104,6 +104,11 @@ impl EventId {
         Self(Uuid::from_u64_pair(bits, 0))
     }
 
+    /// Above every id with a time before this.
+    pub(crate) fn upper_bound(at: OffsetDateTime) -> Self {
+        Self::lower_bound(at.saturating_add(time::Duration::nanoseconds(999_999)))
+    }
+
     /// The time of an [`EventId::lower_bound`]; `None` for the smallest id of all.
     pub(crate) fn bound_time(self) -> Option<OffsetDateTime> {
         let millis = i64::try_from(self.0.as_u64_pair().0 >> 16).ok().filter(|millis| *millis > 0)?;
@@ -143,6 +148,7 @@ mod tests {
         assert_eq!(id.accepted_at(), Some(datetime!(2026-11-23 18:00:00.123 UTC)));
         assert!(EventId::lower_bound(at) <= id);
         assert!(EventId::lower_bound(at + Duration::from_millis(1)) > id);
+        assert!(EventId::upper_bound(at + Duration::from_nanos(1)) > id);
         assert_eq!(EventId::lower_bound(at).bound_time(), Some(datetime!(2026-11-23 18:00:00.123 UTC)));
         assert_eq!(EventId::lower_bound(OffsetDateTime::UNIX_EPOCH).bound_time(), None);
     }

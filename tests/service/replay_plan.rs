@@ -85,6 +85,20 @@ async fn a_dry_run_counts_and_its_token_repeats_exactly_that() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_plan_ends_at_the_microsecond_at_which_the_list_does() {
+    let (stock, ..) = ended().await;
+    let inside =
+        "update events set accepted_at = date_trunc('milliseconds', accepted_at) + interval '500 microseconds'";
+    stock.client.execute(inside, &[]).await.unwrap();
+    let newest = field(&data(&stock.get("/deliveries?status=failed").await), "accepted_at").remove(0);
+    for (until, count) in [(newest.replace("500Z", "501Z"), 3), (newest, 2)] {
+        let listed = data(&stock.get(&format!("/deliveries?status=failed&until={until}")).await);
+        let (_, plan) = stock.post(&json!({ "only": { "status": "failed", "until": until }, "dry_run": true })).await;
+        assert_eq!((listed.len(), &plan["count"]), (count, &json!(count)), "{until}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_replay_to_matching_subscriptions_sends_to_those_that_want_the_events_now() {
     let (stock, shop, depot) = ended().await;
     for (path, types) in [(&shop, "other.*"), (&depot, "order.*")] {

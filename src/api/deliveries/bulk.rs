@@ -19,7 +19,7 @@ use crate::api::payload::{Answer, refused};
 use crate::api::problem::Problem;
 use crate::api::replays::{MOST_RUNNING, REPEATABLE, ReplayPlan, count_plan, planned};
 use crate::api::selection::DeliverySelection;
-use crate::domain::id::{EventId, ReplayId};
+use crate::domain::id::ReplayId;
 use crate::store::{Chosen, Plan};
 
 /// Deliveries a second that a retry of many requeues.
@@ -158,7 +158,7 @@ async fn asked(
         tenant: caller.tenant,
         only: document.to_string(),
         is_to_matching: false,
-        below: EventId::lower_bound(form.only.until(api.clock.now())),
+        below: form.only.below(api.clock.now()),
     };
     if form.dry_run == Some(true) {
         return count_plan(api, &plan).await.map(Asked::Counted);

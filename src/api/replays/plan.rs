@@ -17,7 +17,7 @@ use crate::api::access::{Allowed, Manage};
 use crate::api::events::DeliveryState;
 use crate::api::payload::Answer;
 use crate::api::problem::Problem;
-use crate::domain::id::{EventId, ReplayId};
+use crate::domain::id::ReplayId;
 use crate::store::{Counted, Plan};
 
 /// How long a dry run counts; after it, the selection must be narrowed.
@@ -113,8 +113,7 @@ pub(super) async fn begin(api: &Api, caller: &Allowed<Manage>, form: ReplayForm)
     // Whoever wants an event now may get it, even if nobody did then.
     let usual = if is_to_matching && only.reason.is_none() { &[][..] } else { &REPEATABLE[..3] };
     let document = Value::Object(only.document(api, tenant, (&REPEATABLE, usual)).await?);
-    let plan =
-        Plan { tenant, only: document.to_string(), is_to_matching, below: EventId::lower_bound(only.until(now)) };
+    let plan = Plan { tenant, only: document.to_string(), is_to_matching, below: only.below(now) };
     if form.dry_run == Some(true) {
         return count_plan(api, &plan).await.map(Begun::Plan);
     }
