@@ -80,7 +80,7 @@ async fn since_and_until_count_in_microseconds_as_the_rows_do() {
     for outcome in ["http_4xx", "http_5xx", "timeout"] {
         stock.attempt(&stock.event("acme", "order.paid", 100).await, &shop, outcome).await;
     }
-    let set = "update attempts as a set id = uuid_v7(t.at), created_at = t.at
+    let set = "update attempts as a set id = uuid_v7_ordered(t.at), created_at = t.at
                from (values ('http_4xx', '00.000100Z'), ('http_5xx', '00.000101Z'), ('timeout', '00.001Z'))
                    as v (outcome, seconds)
                cross join lateral (
