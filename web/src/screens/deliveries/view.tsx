@@ -14,6 +14,7 @@ import { toast } from '../../ui/toast'
 import { type Delivery, isEnded, OUTCOMES, REASONS, subscriptionName, withoutScheme } from '../../words'
 import { Payload } from '../events/payload'
 import { Attempts } from './attempts'
+import { refreshMs } from './often'
 
 interface Props {
   webhook: string
@@ -22,11 +23,6 @@ interface Props {
   tools?: ComponentChildren
   changed?: () => void
 }
-
-/** While something may happen at any moment. */
-const SOON_MS = 2_000
-/** While it waits for long. */
-const LATER_MS = 15_000
 
 interface Found {
   row: Delivery | null
@@ -58,7 +54,7 @@ export function DeliveryView(props: Props) {
   )
   const row = delivery.data?.row
   const reload = () => (delivery.reload(), attempts.reload())
-  usePolling(row ? refreshMs(row) : null, delivery, attempts)
+  usePolling(row ? refreshMs([row]) : null, delivery, attempts)
 
   if (delivery.problem && !row) return <Failure problem={delivery.problem} retry={delivery.reload} />
   if (!delivery.data) return <Bones lines={8} />
@@ -126,13 +122,6 @@ export function DeliveryView(props: Props) {
       )}
     </article>
   )
-}
-
-/** How often to look again; null for what has ended. */
-function refreshMs(row: Delivery): number | null {
-  if (isEnded(row.status)) return null
-  const due = row.next_attempt_at ? Date.parse(row.next_attempt_at) - Date.now() : Infinity
-  return row.status === 'sending' || due < 2 * LATER_MS ? SOON_MS : LATER_MS
 }
 
 export function Fact({ name, children, wide = false }: { name: string; children: ComponentChildren; wide?: boolean }) {

@@ -1,7 +1,7 @@
 // One event: its payload, who got it, and who did not and why.
 import { useState } from 'preact/hooks'
 import { asProblem, get, post, type Schemas } from '../../api/client'
-import { useResource } from '../../api/resource'
+import { usePolling, useResource } from '../../api/resource'
 import { may } from '../../api/session'
 import { href, here, query } from '../../route'
 import { Icon } from '../../ui/icons'
@@ -14,12 +14,27 @@ import { type Column, Table } from '../../ui/table'
 import { Tabs } from '../../ui/tabs'
 import { toast } from '../../ui/toast'
 import { EVENT_STATUSES, NOT_DELIVERED, REASONS, STATUSES, statusWord, subscriptionName, withoutScheme } from '../../words'
+import { refreshMs, SOON_MS } from '../deliveries/often'
 import { Fact } from '../deliveries/view'
 import { OfTenant } from '../of_tenant'
 import { Payload } from './payload'
 
 type Row = Schemas['DeliveryAnswer']
 type Missed = Schemas['NotDeliveredAnswer']
+
+/** While deliveries that are not on the page have not ended. */
+const OTHERS_MS = 5_000
+
+/** How often to look again; null once it has ended. */
+function lookMs({ status, deliveries, counts }: Schemas['EventAnswer']): number | null {
+  if (status !== 'pending') return null
+  const total = totalOf(counts)
+  // One that came from SQL is published in a moment.
+  if (!total) return SOON_MS
+  return total > deliveries.length ? OTHERS_MS : refreshMs(deliveries)
+}
+
+const totalOf = (counts: Schemas['DeliveryCounts']) => STATUSES.reduce((sum, status) => sum + counts[status], 0)
 
 export function EventPage({ params }: { params: Record<string, string> }) {
   const webhook = params.webhook ?? ''
@@ -32,12 +47,14 @@ export function EventPage({ params }: { params: Record<string, string> }) {
 
 function Loaded({ webhook }: { webhook: string }) {
   const event = useResource(webhook, (signal) => get('/events/{webhook_id}', { at: { webhook_id: webhook }, signal }))
+  const everyMs = event.data && lookMs(event.data)
+  usePolling(everyMs, event)
   if (event.problem && !event.data) return <Failure problem={event.problem} retry={event.reload} />
   if (!event.data) return <Bones lines={8} />
   const one = event.data
   const tab = query.value.get('tab') === 'payload' ? 'payload' : 'deliveries'
   const { label, tone } = EVENT_STATUSES[one.status]
-  const total = STATUSES.reduce((sum, status) => sum + one.counts[status], 0)
+  const total = totalOf(one.counts)
   return (
     <article class="sheet">
       <a class="back" href={href('/events')}>
@@ -97,7 +114,7 @@ function Loaded({ webhook }: { webhook: string }) {
         <Payload webhook={webhook} />
       ) : (
         <>
-          <Deliveries webhook={webhook} first={one.deliveries} total={total} />
+          <Deliveries webhook={webhook} first={one.deliveries} total={total} everyMs={everyMs} />
           {one.not_delivered.length > 0 && <NotDelivered rows={one.not_delivered} />}
         </>
       )}
@@ -123,15 +140,16 @@ const DELIVERIES: Column<Row>[] = [
 const STATUS: Filter = { name: 'status', label: 'Status', single: true, choices: STATUSES.map((value) => ({ value, label: statusWord(value, 0).label })) }
 
 /** The event has its first deliveries with it. Only where there are more, pages of them are asked for. */
-function Deliveries({ webhook, first, total }: { webhook: string; first: Row[]; total: number }) {
+function Deliveries({ webhook, first, total, everyMs }: { webhook: string; first: Row[]; total: number; everyMs: number | null }) {
   const status = query.value.get('status') as Row['status'] | null
   const cursor = query.value.get('cursor')
   const many = total > first.length
-  const page = useResource(JSON.stringify([webhook, status, cursor, total]), async (signal) => {
+  const page = useResource(JSON.stringify([webhook, status, cursor, total, everyMs === null]), async (signal) => {
     if (!many) return { data: first }
     const query = { ...(status ? { status } : {}), ...(cursor ? { cursor } : {}) }
     return get('/events/{webhook_id}/deliveries', { at: { webhook_id: webhook }, query, signal })
   }, true)
+  usePolling(many ? everyMs : null, page)
   return (
     <>
       {many && <Filters filters={[STATUS]} />}

@@ -1,0 +1,73 @@
+// What somebody sees who keeps a page open while deliveries go on.
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import { after, before, beforeEach, test } from 'node:test'
+import { accessible, fits, launch, shot, visit } from './browser.mjs'
+import { client, until } from './data.mjs'
+
+const { SERVER } = process.env
+const TENANT = 'watched'
+let browser, receiver, api
+
+/** Answers each path as a test says, 200 otherwise. */
+async function adjustable() {
+  const answers = new Map()
+  const server = createServer((request, response) => {
+    request.resume()
+    request.on('end', () => {
+      const { status = 200, headers = {} } = answers.get(request.url) ?? {}
+      response.writeHead(status, headers).end()
+    })
+  })
+  await new Promise((ready) => server.listen(0, '127.0.0.1', ready))
+  const { port } = server.address()
+  return {
+    url: (path) => `http://127.0.0.1:${port}${path}`,
+    answer: (path, status, headers) => answers.set(path, { status, headers }),
+    stop: () => (server.closeAllConnections(), server.close()),
+  }
+}
+
+before(async () => {
+  ;[browser, receiver] = await Promise.all([launch(), adjustable()])
+  await client(SERVER)('PUT', `/tenants/${TENANT}`, { name: 'Watched' })
+  api = client(SERVER, { 'postrider-tenant': TENANT })
+})
+after(async () => {
+  await browser?.close()
+  receiver?.stop()
+})
+
+let count = 0
+/** A subscription of its own for each test: its name, its id and its path at the receiver. */
+const mine = {}
+beforeEach(() => {
+  count += 1
+  mine.name = `watched-${process.pid}-${count}`
+  mine.path = `/${mine.name}`
+  mine.type = `${mine.name}.happened`
+})
+const subscribe = async (status, more = {}, headers = {}) => {
+  receiver.answer(mine.path, status, headers)
+  const form = { external_id: mine.name, target_url: receiver.url(mine.path), event_types: [mine.type], retry_schedule: '20s,1h', ...more }
+  mine.id = (await api('POST', '/subscriptions/', form)).id
+}
+const publish = async (payload = { number: 1 }) => (await api('POST', '/events', payload, { 'x-event-type': mine.type })).webhook_id
+const delivery = async (webhook) => (await api('GET', `/deliveries?subscription_id=${mine.id}&limit=100`)).data.find((one) => one.webhook_id === webhook)
+const ends = (webhook, status) => until(`${status} of ${webhook}`, async () => (await delivery(webhook))?.status === status)
+const retry = (webhook) => api('POST', `/events/${webhook}/retry?subscription_id=${mine.id}`)
+const visitMine = (hash, options, look) => visit(browser, SERVER, `${hash}${hash.includes('?') ? '&' : '?'}tenant=${TENANT}`, options, look)
+const pill = (place, text) => place.locator('.sheet-head .pill', { hasText: text })
+
+test('an event is watched from its first failure to its success', async () => {
+  await subscribe(500)
+  const webhook = await publish()
+  await visitMine(`#/events/${webhook}`, {}, async (page) => {
+    const row = page.getByRole('table', { name: 'Deliveries of this event' }).locator('tr', { hasText: mine.name })
+    await row.getByText('Retrying').waitFor()
+    receiver.answer(mine.path, 200)
+    await retry(webhook)
+    await row.getByText('Succeeded').waitFor()
+    await pill(page, 'Succeeded').waitFor()
+  })
+})
