@@ -71,3 +71,25 @@ test('an event is watched from its first failure to its success', async () => {
     await pill(page, 'Succeeded').waitFor()
   })
 })
+
+test('the attempt that ended a delivery is in its timeline, however the answers came', async () => {
+  await subscribe(500, { retry_schedule: 'none' })
+  const webhook = await publish()
+  await ends(webhook, 'failed')
+  await visitMine(`#/deliveries/${webhook}/${mine.id}`, {}, async (page) => {
+    await page.locator('.attempt-number', { hasText: '#1' }).waitFor()
+    // A list of attempts that was asked for before the page knew of the success is one without the last attempt.
+    const before = await api('GET', `/attempts?webhook_id=${webhook}&limit=100`)
+    let isKnown = false
+    await page.route('**/deliveries?*', async (route) => {
+      const response = await route.fetch()
+      isKnown ||= (await response.text()).includes('"succeeded"')
+      await route.fulfill({ response })
+    })
+    await page.route('**/attempts?*', (route) => (isKnown ? route.continue() : route.fulfill({ json: before })))
+    receiver.answer(mine.path, 200)
+    await page.getByRole('button', { name: 'Retry now' }).click()
+    await pill(page, 'Succeeded').waitFor()
+    await page.locator('.attempt-number', { hasText: '#2' }).waitFor()
+  })
+})

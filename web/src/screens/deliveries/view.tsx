@@ -49,12 +49,8 @@ export function DeliveryView(props: Props) {
   const { webhook, subscription, tenant } = props
   const key = `${webhook}/${subscription}/${tenant}`
   const delivery = useResource(key, (signal) => find(props, signal))
-  const attempts = useResource(key, (signal) =>
-    get('/attempts', { query: { webhook_id: [webhook], subscription_id: [subscription], limit: 100 }, tenant, signal }),
-  )
   const row = delivery.data?.row
-  const reload = () => (delivery.reload(), attempts.reload())
-  usePolling(row ? refreshMs([row]) : null, delivery, attempts)
+  usePolling(row ? refreshMs([row]) : null, delivery)
 
   if (delivery.problem && !row) return <Failure problem={delivery.problem} retry={delivery.reload} />
   if (!delivery.data) return <Bones lines={8} />
@@ -68,7 +64,7 @@ export function DeliveryView(props: Props) {
         <StatusPill status={row.status} attempts={row.attempts} />
         <Heading class="mono">{row.event_type ?? 'no type'}</Heading>
         <span class="grow" />
-        <Actions row={row} tenant={tenant} done={() => (reload(), props.changed?.())} />
+        <Actions row={row} tenant={tenant} done={() => (delivery.reload(), props.changed?.())} />
         {props.tools}
       </header>
       <Why row={row} />
@@ -116,7 +112,7 @@ export function DeliveryView(props: Props) {
         link={(name) => here({ tab: name === 'attempts' ? null : name })}
       />
       {tab === 'attempts' ? (
-        <Attempts list={attempts} webhook={webhook} tenant={tenant} />
+        <Attempts row={row} tenant={tenant} />
       ) : (
         <Payload webhook={webhook} tenant={tenant} />
       )}
