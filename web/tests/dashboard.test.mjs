@@ -79,7 +79,7 @@ test('from the overview to the reason and the retry in three clicks', () =>
     await page.getByRole('table', { name: 'Newest failed deliveries' }).locator('a[data-row]').first().click()
     await page.locator('.why').waitFor()
     await page.getByRole('button', { name: 'Retry now' }).click()
-    await page.locator('.toast', { hasText: 'Sent again' }).waitFor()
+    await page.locator('.toast', { hasText: 'Queued again' }).waitFor()
   }))
 
 test('the overview shows how many deliveries waited', () => {
@@ -96,7 +96,7 @@ test('each reason why something did not arrive is said in words', async (t) => {
     mail: ['status=failed&subscription_id=mail', 'No retries left', 'The name could not be resolved'],
     slow: ['status=pending&subscription_id=slow', 'Timeout', 'did not answer in time'],
     stock: ['status=pending&subscription_id=stock', 'Receiver error', 'in its log'],
-    archive: ['status=held&subscription_id=archive', 'Subscription disabled', 'Enable the subscription'],
+    archive: ['status=held&subscription_id=archive', 'Subscription disabled', 'Resume the subscription'],
   }
   for (const [name, [filters, title, advice]] of Object.entries(reasons)) {
     await t.test(name, async () => {

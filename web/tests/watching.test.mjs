@@ -93,3 +93,45 @@ test('the attempt that ended a delivery is in its timeline, however the answers 
     await page.locator('.attempt-number', { hasText: '#2' }).waitFor()
   })
 })
+
+test('what a paused subscription holds leads to the subscription, and not to a retry that changes nothing', async () => {
+  await subscribe(200, { is_active: false })
+  const webhook = await publish()
+  await visitMine(`#/deliveries/${webhook}/${mine.id}`, {}, async (page) => {
+    await page.locator('.why', { hasText: 'Resume the subscription' }).waitFor()
+    assert.equal(await page.getByRole('button', { name: 'Retry now' }).count(), 0)
+    await accessible(page)
+    await page.getByRole('link', { name: 'To the subscription' }).click()
+    await page.getByRole('button', { name: 'Resume', exact: true }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Resume', exact: true }).click()
+    await page.goBack()
+    await pill(page, 'Succeeded').waitFor()
+  })
+})
+
+test('a retry that is held says so', async () => {
+  await subscribe(500, { retry_schedule: 'none' })
+  const webhook = await publish()
+  await ends(webhook, 'failed')
+  await visitMine(`#/deliveries/${webhook}/${mine.id}`, {}, async (page) => {
+    await pill(page, 'Failed').waitFor()
+    await api('PATCH', `/subscriptions/${mine.id}`, { is_active: false })
+    await page.getByRole('button', { name: 'Retry now' }).click()
+    await page.locator('.toast', { hasText: 'Queued again, but held: its subscription is disabled' }).waitFor()
+    await pill(page, 'Held').waitFor()
+  })
+})
+
+test('what waits for its receiver says until when', async () => {
+  await subscribe(503, {}, { 'retry-after': '600' })
+  await publish()
+  await until('the receiver’s wish', async () => (await api('GET', `/subscriptions/${mine.id}`)).health.next_probe_at)
+  const webhook = await publish({ number: 2 })
+  await ends(webhook, 'held')
+  await visitMine(`#/deliveries/${webhook}/${mine.id}`, {}, async (page) => {
+    await page.locator('.why', { hasText: 'The receiver is tried again in 9 min' }).waitFor()
+    await page.locator('.facts > div', { hasText: 'Next attempt' }).getByText('in 9 min').waitFor()
+    await shot(page, 'held')
+    assert.equal(await page.getByRole('button', { name: 'Retry now' }).count(), 0)
+  })
+})

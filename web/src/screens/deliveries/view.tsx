@@ -1,19 +1,18 @@
 // One delivery: why it is where it is, what can be done, and each attempt in full.
 import type { ComponentChildren } from 'preact'
-import { useState } from 'preact/hooks'
-import { asProblem, get, post, type Schemas } from '../../api/client'
+import { get, type Schemas } from '../../api/client'
 import { usePolling, useResource } from '../../api/resource'
-import { may } from '../../api/session'
 import { here, href, query } from '../../route'
 import { Icon } from '../../ui/icons'
 import { copy, Id, Moment } from '../../ui/moment'
 import { Bones, Failure } from '../../ui/states'
 import { StatusPill } from '../../ui/status'
 import { Tabs } from '../../ui/tabs'
-import { toast } from '../../ui/toast'
 import { type Delivery, isEnded, OUTCOMES, REASONS, subscriptionName, withoutScheme } from '../../words'
 import { Payload } from '../events/payload'
+import { Actions } from './actions'
 import { Attempts } from './attempts'
+import { probeOf, useHolder } from './holder'
 import { refreshMs } from './often'
 
 interface Props {
@@ -50,7 +49,9 @@ export function DeliveryView(props: Props) {
   const key = `${webhook}/${subscription}/${tenant}`
   const delivery = useResource(key, (signal) => find(props, signal))
   const row = delivery.data?.row
-  usePolling(row ? refreshMs([row]) : null, delivery)
+  const subscriber = useHolder(row, tenant)
+  const probe = probeOf(subscriber.data)
+  usePolling(row ? refreshMs([row]) : null, delivery, subscriber)
 
   if (delivery.problem && !row) return <Failure problem={delivery.problem} retry={delivery.reload} />
   if (!delivery.data) return <Bones lines={8} />
@@ -67,7 +68,7 @@ export function DeliveryView(props: Props) {
         <Actions row={row} tenant={tenant} done={() => (delivery.reload(), props.changed?.())} />
         {props.tools}
       </header>
-      <Why row={row} />
+      <Why row={row} probe={probe} />
       <dl class="facts">
         <Fact name="Subscription">
           <a href={href(`/subscriptions/${row.subscription_id}`, tenant ? { tenant } : {})}>{subscriptionName(row)}</a>
@@ -90,7 +91,7 @@ export function DeliveryView(props: Props) {
           <Moment at={row.last_attempt} />
         </Fact>
         <Fact name="Next attempt">
-          <Moment at={row.next_attempt_at} none={isEnded(row.status) ? 'none' : 'not known yet'} />
+          <Moment at={row.next_attempt_at ?? probe} none={isEnded(row.status) ? 'none' : 'not known yet'} />
         </Fact>
         {facts.idempotency_key && (
           <Fact name="Idempotency key">
@@ -130,7 +131,7 @@ export function Fact({ name, children, wide = false }: { name: string; children:
 }
 
 /** Why it did not arrive, in a sentence, and what to do. */
-function Why({ row }: { row: Delivery }) {
+function Why({ row, probe }: { row: Delivery; probe: string | null }) {
   if (row.status === 'succeeded') return null
   const reason = row.reason ? REASONS[row.reason] : null
   const met = row.last_outcome && row.last_outcome !== 'delivered' ? OUTCOMES[row.last_outcome] : null
@@ -144,43 +145,13 @@ function Why({ row }: { row: Delivery }) {
         {row.error_message && <p class="mono wrap">{row.error_message}</p>}
         {met && <p>{met.advice}</p>}
         {reason && <p>{reason.advice}</p>}
+        {probe && (
+          <p>
+            The receiver is tried again <Moment at={probe} />.
+          </p>
+        )}
         {!met && !reason && <p>{row.status === 'sending' ? 'A worker is sending it.' : 'It is due, or a worker takes it soon.'}</p>}
       </div>
     </div>
-  )
-}
-
-function Actions({ row, tenant, done }: { row: Delivery; tenant?: string | undefined; done: () => void }) {
-  const [busy, setBusy] = useState(false)
-  if (!may.value.retry) return null
-  const call = async (what: 'retry' | 'cancel') => {
-    setBusy(true)
-    const options = { at: { webhook_id: row.webhook_id }, query: { subscription_id: row.subscription_id }, tenant }
-    try {
-      if (what === 'retry') {
-        const { retried } = await post('/events/{webhook_id}/retry', options)
-        toast(retried ? 'Sent again' : 'It is sent anyway; nothing to change')
-      } else {
-        const { cancelled, sending } = await post('/events/{webhook_id}/cancel', options)
-        toast(cancelled ? 'Cancelled' : sending ? 'It is being sent; cancelled if that fails' : 'It had ended already')
-      }
-      done()
-    } catch (error) {
-      const problem = asProblem(error)
-      toast(problem.detail ?? problem.title, 'bad')
-    }
-    setBusy(false)
-  }
-  return (
-    <>
-      {!isEnded(row.status) && (
-        <button type="button" class="button" disabled={busy} onClick={() => void call('cancel')}>
-          Cancel
-        </button>
-      )}
-      <button type="button" class={`button${row.status === 'succeeded' ? '' : ' primary'}`} disabled={busy} onClick={() => void call('retry')}>
-        <Icon name="replays" /> {row.status === 'succeeded' ? 'Send again' : 'Retry now'}
-      </button>
-    </>
   )
 }

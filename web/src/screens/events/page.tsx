@@ -209,7 +209,7 @@ function RetryAll({ webhook, counts, done }: { webhook: string; counts: Schemas[
     setBusy(true)
     try {
       const { retried } = await post('/events/{webhook_id}/retry', { at: { webhook_id: webhook } })
-      toast(retried === 1 ? '1 delivery sent again' : `${retried} deliveries sent again`)
+      toast(retried === 1 ? '1 delivery queued again' : `${retried} deliveries queued again`)
       done()
     } catch (error) {
       const problem = asProblem(error)
