@@ -14,8 +14,9 @@ async function adjustable() {
   const answers = new Map()
   const server = createServer((request, response) => {
     request.resume()
-    request.on('end', () => {
-      const { status = 200, headers = {} } = answers.get(request.url) ?? {}
+    request.on('end', async () => {
+      const { status = 200, headers = {}, after } = answers.get(request.url) ?? {}
+      await after
       response.writeHead(status, headers).end()
     })
   })
@@ -23,7 +24,7 @@ async function adjustable() {
   const { port } = server.address()
   return {
     url: (path) => `http://127.0.0.1:${port}${path}`,
-    answer: (path, status, headers) => answers.set(path, { status, headers }),
+    answer: (path, status, headers, after) => answers.set(path, { status, headers, after }),
     stop: () => (server.closeAllConnections(), server.close()),
   }
 }
@@ -134,4 +135,40 @@ test('what waits for its receiver says until when', async () => {
     await shot(page, 'held')
     assert.equal(await page.getByRole('button', { name: 'Retry now' }).count(), 0)
   })
+})
+
+test('the row of a list follows what is open beside it', async () => {
+  await subscribe(500, { retry_schedule: 'none' })
+  const webhook = await publish()
+  await ends(webhook, 'failed')
+  await visitMine(`#/deliveries?subscription_id=${mine.name}`, {}, async (page) => {
+    const row = page.getByRole('table', { name: 'Deliveries' }).locator('tr', { hasText: mine.type })
+    await row.click()
+    const drawer = page.locator('dialog.drawer')
+    await pill(drawer, 'Failed').waitFor()
+    let release
+    receiver.answer(mine.path, 200, {}, new Promise((resolve) => (release = resolve)))
+    await drawer.getByRole('button', { name: 'Retry now' }).click()
+    await pill(drawer, 'Sending').waitFor()
+    release()
+    await pill(drawer, 'Succeeded').waitFor()
+    await page.keyboard.press('Escape')
+    await drawer.waitFor({ state: 'detached' })
+    assert.match(await row.textContent(), /Succeeded/)
+  })
+})
+
+test('a list that is not live is read again when somebody asks for it', async () => {
+  await subscribe(200)
+  await ends(await publish(), 'succeeded')
+  for (const [hash, table] of [[`#/deliveries?subscription_id=${mine.name}`, 'Deliveries'], [`#/events?event_type=${mine.type}`, 'Events']]) {
+    await visitMine(hash, { width: 360 }, async (page) => {
+      await page.getByRole('table', { name: table }).locator('a[data-row]').first().waitFor()
+      const webhook = await publish()
+      await page.getByRole('button', { name: 'Refresh' }).click()
+      await page.locator(`a[data-row][href*="${webhook}"]`).waitFor()
+      await fits(page)
+      await shot(page, `refresh-${table}`)
+    })
+  }
 })

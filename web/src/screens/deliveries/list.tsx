@@ -97,7 +97,7 @@ export function DeliveryList({ subscription }: { subscription?: string }) {
       <header class="page-head">
         {!subscription && <h1>Deliveries</h1>}
         <span class="grow" />
-        <LiveToggle />
+        <LiveToggle refresh={page.reload} />
         {may.value.manage && <BulkActions filters={filters} time={time} />}
       </header>
       <Filters filters={choices}>
@@ -135,7 +135,7 @@ export function DeliveryList({ subscription }: { subscription?: string }) {
         }
       />
       <Pager next={page.data?.next_cursor} examinedTo={page.data?.examined_to} found={live.rows?.length ?? 0} loading={page.loading} />
-      {open && <DeliveryDrawer open={open} changed={page.reload} />}
+      {open && <DeliveryDrawer open={open} seen={live.update} />}
     </>
   )
 }

@@ -1,5 +1,6 @@
 // One delivery: why it is where it is, what can be done, and each attempt in full.
 import type { ComponentChildren } from 'preact'
+import { useEffect } from 'preact/hooks'
 import { get, type Schemas } from '../../api/client'
 import { usePolling, useResource } from '../../api/resource'
 import { here, href, query } from '../../route'
@@ -20,7 +21,8 @@ interface Props {
   subscription: string
   tenant?: string | undefined
   tools?: ComponentChildren
-  changed?: () => void
+  /** Each time it was read. */
+  seen?: (row: Delivery) => void
 }
 
 interface Found {
@@ -49,6 +51,9 @@ export function DeliveryView(props: Props) {
   const key = `${webhook}/${subscription}/${tenant}`
   const delivery = useResource(key, (signal) => find(props, signal))
   const row = delivery.data?.row
+  useEffect(() => {
+    if (row) props.seen?.(row)
+  }, [row])
   const subscriber = useHolder(row, tenant)
   const probe = probeOf(subscriber.data)
   usePolling(row ? refreshMs([row]) : null, delivery, subscriber)
@@ -65,7 +70,7 @@ export function DeliveryView(props: Props) {
         <StatusPill status={row.status} attempts={row.attempts} />
         <Heading class="mono">{row.event_type ?? 'no type'}</Heading>
         <span class="grow" />
-        <Actions row={row} tenant={tenant} done={() => (delivery.reload(), props.changed?.())} />
+        <Actions row={row} tenant={tenant} done={delivery.reload} />
         {props.tools}
       </header>
       <Why row={row} probe={probe} />

@@ -105,7 +105,7 @@ export function EventsScreen() {
       <header class="page-head">
         <h1>Events</h1>
         <span class="grow" />
-        <LiveToggle />
+        <LiveToggle refresh={page.reload} />
         {may.value.publish && (
           <a class="button primary" href={href('/publish')}>
             Publish an event

@@ -8,6 +8,7 @@ import { tenantName } from '../../shell/tenants'
 import { CloseButton, Dialog } from '../../ui/dialog'
 import { clearFilters, type Filter, Filters } from '../../ui/filters'
 import { Icon } from '../../ui/icons'
+import { RefreshButton } from '../../ui/live'
 import { Id, Moment } from '../../ui/moment'
 import { Pager } from '../../ui/pager'
 import { Empty } from '../../ui/states'
@@ -62,9 +63,7 @@ export function RefusalsScreen() {
       <header class="page-head">
         <h1>Refusals</h1>
         <span class="grow" />
-        <button type="button" class="button" onClick={page.reload}>
-          <Icon name="replays" /> Refresh
-        </button>
+        <RefreshButton refresh={page.reload} />
       </header>
       <Filters filters={FILTERS}>
         <TimeRange otherwise={null} any />
