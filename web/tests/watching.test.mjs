@@ -172,3 +172,30 @@ test('a list that is not live is read again when somebody asks for it', async ()
     })
   }
 })
+
+test('a drawer without anything to show is closed by its button', async () => {
+  const gone = '01990000-0000-7000-8000-000000000000'
+  const drawers = { deliveries: `${gone}/${gone}`, refusals: gone, replays: gone }
+  for (const [screen, open] of Object.entries(drawers)) {
+    await visitMine(`#/${screen}?open=${open}`, { width: 360, fails: ['404'] }, async (page) => {
+      const drawer = page.locator('dialog.drawer')
+      await drawer.getByRole('alert').waitFor()
+      await accessible(page)
+      await fits(page)
+      await shot(page, `drawer-nothing-${screen}`)
+      await drawer.getByRole('button', { name: 'Close' }).click()
+      await drawer.waitFor({ state: 'detached' })
+    })
+  }
+})
+
+test('a drawer that still loads is closed by its button', () =>
+  visitMine('#/deliveries', { width: 360 }, async (page) => {
+    let release
+    const held = new Promise((resolve) => (release = resolve))
+    await page.route('**/events/*', (route) => held.then(() => route.continue()))
+    await page.locator('tbody a[data-row]').first().click()
+    await page.locator('dialog.drawer').getByRole('button', { name: 'Close' }).click()
+    await page.locator('dialog.drawer').waitFor({ state: 'detached' })
+    release()
+  }))

@@ -4,6 +4,7 @@ import { useEffect } from 'preact/hooks'
 import { get, type Schemas } from '../../api/client'
 import { usePolling, useResource } from '../../api/resource'
 import { here, href, query } from '../../route'
+import { Unfilled } from '../../ui/dialog'
 import { Icon } from '../../ui/icons'
 import { copy, Id, Moment } from '../../ui/moment'
 import { Bones, Failure } from '../../ui/states'
@@ -24,6 +25,8 @@ interface Props {
   /** Each time it was read. */
   seen?: (row: Delivery) => void
 }
+
+const UNKNOWN = { title: 'There is no such delivery', detail: 'Its event may be older than what is kept.', status: 404, code: 'delivery_not_found' }
 
 interface Found {
   row: Delivery | null
@@ -58,9 +61,13 @@ export function DeliveryView(props: Props) {
   const probe = probeOf(subscriber.data)
   usePolling(row ? refreshMs([row]) : null, delivery, subscriber)
 
-  if (delivery.problem && !row) return <Failure problem={delivery.problem} retry={delivery.reload} />
-  if (!delivery.data) return <Bones lines={8} />
-  if (!row) return <Failure problem={{ title: 'There is no such delivery', detail: 'Its event may be older than what is kept.', status: 404, code: 'delivery_not_found' }} />
+  if (!delivery.data || !row) {
+    return (
+      <Unfilled tools={props.tools}>
+        {delivery.problem ? <Failure problem={delivery.problem} retry={delivery.reload} /> : delivery.loading ? <Bones lines={8} /> : <Failure problem={UNKNOWN} />}
+      </Unfilled>
+    )
+  }
   const tab = query.value.get('tab') === 'payload' ? 'payload' : 'attempts'
   const facts = delivery.data.event
   const Heading = props.tools ? 'h2' : 'h1'

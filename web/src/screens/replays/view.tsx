@@ -5,6 +5,7 @@ import { asProblem, get, post } from '../../api/client'
 import { usePolling, useResource } from '../../api/resource'
 import { may } from '../../api/session'
 import { href } from '../../route'
+import { Unfilled } from '../../ui/dialog'
 import { distance, Id, Moment, number } from '../../ui/moment'
 import { Bones, Failure } from '../../ui/states'
 import { Pill } from '../../ui/status'
@@ -39,8 +40,7 @@ export function ReplayView({ id, tools, changed }: Props) {
     }
     setBusy(false)
   }
-  if (replay.problem && !replay.data) return <Failure problem={replay.problem} retry={replay.reload} />
-  if (!replay.data) return <Bones lines={6} />
+  if (!replay.data) return <Unfilled tools={tools}>{replay.problem ? <Failure problem={replay.problem} retry={replay.reload} /> : <Bones lines={6} />}</Unfilled>
   const { status, replayed } = replay.data
   const Heading = tools ? 'h2' : 'h1'
   const [part, total] = [share(replay.data), totalOf(replay.data)]
