@@ -40,7 +40,7 @@ export function Progress({ replay }: { replay: Replay }) {
 const columns = (who: ReturnType<typeof useBeginners>, cancel: ((id: string) => void) | null): Column<Replay>[] => [
   { name: 'what', head: 'What', kind: 'wide', narrow: 'title', cell: (row) => inWords(row) },
   { name: 'status', head: 'Status', narrow: 'status', cell: (row) => <Pill tone={STATES[row.status].tone}>{STATES[row.status].label}</Pill> },
-  { name: 'progress', head: 'Sent again', narrow: 'under', cell: (row) => <Progress replay={row} /> },
+  { name: 'progress', head: 'Queued again', narrow: 'under', cell: (row) => <Progress replay={row} /> },
   { name: 'to', head: 'To', kind: 'wide', cell: (row) => <Receivers replay={row} /> },
   { name: 'rate', head: 'At most', cell: (row) => <span class="faint">{number(row.rate)} a second</span> },
   ...(may.value.admin

@@ -7,7 +7,7 @@ import { Field } from '../../ui/field'
 import { number } from '../../ui/moment'
 import { Empty, Failure } from '../../ui/states'
 import { type Reason, REASONS, type Status, statusWord } from '../../words'
-import { Split } from '../deliveries/bulk'
+import { Split } from './plan'
 import type { Only } from './selected'
 
 type Plan = Schemas['ReplayPlan']

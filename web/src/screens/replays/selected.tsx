@@ -9,7 +9,7 @@ export type Only = Schemas['DeliverySelection']
 
 export const STATES: Record<Replay['status'], { label: string; tone: Tone }> = {
   running: { label: 'Running', tone: 'blue' },
-  finished: { label: 'Finished', tone: 'green' },
+  finished: { label: 'Finished', tone: 'grey' },
   cancelled: { label: 'Cancelled', tone: 'plain' },
 }
 
@@ -41,6 +41,14 @@ export function filtersOf(replay: Replay): Selection {
   const { since, until } = { since: text('since') ?? replay.since, until: text('until') ?? replay.until }
   if (replay.only) return { status: list('status'), event_type: list('event_type'), subscription_id: list('subscription_id'), reason: list('reason'), since, until }
   return { status: replay.statuses, event_type: replay.event_types, subscription_id: replay.subscription_id ? [replay.subscription_id] : [], reason: [], since, until }
+}
+
+/** The filters of a list that has its deliveries. Their statuses and reasons have changed since. */
+export function deliveriesOf(replay: Replay) {
+  const { status, subscription_id, event_type, since, until } = filtersOf(replay)
+  // Events that were chosen by a delivery of one subscription may have gone to others.
+  const isElsewhere = replay.to === 'matching' && status.length > 0
+  return { subscription_id: isElsewhere ? [] : subscription_id, event_type, ...(since ? { since } : {}), until }
 }
 
 const inFull = (reason: string) => (REASONS as Record<string, { label: string }>)[reason]?.label ?? reason

@@ -11,7 +11,8 @@ import { Bones, Failure } from '../../ui/states'
 import { Pill } from '../../ui/status'
 import { toast } from '../../ui/toast'
 import { Fact } from '../deliveries/view'
-import { filtersOf, inWords, type Replay, share, STATES, SubscriptionName, totalOf } from './selected'
+import { Outcome } from './outcome'
+import { deliveriesOf, filtersOf, inWords, type Replay, share, STATES, SubscriptionName, totalOf } from './selected'
 import { actorWords, useBeginners } from './who'
 
 const REFRESH_MS = 1_000
@@ -58,10 +59,11 @@ export function ReplayView({ id, tools, changed }: Props) {
         {tools}
       </header>
       <p class="big-number">
-        {number(replayed)} <span>{total === null ? 'sent again' : `of ${number(total)} sent again`}</span>
+        {number(replayed)} <span>{total === null ? 'queued again' : `of ${number(total)} queued again`}</span>
       </p>
       <progress class="progress" max={1} {...(part === null && running ? {} : { value: part ?? 0 })} aria-label="Progress" />
       <p class="faint">{note(replay.data)}</p>
+      <Outcome replay={replay.data} />
       <Facts replay={replay.data} />
     </article>
   )
@@ -69,8 +71,8 @@ export function ReplayView({ id, tools, changed }: Props) {
 
 function note(replay: Replay): string {
   const { status, replayed, total, rate } = replay
-  if (status === 'cancelled') return 'What was sent again before stays sent.'
-  if (status === 'finished') return 'Everything is in the queue. The status of each delivery shows its result.'
+  if (status === 'cancelled') return 'What was queued again before is still sent.'
+  if (status === 'finished') return 'Everything is in the queue.'
   const left = total ? Math.ceil(Math.max(total - replayed, 0) / Math.max(rate, 1)) : null
   return `${left === null ? '' : `About ${distance(left)} left. `}New events go first; it pauses while a receiver is unavailable or its subscription disabled.`
 }
@@ -89,7 +91,7 @@ function Facts({ replay }: { replay: Replay }) {
         {ids.length > 0 && replay.to === 'matching' && <span class="faint"> if they match now</span>}
       </Fact>
       <Fact name="Deliveries">
-        <a href={href('/deliveries', { subscription_id: ids, event_type: filtersOf(replay).event_type })}>Show</a>
+        <a href={href('/deliveries', deliveriesOf(replay))}>Show</a>
       </Fact>
       <Fact name="Accepted from">
         <Moment at={since} none="all that is stored" />
