@@ -231,3 +231,40 @@ test('a replay warns of what would not arrive, and shows what did not', async ()
   })
   for (const one of [bad, id]) await api('DELETE', `/subscriptions/${one}`)
 })
+
+test('nothing in a payload hides itself or turns around what stands beside it', async () => {
+  const webhook = await publish(JSON.stringify({ rlo: '\u202eabc', zero: 'a\u200bb\ufeff', arabic: 'شركة الاختبار', family: '👩‍👧' }))
+  await visitMine(`#/events/${webhook}?tab=payload`, {}, async (page) => {
+    const text = page.locator('.json pre')
+    await text.getByText('"\\u202eabc"').waitFor()
+    await text.getByText('"a\\u200bb\\ufeff"').waitFor()
+    await text.getByText('"👩‍👧"').waitFor()
+    assert.ok(!(await text.textContent()).includes('\u202e'))
+    // The closing quote of a text from right to left is on its left, and the comma after it on the right of all of it.
+    const [value, line] = await text.evaluate((pre) => {
+      const arabic = [...pre.querySelectorAll('.json-string')].find((one) => one.textContent.includes('شركة'))
+      const comma = document.createRange()
+      // What has no colour follows as text; an empty one is the colon of a key.
+      const after = [arabic.nextSibling, arabic.nextSibling.nextSibling].find((one) => one.textContent.startsWith(','))
+      comma.setStart(after, 0)
+      comma.setEnd(after, 1)
+      return [arabic.getBoundingClientRect().right, comma.getBoundingClientRect().left]
+    })
+    assert.ok(line >= value - 1, `the comma is at ${line}, the text ends at ${value}`)
+    await shot(page, 'payload-bidi')
+    await page.getByRole('button', { name: 'Raw' }).click()
+    await text.getByText('\\u202eabc').waitFor()
+    await page.getByRole('button', { name: /^Copy Payload/ }).click()
+    await page.locator('.toast', { hasText: 'Copied' }).waitFor()
+    assert.match(await page.evaluate(() => navigator.clipboard.readText()), /\u202eabc/)
+  })
+})
+
+test('the name of a tenant is read from its own side', async () => {
+  await client(SERVER)('PUT', '/tenants/arabic', { name: 'شركة الاختبار للتجارة والصناعة والتوزيع' })
+  await visit(browser, SERVER, '#/deliveries?tenant=arabic', {}, async (page) => {
+    await page.locator('.tenant-name', { hasText: 'شركة' }).waitFor()
+    assert.equal(await page.locator('.tenant-name').evaluate((one) => getComputedStyle(one).direction), 'rtl')
+    await shot(page, 'tenant-arabic')
+  })
+})
