@@ -99,7 +99,7 @@ export function statusWord(status: Status, attempts: number): { label: string; t
 }
 
 export const EVENT_STATUSES: Record<Schemas['FoundEventAnswer']['status'] | 'refused', { label: string; tone: Tone }> = {
-  pending: { label: 'Pending', tone: 'grey' },
+  pending: { label: 'In progress', tone: 'blue' },
   succeeded: { label: 'Succeeded', tone: 'green' },
   failed: { label: 'Failed', tone: 'red' },
   no_match: { label: 'No match', tone: 'plain' },

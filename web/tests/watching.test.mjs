@@ -268,3 +268,22 @@ test('the name of a tenant is read from its own side', async () => {
     await shot(page, 'tenant-arabic')
   })
 })
+
+test('the status of an event says no more than its deliveries do', async () => {
+  await subscribe(500, { retry_schedule: 'none' })
+  const other = await api('POST', '/subscriptions/', { external_id: `${mine.name}-held`, target_url: receiver.url(mine.path), event_types: [mine.type], is_active: false })
+  const webhook = await publish()
+  await ends(webhook, 'failed')
+  for (const width of [1280, 360]) {
+    await visitMine(`#/events/${webhook}`, { width }, async (page) => {
+      await pill(page, 'In progress').waitFor()
+      await page.locator('.sheet-head .count-dot.red', { hasText: '1' }).waitFor()
+      await page.locator('.sheet-head .count-dot.purple', { hasText: '1' }).waitFor()
+      await page.locator('.tabs', { hasText: 'Deliveries 2' }).waitFor()
+      await fits(page)
+      await accessible(page)
+      await shot(page, `event-split-${width}`)
+    })
+  }
+  await api('DELETE', `/subscriptions/${other.id}`)
+})

@@ -14,7 +14,8 @@ import { Empty } from '../../ui/states'
 import { Pill } from '../../ui/status'
 import { type Column, Table } from '../../ui/table'
 import { customSpan, span, TimeRange } from '../../ui/time_range'
-import { EVENT_STATUSES, STATUSES, statusWord } from '../../words'
+import { EVENT_STATUSES } from '../../words'
+import { Counts } from './counts'
 
 type Event = Schemas['FoundEventAnswer']
 const LIMIT = 50
@@ -28,26 +29,6 @@ const FILTERS: Filter[] = [
   { name: 'ordering_key', label: 'Ordering key', single: true },
   { name: 'payload', label: 'Payload contains', single: true, hint: 'At least 3 characters, compared byte for byte' },
 ]
-
-/** How many deliveries have which status, as dots with numbers. */
-function Counts({ counts, more }: { counts: Event['counts']; more?: boolean }) {
-  const some = STATUSES.filter((status) => counts[status] > 0)
-  if (!some.length) return <span class="faint">none</span>
-  return (
-    <span class="counts">
-      {some.map((status) => {
-        const { tone, label } = statusWord(status, 0)
-        return (
-          <span key={status} class={`count-dot ${tone}`} title={`${counts[status]} ${label.toLowerCase()}`}>
-            <span class="visually-hidden">{label} </span>
-            {counts[status]}
-          </span>
-        )
-      })}
-      {more && <span class="faint">+</span>}
-    </span>
-  )
-}
 
 const columns = (all: boolean): Column<Event>[] => [
   { name: 'type', head: 'Event type', narrow: 'title', kind: 'wide', cell: (row) => <span class="mono">{row.event_type ?? 'no type'}</span> },

@@ -1,4 +1,4 @@
-// One event: its payload, who got it, and who did not and why.
+// One event: its payload, its deliveries, and who it was not sent to and why.
 import { useState } from 'preact/hooks'
 import { asProblem, get, post, type Schemas } from '../../api/client'
 import { usePolling, useResource } from '../../api/resource'
@@ -17,6 +17,7 @@ import { EVENT_STATUSES, NOT_DELIVERED, REASONS, STATUSES, statusWord, subscript
 import { refreshMs, SOON_MS } from '../deliveries/often'
 import { Fact } from '../deliveries/view'
 import { OfTenant } from '../of_tenant'
+import { Counts } from './counts'
 import { Payload } from './payload'
 
 type Row = Schemas['DeliveryAnswer']
@@ -63,6 +64,7 @@ function Loaded({ webhook }: { webhook: string }) {
       <header class="sheet-head">
         <Pill tone={tone}>{label}</Pill>
         <h1 class="mono">{one.event_type ?? 'no type'}</h1>
+        {total > 0 && <Counts counts={one.counts} more={one.counts_more} />}
         <span class="grow" />
         <RetryAll webhook={webhook} counts={one.counts} done={event.reload} />
       </header>
@@ -104,7 +106,7 @@ function Loaded({ webhook }: { webhook: string }) {
       </dl>
       <Tabs
         tabs={[
-          { name: 'deliveries', label: <>Who got it <span class="count">{number(total)}</span></> },
+          { name: 'deliveries', label: <>Deliveries <span class="count">{number(total)}</span></> },
           { name: 'payload', label: 'Payload' },
         ]}
         current={tab}
@@ -166,7 +168,7 @@ function Deliveries({ webhook, first, total, everyMs }: { webhook: string; first
           many ? (
             <Empty icon="search" title="No delivery has this status" />
           ) : (
-            <Empty icon="subscriptions" title="Nobody got it">
+            <Empty icon="subscriptions" title="It was sent to nobody">
               <p>No subscription wanted it when it was accepted.</p>
             </Empty>
           )
@@ -195,7 +197,7 @@ const MISSED: Column<Missed>[] = [
 function NotDelivered({ rows }: { rows: Missed[] }) {
   return (
     <section>
-      <h2>Who did not get it</h2>
+      <h2>Not sent to</h2>
       <p class="faint">Judged by the subscriptions as they are now.</p>
       <Table label="Subscriptions without this event" columns={MISSED} rows={rows} rowKey={(row) => row.subscription_id} link={(row) => href(`/subscriptions/${row.subscription_id}`)} empty={null} />
     </section>
