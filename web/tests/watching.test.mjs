@@ -287,3 +287,21 @@ test('the status of an event says no more than its deliveries do', async () => {
   }
   await api('DELETE', `/subscriptions/${other.id}`)
 })
+
+test('what failed on the overview leads to the deliveries of the same time, under the name of the subscription', async () => {
+  await client(SERVER)('PUT', '/tenants/overseen', { name: 'Overseen' })
+  const own = client(SERVER, { 'postrider-tenant': 'overseen' })
+  receiver.answer(mine.path, 500)
+  await own('POST', '/subscriptions/', { external_id: mine.name, target_url: receiver.url(mine.path), retry_schedule: 'none' })
+  await own('POST', '/events', {}, { 'x-event-type': mine.type })
+  // Counts are some seconds behind.
+  await until('the count of failures', async () => (await own('GET', '/analytics/deliveries?group_by=subscription')).data.some((row) => row.failed), 60_000)
+  await visit(browser, SERVER, '#/?range=1h&tenant=overseen', {}, async (page) => {
+    await page.locator('.card-list li', { hasText: mine.name }).getByRole('link', { name: '1 failed attempt' }).click()
+    await page.locator('.chip', { hasText: 'Subscription' }).locator('b', { hasText: mine.name }).waitFor()
+    await page.getByRole('button', { name: '1 h', pressed: true }).waitFor()
+    await page.locator('tbody a[data-row]').first().waitFor()
+    await shot(page, 'chip-name')
+    await accessible(page)
+  })
+})

@@ -14,6 +14,7 @@ import { Code, StatusPill } from '../../ui/status'
 import { type Column, Table } from '../../ui/table'
 import { span, TimeRange } from '../../ui/time_range'
 import { type Delivery, OUTCOMES, REASONS, STATUSES, statusWord, subscriptionName, withoutScheme } from '../../words'
+import { showSubscription } from '../subscriptions/name'
 import { BulkActions } from './bulk'
 import { DeliveryDrawer } from './drawer'
 import { openKey, useLiveRows } from './live'
@@ -23,7 +24,7 @@ const LIMIT = 50
 export const DELIVERY_FILTERS: Filter[] = [
   { name: 'status', label: 'Status', choices: STATUSES.map((value) => ({ value, label: statusWord(value, 0).label })) },
   { name: 'reason', label: 'Reason', choices: Object.entries(REASONS).map(([value, { label }]) => ({ value, label })) },
-  { name: 'subscription_id', label: 'Subscription', hint: 'Its id or external id' },
+  { name: 'subscription_id', label: 'Subscription', show: showSubscription, hint: 'Its id or external id' },
   { name: 'event_type', label: 'Event type', hint: 'As in order.created' },
 ]
 

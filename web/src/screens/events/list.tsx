@@ -15,6 +15,7 @@ import { Pill } from '../../ui/status'
 import { type Column, Table } from '../../ui/table'
 import { customSpan, span, TimeRange } from '../../ui/time_range'
 import { EVENT_STATUSES } from '../../words'
+import { showSubscription } from '../subscriptions/name'
 import { Counts } from './counts'
 
 type Event = Schemas['FoundEventAnswer']
@@ -24,7 +25,7 @@ const MOST_COUNTED = 1_000
 const FILTERS: Filter[] = [
   { name: 'status', label: 'Status', choices: (['pending', 'succeeded', 'failed', 'no_match'] as const).map((value) => ({ value, label: EVENT_STATUSES[value].label })) },
   { name: 'event_type', label: 'Event type', hint: 'As in order.created' },
-  { name: 'subscription_id', label: 'Subscription', hint: 'Its id or external id' },
+  { name: 'subscription_id', label: 'Subscription', show: showSubscription, hint: 'Its id or external id' },
   { name: 'idempotency_key', label: 'Idempotency key', single: true },
   { name: 'ordering_key', label: 'Ordering key', single: true },
   { name: 'payload', label: 'Payload contains', single: true, hint: 'At least 3 characters, compared byte for byte' },

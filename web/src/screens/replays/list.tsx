@@ -14,6 +14,7 @@ import { Pill } from '../../ui/status'
 import { type Column, Table } from '../../ui/table'
 import { toast } from '../../ui/toast'
 import { ChooseTenant } from '../events/publish'
+import { showSubscription } from '../subscriptions/name'
 import { NewReplay } from './new'
 import { inWords, Receivers, type Replay, share, STATES, totalOf } from './selected'
 import { ReplayView } from './view'
@@ -21,7 +22,7 @@ import { actorWords, useBeginners } from './who'
 
 const LIMIT = 50
 const REFRESH_MS = 1_000
-const FILTERS: Filter[] = [{ name: 'subscription_id', label: 'Subscription', single: true, hint: 'Its id or external id' }]
+const FILTERS: Filter[] = [{ name: 'subscription_id', label: 'Subscription', show: showSubscription, single: true, hint: 'Its id or external id' }]
 
 export function Progress({ replay }: { replay: Replay }) {
   const part = share(replay)

@@ -11,8 +11,9 @@ import { Bones, Failure } from '../../ui/states'
 import { Pill } from '../../ui/status'
 import { toast } from '../../ui/toast'
 import { Fact } from '../deliveries/view'
+import { SubscriptionName } from '../subscriptions/name'
 import { Outcome } from './outcome'
-import { deliveriesOf, filtersOf, inWords, type Replay, share, STATES, SubscriptionName, totalOf } from './selected'
+import { deliveriesOf, filtersOf, inWords, type Replay, share, STATES, totalOf } from './selected'
 import { actorWords, useBeginners } from './who'
 
 const REFRESH_MS = 1_000
