@@ -202,7 +202,6 @@ test('a drawer that still loads is closed by its button', () =>
 
 test('a replay warns of what would not arrive, and shows what did not', async () => {
   await subscribe(500, { retry_schedule: 'none' })
-  const bad = mine.id
   const paused = `${mine.name}-paused`
   const { id } = await api('POST', '/subscriptions/', { external_id: paused, target_url: receiver.url(mine.path), event_types: [mine.type], retry_schedule: 'none' })
   for (const number of [1, 2]) await publish({ number })
@@ -229,7 +228,6 @@ test('a replay warns of what would not arrive, and shows what did not', async ()
     await page.waitForFunction(() => document.querySelectorAll('tbody a[data-row]').length === 4)
     assert.match(page.url(), /until=/)
   })
-  for (const one of [bad, id]) await api('DELETE', `/subscriptions/${one}`)
 })
 
 test('nothing in a payload hides itself or turns around what stands beside it', async () => {
@@ -271,7 +269,7 @@ test('the name of a tenant is read from its own side', async () => {
 
 test('the status of an event says no more than its deliveries do', async () => {
   await subscribe(500, { retry_schedule: 'none' })
-  const other = await api('POST', '/subscriptions/', { external_id: `${mine.name}-held`, target_url: receiver.url(mine.path), event_types: [mine.type], is_active: false })
+  await api('POST', '/subscriptions/', { external_id: `${mine.name}-held`, target_url: receiver.url(mine.path), event_types: [mine.type], is_active: false })
   const webhook = await publish()
   await ends(webhook, 'failed')
   for (const width of [1280, 360]) {
@@ -285,7 +283,6 @@ test('the status of an event says no more than its deliveries do', async () => {
       await shot(page, `event-split-${width}`)
     })
   }
-  await api('DELETE', `/subscriptions/${other.id}`)
 })
 
 test('what failed on the overview leads to the deliveries of the same time, under the name of the subscription', async () => {
@@ -303,5 +300,55 @@ test('what failed on the overview leads to the deliveries of the same time, unde
     await page.locator('tbody a[data-row]').first().waitFor()
     await shot(page, 'chip-name')
     await accessible(page)
+  })
+})
+
+test('who closes a drawer is where it was opened, also for the browser’s Back', async () => {
+  await subscribe(200)
+  await ends(await publish(), 'succeeded')
+  await visitMine('#/event-types', {}, async (page) => {
+    await page.getByRole('heading', { name: 'Event types' }).waitFor()
+    await page.getByRole('link', { name: 'Deliveries', exact: true }).click()
+    await page.locator('tbody a[data-row]').first().click()
+    const drawer = page.locator('dialog.drawer')
+    await drawer.getByRole('link', { name: 'Payload' }).click()
+    await drawer.locator('.json pre').waitFor()
+    await page.keyboard.press('Escape')
+    await page.keyboard.press('Escape')
+    await drawer.waitFor({ state: 'detached' })
+    await page.getByRole('heading', { name: 'Deliveries' }).waitFor()
+    await page.goBack()
+    await page.getByRole('heading', { name: 'Event types' }).waitFor()
+    await page.goForward()
+    await page.locator('tbody a[data-row]').first().waitFor()
+    assert.equal(await drawer.count(), 0)
+  })
+})
+
+test('a drawer that was opened by a link closes to its list', async () => {
+  await subscribe(200)
+  const webhook = await publish()
+  await visitMine(`#/deliveries?open=${webhook}/${mine.id}`, {}, async (page) => {
+    await page.locator('dialog.drawer').getByRole('button', { name: 'Close' }).click()
+    await page.locator('dialog.drawer').waitFor({ state: 'detached' })
+    await page.getByRole('heading', { name: 'Deliveries' }).waitFor()
+  })
+})
+
+test('a list is found again where it was left', async () => {
+  for (let number = 0; number < 40; number += 1) await publish({ number })
+  await visitMine(`#/events?event_type=${mine.type}`, {}, async (page) => {
+    const rows = page.getByRole('table', { name: 'Events' }).locator('a[data-row]')
+    await rows.last().scrollIntoViewIfNeeded()
+    const y = await page.evaluate(() => window.scrollY)
+    assert.ok(y > 200, `scrolled ${y}`)
+    await rows.last().click()
+    await page.getByRole('heading', { name: mine.type }).waitFor()
+    assert.equal(await page.evaluate(() => window.scrollY), 0)
+    await page.goBack()
+    await page.waitForFunction((y) => Math.abs(window.scrollY - y) <= 1, y)
+    await page.getByRole('link', { name: 'Deliveries', exact: true }).click()
+    await page.getByRole('heading', { name: 'Deliveries' }).waitFor()
+    assert.equal(await page.evaluate(() => window.scrollY), 0)
   })
 })

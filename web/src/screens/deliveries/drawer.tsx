@@ -1,4 +1,4 @@
-import { here, href, go, query } from '../../route'
+import { here, href, query, undo } from '../../route'
 import { CloseButton, Dialog } from '../../ui/dialog'
 import { Icon } from '../../ui/icons'
 import type { Delivery } from '../../words'
@@ -13,7 +13,7 @@ interface Props {
 
 export function DeliveryDrawer({ open, seen }: Props) {
   const [webhook = '', subscription = '', tenant] = open.split('/')
-  const close = () => go(here({ open: null, attempt: null, tab: null }))
+  const close = () => undo(here({ open: null, attempt: null, tab: null }))
   const page = href(`/deliveries/${webhook}/${subscription}`, { ...(tenant ? { tenant } : {}), attempt: query.value.get('attempt') })
   return (
     <Dialog key={open} kind="drawer" label="Delivery" close={close}>

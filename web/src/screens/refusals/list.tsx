@@ -3,7 +3,7 @@ import { useMemo } from 'preact/hooks'
 import { get, type Schemas } from '../../api/client'
 import { fill, useResource } from '../../api/resource'
 import { isAll, isOperator } from '../../api/session'
-import { go, here, query } from '../../route'
+import { here, query, undo } from '../../route'
 import { tenantName } from '../../shell/tenants'
 import { CloseButton, Dialog } from '../../ui/dialog'
 import { clearFilters, type Filter, Filters } from '../../ui/filters'
@@ -100,7 +100,7 @@ export function RefusalsScreen() {
 }
 
 function Drawer({ id }: { id: string }) {
-  const close = () => go(here({ open: null }))
+  const close = () => undo(here({ open: null }))
   return (
     <Dialog key={id} kind="drawer" label="Refused request" close={close}>
       <RefusalView

@@ -3,7 +3,7 @@ import { useMemo } from 'preact/hooks'
 import { asProblem, get, post } from '../../api/client'
 import { usePolling, useResource } from '../../api/resource'
 import { isAll, may } from '../../api/session'
-import { go, here, href, query } from '../../route'
+import { here, href, query, undo } from '../../route'
 import { CloseButton, Dialog } from '../../ui/dialog'
 import { clearFilters, type Filter, Filters } from '../../ui/filters'
 import { Icon } from '../../ui/icons'
@@ -152,13 +152,13 @@ function Replays() {
       />
       <Pager next={page.data?.next_cursor} found={rows?.length ?? 0} loading={page.loading} />
       {open && <Drawer id={open} changed={page.reload} />}
-      {query.value.has('new') && may.value.manage && <NewReplay close={() => go(here({ new: null }), 'replace')} begun={page.reload} />}
+      {query.value.has('new') && may.value.manage && <NewReplay close={() => undo(here({ new: null }))} begun={page.reload} />}
     </>
   )
 }
 
 function Drawer({ id, changed }: { id: string; changed: () => void }) {
-  const close = () => go(here({ open: null }))
+  const close = () => undo(here({ open: null }))
   return (
     <Dialog key={id} kind="drawer" label="Replay" close={close}>
       <ReplayView
