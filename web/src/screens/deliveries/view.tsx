@@ -69,7 +69,6 @@ export function DeliveryView(props: Props) {
     )
   }
   const tab = query.value.get('tab') === 'payload' ? 'payload' : 'attempts'
-  const facts = delivery.data.event
   const Heading = props.tools ? 'h2' : 'h1'
   return (
     <article class="delivery">
@@ -81,41 +80,7 @@ export function DeliveryView(props: Props) {
         {props.tools}
       </header>
       <Why row={row} probe={probe} />
-      <dl class="facts">
-        <Fact name="Subscription">
-          <a href={href(`/subscriptions/${row.subscription_id}`, tenant ? { tenant } : {})}>{subscriptionName(row)}</a>
-        </Fact>
-        <Fact name="Target">
-          <span class="mono wrap">{row.target_url ? withoutScheme(row.target_url) : '–'}</span>
-        </Fact>
-        <Fact name="Event">
-          <a class="mono" href={href(`/events/${webhook}`, tenant ? { tenant } : {})} title={webhook}>
-            …{webhook.slice(-12)}
-          </a>{' '}
-          <button type="button" class="icon-button small" aria-label="Copy the event's id" title="Copy the event's id" onClick={() => void copy(webhook, 'Id copied')}>
-            <Icon name="copy" />
-          </button>
-        </Fact>
-        <Fact name="Accepted">
-          <Moment at={row.accepted_at} />
-        </Fact>
-        <Fact name="Last attempt">
-          <Moment at={row.last_attempt} />
-        </Fact>
-        <Fact name="Next attempt">
-          <Moment at={row.next_attempt_at ?? probe} none={isEnded(row.status) ? 'none' : 'not known yet'} />
-        </Fact>
-        {facts.idempotency_key && (
-          <Fact name="Idempotency key">
-            <Id id={facts.idempotency_key} whole />
-          </Fact>
-        )}
-        {facts.ordering_key && (
-          <Fact name="Ordering key">
-            <Id id={facts.ordering_key} whole />
-          </Fact>
-        )}
-      </dl>
+      <Facts row={row} event={delivery.data.event} probe={probe} tenant={tenant} />
       <Tabs
         tabs={[
           { name: 'attempts', label: <>Attempts {row.attempts > 0 && <span class="count">{row.attempts}</span>}</> },
@@ -130,6 +95,47 @@ export function DeliveryView(props: Props) {
         <Payload webhook={webhook} tenant={tenant} />
       )}
     </article>
+  )
+}
+
+function Facts({ row, event, probe, tenant }: { row: Delivery; event: Schemas['EventAnswer']; probe: string | null; tenant: string | undefined }) {
+  const webhook = row.webhook_id
+  return (
+    <dl class="facts">
+      <Fact name="Subscription">
+        <a href={href(`/subscriptions/${row.subscription_id}`, tenant ? { tenant } : {})}>{subscriptionName(row)}</a>
+      </Fact>
+      <Fact name="Target">
+        <span class="mono wrap">{row.target_url ? withoutScheme(row.target_url) : '–'}</span>
+      </Fact>
+      <Fact name="Event">
+        <a class="mono" href={href(`/events/${webhook}`, tenant ? { tenant } : {})} title={webhook}>
+          …{webhook.slice(-12)}
+        </a>{' '}
+        <button type="button" class="icon-button small" aria-label="Copy the event's id" title="Copy the event's id" onClick={() => void copy(webhook, 'Id copied')}>
+          <Icon name="copy" />
+        </button>
+      </Fact>
+      <Fact name="Accepted">
+        <Moment at={row.accepted_at} />
+      </Fact>
+      <Fact name="Last attempt">
+        <Moment at={row.last_attempt} />
+      </Fact>
+      <Fact name="Next attempt">
+        <Moment at={row.next_attempt_at ?? probe} none={isEnded(row.status) ? 'none' : 'not known yet'} />
+      </Fact>
+      {event.idempotency_key && (
+        <Fact name="Idempotency key">
+          <Id id={event.idempotency_key} whole />
+        </Fact>
+      )}
+      {event.ordering_key && (
+        <Fact name="Ordering key">
+          <Id id={event.ordering_key} whole />
+        </Fact>
+      )}
+    </dl>
   )
 }
 

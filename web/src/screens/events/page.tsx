@@ -74,36 +74,7 @@ function Loaded({ webhook }: { webhook: string }) {
           <p class="mono wrap">{one.error_message}</p>
         </div>
       )}
-      <dl class="facts">
-        <Fact name="Event" wide>
-          <Id id={one.webhook_id} whole />
-        </Fact>
-        <Fact name="Accepted">
-          <Moment at={one.accepted_at} />
-        </Fact>
-        <Fact name="Published">{one.fan_out ? 'to all that want it' : 'to one subscription'}</Fact>
-        <Fact name="Payload">{bytes(one.payload_bytes)}</Fact>
-        {one.idempotency_key && (
-          <Fact name="Idempotency key">
-            <Id id={one.idempotency_key} whole />
-          </Fact>
-        )}
-        {one.ordering_key && (
-          <Fact name="Ordering key">
-            <Id id={one.ordering_key} whole />
-          </Fact>
-        )}
-        {one.deliver_at && (
-          <Fact name="Scheduled for">
-            <Moment at={one.deliver_at} />
-          </Fact>
-        )}
-        {one.expires_at && (
-          <Fact name="Expires">
-            <Moment at={one.expires_at} />
-          </Fact>
-        )}
-      </dl>
+      <Facts one={one} />
       <Tabs
         tabs={[
           { name: 'deliveries', label: <>Deliveries <span class="count">{number(total)}</span></> },
@@ -121,6 +92,41 @@ function Loaded({ webhook }: { webhook: string }) {
         </>
       )}
     </article>
+  )
+}
+
+function Facts({ one }: { one: Schemas['EventAnswer'] }) {
+  return (
+    <dl class="facts">
+      <Fact name="Event" wide>
+        <Id id={one.webhook_id} whole />
+      </Fact>
+      <Fact name="Accepted">
+        <Moment at={one.accepted_at} />
+      </Fact>
+      <Fact name="Published">{one.fan_out ? 'to all that want it' : 'to one subscription'}</Fact>
+      <Fact name="Payload">{bytes(one.payload_bytes)}</Fact>
+      {one.idempotency_key && (
+        <Fact name="Idempotency key">
+          <Id id={one.idempotency_key} whole />
+        </Fact>
+      )}
+      {one.ordering_key && (
+        <Fact name="Ordering key">
+          <Id id={one.ordering_key} whole />
+        </Fact>
+      )}
+      {one.deliver_at && (
+        <Fact name="Scheduled for">
+          <Moment at={one.deliver_at} />
+        </Fact>
+      )}
+      {one.expires_at && (
+        <Fact name="Expires">
+          <Moment at={one.expires_at} />
+        </Fact>
+      )}
+    </dl>
   )
 }
 

@@ -1,9 +1,9 @@
 // What came of a replay: what it selected and has not arrived.
 import { get } from '../../api/client'
-import { fill, usePolling, useResource } from '../../api/resource'
+import { usePolling, useResource } from '../../api/resource'
 import { href } from '../../route'
 import { Failure } from '../../ui/states'
-import { type Delivery, type Status, statusWord } from '../../words'
+import { type Status, statusWord } from '../../words'
 import { refreshMs } from '../deliveries/often'
 import { deliveriesOf, type Replay } from './selected'
 
@@ -11,18 +11,20 @@ import { deliveriesOf, type Replay } from './selected'
 const OPEN: Status[] = ['pending', 'sending', 'held', 'failed', 'expired', 'skipped']
 /** More are not counted. */
 const MOST = 100
-const RUNNING_MS = 5_000
+/** Many rows are looked at for each answer. */
+const SOONEST_MS = 5_000
 
 export function Outcome({ replay }: { replay: Replay }) {
   const filters = deliveriesOf(replay)
   const isRunning = replay.status === 'running'
   const open = useResource(
     JSON.stringify([replay.id, isRunning]),
-    (signal) => fill<Delivery>(MOST, (cursor) => get('/deliveries', { query: { ...filters, status: OPEN, limit: MOST, ...(cursor ? { cursor } : {}) }, signal })),
+    (signal) => get('/deliveries', { query: { ...filters, status: OPEN, limit: MOST }, signal }),
     true,
   )
   const rows = open.data?.data ?? []
-  usePolling(isRunning ? RUNNING_MS : refreshMs(rows), open)
+  const everyMs = isRunning ? SOONEST_MS : refreshMs(rows)
+  usePolling(everyMs && Math.max(everyMs, SOONEST_MS), open)
   if (open.problem && !open.data) return <Failure problem={open.problem} retry={open.reload} />
   if (!open.data) return null
   const more = open.data.next_cursor ? '+' : ''
