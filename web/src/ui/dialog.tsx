@@ -1,6 +1,6 @@
 // Dialogs and drawers. The browser's own element keeps the focus inside, closes on Esc and gives the focus back.
 import type { ComponentChildren } from 'preact'
-import { useEffect, useRef } from 'preact/hooks'
+import { useLayoutEffect, useRef } from 'preact/hooks'
 import { Icon } from './icons'
 
 interface Props {
@@ -15,7 +15,8 @@ interface Props {
 export function Dialog({ label, close, children, kind = 'dialog', locked = false }: Props) {
   const element = useRef<HTMLDialogElement>(null)
   const isGone = useRef(false)
-  useEffect(() => {
+  // At once, before and after: an effect that ended later would take the focus from what was focused meanwhile.
+  useLayoutEffect(() => {
     const before = document.activeElement
     const dialog = element.current
     dialog?.showModal()

@@ -1,6 +1,6 @@
 // One delivery: why it is where it is, what can be done, and each attempt in full.
 import type { ComponentChildren } from 'preact'
-import { useEffect } from 'preact/hooks'
+import { useEffect, useRef } from 'preact/hooks'
 import { get, type Schemas } from '../../api/client'
 import { usePolling, useResource } from '../../api/resource'
 import { here, href, query } from '../../route'
@@ -33,9 +33,9 @@ interface Found {
   event: Schemas['EventAnswer']
 }
 
-/** No route reads one delivery; the list finds it by its subscription and the time of its event. */
-async function find({ webhook, subscription, tenant }: Props, signal: AbortSignal): Promise<Found> {
-  const event = await get('/events/{webhook_id}', { at: { webhook_id: webhook }, tenant, signal })
+/** No route reads one delivery; the list finds it by its subscription and the time of its event. What is shown of that never changes. */
+async function find({ webhook, subscription, tenant }: Props, known: Found['event'] | undefined, signal: AbortSignal): Promise<Found> {
+  const event = known ?? (await get('/events/{webhook_id}', { at: { webhook_id: webhook }, tenant, signal }))
   const since = event.accepted_at
   const until = new Date(Date.parse(since) + 1).toISOString()
   let cursor: string | null | undefined
@@ -52,7 +52,12 @@ async function find({ webhook, subscription, tenant }: Props, signal: AbortSigna
 export function DeliveryView(props: Props) {
   const { webhook, subscription, tenant } = props
   const key = `${webhook}/${subscription}/${tenant}`
-  const delivery = useResource(key, (signal) => find(props, signal))
+  const event = useRef<Found['event']>(undefined)
+  const delivery = useResource(key, async (signal) => {
+    const found = await find(props, event.current?.webhook_id === webhook ? event.current : undefined, signal)
+    event.current = found.event
+    return found
+  })
   const row = delivery.data?.row
   useEffect(() => {
     if (row) props.seen?.(row)
