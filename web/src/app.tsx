@@ -1,11 +1,12 @@
 import { useEffect, useErrorBoundary } from 'preact/hooks'
 import { ended, failure, isPortal, may, me, offered } from './api/session'
 import { identify, isIdentified } from './api/sign_in'
-import { href, path, query } from './route'
+import { firstY, href, path, query } from './route'
 import { allowed, screenAt } from './screens'
 import { Ended, isFramed } from './shell/ended'
 import { Frame } from './shell/frame'
 import { LeaveKey } from './shell/leave_key'
+import { scrollTo } from './shell/scroll'
 import { SignIn } from './shell/sign_in'
 import { Empty, Failure } from './ui/states'
 import { Toasts } from './ui/toast'
@@ -51,7 +52,8 @@ function Signed() {
     document.title = `${title} · ${isPortal.value ? 'Webhooks' : 'postrider'}`
   }, [title])
   useEffect(() => {
-    if (!query.value.has('open')) window.scrollTo({ top: 0 })
+    const y = firstY()
+    return y > 0 || !query.value.has('open') ? scrollTo(y) : undefined
   }, [path.value])
   return (
     <Frame current={path.value}>

@@ -2,7 +2,37 @@
 import { computed, signal } from '@preact/signals'
 
 const fragment = signal(window.location.hash)
-window.addEventListener('hashchange', () => (fragment.value = window.location.hash))
+
+/** What the browser keeps with each entry of its history: the views before it, the newest last, and how far they were scrolled. */
+interface Entry {
+  trail: { link: string; y: number }[]
+}
+
+/** Views that are remembered; older ones are not gone back to. */
+const LONGEST_TRAIL = 20
+const trailOf = (state: unknown) => (state as Entry | null)?.trail ?? []
+let trail = trailOf(window.history.state)
+let isGoingBack = false
+/** How far the view was scrolled when the reader left it who came back now. */
+let returnY = 0
+
+// An entry without a state is one that a link has just made.
+window.history.replaceState({ trail } satisfies Entry, '')
+// Where a view was, the dashboard knows; the browser would look before its rows are loaded.
+window.history.scrollRestoration = 'manual'
+
+/** What the trail is once the reader has gone on from here. */
+const extended = () => [...trail, { link: fragment.value, y: window.scrollY }].slice(-LONGEST_TRAIL)
+
+window.addEventListener('hashchange', () => {
+  isGoingBack = false
+  // A link made a new entry; otherwise the reader went back or forward to one.
+  const isNew = window.history.state === null
+  returnY = isNew ? 0 : (trail.findLast((one) => same(one.link, window.location.hash))?.y ?? 0)
+  if (isNew) window.history.replaceState({ trail: extended() } satisfies Entry, '')
+  trail = trailOf(window.history.state)
+  fragment.value = window.location.hash
+})
 
 function split(hash: string): [path: string, query: string] {
   const text = hash.replace(/^#/, '')
@@ -12,6 +42,12 @@ function split(hash: string): [path: string, query: string] {
 
 export const path = computed(() => split(fragment.value)[0] || '/')
 export const query = computed(() => new URLSearchParams(split(fragment.value)[1]))
+
+/** Whether two links lead to one view, however they are written. */
+const same = (one: string, other: string) => split(one)[0] === split(other)[0] && String(new URLSearchParams(split(one)[1])) === String(new URLSearchParams(split(other)[1]))
+
+/** Where a view that is shown anew begins. */
+export const firstY = () => returnY
 
 type Params = Record<string, string | readonly string[] | null | undefined>
 
@@ -41,7 +77,20 @@ export function here(params: Params): string {
 }
 
 export function go(link: string, how: 'push' | 'replace' = 'push'): void {
-  if (how === 'push') window.history.pushState(null, '', link)
-  else window.history.replaceState(null, '', link)
+  if (how === 'push') trail = extended()
+  returnY = 0
+  const entry: Entry = { trail }
+  if (how === 'push') window.history.pushState(entry, '', link)
+  else window.history.replaceState(entry, '', link)
   fragment.value = link
+}
+
+/** Undoes what led here: back to `link`, if the reader came from there, so that the browser's Back does not lead here again. */
+export function undo(link: string): void {
+  // Esc may come twice before the browser has gone back.
+  if (isGoingBack) return
+  const at = trail.findLastIndex((one) => same(one.link, link))
+  if (at < 0) return go(link, 'replace')
+  isGoingBack = true
+  window.history.go(at - trail.length)
 }

@@ -10,7 +10,7 @@ export type Tone = 'grey' | 'blue' | 'green' | 'amber' | 'red' | 'purple' | 'pla
 export const STATUSES: Status[] = ['pending', 'sending', 'held', 'succeeded', 'failed', 'cancelled', 'expired', 'skipped']
 
 export const REASONS: Record<Reason, { label: string; advice: string }> = {
-  disabled: { label: 'Subscription disabled', advice: 'Enable the subscription: what is held is sent then.' },
+  disabled: { label: 'Subscription disabled', advice: 'Resume the subscription: what is held is sent then.' },
   ordered: { label: 'Waits for an earlier event', advice: 'An earlier event with the same ordering key has not ended. It is sent after that one.' },
   breaker_open: { label: 'Breaker open', advice: 'The receiver failed many times in a row. One delivery at a time tries it again; the rest follows when one succeeds.' },
   retry_after: { label: 'Receiver asked to wait', advice: 'The receiver answered 429 or 503 with Retry-After. It is sent when that time is over.' },
@@ -18,7 +18,7 @@ export const REASONS: Record<Reason, { label: string; advice: string }> = {
   rate_limit: { label: 'Rate limit', advice: 'The subscription gets more events than its rate_limit allows. It is sent when its turn comes.' },
   concurrency: { label: 'Concurrency limit', advice: 'As many requests run as max_in_flight allows, usually because the receiver is slow.' },
   exhausted: { label: 'No retries left', advice: 'Repair the receiver, then retry.' },
-  gone: { label: 'Receiver is gone (410)', advice: 'The receiver answered 410 Gone, so the subscription was disabled. Correct its address, enable it, then retry.' },
+  gone: { label: 'Receiver is gone (410)', advice: 'The receiver answered 410 Gone, so the subscription was disabled. Correct its address, resume it, then retry.' },
   aborted_by_receiver: { label: 'Receiver wants no retry', advice: 'The receiver asked not to be sent this event again. Retry if that was a mistake.' },
   blocked_address: { label: 'Address not allowed', advice: 'The target is an address that must not be called, as in a private network. Correct the target, or have the network allowed.' },
   skip_after_attempts: { label: 'Skipped after failures', advice: 'It failed too often and held up later events with its ordering key. Repair the receiver, then retry.' },
@@ -99,7 +99,7 @@ export function statusWord(status: Status, attempts: number): { label: string; t
 }
 
 export const EVENT_STATUSES: Record<Schemas['FoundEventAnswer']['status'] | 'refused', { label: string; tone: Tone }> = {
-  pending: { label: 'Pending', tone: 'grey' },
+  pending: { label: 'In progress', tone: 'blue' },
   succeeded: { label: 'Succeeded', tone: 'green' },
   failed: { label: 'Failed', tone: 'red' },
   no_match: { label: 'No match', tone: 'plain' },

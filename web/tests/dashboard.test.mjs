@@ -79,7 +79,7 @@ test('from the overview to the reason and the retry in three clicks', () =>
     await page.getByRole('table', { name: 'Newest failed deliveries' }).locator('a[data-row]').first().click()
     await page.locator('.why').waitFor()
     await page.getByRole('button', { name: 'Retry now' }).click()
-    await page.locator('.toast', { hasText: 'Sent again' }).waitFor()
+    await page.locator('.toast', { hasText: 'Queued again' }).waitFor()
   }))
 
 test('the overview shows how many deliveries waited', () => {
@@ -96,7 +96,7 @@ test('each reason why something did not arrive is said in words', async (t) => {
     mail: ['status=failed&subscription_id=mail', 'No retries left', 'The name could not be resolved'],
     slow: ['status=pending&subscription_id=slow', 'Timeout', 'did not answer in time'],
     stock: ['status=pending&subscription_id=stock', 'Receiver error', 'in its log'],
-    archive: ['status=held&subscription_id=archive', 'Subscription disabled', 'Enable the subscription'],
+    archive: ['status=held&subscription_id=archive', 'Subscription disabled', 'Resume the subscription'],
   }
   for (const [name, [filters, title, advice]] of Object.entries(reasons)) {
     await t.test(name, async () => {
@@ -310,13 +310,34 @@ test('older and newer pages', async () => {
   })
 })
 
-test('an event is published, and what the server refuses is said at its field', () =>
+test('an event is published once it is written, and what is wrong is said at its field', () =>
   visitAcme('#/publish', { fails: ['400', '422'] }, async (page) => {
-    await page.getByLabel('Payload').fill('{"broken": ')
+    const sent = []
+    page.on('request', (request) => request.method() === 'POST' && sent.push(request.url()))
     await page.getByRole('button', { name: 'Publish' }).click()
-    await page.locator('.failure', { hasText: 'JSON' }).waitFor()
+    await page.getByLabel('Payload').fill('{\n  "broken": ')
+    await page.getByRole('button', { name: 'Publish' }).click()
+    await page.locator('.field.has-error', { hasText: 'Payload' }).getByText('something is missing at line 2, column 13').waitFor()
+    await page.getByLabel('Payload').fill('{\n  "a": 1,\n  b: 2\n}')
+    await page.getByRole('button', { name: 'Publish' }).click()
+    await page.locator('.field-error', { hasText: 'b is not expected at line 3, column 3' }).waitFor()
+    await shot(page, 'publish-broken')
+    await accessible(page)
+    assert.deepEqual(sent, [], 'nothing was published')
+    await page.getByLabel('Payload').fill('{}')
+    await page.getByLabel('Event type').fill('no type')
+    await page.getByRole('button', { name: 'Publish' }).click()
+    await page.locator('.field.has-error', { hasText: 'Event type' }).locator('.field-error').waitFor()
     await shot(page, 'publish-refused')
     await accessible(page)
+    await data.api('PUT', '/event-types/order.checked', { schema: { type: 'object', required: ['id'] }, validate: true })
+    await page.getByLabel('Event type').fill('order.checked')
+    await page.getByRole('button', { name: 'Publish' }).click()
+    await page.locator('.field.has-error', { hasText: 'Payload' }).getByText('"id" is a required property').waitFor()
+    await page.locator('datalist option[value="order.created"]').waitFor({ state: 'attached' })
+    await page.getByLabel('Event type').fill('order.created')
+    await page.getByRole('button', { name: 'Use the example of order.created' }).click()
+    assert.deepEqual(JSON.parse(await page.getByLabel('Payload').inputValue()), { data: { id: 4711, total: 25 } })
     await page.getByLabel('Payload').fill('{"data": {"country": "FR"}}')
     await page.getByRole('button', { name: 'Publish' }).click()
     await page.getByRole('table', { name: 'Deliveries of this event' }).locator('tr', { hasText: 'shop' }).waitFor()

@@ -68,7 +68,7 @@ test('who may only look is offered nothing else', async () => {
     await overview(page)
     await page.evaluate((hash) => (window.location.hash = hash), delivery)
     await page.getByRole('button', { name: 'Retry now' }).click()
-    await page.locator('.toast', { hasText: 'Sent again' }).waitFor()
+    await page.locator('.toast', { hasText: 'Queued again' }).waitFor()
   })
 })
 

@@ -62,7 +62,7 @@ function wait(ms: number, signal?: AbortSignal): Promise<void> {
 function headerProblem(name: string): Problem {
   const shown = name.replace(/(^|-)\w/g, (letter) => letter.toUpperCase())
   const detail = 'has a character that cannot be sent: write it with letters, digits and signs of ASCII.'
-  return { title: 'This cannot be sent', detail: `${shown} ${detail}`, status: 0, code: 'header_invalid', errors: [{ pointer: `/header/${shown}`, code: 'characters', detail }] }
+  return { title: 'This cannot be sent', detail: `${shown} ${detail}`, status: 0, code: 'header_invalid', errors: [{ pointer: `/headers/${name.toLowerCase()}`, code: 'characters', detail }] }
 }
 
 /** A browser sends no character beyond a byte in a header, and throws where one is set. */

@@ -112,7 +112,7 @@ function ForgetKey() {
           <Icon name="leave" /> Forget the key
         </button>
       )}
-      {me.value?.tenant_name && <p class="faint who">{me.value.tenant_name}</p>}
+      {me.value?.tenant_name && <p class="faint who" dir="auto">{me.value.tenant_name}</p>}
     </>
   )
 }
@@ -126,7 +126,9 @@ function Customer() {
         {name.slice(0, 1).toUpperCase()}
       </span>
       <span class="customer-name">
-        <span class="ellipsis">{name}</span>
+        <span class="ellipsis" dir="auto">
+          {name}
+        </span>
         <span class="faint">Webhooks</span>
       </span>
     </a>

@@ -51,7 +51,9 @@ export function TenantSwitch() {
             {current === '*' ? '∗' : name.slice(0, 1).toUpperCase()}
           </span>
           <span class="visually-hidden">Tenant </span>
-          <span class="tenant-name">{name}</span>
+          <span class="tenant-name" dir="auto">
+            {name}
+          </span>
           <Icon name="down" />
         </>
       }
@@ -124,7 +126,7 @@ function Choice({ close }: { close: () => void }) {
       )}
       {found.map((tenant) => (
         <button key={tenant.id} type="button" class="suggestion" aria-current={chosen.value === tenant.id || undefined} onClick={() => pick(tenant.id)}>
-          {tenant.name} <span class="faint">{tenant.external_id}</span>
+          <bdi>{tenant.name}</bdi> <span class="faint">{tenant.external_id}</span>
         </button>
       ))}
     </div>

@@ -1,6 +1,6 @@
 // Dialogs and drawers. The browser's own element keeps the focus inside, closes on Esc and gives the focus back.
 import type { ComponentChildren } from 'preact'
-import { useEffect, useRef } from 'preact/hooks'
+import { useLayoutEffect, useRef } from 'preact/hooks'
 import { Icon } from './icons'
 
 interface Props {
@@ -15,10 +15,13 @@ interface Props {
 export function Dialog({ label, close, children, kind = 'dialog', locked = false }: Props) {
   const element = useRef<HTMLDialogElement>(null)
   const isGone = useRef(false)
-  useEffect(() => {
+  // At once, before and after: an effect that ended later would take the focus from what was focused meanwhile.
+  useLayoutEffect(() => {
     const before = document.activeElement
     const dialog = element.current
     dialog?.showModal()
+    // What a drawer has at first is replaced when its content is loaded.
+    if (kind === 'drawer') dialog?.focus()
     // A form begins at its first field, not at the button that closes it.
     if (kind === 'dialog') dialog?.querySelector<HTMLElement>('form :is(input, select, textarea):enabled')?.focus()
     return () => {
@@ -44,6 +47,7 @@ export function Dialog({ label, close, children, kind = 'dialog', locked = false
     <dialog
       ref={element}
       class={kind}
+      tabIndex={-1}
       aria-label={label}
       onCancel={onCancel}
       onClose={onClose}
@@ -59,5 +63,19 @@ export function CloseButton({ close }: { close: () => void }) {
     <button type="button" class="icon-button" aria-label="Close" title="Close (Esc)" onClick={close}>
       <Icon name="close" />
     </button>
+  )
+}
+
+/** What a drawer shows while it has nothing to show: it can be closed all the same. A page has no tools. */
+export function Unfilled({ tools, children }: { tools?: ComponentChildren; children: ComponentChildren }) {
+  if (!tools) return <>{children}</>
+  return (
+    <div class="delivery">
+      <header class="sheet-head">
+        <span class="grow" />
+        {tools}
+      </header>
+      {children}
+    </div>
   )
 }

@@ -1,4 +1,5 @@
 // Filter chips. The address is where their values are; a chip changes it, and the list follows.
+import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import { go, here, query } from '../route'
 import { Icon } from './icons'
@@ -10,6 +11,8 @@ export interface Filter {
   label: string
   /** What may be chosen; without, a text is asked for. */
   choices?: { value: string; label: string }[]
+  /** What is shown of a value that was asked for. */
+  show?: (value: string) => ComponentChildren
   /** Texts to suggest. */
   suggest?: string[]
   hint?: string
@@ -19,7 +22,7 @@ export interface Filter {
 
 const set = (filter: Filter, values: string[]) => go(here({ [filter.name]: values.length ? values : null, cursor: null, open: null }), 'replace')
 
-export function Filters({ filters, children }: { filters: Filter[]; children?: preact.ComponentChildren }) {
+export function Filters({ filters, children }: { filters: Filter[]; children?: ComponentChildren }) {
   const any = filters.some((filter) => query.value.has(filter.name))
   return (
     <div class="filters" role="group" aria-label="Filters">
@@ -43,8 +46,8 @@ export function clearFilters(filters: Filter[]): void {
 
 function Chip({ filter }: { filter: Filter }) {
   const values = query.value.getAll(filter.name)
-  const label = (value: string) => filter.choices?.find((choice) => choice.value === value)?.label ?? value
-  const shown = values.length > 2 ? `${values.length} chosen` : values.map(label).join(', ')
+  const label = (value: string) => filter.choices?.find((choice) => choice.value === value)?.label ?? filter.show?.(value) ?? value
+  const shown = values.length > 2 ? `${values.length} chosen` : values.map((value, index) => [index > 0 && ', ', label(value)])
   return (
     <span class={`chip${values.length ? ' is-set' : ''}`}>
       {values.length > 0 && (

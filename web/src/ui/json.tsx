@@ -40,6 +40,12 @@ function indent(text: string): string | null {
   return out.join('')
 }
 
+/** Control characters but tab and line ends; what turns the direction of text around; what has no width. */
+const HIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g
+
+/** Nobody sees these characters, and some reorder the text around them: they are shown as JSON would write them. */
+export const visible = (text: string) => text.replace(HIDDEN, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`)
+
 const TOKENS = /("(?:[^"\\]|\\.)*")(\s*:)?|\b(?:true|false|null)\b|-?\d[\d.eE+-]*/g
 
 function Coloured({ text }: { text: string }) {
@@ -48,7 +54,8 @@ function Coloured({ text }: { text: string }) {
   for (const found of text.matchAll(TOKENS)) {
     parts.push(text.slice(end, found.index))
     const kind = found[2] !== undefined ? 'key' : found[1] ? 'string' : 'value'
-    parts.push(<span class={`json-${kind}`}>{found[1] ?? found[0]}</span>, found[2] ?? '')
+    // A text from right to left must not reorder what stands around it.
+    parts.push(<bdi class={`json-${kind}`}>{found[1] ?? found[0]}</bdi>, found[2] ?? '')
     end = found.index + found[0].length
   }
   parts.push(text.slice(end))
@@ -68,8 +75,8 @@ export function Json({ text, label, cut = false }: Props) {
   const formatted = useMemo(() => pretty(text), [text])
   const size = useMemo(() => new Blob([text]).size, [text])
   const whole = raw ? text : (formatted ?? text)
-  const shown = all ? whole : whole.slice(0, SHOWN)
-  const isColoured = formatted !== null && !raw && shown.length <= SHOWN
+  const shown = useMemo(() => visible(all ? whole : whole.slice(0, SHOWN)), [whole, all])
+  const isColoured = formatted !== null && !raw && (!all || whole.length <= SHOWN)
   const content = useMemo(() => (isColoured ? <Coloured text={shown} /> : shown), [shown, isColoured])
   return (
     <figure class="json">
@@ -92,7 +99,7 @@ export function Json({ text, label, cut = false }: Props) {
       <pre tabIndex={0} aria-label={label}>
         {content}
       </pre>
-      {shown.length < whole.length && (
+      {!all && whole.length > SHOWN && (
         <button type="button" class="text-button" onClick={() => setAll(true)}>
           Show all of it
         </button>
@@ -114,7 +121,9 @@ export function Fields({ fields, label }: { fields: Record<string, unknown> | nu
         {rows.map(([name, value], index) => (
           <div key={index}>
             <dt>{name}</dt>
-            <dd>{value}</dd>
+            <dd>
+              <bdi>{visible(value)}</bdi>
+            </dd>
           </div>
         ))}
       </dl>

@@ -1,11 +1,21 @@
-// The live toggle of lists.
+// How a list is kept current: live, or when somebody asks for it.
 import { live, streamProblem, streamState } from '../api/stream'
+import { Icon } from './icons'
 
 const WORDS = { off: 'Live', connecting: 'Connecting', live: 'Live', waiting: 'Reconnecting' } as const
 
-export function LiveToggle() {
+export function RefreshButton({ refresh }: { refresh: () => void }) {
+  return (
+    <button type="button" class="button" onClick={refresh}>
+      <Icon name="replays" /> Refresh
+    </button>
+  )
+}
+
+export function LiveToggle({ refresh }: { refresh: () => void }) {
   return (
     <>
+      {!live.value && <RefreshButton refresh={refresh} />}
       {streamProblem.value && (
         <span class="live-problem" role="status">
           {streamProblem.value}

@@ -34,6 +34,11 @@ export function span(otherwise: Range | null): { since?: string; until?: string 
   return { ...(since ? { since } : {}), ...(until ? { until } : {}) }
 }
 
+/** The span of this view, for a link to another one. */
+export function timeOf(otherwise: Range): Record<string, string | null> {
+  return { range: range(otherwise), ...custom.value }
+}
+
 interface Props {
   otherwise: Range | null
   /** A list may show everything. */

@@ -1,6 +1,6 @@
 // The attempts of a delivery as a timeline; one is open at a time.
 import { get, type Schemas } from '../../api/client'
-import { type Resource, useResource } from '../../api/resource'
+import { useResource } from '../../api/resource'
 import { isPortal } from '../../api/session'
 import { go, here, query } from '../../route'
 import { Icon } from '../../ui/icons'
@@ -8,7 +8,7 @@ import { Fields, Json } from '../../ui/json'
 import { copy, Id, milliseconds, Moment } from '../../ui/moment'
 import { Bones, Empty, Failure } from '../../ui/states'
 import { Code } from '../../ui/status'
-import { OUTCOMES, TRIGGERS } from '../../words'
+import { type Delivery, OUTCOMES, TRIGGERS } from '../../words'
 import { readPayload } from '../events/payload'
 import { curl } from './curl'
 
@@ -16,12 +16,18 @@ type Row = Schemas['AttemptRow']
 type Full = Schemas['Attempt']
 
 interface Props {
-  list: Resource<{ data: Row[]; next_cursor?: string | null }>
-  webhook: string
+  row: Delivery
   tenant?: string | undefined
 }
 
-export function Attempts({ list, webhook, tenant }: Props) {
+/** Asked for after the row, and again when that has changed, so that they have each attempt that the row counts. */
+export function Attempts({ row, tenant }: Props) {
+  const { webhook_id: webhook, subscription_id: subscription, status, attempts, last_attempt } = row
+  const list = useResource(
+    JSON.stringify([webhook, subscription, status, attempts, last_attempt]),
+    (signal) => get('/attempts', { query: { webhook_id: [webhook], subscription_id: [subscription], limit: 100 }, tenant, signal }),
+    true,
+  )
   if (list.problem && !list.data) return <Failure problem={list.problem} retry={list.reload} />
   if (!list.data) return <Bones lines={4} />
   const rows = list.data.data

@@ -1,16 +1,16 @@
 // Retry or cancel everything that the filters select: first a plan, then the change, bound to that plan by its token.
 import { useMemo, useState } from 'preact/hooks'
-import { asProblem, get, post, type Problem, type Schemas } from '../../api/client'
+import { asProblem, post, type Problem, type Schemas } from '../../api/client'
 import { useResource } from '../../api/resource'
 import { isAll } from '../../api/session'
 import { go, href } from '../../route'
 import { CloseButton, Dialog } from '../../ui/dialog'
 import { Field } from '../../ui/field'
-import { Icon } from '../../ui/icons'
 import { number } from '../../ui/moment'
 import { Bones, Empty, Failure } from '../../ui/states'
 import { toast } from '../../ui/toast'
-import { type Status, statusWord, subscriptionName } from '../../words'
+import { type Status, statusWord } from '../../words'
+import { Split } from '../replays/plan'
 
 type What = 'retry' | 'cancel'
 type Only = Schemas['DeliverySelection']
@@ -18,7 +18,6 @@ type Plan = Schemas['ReplayPlan']
 
 const POSSIBLE: Record<What, Status[]> = { retry: ['failed', 'expired', 'skipped', 'cancelled', 'succeeded'], cancel: ['pending', 'held', 'sending'] }
 const USUAL: Record<What, Status[]> = { retry: ['failed', 'expired', 'skipped'], cancel: ['pending', 'held'] }
-const MOST_SHOWN = 6
 
 interface Props {
   filters: Record<string, string[]>
@@ -112,7 +111,7 @@ function Confirm({ what, only, plan, close }: { what: What; only: Only; plan: Pl
       <p class="big-number">
         {number(plan.count)} <span>{plan.count === 1 ? 'delivery' : 'deliveries'}</span>
       </p>
-      <Split plan={plan} />
+      <Split plan={plan} sends={what === 'retry'} />
       {what === 'retry' && (
         <Field label="At most a second" pointer="/rate" problem={problem} hint={`Takes about ${seconds < 90 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`}. New events go first.`}>
           {(id, described) => (
@@ -141,48 +140,4 @@ async function cancelAll(only: Only, token: string): Promise<number> {
     sum += cancelled
     if (!more || cancelled === 0) return sum
   }
-}
-
-export function Split({ plan }: { plan: Plan }) {
-  const shown = plan.by_subscription.slice(0, MOST_SHOWN)
-  const rest = plan.count - shown.reduce((sum, one) => sum + one.count, 0)
-  return (
-    <>
-      <ul class="split">
-        {shown.map((one) => (
-          <li key={one.subscription_id}>
-            <SubscriptionLabel id={one.subscription_id} />
-            <span class="meter" aria-hidden="true">
-              <span style={{ width: `${(one.count / plan.count) * 100}%` }} />
-            </span>
-            <b>{number(one.count)}</b>
-          </li>
-        ))}
-        {rest > 0 && (
-          <li>
-            <span class="faint">to {number(plan.by_subscription.length - shown.length)} others</span>
-            <span />
-            <b>{number(rest)}</b>
-          </li>
-        )}
-      </ul>
-      <details class="sample">
-        <summary>The newest of them</summary>
-        <ul>
-          {plan.sample.map((one) => (
-            <li key={one.webhook_id + one.subscription_id}>
-              <a class="mono" href={href(`/deliveries/${one.webhook_id}/${one.subscription_id}`)} target="_blank" rel="noreferrer">
-                {one.webhook_id} <Icon name="expand" />
-              </a>
-            </li>
-          ))}
-        </ul>
-      </details>
-    </>
-  )
-}
-
-function SubscriptionLabel({ id }: { id: string }) {
-  const one = useResource(id, (signal) => get('/subscriptions/{subscription_id}', { at: { subscription_id: id }, signal }))
-  return <span class="ellipsis">{one.data ? subscriptionName({ ...one.data, subscription_id: id }) : <span class="mono faint">{id.slice(-12)}</span>}</span>
 }

@@ -14,6 +14,7 @@ import { Code, StatusPill } from '../../ui/status'
 import { type Column, Table } from '../../ui/table'
 import { span, TimeRange } from '../../ui/time_range'
 import { type Delivery, OUTCOMES, REASONS, STATUSES, statusWord, subscriptionName, withoutScheme } from '../../words'
+import { showSubscription } from '../subscriptions/name'
 import { BulkActions } from './bulk'
 import { DeliveryDrawer } from './drawer'
 import { openKey, useLiveRows } from './live'
@@ -23,7 +24,7 @@ const LIMIT = 50
 export const DELIVERY_FILTERS: Filter[] = [
   { name: 'status', label: 'Status', choices: STATUSES.map((value) => ({ value, label: statusWord(value, 0).label })) },
   { name: 'reason', label: 'Reason', choices: Object.entries(REASONS).map(([value, { label }]) => ({ value, label })) },
-  { name: 'subscription_id', label: 'Subscription', hint: 'Its id or external id' },
+  { name: 'subscription_id', label: 'Subscription', show: showSubscription, hint: 'Its id or external id' },
   { name: 'event_type', label: 'Event type', hint: 'As in order.created' },
 ]
 
@@ -97,7 +98,7 @@ export function DeliveryList({ subscription }: { subscription?: string }) {
       <header class="page-head">
         {!subscription && <h1>Deliveries</h1>}
         <span class="grow" />
-        <LiveToggle />
+        <LiveToggle refresh={page.reload} />
         {may.value.manage && <BulkActions filters={filters} time={time} />}
       </header>
       <Filters filters={choices}>
@@ -135,7 +136,7 @@ export function DeliveryList({ subscription }: { subscription?: string }) {
         }
       />
       <Pager next={page.data?.next_cursor} examinedTo={page.data?.examined_to} found={live.rows?.length ?? 0} loading={page.loading} />
-      {open && <DeliveryDrawer open={open} changed={page.reload} />}
+      {open && <DeliveryDrawer open={open} seen={live.update} />}
     </>
   )
 }

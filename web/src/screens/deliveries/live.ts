@@ -92,6 +92,8 @@ interface Live {
   waiting: number
   more: boolean
   show: () => void
+  /** Takes over a row that was read after the list, whatever the filters: it stays where the reader left it. */
+  update: (row: Delivery) => void
 }
 
 /** Whether the loaded page, and not a later one, is where a delivery belongs. */
@@ -164,6 +166,7 @@ export function useLiveRows(page: Resource<Page<Delivery>>, filters: Record<stri
     apply(held)
     setHeld([])
   }
+  const update = (row: Delivery) => setRows((before) => before && before.map((one) => (keyOf(one) === keyOf(row) && one.attempts <= row.attempts ? row : one)))
   const waiting = new Set(held.flatMap((item) => (item.kind === 'accepted' ? [] : [keyOf(item)]))).size
-  return { rows, fresh, waiting, more: isBehind, show }
+  return { rows, fresh, waiting, more: isBehind, show, update }
 }

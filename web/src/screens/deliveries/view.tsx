@@ -1,41 +1,41 @@
 // One delivery: why it is where it is, what can be done, and each attempt in full.
 import type { ComponentChildren } from 'preact'
-import { useState } from 'preact/hooks'
-import { asProblem, get, post, type Schemas } from '../../api/client'
+import { useEffect, useRef } from 'preact/hooks'
+import { get, type Schemas } from '../../api/client'
 import { usePolling, useResource } from '../../api/resource'
-import { may } from '../../api/session'
 import { here, href, query } from '../../route'
+import { Unfilled } from '../../ui/dialog'
 import { Icon } from '../../ui/icons'
 import { copy, Id, Moment } from '../../ui/moment'
 import { Bones, Failure } from '../../ui/states'
 import { StatusPill } from '../../ui/status'
 import { Tabs } from '../../ui/tabs'
-import { toast } from '../../ui/toast'
 import { type Delivery, isEnded, OUTCOMES, REASONS, subscriptionName, withoutScheme } from '../../words'
 import { Payload } from '../events/payload'
+import { Actions } from './actions'
 import { Attempts } from './attempts'
+import { probeOf, useHolder } from './holder'
+import { refreshMs } from './often'
 
 interface Props {
   webhook: string
   subscription: string
   tenant?: string | undefined
   tools?: ComponentChildren
-  changed?: () => void
+  /** Each time it was read. */
+  seen?: (row: Delivery) => void
 }
 
-/** While something may happen at any moment. */
-const SOON_MS = 2_000
-/** While it waits for long. */
-const LATER_MS = 15_000
+const UNKNOWN = { title: 'There is no such delivery', detail: 'Its event may be older than what is kept.', status: 404, code: 'delivery_not_found' }
 
 interface Found {
   row: Delivery | null
   event: Schemas['EventAnswer']
 }
 
-/** No route reads one delivery; the list finds it by its subscription and the time of its event. */
-async function find({ webhook, subscription, tenant }: Props, signal: AbortSignal): Promise<Found> {
-  const event = await get('/events/{webhook_id}', { at: { webhook_id: webhook }, tenant, signal })
+/** No route reads one delivery; the list finds it by its subscription and the time of its event. What is shown of that never changes. */
+async function find({ webhook, subscription, tenant }: Props, known: Found['event'] | undefined, signal: AbortSignal): Promise<Found> {
+  const event = known ?? (await get('/events/{webhook_id}', { at: { webhook_id: webhook }, tenant, signal }))
   const since = event.accepted_at
   const until = new Date(Date.parse(since) + 1).toISOString()
   let cursor: string | null | undefined
@@ -52,19 +52,28 @@ async function find({ webhook, subscription, tenant }: Props, signal: AbortSigna
 export function DeliveryView(props: Props) {
   const { webhook, subscription, tenant } = props
   const key = `${webhook}/${subscription}/${tenant}`
-  const delivery = useResource(key, (signal) => find(props, signal))
-  const attempts = useResource(key, (signal) =>
-    get('/attempts', { query: { webhook_id: [webhook], subscription_id: [subscription], limit: 100 }, tenant, signal }),
-  )
+  const event = useRef<Found['event']>(undefined)
+  const delivery = useResource(key, async (signal) => {
+    const found = await find(props, event.current?.webhook_id === webhook ? event.current : undefined, signal)
+    event.current = found.event
+    return found
+  })
   const row = delivery.data?.row
-  const reload = () => (delivery.reload(), attempts.reload())
-  usePolling(row ? refreshMs(row) : null, delivery, attempts)
+  useEffect(() => {
+    if (row) props.seen?.(row)
+  }, [row])
+  const subscriber = useHolder(row, tenant)
+  const probe = probeOf(subscriber.data)
+  usePolling(row ? refreshMs([row]) : null, delivery, subscriber)
 
-  if (delivery.problem && !row) return <Failure problem={delivery.problem} retry={delivery.reload} />
-  if (!delivery.data) return <Bones lines={8} />
-  if (!row) return <Failure problem={{ title: 'There is no such delivery', detail: 'Its event may be older than what is kept.', status: 404, code: 'delivery_not_found' }} />
+  if (!delivery.data || !row) {
+    return (
+      <Unfilled tools={props.tools}>
+        {delivery.problem ? <Failure problem={delivery.problem} retry={delivery.reload} /> : delivery.loading ? <Bones lines={8} /> : <Failure problem={UNKNOWN} />}
+      </Unfilled>
+    )
+  }
   const tab = query.value.get('tab') === 'payload' ? 'payload' : 'attempts'
-  const facts = delivery.data.event
   const Heading = props.tools ? 'h2' : 'h1'
   return (
     <article class="delivery">
@@ -72,45 +81,11 @@ export function DeliveryView(props: Props) {
         <StatusPill status={row.status} attempts={row.attempts} />
         <Heading class="mono">{row.event_type ?? 'no type'}</Heading>
         <span class="grow" />
-        <Actions row={row} tenant={tenant} done={() => (reload(), props.changed?.())} />
+        <Actions row={row} tenant={tenant} done={delivery.reload} />
         {props.tools}
       </header>
-      <Why row={row} />
-      <dl class="facts">
-        <Fact name="Subscription">
-          <a href={href(`/subscriptions/${row.subscription_id}`, tenant ? { tenant } : {})}>{subscriptionName(row)}</a>
-        </Fact>
-        <Fact name="Target">
-          <span class="mono wrap">{row.target_url ? withoutScheme(row.target_url) : '–'}</span>
-        </Fact>
-        <Fact name="Event">
-          <a class="mono" href={href(`/events/${webhook}`, tenant ? { tenant } : {})} title={webhook}>
-            …{webhook.slice(-12)}
-          </a>{' '}
-          <button type="button" class="icon-button small" aria-label="Copy the event's id" title="Copy the event's id" onClick={() => void copy(webhook, 'Id copied')}>
-            <Icon name="copy" />
-          </button>
-        </Fact>
-        <Fact name="Accepted">
-          <Moment at={row.accepted_at} />
-        </Fact>
-        <Fact name="Last attempt">
-          <Moment at={row.last_attempt} />
-        </Fact>
-        <Fact name="Next attempt">
-          <Moment at={row.next_attempt_at} none={isEnded(row.status) ? 'none' : 'not known yet'} />
-        </Fact>
-        {facts.idempotency_key && (
-          <Fact name="Idempotency key">
-            <Id id={facts.idempotency_key} whole />
-          </Fact>
-        )}
-        {facts.ordering_key && (
-          <Fact name="Ordering key">
-            <Id id={facts.ordering_key} whole />
-          </Fact>
-        )}
-      </dl>
+      <Why row={row} probe={probe} />
+      <Facts row={row} event={delivery.data.event} probe={probe} tenant={tenant} />
       <Tabs
         tabs={[
           { name: 'attempts', label: <>Attempts {row.attempts > 0 && <span class="count">{row.attempts}</span>}</> },
@@ -120,7 +95,7 @@ export function DeliveryView(props: Props) {
         link={(name) => here({ tab: name === 'attempts' ? null : name })}
       />
       {tab === 'attempts' ? (
-        <Attempts list={attempts} webhook={webhook} tenant={tenant} />
+        <Attempts row={row} tenant={tenant} />
       ) : (
         <Payload webhook={webhook} tenant={tenant} />
       )}
@@ -128,11 +103,45 @@ export function DeliveryView(props: Props) {
   )
 }
 
-/** How often to look again; null for what has ended. */
-function refreshMs(row: Delivery): number | null {
-  if (isEnded(row.status)) return null
-  const due = row.next_attempt_at ? Date.parse(row.next_attempt_at) - Date.now() : Infinity
-  return row.status === 'sending' || due < 2 * LATER_MS ? SOON_MS : LATER_MS
+function Facts({ row, event, probe, tenant }: { row: Delivery; event: Schemas['EventAnswer']; probe: string | null; tenant: string | undefined }) {
+  const webhook = row.webhook_id
+  return (
+    <dl class="facts">
+      <Fact name="Subscription">
+        <a href={href(`/subscriptions/${row.subscription_id}`, tenant ? { tenant } : {})}>{subscriptionName(row)}</a>
+      </Fact>
+      <Fact name="Target">
+        <span class="mono wrap">{row.target_url ? withoutScheme(row.target_url) : '–'}</span>
+      </Fact>
+      <Fact name="Event">
+        <a class="mono" href={href(`/events/${webhook}`, tenant ? { tenant } : {})} title={webhook}>
+          …{webhook.slice(-12)}
+        </a>{' '}
+        <button type="button" class="icon-button small" aria-label="Copy the event's id" title="Copy the event's id" onClick={() => void copy(webhook, 'Id copied')}>
+          <Icon name="copy" />
+        </button>
+      </Fact>
+      <Fact name="Accepted">
+        <Moment at={row.accepted_at} />
+      </Fact>
+      <Fact name="Last attempt">
+        <Moment at={row.last_attempt} />
+      </Fact>
+      <Fact name="Next attempt">
+        <Moment at={row.next_attempt_at ?? probe} none={isEnded(row.status) ? 'none' : 'not known yet'} />
+      </Fact>
+      {event.idempotency_key && (
+        <Fact name="Idempotency key">
+          <Id id={event.idempotency_key} whole />
+        </Fact>
+      )}
+      {event.ordering_key && (
+        <Fact name="Ordering key">
+          <Id id={event.ordering_key} whole />
+        </Fact>
+      )}
+    </dl>
+  )
 }
 
 export function Fact({ name, children, wide = false }: { name: string; children: ComponentChildren; wide?: boolean }) {
@@ -145,7 +154,7 @@ export function Fact({ name, children, wide = false }: { name: string; children:
 }
 
 /** Why it did not arrive, in a sentence, and what to do. */
-function Why({ row }: { row: Delivery }) {
+function Why({ row, probe }: { row: Delivery; probe: string | null }) {
   if (row.status === 'succeeded') return null
   const reason = row.reason ? REASONS[row.reason] : null
   const met = row.last_outcome && row.last_outcome !== 'delivered' ? OUTCOMES[row.last_outcome] : null
@@ -159,43 +168,13 @@ function Why({ row }: { row: Delivery }) {
         {row.error_message && <p class="mono wrap">{row.error_message}</p>}
         {met && <p>{met.advice}</p>}
         {reason && <p>{reason.advice}</p>}
+        {probe && (
+          <p>
+            The receiver is tried again <Moment at={probe} />.
+          </p>
+        )}
         {!met && !reason && <p>{row.status === 'sending' ? 'A worker is sending it.' : 'It is due, or a worker takes it soon.'}</p>}
       </div>
     </div>
-  )
-}
-
-function Actions({ row, tenant, done }: { row: Delivery; tenant?: string | undefined; done: () => void }) {
-  const [busy, setBusy] = useState(false)
-  if (!may.value.retry) return null
-  const call = async (what: 'retry' | 'cancel') => {
-    setBusy(true)
-    const options = { at: { webhook_id: row.webhook_id }, query: { subscription_id: row.subscription_id }, tenant }
-    try {
-      if (what === 'retry') {
-        const { retried } = await post('/events/{webhook_id}/retry', options)
-        toast(retried ? 'Sent again' : 'It is sent anyway; nothing to change')
-      } else {
-        const { cancelled, sending } = await post('/events/{webhook_id}/cancel', options)
-        toast(cancelled ? 'Cancelled' : sending ? 'It is being sent; cancelled if that fails' : 'It had ended already')
-      }
-      done()
-    } catch (error) {
-      const problem = asProblem(error)
-      toast(problem.detail ?? problem.title, 'bad')
-    }
-    setBusy(false)
-  }
-  return (
-    <>
-      {!isEnded(row.status) && (
-        <button type="button" class="button" disabled={busy} onClick={() => void call('cancel')}>
-          Cancel
-        </button>
-      )}
-      <button type="button" class={`button${row.status === 'succeeded' ? '' : ' primary'}`} disabled={busy} onClick={() => void call('retry')}>
-        <Icon name="replays" /> {row.status === 'succeeded' ? 'Send again' : 'Retry now'}
-      </button>
-    </>
   )
 }

@@ -14,7 +14,9 @@ import { Empty } from '../../ui/states'
 import { Pill } from '../../ui/status'
 import { type Column, Table } from '../../ui/table'
 import { customSpan, span, TimeRange } from '../../ui/time_range'
-import { EVENT_STATUSES, STATUSES, statusWord } from '../../words'
+import { EVENT_STATUSES } from '../../words'
+import { showSubscription } from '../subscriptions/name'
+import { Counts } from './counts'
 
 type Event = Schemas['FoundEventAnswer']
 const LIMIT = 50
@@ -23,31 +25,11 @@ const MOST_COUNTED = 1_000
 const FILTERS: Filter[] = [
   { name: 'status', label: 'Status', choices: (['pending', 'succeeded', 'failed', 'no_match'] as const).map((value) => ({ value, label: EVENT_STATUSES[value].label })) },
   { name: 'event_type', label: 'Event type', hint: 'As in order.created' },
-  { name: 'subscription_id', label: 'Subscription', hint: 'Its id or external id' },
+  { name: 'subscription_id', label: 'Subscription', show: showSubscription, hint: 'Its id or external id' },
   { name: 'idempotency_key', label: 'Idempotency key', single: true },
   { name: 'ordering_key', label: 'Ordering key', single: true },
   { name: 'payload', label: 'Payload contains', single: true, hint: 'At least 3 characters, compared byte for byte' },
 ]
-
-/** How many deliveries have which status, as dots with numbers. */
-function Counts({ counts, more }: { counts: Event['counts']; more?: boolean }) {
-  const some = STATUSES.filter((status) => counts[status] > 0)
-  if (!some.length) return <span class="faint">none</span>
-  return (
-    <span class="counts">
-      {some.map((status) => {
-        const { tone, label } = statusWord(status, 0)
-        return (
-          <span key={status} class={`count-dot ${tone}`} title={`${counts[status]} ${label.toLowerCase()}`}>
-            <span class="visually-hidden">{label} </span>
-            {counts[status]}
-          </span>
-        )
-      })}
-      {more && <span class="faint">+</span>}
-    </span>
-  )
-}
 
 const columns = (all: boolean): Column<Event>[] => [
   { name: 'type', head: 'Event type', narrow: 'title', kind: 'wide', cell: (row) => <span class="mono">{row.event_type ?? 'no type'}</span> },
@@ -105,7 +87,7 @@ export function EventsScreen() {
       <header class="page-head">
         <h1>Events</h1>
         <span class="grow" />
-        <LiveToggle />
+        <LiveToggle refresh={page.reload} />
         {may.value.publish && (
           <a class="button primary" href={href('/publish')}>
             Publish an event

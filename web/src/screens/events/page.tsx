@@ -1,7 +1,7 @@
-// One event: its payload, who got it, and who did not and why.
+// One event: its payload, its deliveries, and who it was not sent to and why.
 import { useState } from 'preact/hooks'
 import { asProblem, get, post, type Schemas } from '../../api/client'
-import { useResource } from '../../api/resource'
+import { usePolling, useResource } from '../../api/resource'
 import { may } from '../../api/session'
 import { href, here, query } from '../../route'
 import { Icon } from '../../ui/icons'
@@ -14,12 +14,28 @@ import { type Column, Table } from '../../ui/table'
 import { Tabs } from '../../ui/tabs'
 import { toast } from '../../ui/toast'
 import { EVENT_STATUSES, NOT_DELIVERED, REASONS, STATUSES, statusWord, subscriptionName, withoutScheme } from '../../words'
+import { refreshMs, SOON_MS } from '../deliveries/often'
 import { Fact } from '../deliveries/view'
 import { OfTenant } from '../of_tenant'
+import { Counts } from './counts'
 import { Payload } from './payload'
 
 type Row = Schemas['DeliveryAnswer']
 type Missed = Schemas['NotDeliveredAnswer']
+
+/** While deliveries that are not on the page have not ended. */
+const OTHERS_MS = 5_000
+
+/** How often to look again; null once it has ended. */
+function lookMs({ status, deliveries, counts }: Schemas['EventAnswer']): number | null {
+  if (status !== 'pending') return null
+  const total = totalOf(counts)
+  // One that came from SQL is published in a moment.
+  if (!total) return SOON_MS
+  return total > deliveries.length ? OTHERS_MS : refreshMs(deliveries)
+}
+
+const totalOf = (counts: Schemas['DeliveryCounts']) => STATUSES.reduce((sum, status) => sum + counts[status], 0)
 
 export function EventPage({ params }: { params: Record<string, string> }) {
   const webhook = params.webhook ?? ''
@@ -32,12 +48,14 @@ export function EventPage({ params }: { params: Record<string, string> }) {
 
 function Loaded({ webhook }: { webhook: string }) {
   const event = useResource(webhook, (signal) => get('/events/{webhook_id}', { at: { webhook_id: webhook }, signal }))
+  const everyMs = event.data && lookMs(event.data)
+  usePolling(everyMs, event)
   if (event.problem && !event.data) return <Failure problem={event.problem} retry={event.reload} />
   if (!event.data) return <Bones lines={8} />
   const one = event.data
   const tab = query.value.get('tab') === 'payload' ? 'payload' : 'deliveries'
   const { label, tone } = EVENT_STATUSES[one.status]
-  const total = STATUSES.reduce((sum, status) => sum + one.counts[status], 0)
+  const total = totalOf(one.counts)
   return (
     <article class="sheet">
       <a class="back" href={href('/events')}>
@@ -46,6 +64,7 @@ function Loaded({ webhook }: { webhook: string }) {
       <header class="sheet-head">
         <Pill tone={tone}>{label}</Pill>
         <h1 class="mono">{one.event_type ?? 'no type'}</h1>
+        {total > 0 && <Counts counts={one.counts} more={one.counts_more} />}
         <span class="grow" />
         <RetryAll webhook={webhook} counts={one.counts} done={event.reload} />
       </header>
@@ -55,39 +74,10 @@ function Loaded({ webhook }: { webhook: string }) {
           <p class="mono wrap">{one.error_message}</p>
         </div>
       )}
-      <dl class="facts">
-        <Fact name="Event" wide>
-          <Id id={one.webhook_id} whole />
-        </Fact>
-        <Fact name="Accepted">
-          <Moment at={one.accepted_at} />
-        </Fact>
-        <Fact name="Published">{one.fan_out ? 'to all that want it' : 'to one subscription'}</Fact>
-        <Fact name="Payload">{bytes(one.payload_bytes)}</Fact>
-        {one.idempotency_key && (
-          <Fact name="Idempotency key">
-            <Id id={one.idempotency_key} whole />
-          </Fact>
-        )}
-        {one.ordering_key && (
-          <Fact name="Ordering key">
-            <Id id={one.ordering_key} whole />
-          </Fact>
-        )}
-        {one.deliver_at && (
-          <Fact name="Scheduled for">
-            <Moment at={one.deliver_at} />
-          </Fact>
-        )}
-        {one.expires_at && (
-          <Fact name="Expires">
-            <Moment at={one.expires_at} />
-          </Fact>
-        )}
-      </dl>
+      <Facts one={one} />
       <Tabs
         tabs={[
-          { name: 'deliveries', label: <>Who got it <span class="count">{number(total)}</span></> },
+          { name: 'deliveries', label: <>Deliveries <span class="count">{number(total)}</span></> },
           { name: 'payload', label: 'Payload' },
         ]}
         current={tab}
@@ -97,11 +87,46 @@ function Loaded({ webhook }: { webhook: string }) {
         <Payload webhook={webhook} />
       ) : (
         <>
-          <Deliveries webhook={webhook} first={one.deliveries} total={total} />
+          <Deliveries webhook={webhook} first={one.deliveries} total={total} everyMs={everyMs} />
           {one.not_delivered.length > 0 && <NotDelivered rows={one.not_delivered} />}
         </>
       )}
     </article>
+  )
+}
+
+function Facts({ one }: { one: Schemas['EventAnswer'] }) {
+  return (
+    <dl class="facts">
+      <Fact name="Event" wide>
+        <Id id={one.webhook_id} whole />
+      </Fact>
+      <Fact name="Accepted">
+        <Moment at={one.accepted_at} />
+      </Fact>
+      <Fact name="Published">{one.fan_out ? 'to all that want it' : 'to one subscription'}</Fact>
+      <Fact name="Payload">{bytes(one.payload_bytes)}</Fact>
+      {one.idempotency_key && (
+        <Fact name="Idempotency key">
+          <Id id={one.idempotency_key} whole />
+        </Fact>
+      )}
+      {one.ordering_key && (
+        <Fact name="Ordering key">
+          <Id id={one.ordering_key} whole />
+        </Fact>
+      )}
+      {one.deliver_at && (
+        <Fact name="Scheduled for">
+          <Moment at={one.deliver_at} />
+        </Fact>
+      )}
+      {one.expires_at && (
+        <Fact name="Expires">
+          <Moment at={one.expires_at} />
+        </Fact>
+      )}
+    </dl>
   )
 }
 
@@ -123,15 +148,16 @@ const DELIVERIES: Column<Row>[] = [
 const STATUS: Filter = { name: 'status', label: 'Status', single: true, choices: STATUSES.map((value) => ({ value, label: statusWord(value, 0).label })) }
 
 /** The event has its first deliveries with it. Only where there are more, pages of them are asked for. */
-function Deliveries({ webhook, first, total }: { webhook: string; first: Row[]; total: number }) {
+function Deliveries({ webhook, first, total, everyMs }: { webhook: string; first: Row[]; total: number; everyMs: number | null }) {
   const status = query.value.get('status') as Row['status'] | null
   const cursor = query.value.get('cursor')
   const many = total > first.length
-  const page = useResource(JSON.stringify([webhook, status, cursor, total]), async (signal) => {
+  const page = useResource(JSON.stringify([webhook, status, cursor, total, everyMs === null]), async (signal) => {
     if (!many) return { data: first }
     const query = { ...(status ? { status } : {}), ...(cursor ? { cursor } : {}) }
     return get('/events/{webhook_id}/deliveries', { at: { webhook_id: webhook }, query, signal })
   }, true)
+  usePolling(many ? everyMs : null, page)
   return (
     <>
       {many && <Filters filters={[STATUS]} />}
@@ -148,7 +174,7 @@ function Deliveries({ webhook, first, total }: { webhook: string; first: Row[]; 
           many ? (
             <Empty icon="search" title="No delivery has this status" />
           ) : (
-            <Empty icon="subscriptions" title="Nobody got it">
+            <Empty icon="subscriptions" title="It was sent to nobody">
               <p>No subscription wanted it when it was accepted.</p>
             </Empty>
           )
@@ -177,7 +203,7 @@ const MISSED: Column<Missed>[] = [
 function NotDelivered({ rows }: { rows: Missed[] }) {
   return (
     <section>
-      <h2>Who did not get it</h2>
+      <h2>Not sent to</h2>
       <p class="faint">Judged by the subscriptions as they are now.</p>
       <Table label="Subscriptions without this event" columns={MISSED} rows={rows} rowKey={(row) => row.subscription_id} link={(row) => href(`/subscriptions/${row.subscription_id}`)} empty={null} />
     </section>
@@ -191,7 +217,7 @@ function RetryAll({ webhook, counts, done }: { webhook: string; counts: Schemas[
     setBusy(true)
     try {
       const { retried } = await post('/events/{webhook_id}/retry', { at: { webhook_id: webhook } })
-      toast(retried === 1 ? '1 delivery sent again' : `${retried} deliveries sent again`)
+      toast(retried === 1 ? '1 delivery queued again' : `${retried} deliveries queued again`)
       done()
     } catch (error) {
       const problem = asProblem(error)

@@ -1,24 +1,49 @@
 // Publishes an event, as a producer would.
 import { useState } from 'preact/hooks'
 import { asProblem, post, type Problem } from '../../api/client'
-import { isAll } from '../../api/session'
+import { useResource } from '../../api/resource'
+import { chosen, isAll, may } from '../../api/session'
 import { go, href } from '../../route'
 import { Field } from '../../ui/field'
 import { Icon } from '../../ui/icons'
+import { jsonFault } from '../../ui/json_fault'
 import { Empty, Failure } from '../../ui/states'
 import { toast } from '../../ui/toast'
-
-const EXAMPLE = '{\n  "id": 4711,\n  "total": 25\n}'
+import { loadCatalogue } from '../subscriptions/catalogue'
+import { fieldProblem } from '../subscriptions/draft'
 
 export function PublishPage() {
-  const [type, setType] = useState('order.created')
-  const [payload, setPayload] = useState(EXAMPLE)
+  if (isAll.value) return <ChooseTenant what="An event belongs to one tenant." />
+  return (
+    <div class="sheet">
+      <a class="back" href={href('/events')}>
+        <Icon name="left" /> Events
+      </a>
+      <h1>Publish an event</h1>
+      <Form />
+    </div>
+  )
+}
+
+/** What breaks the schema is in the payload. */
+const atFields = (problem: Problem): Problem =>
+  problem.code === 'schema_mismatch' ? { ...problem, errors: (problem.errors ?? []).map((error) => ({ ...error, pointer: `/body${error.pointer}` })) } : problem
+
+function Form() {
+  // Nothing is filled in: what is published is really delivered.
+  const [type, setType] = useState('')
+  const [payload, setPayload] = useState('')
   const [key, setKey] = useState('')
   const [problem, setProblem] = useState<Problem | null>(null)
   const [busy, setBusy] = useState(false)
-  if (isAll.value) return <ChooseTenant what="An event belongs to one tenant." />
+  // A key that may only publish sees no catalogue.
+  const catalogue = useResource(`${chosen.value}`, (signal) => (may.value.read ? loadCatalogue(signal) : Promise.resolve([])))
+  const known = catalogue.data?.find((one) => one.name === type)
+  const example = known?.example ? JSON.stringify(known.example, null, 2) : null
   const publish = async (event: Event) => {
     event.preventDefault()
+    const fault = jsonFault(payload)
+    if (fault) return setProblem(fieldProblem('/body', fault))
     setBusy(true)
     setProblem(null)
     try {
@@ -27,36 +52,50 @@ export function PublishPage() {
       toast(answer.duplicate ? 'This key was used before: here is its event' : 'Published')
       go(href(`/events/${answer.webhook_id}`))
     } catch (error) {
-      setProblem(asProblem(error))
+      setProblem(atFields(asProblem(error)))
       setBusy(false)
     }
   }
   return (
-    <div class="sheet">
-      <a class="back" href={href('/events')}>
-        <Icon name="left" /> Events
-      </a>
-      <h1>Publish an event</h1>
-      <form class="form" onSubmit={(event) => void publish(event)}>
-        <Field label="Event type" pointer="/header/X-Event-Type" problem={problem} hint="Sent to every subscription that wants this type.">
-          {(id, described) => <input id={id} aria-describedby={described} class="mono" value={type} spellcheck={false} onInput={(event) => setType(event.currentTarget.value)} />}
-        </Field>
-        <Field label="Payload" pointer="/body" problem={problem} hint="JSON. Receivers get these bytes.">
-          {(id, described) => (
-            <textarea id={id} aria-describedby={described} class="mono" rows={12} spellcheck={false} value={payload} onInput={(event) => setPayload(event.currentTarget.value)} />
-          )}
-        </Field>
-        <Field label="Idempotency key" pointer="/header/Idempotency-Key" problem={problem} hint="Optional. A second request with the same key publishes nothing.">
-          {(id, described) => <input id={id} aria-describedby={described} class="mono" value={key} spellcheck={false} onInput={(event) => setKey(event.currentTarget.value)} />}
-        </Field>
-        {problem && <Failure problem={problem} />}
-        <footer class="form-foot">
-          <button type="submit" class="button primary" disabled={busy}>
-            <Icon name="send" /> Publish
-          </button>
-        </footer>
-      </form>
-    </div>
+    <form class="form" onSubmit={(event) => void publish(event)}>
+      <Field label="Event type" pointer="/headers/x-event-type" problem={problem} hint={known?.description ?? 'Sent to every subscription that wants this type; without one, to those that want all.'}>
+        {(id, described) => (
+          <>
+            <input id={id} aria-describedby={described} class="mono" list={`${id}-types`} autocomplete="off" placeholder="As in order.created" value={type} spellcheck={false} onInput={(event) => setType(event.currentTarget.value)} />
+            <datalist id={`${id}-types`}>
+              {catalogue.data?.map(({ name, deprecated }) => !deprecated && <option key={name} value={name} />)}
+            </datalist>
+          </>
+        )}
+      </Field>
+      <Field label="Payload" pointer="/body" problem={problem} hint={<Hint example={example === payload ? null : example} type={type} take={setPayload} />}>
+        {(id, described) => (
+          <textarea id={id} aria-describedby={described} class="mono" required rows={12} spellcheck={false} value={payload} onInput={(event) => setPayload(event.currentTarget.value)} />
+        )}
+      </Field>
+      <Field label="Idempotency key" pointer="/headers/idempotency-key" problem={problem} hint="Optional. A second request with the same key publishes nothing.">
+        {(id, described) => <input id={id} aria-describedby={described} class="mono" value={key} spellcheck={false} onInput={(event) => setKey(event.currentTarget.value)} />}
+      </Field>
+      {problem && problem.code !== 'invalid' && <Failure problem={problem} />}
+      <footer class="form-foot">
+        <button type="submit" class="button primary" disabled={busy}>
+          <Icon name="send" /> Publish
+        </button>
+      </footer>
+    </form>
+  )
+}
+
+function Hint({ example, type, take }: { example: string | null; type: string; take: (example: string) => void }) {
+  return (
+    <>
+      JSON. Receivers get these bytes.{' '}
+      {example && (
+        <button type="button" class="text-button" onClick={() => take(example)}>
+          Use the example of {type}
+        </button>
+      )}
+    </>
   )
 }
 

@@ -3,7 +3,7 @@ import { useMemo, useState } from 'preact/hooks'
 import { get, remove, type Schemas } from '../../api/client'
 import { useResource } from '../../api/resource'
 import { chosen, isAll, isOperator } from '../../api/session'
-import { go, here, query } from '../../route'
+import { here, query, undo } from '../../route'
 import { tenantName } from '../../shell/tenants'
 import { Confirm } from '../../ui/confirm'
 import { Icon } from '../../ui/icons'
@@ -101,7 +101,7 @@ export function KeysScreen() {
       />
       <Pager next={page.data?.next_cursor} found={rows?.length ?? 0} loading={page.loading} />
       {revoking && <Revoke one={revoking} close={() => setRevoking(null)} done={page.reload} />}
-      {query.value.has('new') && <NewKey close={() => go(here({ new: null }), 'replace')} created={page.reload} />}
+      {query.value.has('new') && <NewKey close={() => undo(here({ new: null }))} created={page.reload} />}
     </>
   )
 }

@@ -7,10 +7,11 @@ import { Moment, number } from '../../ui/moment'
 import { Bones, Empty } from '../../ui/states'
 import { Pill } from '../../ui/status'
 import { type Column, Table } from '../../ui/table'
+import { timeOf } from '../../ui/time_range'
 import { type Delivery, subscriptionName } from '../../words'
 import { Result } from '../deliveries/list'
 import { keyOf } from '../deliveries/live'
-import { nameOf, stateOf } from '../subscriptions/state'
+import { nameOf, noun, stateOf } from '../subscriptions/state'
 import type { Failing, FailingList } from './numbers'
 
 const NEWEST = 8
@@ -61,11 +62,11 @@ function FailingRow({ one }: { one: Failing }) {
       ) : (
         <span />
       )}
-      <a class="share" href={href('/deliveries', { subscription_id: one.id, status: ['failed', 'pending', 'held'], ...(tenant ? { tenant } : {}) })} title={`${one.failed} of ${one.attempts} attempts failed; show what did not arrive`}>
+      <a class="share" href={href('/deliveries', { subscription_id: one.id, status: ['failed', 'pending', 'held'], ...timeOf('24h'), ...(tenant ? { tenant } : {}) })} title={`${one.failed} of ${one.attempts} attempts failed; show what did not arrive of the events of this time`}>
         <span class="meter bad" aria-hidden="true">
           <span style={{ width: `${(one.failed / one.attempts) * 100}%` }} />
         </span>
-        {number(one.failed)} failed
+        {number(one.failed)} failed {noun(one.failed, 'attempt')}
       </a>
     </li>
   )

@@ -19,7 +19,7 @@ const KNOWN: Record<string, Meaning> = {
   request_timeout: { label: 'Request too slow', advice: 'The body did not arrive in time. Look for a slow network, or a Content-Length that is longer than the body.' },
   idempotency_key_reused: { label: 'Idempotency key reused', advice: 'The same key came before with another body or type. Give each event a key of its own.' },
   limit_reached: { label: 'Limit reached', advice: 'Raise the limit of the tenant, or remove what is not needed.' },
-  subscription_disabled: { label: 'Subscription disabled', advice: 'Enable the subscription, then publish again.' },
+  subscription_disabled: { label: 'Subscription disabled', advice: 'Resume the subscription, then publish again.' },
   body_too_large: { label: 'Body too large', advice: 'Send the address of a large object instead of the object, or raise POSTRIDER_MAX_PAYLOAD_BYTES.' },
   unsupported_media_type: { label: 'Unsupported media type', advice: 'Send Content-Type: application/json, without compression.' },
   event_type_missing: { label: 'Event type missing', advice: 'Name the type in the header X-Event-Type, or in the body’s field type.' },

@@ -3,11 +3,12 @@ import { useMemo } from 'preact/hooks'
 import { get, type Schemas } from '../../api/client'
 import { fill, useResource } from '../../api/resource'
 import { isAll, isOperator } from '../../api/session'
-import { go, here, query } from '../../route'
+import { here, query, undo } from '../../route'
 import { tenantName } from '../../shell/tenants'
 import { CloseButton, Dialog } from '../../ui/dialog'
 import { clearFilters, type Filter, Filters } from '../../ui/filters'
 import { Icon } from '../../ui/icons'
+import { RefreshButton } from '../../ui/live'
 import { Id, Moment } from '../../ui/moment'
 import { Pager } from '../../ui/pager'
 import { Empty } from '../../ui/states'
@@ -62,9 +63,7 @@ export function RefusalsScreen() {
       <header class="page-head">
         <h1>Refusals</h1>
         <span class="grow" />
-        <button type="button" class="button" onClick={page.reload}>
-          <Icon name="replays" /> Refresh
-        </button>
+        <RefreshButton refresh={page.reload} />
       </header>
       <Filters filters={FILTERS}>
         <TimeRange otherwise={null} any />
@@ -101,7 +100,7 @@ export function RefusalsScreen() {
 }
 
 function Drawer({ id }: { id: string }) {
-  const close = () => go(here({ open: null }))
+  const close = () => undo(here({ open: null }))
   return (
     <Dialog key={id} kind="drawer" label="Refused request" close={close}>
       <RefusalView

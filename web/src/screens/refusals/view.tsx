@@ -5,6 +5,7 @@ import { useResource } from '../../api/resource'
 import { isOperator, may } from '../../api/session'
 import { href } from '../../route'
 import { tenantName } from '../../shell/tenants'
+import { Unfilled } from '../../ui/dialog'
 import { Icon } from '../../ui/icons'
 import { Json } from '../../ui/json'
 import { exact, Id, Moment } from '../../ui/moment'
@@ -17,6 +18,8 @@ import { meaning } from './advice'
 type Refusal = Schemas['RefusalAnswer']
 /** The server keeps this much of a body. */
 const KEPT_BYTES = 512
+
+const UNKNOWN = { title: 'There is no such refused request', detail: 'Each tenant’s newest are kept, until their retention ends.', status: 404, code: 'refusal_not_found' }
 
 export const linkToRefusal = (id: string) => href(`/refusals/${id}`)
 
@@ -38,9 +41,13 @@ async function find(id: string, signal: AbortSignal): Promise<Refusal | null> {
 export function RefusalView({ id, tools }: { id: string; tools?: ComponentChildren }) {
   const refusal = useResource(id, (signal) => find(id, signal))
   const row = refusal.data
-  if (refusal.problem) return <Failure problem={refusal.problem} retry={refusal.reload} />
-  if (refusal.loading && !row) return <Bones lines={8} />
-  if (!row) return <Failure problem={{ title: 'There is no such refused request', detail: 'Each tenant’s newest are kept, until their retention ends.', status: 404, code: 'refusal_not_found' }} />
+  if (!row) {
+    return (
+      <Unfilled tools={tools}>
+        {refusal.problem ? <Failure problem={refusal.problem} retry={refusal.reload} /> : refusal.loading ? <Bones lines={8} /> : <Failure problem={UNKNOWN} />}
+      </Unfilled>
+    )
+  }
   const { label, advice } = meaning(row.code)
   const Heading = tools ? 'h2' : 'h1'
   return (

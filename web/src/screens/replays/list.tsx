@@ -3,7 +3,7 @@ import { useMemo } from 'preact/hooks'
 import { asProblem, get, post } from '../../api/client'
 import { usePolling, useResource } from '../../api/resource'
 import { isAll, may } from '../../api/session'
-import { go, here, href, query } from '../../route'
+import { here, href, query, undo } from '../../route'
 import { CloseButton, Dialog } from '../../ui/dialog'
 import { clearFilters, type Filter, Filters } from '../../ui/filters'
 import { Icon } from '../../ui/icons'
@@ -14,6 +14,7 @@ import { Pill } from '../../ui/status'
 import { type Column, Table } from '../../ui/table'
 import { toast } from '../../ui/toast'
 import { ChooseTenant } from '../events/publish'
+import { showSubscription } from '../subscriptions/name'
 import { NewReplay } from './new'
 import { inWords, Receivers, type Replay, share, STATES, totalOf } from './selected'
 import { ReplayView } from './view'
@@ -21,7 +22,7 @@ import { actorWords, useBeginners } from './who'
 
 const LIMIT = 50
 const REFRESH_MS = 1_000
-const FILTERS: Filter[] = [{ name: 'subscription_id', label: 'Subscription', single: true, hint: 'Its id or external id' }]
+const FILTERS: Filter[] = [{ name: 'subscription_id', label: 'Subscription', show: showSubscription, single: true, hint: 'Its id or external id' }]
 
 export function Progress({ replay }: { replay: Replay }) {
   const part = share(replay)
@@ -40,7 +41,7 @@ export function Progress({ replay }: { replay: Replay }) {
 const columns = (who: ReturnType<typeof useBeginners>, cancel: ((id: string) => void) | null): Column<Replay>[] => [
   { name: 'what', head: 'What', kind: 'wide', narrow: 'title', cell: (row) => inWords(row) },
   { name: 'status', head: 'Status', narrow: 'status', cell: (row) => <Pill tone={STATES[row.status].tone}>{STATES[row.status].label}</Pill> },
-  { name: 'progress', head: 'Sent again', narrow: 'under', cell: (row) => <Progress replay={row} /> },
+  { name: 'progress', head: 'Queued again', narrow: 'under', cell: (row) => <Progress replay={row} /> },
   { name: 'to', head: 'To', kind: 'wide', cell: (row) => <Receivers replay={row} /> },
   { name: 'rate', head: 'At most', cell: (row) => <span class="faint">{number(row.rate)} a second</span> },
   ...(may.value.admin
@@ -151,13 +152,13 @@ function Replays() {
       />
       <Pager next={page.data?.next_cursor} found={rows?.length ?? 0} loading={page.loading} />
       {open && <Drawer id={open} changed={page.reload} />}
-      {query.value.has('new') && may.value.manage && <NewReplay close={() => go(here({ new: null }), 'replace')} begun={page.reload} />}
+      {query.value.has('new') && may.value.manage && <NewReplay close={() => undo(here({ new: null }))} begun={page.reload} />}
     </>
   )
 }
 
 function Drawer({ id, changed }: { id: string; changed: () => void }) {
-  const close = () => go(here({ open: null }))
+  const close = () => undo(here({ open: null }))
   return (
     <Dialog key={id} kind="drawer" label="Replay" close={close}>
       <ReplayView

@@ -7,7 +7,7 @@ import { Field } from '../../ui/field'
 import { number } from '../../ui/moment'
 import { Empty, Failure } from '../../ui/states'
 import { type Reason, REASONS, type Status, statusWord } from '../../words'
-import { Split } from '../deliveries/bulk'
+import { Split } from './plan'
 import type { Only } from './selected'
 
 type Plan = Schemas['ReplayPlan']
@@ -193,7 +193,7 @@ function Confirm({ only, plan, to, back, begun }: ConfirmProps) {
     setProblem(null)
     try {
       const replay = (await post('/replays', { body: { only, to, token: plan.token, rate: Number(rate) } as never })) as { id: string }
-      go(href('/replays', { open: replay.id }))
+      go(href('/replays', { open: replay.id }), 'replace')
       begun()
     } catch (error) {
       setProblem(asProblem(error))

@@ -1,15 +1,14 @@
 // What a replay sends again, in words.
-import { get, type Schemas } from '../../api/client'
-import { useResource } from '../../api/resource'
-import { href } from '../../route'
-import { REASONS, type Status, statusWord, subscriptionName, type Tone } from '../../words'
+import type { Schemas } from '../../api/client'
+import { REASONS, type Status, statusWord, type Tone } from '../../words'
+import { SubscriptionName } from '../subscriptions/name'
 
 export type Replay = Schemas['Replay']
 export type Only = Schemas['DeliverySelection']
 
 export const STATES: Record<Replay['status'], { label: string; tone: Tone }> = {
   running: { label: 'Running', tone: 'blue' },
-  finished: { label: 'Finished', tone: 'green' },
+  finished: { label: 'Finished', tone: 'grey' },
   cancelled: { label: 'Cancelled', tone: 'plain' },
 }
 
@@ -43,6 +42,14 @@ export function filtersOf(replay: Replay): Selection {
   return { status: replay.statuses, event_type: replay.event_types, subscription_id: replay.subscription_id ? [replay.subscription_id] : [], reason: [], since, until }
 }
 
+/** The filters of a list that has its deliveries. Their statuses and reasons have changed since. */
+export function deliveriesOf(replay: Replay) {
+  const { status, subscription_id, event_type, since, until } = filtersOf(replay)
+  // Events that were chosen by a delivery of one subscription may have gone to others.
+  const isElsewhere = replay.to === 'matching' && status.length > 0
+  return { subscription_id: isElsewhere ? [] : subscription_id, event_type, ...(since ? { since } : {}), until }
+}
+
 const inFull = (reason: string) => (REASONS as Record<string, { label: string }>)[reason]?.label ?? reason
 
 export function inWords(replay: Replay): string {
@@ -51,30 +58,6 @@ export function inWords(replay: Replay): string {
   const types = event_type.length > 2 ? `${event_type.length} event types` : event_type.join(', ')
   const text = [what, ...reason.map(inFull), types].filter(Boolean).join(' · ')
   return text.slice(0, 1).toUpperCase() + text.slice(1)
-}
-
-/** The name of a subscription is asked for once, for all rows that show it. */
-const names = new Map<string, Promise<string>>()
-
-function nameOf(id: string): Promise<string> {
-  const known = names.get(id)
-  if (known) return known
-  const asked = get('/subscriptions/{subscription_id}', { at: { subscription_id: id } }).then((one) => subscriptionName({ ...one, subscription_id: id }))
-  names.set(id, asked)
-  asked.catch(() => names.delete(id))
-  return asked
-}
-
-export function SubscriptionName({ id, link = false }: { id: string; link?: boolean }) {
-  const name = useResource(id, () => nameOf(id))
-  const shown = name.data ?? <span class="mono">…{id.slice(-12)}</span>
-  return link ? (
-    <a class="wrap" href={href(`/subscriptions/${id}`)} title={id}>
-      {shown}
-    </a>
-  ) : (
-    <span title={id}>{shown}</span>
-  )
 }
 
 /** To whom it sends: one subscription, or some, or all that are selected. */

@@ -5,12 +5,15 @@ import { asProblem, get, post } from '../../api/client'
 import { usePolling, useResource } from '../../api/resource'
 import { may } from '../../api/session'
 import { href } from '../../route'
+import { Unfilled } from '../../ui/dialog'
 import { distance, Id, Moment, number } from '../../ui/moment'
 import { Bones, Failure } from '../../ui/states'
 import { Pill } from '../../ui/status'
 import { toast } from '../../ui/toast'
 import { Fact } from '../deliveries/view'
-import { filtersOf, inWords, type Replay, share, STATES, SubscriptionName, totalOf } from './selected'
+import { SubscriptionName } from '../subscriptions/name'
+import { Outcome } from './outcome'
+import { deliveriesOf, filtersOf, inWords, type Replay, share, STATES, totalOf } from './selected'
 import { actorWords, useBeginners } from './who'
 
 const REFRESH_MS = 1_000
@@ -39,8 +42,7 @@ export function ReplayView({ id, tools, changed }: Props) {
     }
     setBusy(false)
   }
-  if (replay.problem && !replay.data) return <Failure problem={replay.problem} retry={replay.reload} />
-  if (!replay.data) return <Bones lines={6} />
+  if (!replay.data) return <Unfilled tools={tools}>{replay.problem ? <Failure problem={replay.problem} retry={replay.reload} /> : <Bones lines={6} />}</Unfilled>
   const { status, replayed } = replay.data
   const Heading = tools ? 'h2' : 'h1'
   const [part, total] = [share(replay.data), totalOf(replay.data)]
@@ -58,10 +60,11 @@ export function ReplayView({ id, tools, changed }: Props) {
         {tools}
       </header>
       <p class="big-number">
-        {number(replayed)} <span>{total === null ? 'sent again' : `of ${number(total)} sent again`}</span>
+        {number(replayed)} <span>{total === null ? 'queued again' : `of ${number(total)} queued again`}</span>
       </p>
       <progress class="progress" max={1} {...(part === null && running ? {} : { value: part ?? 0 })} aria-label="Progress" />
       <p class="faint">{note(replay.data)}</p>
+      <Outcome replay={replay.data} />
       <Facts replay={replay.data} />
     </article>
   )
@@ -69,8 +72,8 @@ export function ReplayView({ id, tools, changed }: Props) {
 
 function note(replay: Replay): string {
   const { status, replayed, total, rate } = replay
-  if (status === 'cancelled') return 'What was sent again before stays sent.'
-  if (status === 'finished') return 'Everything is in the queue. The status of each delivery shows its result.'
+  if (status === 'cancelled') return 'What was queued again before is still sent.'
+  if (status === 'finished') return 'Everything is in the queue.'
   const left = total ? Math.ceil(Math.max(total - replayed, 0) / Math.max(rate, 1)) : null
   return `${left === null ? '' : `About ${distance(left)} left. `}New events go first; it pauses while a receiver is unavailable or its subscription disabled.`
 }
@@ -89,7 +92,7 @@ function Facts({ replay }: { replay: Replay }) {
         {ids.length > 0 && replay.to === 'matching' && <span class="faint"> if they match now</span>}
       </Fact>
       <Fact name="Deliveries">
-        <a href={href('/deliveries', { subscription_id: ids, event_type: filtersOf(replay).event_type })}>Show</a>
+        <a href={href('/deliveries', deliveriesOf(replay))}>Show</a>
       </Fact>
       <Fact name="Accepted from">
         <Moment at={since} none="all that is stored" />
