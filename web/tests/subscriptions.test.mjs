@@ -221,6 +221,25 @@ test('what the server refuses of a new subscription is said at its field', () =>
     assert.equal((await api('GET', '/subscriptions/?limit=100')).data.length, 3)
   }))
 
+test('a condition without a field is refused at its row, and makes no subscription that gets everything', () =>
+  visitWorkshop('#/subscriptions/~new', { fails: ['422'] }, async (page) => {
+    await page.getByLabel('URL').fill(receiver.url('/204/fieldless'))
+    await page.getByLabel('External id').fill('fieldless')
+    await button(page, 'Add a condition').click()
+    await page.getByLabel('Value').fill('100')
+    await button(page, 'Create').click()
+    await page.locator('.conditions .field-error', { hasText: 'Name the field' }).waitFor()
+    await accessible(page)
+    assert.deepEqual((await api('GET', '/subscriptions/?external_id=fieldless')).data, [])
+    await page.getByLabel('Field', { exact: true }).fill('total')
+    await page.locator('.conditions .field-error').waitFor({ state: 'detached' })
+    await button(page, 'Create').click()
+    await page.locator('.once code').waitFor()
+    const [made] = (await api('GET', '/subscriptions/?external_id=fieldless')).data
+    assert.deepEqual(made.filter, { total: 100 })
+    await api('DELETE', `/subscriptions/${made.id}`)
+  }))
+
 test('settings: only what was changed is sent, and what was stored as a filter stays one', async () => {
   const made = await subscription('settings', '/204/settings', { event_types: ['order.*'], metadata: { team: 'blue', room: '7' }, headers: { 'X-Key': 'secret' }, auth: { type: 'bearer', token: 'token' } })
   await visitWorkshop(`#/subscriptions/${made.id}?part=settings`, {}, async (page) => {
