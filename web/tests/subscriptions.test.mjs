@@ -382,6 +382,23 @@ test('its deliveries are the list with one subscription, and open beside it', as
   })
 })
 
+test('the head of its page follows how it does, and what is typed in the settings stays', async () => {
+  const made = await subscription('recovering', '/500/recovering', { retry_schedule: 'none' })
+  await publish('order.sent', { id: 1 })
+  await until('a failure', async () => (await read(made.id)).health.failures)
+  await visitWorkshop(`#/subscriptions/${made.id}?part=settings`, {}, async (page) => {
+    const head = page.locator('.sheet-head')
+    await head.getByText('Degraded').waitFor()
+    await page.getByLabel('Description').fill('Half written')
+    await api('PATCH', `/subscriptions/${made.id}`, { target_url: receiver.url('/204/recovering') })
+    await publish('order.sent', { id: 2 })
+    await head.getByText('Active').waitFor()
+    await page.locator('.why').waitFor({ state: 'detached' })
+    assert.equal(await page.getByLabel('Description').inputValue(), 'Half written')
+  })
+  await api('DELETE', `/subscriptions/${made.id}`)
+})
+
 test('what is held is cancelled, after a question', async () => {
   const made = await subscription('holding', '/204/holding', { is_active: false })
   for (let id = 1; id <= 3; id += 1) await publish('order.sent', { id })

@@ -2,7 +2,7 @@
 import { type ComponentType } from 'preact'
 import { useState } from 'preact/hooks'
 import { get } from '../../api/client'
-import { useResource } from '../../api/resource'
+import { usePolling, useResource } from '../../api/resource'
 import { chosen, may } from '../../api/session'
 import { go, href, query } from '../../route'
 import { Icon } from '../../ui/icons'
@@ -28,6 +28,9 @@ export interface PartProps {
   changed: () => void
 }
 
+/** How it does changes with each attempt. What is typed in the settings stays: they are read once, when they are opened. */
+const REFRESH_MS = 5_000
+
 const PARTS = { overview: 'Overview', deliveries: 'Deliveries', settings: 'Settings', secrets: 'Secrets', testing: 'Testing' } as const
 type Part = keyof typeof PARTS
 
@@ -50,6 +53,7 @@ export function SubscriptionPage({ params }: { params: Record<string, string> })
 
 function Loaded({ id }: { id: string }) {
   const found = useResource(`${chosen.value}/${id}`, (signal) => get('/subscriptions/{subscription_id}', { at: { subscription_id: id }, signal }))
+  usePolling(found.data ? REFRESH_MS : null, found)
   if (found.problem && !found.data) return <Failure problem={found.problem} retry={found.reload} />
   if (!found.data) return <Bones lines={8} />
   const one = found.data
