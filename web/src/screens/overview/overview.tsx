@@ -2,18 +2,17 @@
 import { useMemo } from 'preact/hooks'
 import type { Schemas } from '../../api/client'
 import { usePolling, useResource } from '../../api/resource'
-import { may } from '../../api/session'
+import { chosen, may } from '../../api/session'
 import { href, query } from '../../route'
 import { Chart } from '../../ui/chart'
 import { milliseconds, Moment, number } from '../../ui/moment'
 import type { Series } from '../../ui/plot'
 import { Bones, Empty, Failure } from '../../ui/states'
 import { custom, TimeRange } from '../../ui/time_range'
-import { Attention } from './attention'
+import { Attention, REFRESH_MS } from './attention'
 import { byClass, type FailingList, loadBefore, loadFailing, loadOutcomes, loadSummary, loadTimeSeries, type Summary, type TimeSeries } from './numbers'
 import { Tiles } from './tiles'
-
-const REFRESH_MS = 30_000
+import { loadTroubles, type Trouble } from './trouble'
 
 export function Overview() {
   const what = JSON.stringify([query.value.get('range'), custom.value])
@@ -23,9 +22,12 @@ export function Overview() {
   const before = useResource(what, loadBefore, true)
   const outcomes = useResource(what, loadOutcomes, true)
   const failing = useResource(what, loadFailing, true)
-  const problem = now.problem ?? timeSeries.problem ?? outcomes.problem ?? failing.problem
-  const reload = () => [now, timeSeries, before, outcomes, failing].forEach((one) => one.reload())
-  usePolling(custom.value.until ? null : REFRESH_MS, now, timeSeries, before, outcomes, failing)
+  const troubles = useResource(`${chosen.value}`, loadTroubles, true)
+  const all = [now, timeSeries, before, outcomes, failing, troubles]
+  const problem = all.find((one) => one.problem)?.problem
+  const reload = () => all.forEach((one) => one.reload())
+  const moves = !custom.value.until
+  usePolling(moves ? REFRESH_MS : null, ...all)
   return (
     <>
       <header class="page-head">
@@ -40,7 +42,7 @@ export function Overview() {
       </header>
       {problem && <Failure problem={problem} retry={reload} />}
       {now.data ? (
-        <Loaded now={now.data} timeSeries={timeSeries.data} before={before.data} outcomes={outcomes.data} failing={failing.data} />
+        <Loaded now={now.data} timeSeries={timeSeries.data} before={before.data} outcomes={outcomes.data} failing={failing.data} troubles={troubles.data} moves={moves} />
       ) : (
         !problem && <Loading />
       )}
@@ -89,9 +91,11 @@ interface LoadedProps {
   before: Summary | null
   outcomes: Schemas['AnalyticsRow'][] | null
   failing: FailingList | null
+  troubles: Trouble[] | null
+  moves: boolean
 }
 
-function Loaded({ now, timeSeries, before, outcomes, failing }: LoadedProps) {
+function Loaded({ now, timeSeries, before, outcomes, failing, troubles, moves }: LoadedProps) {
   const quiet = now.accepted === 0 && now.attempts === 0 && now.pending === 0 && now.held === 0
   return (
     <>
@@ -110,7 +114,7 @@ function Loaded({ now, timeSeries, before, outcomes, failing }: LoadedProps) {
       ) : (
         <NoCharts />
       )}
-      <Attention failing={failing} />
+      <Attention failing={failing} now={troubles} moves={moves} />
     </>
   )
 }

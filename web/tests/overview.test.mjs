@@ -1,0 +1,78 @@
+// What the overview says of a service that is not well, and whether the page keeps still meanwhile.
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import { after, before, test } from 'node:test'
+import { accessible, fits, launch, shot, visit } from './browser.mjs'
+import { client, until } from './data.mjs'
+
+const { SERVER } = process.env
+const OVERVIEW = 'overview'
+let browser, receiver, api
+
+/** Answers with the status that its path names. */
+async function answering() {
+  const server = createServer((request, response) => (request.resume(), response.writeHead(Number(request.url.slice(1, 4))).end()))
+  await new Promise((ready) => server.listen(0, '127.0.0.1', ready))
+  const { port } = server.address()
+  return { url: (status) => `http://127.0.0.1:${port}/${status}`, stop: () => (server.closeAllConnections(), server.close()) }
+}
+
+const subscription = (external_id, status, event_types) => api('POST', '/subscriptions/', { external_id, target_url: receiver.url(status), event_types, retry_schedule: 'none' })
+const publish = (type) => api('POST', '/events', { number: 1 }, { 'x-event-type': type })
+const read = (id) => api('GET', `/subscriptions/${id}`)
+
+before(async () => {
+  ;[browser, receiver] = await Promise.all([launch(), answering()])
+  await client(SERVER)('PUT', `/tenants/${OVERVIEW}`, { name: 'Overlook' })
+  api = client(SERVER, { 'postrider-tenant': OVERVIEW })
+  await subscription('gone', 410, ['letter.*'])
+  await subscription('mended', 500, ['parcel.*'])
+  await publish('letter.sent')
+  await until('the end of a receiver', async () => (await read('gone')).disabled_reason === 'gone')
+  for (let count = 0; count < 3; count += 1) await publish('letter.sent')
+  for (let count = 0; count < 2; count += 1) await publish('parcel.sent')
+  await until('failures', async () => (await read('mended')).health.failures === 2)
+  await api('PATCH', '/subscriptions/mended', { target_url: receiver.url(204) })
+  await publish('parcel.sent')
+  await until('a success', async () => (await read('mended')).health.state === 'healthy')
+})
+after(async () => {
+  await browser?.close()
+  receiver?.stop()
+})
+
+const visitTenant = (hash, options, look) => visit(browser, SERVER, `${hash}${hash.includes('?') ? '&' : '?'}tenant=${OVERVIEW}`, options, look)
+const needing = (page) => page.getByRole('list', { name: 'Subscriptions that need attention' })
+const ago = (minutes) => new Date(Date.now() - minutes * 60_000).toISOString().slice(0, 17) + '00Z'
+
+test('what is disabled and holds deliveries comes first, whatever the chosen time', () =>
+  visitTenant(`#/?since=${ago(30)}&until=${ago(20)}`, {}, async (page) => {
+    const first = needing(page).locator('li').first()
+    await first.getByText('gone', { exact: true }).waitFor()
+    await first.locator('.pill', { hasText: 'Disabled' }).waitFor()
+    await shot(page, 'overview-attention')
+    await accessible(page)
+    await first.getByRole('link', { name: '3 held' }).click()
+    await page.getByRole('table', { name: 'Deliveries' }).locator('tr', { hasText: 'Subscription disabled' }).first().waitFor()
+  }))
+
+test('failures are counted in the chosen time, as the charts do', () =>
+  visitTenant('#/?range=1h', {}, async (page) => {
+    const mended = needing(page).locator('li', { hasText: 'mended' })
+    // Numbers are folded some seconds after the attempts.
+    await until('the failures', async () => {
+      await page.reload()
+      await page.locator('.attention .card-list li').first().waitFor()
+      return (await mended.count()) === 1
+    }, 120_000)
+    await mended.getByRole('link', { name: '2 failed' }).waitFor()
+    await page.evaluate((hash) => (window.location.hash = hash), `#/?since=${ago(30)}&until=${ago(20)}&tenant=${OVERVIEW}`)
+    await mended.waitFor({ state: 'detached' })
+    await needing(page).getByText('gone', { exact: true }).waitFor()
+  }))
+
+test('the number of failing subscriptions leads to them', () =>
+  visitTenant('#/', {}, async (page) => {
+    await page.locator('a.tile', { hasText: 'Failing subscriptions' }).click()
+    await page.getByRole('table', { name: 'Subscriptions' }).locator('tr', { hasText: 'gone' }).getByText('Disabled').waitFor()
+  }))
