@@ -74,6 +74,26 @@ test('from an order number to the reason and the retry in three clicks', () =>
     await page.locator('.attempt-trigger', { hasText: 'Retried by hand' }).waitFor()
   }))
 
+test('an id that is pasted and followed by Enter at once opens its page, and the next search begins anew', async () => {
+  const { webhook_id, subscription_id } = await one('status=failed&subscription_id=ledger')
+  await visitAcme('#/', {}, async (page) => {
+    await loaded(page)
+    const box = page.getByRole('combobox', { name: 'Search' })
+    await page.keyboard.press('/')
+    await page.keyboard.insertText(subscription_id)
+    await page.keyboard.press('Enter')
+    await page.getByRole('heading', { name: 'ledger' }).waitFor()
+    await page.keyboard.press('/')
+    await page.keyboard.insertText('order-4702')
+    await page.keyboard.press('Escape')
+    await page.keyboard.press('/')
+    await page.keyboard.insertText(webhook_id)
+    assert.equal(await box.inputValue(), webhook_id)
+    await page.keyboard.press('Enter')
+    await page.waitForURL((url) => url.hash.includes(webhook_id))
+  })
+})
+
 test('from the overview to the reason and the retry in three clicks', () =>
   visitAcme('#/?range=1h', {}, async (page) => {
     await page.getByRole('table', { name: 'Newest failed deliveries' }).locator('a[data-row]').first().click()
