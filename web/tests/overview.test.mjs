@@ -76,3 +76,22 @@ test('the number of failing subscriptions leads to them', () =>
     await page.locator('a.tile', { hasText: 'Failing subscriptions' }).click()
     await page.getByRole('table', { name: 'Subscriptions' }).locator('tr', { hasText: 'gone' }).getByText('Disabled').waitFor()
   }))
+
+test('no list scrolls sideways, however narrow the window and long the names', async (t) => {
+  await client(SERVER)('PATCH', `/tenants/${OVERVIEW}`, { name: 'Overlook '.repeat(11).trim() })
+  await subscription('long', 204, ['parcel.returned.to.the.sender.because.nobody.was.at.home', 'parcel.sent'])
+  await api('POST', '/events', {}, { 'x-event-type': 'parcel.returned.to.the.sender.because.nobody.was.at.home', 'idempotency-key': `${'long'.repeat(40)}-${Date.now()}` })
+  const lists = ['#/?range=1h', '#/deliveries', '#/events', '#/refusals', '#/tenants', '#/keys', '#/operations']
+  const ofTenant = ['#/subscriptions', '#/replays', '#/event-types'].map((hash) => `${hash}?tenant=${OVERVIEW}`)
+  for (const hash of [...lists, ...lists.map((hash) => `${hash}${hash.includes('?') ? '&' : '?'}tenant=${OVERVIEW}`), ...ofTenant]) {
+    await t.test(hash, () =>
+      visit(browser, SERVER, hash, {}, async (page) => {
+        await page.waitForFunction(() => document.querySelector('main h1') && !document.querySelector('[aria-busy=true]'))
+        for (const width of [721, 861, 900, 1024, 1280]) {
+          await page.setViewportSize({ width, height: 900 })
+          await fits(page)
+        }
+      }),
+    )
+  }
+})
