@@ -95,3 +95,19 @@ test('no list scrolls sideways, however narrow the window and long the names', a
     )
   }
 })
+
+test('on a telephone a panel stays on the screen, and Esc closes the menu', () =>
+  visitTenant('#/', { width: 360 }, async (page) => {
+    await page.getByRole('button', { name: 'Custom' }).click()
+    const { x, width } = await page.locator('.popover').boundingBox()
+    assert.ok(x >= 0 && x + width <= 360, `it goes from ${x} to ${x + width}`)
+    await shot(page, 'custom-360')
+    await fits(page)
+    await page.keyboard.press('Escape')
+    const menu = page.getByRole('button', { name: 'Menu' })
+    await menu.click()
+    await page.locator('.veil').waitFor()
+    await page.keyboard.press('Escape')
+    await page.locator('.veil').waitFor({ state: 'detached' })
+    assert.ok(await menu.evaluate((button) => button === document.activeElement), 'the focus is back')
+  }))
