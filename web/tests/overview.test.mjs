@@ -111,3 +111,25 @@ test('on a telephone a panel stays on the screen, and Esc closes the menu', () =
     await page.locator('.veil').waitFor({ state: 'detached' })
     assert.ok(await menu.evaluate((button) => button === document.activeElement), 'the focus is back')
   }))
+
+test('nothing moves while the overview loads, whatever comes first', async (t) => {
+  for (const width of [1280, 360]) {
+    await t.test(`${width} px wide`, () =>
+      visit(browser, SERVER, '', { width }, async (page) => {
+        await page.addInitScript(() => {
+          window.moved = 0
+          new PerformanceObserver((list) => list.getEntries().forEach(({ value }) => (window.moved += value))).observe({ type: 'layout-shift', buffered: true })
+        })
+        // The outcomes come last: the charts beside them are there before.
+        const rest = new Set()
+        await page.route(/analytics\/deliveries\?.*group_by=outcome/, (route) => new Promise((ready) => rest.add(ready)).then(() => route.continue()))
+        await page.goto(`${SERVER}/?again#/?range=1h&tenant=${OVERVIEW}`)
+        await page.getByRole('img', { name: /^Queue depth/ }).locator('canvas').waitFor()
+        rest.forEach((ready) => ready())
+        await page.getByRole('img', { name: /^Attempts by outcome/ }).locator('canvas').waitFor()
+        await page.waitForFunction(() => !document.querySelector('[aria-busy=true]'))
+        assert.ok((await page.evaluate(() => window.moved)) < 0.02, `it moved by ${await page.evaluate(() => window.moved)}`)
+      }),
+    )
+  }
+})

@@ -22,7 +22,6 @@ interface Drawing {
   onSelect: (since: number, until: number) => void
 }
 
-const HEIGHT = 184
 /** Steps of the vertical axis: counts and milliseconds are whole. */
 const STEPS = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat()
 
@@ -53,7 +52,7 @@ export function draw(element: HTMLElement, drawing: Drawing): () => void {
   const paths = bars ? uPlot.paths.bars?.({ size: [0.75, 24], align: 1, radius: 0.15 }) : undefined
   const options: uPlot.Options = {
     width: element.clientWidth,
-    height: HEIGHT,
+    height: element.clientHeight,
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1_000), 'Etc/UTC'),
     legend: { show: false },
     padding: [8, 16, 0, 0],
@@ -87,7 +86,7 @@ export function draw(element: HTMLElement, drawing: Drawing): () => void {
     },
   }
   const plot = new uPlot(options, [times, ...shown.map((series) => series.heights)] as uPlot.AlignedData, element)
-  const observer = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: HEIGHT }))
+  const observer = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: element.clientHeight }))
   observer.observe(element)
   return () => {
     observer.disconnect()

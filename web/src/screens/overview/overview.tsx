@@ -33,11 +33,9 @@ export function Overview() {
       <header class="page-head">
         <h1>Overview</h1>
         <span class="grow" />
-        {now.data && (
-          <span class="faint">
-            counted until <Moment at={now.data.complete_until} />
-          </span>
-        )}
+        <span class="faint">
+          counted until <Moment at={now.data?.complete_until} none="…" />
+        </span>
         <TimeRange otherwise="24h" />
       </header>
       {problem && <Failure problem={problem} retry={reload} />}
@@ -139,16 +137,17 @@ function Charts({ now, timeSeries, outcomes }: { now: Summary; timeSeries: TimeS
     ],
     [timeSeries],
   )
+  // Without keys the chart that comes last would take the place of the one beside it, and all would move.
   return (
     <div class="charts">
       {classes ? (
-        <Chart title="Attempts by outcome" kind="bars" times={times} series={classes} format={number} total={(one) => sum(one.values)} />
+        <Chart key="Attempts by outcome" title="Attempts by outcome" kind="bars" times={times} series={classes} format={number} total={(one) => sum(one.values)} />
       ) : (
-        <div class="chart is-empty" />
+        <div key="none" class="chart is-empty" />
       )}
-      <Chart title="Events accepted" kind="bars" times={times} series={accepted} format={number} total={(one) => sum(one.values)} />
-      <Chart title="Time to delivery" kind="lines" times={times} series={latency} format={milliseconds} total={(one) => milliseconds(now.time_to_delivery_ms[one.label as 'p50'])} />
-      <Chart title="Queue depth" kind="lines" times={times} series={waiting} format={number} total={most} gaps />
+      <Chart key="Events accepted" title="Events accepted" kind="bars" times={times} series={accepted} format={number} total={(one) => sum(one.values)} />
+      <Chart key="Time to delivery" title="Time to delivery" kind="lines" times={times} series={latency} format={milliseconds} total={(one) => milliseconds(now.time_to_delivery_ms[one.label as 'p50'])} />
+      <Chart key="Queue depth" title="Queue depth" kind="lines" times={times} series={waiting} format={number} total={most} gaps />
     </div>
   )
 }
