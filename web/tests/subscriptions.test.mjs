@@ -155,7 +155,14 @@ test('a subscription is made: target checked, types chosen, filter tried, secret
     const key = Buffer.from(secret.slice('whsec_'.length), 'base64')
     const expected = createHmac('sha256', key).update(`${headers['webhook-id']}.${headers['webhook-timestamp']}.${body}`).digest('base64')
     assert.equal(headers['webhook-signature'], `v1,${expected}`)
-    await page.getByRole('link', { name: 'To the subscription' }).click()
+    assert.match(page.url(), new RegExp(`#/subscriptions/${id}`))
+    await page.keyboard.press('Escape')
+    assert.equal(await page.locator('.once code').textContent(), secret, 'Esc does not take it away')
+    await page.goBack()
+    await row(page, 'good').waitFor()
+    await page.goForward()
+    assert.equal(await page.locator('.once code').textContent(), secret, 'nor does the way back and forth')
+    await button(page, 'I have it').click()
     await page.getByRole('link', { name: 'Secrets' }).click()
     await page.getByText('Current secret').waitFor()
     assert.ok(!(await page.content()).includes(secret), 'it is not shown again')
@@ -176,6 +183,7 @@ test('the code for Node takes a real delivery and refuses a forged one', () =>
     program.stdout.on('data', (text) => (printed += text))
     try {
       await until('the receiver', () => fetch(`http://127.0.0.1:${port}/`).then(() => true, () => false))
+      await button(page, 'I have it').click()
       await page.getByRole('link', { name: 'Send a test event' }).click()
       await page.getByLabel('Payload').fill('{"text": "größer – 1.0"}')
       await button(page, 'Send').click()
@@ -221,8 +229,9 @@ test('what the server refuses of a new subscription is said at its field', () =>
     assert.equal((await api('GET', '/subscriptions/?limit=100')).data.length, 3)
   }))
 
-test('a condition without a field is refused at its row, and makes no subscription that gets everything', () =>
-  visitWorkshop('#/subscriptions/~new', { fails: ['422'] }, async (page) => {
+test('a condition without a field is refused at its row, and makes no subscription that gets everything', async () => {
+  let made = null
+  await visitWorkshop('#/subscriptions/~new', { fails: ['422'] }, async (page) => {
     await page.getByLabel('URL').fill(receiver.url('/204/fieldless'))
     await page.getByLabel('External id').fill('fieldless')
     await button(page, 'Add a condition').click()
@@ -235,16 +244,21 @@ test('a condition without a field is refused at its row, and makes no subscripti
     await page.locator('.conditions .field-error').waitFor({ state: 'detached' })
     await button(page, 'Create').click()
     await page.locator('.once code').waitFor()
-    const [made] = (await api('GET', '/subscriptions/?external_id=fieldless')).data
+    ;[made] = (await api('GET', '/subscriptions/?external_id=fieldless')).data
     assert.deepEqual(made.filter, { total: 100 })
-    await api('DELETE', `/subscriptions/${made.id}`)
-  }))
+  })
+  await api('DELETE', `/subscriptions/${made.id}`)
+})
 
 test('settings: only what was changed is sent, and what was stored as a filter stays one', async () => {
   const made = await subscription('settings', '/204/settings', { event_types: ['order.*'], metadata: { team: 'blue', room: '7' }, headers: { 'X-Key': 'secret' }, auth: { type: 'bearer', token: 'token' } })
   await visitWorkshop(`#/subscriptions/${made.id}?part=settings`, {}, async (page) => {
     await page.getByLabel('Description').fill('Changed here')
     await page.getByLabel('Requests a second').fill('40')
+    await page.getByRole('link', { name: 'Secrets' }).click()
+    await page.getByText('Current secret').waitFor()
+    await page.getByRole('link', { name: 'Settings' }).click()
+    assert.equal(await page.getByLabel('Description').inputValue(), 'Changed here', 'a look at another part takes nothing away')
     await button(page, 'Remove room').click()
     await api('PATCH', `/subscriptions/${made.id}`, { event_types: ['invoice.*'] })
     await button(page, 'Save').click()

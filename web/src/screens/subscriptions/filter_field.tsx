@@ -10,6 +10,8 @@ import { conditionPointer, parseObject } from './draft'
 interface Props {
   /** JSON, or nothing. */
   filter: string
+  /** The place of a condition that is not in it, because it names no field yet. */
+  fieldless: number | null
   change: (part: { filter: string; fieldless: number | null }) => void
   /** Of stored events. */
   fields: string[]
@@ -22,8 +24,10 @@ function rowsOf(filter: string): Condition[] | null {
   return parsed.value ? conditionsOf(parsed.value) : []
 }
 
-export function FilterField({ filter, change, fields, problem }: Props) {
-  const [rows, setRows] = useState(() => rowsOf(filter))
+const EMPTY: Condition = { path: '', operator: '$eq', value: '' }
+
+export function FilterField({ filter, fieldless, change, fields, problem }: Props) {
+  const [rows, setRows] = useState(() => (fieldless === null ? rowsOf(filter) : (rowsOf(filter)?.toSpliced(fieldless, 0, EMPTY) ?? null)))
   const edit = (rows: Condition[]) => {
     setRows(rows)
     const made = filterOf(rows)
@@ -43,7 +47,7 @@ export function FilterField({ filter, change, fields, problem }: Props) {
       <FieldErrors problem={problem} pointer="/filter" />
       <div class="field-tools">
         {rows && (
-          <button type="button" class="text-button" onClick={() => edit([...rows, { path: '', operator: '$eq', value: '' }])}>
+          <button type="button" class="text-button" onClick={() => edit([...rows, EMPTY])}>
             <Icon name="plus" /> Add a condition
           </button>
         )}

@@ -61,7 +61,7 @@ export function SubscriptionForm({ draft, change, problem, stored, children, sub
         </Part>
         <Part title="Events" note="Which events it gets. A change counts from the next event on.">
           <TypesField all={draft.all} chosen={draft.event_types} typed={draft.typed_type} change={change} catalogue={catalogue} problem={about('/event_types')} />
-          <FilterField filter={draft.filter} change={change} fields={fields} problem={draft.fieldless === null ? about('/filter') : problem} />
+          <FilterField filter={draft.filter} fieldless={draft.fieldless} change={change} fields={fields} problem={draft.fieldless === null ? about('/filter') : problem} />
         </Part>
         <details class="form-part" open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
           <summary>

@@ -15,7 +15,9 @@ import { DeliveryList } from '../deliveries/list'
 import { Fact } from '../deliveries/view'
 import { OfTenant } from '../of_tenant'
 import { type Action, ActionDialog } from './actions'
+import type { Draft } from './draft'
 import { Types } from './list'
+import { Made } from './made'
 import { SubscriptionOverview } from './overview'
 import { RecoverDialog } from './recover'
 import { RotateDialog, Secrets } from './secrets'
@@ -28,13 +30,19 @@ export interface PartProps {
   changed: () => void
 }
 
+export interface ViewProps extends PartProps {
+  /** What is typed in the settings and not saved: it outlives a look at another part. */
+  edits: Partial<Draft>
+  edit: (change: (was: Partial<Draft>) => Partial<Draft>) => void
+}
+
 /** How it does changes with each attempt. What is typed in the settings stays: they are read once, when they are opened. */
 const REFRESH_MS = 5_000
 
 const PARTS = { overview: 'Overview', deliveries: 'Deliveries', settings: 'Settings', secrets: 'Secrets', testing: 'Testing' } as const
 type Part = keyof typeof PARTS
 
-const VIEWS: Record<Part, ComponentType<PartProps>> = {
+const VIEWS: Record<Part, ComponentType<ViewProps>> = {
   overview: SubscriptionOverview,
   deliveries: ({ one }) => <DeliveryList subscription={one.id} />,
   settings: Settings,
@@ -47,12 +55,14 @@ export function SubscriptionPage({ params }: { params: Record<string, string> })
   return (
     <OfTenant id={id} what="A subscription belongs to one tenant.">
       <Loaded id={id} />
+      <Made id={id} />
     </OfTenant>
   )
 }
 
 function Loaded({ id }: { id: string }) {
   const found = useResource(`${chosen.value}/${id}`, (signal) => get('/subscriptions/{subscription_id}', { at: { subscription_id: id }, signal }))
+  const [edits, edit] = useState<Partial<Draft>>({})
   usePolling(found.data ? REFRESH_MS : null, found)
   if (found.problem && !found.data) return <Failure problem={found.problem} retry={found.reload} />
   if (!found.data) return <Bones lines={8} />
@@ -71,7 +81,7 @@ function Loaded({ id }: { id: string }) {
         current={part}
         link={(name) => href(`/subscriptions/${id}`, { part: name === 'overview' ? null : name })}
       />
-      <View one={one} changed={found.reload} />
+      <View one={one} changed={found.reload} edits={edits} edit={edit} />
     </article>
   )
 }
