@@ -371,7 +371,7 @@ test('a key is asked for once, kept in this tab only, and forgotten', () =>
     await accessible(page)
     await page.getByLabel('API key').fill('prk_wrong')
     await page.getByRole('button', { name: 'Sign in' }).click()
-    await page.getByRole('alert').waitFor()
+    await page.getByRole('alert').getByText('This key is not valid').waitFor()
     await page.getByLabel('API key').fill(OPERATOR_KEY)
     await page.getByRole('button', { name: 'Sign in' }).click()
     await page.getByRole('heading', { name: 'Deliveries' }).waitFor()
@@ -384,6 +384,18 @@ test('a key is asked for once, kept in this tab only, and forgotten', () =>
     await page.getByLabel('API key').waitFor()
     assert.equal(await page.evaluate(() => Object.values(sessionStorage).join()), '')
   }))
+
+test('a key that is revoked while it is used is said to be that', async () => {
+  const operator = client(LOCKED, { authorization: `Bearer ${OPERATOR_KEY}` })
+  const { id, key } = await operator('POST', '/keys', { name: 'short', tenant: 'acme', scope: 'read' })
+  await visit(browser, LOCKED, '', { fails: ['401'] }, async (page) => {
+    await signIn(page, key)
+    await operator('DELETE', `/keys/${id}`)
+    await until('the end of the key', async () => (await client(LOCKED, { authorization: `Bearer ${key}` })('GET', '/me', undefined, { mayFail: true })).code === 'unauthenticated')
+    await page.getByRole('link', { name: 'Events', exact: true }).click()
+    await page.getByText('Your key was revoked or has expired. Sign in again.').waitFor()
+  })
+})
 
 test('what a key may not do is not offered', () =>
   visit(browser, LOCKED, '', { fails: ['401'] }, async (page) => {

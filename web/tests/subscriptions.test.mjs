@@ -224,6 +224,8 @@ test('what the server refuses of a new subscription is said at its field', () =>
     await field('Event types').getByText('must be segments').waitFor()
     await field('Filter').getByText('is not an operator').waitFor()
     await field('Delays').getByText('must be standard').waitFor()
+    await page.getByRole('alert').getByText('See the fields in red').waitFor()
+    assert.equal(await page.getByText('errors names each').count(), 0)
     await shot(page, 'subscription-refused')
     await accessible(page)
     assert.equal((await api('GET', '/subscriptions/?limit=100')).data.length, 3)

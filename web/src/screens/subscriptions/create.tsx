@@ -3,11 +3,11 @@ import { useState } from 'preact/hooks'
 import { asProblem, post, type Problem } from '../../api/client'
 import { isAll } from '../../api/session'
 import { go, href } from '../../route'
+import { FormFailure } from '../../ui/field'
 import { Icon } from '../../ui/icons'
-import { Failure } from '../../ui/states'
 import { ChooseTenant } from '../events/publish'
 import { creation, draftOf } from './draft'
-import { SubscriptionForm } from './form'
+import { FIELDS, SubscriptionForm } from './form'
 import { showMade } from './made'
 
 export function CreateSubscriptionPage() {
@@ -45,7 +45,7 @@ function Create() {
     <>
       <h1>New subscription</h1>
       <SubscriptionForm stored={null} draft={draft} change={(part) => setDraft((was) => ({ ...was, ...part }))} problem={problem} submit={() => void create()}>
-        {problem && <Failure problem={problem} />}
+        <FormFailure problem={problem} fields={FIELDS} />
         <footer class="form-foot">
           <a class="button" href={href('/subscriptions')}>
             Cancel

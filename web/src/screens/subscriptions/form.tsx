@@ -27,6 +27,9 @@ interface Props {
 /** Fields of the part that is closed at first. */
 const ADVANCED = ['/headers', '/auth', '/request_timeout_ms', '/retry_schedule', '/rate_limit', '/max_in_flight', '/ordered', '/skip_after_attempts', '/metadata', '/verify_ingest', '/secret_key']
 
+/** Fields that show what is wrong with them. */
+export const FIELDS = ['/target_url', '/description', '/external_id', '/event_types', '/filter', ...ADVANCED.filter((pointer) => pointer !== '/ordered' && pointer !== '/verify_ingest')]
+
 const usesAdvanced = (draft: Draft) =>
   Boolean(draft.headers.length || draft.metadata.length || draft.auth.type || draft.request_timeout_ms || draft.retry_schedule || draft.rate_limit || draft.max_in_flight || draft.ordered || draft.verify_ingest)
 

@@ -2,13 +2,13 @@
 import { useState } from 'preact/hooks'
 import { asProblem, patch, type Problem } from '../../api/client'
 import { may } from '../../api/session'
+import { FormFailure } from '../../ui/field'
 import { Fields, Json } from '../../ui/json'
-import { Failure } from '../../ui/states'
 import { useWarning } from '../../ui/leave'
 import { toast } from '../../ui/toast'
 import { Fact } from '../deliveries/view'
 import { changes, draftOf } from './draft'
-import { SubscriptionForm } from './form'
+import { FIELDS, SubscriptionForm } from './form'
 import type { ViewProps } from './page'
 import type { Subscription } from './state'
 
@@ -47,7 +47,7 @@ function Edit({ one, changed, edits, edit }: ViewProps) {
   }
   return (
     <SubscriptionForm key={round} stored={before} draft={draft} change={(part) => edit((was) => ({ ...was, ...part }))} problem={problem} submit={() => void save()}>
-      {problem && <Failure problem={problem} />}
+      <FormFailure problem={problem} fields={FIELDS} />
       <footer class="form-foot">
         <button type="button" class="button" disabled={nothing} onClick={undo}>
           Undo
