@@ -431,6 +431,29 @@ test('what is held is cancelled, after a question', async () => {
   await api('DELETE', `/subscriptions/${made.id}`)
 })
 
+test('a subscription that its receiver ended says what is held, and what sends it', async () => {
+  const made = await subscription('ended', '/410/ended', { event_types: ['farewell'] })
+  await publish('farewell', { id: 1 })
+  await until('its end', async () => (await read(made.id)).disabled_reason === 'gone')
+  for (let id = 2; id <= 3; id += 1) await publish('farewell', { id })
+  await visitWorkshop(`#/subscriptions/${made.id}`, {}, async (page) => {
+    await page.locator('.tile', { hasText: 'Held now' }).getByText('sent when it is resumed').waitFor()
+    await page.getByRole('button', { name: 'Recover…' }).click()
+    await page.getByRole('dialog').getByText('2 deliveries are held besides. To send all of it, resume the subscription.').waitFor()
+    await shot(page, 'subscription-ended')
+    await accessible(page)
+  })
+  await api('DELETE', `/subscriptions/${made.id}`)
+})
+
+test('one failure is not several', async () => {
+  const made = await subscription('once', '/500/once', { event_types: ['farewell'], retry_schedule: 'none' })
+  await publish('farewell', { id: 1 })
+  await until('a failure', async () => (await read(made.id)).health.failures === 1)
+  await visitWorkshop(`#/subscriptions/${made.id}`, {}, (page) => page.locator('.tile', { hasText: 'Held now' }).getByText('1 failure since the last success').waitFor())
+  await api('DELETE', `/subscriptions/${made.id}`)
+})
+
 test('deleted from its page, after a question', async () => {
   const { id } = await subscription('deleted', '/204/deleted')
   await visitWorkshop(`#/subscriptions/${id}`, {}, async (page) => {

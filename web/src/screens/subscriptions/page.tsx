@@ -6,7 +6,7 @@ import { usePolling, useResource } from '../../api/resource'
 import { chosen, may } from '../../api/session'
 import { go, href, query } from '../../route'
 import { Icon } from '../../ui/icons'
-import { copy, Id, Moment, number } from '../../ui/moment'
+import { copy, Id, Moment } from '../../ui/moment'
 import { Popover } from '../../ui/popover'
 import { Bones, Failure } from '../../ui/states'
 import { Pill } from '../../ui/status'
@@ -22,7 +22,7 @@ import { SubscriptionOverview } from './overview'
 import { RecoverDialog } from './recover'
 import { RotateDialog, Secrets } from './secrets'
 import { Settings } from './settings'
-import { nameOf, stateOf, type Subscription } from './state'
+import { heldOf, nameOf, stateOf, type Subscription } from './state'
 import { Testing } from './testing'
 
 export interface PartProps {
@@ -159,7 +159,7 @@ function WhyNot({ one }: { one: Subscription }) {
               Since <Moment at={since} />.{' '}
             </>
           )}
-          {held > 0 && `${held >= 1_000 ? '1,000 or more' : number(held)} held. `}
+          {held > 0 && `${heldOf(one)} held. `}
           {!one.is_active && 'Resume it, and what is held is sent.'}
           {label === 'Active' && 'What waits is sent a few at a time. '}
           {one.is_active && next_probe_at && (
