@@ -56,6 +56,14 @@ test('what is disabled and holds deliveries comes first, whatever the chosen tim
     await page.getByRole('table', { name: 'Deliveries' }).locator('tr', { hasText: 'Subscription disabled' }).first().waitFor()
   }))
 
+test('with all tenants, what needs attention names its tenant', () =>
+  visit(browser, SERVER, '', {}, async (page) => {
+    await needing(page).locator('li', { hasText: 'gone' }).getByText('Overlook').first().waitFor()
+    await page.getByRole('table', { name: 'Newest failed deliveries' }).getByText('Overlook').first().waitFor()
+    await needing(page).locator('li', { hasText: 'gone' }).filter({ hasText: 'Overlook' }).getByRole('link', { name: 'gone' }).first().click()
+    await page.getByRole('heading', { name: 'gone' }).waitFor()
+  }))
+
 test('failures are counted in the chosen time, as the charts do', () =>
   visitTenant('#/?range=1h', {}, async (page) => {
     const mended = needing(page).locator('li', { hasText: 'mended' })
@@ -132,4 +140,32 @@ test('nothing moves while the overview loads, whatever comes first', async (t) =
       }),
     )
   }
+})
+
+test('with all tenants each row says whose it is, and what belongs to one offers the choice', async (t) => {
+  await t.test('the search', () =>
+    visit(browser, SERVER, '', {}, async (page) => {
+      await page.getByRole('combobox', { name: 'Search' }).fill('mended')
+      await page.getByRole('option').filter({ hasText: /^mendedSubscription of Overlook/ }).waitFor()
+    }))
+  for (const hash of ['#/subscriptions', '#/subscriptions/~new', '#/event-types', '#/replays', '#/publish']) {
+    await t.test(hash, () =>
+      visit(browser, SERVER, hash, {}, async (page) => {
+        const choice = page.locator('main .tenant-choice')
+        await choice.waitFor()
+        await accessible(page)
+        await choice.getByLabel('Find a tenant').fill(OVERVIEW)
+        await choice.getByRole('button', { name: OVERVIEW }).click()
+        await choice.waitFor({ state: 'detached' })
+        assert.match(page.url(), new RegExp(`${hash}\\?tenant=`))
+      }))
+  }
+})
+
+test('a tenant leads to its subscriptions', async () => {
+  const { id } = await client(SERVER)('GET', `/tenants/${OVERVIEW}`)
+  await visit(browser, SERVER, `#/tenants/${id}`, {}, async (page) => {
+    await page.getByRole('navigation', { name: 'Of this tenant' }).getByRole('link', { name: 'Subscriptions' }).click()
+    await page.getByRole('table', { name: 'Subscriptions' }).locator('tr', { hasText: 'gone' }).waitFor()
+  })
 })

@@ -1,12 +1,13 @@
 // From any id, key or text to its page.
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { asProblem, get, type Problem, type Schemas } from '../api/client'
-import { chosen } from '../api/session'
+import { chosen, isAll } from '../api/session'
 import { go, href } from '../route'
 import { Icon, type IconName } from '../ui/icons'
 import { Moment } from '../ui/moment'
 import { Pill } from '../ui/status'
 import { NOT_DELIVERED, REASONS, type Tone } from '../words'
+import { tenantName } from './tenants'
 
 type Row = Schemas['SearchRow']
 
@@ -22,7 +23,7 @@ const KINDS: Record<Row['kind'], { icon: IconName; name: string }> = {
 const TONES: Record<string, Tone> = { succeeded: 'green', delivered: 'green', active: 'green', failed: 'red', refused: 'red', expired: 'red', held: 'purple', sending: 'blue', pending: 'grey' }
 
 function link(row: Row): string {
-  const within = chosen.value === '*' && row.tenant_id ? { tenant: row.tenant_id } : {}
+  const within = isAll.value && row.tenant_id ? { tenant: row.tenant_id } : {}
   switch (row.kind) {
     case 'event':
       return href(`/events/${row.id}`, within)
@@ -163,6 +164,7 @@ export function SearchBox() {
                   <span class="found-title">{row.title}</span>
                   <span class="faint">
                     {KINDS[row.kind].name}
+                    {isAll.value && row.tenant_id && row.kind !== 'tenant' && ` of ${tenantName(row.tenant_id)}`}
                     {row.reason && ` · ${words(row.reason)}`}
                   </span>
                 </span>

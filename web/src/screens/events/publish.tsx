@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks'
 import { asProblem, post, type Problem } from '../../api/client'
 import { isAll } from '../../api/session'
 import { go, href } from '../../route'
+import { TenantChoice } from '../../shell/tenants'
 import { Field } from '../../ui/field'
 import { Icon } from '../../ui/icons'
 import { Empty, Failure } from '../../ui/states'
@@ -64,7 +65,8 @@ export function PublishPage() {
 export function ChooseTenant({ what }: { what: string }) {
   return (
     <Empty icon="tenants" title="Choose a tenant" isPage>
-      <p>{what} The choice is at the top of the menu.</p>
+      <p>{what}</p>
+      <TenantChoice />
     </Empty>
   )
 }
