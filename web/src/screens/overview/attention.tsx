@@ -44,7 +44,7 @@ export function Attention({ failing, now, moves }: Props) {
           </Empty>
         ) : (
           <ul class="card-list" aria-label="Subscriptions that need attention">
-            {rows.slice(0, MOST_ROWS).map((one) => (isAll.value || !one.name ? <AskedRow key={one.id} one={one} /> : <TroubleRow key={one.id} one={one} />))}
+            {rows.slice(0, MOST_ROWS).map((one) => (one.state ? <TroubleRow key={one.id} one={one} /> : <AskedRow key={one.id} one={one} />))}
           </ul>
         )}
         {rows && rows.length > MOST_ROWS && <p class="faint">{number(rows.length - MOST_ROWS)} more are not shown.</p>}

@@ -1,6 +1,6 @@
 // Which subscriptions need somebody: those that are disabled or whose breaker is open, those that hold deliveries, and
 // those with failures in the chosen time.
-import { get, type Schemas } from '../../api/client'
+import { get } from '../../api/client'
 import { fill } from '../../api/resource'
 import { isAll } from '../../api/session'
 import { type Delivery, subscriptionName } from '../../words'
@@ -26,11 +26,14 @@ const MOST_SUBSCRIPTIONS = 300
 /** The API counts held deliveries of a subscription up to this. */
 export const MOST_HELD = 1_000
 
+/** With all tenants, so many of those that hold most are asked for their state at a time. */
+const MOST_ASKED = 8
+
 /** What is wrong now, whatever the chosen time. All tenants have no list of subscriptions, so there the newest held deliveries say it. */
 export async function loadTroubles(signal: AbortSignal): Promise<Trouble[]> {
   if (isAll.value) {
     const { data, next_cursor } = await get('/deliveries', { query: { status: ['held'], limit: PAGE }, signal })
-    return ofHeld(data, Boolean(next_cursor))
+    return withStates(ofHeld(data, Boolean(next_cursor)), signal)
   }
   const page = await fill<Subscription>(MOST_SUBSCRIPTIONS, (cursor) => get('/subscriptions/', { query: { limit: PAGE, ...(cursor ? { cursor } : {}) }, signal }))
   return page.data.map(ofSubscription)
@@ -47,22 +50,24 @@ export const ofSubscription = (one: Subscription): Trouble => ({
   attempts: 0,
 })
 
-/** As a delivery says it that is held for this reason. */
-function stateOfReason(reason: Schemas['FoundDeliveryAnswer']['reason']): State | null {
-  if (reason === 'disabled') return { label: 'Disabled', tone: 'red', why: null, since: null }
-  if (reason === 'breaker_open') return { label: 'Degraded', tone: 'amber', why: 'Breaker open', since: null }
-  return null
-}
-
 function ofHeld(rows: Delivery[], more: boolean): Trouble[] {
   const found = new Map<string, Trouble>()
   for (const row of rows) {
     const before = found.get(row.subscription_id)
     const name = row.external_id || row.target_url ? subscriptionName(row) : null
-    const state = before?.state ?? stateOfReason(row.reason)
-    found.set(row.subscription_id, { id: row.subscription_id, tenant: row.tenant_id, name, state, held: (before?.held ?? 0) + 1, heldMore: more, failed: 0, attempts: 0 })
+    found.set(row.subscription_id, { id: row.subscription_id, tenant: row.tenant_id, name, state: null, held: (before?.held ?? 0) + 1, heldMore: more, failed: 0, attempts: 0 })
   }
   return [...found.values()]
+}
+
+/** A held delivery does not say who disabled its subscription: somebody, or postrider because of failures. */
+async function withStates(rows: Trouble[], signal: AbortSignal): Promise<Trouble[]> {
+  const ask = async (row: Trouble): Promise<Trouble> => {
+    const one = await get('/subscriptions/{subscription_id}', { at: { subscription_id: row.id }, tenant: row.tenant ?? undefined, signal }).catch(() => null)
+    return one ? { ...ofSubscription(one), tenant: row.tenant } : row
+  }
+  const most = [...rows].sort((a, b) => b.held - a.held)
+  return [...(await Promise.all(most.slice(0, MOST_ASKED).map(ask))), ...most.slice(MOST_ASKED)]
 }
 
 function rank({ state, held, failed }: Trouble): number {
