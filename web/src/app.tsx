@@ -8,6 +8,7 @@ import { Frame } from './shell/frame'
 import { LeaveKey } from './shell/leave_key'
 import { SignIn } from './shell/sign_in'
 import { Empty, Failure } from './ui/states'
+import { subject } from './ui/title'
 import { Toasts } from './ui/toast'
 
 export function App() {
@@ -46,9 +47,9 @@ function Inside() {
 
 function Signed() {
   const found = screenAt(path.value)
-  const title = found?.screen.title ?? 'Not found'
+  const title = [subject.value, found?.screen.title ?? 'Not found', isPortal.value ? 'Webhooks' : 'postrider'].filter(Boolean).join(' · ')
   useEffect(() => {
-    document.title = `${title} · ${isPortal.value ? 'Webhooks' : 'postrider'}`
+    document.title = title
   }, [title])
   useEffect(() => {
     if (!query.value.has('open')) window.scrollTo({ top: 0 })

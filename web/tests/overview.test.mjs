@@ -169,3 +169,37 @@ test('a tenant leads to its subscriptions', async () => {
     await page.getByRole('table', { name: 'Subscriptions' }).locator('tr', { hasText: 'gone' }).waitFor()
   })
 })
+
+test('no two labels of an axis are alike, however short the time', () =>
+  visit(browser, SERVER, '', {}, async (page) => {
+    await page.addInitScript(() => {
+      window.written = new Map()
+      const { clearRect, fillText } = CanvasRenderingContext2D.prototype
+      CanvasRenderingContext2D.prototype.clearRect = function (...area) {
+        window.written.set(this.canvas, [])
+        clearRect.apply(this, area)
+      }
+      CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+        window.written.get(this.canvas)?.push(text)
+        fillText.call(this, text, ...place)
+      }
+    })
+    await page.goto(`${SERVER}/?again#/?since=${ago(4)}&until=${ago(2)}&tenant=${OVERVIEW}`)
+    await page.getByRole('img', { name: /^Events accepted/ }).locator('canvas').waitFor()
+    const times = await page.waitForFunction(() => {
+      const texts = window.written.get(document.querySelector('[aria-label^="Events accepted"] canvas'))?.filter((text) => /^\d\d:\d\d$/.test(text))
+      return texts?.length > 1 && texts
+    })
+    const labels = await times.jsonValue()
+    assert.deepEqual([...new Set(labels)], labels)
+  }))
+
+test('on a telephone the search says the whole reason', () =>
+  visitTenant('#/', { width: 360 }, async (page) => {
+    const [{ webhook_id }] = (await api('GET', '/deliveries?status=failed&subscription_id=mended&limit=1')).data
+    await page.getByRole('combobox', { name: 'Search' }).fill(webhook_id)
+    const reason = page.getByRole('option').filter({ hasText: 'http_5xx' }).locator('.found-text .faint').first()
+    await reason.waitFor()
+    assert.ok(await reason.evaluate((text) => text.scrollWidth <= text.clientWidth), 'nothing is cut off')
+    await shot(page, 'search-360')
+  }))

@@ -405,6 +405,7 @@ test('the head of its page follows how it does, and what is typed in the setting
   await visitWorkshop(`#/subscriptions/${made.id}?part=settings`, {}, async (page) => {
     const head = page.locator('.sheet-head')
     await head.getByText('Degraded').waitFor()
+    await page.waitForFunction(() => document.title === 'recovering · Subscription · postrider')
     await page.getByLabel('Description').fill('Half written')
     await api('PATCH', `/subscriptions/${made.id}`, { target_url: receiver.url('/204/recovering') })
     await publish('order.sent', { id: 2 })

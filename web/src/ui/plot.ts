@@ -25,6 +25,12 @@ interface Drawing {
 /** Steps of the vertical axis: counts and milliseconds are whole. */
 const STEPS = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat()
 
+const MINUTE = 60
+const HOUR = 60 * MINUTE
+const DAY = 24 * HOUR
+/** Steps of the horizontal axis: its labels have no seconds, so two of one minute would be alike. */
+const TIMES = [...[1, 2, 5, 10, 15, 30].map((count) => count * MINUTE), ...[1, 2, 3, 6, 12].map((count) => count * HOUR), ...[1, 2, 5, 10, 30].map((count) => count * DAY)]
+
 /** Canvas knows no custom properties. */
 function colorOf(name: string, element: HTMLElement): string {
   element.style.color = `var(${name})`
@@ -59,7 +65,7 @@ export function draw(element: HTMLElement, drawing: Drawing): () => void {
     cursor: { y: false, points: { show: !bars }, drag: { x: true, y: false, setScale: false } },
     scales: { x: { range: (_, first, last) => [first, last + Math.max(step, 1)] }, y: { range: (_, __, max) => [0, Math.max(max * 1.1, 1)] } },
     axes: [
-      { ...axis, grid: { show: false }, size: 28, space: 72, values: xLabels },
+      { ...axis, grid: { show: false }, size: 28, space: 72, incrs: TIMES, values: xLabels },
       { ...axis, size: 48, space: 34, incrs: STEPS, values: (_, splits) => splits.map(drawing.format) },
     ],
     series: [

@@ -11,6 +11,7 @@ import { Popover } from '../../ui/popover'
 import { Bones, Failure } from '../../ui/states'
 import { Pill } from '../../ui/status'
 import { Tabs } from '../../ui/tabs'
+import { useSubject } from '../../ui/title'
 import { DeliveryList } from '../deliveries/list'
 import { Fact } from '../deliveries/view'
 import { OfTenant } from '../of_tenant'
@@ -64,6 +65,7 @@ function Loaded({ id }: { id: string }) {
   const found = useResource(`${chosen.value}/${id}`, (signal) => get('/subscriptions/{subscription_id}', { at: { subscription_id: id }, signal }))
   const [edits, edit] = useState<Partial<Draft>>({})
   usePolling(found.data ? REFRESH_MS : null, found)
+  useSubject(found.data && nameOf(found.data))
   if (found.problem && !found.data) return <Failure problem={found.problem} retry={found.reload} />
   if (!found.data) return <Bones lines={8} />
   const one = found.data
