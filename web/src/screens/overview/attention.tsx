@@ -5,14 +5,14 @@ import { chosen, isAll } from '../../api/session'
 import { href } from '../../route'
 import { tenantName } from '../../shell/tenants'
 import { Moment, number } from '../../ui/moment'
-import { Bones, Empty } from '../../ui/states'
+import { Bones, Empty, Failure } from '../../ui/states'
 import { Pill } from '../../ui/status'
 import { type Column, Table } from '../../ui/table'
 import { type Delivery, subscriptionName } from '../../words'
 import { Result } from '../deliveries/list'
 import { keyOf } from '../deliveries/live'
 import type { FailingList } from './numbers'
-import { ofSubscription, type Trouble, troubles } from './trouble'
+import { loadTroubles, ofSubscription, type Trouble, troubles } from './trouble'
 
 const NEWEST = 8
 const MOST_ROWS = 8
@@ -20,13 +20,14 @@ export const REFRESH_MS = 30_000
 
 interface Props {
   failing: FailingList | null
-  now: Trouble[] | null
   /** Whether what happens from now on changes it. */
   moves: boolean
 }
 
-export function Attention({ failing, now, moves }: Props) {
-  const rows = failing && now && troubles(now, failing.rows)
+export function Attention({ failing, moves }: Props) {
+  const now = useResource(`${chosen.value}`, loadTroubles, true)
+  usePolling(moves ? REFRESH_MS : null, now)
+  const rows = failing && now.data && troubles(now.data, failing.rows)
   return (
     <div class="attention">
       <section>
@@ -34,7 +35,8 @@ export function Attention({ failing, now, moves }: Props) {
           <h2>Subscriptions that need attention</h2>
           {!isAll.value && <a href={href('/subscriptions')}>All</a>}
         </header>
-        {!failing || !rows ? (
+        {now.problem && <Failure problem={now.problem} retry={now.reload} />}
+        {now.problem && !rows ? null : !failing || !rows ? (
           <div class="card-list">
             <Bones lines={6} />
           </div>

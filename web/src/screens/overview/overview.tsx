@@ -2,7 +2,7 @@
 import { useMemo } from 'preact/hooks'
 import type { Schemas } from '../../api/client'
 import { usePolling, useResource } from '../../api/resource'
-import { chosen, may } from '../../api/session'
+import { may } from '../../api/session'
 import { href, query } from '../../route'
 import { Chart } from '../../ui/chart'
 import { milliseconds, Moment, number } from '../../ui/moment'
@@ -12,7 +12,6 @@ import { custom, TimeRange } from '../../ui/time_range'
 import { Attention, REFRESH_MS } from './attention'
 import { byClass, type FailingList, loadBefore, loadFailing, loadOutcomes, loadSummary, loadTimeSeries, type Summary, type TimeSeries } from './numbers'
 import { Tiles } from './tiles'
-import { loadTroubles, type Trouble } from './trouble'
 
 export function Overview() {
   const what = JSON.stringify([query.value.get('range'), custom.value])
@@ -22,8 +21,7 @@ export function Overview() {
   const before = useResource(what, loadBefore, true)
   const outcomes = useResource(what, loadOutcomes, true)
   const failing = useResource(what, loadFailing, true)
-  const troubles = useResource(`${chosen.value}`, loadTroubles, true)
-  const all = [now, timeSeries, before, outcomes, failing, troubles]
+  const all = [now, timeSeries, before, outcomes, failing]
   const problem = all.find((one) => one.problem)?.problem
   const reload = () => all.forEach((one) => one.reload())
   const moves = !custom.value.until
@@ -40,7 +38,7 @@ export function Overview() {
       </header>
       {problem && <Failure problem={problem} retry={reload} />}
       {now.data ? (
-        <Loaded now={now.data} timeSeries={timeSeries.data} before={before.data} outcomes={outcomes.data} failing={failing.data} troubles={troubles.data} moves={moves} />
+        <Loaded now={now.data} timeSeries={timeSeries.data} before={before.data} outcomes={outcomes.data} failing={failing.data} moves={moves} />
       ) : (
         !problem && <Loading />
       )}
@@ -89,11 +87,10 @@ interface LoadedProps {
   before: Summary | null
   outcomes: Schemas['AnalyticsRow'][] | null
   failing: FailingList | null
-  troubles: Trouble[] | null
   moves: boolean
 }
 
-function Loaded({ now, timeSeries, before, outcomes, failing, troubles, moves }: LoadedProps) {
+function Loaded({ now, timeSeries, before, outcomes, failing, moves }: LoadedProps) {
   const quiet = now.accepted === 0 && now.attempts === 0 && now.pending === 0 && now.held === 0
   return (
     <>
@@ -112,7 +109,7 @@ function Loaded({ now, timeSeries, before, outcomes, failing, troubles, moves }:
       ) : (
         <NoCharts />
       )}
-      <Attention failing={failing} now={troubles} moves={moves} />
+      <Attention failing={failing} moves={moves} />
     </>
   )
 }

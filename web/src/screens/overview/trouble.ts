@@ -62,12 +62,14 @@ function ofHeld(rows: Delivery[], more: boolean): Trouble[] {
 
 /** A held delivery does not say who disabled its subscription: somebody, or postrider because of failures. */
 async function withStates(rows: Trouble[], signal: AbortSignal): Promise<Trouble[]> {
-  const ask = async (row: Trouble): Promise<Trouble> => {
-    const one = await get('/subscriptions/{subscription_id}', { at: { subscription_id: row.id }, tenant: row.tenant ?? undefined, signal }).catch(() => null)
-    return one ? { ...ofSubscription(one), tenant: row.tenant } : row
-  }
   const most = [...rows].sort((a, b) => b.held - a.held)
-  return [...(await Promise.all(most.slice(0, MOST_ASKED).map(ask))), ...most.slice(MOST_ASKED)]
+  const known: Trouble[] = []
+  // One after the other: the server answers few requests of one caller at a time, and refuses those that wait for long.
+  for (const row of most.slice(0, MOST_ASKED)) {
+    const one = await get('/subscriptions/{subscription_id}', { at: { subscription_id: row.id }, tenant: row.tenant ?? undefined, signal }).catch(() => null)
+    known.push(one ? { ...ofSubscription(one), tenant: row.tenant } : row)
+  }
+  return [...known, ...most.slice(MOST_ASKED)]
 }
 
 function rank({ state, held, failed }: Trouble): number {
