@@ -9,6 +9,7 @@ import { LeaveKey } from './shell/leave_key'
 import { scrollTo } from './shell/scroll'
 import { SignIn } from './shell/sign_in'
 import { Empty, Failure } from './ui/states'
+import { subject } from './ui/title'
 import { Toasts } from './ui/toast'
 
 export function App() {
@@ -47,9 +48,9 @@ function Inside() {
 
 function Signed() {
   const found = screenAt(path.value)
-  const title = found?.screen.title ?? 'Not found'
+  const title = [subject.value, found?.screen.title ?? 'Not found', isPortal.value ? 'Webhooks' : 'postrider'].filter(Boolean).join(' · ')
   useEffect(() => {
-    document.title = `${title} · ${isPortal.value ? 'Webhooks' : 'postrider'}`
+    document.title = title
   }, [title])
   useEffect(() => {
     const y = firstY()

@@ -74,6 +74,26 @@ test('from an order number to the reason and the retry in three clicks', () =>
     await page.locator('.attempt-trigger', { hasText: 'Retried by hand' }).waitFor()
   }))
 
+test('an id that is pasted and followed by Enter at once opens its page, and the next search begins anew', async () => {
+  const { webhook_id, subscription_id } = await one('status=failed&subscription_id=ledger')
+  await visitAcme('#/', {}, async (page) => {
+    await loaded(page)
+    const box = page.getByRole('combobox', { name: 'Search' })
+    await page.keyboard.press('/')
+    await page.keyboard.insertText(subscription_id)
+    await page.keyboard.press('Enter')
+    await page.getByRole('heading', { name: 'ledger' }).waitFor()
+    await page.keyboard.press('/')
+    await page.keyboard.insertText('order-4702')
+    await page.keyboard.press('Escape')
+    await page.keyboard.press('/')
+    await page.keyboard.insertText(webhook_id)
+    assert.equal(await box.inputValue(), webhook_id)
+    await page.keyboard.press('Enter')
+    await page.waitForURL((url) => url.hash.includes(webhook_id))
+  })
+})
+
 test('from the overview to the reason and the retry in three clicks', () =>
   visitAcme('#/?range=1h', {}, async (page) => {
     await page.getByRole('table', { name: 'Newest failed deliveries' }).locator('a[data-row]').first().click()
@@ -372,7 +392,7 @@ test('a key is asked for once, kept in this tab only, and forgotten', () =>
     await accessible(page)
     await page.getByLabel('API key').fill('prk_wrong')
     await page.getByRole('button', { name: 'Sign in' }).click()
-    await page.getByRole('alert').waitFor()
+    await page.getByRole('alert').getByText('This key is not valid').waitFor()
     await page.getByLabel('API key').fill(OPERATOR_KEY)
     await page.getByRole('button', { name: 'Sign in' }).click()
     await page.getByRole('heading', { name: 'Deliveries' }).waitFor()
@@ -385,6 +405,19 @@ test('a key is asked for once, kept in this tab only, and forgotten', () =>
     await page.getByLabel('API key').waitFor()
     assert.equal(await page.evaluate(() => Object.values(sessionStorage).join()), '')
   }))
+
+test('a key that is revoked while it is used is said to be that', async () => {
+  const operator = client(LOCKED, { authorization: `Bearer ${OPERATOR_KEY}` })
+  const { id, key } = await operator('POST', '/keys', { name: 'short', tenant: 'acme', scope: 'read' })
+  await visit(browser, LOCKED, '', { fails: ['401'] }, async (page) => {
+    await signIn(page, key)
+    await operator('DELETE', `/keys/${id}`)
+    await until('the end of the key', async () => (await client(LOCKED, { authorization: `Bearer ${key}` })('GET', '/me', undefined, { mayFail: true })).code === 'unauthenticated')
+    // The next request that anything on the page makes.
+    await page.evaluate(() => (window.location.hash = '#/events'))
+    await page.getByText('Your key was revoked or has expired. Sign in again.').waitFor()
+  })
+})
 
 test('what a key may not do is not offered', () =>
   visit(browser, LOCKED, '', { fails: ['401'] }, async (page) => {

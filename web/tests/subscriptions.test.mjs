@@ -155,7 +155,14 @@ test('a subscription is made: target checked, types chosen, filter tried, secret
     const key = Buffer.from(secret.slice('whsec_'.length), 'base64')
     const expected = createHmac('sha256', key).update(`${headers['webhook-id']}.${headers['webhook-timestamp']}.${body}`).digest('base64')
     assert.equal(headers['webhook-signature'], `v1,${expected}`)
-    await page.getByRole('link', { name: 'To the subscription' }).click()
+    assert.match(page.url(), new RegExp(`#/subscriptions/${id}`))
+    await page.keyboard.press('Escape')
+    assert.equal(await page.locator('.once code').textContent(), secret, 'Esc does not take it away')
+    await page.goBack()
+    await row(page, 'good').waitFor()
+    await page.goForward()
+    assert.equal(await page.locator('.once code').textContent(), secret, 'nor does the way back and forth')
+    await button(page, 'I have it').click()
     await page.getByRole('link', { name: 'Secrets' }).click()
     await page.getByText('Current secret').waitFor()
     assert.ok(!(await page.content()).includes(secret), 'it is not shown again')
@@ -176,6 +183,7 @@ test('the code for Node takes a real delivery and refuses a forged one', () =>
     program.stdout.on('data', (text) => (printed += text))
     try {
       await until('the receiver', () => fetch(`http://127.0.0.1:${port}/`).then(() => true, () => false))
+      await button(page, 'I have it').click()
       await page.getByRole('link', { name: 'Send a test event' }).click()
       await page.getByLabel('Payload').fill('{"text": "größer – 1.0"}')
       await button(page, 'Send').click()
@@ -216,16 +224,43 @@ test('what the server refuses of a new subscription is said at its field', () =>
     await field('Event types').getByText('must be segments').waitFor()
     await field('Filter').getByText('is not an operator').waitFor()
     await field('Delays').getByText('must be standard').waitFor()
+    await page.getByRole('alert').getByText('See the fields in red').waitFor()
+    assert.equal(await page.getByText('errors names each').count(), 0)
     await shot(page, 'subscription-refused')
     await accessible(page)
     assert.equal((await api('GET', '/subscriptions/?limit=100')).data.length, 3)
   }))
+
+test('a condition without a field is refused at its row, and makes no subscription that gets everything', async () => {
+  let made = null
+  await visitWorkshop('#/subscriptions/~new', { fails: ['422'] }, async (page) => {
+    await page.getByLabel('URL').fill(receiver.url('/204/fieldless'))
+    await page.getByLabel('External id').fill('fieldless')
+    await button(page, 'Add a condition').click()
+    await page.getByLabel('Value').fill('100')
+    await button(page, 'Create').click()
+    await page.locator('.conditions .field-error', { hasText: 'Name the field' }).waitFor()
+    await accessible(page)
+    assert.deepEqual((await api('GET', '/subscriptions/?external_id=fieldless')).data, [])
+    await page.getByLabel('Field', { exact: true }).fill('total')
+    await page.locator('.conditions .field-error').waitFor({ state: 'detached' })
+    await button(page, 'Create').click()
+    await page.locator('.once code').waitFor()
+    ;[made] = (await api('GET', '/subscriptions/?external_id=fieldless')).data
+    assert.deepEqual(made.filter, { total: 100 })
+  })
+  await api('DELETE', `/subscriptions/${made.id}`)
+})
 
 test('settings: only what was changed is sent, and what was stored as a filter stays one', async () => {
   const made = await subscription('settings', '/204/settings', { event_types: ['order.*'], metadata: { team: 'blue', room: '7' }, headers: { 'X-Key': 'secret' }, auth: { type: 'bearer', token: 'token' } })
   await visitWorkshop(`#/subscriptions/${made.id}?part=settings`, {}, async (page) => {
     await page.getByLabel('Description').fill('Changed here')
     await page.getByLabel('Requests a second').fill('40')
+    await page.getByRole('link', { name: 'Secrets' }).click()
+    await page.getByText('Current secret').waitFor()
+    await page.getByRole('link', { name: 'Settings' }).click()
+    assert.equal(await page.getByLabel('Description').inputValue(), 'Changed here', 'a look at another part takes nothing away')
     await button(page, 'Remove room').click()
     await api('PATCH', `/subscriptions/${made.id}`, { event_types: ['invoice.*'] })
     await button(page, 'Save').click()
@@ -363,6 +398,24 @@ test('its deliveries are the list with one subscription, and open beside it', as
   })
 })
 
+test('the head of its page follows how it does, and what is typed in the settings stays', async () => {
+  const made = await subscription('recovering', '/500/recovering', { retry_schedule: 'none' })
+  await publish('order.sent', { id: 1 })
+  await until('a failure', async () => (await read(made.id)).health.failures)
+  await visitWorkshop(`#/subscriptions/${made.id}?part=settings`, {}, async (page) => {
+    const head = page.locator('.sheet-head')
+    await head.getByText('Degraded').waitFor()
+    await page.waitForFunction(() => document.title === 'recovering · Subscription · postrider')
+    await page.getByLabel('Description').fill('Half written')
+    await api('PATCH', `/subscriptions/${made.id}`, { target_url: receiver.url('/204/recovering') })
+    await publish('order.sent', { id: 2 })
+    await head.getByText('Active').waitFor()
+    await page.locator('.why').waitFor({ state: 'detached' })
+    assert.equal(await page.getByLabel('Description').inputValue(), 'Half written')
+  })
+  await api('DELETE', `/subscriptions/${made.id}`)
+})
+
 test('what is held is cancelled, after a question', async () => {
   const made = await subscription('holding', '/204/holding', { is_active: false })
   for (let id = 1; id <= 3; id += 1) await publish('order.sent', { id })
@@ -376,6 +429,29 @@ test('what is held is cancelled, after a question', async () => {
     assert.equal((await api('GET', '/deliveries?status=cancelled&subscription_id=holding')).data.length, 3)
     assert.equal((await read(made.id)).is_active, false)
   })
+  await api('DELETE', `/subscriptions/${made.id}`)
+})
+
+test('a subscription that its receiver ended says what is held, and what sends it', async () => {
+  const made = await subscription('ended', '/410/ended', { event_types: ['farewell'] })
+  await publish('farewell', { id: 1 })
+  await until('its end', async () => (await read(made.id)).disabled_reason === 'gone')
+  for (let id = 2; id <= 3; id += 1) await publish('farewell', { id })
+  await visitWorkshop(`#/subscriptions/${made.id}`, {}, async (page) => {
+    await page.locator('.tile', { hasText: 'Held now' }).getByText('sent when it is resumed').waitFor()
+    await page.getByRole('button', { name: 'Recover…' }).click()
+    await page.getByRole('dialog').getByText('2 deliveries are held besides. To send all of it, resume the subscription.').waitFor()
+    await shot(page, 'subscription-ended')
+    await accessible(page)
+  })
+  await api('DELETE', `/subscriptions/${made.id}`)
+})
+
+test('one failure is not several', async () => {
+  const made = await subscription('once', '/500/once', { event_types: ['farewell'], retry_schedule: 'none' })
+  await publish('farewell', { id: 1 })
+  await until('a failure', async () => (await read(made.id)).health.failures === 1)
+  await visitWorkshop(`#/subscriptions/${made.id}`, {}, (page) => page.locator('.tile', { hasText: 'Held now' }).getByText('1 failure since the last success').waitFor())
   await api('DELETE', `/subscriptions/${made.id}`)
 })
 

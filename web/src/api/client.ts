@@ -109,7 +109,7 @@ export async function send(method: Method, template: string, call: Call = {}): P
   if (response.ok) return response
   const problem = await problemOf(response)
   // The key was revoked or has expired. An answer that comes late says nothing of the key that is used now.
-  if (problem.status === 401 && used && used === key.value) forget(problem.detail ?? problem.title)
+  if (problem.status === 401 && used && used === key.value) forget('Your key was revoked or has expired')
   throw new ProblemError(problem)
 }
 

@@ -37,7 +37,8 @@ export async function signIn(given: string): Promise<Problem | null> {
   } catch (error) {
     if (key.value === used) forget()
     notice.value = null
-    return asProblem(error)
+    const problem = asProblem(error)
+    return problem.status === 401 ? { title: 'This key is not valid. It may be incomplete, revoked or expired.', status: 401, code: problem.code } : problem
   }
 }
 

@@ -1,7 +1,7 @@
 // The frame of every screen: menu, search, tenant, theme.
 import { signal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
-import { useEffect } from 'preact/hooks'
+import { useEffect, useRef } from 'preact/hooks'
 import { forget, isOperator, isPortal, key, leave, me } from '../api/session'
 import { href } from '../route'
 import { allowed, MENU } from '../screens'
@@ -17,7 +17,18 @@ import { theme, toggleTheme } from './theme'
 const menuIsOpen = signal(false)
 
 export function Frame({ current, children }: { current: string; children: ComponentChildren }) {
+  const menuButton = useRef<HTMLButtonElement>(null)
   useEffect(listenToKeys, [])
+  useEffect(() => {
+    if (!menuIsOpen.value) return
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key !== 'Escape') return
+      menuIsOpen.value = false
+      menuButton.current?.focus()
+    }
+    document.addEventListener('keydown', onKey)
+    return () => document.removeEventListener('keydown', onKey)
+  }, [menuIsOpen.value])
   useEffect(() => {
     menuIsOpen.value = false
   }, [current])
@@ -58,7 +69,7 @@ export function Frame({ current, children }: { current: string; children: Compon
         </div>
       </aside>
       <header class="top">
-        <button type="button" class="icon-button menu-button" aria-label="Menu" aria-expanded={menuIsOpen.value} onClick={() => (menuIsOpen.value = !menuIsOpen.value)}>
+        <button ref={menuButton} type="button" class="icon-button menu-button" aria-label="Menu" aria-expanded={menuIsOpen.value} onClick={() => (menuIsOpen.value = !menuIsOpen.value)}>
           <Icon name="menu" />
         </button>
         <SearchBox />

@@ -24,6 +24,13 @@ function step(by: number): void {
   next?.scrollIntoView({ block: 'nearest' })
 }
 
+/** What was searched before is replaced by what is typed next. */
+function toSearch(): void {
+  const box = document.querySelector<HTMLInputElement>('[data-search]')
+  box?.focus()
+  box?.select()
+}
+
 function isTyping(target: EventTarget | null): boolean {
   return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName))
 }
@@ -31,7 +38,7 @@ function isTyping(target: EventTarget | null): boolean {
 export function listenToKeys(): () => void {
   const listen = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return
-    if (event.key === '/') document.querySelector<HTMLElement>('[data-search]')?.focus()
+    if (event.key === '/') toSearch()
     else if (event.key === 'j') step(1)
     else if (event.key === 'k') step(-1)
     else if (event.key === '?') helpIsOpen.value = !helpIsOpen.value

@@ -1,12 +1,13 @@
 // From any id, key or text to its page.
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { asProblem, get, type Problem, type Schemas } from '../api/client'
-import { chosen } from '../api/session'
+import { chosen, isAll } from '../api/session'
 import { go, href } from '../route'
 import { Icon, type IconName } from '../ui/icons'
 import { Moment } from '../ui/moment'
 import { Pill } from '../ui/status'
 import { NOT_DELIVERED, REASONS, type Tone } from '../words'
+import { tenantName } from './tenants'
 
 type Row = Schemas['SearchRow']
 
@@ -22,7 +23,7 @@ const KINDS: Record<Row['kind'], { icon: IconName; name: string }> = {
 const TONES: Record<string, Tone> = { succeeded: 'green', delivered: 'green', active: 'green', failed: 'red', refused: 'red', expired: 'red', held: 'purple', sending: 'blue', pending: 'grey' }
 
 function link(row: Row): string {
-  const within = chosen.value === '*' && row.tenant_id ? { tenant: row.tenant_id } : {}
+  const within = isAll.value && row.tenant_id ? { tenant: row.tenant_id } : {}
   switch (row.kind) {
     case 'event':
       return href(`/events/${row.id}`, within)
@@ -50,6 +51,8 @@ function words(reason: string): string {
 const title = (status: string) => status.slice(0, 1).toUpperCase() + status.slice(1).replace(/_/g, ' ')
 
 interface Found {
+  /** What was searched for. */
+  of: string
   rows: Row[]
   more: boolean
   payloads: boolean
@@ -58,29 +61,37 @@ interface Found {
 export function SearchBox() {
   const [text, setText] = useState('')
   const [open, setOpen] = useState(false)
-  const [found, setFound] = useState<Found | null>(null)
+  const [answer, setAnswer] = useState<Found | null>(null)
   const [problem, setProblem] = useState<Problem | null>(null)
   const [at, setAt] = useState(0)
   const container = useRef<HTMLDivElement>(null)
   const wanted = text.trim()
+  // The text is newer than the answer to the one before.
+  const found = answer?.of === wanted ? answer : null
+  /** Enter was pressed before the answer was there: its first row is followed when it comes. */
+  const follows = useRef(false)
 
   useEffect(() => {
-    setFound(null)
+    setAnswer(null)
     setProblem(null)
     setAt(0)
     if (!wanted) return
     const leaving = new AbortController()
     const timer = setTimeout(() => {
       get('/search', { query: { q: wanted }, signal: leaving.signal }).then(
-        (answer) => setFound({ rows: answer.data, more: Boolean(answer.next_cursor), payloads: answer.searched_payloads }),
+        (answer) => setAnswer({ of: wanted, rows: answer.data, more: Boolean(answer.next_cursor), payloads: answer.searched_payloads }),
         (error: unknown) => leaving.signal.aborted || setProblem(asProblem(error)),
       )
     }, 250)
     return () => (clearTimeout(timer), leaving.abort())
   }, [wanted, chosen.value])
 
+  const close = () => {
+    follows.current = false
+    setOpen(false)
+  }
   useEffect(() => {
-    const outside = (event: Event) => !container.current?.contains(event.target as Node) && setOpen(false)
+    const outside = (event: Event) => !container.current?.contains(event.target as Node) && close()
     document.addEventListener('pointerdown', outside)
     return () => document.removeEventListener('pointerdown', outside)
   }, [])
@@ -89,15 +100,20 @@ export function SearchBox() {
   const follow = (row: Row | undefined) => {
     if (!row) return
     go(link(row))
-    setOpen(false)
+    close()
     setText('')
     container.current?.querySelector('input')?.blur()
   }
+  useEffect(() => {
+    if (!found) return
+    if (follows.current) follow(rows[0])
+    follows.current = false
+  }, [found])
   const onKey = (event: KeyboardEvent) => {
     if (event.key === 'ArrowDown') setAt(Math.min(at + 1, rows.length - 1))
     else if (event.key === 'ArrowUp') setAt(Math.max(at - 1, 0))
-    else if (event.key === 'Enter') follow(rows[at])
-    else if (event.key === 'Escape') (setOpen(false), (event.currentTarget as HTMLElement).blur())
+    else if (event.key === 'Enter') found ? follow(rows[at]) : (follows.current = true)
+    else if (event.key === 'Escape') (close(), (event.currentTarget as HTMLElement).blur())
     else return
     event.preventDefault()
   }
@@ -118,7 +134,7 @@ export function SearchBox() {
         spellcheck={false}
         maxLength={255}
         value={text}
-        onInput={(event) => (setText(event.currentTarget.value), setOpen(true))}
+        onInput={(event) => ((follows.current = false), setText(event.currentTarget.value), setOpen(true))}
         onFocus={() => setOpen(true)}
         onKeyDown={onKey}
       />
@@ -148,6 +164,7 @@ export function SearchBox() {
                   <span class="found-title">{row.title}</span>
                   <span class="faint">
                     {KINDS[row.kind].name}
+                    {isAll.value && row.tenant_id && row.kind !== 'tenant' && ` of ${tenantName(row.tenant_id)}`}
                     {row.reason && ` · ${words(row.reason)}`}
                   </span>
                 </span>

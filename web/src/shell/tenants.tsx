@@ -58,13 +58,23 @@ export function TenantSwitch() {
         </>
       }
     >
-      {(close) => (may.value.admin ? <Choice close={close} /> : <Naming close={close} />)}
+      {(close) => <TenantChoice close={close} all />}
     </Popover>
   )
 }
 
+interface ChoiceProps {
+  close?: () => void
+  /** Offers all tenants too. */
+  all?: boolean
+}
+
 /** Only admins may list tenants. Others have to name one. */
-function Naming({ close }: { close: () => void }) {
+export function TenantChoice({ close = () => undefined, all = false }: ChoiceProps) {
+  return may.value.admin ? <Choice close={close} all={all} /> : <Naming close={close} all={all} />
+}
+
+function Naming({ close, all }: Required<ChoiceProps>) {
   const [text, setText] = useState('')
   const [problem, setProblem] = useState<Problem | null>(null)
   const wanted = text.trim()
@@ -90,14 +100,16 @@ function Naming({ close }: { close: () => void }) {
       <button type="submit" class="button primary" disabled={!wanted}>
         Choose
       </button>
-      <button type="button" class="suggestion" onClick={() => (choose(null), close())}>
-        All tenants
-      </button>
+      {all && (
+        <button type="button" class="suggestion" onClick={() => (choose(null), close())}>
+          All tenants
+        </button>
+      )}
     </form>
   )
 }
 
-function Choice({ close }: { close: () => void }) {
+function Choice({ close, all }: Required<ChoiceProps>) {
   const [text, setText] = useState('')
   const [found, setFound] = useState<Tenant[]>([])
   const [problem, setProblem] = useState<string | null>(null)
@@ -119,7 +131,7 @@ function Choice({ close }: { close: () => void }) {
     <div class="tenant-choice">
       <input type="search" aria-label="Find a tenant" placeholder="Find a tenant" value={text} onInput={(event) => setText(event.currentTarget.value)} />
       {problem && <p class="field-error">{problem}</p>}
-      {!text && (
+      {all && !text && (
         <button type="button" class="suggestion" onClick={() => pick(onlyTenant.value ? '*' : null)}>
           All tenants
         </button>

@@ -2,6 +2,7 @@
 import type { ComponentChildren } from 'preact'
 import { useLayoutEffect, useRef } from 'preact/hooks'
 import { Icon } from './icons'
+import { useWarning } from './leave'
 
 interface Props {
   label: string
@@ -15,6 +16,7 @@ interface Props {
 export function Dialog({ label, close, children, kind = 'dialog', locked = false }: Props) {
   const element = useRef<HTMLDialogElement>(null)
   const isGone = useRef(false)
+  useWarning(locked)
   // At once, before and after: an effect that ended later would take the focus from what was focused meanwhile.
   useLayoutEffect(() => {
     const before = document.activeElement

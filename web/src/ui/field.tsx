@@ -2,6 +2,7 @@
 import type { ComponentChildren } from 'preact'
 import { useId } from 'preact/hooks'
 import type { Problem } from '../api/client'
+import { Failure } from './states'
 
 interface Props {
   label: string
@@ -26,6 +27,28 @@ export function FieldErrors({ problem, pointer }: { problem: Problem | null | un
         </p>
       ))}
     </>
+  )
+}
+
+interface FormFailureProps {
+  problem: Problem | null
+  /** The fields that say themselves what is wrong with them. */
+  fields: string[]
+}
+
+/** What a form could not do, without what its fields say already. */
+export function FormFailure({ problem, fields }: FormFailureProps) {
+  if (!problem) return null
+  if (!problem.errors?.length) return <Failure problem={problem} />
+  const isShown = (pointer: string) => fields.some((field) => pointer === field || (pointer.startsWith(field) && /^[/#]/.test(pointer.slice(field.length))))
+  const errors = problem.errors.filter(({ pointer }) => !isShown(pointer))
+  const title = 'This is not saved yet: some values are not right'
+  return errors.length ? (
+    <Failure problem={{ title, status: problem.status, code: problem.code, errors }} />
+  ) : (
+    <p class="field-error" role="alert">
+      {title}. See the fields in red.
+    </p>
   )
 }
 

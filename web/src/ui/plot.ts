@@ -22,9 +22,14 @@ interface Drawing {
   onSelect: (since: number, until: number) => void
 }
 
-const HEIGHT = 184
 /** Steps of the vertical axis: counts and milliseconds are whole. */
 const STEPS = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat()
+
+const MINUTE = 60
+const HOUR = 60 * MINUTE
+const DAY = 24 * HOUR
+/** Steps of the horizontal axis: its labels have no seconds, so two of one minute would be alike. */
+const TIMES = [...[1, 2, 5, 10, 15, 30].map((count) => count * MINUTE), ...[1, 2, 3, 6, 12].map((count) => count * HOUR), ...[1, 2, 5, 10, 30].map((count) => count * DAY)]
 
 /** Canvas knows no custom properties. */
 function colorOf(name: string, element: HTMLElement): string {
@@ -53,14 +58,14 @@ export function draw(element: HTMLElement, drawing: Drawing): () => void {
   const paths = bars ? uPlot.paths.bars?.({ size: [0.75, 24], align: 1, radius: 0.15 }) : undefined
   const options: uPlot.Options = {
     width: element.clientWidth,
-    height: HEIGHT,
+    height: element.clientHeight,
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1_000), 'Etc/UTC'),
     legend: { show: false },
     padding: [8, 16, 0, 0],
     cursor: { y: false, points: { show: !bars }, drag: { x: true, y: false, setScale: false } },
     scales: { x: { range: (_, first, last) => [first, last + Math.max(step, 1)] }, y: { range: (_, __, max) => [0, Math.max(max * 1.1, 1)] } },
     axes: [
-      { ...axis, grid: { show: false }, size: 28, space: 72, values: xLabels },
+      { ...axis, grid: { show: false }, size: 28, space: 72, incrs: TIMES, values: xLabels },
       { ...axis, size: 48, space: 34, incrs: STEPS, values: (_, splits) => splits.map(drawing.format) },
     ],
     series: [
@@ -87,7 +92,7 @@ export function draw(element: HTMLElement, drawing: Drawing): () => void {
     },
   }
   const plot = new uPlot(options, [times, ...shown.map((series) => series.heights)] as uPlot.AlignedData, element)
-  const observer = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: HEIGHT }))
+  const observer = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: element.clientHeight }))
   observer.observe(element)
   return () => {
     observer.disconnect()

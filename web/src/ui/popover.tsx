@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 
 interface Props {
   label: ComponentChildren
@@ -10,11 +10,25 @@ interface Props {
   children: (close: () => void) => ComponentChildren
 }
 
+const MARGIN_PX = 8
+
+/** Moves a panel to where all of it is seen. */
+function keepOnScreen(panel: HTMLElement): void {
+  const { left, right } = panel.getBoundingClientRect()
+  const over = right - (document.documentElement.clientWidth - MARGIN_PX)
+  if (over > 0) panel.style.marginLeft = `${-Math.min(over, left - MARGIN_PX)}px`
+  else if (left < MARGIN_PX) panel.style.marginRight = `${left - MARGIN_PX}px`
+}
+
 /** A button that opens a small panel below it. Esc and a click elsewhere close it. */
 export function Popover({ label, class: style, title, name, children }: Props) {
   const [open, setOpen] = useState(false)
   const element = useRef<HTMLDivElement>(null)
   const button = useRef<HTMLButtonElement>(null)
+  const panel = useRef<HTMLDivElement>(null)
+  useLayoutEffect(() => {
+    if (panel.current) keepOnScreen(panel.current)
+  }, [open])
   useEffect(() => {
     if (!open) return
     const outside = (event: Event) => !element.current?.contains(event.target as Node) && setOpen(false)
@@ -32,7 +46,11 @@ export function Popover({ label, class: style, title, name, children }: Props) {
       <button ref={button} type="button" class={style} title={title} aria-label={name} aria-expanded={open} onClick={() => setOpen(!open)}>
         {label}
       </button>
-      {open && <div class="popover">{children(close)}</div>}
+      {open && (
+        <div class="popover" ref={panel}>
+          {children(close)}
+        </div>
+      )}
     </div>
   )
 }

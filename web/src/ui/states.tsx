@@ -53,7 +53,7 @@ export function Empty({ icon, title, children, isPage = false }: EmptyProps) {
 /** Grey bars in the shape of what comes. */
 export function Bones({ lines = 3 }: { lines?: number }) {
   return (
-    <div class="bones" aria-busy="true" aria-label="Loading">
+    <div class="bones" role="status" aria-busy="true" aria-label="Loading">
       {Array.from({ length: lines }, (_, line) => (
         <span key={line} class="bone" />
       ))}

@@ -1,8 +1,7 @@
 // Describes an event type. What the server finds wrong in a schema is said below it, with its place.
 import { useState } from 'preact/hooks'
 import { asProblem, type Problem, put, type Schemas } from '../../api/client'
-import { Field } from '../../ui/field'
-import { Failure } from '../../ui/states'
+import { Field, FormFailure } from '../../ui/field'
 import type { EventType } from '../subscriptions/catalogue'
 import { fieldProblem, parseObject } from '../subscriptions/draft'
 import { Check } from '../subscriptions/form_parts'
@@ -65,7 +64,7 @@ export function EventTypeForm({ one, done, cancel }: Props) {
         )}
       </Field>
       <Check label="Deprecated" hint="Nobody should begin to use it. It is still accepted and delivered." on={deprecated} change={setDeprecated} />
-      {problem && <Failure problem={problem} />}
+      <FormFailure problem={problem} fields={['/path/name', '/description', '/schema', '/example']} />
       <footer class="form-foot">
         <a class="button" href={cancel}>
           Cancel

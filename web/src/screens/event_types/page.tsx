@@ -10,6 +10,7 @@ import { Json } from '../../ui/json'
 import { Id, Moment } from '../../ui/moment'
 import { Bones, Empty, Failure } from '../../ui/states'
 import { Pill } from '../../ui/status'
+import { useSubject } from '../../ui/title'
 import { toast } from '../../ui/toast'
 import { Fact } from '../deliveries/view'
 import { ChooseTenant } from '../events/publish'
@@ -43,6 +44,7 @@ export function NewEventTypePage() {
 
 function Loaded({ name }: { name: string }) {
   const found = useResource(`${chosen.value}/${name}`, (signal) => get('/event-types/{name}', { at: { name }, signal }))
+  useSubject(name)
   if (found.problem && !found.data) return <Failure problem={found.problem} retry={found.reload} />
   if (!found.data) return <Bones lines={8} />
   if (query.value.has('edit') && may.value.admin) {

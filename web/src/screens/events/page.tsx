@@ -12,6 +12,7 @@ import { Bones, Empty, Failure } from '../../ui/states'
 import { Pill, StatusPill } from '../../ui/status'
 import { type Column, Table } from '../../ui/table'
 import { Tabs } from '../../ui/tabs'
+import { useSubject } from '../../ui/title'
 import { toast } from '../../ui/toast'
 import { EVENT_STATUSES, NOT_DELIVERED, REASONS, STATUSES, statusWord, subscriptionName, withoutScheme } from '../../words'
 import { refreshMs, SOON_MS } from '../deliveries/often'
@@ -50,6 +51,7 @@ function Loaded({ webhook }: { webhook: string }) {
   const event = useResource(webhook, (signal) => get('/events/{webhook_id}', { at: { webhook_id: webhook }, signal }))
   const everyMs = event.data && lookMs(event.data)
   usePolling(everyMs, event)
+  useSubject(event.data?.event_type)
   if (event.problem && !event.data) return <Failure problem={event.problem} retry={event.reload} />
   if (!event.data) return <Bones lines={8} />
   const one = event.data

@@ -4,6 +4,7 @@ import { asProblem, post, type Problem } from '../../api/client'
 import { useResource } from '../../api/resource'
 import { chosen, isAll, may } from '../../api/session'
 import { go, href } from '../../route'
+import { TenantChoice } from '../../shell/tenants'
 import { Field } from '../../ui/field'
 import { Icon } from '../../ui/icons'
 import { jsonFault } from '../../ui/json_fault'
@@ -103,7 +104,8 @@ function Hint({ example, type, take }: { example: string | null; type: string; t
 export function ChooseTenant({ what }: { what: string }) {
   return (
     <Empty icon="tenants" title="Choose a tenant" isPage>
-      <p>{what} The choice is at the top of the menu.</p>
+      <p>{what}</p>
+      <TenantChoice />
     </Empty>
   )
 }

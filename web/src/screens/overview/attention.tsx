@@ -1,86 +1,143 @@
-// What needs somebody: subscriptions that fail, and the newest deliveries that were given up.
+// What needs somebody: subscriptions that are disabled, hold deliveries or fail, and the newest deliveries that were given up.
 import { get } from '../../api/client'
-import { useResource } from '../../api/resource'
+import { usePolling, useResource } from '../../api/resource'
 import { chosen, isAll } from '../../api/session'
 import { href } from '../../route'
+import { tenantName } from '../../shell/tenants'
 import { Moment, number } from '../../ui/moment'
-import { Bones, Empty } from '../../ui/states'
+import { Bones, Empty, Failure } from '../../ui/states'
 import { Pill } from '../../ui/status'
 import { type Column, Table } from '../../ui/table'
 import { timeOf } from '../../ui/time_range'
 import { type Delivery, subscriptionName } from '../../words'
 import { Result } from '../deliveries/list'
 import { keyOf } from '../deliveries/live'
-import { nameOf, noun, stateOf } from '../subscriptions/state'
-import type { Failing, FailingList } from './numbers'
+import { noun } from '../subscriptions/state'
+import type { FailingList } from './numbers'
+import { loadTroubles, ofSubscription, type Trouble, troubles } from './trouble'
 
 const NEWEST = 8
+const MOST_ROWS = 8
+export const REFRESH_MS = 30_000
 
-export function Attention({ failing }: { failing: FailingList | null }) {
+interface Props {
+  failing: FailingList | null
+  /** Whether what happens from now on changes it. */
+  moves: boolean
+}
+
+export function Attention({ failing, moves }: Props) {
+  const now = useResource(`${chosen.value}`, loadTroubles, true)
+  usePolling(moves ? REFRESH_MS : null, now)
+  const rows = failing && now.data && troubles(now.data, failing.rows)
   return (
     <div class="attention">
       <section>
         <header>
-          <h2>Subscriptions with failures</h2>
+          <h2>Subscriptions that need attention</h2>
+          {!isAll.value && <a href={href('/subscriptions')}>All</a>}
         </header>
-        {!failing ? (
-          <Bones lines={6} />
-        ) : failing.rows.length === 0 ? (
-          <Empty icon="check" title={failing.truncated ? 'No failures among the busiest subscriptions' : 'No failures in this time'} />
+        {now.problem && <Failure problem={now.problem} retry={now.reload} />}
+        {now.problem && !rows ? null : !failing || !rows ? (
+          <div class="card-list">
+            <Bones lines={6} />
+          </div>
+        ) : rows.length === 0 ? (
+          <Empty icon="check" title={failing.truncated ? 'None of the busiest subscriptions' : 'None'}>
+            <p>None is disabled, holds deliveries or failed in this time.</p>
+          </Empty>
         ) : (
-          <ul class="card-list">
-            {failing.rows.map((one) => (
-              <FailingRow key={one.id} one={one} />
-            ))}
+          <ul class="card-list" aria-label="Subscriptions that need attention">
+            {rows.slice(0, MOST_ROWS).map((one) => (one.state ? <TroubleRow key={one.id} one={one} /> : <AskedRow key={one.id} one={one} />))}
           </ul>
         )}
-        {failing?.truncated && <p class="faint">There are too many subscriptions to count all: these are of the busiest.</p>}
+        {rows && rows.length > MOST_ROWS && <p class="faint">{number(rows.length - MOST_ROWS)} more are not shown.</p>}
+        {failing && <Counted of={failing} />}
       </section>
       <section>
         <header>
           <h2>Newest failed deliveries</h2>
           <a href={href('/deliveries', { status: 'failed' })}>All</a>
         </header>
-        <Newest />
+        <Newest moves={moves} />
       </section>
     </div>
   )
 }
 
-function FailingRow({ one }: { one: Failing }) {
+/** Where failures are not those of exactly the chosen time. */
+function Counted({ of: { truncated, countedSince } }: { of: FailingList }) {
+  if (!countedSince) return null
+  return (
+    <p class="faint">
+      {truncated ? 'There were too many attempts to count all: failures are those of the busiest subscriptions, since ' : 'Failures are counted by whole hours, since '}
+      <Moment at={countedSince} />.
+    </p>
+  )
+}
+
+/** A row of which only the id is known, or of which nobody has said its state. */
+function AskedRow({ one }: { one: Trouble }) {
   const tenant = isAll.value ? (one.tenant ?? undefined) : undefined
-  const subscription = useResource(`${one.id}/${chosen.value}`, (signal) => get('/subscriptions/{subscription_id}', { at: { subscription_id: one.id }, tenant, signal }))
-  const known = subscription.data
-  const state = known && stateOf(known)
+  const { data } = useResource(`${one.id}/${chosen.value}`, (signal) => get('/subscriptions/{subscription_id}', { at: { subscription_id: one.id }, tenant, signal }))
+  return <TroubleRow one={data ? { ...ofSubscription(data), tenant: one.tenant, failed: one.failed, attempts: one.attempts } : one} />
+}
+
+function TroubleRow({ one }: { one: Trouble }) {
+  const within = isAll.value && one.tenant ? { tenant: one.tenant } : {}
+  const deliveries = (status: string[]) => href('/deliveries', { subscription_id: one.id, status, ...within })
   return (
     <li>
-      <a class="ellipsis" href={href(`/subscriptions/${one.id}`, tenant ? { tenant } : {})} title={known?.target_url}>
-        {known ? nameOf(known) : one.id.slice(-12)}
-      </a>
-      {state ? (
-        <Pill tone={state.tone}>{state.label}</Pill>
-      ) : (
-        <span />
-      )}
-      <a class="share" href={href('/deliveries', { subscription_id: one.id, status: ['failed', 'pending', 'held'], ...timeOf('24h'), ...(tenant ? { tenant } : {}) })} title={`${one.failed} of ${one.attempts} attempts failed; show what did not arrive of the events of this time`}>
-        <span class="meter bad" aria-hidden="true">
-          <span style={{ width: `${(one.failed / one.attempts) * 100}%` }} />
-        </span>
-        {number(one.failed)} failed {noun(one.failed, 'attempt')}
-      </a>
+      <span class="ellipsis">
+        <a href={href(`/subscriptions/${one.id}`, within)} title={one.name ?? one.id}>
+          {one.name ?? one.id.slice(-12)}
+        </a>
+        {isAll.value && one.tenant && <span class="faint of-tenant">{tenantName(one.tenant)}</span>}
+      </span>
+      {one.state ? <Pill tone={one.state.tone}>{one.state.label}</Pill> : <span />}
+      <span class="share">
+        {one.held > 0 && (
+          <a href={deliveries(['held'])}>
+            {number(one.held)}
+            {one.heldMore && '+'} held
+          </a>
+        )}
+        {one.failed > 0 && (
+          <a href={href('/deliveries', { subscription_id: one.id, status: ['failed', 'pending', 'held'], ...timeOf('24h'), ...within })} title={`${one.failed} of ${one.attempts} attempts failed; show what did not arrive of the events of this time`}>
+            {one.held === 0 && (
+              <span class="meter bad" aria-hidden="true">
+                <span style={{ width: `${(one.failed / one.attempts) * 100}%` }} />
+              </span>
+            )}
+            {number(one.failed)} failed {noun(one.failed, 'attempt')}
+          </a>
+        )}
+        {one.held === 0 && one.failed === 0 && <span class="faint">{one.state?.why}</span>}
+      </span>
     </li>
   )
 }
 
 const COLUMNS: Column<Delivery>[] = [
   { name: 'type', head: 'Event type', kind: 'wide', narrow: 'title', cell: (row) => <span class="mono">{row.event_type ?? 'no type'}</span> },
-  { name: 'subscription', head: 'Subscription', kind: 'wide', narrow: 'under', cell: (row) => subscriptionName(row) },
+  {
+    name: 'subscription',
+    head: 'Subscription',
+    kind: 'wide',
+    narrow: 'under',
+    cell: (row) => (
+      <>
+        {subscriptionName(row)} {isAll.value && <span class="faint of-tenant">{tenantName(row.tenant_id)}</span>}
+      </>
+    ),
+  },
   { name: 'result', head: 'Last result', narrow: 'under', cell: (row) => <Result row={row} /> },
   { name: 'last', head: 'Last attempt', narrow: 'side', cell: (row) => <Moment at={row.last_attempt} /> },
 ]
 
-function Newest() {
+function Newest({ moves }: { moves: boolean }) {
   const failed = useResource(`failed/${chosen.value}`, (signal) => get('/deliveries', { query: { status: ['failed'], limit: NEWEST }, signal }))
+  usePolling(moves ? REFRESH_MS : null, failed)
   if (failed.loading && !failed.data) return <Bones lines={6} />
   return (
     <Table

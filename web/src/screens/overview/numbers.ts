@@ -14,8 +14,10 @@ export interface TimeSeries {
 
 export interface FailingList {
   rows: Failing[]
-  /** Only the busiest subscriptions were counted. */
+  /** There was too much to count all of it. */
   truncated: boolean
+  /** Where counting begins, if that is not the chosen time. */
+  countedSince: string | null
 }
 
 export interface Failing {
@@ -35,8 +37,6 @@ const CLASSES: [label: string, color: string, matches: (outcome: string) => bool
   ['Connection, TLS, other', '--chart-grey', () => true],
 ]
 
-const MAX_FAILING = 8
-
 export const loadSummary = (signal: AbortSignal): Promise<Summary> => get('/analytics/summary', { query: span('24h'), signal })
 
 export async function loadTimeSeries(signal: AbortSignal): Promise<TimeSeries> {
@@ -48,10 +48,34 @@ export async function loadOutcomes(signal: AbortSignal): Promise<Row[]> {
   return (await get('/analytics/deliveries', { query: { ...span('24h'), group_by: 'outcome' }, signal })).data
 }
 
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+/** The API keeps shorter buckets so long. */
+const MINUTES_KEPT = 48 * HOUR
+/** The API divides a span into at most so many buckets. */
+const MOST_BUCKETS = 300
+
+/** The bucket of the charts, so that both count the same time: the API takes it by itself, but not by subscription. */
+function bucketOf({ since, until }: { since?: string; until?: string }): '1m' | '5m' | '1h' | '1d' {
+  if (!since) return '1h'
+  const length = (until ? Date.parse(until) : Date.now()) - Date.parse(since)
+  const isRecent = Date.now() - Date.parse(since) <= MINUTES_KEPT
+  if (isRecent && length <= MOST_BUCKETS * MINUTE) return '1m'
+  if (isRecent && length <= MOST_BUCKETS * 5 * MINUTE) return '5m'
+  return length <= MOST_BUCKETS * HOUR ? '1h' : '1d'
+}
+
+/** Minutes are counted from the newest attempts. Where these are too many, hours have all of them. */
 export async function loadFailing(signal: AbortSignal): Promise<FailingList> {
-  const bucket = range('24h') === '30d' ? '1d' : '1h'
-  const table = await get('/analytics/deliveries', { query: { ...span('24h'), group_by: 'subscription', bucket }, signal })
-  return { rows: worst(table.data), truncated: table.truncated }
+  const time = span('24h')
+  const ask = (bucket: '1m' | '5m' | '1h' | '1d') => get('/analytics/deliveries', { query: { ...time, group_by: 'subscription', bucket }, signal })
+  const bucket = bucketOf(time)
+  const table = await ask(bucket)
+  if (table.truncated && bucket === '5m') {
+    const hours = await ask('1h')
+    return { rows: sums(hours.data), truncated: hours.truncated, countedSince: hours.since }
+  }
+  return { rows: sums(table.data), truncated: table.truncated, countedSince: table.truncated ? table.since : null }
 }
 
 /** The span before, of the same length; null where the chosen span is not up to now. */
@@ -75,15 +99,12 @@ export function byClass(rows: Row[], times: number[]): Series[] {
   return series.filter((one, place) => place === 0 || one.values.some((value) => value))
 }
 
-function worst(rows: Row[]): Failing[] {
-  const sums = new Map<string, Failing>()
+function sums(rows: Row[]): Failing[] {
+  const found = new Map<string, Failing>()
   for (const row of rows) {
     if (!row.group) continue
-    const one = sums.get(row.group) ?? { id: row.group, tenant: row.tenant_id ?? null, attempts: 0, failed: 0 }
-    sums.set(row.group, { ...one, attempts: one.attempts + row.attempts, failed: one.failed + row.failed })
+    const one = found.get(row.group) ?? { id: row.group, tenant: row.tenant_id ?? null, attempts: 0, failed: 0 }
+    found.set(row.group, { ...one, attempts: one.attempts + row.attempts, failed: one.failed + row.failed })
   }
-  return [...sums.values()]
-    .filter((one) => one.failed)
-    .sort((a, b) => b.failed - a.failed)
-    .slice(0, MAX_FAILING)
+  return [...found.values()].filter((one) => one.failed)
 }

@@ -9,11 +9,9 @@ import { milliseconds, Moment, number } from '../../ui/moment'
 import type { Series } from '../../ui/plot'
 import { Bones, Empty, Failure } from '../../ui/states'
 import { custom, TimeRange } from '../../ui/time_range'
-import { Attention } from './attention'
+import { Attention, REFRESH_MS } from './attention'
 import { byClass, type FailingList, loadBefore, loadFailing, loadOutcomes, loadSummary, loadTimeSeries, type Summary, type TimeSeries } from './numbers'
 import { Tiles } from './tiles'
-
-const REFRESH_MS = 30_000
 
 export function Overview() {
   const what = JSON.stringify([query.value.get('range'), custom.value])
@@ -23,24 +21,24 @@ export function Overview() {
   const before = useResource(what, loadBefore, true)
   const outcomes = useResource(what, loadOutcomes, true)
   const failing = useResource(what, loadFailing, true)
-  const problem = now.problem ?? timeSeries.problem ?? outcomes.problem ?? failing.problem
-  const reload = () => [now, timeSeries, before, outcomes, failing].forEach((one) => one.reload())
-  usePolling(custom.value.until ? null : REFRESH_MS, now, timeSeries, before, outcomes, failing)
+  const all = [now, timeSeries, before, outcomes, failing]
+  const problem = all.find((one) => one.problem)?.problem
+  const reload = () => all.forEach((one) => one.reload())
+  const moves = !custom.value.until
+  usePolling(moves ? REFRESH_MS : null, ...all)
   return (
     <>
       <header class="page-head">
         <h1>Overview</h1>
         <span class="grow" />
-        {now.data && (
-          <span class="faint">
-            counted until <Moment at={now.data.complete_until} />
-          </span>
-        )}
+        <span class="faint">
+          counted until <Moment at={now.data?.complete_until} none="…" />
+        </span>
         <TimeRange otherwise="24h" />
       </header>
       {problem && <Failure problem={problem} retry={reload} />}
       {now.data ? (
-        <Loaded now={now.data} timeSeries={timeSeries.data} before={before.data} outcomes={outcomes.data} failing={failing.data} />
+        <Loaded now={now.data} timeSeries={timeSeries.data} before={before.data} outcomes={outcomes.data} failing={failing.data} moves={moves} />
       ) : (
         !problem && <Loading />
       )}
@@ -89,9 +87,10 @@ interface LoadedProps {
   before: Summary | null
   outcomes: Schemas['AnalyticsRow'][] | null
   failing: FailingList | null
+  moves: boolean
 }
 
-function Loaded({ now, timeSeries, before, outcomes, failing }: LoadedProps) {
+function Loaded({ now, timeSeries, before, outcomes, failing, moves }: LoadedProps) {
   const quiet = now.accepted === 0 && now.attempts === 0 && now.pending === 0 && now.held === 0
   return (
     <>
@@ -110,7 +109,7 @@ function Loaded({ now, timeSeries, before, outcomes, failing }: LoadedProps) {
       ) : (
         <NoCharts />
       )}
-      <Attention failing={failing} />
+      <Attention failing={failing} moves={moves} />
     </>
   )
 }
@@ -135,16 +134,17 @@ function Charts({ now, timeSeries, outcomes }: { now: Summary; timeSeries: TimeS
     ],
     [timeSeries],
   )
+  // Without keys the chart that comes last would take the place of the one beside it, and all would move.
   return (
     <div class="charts">
       {classes ? (
-        <Chart title="Attempts by outcome" kind="bars" times={times} series={classes} format={number} total={(one) => sum(one.values)} />
+        <Chart key="Attempts by outcome" title="Attempts by outcome" kind="bars" times={times} series={classes} format={number} total={(one) => sum(one.values)} />
       ) : (
-        <div class="chart is-empty" />
+        <div key="none" class="chart is-empty" />
       )}
-      <Chart title="Events accepted" kind="bars" times={times} series={accepted} format={number} total={(one) => sum(one.values)} />
-      <Chart title="Time to delivery" kind="lines" times={times} series={latency} format={milliseconds} total={(one) => milliseconds(now.time_to_delivery_ms[one.label as 'p50'])} />
-      <Chart title="Queue depth" kind="lines" times={times} series={waiting} format={number} total={most} gaps />
+      <Chart key="Events accepted" title="Events accepted" kind="bars" times={times} series={accepted} format={number} total={(one) => sum(one.values)} />
+      <Chart key="Time to delivery" title="Time to delivery" kind="lines" times={times} series={latency} format={milliseconds} total={(one) => milliseconds(now.time_to_delivery_ms[one.label as 'p50'])} />
+      <Chart key="Queue depth" title="Queue depth" kind="lines" times={times} series={waiting} format={number} total={most} gaps />
     </div>
   )
 }

@@ -1,4 +1,5 @@
 // The most important numbers, each with its shape over time and the change since the span before.
+import { isAll } from '../../api/session'
 import { href } from '../../route'
 import { distance, milliseconds, number } from '../../ui/moment'
 import { Tile } from '../../ui/tile'
@@ -44,6 +45,7 @@ export function Tiles({ now, before, timeSeries }: { now: Summary; before: Summa
         value={atLeast(now.failing_subscriptions, now.failing_subscriptions_more)}
         tone={now.failing_subscriptions ? 'bad' : undefined}
         note="with a failure since their last success"
+        link={isAll.value ? href('/deliveries', { status: ['failed', 'held'] }) : href('/subscriptions')}
       />
     </div>
   )

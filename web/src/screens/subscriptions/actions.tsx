@@ -3,7 +3,7 @@ import { patch, post, remove } from '../../api/client'
 import { Confirm } from '../../ui/confirm'
 import { number } from '../../ui/moment'
 import { toast } from '../../ui/toast'
-import { nameOf, noun, type Subscription } from './state'
+import { heldOf, nameOf, noun, type Subscription } from './state'
 
 export type Action = 'pause' | 'resume' | 'cancel' | 'delete'
 
@@ -17,7 +17,7 @@ interface Props {
 export function ActionDialog({ what, of, close, done }: Props) {
   const at = { subscription_id: of.id }
   const name = <strong class="wrap">{nameOf(of)}</strong>
-  const held = of.health.held >= 1_000 ? '1,000 or more' : number(of.health.held)
+  const held = heldOf(of)
   const activate = async (is_active: boolean) => {
     await patch('/subscriptions/{subscription_id}', { at, body: { is_active } })
     toast(is_active ? 'Resumed' : 'Paused')

@@ -71,12 +71,16 @@ export function conditionsOf(filter: Plain): Condition[] | null {
   return walk(filter, []) ? rows : null
 }
 
-/** The filter that the conditions make; rows without a field are left out. */
+const namesOf = (path: string) => path.split('.').map((name) => name.trim())
+
+/** Whether a condition says which field it is about. */
+export const hasField = ({ path }: Condition) => namesOf(path).every((name) => name !== '')
+
+/** The filter that the conditions make, without rows that name no field: nobody may save while there is one. */
 export function filterOf(rows: Condition[]): Plain | null {
   const filter: Plain = {}
-  for (const { path, operator, value } of rows) {
-    const names = path.split('.').map((name) => name.trim())
-    if (names.some((name) => name === '')) continue
+  for (const { path, operator, value } of rows.filter(hasField)) {
+    const names = namesOf(path)
     let inner = filter
     for (const name of names) {
       const inside = Object.hasOwn(inner, name) ? inner[name] : undefined

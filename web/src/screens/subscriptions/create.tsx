@@ -1,30 +1,28 @@
-// Makes a subscription, then shows its secret.
+// Makes a subscription, then goes to its page, which shows the secret.
 import { useState } from 'preact/hooks'
 import { asProblem, post, type Problem } from '../../api/client'
 import { isAll } from '../../api/session'
-import { href } from '../../route'
+import { go, href } from '../../route'
+import { FormFailure } from '../../ui/field'
 import { Icon } from '../../ui/icons'
-import { Failure } from '../../ui/states'
 import { ChooseTenant } from '../events/publish'
 import { creation, draftOf } from './draft'
-import { SubscriptionForm } from './form'
-import { NewSecret, Verification } from './secret'
-import { nameOf, type Subscription } from './state'
+import { FIELDS, SubscriptionForm } from './form'
+import { showMade } from './made'
 
 export function CreateSubscriptionPage() {
-  const [made, setMade] = useState<Subscription | null>(null)
   if (isAll.value) return <ChooseTenant what="A subscription belongs to one tenant." />
   return (
     <div class="sheet wide-sheet">
       <a class="back" href={href('/subscriptions')}>
         <Icon name="left" /> Subscriptions
       </a>
-      {made ? <Made one={made} /> : <Create done={setMade} />}
+      <Create />
     </div>
   )
 }
 
-function Create({ done }: { done: (made: Subscription) => void }) {
+function Create() {
   const [draft, setDraft] = useState(() => draftOf(null))
   const [problem, setProblem] = useState<Problem | null>(null)
   const [busy, setBusy] = useState(false)
@@ -34,8 +32,10 @@ function Create({ done }: { done: (made: Subscription) => void }) {
     setBusy(true)
     setProblem(null)
     try {
-      done(await post('/subscriptions/', { body: made.body }))
-      window.scrollTo({ top: 0 })
+      const one = await post('/subscriptions/', { body: made.body })
+      showMade(one)
+      // The way back leads to the list, not to an empty form.
+      go(href(`/subscriptions/${one.id}`), 'replace')
     } catch (error) {
       setProblem(asProblem(error))
       setBusy(false)
@@ -45,7 +45,7 @@ function Create({ done }: { done: (made: Subscription) => void }) {
     <>
       <h1>New subscription</h1>
       <SubscriptionForm stored={null} draft={draft} change={(part) => setDraft((was) => ({ ...was, ...part }))} problem={problem} submit={() => void create()}>
-        {problem && <Failure problem={problem} />}
+        <FormFailure problem={problem} fields={FIELDS} />
         <footer class="form-foot">
           <a class="button" href={href('/subscriptions')}>
             Cancel
@@ -55,27 +55,6 @@ function Create({ done }: { done: (made: Subscription) => void }) {
           </button>
         </footer>
       </SubscriptionForm>
-    </>
-  )
-}
-
-function Made({ one }: { one: Subscription }) {
-  const page = (part: string | null) => href(`/subscriptions/${one.id}`, { part })
-  return (
-    <>
-      <header class="sheet-head">
-        <h1>{nameOf(one)} gets events from now on</h1>
-        <span class="grow" />
-        <a class="button" href={page(null)}>
-          To the subscription
-        </a>
-        <a class="button primary" href={page('testing')}>
-          <Icon name="send" /> Send a test event
-        </a>
-      </header>
-      {one.notice && <p class="note blue">{one.notice}</p>}
-      <NewSecret secret={one.secret_key} />
-      <Verification secret={one.secret_key} />
     </>
   )
 }

@@ -16,6 +16,8 @@ export interface Draft {
   typed_type: string
   /** JSON, or nothing. */
   filter: string
+  /** The first condition that names no field, by its place; it is not in `filter`. */
+  fieldless: number | null
   headers: Pair[]
   metadata: Pair[]
   auth: { type: '' | 'basic' | 'bearer'; username: string; password: string; token: string; stored: boolean }
@@ -42,6 +44,7 @@ export function draftOf(one: Subscription | null): Draft {
     event_types: one?.event_types ?? [],
     typed_type: '',
     filter: one?.filter ? JSON.stringify(one.filter, null, 2) : '',
+    fieldless: null,
     headers: pairsOf(one?.headers ?? {}),
     metadata: pairsOf(one?.metadata ?? {}),
     auth: one?.auth ? { ...NO_AUTH, type: one.auth.type, stored: true } : NO_AUTH,
@@ -63,6 +66,9 @@ export const fieldProblem = (pointer: string, detail: string): Problem => ({
   code: 'invalid',
   errors: [{ pointer, code: 'invalid', detail }],
 })
+
+/** Where a condition stands in the form: the filter that is sent has no such place. */
+export const conditionPointer = (at: number) => `/filter#${at}`
 
 /** A number with more digits than a browser keeps; null if there is none. */
 function rounded(json: string): string | null {
@@ -100,6 +106,7 @@ function authOf({ type, username, password, token, stored }: Draft['auth']): Bod
 function bodyOf(draft: Draft): { body: Body } | { problem: Problem } {
   const filter = parseObject(draft.filter, '/filter')
   if ('problem' in filter) return filter
+  if (draft.fieldless !== null) return { problem: fieldProblem(conditionPointer(draft.fieldless), 'Name the field, as in data.amount, or remove the condition.') }
   const typed = draft.typed_type.trim()
   if (!draft.all && typed) return { problem: fieldProblem('/event_types', `${typed} is typed, but not added: press Enter in its field, or empty it`) }
   // To the server an empty list means all.

@@ -1,15 +1,18 @@
 // Which payloads: rows of conditions, or the filter itself as JSON.
+import { Fragment } from 'preact'
 import { useId, useState } from 'preact/hooks'
 import type { Problem } from '../../api/client'
-import { FieldErrors } from '../../ui/field'
+import { errorsAt, FieldErrors } from '../../ui/field'
 import { Icon } from '../../ui/icons'
-import { type Condition, conditionsOf, filterOf, type Operator, OPERATORS } from './conditions'
-import { parseObject } from './draft'
+import { type Condition, conditionsOf, filterOf, hasField, type Operator, OPERATORS } from './conditions'
+import { conditionPointer, parseObject } from './draft'
 
 interface Props {
   /** JSON, or nothing. */
   filter: string
-  change: (filter: string) => void
+  /** The place of a condition that is not in it, because it names no field yet. */
+  fieldless: number | null
+  change: (part: { filter: string; fieldless: number | null }) => void
   /** Of stored events. */
   fields: string[]
   problem: Problem | null
@@ -21,28 +24,35 @@ function rowsOf(filter: string): Condition[] | null {
   return parsed.value ? conditionsOf(parsed.value) : []
 }
 
-export function FilterField({ filter, change, fields, problem }: Props) {
-  const [rows, setRows] = useState(() => rowsOf(filter))
+const EMPTY: Condition = { path: '', operator: '$eq', value: '' }
+
+export function FilterField({ filter, fieldless, change, fields, problem }: Props) {
+  const [rows, setRows] = useState(() => (fieldless === null ? rowsOf(filter) : (rowsOf(filter)?.toSpliced(fieldless, 0, EMPTY) ?? null)))
   const edit = (rows: Condition[]) => {
     setRows(rows)
     const made = filterOf(rows)
-    change(made ? JSON.stringify(made, null, 2) : '')
+    const fieldless = rows.findIndex((row) => !hasField(row))
+    change({ filter: made ? JSON.stringify(made, null, 2) : '', fieldless: fieldless < 0 ? null : fieldless })
+  }
+  const switchForm = () => {
+    setRows(rows ? null : rowsOf(filter))
+    change({ filter, fieldless: null })
   }
   const canBeRows = rows !== null || rowsOf(filter) !== null
   return (
     <fieldset class="field">
       <legend>Filter</legend>
       <p class="faint">Only events whose payload meets all conditions. Without conditions, all of them.</p>
-      {rows ? <Rows rows={rows} edit={edit} fields={fields} /> : <JsonFilter filter={filter} change={change} />}
+      {rows ? <Rows rows={rows} edit={edit} fields={fields} problem={problem} /> : <JsonFilter filter={filter} change={(filter) => change({ filter, fieldless: null })} />}
       <FieldErrors problem={problem} pointer="/filter" />
       <div class="field-tools">
         {rows && (
-          <button type="button" class="text-button" onClick={() => edit([...rows, { path: '', operator: '$eq', value: '' }])}>
+          <button type="button" class="text-button" onClick={() => edit([...rows, EMPTY])}>
             <Icon name="plus" /> Add a condition
           </button>
         )}
         <span class="grow" />
-        <button type="button" class="text-button" disabled={!canBeRows} title={canBeRows ? undefined : 'This filter is more than a list of conditions'} onClick={() => setRows(rows ? null : rowsOf(filter))}>
+        <button type="button" class="text-button" disabled={!canBeRows} title={canBeRows ? undefined : 'This filter is more than a list of conditions'} onClick={switchForm}>
           {rows ? 'Write it as JSON' : 'Show as conditions'}
         </button>
       </div>
@@ -50,7 +60,7 @@ export function FilterField({ filter, change, fields, problem }: Props) {
   )
 }
 
-function Rows({ rows, edit, fields }: { rows: Condition[]; edit: (rows: Condition[]) => void; fields: string[] }) {
+function Rows({ rows, edit, fields, problem }: { rows: Condition[]; edit: (rows: Condition[]) => void; fields: string[]; problem: Problem | null }) {
   const list = useId()
   const put = (at: number, change: Partial<Condition>) => edit(rows.map((row, index) => (index === at ? { ...row, ...change } : row)))
   return (
@@ -60,45 +70,66 @@ function Rows({ rows, edit, fields }: { rows: Condition[]; edit: (rows: Conditio
           <option key={field} value={field} />
         ))}
       </datalist>
-      {rows.map((row, index) => (
-        <div key={index} class="condition">
-          <input class="mono" aria-label="Field" placeholder="data.amount" list={list} spellcheck={false} autocomplete="off" value={row.path} onInput={(event) => put(index, { path: event.currentTarget.value })} />
-          <select
-            aria-label="Operator"
-            value={row.operator}
-            onChange={(event) => {
-              const operator = event.currentTarget.value as Operator
-              put(index, { operator, ...(operator === '$exist' ? { value: 'true' } : {}) })
-            }}
-          >
-            {Object.entries(OPERATORS).map(([operator, label]) => (
-              <option key={operator} value={operator}>
-                {label}
-              </option>
-            ))}
-          </select>
-          {row.operator === '$exist' ? (
-            <select aria-label="Value" value={row.value} onChange={(event) => put(index, { value: event.currentTarget.value })}>
-              <option value="true">yes</option>
-              <option value="false">no</option>
-            </select>
-          ) : (
-            <input
-              class="mono"
-              aria-label="Value"
-              placeholder={row.operator === '$in' || row.operator === '$nin' ? 'DE, FR' : '100'}
-              title="A number, true, false, null or a text. A text that looks like a number is put in quotes."
-              spellcheck={false}
-              autocomplete="off"
-              value={row.value}
-              onInput={(event) => put(index, { value: event.currentTarget.value })}
-            />
-          )}
-          <button type="button" class="icon-button" aria-label="Remove the condition" title="Remove" onClick={() => edit(rows.filter((_, other) => other !== index))}>
-            <Icon name="close" />
-          </button>
-        </div>
-      ))}
+      {rows.map((row, index) => {
+        const pointer = conditionPointer(index)
+        const isWrong = !hasField(row) && errorsAt(problem, pointer).length > 0
+        return (
+          <Fragment key={index}>
+            <ConditionRow row={row} list={list} wrong={isWrong ? `${list}-error` : undefined} put={(change) => put(index, change)} remove={() => edit(rows.filter((_, other) => other !== index))} />
+            {isWrong && (
+              <div id={`${list}-error`}>
+                <FieldErrors problem={problem} pointer={pointer} />
+              </div>
+            )}
+          </Fragment>
+        )
+      })}
+    </div>
+  )
+}
+
+interface RowProps {
+  row: Condition
+  /** The id of the list of suggested fields. */
+  list: string
+  /** The id of what is wrong with it. */
+  wrong: string | undefined
+  put: (change: Partial<Condition>) => void
+  remove: () => void
+}
+
+function ConditionRow({ row, list, wrong, put, remove }: RowProps) {
+  const chooseOperator = (operator: Operator) => put({ operator, ...(operator === '$exist' ? { value: 'true' } : {}) })
+  return (
+    <div class={`condition${wrong ? ' has-error' : ''}`}>
+      <input class="mono" aria-label="Field" aria-invalid={Boolean(wrong)} aria-describedby={wrong} placeholder="Field, as in data.amount" list={list} spellcheck={false} autocomplete="off" value={row.path} onInput={(event) => put({ path: event.currentTarget.value })} />
+      <select aria-label="Operator" value={row.operator} onChange={(event) => chooseOperator(event.currentTarget.value as Operator)}>
+        {Object.entries(OPERATORS).map(([operator, label]) => (
+          <option key={operator} value={operator}>
+            {label}
+          </option>
+        ))}
+      </select>
+      {row.operator === '$exist' ? (
+        <select aria-label="Value" value={row.value} onChange={(event) => put({ value: event.currentTarget.value })}>
+          <option value="true">yes</option>
+          <option value="false">no</option>
+        </select>
+      ) : (
+        <input
+          class="mono"
+          aria-label="Value"
+          placeholder={row.operator === '$in' || row.operator === '$nin' ? 'DE, FR' : '100'}
+          title="A number, true, false, null or a text. A text that looks like a number is put in quotes."
+          spellcheck={false}
+          autocomplete="off"
+          value={row.value}
+          onInput={(event) => put({ value: event.currentTarget.value })}
+        />
+      )}
+      <button type="button" class="icon-button" aria-label="Remove the condition" title="Remove" onClick={remove}>
+        <Icon name="close" />
+      </button>
     </div>
   )
 }

@@ -27,6 +27,9 @@ interface Props {
 /** Fields of the part that is closed at first. */
 const ADVANCED = ['/headers', '/auth', '/request_timeout_ms', '/retry_schedule', '/rate_limit', '/max_in_flight', '/ordered', '/skip_after_attempts', '/metadata', '/verify_ingest', '/secret_key']
 
+/** Fields that show what is wrong with them. */
+export const FIELDS = ['/target_url', '/description', '/external_id', '/event_types', '/filter', ...ADVANCED.filter((pointer) => pointer !== '/ordered' && pointer !== '/verify_ingest')]
+
 const usesAdvanced = (draft: Draft) =>
   Boolean(draft.headers.length || draft.metadata.length || draft.auth.type || draft.request_timeout_ms || draft.retry_schedule || draft.rate_limit || draft.max_in_flight || draft.ordered || draft.verify_ingest)
 
@@ -61,7 +64,7 @@ export function SubscriptionForm({ draft, change, problem, stored, children, sub
         </Part>
         <Part title="Events" note="Which events it gets. A change counts from the next event on.">
           <TypesField all={draft.all} chosen={draft.event_types} typed={draft.typed_type} change={change} catalogue={catalogue} problem={about('/event_types')} />
-          <FilterField filter={draft.filter} change={(filter) => change({ filter })} fields={fields} problem={about('/filter')} />
+          <FilterField filter={draft.filter} fieldless={draft.fieldless} change={change} fields={fields} problem={draft.fieldless === null ? about('/filter') : problem} />
         </Part>
         <details class="form-part" open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
           <summary>

@@ -12,7 +12,7 @@ import { byClass } from '../overview/numbers'
 import { Tile } from '../../ui/tile'
 import { percent } from '../overview/tiles'
 import type { PartProps } from './page'
-import type { Subscription } from './state'
+import { noteOfHeld, type Subscription } from './state'
 
 const REFRESH_MS = 30_000
 
@@ -76,7 +76,7 @@ function Shown({ one, loaded }: { one: Subscription; loaded: Loaded }) {
   const rate = attempts ? sum('delivered') / attempts : null
   const highest = (name: 'p50' | 'p95' | 'p99') => Math.max(...rows.map((row) => row.time_to_delivery_ms[name] ?? 0))
   const worst = (name: 'p50' | 'p95' | 'p99') => milliseconds(highest(name) || null)
-  const { held, failures } = one.health
+  const { held } = one.health
   const link = (status: string | string[]) => href(`/subscriptions/${one.id}`, { part: 'deliveries', status })
   return (
     <>
@@ -89,7 +89,7 @@ function Shown({ one, loaded }: { one: Subscription; loaded: Loaded }) {
         <Tile name="Deliveries begun" value={number(sum('accepted'))} note={`${number(attempts)} attempts`} values={rows.map((row) => row.accepted)} link={href(`/subscriptions/${one.id}`, { part: 'deliveries' })} />
         <Tile name="Success rate" value={percent(rate)} tone={rate !== null && rate < 0.95 ? 'bad' : undefined} note={`${number(failed)} failed`} values={rows.map((row) => row.success_rate ?? null)} link={link('failed')} />
         <Tile name="Time to delivery, p95" value={worst('p95')} note="the slowest part of this time" values={rows.map((row) => row.time_to_delivery_ms.p95 ?? null)} />
-        <Tile name="Held now" value={held >= 1_000 ? '1,000+' : number(held)} tone={held ? 'bad' : undefined} note={failures ? `${number(failures)} failures since the last success` : 'no failure since the last success'} link={link('held')} />
+        <Tile name="Held now" value={held >= 1_000 ? '1,000+' : number(held)} tone={held ? 'bad' : undefined} note={noteOfHeld(one)} link={link('held')} />
       </div>
       {attempts === 0 ? (
         <Empty icon="overview" title="No attempts in this time">

@@ -2,25 +2,28 @@
 import { type ComponentType } from 'preact'
 import { useState } from 'preact/hooks'
 import { get } from '../../api/client'
-import { useResource } from '../../api/resource'
+import { usePolling, useResource } from '../../api/resource'
 import { chosen, may } from '../../api/session'
 import { go, href, query } from '../../route'
 import { Icon } from '../../ui/icons'
-import { copy, Id, Moment, number } from '../../ui/moment'
+import { copy, Id, Moment } from '../../ui/moment'
 import { Popover } from '../../ui/popover'
 import { Bones, Failure } from '../../ui/states'
 import { Pill } from '../../ui/status'
 import { Tabs } from '../../ui/tabs'
+import { useSubject } from '../../ui/title'
 import { DeliveryList } from '../deliveries/list'
 import { Fact } from '../deliveries/view'
 import { OfTenant } from '../of_tenant'
 import { type Action, ActionDialog } from './actions'
+import type { Draft } from './draft'
 import { Types } from './list'
+import { Made } from './made'
 import { SubscriptionOverview } from './overview'
 import { RecoverDialog } from './recover'
 import { RotateDialog, Secrets } from './secrets'
 import { Settings } from './settings'
-import { nameOf, stateOf, type Subscription } from './state'
+import { heldOf, nameOf, stateOf, type Subscription } from './state'
 import { Testing } from './testing'
 
 export interface PartProps {
@@ -28,10 +31,19 @@ export interface PartProps {
   changed: () => void
 }
 
+export interface ViewProps extends PartProps {
+  /** What is typed in the settings and not saved: it outlives a look at another part. */
+  edits: Partial<Draft>
+  edit: (change: (was: Partial<Draft>) => Partial<Draft>) => void
+}
+
+/** How it does changes with each attempt. What is typed in the settings stays: they are read once, when they are opened. */
+const REFRESH_MS = 5_000
+
 const PARTS = { overview: 'Overview', deliveries: 'Deliveries', settings: 'Settings', secrets: 'Secrets', testing: 'Testing' } as const
 type Part = keyof typeof PARTS
 
-const VIEWS: Record<Part, ComponentType<PartProps>> = {
+const VIEWS: Record<Part, ComponentType<ViewProps>> = {
   overview: SubscriptionOverview,
   deliveries: ({ one }) => <DeliveryList subscription={one.id} />,
   settings: Settings,
@@ -44,12 +56,16 @@ export function SubscriptionPage({ params }: { params: Record<string, string> })
   return (
     <OfTenant id={id} what="A subscription belongs to one tenant.">
       <Loaded id={id} />
+      <Made id={id} />
     </OfTenant>
   )
 }
 
 function Loaded({ id }: { id: string }) {
   const found = useResource(`${chosen.value}/${id}`, (signal) => get('/subscriptions/{subscription_id}', { at: { subscription_id: id }, signal }))
+  const [edits, edit] = useState<Partial<Draft>>({})
+  usePolling(found.data ? REFRESH_MS : null, found)
+  useSubject(found.data && nameOf(found.data))
   if (found.problem && !found.data) return <Failure problem={found.problem} retry={found.reload} />
   if (!found.data) return <Bones lines={8} />
   const one = found.data
@@ -67,7 +83,7 @@ function Loaded({ id }: { id: string }) {
         current={part}
         link={(name) => href(`/subscriptions/${id}`, { part: name === 'overview' ? null : name })}
       />
-      <View one={one} changed={found.reload} />
+      <View one={one} changed={found.reload} edits={edits} edit={edit} />
     </article>
   )
 }
@@ -145,7 +161,7 @@ function WhyNot({ one }: { one: Subscription }) {
               Since <Moment at={since} />.{' '}
             </>
           )}
-          {held > 0 && `${held >= 1_000 ? '1,000 or more' : number(held)} held. `}
+          {held > 0 && `${heldOf(one)} held. `}
           {!one.is_active && 'Resume it, and what is held is sent.'}
           {label === 'Active' && 'What waits is sent a few at a time. '}
           {one.is_active && next_probe_at && (

@@ -7,7 +7,7 @@ import { CloseButton, Dialog } from '../../ui/dialog'
 import { Field } from '../../ui/field'
 import { number } from '../../ui/moment'
 import { Bones, Failure } from '../../ui/states'
-import { noun, type Subscription } from './state'
+import { heldOf, noun, type Subscription } from './state'
 
 type Form = Schemas['ReplayForm']
 
@@ -93,6 +93,7 @@ export function RecoverDialog({ one, close }: { one: Subscription; close: () => 
         <div class="plan-line" aria-live="polite">
           {plan.problem ? <Failure problem={plan.problem} retry={plan.reload} /> : plan.data ? <Count count={plan.data.count} /> : <Bones lines={2} />}
         </div>
+        <Held one={one} />
         {problem && !problem.errors?.some(({ pointer }) => pointer === '/rate') && <Failure problem={problem} />}
         <footer class="dialog-foot">
           <button type="button" class="button" onClick={close}>
@@ -104,6 +105,19 @@ export function RecoverDialog({ one, close }: { one: Subscription; close: () => 
         </footer>
       </form>
     </Dialog>
+  )
+}
+
+/** What is held is sent without a replay. */
+function Held({ one }: { one: Subscription }) {
+  const { held } = one.health
+  if (one.is_active && !held) return null
+  return (
+    <p class="note amber">
+      {held > 0 && `${heldOf(one)} ${noun(held, 'delivery is', 'deliveries are')} held besides. `}
+      {held > 0 && one.is_active && `${noun(held, 'It is', 'They are')} sent by ${noun(held, 'itself', 'themselves')} when the receiver takes them.`}
+      {!one.is_active && (held > 0 ? 'To send all of it, resume the subscription.' : 'It gets nothing until it is resumed: what is sent again is held.')}
+    </p>
   )
 }
 

@@ -2,28 +2,29 @@
 import { useState } from 'preact/hooks'
 import { asProblem, patch, type Problem } from '../../api/client'
 import { may } from '../../api/session'
+import { FormFailure } from '../../ui/field'
 import { Fields, Json } from '../../ui/json'
-import { Failure } from '../../ui/states'
+import { useWarning } from '../../ui/leave'
 import { toast } from '../../ui/toast'
 import { Fact } from '../deliveries/view'
 import { changes, draftOf } from './draft'
-import { SubscriptionForm } from './form'
-import type { PartProps } from './page'
+import { FIELDS, SubscriptionForm } from './form'
+import type { ViewProps } from './page'
 import type { Subscription } from './state'
 
-export function Settings({ one, changed }: PartProps) {
-  if (!may.value.manage) return <ReadOnly one={one} />
-  return <Edit one={one} changed={changed} />
+export function Settings(props: ViewProps) {
+  return may.value.manage ? <Edit {...props} /> : <ReadOnly one={props.one} />
 }
 
-function Edit({ one, changed }: PartProps) {
+function Edit({ one, changed, edits, edit }: ViewProps) {
   const [before, setBefore] = useState(() => draftOf(one))
-  const [draft, setDraft] = useState(before)
+  const draft = { ...before, ...edits }
   const [round, setRound] = useState(0)
   const [problem, setProblem] = useState<Problem | null>(null)
   const [busy, setBusy] = useState(false)
   const made = changes(before, draft)
   const nothing = 'body' in made && Object.keys(made.body).length === 0
+  useWarning(!nothing)
   const save = async () => {
     if ('problem' in made) return setProblem(made.problem)
     setBusy(true)
@@ -31,7 +32,7 @@ function Edit({ one, changed }: PartProps) {
     try {
       const saved = draftOf(await patch('/subscriptions/{subscription_id}', { at: { subscription_id: one.id }, body: made.body }))
       setBefore(saved)
-      setDraft(saved)
+      edit(() => ({}))
       toast('Saved')
       changed()
     } catch (error) {
@@ -40,13 +41,13 @@ function Edit({ one, changed }: PartProps) {
     setBusy(false)
   }
   const undo = () => {
-    setDraft(before)
+    edit(() => ({}))
     setProblem(null)
     setRound(round + 1)
   }
   return (
-    <SubscriptionForm key={round} stored={before} draft={draft} change={(part) => setDraft((was) => ({ ...was, ...part }))} problem={problem} submit={() => void save()}>
-      {problem && <Failure problem={problem} />}
+    <SubscriptionForm key={round} stored={before} draft={draft} change={(part) => edit((was) => ({ ...was, ...part }))} problem={problem} submit={() => void save()}>
+      <FormFailure problem={problem} fields={FIELDS} />
       <footer class="form-foot">
         <button type="button" class="button" disabled={nothing} onClick={undo}>
           Undo

@@ -1,5 +1,6 @@
 // What state a subscription is in, why and since when.
 import type { Schemas } from '../../api/client'
+import { number } from '../../ui/moment'
 import { subscriptionName, type Tone } from '../../words'
 
 export type Subscription = Schemas['Subscription']
@@ -44,6 +45,15 @@ export function stateOf(one: Subscription): State {
     case 'recovering':
       return { label: 'Active', tone: 'blue', why: 'Recovers', since }
   }
+}
+
+/** Counted up to 1,000. */
+export const heldOf = ({ health: { held } }: Subscription) => (held >= 1_000 ? '1,000 or more' : number(held))
+
+/** What is to be said of the deliveries that are held, or else of the failures. */
+export function noteOfHeld({ is_active, health: { held, failures } }: Subscription): string {
+  if (!is_active) return held ? 'sent when it is resumed' : 'new ones are held until it is resumed'
+  return failures ? `${number(failures)} ${noun(failures, 'failure')} since the last success` : 'no failure since the last success'
 }
 
 export const nameOf = (one: Subscription) => subscriptionName({ ...one, subscription_id: one.id })

@@ -48,8 +48,10 @@ export function TenantView({ id, tools, changed, deleted }: Props) {
         {(
           [
             ['/', 'Overview'],
+            ['/subscriptions', 'Subscriptions'],
             ['/deliveries', 'Deliveries'],
             ['/events', 'Events'],
+            ['/event-types', 'Event types'],
             ['/replays', 'Replays'],
             ['/keys', 'Keys'],
           ] as const
