@@ -65,7 +65,7 @@ test('every screen of subscriptions and event types shows itself in light and da
   const paused = await read('paused')
   const screens = {
     subscriptions: '#/subscriptions',
-    'subscriptions-no-match': '#/subscriptions?external_id=nobody',
+    'subscriptions-no-match': '#/subscriptions?q=nobody',
     'subscription-new': '#/subscriptions/~new',
     subscription: `#/subscriptions/${id}?range=1h`,
     'subscription-paused': `#/subscriptions/${paused.id}`,
@@ -109,6 +109,22 @@ test('the list says who gets what and how well that goes', () =>
     await row(page, 'bad').getByRole('button', { name: 'Copy the target' }).click()
     assert.equal(await page.evaluate(() => navigator.clipboard.readText()), receiver.url('/500/bad'))
     assert.match(page.url(), /#\/subscriptions\?/, 'copying opens nothing')
+  }))
+
+test('a subscription is found by a part of its URL and by its state', () =>
+  visitWorkshop('#/subscriptions', {}, async (page) => {
+    await button(page, 'Text').click()
+    await page.getByLabel('Text', { exact: true }).fill('/500/BAD')
+    await page.keyboard.press('Enter')
+    await row(page, 'paused').waitFor({ state: 'detached' })
+    await row(page, 'bad').waitFor()
+    await page.getByRole('button', { name: 'Remove the filter Text' }).click()
+    await row(page, 'paused').waitFor()
+    await button(page, 'State').click()
+    await page.getByLabel('Paused or disabled').check()
+    await row(page, 'bad').waitFor({ state: 'detached' })
+    await row(page, 'paused').waitFor()
+    assert.match(page.url(), /state=disabled/)
   }))
 
 test('a subscription is made: target checked, types chosen, filter tried, secret shown once', () =>

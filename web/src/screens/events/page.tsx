@@ -147,16 +147,16 @@ const DELIVERIES: Column<Row>[] = [
   { name: 'last', head: 'Last attempt', narrow: 'side', cell: (row) => <Moment at={row.last_attempt} /> },
 ]
 
-const STATUS: Filter = { name: 'status', label: 'Status', single: true, choices: STATUSES.map((value) => ({ value, label: statusWord(value, 0).label })) }
+const STATUS: Filter = { name: 'status', label: 'Status', choices: STATUSES.map((value) => ({ value, label: statusWord(value, 0).label })) }
 
 /** The event has its first deliveries with it. Only where there are more, pages of them are asked for. */
 function Deliveries({ webhook, first, total, everyMs }: { webhook: string; first: Row[]; total: number; everyMs: number | null }) {
-  const status = query.value.get('status') as Row['status'] | null
+  const status = query.value.getAll('status') as Row['status'][]
   const cursor = query.value.get('cursor')
   const many = total > first.length
   const page = useResource(JSON.stringify([webhook, status, cursor, total, everyMs === null]), async (signal) => {
     if (!many) return { data: first }
-    const query = { ...(status ? { status } : {}), ...(cursor ? { cursor } : {}) }
+    const query = { ...(status.length ? { status } : {}), ...(cursor ? { cursor } : {}) }
     return get('/events/{webhook_id}/deliveries', { at: { webhook_id: webhook }, query, signal })
   }, true)
   usePolling(many ? everyMs : null, page)

@@ -23,6 +23,8 @@ export interface Trouble {
 const PAGE = 100
 /** `fill` asks for three pages at most. */
 const MOST_SUBSCRIPTIONS = 300
+/** All but healthy ones. */
+const STATES = ['disabled', 'failing', 'open', 'throttled', 'recovering'] as const
 /** The API counts held deliveries of a subscription up to this. */
 export const MOST_HELD = 1_000
 
@@ -35,7 +37,7 @@ export async function loadTroubles(signal: AbortSignal): Promise<Trouble[]> {
     const { data, next_cursor } = await get('/deliveries', { query: { status: ['held'], limit: PAGE }, signal })
     return withStates(ofHeld(data, Boolean(next_cursor)), signal)
   }
-  const page = await fill<Subscription>(MOST_SUBSCRIPTIONS, (cursor) => get('/subscriptions/', { query: { limit: PAGE, ...(cursor ? { cursor } : {}) }, signal }))
+  const page = await fill<Subscription>(MOST_SUBSCRIPTIONS, (cursor) => get('/subscriptions/', { query: { state: [...STATES], limit: PAGE, ...(cursor ? { cursor } : {}) }, signal }))
   return page.data.map(ofSubscription)
 }
 

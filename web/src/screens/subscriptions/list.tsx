@@ -20,10 +20,24 @@ import { Hours } from './hours'
 import { nameOf, stateOf, type Subscription } from './state'
 import { loadTraffic, successRate, trafficOf, type TrafficTable } from './traffic'
 
+type ListedState = Subscription['health']['state'] | 'disabled'
+
 const LIMIT = 50
 const TYPES_SHOWN = 3
 
-const FILTERS: Filter[] = [{ name: 'external_id', label: 'External id', single: true, hint: 'The whole of it' }]
+const STATES = [
+  { value: 'healthy', label: 'Active' },
+  { value: 'failing', label: 'Failing' },
+  { value: 'open', label: 'Breaker open' },
+  { value: 'throttled', label: 'Asked to wait' },
+  { value: 'recovering', label: 'Recovering' },
+  { value: 'disabled', label: 'Paused or disabled' },
+] satisfies { value: ListedState; label: string }[]
+
+const FILTERS: Filter[] = [
+  { name: 'q', label: 'Text', single: true, hint: 'A part of the target, the external id or the description' },
+  { name: 'state', label: 'State', choices: STATES },
+]
 
 export function Types({ types }: { types: string[] }) {
   if (!types.length) return <span class="faint">all</span>
@@ -141,10 +155,10 @@ export function SubscriptionsScreen() {
 }
 
 function List() {
-  const external_id = query.value.get('external_id') ?? undefined
-  const cursor = query.value.get('cursor') ?? undefined
-  const what = JSON.stringify([chosen.value, external_id, cursor])
-  const page = useResource(what, (signal) => get('/subscriptions/', { query: { limit: LIMIT, ...(external_id ? { external_id } : {}), ...(cursor ? { cursor } : {}) }, signal }), true)
+  const [q, cursor] = [query.value.get('q'), query.value.get('cursor')]
+  const state = query.value.getAll('state') as ListedState[]
+  const asked = { limit: LIMIT, ...(q ? { q } : {}), ...(state.length ? { state } : {}), ...(cursor ? { cursor } : {}) }
+  const page = useResource(JSON.stringify([chosen.value, asked]), (signal) => get('/subscriptions/', { query: asked, signal }), true)
   const traffic = useResource(`${chosen.value}`, (signal) => loadTraffic('subscription', signal), true)
   const [acting, setActing] = useState<{ what: Action; of: Subscription } | null>(null)
   const shown = useMemo(() => columns(traffic.data, (what, of) => setActing({ what, of })), [traffic.data])
@@ -171,8 +185,8 @@ function List() {
         retry={page.reload}
         loading={page.loading}
         empty={
-          external_id ? (
-            <Empty icon="search" title="No subscription has this external id">
+          q || state.length > 0 ? (
+            <Empty icon="search" title="No subscription fits these filters">
               <button type="button" class="button" onClick={() => clearFilters(FILTERS)}>
                 Clear filters
               </button>
