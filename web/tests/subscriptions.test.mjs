@@ -113,12 +113,12 @@ test('the list says who gets what and how well that goes', () =>
 
 test('a subscription is found by a part of its URL and by its state', () =>
   visitWorkshop('#/subscriptions', {}, async (page) => {
-    await button(page, 'Text').click()
-    await page.getByLabel('Text', { exact: true }).fill('/500/BAD')
+    await button(page, 'Name or URL').click()
+    await page.getByLabel('Name or URL', { exact: true }).fill('/500/BAD')
     await page.keyboard.press('Enter')
     await row(page, 'paused').waitFor({ state: 'detached' })
     await row(page, 'bad').waitFor()
-    await page.getByRole('button', { name: 'Remove the filter Text' }).click()
+    await page.getByRole('button', { name: 'Remove the filter Name or URL' }).click()
     await row(page, 'paused').waitFor()
     await button(page, 'State').click()
     await page.getByLabel('Paused or disabled').check()

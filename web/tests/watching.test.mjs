@@ -175,7 +175,7 @@ test('a list that is not live is read again when somebody asks for it', async ()
 
 test('a drawer without anything to show is closed by its button', async () => {
   const gone = '01990000-0000-7000-8000-000000000000'
-  const drawers = { deliveries: `${gone}/${gone}`, refusals: gone, replays: gone }
+  const drawers = { deliveries: `${gone}/${gone}`, refusals: gone, replays: gone, tenants: gone }
   for (const [screen, open] of Object.entries(drawers)) {
     await visitMine(`#/${screen}?open=${open}`, { width: 360, fails: ['404'] }, async (page) => {
       const drawer = page.locator('dialog.drawer')

@@ -35,7 +35,7 @@ const STATES = [
 ] satisfies { value: ListedState; label: string }[]
 
 const FILTERS: Filter[] = [
-  { name: 'q', label: 'Text', single: true, hint: 'A part of the target, the external id or the description' },
+  { name: 'q', label: 'Name or URL', single: true, hint: 'A part of its URL, external id or description' },
   { name: 'state', label: 'State', choices: STATES },
 ]
 

@@ -2,7 +2,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import { get, type Schemas } from '../../api/client'
 import { fill, useResource } from '../../api/resource'
-import { go, here, href, query } from '../../route'
+import { go, here, href, query, undo } from '../../route'
 import { remember, withoutTenant } from '../../shell/tenants'
 import { CloseButton, Dialog } from '../../ui/dialog'
 import { Icon } from '../../ui/icons'
@@ -79,7 +79,7 @@ export function TenantsScreen() {
       {open && <Drawer id={open} changed={page.reload} />}
       {query.value.has('new') && (
         <TenantForm
-          close={() => go(here({ new: null }), 'replace')}
+          close={() => undo(here({ new: null }))}
           done={(tenant) => {
             go(here({ new: null, open: tenant.id }), 'replace')
             page.reload()
@@ -115,13 +115,13 @@ function Find({ q }: { q: string }) {
 }
 
 function Drawer({ id, changed }: { id: string; changed: () => void }) {
-  const close = () => go(here({ open: null }))
+  const close = () => undo(here({ open: null }))
   return (
     <Dialog key={id} kind="drawer" label="Tenant" close={close}>
       <TenantView
         id={id}
         changed={changed}
-        deleted={(tenant) => (go(here({ open: null, ...withoutTenant(tenant) })), changed())}
+        deleted={(tenant) => (go(here({ open: null, ...withoutTenant(tenant) }), 'replace'), changed())}
         tools={
           <>
             <a class="icon-button" href={href(`/tenants/${id}`)} aria-label="Open as a page" title="Open as a page">

@@ -4,6 +4,7 @@ import { useState } from 'preact/hooks'
 import { get } from '../../api/client'
 import { useResource } from '../../api/resource'
 import { href } from '../../route'
+import { Unfilled } from '../../ui/dialog'
 import { Icon } from '../../ui/icons'
 import { exact, Id, Moment, number } from '../../ui/moment'
 import { Bones, Failure } from '../../ui/states'
@@ -24,9 +25,10 @@ export function TenantView({ id, tools, changed, deleted }: Props) {
   const tenant = useResource(id, (signal) => get('/tenants/{tenant}', { at: { tenant: id }, signal }))
   const [doing, setDoing] = useState<'edit' | 'delete' | 'portal' | null>(null)
   const stop = () => setDoing(null)
-  if (tenant.problem && !tenant.data) return <Failure problem={tenant.problem} retry={tenant.reload} />
   const one = tenant.data
-  if (!one) return <Bones lines={8} />
+  if (!one) {
+    return <Unfilled tools={tools}>{tenant.problem ? <Failure problem={tenant.problem} retry={tenant.reload} /> : <Bones lines={8} />}</Unfilled>
+  }
   const Heading = tools ? 'h2' : 'h1'
   return (
     <article class="delivery">
