@@ -3113,9 +3113,18 @@ CREATE FUNCTION public.fingerprint_part(part bytea) RETURNS bytea
     SET search_path TO 'public'
     RETURN (int8send((COALESCE(octet_length(part), 0))::bigint) || COALESCE(part, '\x'::bytea));
 CREATE FUNCTION public.fingerprint_time(at timestamp with time zone) RETURNS bytea
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'public'
-    RETURN (CASE WHEN (at < '1970-01-01 00:00:00+00'::timestamp with time zone) THEN '\xffffffffffffffff'::bytea ELSE '\x0000000000000000'::bytea END || int8send((((EXTRACT(epoch FROM at) * (1000000)::numeric))::bigint * 1000)));
+    AS $$
+declare
+    nanos constant numeric := floor(extract(epoch from at) * 1000000) * 1000;
+    whole constant numeric := 18446744073709551616;
+    low constant numeric := mod(mod(nanos, whole) + whole, whole);
+begin
+    return int8send(((nanos - low) / whole)::bigint)
+        || int8send((case when low < whole / 2 then low else low - whole end)::bigint);
+end
+$$;
 CREATE FUNCTION public.forget_orphans(OUT deleted bigint, OUT more boolean) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public'
@@ -3727,7 +3736,9 @@ CREATE FUNCTION public.outbox_check(event_type text, idempotency_key text, order
     SET search_path TO 'public', 'pg_temp'
     AS $_$
 declare
-    most constant interval := (select l.delivery_lifetime from outbox_lease as l);
+    most constant interval := (
+        select l.delivery_lifetime from outbox_lease as l where l.ends_at > clock_timestamp()
+    );
     broken text;
 begin
     broken := case
@@ -3764,7 +3775,9 @@ CREATE FUNCTION public.outbox_check_payload(payload bytea) RETURNS void
     SET search_path TO 'public', 'pg_temp'
     AS $$
 declare
-    most constant integer := (select l.max_payload_bytes from outbox_lease as l);
+    most constant integer := (
+        select l.max_payload_bytes from outbox_lease as l where l.ends_at > clock_timestamp()
+    );
     kind text;
 begin
     if octet_length(payload) > most then
@@ -7269,6 +7282,7 @@ CREATE INDEX subscription_health_failing ON public.subscription_health USING btr
 CREATE INDEX subscriptions_deleted ON public.subscriptions USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
 CREATE UNIQUE INDEX subscriptions_external_id ON public.subscriptions USING btree (tenant_id, external_id) WHERE ((external_id IS NOT NULL) AND (deleted_at IS NULL));
 CREATE INDEX subscriptions_listed ON public.subscriptions USING btree (uuid_hash_extended(tenant_id, (0)::bigint), listed_version);
+CREATE INDEX subscriptions_live ON public.subscriptions USING btree (tenant_id, id) WHERE (deleted_at IS NULL);
 CREATE INDEX subscriptions_of_system_events ON public.subscriptions USING btree (tenant_id, id) WHERE (event_types && public.system_event_types());
 CREATE INDEX subscriptions_to_notify ON public.subscriptions USING btree (id) WHERE ((notified IS NOT NULL) OR (disabled_reason IS NOT NULL));
 CREATE UNIQUE INDEX tenants_external_id ON public.tenants USING btree (external_id) WHERE (deleted_at IS NULL);

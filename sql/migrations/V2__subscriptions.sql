@@ -86,6 +86,10 @@ where external_id is not null and deleted_at is null;
 -- Over a hash, so that only subscriptions/changed uses it, never a search for one subscription.
 create index subscriptions_listed on subscriptions (uuid_hash_extended(tenant_id, 0), listed_version);
 
+-- For lists and searches, however many were deleted before.
+create index subscriptions_live on subscriptions (tenant_id, id)
+where deleted_at is null;
+
 create index subscriptions_deleted on subscriptions (deleted_at)
 where deleted_at is not null;
 

@@ -107,10 +107,18 @@ return int8send(coalesce(octet_length(part), 0)::bigint) || coalesce(part, '');
 
 -- Nanoseconds since 1970 as 16 bytes.
 create function fingerprint_time(at timestamptz) returns bytea
-language sql immutable parallel safe
+language plpgsql immutable parallel safe
 set search_path from current
-return case when at < 'epoch' then '\xffffffffffffffff'::bytea else '\x0000000000000000'::bytea end
-    || int8send((extract(epoch from at) * 1000000)::bigint * 1000);
+as $$
+declare
+    nanos constant numeric := floor(extract(epoch from at) * 1000000) * 1000;
+    whole constant numeric := 18446744073709551616;
+    low constant numeric := mod(mod(nanos, whole) + whole, whole);
+begin
+    return int8send(((nanos - low) / whole)::bigint)
+        || int8send((case when low < whole / 2 then low else low - whole end)::bigint);
+end
+$$;
 
 -- The functions below run with their owner's rights: pg_temp comes last, so that no temporary table of a caller is
 -- taken for ours.
@@ -193,7 +201,9 @@ language plpgsql stable
 set search_path from current
 as $$
 declare
-    most constant interval := (select l.delivery_lifetime from outbox_lease as l);
+    most constant interval := (
+        select l.delivery_lifetime from outbox_lease as l where l.ends_at > clock_timestamp()
+    );
     broken text;
 begin
     broken := case
@@ -231,7 +241,9 @@ language plpgsql stable
 set search_path from current
 as $$
 declare
-    most constant integer := (select l.max_payload_bytes from outbox_lease as l);
+    most constant integer := (
+        select l.max_payload_bytes from outbox_lease as l where l.ends_at > clock_timestamp()
+    );
     kind text;
 begin
     if octet_length(payload) > most then

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 use serde_json::Value;
+use time::Duration;
 use uuid::Uuid;
 
 use super::Api;
@@ -15,8 +16,11 @@ use super::parameter::Query;
 use super::payload::Answer;
 use super::problem::Problem;
 use super::text::{Moment, choice};
-use crate::domain::id::EventId;
+use super::time_range::TimeRange;
 use crate::store::{AuditFilter, AuditRow};
+
+/// A row's time is when its transaction began, its id's when the change was written.
+const LONGEST_TRANSACTION: Duration = Duration::seconds(15);
 
 /// The resource.
 pub(super) struct AuditApi(pub(super) Arc<Api>);
@@ -106,6 +110,8 @@ pub(super) struct AuditList {
     data: Vec<AuditEntry>,
     /// Asks for the next page; null on the last.
     next_cursor: Option<String>,
+    /// Set if the page examined as many changes as it may: it has looked at those back to then.
+    examined_to: Option<Moment>,
 }
 
 #[OpenApi(prefix_path = "/audit", tag = "Resource::Audit")]
@@ -135,22 +141,23 @@ impl AuditApi {
         cursor: Query<Cursor<{ List::Audit as u8 }>>,
     ) -> Result<Answer<AuditList>, Problem> {
         let limit = page::limit(&limit);
-        let floor = |at: Moment| EventId::lower_bound(at.0).uuid();
-        let until = until.0.map_or_else(Uuid::max, floor);
+        let range = TimeRange::new(since.0, until.0);
+        let before = range.before_if_ids_are_later(LONGEST_TRANSACTION, cursor.0.map(|cursor| cursor.0));
         let filter = AuditFilter {
             tenant: caller.tenant(),
             object: object_id.0,
             key: key_id.0,
             action: action.0.map(Action::word),
-            from: since.0.map_or_else(Uuid::nil, floor),
-            before: cursor.0.map_or(until, |cursor| cursor.0.min(until)),
+            from: range.from(),
+            before,
             limit: i64::try_from(limit + 1).unwrap_or(i64::MAX),
         };
         let page = self.0.store.list_audit(&filter).await?;
         let examined = page.examined_to.map(|id| page::cursor_after(List::Audit, id));
         let (rows, cursor) = page::cut(page.rows, limit, List::Audit, |row| row.id);
-        let data = rows.into_iter().map(AuditEntry::of).collect();
-        Ok(Answer::Value(AuditList { data, next_cursor: cursor.or(examined) }))
+        let data = rows.into_iter().filter(|row| range.holds(row.at)).map(AuditEntry::of).collect();
+        let examined_to = page.examined_to.and_then(page::time_of);
+        Ok(Answer::Value(AuditList { data, next_cursor: cursor.or(examined), examined_to }))
     }
 }
 

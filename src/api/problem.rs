@@ -228,7 +228,7 @@ impl Problem {
             }
             Self::TooManyHops => return InvalidHops::TooMany.to_string(),
             Self::Invalid(_) => "one or more values break a rule; errors names each",
-            Self::HeadersTooLarge => "the header fields must be at most 100, and 64 KiB in all",
+            Self::HeadersTooLarge => "the header fields must have at most 64 KiB in all",
             Self::Internal => "the failure is logged under this request_id",
             Self::Unavailable => "try again in a moment; with an Idempotency-Key that is safe",
         };

@@ -17,6 +17,7 @@ use super::problem::Problem;
 use super::text::Moment;
 use crate::domain::external_id::SubscriptionName;
 use crate::domain::id::{ReplayId, SubscriptionId, TenantId};
+use crate::domain::rfc3339;
 use crate::store::{NewReplay, Replay};
 
 mod form;
@@ -171,16 +172,18 @@ impl ReplaysApi {
 
 impl ReplayAnswer {
     fn of(replay: Replay) -> Self {
+        let only: Option<Value> = replay.only.as_deref().and_then(|only| serde_json::from_str(only).ok());
+        let until = only.as_ref().and_then(|only| rfc3339::parse(only.get("until")?.as_str()?));
         Self {
             id: replay.id.uuid(),
             subscription_id: replay.subscription.map(SubscriptionId::uuid),
-            only: replay.only.as_deref().and_then(|only| serde_json::from_str(only).ok()),
+            only,
             to: if replay.is_to_matching { "matching" } else { "original" },
             total: replay.total,
             statuses: replay.statuses,
             event_types: replay.event_types,
             since: replay.after.bound_time().map(Moment),
-            until: replay.below.bound_time().map(Moment).unwrap_or_default(),
+            until: until.or_else(|| replay.below.bound_time()).map(Moment).unwrap_or_default(),
             rate: replay.rate,
             status: replay.status,
             replayed: replay.replayed,

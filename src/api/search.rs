@@ -18,7 +18,7 @@ use super::payload::Answer;
 use super::problem::Problem;
 use super::text::{Moment, SearchText};
 use crate::domain::id::{EventId, TenantId};
-use crate::store::{Common, EventSearch, FoundEvent, FoundEvents, Named, PayloadSearch, Searched};
+use crate::store::{Common, EventSearch, FoundEvent, FoundEvents, Named, PayloadSearch, Searched, as_id};
 
 mod rows;
 
@@ -120,7 +120,7 @@ impl Search<'_> {
                 is_found |= self.add_refusals(&mut rows).await? > 0;
             }
         }
-        let is_id = self.text.parse::<EventId>().is_ok();
+        let is_id = as_id(&self.text).is_some();
         let searched_payloads = self.searches_text() && !(is_id && is_found);
         let mut examined_to = None;
         if searched_payloads {

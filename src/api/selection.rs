@@ -1,7 +1,7 @@
 //! The filters of `GET /deliveries` as part of a body.
 
 use serde_json::{Map, Value, json};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::Api;
 use super::deliveries::DeliveryReason;
@@ -13,6 +13,9 @@ use super::text::Moment;
 use crate::domain::event_type::EventType;
 use crate::domain::external_id::SubscriptionName;
 use crate::domain::id::{EventId, TenantId};
+
+/// How far the time in an event's id, the replica's, may be from when it was accepted, the database's.
+const MOST_APART: Duration = Duration::seconds(1);
 
 form! {
     /// Which deliveries, by the filters of `GET /deliveries`. A list means any of its entries; one value may stand alone.
@@ -70,9 +73,9 @@ impl DeliverySelection {
         Ok(document)
     }
 
-    /// Events of later ids are left out; `until` itself decides within its millisecond.
+    /// Events of later ids are left out. When an event was accepted, and not its id, decides about `until`.
     pub(super) fn below(&self, now: OffsetDateTime) -> EventId {
-        let until = self.until.map(|until| until.0).filter(|until| *until <= now);
-        until.map_or_else(|| EventId::lower_bound(now), EventId::upper_bound)
+        let until = self.until.map(|until| until.0.saturating_add(MOST_APART));
+        EventId::lower_bound(until.map_or(now, |until| until.min(now)))
     }
 }

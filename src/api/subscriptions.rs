@@ -69,7 +69,7 @@ impl SubscriptionsApi {
 
     /// List subscriptions
     ///
-    /// Newest first. With `q` or `state` a page examines at most 20,000 subscriptions; then it is short, even empty, with a
+    /// Newest first. With `q` or `state` a page examines at most 5,000 subscriptions; then it is short, even empty, with a
     /// `next_cursor`.
     #[oai(path = "/", method = "get", operation_id = "list_subscriptions")]
     #[expect(clippy::too_many_arguments, reason = "each is a documented parameter of the operation")]
@@ -105,7 +105,8 @@ impl SubscriptionsApi {
         let examined = page.examined_to.map(|id| page::cursor_after(List::Subscriptions, id));
         let (rows, cursor) = page::cut(page.rows, limit, List::Subscriptions, |row| row.id.uuid());
         let data = self.answers(caller.tenant, rows).await?;
-        Ok(Answer::Value(SubscriptionPage { data, next_cursor: cursor.or(examined) }))
+        let examined_to = page.examined_to.and_then(page::time_of);
+        Ok(Answer::Value(SubscriptionPage { data, next_cursor: cursor.or(examined), examined_to }))
     }
 
     /// Read a subscription
@@ -270,7 +271,7 @@ impl SubscriptionsApi {
             None => None,
         };
         let data = self.answers(tenant, found.into_iter().collect()).await?;
-        Ok(Answer::Value(SubscriptionPage { data, next_cursor: None }))
+        Ok(Answer::Value(SubscriptionPage { data, next_cursor: None, examined_to: None }))
     }
 
     async fn write(

@@ -91,7 +91,7 @@ pub use retention::Retained;
 pub(crate) use rollups::AnalyticsViews;
 pub use rollups::Folded;
 pub use sealed::{SealedHeaders, SealedIngest, SealedOlder, SealedSecrets};
-pub(crate) use search::{Exact, FoundEvents, PayloadSearch, RefusedCall};
+pub(crate) use search::{Exact, FoundEvents, PayloadSearch, RefusedCall, as_id};
 pub(crate) use status::{DeliveryStatus, EventStatus};
 pub use subscriptions::{
     CancelledByDeletion, Creation, ListRow, ListRows, NewVersion, Rotation, StoredSubscription, SubscriptionSearch,

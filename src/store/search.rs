@@ -144,7 +144,7 @@ impl Store {
 }
 
 /// Also of a key as people see it.
-pub(super) fn as_id(text: &str) -> Option<Uuid> {
+pub(crate) fn as_id(text: &str) -> Option<Uuid> {
     text.parse().map(EventId::uuid).ok().or_else(|| ApiKey::id_in(text).map(ApiKeyId::uuid))
 }
 

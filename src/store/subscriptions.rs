@@ -35,7 +35,7 @@ pub enum Rotation {
 }
 
 /// Subscriptions that one page of a search looks at.
-const MAX_EXAMINED: i64 = 20_000;
+const MAX_EXAMINED: i64 = 5_000;
 
 pub(super) const MAX_CANCELLED_COUNTED: i64 = 10_000;
 
@@ -155,7 +155,7 @@ impl Store {
         limit: i64,
     ) -> Result<Searched<StoredSubscription, Uuid>, StoreError> {
         let (tenant, before): (Uuid, Option<Uuid>) = (tenant.uuid(), before.map(SubscriptionId::uuid));
-        let (text, states) = (search.text.as_ref().map(|text| text.to_lowercase()), given(&search.states));
+        let (text, states) = (search.text.as_deref(), given(&search.states));
         let is_search = text.is_some() || states.is_some();
         let most = if is_search { MAX_EXAMINED } else { limit };
         let params: [Param<'_>; 6] = [

@@ -156,13 +156,15 @@ async fn a_subscription_is_found_by_a_part_of_its_names_and_by_its_state() {
         ("depot", "https://Depot.example.com/hooks", "stock"),
         ("crm", "https://crm.example.com/in", "customers"),
         ("erp", "https://erp.example.com/in", "100% of ORDERS"),
+        ("mended", "https://mended.example.com/in", "ΟΔΟΣ"),
     ] {
         let form = json!({ "external_id": name, "target_url": target, "description": description });
         api.subscribe(form).await;
     }
+    // `mended` waits for its first success.
     let health = "insert into subscription_health (subscription_id, tenant_id, state, failures, probe_at)
-                  select s.id, s.tenant_id, v.state, 5, case when v.state is not null then now() end
-                  from (values ('depot', 'open'), ('crm', null)) as v (name, state)
+                  select s.id, s.tenant_id, v.state, v.failures, case when v.state is not null then now() end
+                  from (values ('depot', 'open', 5), ('crm', null, 5), ('mended', null, 0)) as v (name, state, failures)
                   inner join subscriptions as s on s.external_id = v.name";
     client.batch_execute(health).await.unwrap();
     client.batch_execute("update subscriptions set is_active = false where external_id = 'erp'").await.unwrap();
@@ -173,8 +175,11 @@ async fn a_subscription_is_found_by_a_part_of_its_names_and_by_its_state() {
         ("q=cr", vec!["crm"]),
         ("q=100%25", vec!["erp"]),
         ("q=nothing", vec![]),
+        ("q=%CE%9F%CE%94%CE%9F%CE%A3", vec!["mended"]),
+        // The end of one field and the beginning of the next are no text.
+        ("q=in%20shop", vec![]),
         ("state=open&state=failing", vec!["crm", "depot"]),
-        ("state=healthy", vec!["shop"]),
+        ("state=healthy", vec!["mended", "shop"]),
         ("state=throttled&state=recovering", vec![]),
     ] {
         let page = api.ask("GET", &format!("/subscriptions/?{query}")).send().await.json();
@@ -185,8 +190,8 @@ async fn a_subscription_is_found_by_a_part_of_its_names_and_by_its_state() {
             "{query}"
         );
     }
-    let first = api.ask("GET", "/subscriptions/?q=example.com&limit=3").send().await.json();
-    let rest = format!("/subscriptions/?q=example.com&limit=3&cursor={}", first["next_cursor"].as_str().unwrap());
+    let first = api.ask("GET", "/subscriptions/?q=example.com&limit=4").send().await.json();
+    let rest = format!("/subscriptions/?q=example.com&limit=4&cursor={}", first["next_cursor"].as_str().unwrap());
     let rest = api.ask("GET", &rest).send().await.json();
     assert_eq!((&rest["data"][0]["external_id"], rest["data"].as_array().unwrap().len()), (&json!("shop"), 1));
     for wrong in ["q=", "state=paused", "q=a&q=b", "external_id=shop&q=shop", "external_id=shop&state=healthy"] {

@@ -150,3 +150,66 @@ async fn no_search_scans_a_table_and_each_reads_a_bounded_number_of_pages() {
         assert!(fewest < most, "{name}({arguments}) touches {fewest} pages");
     }
 }
+
+/// A tenant with 20,000 subscriptions, of which every other one is deleted, and every hundredth one fails.
+const MANY: &str = "
+    insert into tenants (id, name) values ('00000000-0000-7000-8100-000000000001', 'n');
+    insert into subscriptions (tenant_id, id, target_url, description, secret, verify_ingest, deleted_at)
+    select '00000000-0000-7000-8100-000000000001', ('00000000-0000-7000-8101-' || lpad(n::text, 12, '0'))::uuid,
+        'https://receiver-' || n || '.example.com/hooks', repeat('x', 200), '', false, case when n % 2 = 1 then now() end
+    from generate_series(1, 20000) as n;
+    insert into subscription_health (subscription_id, tenant_id, failures)
+    select s.id, s.tenant_id, 3 from subscriptions as s where right(s.id::text, 2) = '00'";
+
+#[tokio::test]
+async fn a_search_of_subscriptions_examines_as_many_as_it_may_and_goes_on() {
+    let database = Database::new().await;
+    database.client().await.batch_execute(MANY).await.unwrap();
+    database.client().await.batch_execute("vacuum analyze").await.unwrap();
+    let (client, mut notices) = database.client_with_notices().await;
+    client.batch_execute(PLANS).await.unwrap();
+    let text = include_str!("../../sql/queries/subscriptions/list.sql");
+    let settings = "set enable_seqscan = off; set plan_cache_mode = force_generic_plan";
+    client.batch_execute(&format!("{settings}; prepare list as {text}")).await.unwrap();
+    let page = async |below: &str, words: &str, most: u32| {
+        let tenant = "'00000000-0000-7000-8100-000000000001'";
+        let rows =
+            client.simple_query(&format!("execute list({tenant}, '{below}', 51, {words}, {most})")).await.unwrap();
+        let rows: Vec<_> = rows
+            .into_iter()
+            .filter_map(|row| match row {
+                tokio_postgres::SimpleQueryMessage::Row(row) => Some(row),
+                _ => None,
+            })
+            .collect();
+        let examined_to = rows.first().and_then(|row| row.get("examined_to")).map(str::to_owned);
+        (rows.iter().filter_map(|row| row.get("id").map(str::to_owned)).collect::<Vec<_>>(), examined_to)
+    };
+    let top = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+    for (words, most_pages) in [("'nothing', null", 5_500), ("null, '{open}'", 16_000), ("null, null", 5_500)] {
+        page(top, words, 5_000).await;
+        while notices.try_recv().is_ok() {}
+        page(top, words, 5_000).await;
+        let told: Vec<_> =
+            std::iter::from_fn(|| notices.try_recv().ok()).filter(|told| told.contains("Query Text")).collect();
+        let plan = told.last().unwrap();
+        assert!(!scans(plan, "subscriptions"), "{plan}");
+        assert!(touched_pages(plan) < most_pages, "{words} touches {} pages", touched_pages(plan));
+    }
+    let (mut found, mut pages, mut below) = (Vec::new(), 0, top.to_owned());
+    loop {
+        let (rows, examined_to) = page(&below, "'RECEIVER-1', '{failing}'", 400).await;
+        found.extend(rows);
+        pages += 1;
+        let Some(next) = examined_to else { break };
+        below = next;
+    }
+    let of_hundreds = |n: &u32| n.to_string().starts_with('1');
+    let expected: Vec<_> = (1..=200)
+        .map(|n| n * 100)
+        .filter(of_hundreds)
+        .rev()
+        .map(|n| format!("00000000-0000-7000-8101-{n:012}"))
+        .collect();
+    assert_eq!((found, pages), (expected, 10_000 / 400 + 1));
+}

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use postrider::intake::{Outbox, OutboxRules};
+use serde_json::json;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
+use crate::support::api::TestApi;
 use crate::support::rig::{Rig, submit};
 
 const RULES: OutboxRules = OutboxRules { max_payload_bytes: 1_000, lifetime: Duration::from_secs(96 * 3_600) };
@@ -93,7 +96,7 @@ async fn bytes_are_kept_and_jsonb_has_its_own_text() {
 #[tokio::test(flavor = "multi_thread")]
 async fn arguments_that_break_a_rule_fail_in_the_callers_transaction_and_name_it() {
     let rig = Rig::new().await;
-    rig.sql("update outbox_lease set max_payload_bytes = 100, delivery_lifetime = '3 days'").await;
+    rig.sql("update outbox_lease set ends_at = now() + interval '1 day', max_payload_bytes = 100, delivery_lifetime = '3 days'").await;
     let long = "x".repeat(129);
     for (arguments, rule) in [
         ("'a..b', '{}'", "event_type: must be"),
@@ -266,6 +269,32 @@ async fn a_repeated_key_is_the_first_event() {
     let (code, message) = refused(&rig.client, "'a', '{\"n\": 2}'::jsonb, idempotency_key => 'k'").await;
     assert_eq!((code, &*message), (SqlState::UNIQUE_VIOLATION, "idempotency_key: 'k' was used for another event"));
     assert_eq!(rig.count("outbox").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_key_is_one_event_from_sql_and_from_a_request_whatever_its_times() {
+    let api = TestApi::start().await;
+    let client = api.database.client().await;
+    for (key, expires_at) in [
+        ("a", "2262-04-12T00:00:00.000001Z"),
+        ("b", "2554-07-21T23:34:33.709552Z"),
+        ("c", "9999-12-31T23:59:59.999999Z"),
+    ] {
+        let published = api.ask("POST", &format!("/events?expires_at={expires_at}")).header("idempotency-key", key);
+        let published = published.body("{}").send().await.json();
+        let call =
+            format!("null, '{{}}'::text, tenant => 'acme', idempotency_key => '{key}', expires_at => '{expires_at}'");
+        assert_eq!(json!(publish(&client, &call).await), published["webhook_id"], "{expires_at}: {published}");
+    }
+    // Also before 1970, and before the nanoseconds of a bigint begin.
+    for time in
+        ["0001-01-01T00:00:00Z", "1677-09-21T00:12:43.145224Z", "1969-12-31T23:59:59.999999Z", "1970-01-01T00:00:00Z"]
+    {
+        let bytes = format!("select encode(fingerprint_time('{time}'), 'hex')");
+        let bytes: String = client.query_one(&bytes, &[]).await.unwrap().get(0);
+        let nanos = OffsetDateTime::parse(time, &Rfc3339).unwrap().unix_timestamp_nanos();
+        assert_eq!(bytes, format!("{nanos:032x}"), "{time}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -178,6 +178,15 @@ async fn pages_follow_one_another_and_bad_parameters_are_named() {
     assert_eq!(paged, all[1..3]);
     assert!(rows(&api, &api.admin, "?until=2026-01-01T00:00:00Z").await.is_empty());
     assert_eq!(rows(&api, &api.admin, "?since=2026-01-01T00:00:00Z").await.len(), 4);
+    // All in one millisecond.
+    let moved = "update refusals as r set id = uuid_v7_ordered(n.at), at = n.at
+                 from (
+                     select x.id, date_trunc('second', now()) + row_number() over (order by x.id) * interval '100 us' as at
+                     from refusals as x
+                 ) as n
+                 where n.id = r.id";
+    api.database.client().await.batch_execute(moved).await.unwrap();
+    let all = rows(&api, &api.admin, "").await;
     let at = all[1]["at"].as_str().unwrap();
     let since = rows(&api, &api.admin, &format!("?since={at}")).await;
     let until = rows(&api, &api.admin, &format!("?until={at}")).await;

@@ -1,15 +1,15 @@
--- subscriptions/list($1 tenant, $2 id below which or null, $3 most rows, $4 text in lower case or null, $5 states or null,
+-- subscriptions/list($1 tenant, $2 id below which or null, $3 most rows, $4 text or null, $5 states or null,
 -- $6 most rows to examine)
 -- If $6 ends it, `examined_to` is the last id examined, and there is at least one row, perhaps without a subscription.
 with examined as materialized (
     select
         x.id,
-        ($4::text is null or position($4 in lower(concat_ws(' ', x.target_url, x.external_id, x.description))) > 0)
+        ($4::text is null or position(lower($4) in lower(concat_ws(chr(1), x.target_url, x.external_id, x.description))) > 0)
         and ($5::text[] is null or case when x.is_active then coalesce(h.state, 'healthy') else 'disabled' end = any($5))
         as is_found
     from subscriptions as x
     left join lateral (
-        select coalesce(y.state, 'failing') as state
+        select case when y.state is not null then y.state when y.failures > 0 then 'failing' end as state
         from subscription_health as y
         where $5::text[] is not null
             and y.tenant_id = $1

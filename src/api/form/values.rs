@@ -223,7 +223,10 @@ impl FormField for ClearJson {
 
     fn read(value: &RawValue, at: &mut Place<'_>) -> Option<Self> {
         if serde_json::from_str::<Value>(value.get()).is_err() {
-            at.refuse("wrong_type", "must be JSON of usual depth, with texts of valid Unicode");
+            at.refuse(
+                "wrong_type",
+                "must be JSON of usual depth, with texts of valid Unicode and numbers that a double can hold",
+            );
             return None;
         }
         refuse_duplicates(value, at);

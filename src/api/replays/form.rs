@@ -93,7 +93,7 @@ impl ReplayForm {
             statuses,
             event_types: EventTypeFilter::new(self.event_types.map(|list| list.0).unwrap_or_default()),
             after: EventId::lower_bound(since.unwrap_or(OffsetDateTime::UNIX_EPOCH)),
-            below: EventId::lower_bound(until),
+            below: EventId::upper_bound(until),
         })
     }
 }

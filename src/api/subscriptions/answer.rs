@@ -71,10 +71,12 @@ pub(super) struct SubscriptionAnswer {
 #[derive(Debug, Object, Serialize)]
 #[oai(read_only_all)]
 pub(super) struct SubscriptionPage {
-    /// The rows.
+    /// The rows; with a filter may be fewer than `limit`, even none, while there is a `next_cursor`.
     pub(super) data: Vec<SubscriptionAnswer>,
     /// Cursor of the next page; null on the last.
     pub(super) next_cursor: Option<String>,
+    /// Set if the page examined as many as it may: it has looked at subscriptions created back to then.
+    pub(super) examined_to: Option<Moment>,
 }
 
 /// Result of a deletion.
