@@ -3,6 +3,9 @@ import { computed, signal } from '@preact/signals'
 
 const fragment = signal(window.location.hash)
 
+/** Whether another page shows the dashboard in a frame. The browser keeps one history for both: going back may move the other page. */
+export const isFramed = window.parent !== window
+
 /** What the browser keeps with each entry of its history: the views before it, the newest last, and how far they were scrolled. */
 interface Entry {
   trail: { link: string; y: number }[]
@@ -12,7 +15,11 @@ interface Entry {
 const LONGEST_TRAIL = 20
 const trailOf = (state: unknown) => (state as Entry | null)?.trail ?? []
 let trail = trailOf(window.history.state)
-let isGoingBack = false
+/** If the browser has not gone back by then, it will not: it usually takes under 50 ms, so this leaves 20 times as long. */
+const GO_BACK_MS = 1_000
+/** Runs while the browser goes back. */
+let goingBack: ReturnType<typeof setTimeout> | undefined
+const hasGoneBack = () => (clearTimeout(goingBack), (goingBack = undefined))
 /** How far the view was scrolled when the reader left it who came back now. */
 let returnY = 0
 
@@ -25,7 +32,7 @@ window.history.scrollRestoration = 'manual'
 const extended = () => [...trail, { link: fragment.value, y: window.scrollY }].slice(-LONGEST_TRAIL)
 
 window.addEventListener('hashchange', () => {
-  isGoingBack = false
+  hasGoneBack()
   // A link made a new entry; otherwise the reader went back or forward to one.
   const isNew = window.history.state === null
   returnY = isNew ? 0 : (trail.findLast((one) => same(one.link, window.location.hash))?.y ?? 0)
@@ -85,12 +92,20 @@ export function go(link: string, how: 'push' | 'replace' = 'push'): void {
   fragment.value = link
 }
 
-/** Undoes what led here: back to `link`, if the reader came from there, so that the browser's Back does not lead here again. */
+/**
+ * Undoes what led here: back to `link`, if the reader came from there, so that the browser's Back does not lead here again.
+ * In a frame it shows `link` in place of this view instead.
+ */
 export function undo(link: string): void {
   // Esc may come twice before the browser has gone back.
-  if (isGoingBack) return
+  if (goingBack !== undefined) return
+  if (isFramed) return go(link, 'replace')
   const at = trail.findLastIndex((one) => same(one.link, link))
   if (at < 0) return go(link, 'replace')
-  isGoingBack = true
+  const from = fragment.value
+  goingBack = setTimeout(() => {
+    hasGoneBack()
+    if (fragment.value === from) go(link, 'replace')
+  }, GO_BACK_MS)
   window.history.go(at - trail.length)
 }
