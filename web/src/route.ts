@@ -31,6 +31,11 @@ window.history.scrollRestoration = 'manual'
 /** What the trail is once the reader has gone on from here. */
 const extended = () => [...trail, { link: fragment.value, y: window.scrollY }].slice(-LONGEST_TRAIL)
 
+// A link to the address where the reader already is replaces the entry by one without a state, and no hashchange follows.
+window.addEventListener('popstate', () => {
+  if (window.history.state === null && window.location.hash === fragment.value) window.history.replaceState({ trail } satisfies Entry, '')
+})
+
 window.addEventListener('hashchange', () => {
   hasGoneBack()
   // A link made a new entry; otherwise the reader went back or forward to one.
