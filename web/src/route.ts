@@ -106,7 +106,8 @@ export function undo(link: string): void {
   if (goingBack !== undefined) return
   if (isFramed) return go(link, 'replace')
   const at = trail.findLastIndex((one) => same(one.link, link))
-  if (at < 0) return go(link, 'replace')
+  // Only over views of this page: an earlier visit of it is not where the reader came from.
+  if (at < 0 || trail.slice(at).some((one) => split(one.link)[0] !== path.value)) return go(link, 'replace')
   const from = fragment.value
   goingBack = setTimeout(() => {
     hasGoneBack()
