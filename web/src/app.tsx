@@ -55,7 +55,7 @@ function Signed() {
   useEffect(() => {
     const y = firstY()
     return y > 0 || !query.value.has('open') ? scrollTo(y) : undefined
-  }, [path.value])
+  }, [path.value, query.value.get('cursor')])
   return (
     <Frame current={path.value}>
       {found && !allowed(found.screen) ? (

@@ -9,6 +9,8 @@ export const isFramed = window.parent !== window
 /** What the browser keeps with each entry of its history: the views before it, the newest last, and how far they were scrolled. */
 interface Entry {
   trail: { link: string; y: number }[]
+  /** How far this view was scrolled when its page was reloaded or left. */
+  y?: number
 }
 
 /** Views that are remembered; older ones are not gone back to. */
@@ -21,12 +23,19 @@ const GO_BACK_MS = 1_000
 let goingBack: ReturnType<typeof setTimeout> | undefined
 const hasGoneBack = () => (clearTimeout(goingBack), (goingBack = undefined))
 /** How far the view was scrolled when the reader left it who came back now. */
-let returnY = 0
+let returnY = (window.history.state as Entry | null)?.y ?? 0
 
 // An entry without a state is one that a link has just made.
 window.history.replaceState({ trail } satisfies Entry, '')
 // Where a view was, the dashboard knows; the browser would look before its rows are loaded.
 window.history.scrollRestoration = 'manual'
+/** For a reload. Not between the browser's move to another entry and the hashchange that says so. */
+const keepY = () => {
+  if (window.location.hash === fragment.value) window.history.replaceState({ trail, y: window.scrollY } satisfies Entry, '')
+}
+// Chromium has read the state for a reload before pagehide; older Safaris have no scrollend.
+document.addEventListener('scrollend', keepY)
+window.addEventListener('pagehide', keepY)
 
 /** What the trail is once the reader has gone on from here. */
 const extended = () => [...trail, { link: fragment.value, y: window.scrollY }].slice(-LONGEST_TRAIL)
