@@ -32,6 +32,13 @@ export interface Draft {
   secret_key: string
 }
 
+/** What is typed in the settings and not saved. */
+export interface Edits {
+  /** The stored values from before it was typed, without what somebody else has changed since. */
+  before: Draft
+  fields: Partial<Draft>
+}
+
 const text = (value: string | number | null | undefined) => (value === null || value === undefined ? '' : String(value))
 const NO_AUTH: Draft['auth'] = { type: '', username: '', password: '', token: '', stored: false }
 

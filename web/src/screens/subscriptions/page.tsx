@@ -16,7 +16,7 @@ import { DeliveryList } from '../deliveries/list'
 import { Fact } from '../deliveries/view'
 import { OfTenant } from '../of_tenant'
 import { type Action, ActionDialog } from './actions'
-import type { Draft } from './draft'
+import type { Edits } from './draft'
 import { Types } from './list'
 import { Made } from './made'
 import { SubscriptionOverview } from './overview'
@@ -32,9 +32,9 @@ export interface PartProps {
 }
 
 export interface ViewProps extends PartProps {
-  /** What is typed in the settings and not saved: it outlives a look at another part. */
-  edits: Partial<Draft>
-  edit: (change: (was: Partial<Draft>) => Partial<Draft>) => void
+  /** Null where nothing is typed. They outlive a look at another part. */
+  edits: Edits | null
+  edit: (change: (was: Edits | null) => Edits | null) => void
 }
 
 /** How it does changes with each attempt. What is typed in the settings stays: they are read once, when they are opened. */
@@ -63,7 +63,7 @@ export function SubscriptionPage({ params }: { params: Record<string, string> })
 
 function Loaded({ id }: { id: string }) {
   const found = useResource(`${chosen.value}/${id}`, (signal) => get('/subscriptions/{subscription_id}', { at: { subscription_id: id }, signal }))
-  const [edits, edit] = useState<Partial<Draft>>({})
+  const [edits, edit] = useState<Edits | null>(null)
   usePolling(found.data ? REFRESH_MS : null, found)
   useSubject(found.data && nameOf(found.data))
   if (found.problem && !found.data) return <Failure problem={found.problem} retry={found.reload} />

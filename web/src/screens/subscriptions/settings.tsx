@@ -17,8 +17,8 @@ export function Settings(props: ViewProps) {
 }
 
 function Edit({ one, changed, edits, edit }: ViewProps) {
-  const [before, setBefore] = useState(() => draftOf(one))
-  const draft = { ...before, ...edits }
+  const [before, setBefore] = useState(() => edits?.before ?? draftOf(one))
+  const draft = { ...before, ...edits?.fields }
   const [round, setRound] = useState(0)
   const [problem, setProblem] = useState<Problem | null>(null)
   const [busy, setBusy] = useState(false)
@@ -32,7 +32,7 @@ function Edit({ one, changed, edits, edit }: ViewProps) {
     try {
       const saved = draftOf(await patch('/subscriptions/{subscription_id}', { at: { subscription_id: one.id }, body: made.body }))
       setBefore(saved)
-      edit(() => ({}))
+      edit(() => null)
       toast('Saved')
       changed()
     } catch (error) {
@@ -41,12 +41,13 @@ function Edit({ one, changed, edits, edit }: ViewProps) {
     setBusy(false)
   }
   const undo = () => {
-    edit(() => ({}))
+    setBefore(draftOf(one))
+    edit(() => null)
     setProblem(null)
     setRound(round + 1)
   }
   return (
-    <SubscriptionForm key={round} stored={before} draft={draft} change={(part) => edit((was) => ({ ...was, ...part }))} problem={problem} submit={() => void save()}>
+    <SubscriptionForm key={round} stored={before} draft={draft} change={(part) => edit((was) => ({ before: was?.before ?? before, fields: { ...was?.fields, ...part } }))} problem={problem} submit={() => void save()}>
       <FormFailure problem={problem} fields={FIELDS} />
       <footer class="form-foot">
         <button type="button" class="button" disabled={nothing} onClick={undo}>
