@@ -162,3 +162,10 @@ export function changes(before: Draft, after: Draft): { body: Partial<Body> } | 
   if (body.metadata) body.metadata = withRemoved((old.metadata ?? {}) as Record<string, string>, body.metadata as Record<string, string>)
   return { body: body as Partial<Body> }
 }
+
+/** Whether something that is typed is not saved. */
+export function isUnsaved(edits: Edits | null): boolean {
+  if (!edits) return false
+  const made = changes(edits.before, { ...edits.before, ...edits.fields })
+  return 'problem' in made || Object.keys(made.body).length > 0
+}

@@ -6,6 +6,7 @@ import { usePolling, useResource } from '../../api/resource'
 import { chosen, may } from '../../api/session'
 import { go, href, query } from '../../route'
 import { Icon } from '../../ui/icons'
+import { useWarning } from '../../ui/leave'
 import { copy, Id, Moment } from '../../ui/moment'
 import { Popover } from '../../ui/popover'
 import { Bones, Failure } from '../../ui/states'
@@ -16,7 +17,7 @@ import { DeliveryList } from '../deliveries/list'
 import { Fact } from '../deliveries/view'
 import { OfTenant } from '../of_tenant'
 import { type Action, ActionDialog } from './actions'
-import type { Edits } from './draft'
+import { type Edits, isUnsaved } from './draft'
 import { Types } from './list'
 import { Made } from './made'
 import { SubscriptionOverview } from './overview'
@@ -65,6 +66,7 @@ function Loaded({ id }: { id: string }) {
   const found = useResource(`${chosen.value}/${id}`, (signal) => get('/subscriptions/{subscription_id}', { at: { subscription_id: id }, signal }))
   const [edits, edit] = useState<Edits | null>(null)
   usePolling(found.data ? REFRESH_MS : null, found)
+  useWarning(isUnsaved(edits))
   useSubject(found.data && nameOf(found.data))
   if (found.problem && !found.data) return <Failure problem={found.problem} retry={found.reload} />
   if (!found.data) return <Bones lines={8} />

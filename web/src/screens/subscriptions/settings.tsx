@@ -4,10 +4,9 @@ import { asProblem, patch, type Problem } from '../../api/client'
 import { may } from '../../api/session'
 import { FormFailure } from '../../ui/field'
 import { Fields, Json } from '../../ui/json'
-import { useWarning } from '../../ui/leave'
 import { toast } from '../../ui/toast'
 import { Fact } from '../deliveries/view'
-import { changes, draftOf } from './draft'
+import { changes, draftOf, isUnsaved } from './draft'
 import { FIELDS, SubscriptionForm } from './form'
 import type { ViewProps } from './page'
 import type { Subscription } from './state'
@@ -22,10 +21,9 @@ function Edit({ one, changed, edits, edit }: ViewProps) {
   const [round, setRound] = useState(0)
   const [problem, setProblem] = useState<Problem | null>(null)
   const [busy, setBusy] = useState(false)
-  const made = changes(before, draft)
-  const nothing = 'body' in made && Object.keys(made.body).length === 0
-  useWarning(!nothing)
+  const nothing = !isUnsaved(edits)
   const save = async () => {
+    const made = changes(before, draft)
     if ('problem' in made) return setProblem(made.problem)
     setBusy(true)
     setProblem(null)
