@@ -494,6 +494,16 @@ test('deleted from its page, after a question', async () => {
   })
 })
 
+test('a subscription that somebody else deletes is not shown as alive', async () => {
+  const { id } = await subscription('deleted-elsewhere', '/204/deleted')
+  await visitWorkshop(`#/subscriptions/${id}`, { fails: ['404'] }, async (page) => {
+    await page.locator('.sheet-head').getByText('Active').waitFor()
+    await api('DELETE', `/subscriptions/${id}`)
+    await page.getByRole('alert').waitFor()
+    assert.equal(await page.locator('.sheet-head').count(), 0)
+  })
+})
+
 test('an event type is described, its schema checked, changed and deleted', () =>
   visitWorkshop('#/event-types', { fails: ['422'] }, async (page) => {
     await page.getByRole('link', { name: 'New event type' }).click()

@@ -65,10 +65,12 @@ export function SubscriptionPage({ params }: { params: Record<string, string> })
 function Loaded({ id }: { id: string }) {
   const found = useResource(`${chosen.value}/${id}`, (signal) => get('/subscriptions/{subscription_id}', { at: { subscription_id: id }, signal }))
   const [edits, edit] = useState<Edits | null>(null)
-  usePolling(found.data ? REFRESH_MS : null, found)
-  useWarning(isUnsaved(edits))
+  // Somebody has deleted it since.
+  const isGone = found.problem?.status === 404
+  usePolling(found.data && !isGone ? REFRESH_MS : null, found)
+  useWarning(!isGone && isUnsaved(edits))
   useSubject(found.data && nameOf(found.data))
-  if (found.problem && !found.data) return <Failure problem={found.problem} retry={found.reload} />
+  if (found.problem && (isGone || !found.data)) return <Failure problem={found.problem} retry={found.reload} />
   if (!found.data) return <Bones lines={8} />
   const one = found.data
   const named = query.value.get('part') ?? 'overview'
