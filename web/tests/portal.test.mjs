@@ -148,6 +148,26 @@ test('a link that was withdrawn says so when something is asked for, and a new l
   })
 })
 
+test('a secret that is shown once outlives a new link of the same tenant', async () => {
+  await visit(browser, LOCKED, fragment(await session()), {}, async (page) => {
+    await overview(page)
+    await page.evaluate(() => (window.location.hash = '#/subscriptions/~new'))
+    await page.getByLabel('URL').fill('https://receiver.example/hook')
+    await page.getByRole('button', { name: 'Create', exact: true }).click()
+    const secret = await page.locator('.once code').first().textContent()
+    const made = new URL(page.url()).hash
+    await page.evaluate((hash) => (window.location.hash = hash), fragment(await session()))
+    await overview(page)
+    await page.evaluate((hash) => (window.location.hash = hash), made)
+    await page.locator('.once code', { hasText: secret }).waitFor()
+    await page.getByRole('button', { name: 'I have it' }).click()
+    await page.locator('.once code').waitFor({ state: 'detached' })
+    await page.evaluate(() => (window.location.hash = '#/'))
+    await overview(page)
+    await data.api('DELETE', `/subscriptions/${made.match(/[0-9a-f-]{36}/)[0]}`)
+  })
+})
+
 test('the page around it chooses light or dark', async () => {
   const hash = fragment(await session())
   await visit(browser, LOCKED, `${hash}&theme=dark`, { theme: 'light' }, async (page) => {
