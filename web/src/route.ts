@@ -67,6 +67,9 @@ export const query = computed(() => new URLSearchParams(split(fragment.value)[1]
 /** Whether two links lead to one view, however they are written. */
 const same = (one: string, other: string) => split(one)[0] === split(other)[0] && String(new URLSearchParams(split(one)[1])) === String(new URLSearchParams(split(other)[1]))
 
+/** Whether a link leads to another page, and not to another view of this one. */
+export const leadsAway = (link: string) => (split(link)[0] || '/') !== path.value
+
 /** Where a view that is shown anew begins. */
 export const firstY = () => returnY
 

@@ -19,6 +19,7 @@ import { OfTenant } from '../of_tenant'
 import { type Action, ActionDialog } from './actions'
 import { type Edits, isUnsaved } from './draft'
 import { Types } from './list'
+import { AskBeforeLeaving } from './leaving'
 import { Made } from './made'
 import { SubscriptionOverview } from './overview'
 import { RecoverDialog } from './recover'
@@ -68,7 +69,8 @@ function Loaded({ id }: { id: string }) {
   // Somebody has deleted it since.
   const isGone = found.problem?.status === 404
   usePolling(found.data && !isGone ? REFRESH_MS : null, found)
-  useWarning(!isGone && isUnsaved(edits))
+  const isLost = !isGone && isUnsaved(edits)
+  useWarning(isLost)
   useSubject(found.data && nameOf(found.data))
   if (found.problem && (isGone || !found.data)) return <Failure problem={found.problem} retry={found.reload} />
   if (!found.data) return <Bones lines={8} />
@@ -88,6 +90,7 @@ function Loaded({ id }: { id: string }) {
         link={(name) => href(`/subscriptions/${id}`, { part: name === 'overview' ? null : name })}
       />
       <View one={one} changed={found.reload} edits={edits} edit={edit} />
+      {isLost && <AskBeforeLeaving />}
     </article>
   )
 }
