@@ -40,7 +40,8 @@ window.addEventListener('pagehide', keepY)
 /** What the trail is once the reader has gone on from here. */
 const extended = () => [...trail, { link: fragment.value, y: window.scrollY }].slice(-LONGEST_TRAIL)
 
-// A link to the address where the reader already is replaces the entry by one without a state, and no hashchange follows.
+// By the HTML standard, a link to the address where the reader already is replaces the entry by one without a state, and
+// no hashchange follows. Chromium keeps the state.
 window.addEventListener('popstate', () => {
   if (window.history.state === null && window.location.hash === fragment.value) window.history.replaceState({ trail } satisfies Entry, '')
 })
