@@ -1,9 +1,9 @@
 import { useEffect, useErrorBoundary } from 'preact/hooks'
 import { ended, failure, isPortal, may, me, offered } from './api/session'
 import { identify, isIdentified } from './api/sign_in'
-import { firstY, href, path, query } from './route'
+import { firstY, href, isFramed, path, query } from './route'
 import { allowed, screenAt } from './screens'
-import { Ended, isFramed } from './shell/ended'
+import { Ended } from './shell/ended'
 import { Frame } from './shell/frame'
 import { LeaveKey } from './shell/leave_key'
 import { scrollTo } from './shell/scroll'
@@ -55,7 +55,7 @@ function Signed() {
   useEffect(() => {
     const y = firstY()
     return y > 0 || !query.value.has('open') ? scrollTo(y) : undefined
-  }, [path.value])
+  }, [path.value, query.value.get('cursor')])
   return (
     <Frame current={path.value}>
       {found && !allowed(found.screen) ? (

@@ -1,5 +1,6 @@
 // What a customer sees whose portal link has ended. Nothing here leads to anywhere but back.
 import { ended, forgetToken } from '../api/session'
+import { isFramed } from '../route'
 import { Icon, type IconName } from '../ui/icons'
 
 const WORDS: Record<NonNullable<typeof ended.value>, { icon: IconName; title: string; detail: string }> = {
@@ -7,8 +8,6 @@ const WORDS: Record<NonNullable<typeof ended.value>, { icon: IconName; title: st
   refused: { icon: 'info', title: 'This link works no longer', detail: 'It has expired or was withdrawn. Go back to the page where you found it, and open it again.' },
   left: { icon: 'check', title: 'You have left', detail: 'To come back, go to the page where you found the link, and open it again.' },
 }
-
-export const isFramed = window.parent !== window
 
 export function Ended() {
   const { icon, title, detail } = WORDS[ended.value ?? 'refused']

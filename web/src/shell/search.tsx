@@ -6,7 +6,7 @@ import { go, href } from '../route'
 import { Icon, type IconName } from '../ui/icons'
 import { Moment } from '../ui/moment'
 import { Pill } from '../ui/status'
-import { NOT_DELIVERED, REASONS, type Tone } from '../words'
+import { EVENT_STATUSES, NOT_DELIVERED, REASONS, type Tone } from '../words'
 import { tenantName } from './tenants'
 
 type Row = Schemas['SearchRow']
@@ -49,6 +49,12 @@ function words(reason: string): string {
 }
 
 const title = (status: string) => status.slice(0, 1).toUpperCase() + status.slice(1).replace(/_/g, ' ')
+
+/** How its own page and list call the status. */
+function statusOf({ kind, status }: Row): { label: string; tone: Tone } {
+  const ofEvent = kind === 'event' ? (EVENT_STATUSES as Record<string, { label: string; tone: Tone }>)[status] : undefined
+  return ofEvent ?? { label: title(status), tone: TONES[status] ?? 'plain' }
+}
 
 interface Found {
   /** What was searched for. */
@@ -168,7 +174,7 @@ export function SearchBox() {
                     {row.reason && ` · ${words(row.reason)}`}
                   </span>
                 </span>
-                <Pill tone={TONES[row.status] ?? 'plain'}>{title(row.status)}</Pill>
+                <Pill tone={statusOf(row).tone}>{statusOf(row).label}</Pill>
                 <Moment at={row.at} none="" />
               </li>
             ))}

@@ -1,6 +1,7 @@
 // What a form about a subscription holds, and what of it goes to the API.
 import type { Problem, Schemas } from '../../api/client'
 import { objectOf, type Pair, pairsOf, withRemoved } from '../../ui/pairs'
+import { type Condition, conditionsOf, hasField } from './conditions'
 import type { Subscription } from './state'
 
 type Body = Schemas['SubscriptionForm']
@@ -16,8 +17,8 @@ export interface Draft {
   typed_type: string
   /** JSON, or nothing. */
   filter: string
-  /** The first condition that names no field, by its place; it is not in `filter`. */
-  fieldless: number | null
+  /** The filter as rows; null where it is written as JSON. A row that names no field yet is not in `filter`. */
+  conditions: Condition[] | null
   headers: Pair[]
   metadata: Pair[]
   auth: { type: '' | 'basic' | 'bearer'; username: string; password: string; token: string; stored: boolean }
@@ -32,10 +33,29 @@ export interface Draft {
   secret_key: string
 }
 
+/** What is typed in the settings and not saved. */
+export interface Edits {
+  /** The stored values from before it was typed, without what somebody else has changed since. */
+  before: Draft
+  fields: Partial<Draft>
+}
+
 const text = (value: string | number | null | undefined) => (value === null || value === undefined ? '' : String(value))
 const NO_AUTH: Draft['auth'] = { type: '', username: '', password: '', token: '', stored: false }
 
+/** The filter as rows; null where rows cannot say it, as with a field whose name is a space. */
+export function conditionsIn(filter: string): Condition[] | null {
+  const parsed = parseObject(filter, '')
+  if ('problem' in parsed) return null
+  const rows = parsed.value ? conditionsOf(parsed.value) : []
+  return rows?.every(hasField) ? rows : null
+}
+
+/** The first condition that names no field, by its place; -1 if each names one. */
+export const fieldless = ({ conditions }: Pick<Draft, 'conditions'>) => conditions?.findIndex((row) => !hasField(row)) ?? -1
+
 export function draftOf(one: Subscription | null): Draft {
+  const filter = one?.filter ? JSON.stringify(one.filter, null, 2) : ''
   return {
     target_url: text(one?.target_url),
     description: text(one?.description),
@@ -43,8 +63,8 @@ export function draftOf(one: Subscription | null): Draft {
     all: !one?.event_types.length,
     event_types: one?.event_types ?? [],
     typed_type: '',
-    filter: one?.filter ? JSON.stringify(one.filter, null, 2) : '',
-    fieldless: null,
+    filter,
+    conditions: conditionsIn(filter),
     headers: pairsOf(one?.headers ?? {}),
     metadata: pairsOf(one?.metadata ?? {}),
     auth: one?.auth ? { ...NO_AUTH, type: one.auth.type, stored: true } : NO_AUTH,
@@ -106,7 +126,8 @@ function authOf({ type, username, password, token, stored }: Draft['auth']): Bod
 function bodyOf(draft: Draft): { body: Body } | { problem: Problem } {
   const filter = parseObject(draft.filter, '/filter')
   if ('problem' in filter) return filter
-  if (draft.fieldless !== null) return { problem: fieldProblem(conditionPointer(draft.fieldless), 'Name the field, as in data.amount, or remove the condition.') }
+  const nameless = fieldless(draft)
+  if (nameless >= 0) return { problem: fieldProblem(conditionPointer(nameless), 'Name the field, as in data.amount, or remove the condition.') }
   const typed = draft.typed_type.trim()
   if (!draft.all && typed) return { problem: fieldProblem('/event_types', `${typed} is typed, but not added: press Enter in its field, or empty it`) }
   // To the server an empty list means all.
@@ -154,4 +175,11 @@ export function changes(before: Draft, after: Draft): { body: Partial<Body> } | 
   const body = Object.fromEntries(different)
   if (body.metadata) body.metadata = withRemoved((old.metadata ?? {}) as Record<string, string>, body.metadata as Record<string, string>)
   return { body: body as Partial<Body> }
+}
+
+/** Whether something that is typed is not saved. */
+export function isUnsaved(edits: Edits | null): boolean {
+  if (!edits) return false
+  const made = changes(edits.before, { ...edits.before, ...edits.fields })
+  return 'problem' in made || Object.keys(made.body).length > 0
 }

@@ -1,49 +1,36 @@
 // Which payloads: rows of conditions, or the filter itself as JSON.
 import { Fragment } from 'preact'
-import { useId, useState } from 'preact/hooks'
+import { useId } from 'preact/hooks'
 import type { Problem } from '../../api/client'
 import { errorsAt, FieldErrors } from '../../ui/field'
 import { Icon } from '../../ui/icons'
-import { type Condition, conditionsOf, filterOf, hasField, type Operator, OPERATORS } from './conditions'
-import { conditionPointer, parseObject } from './draft'
+import { type Condition, filterOf, hasField, type Operator, OPERATORS } from './conditions'
+import { conditionPointer, conditionsIn, type Draft, fieldless } from './draft'
 
 interface Props {
-  /** JSON, or nothing. */
-  filter: string
-  /** The place of a condition that is not in it, because it names no field yet. */
-  fieldless: number | null
-  change: (part: { filter: string; fieldless: number | null }) => void
+  draft: Pick<Draft, 'filter' | 'conditions'>
+  change: (part: Pick<Draft, 'filter' | 'conditions'>) => void
   /** Of stored events. */
   fields: string[]
   problem: Problem | null
 }
 
-function rowsOf(filter: string): Condition[] | null {
-  const parsed = parseObject(filter, '')
-  if ('problem' in parsed) return null
-  return parsed.value ? conditionsOf(parsed.value) : []
-}
-
 const EMPTY: Condition = { path: '', operator: '$eq', value: '' }
 
-export function FilterField({ filter, fieldless, change, fields, problem }: Props) {
-  const [rows, setRows] = useState(() => (fieldless === null ? rowsOf(filter) : (rowsOf(filter)?.toSpliced(fieldless, 0, EMPTY) ?? null)))
+export function FilterField({ draft, change, fields, problem }: Props) {
+  const { filter, conditions: rows } = draft
   const edit = (rows: Condition[]) => {
-    setRows(rows)
     const made = filterOf(rows)
-    const fieldless = rows.findIndex((row) => !hasField(row))
-    change({ filter: made ? JSON.stringify(made, null, 2) : '', fieldless: fieldless < 0 ? null : fieldless })
+    change({ filter: made ? JSON.stringify(made, null, 2) : '', conditions: rows })
   }
-  const switchForm = () => {
-    setRows(rows ? null : rowsOf(filter))
-    change({ filter, fieldless: null })
-  }
-  const canBeRows = rows !== null || rowsOf(filter) !== null
+  const whyNotAsJson = fieldless(draft) >= 0 ? 'Name the field of each condition first, or remove the condition' : undefined
+  const whyNotAsRows = conditionsIn(filter) ? undefined : 'This filter is more than a list of conditions'
+  const whyNot = rows ? whyNotAsJson : whyNotAsRows
   return (
     <fieldset class="field">
       <legend>Filter</legend>
       <p class="faint">Only events whose payload meets all conditions. Without conditions, all of them.</p>
-      {rows ? <Rows rows={rows} edit={edit} fields={fields} problem={problem} /> : <JsonFilter filter={filter} change={(filter) => change({ filter, fieldless: null })} />}
+      {rows ? <Rows rows={rows} edit={edit} fields={fields} problem={problem} /> : <JsonFilter filter={filter} change={(filter) => change({ filter, conditions: null })} />}
       <FieldErrors problem={problem} pointer="/filter" />
       <div class="field-tools">
         {rows && (
@@ -52,7 +39,7 @@ export function FilterField({ filter, fieldless, change, fields, problem }: Prop
           </button>
         )}
         <span class="grow" />
-        <button type="button" class="text-button" disabled={!canBeRows} title={canBeRows ? undefined : 'This filter is more than a list of conditions'} onClick={switchForm}>
+        <button type="button" class="text-button" disabled={whyNot !== undefined} title={whyNot} onClick={() => change({ filter, conditions: rows ? null : conditionsIn(filter) })}>
           {rows ? 'Write it as JSON' : 'Show as conditions'}
         </button>
       </div>

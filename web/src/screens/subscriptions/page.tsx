@@ -6,6 +6,7 @@ import { usePolling, useResource } from '../../api/resource'
 import { chosen, may } from '../../api/session'
 import { go, href, query } from '../../route'
 import { Icon } from '../../ui/icons'
+import { useWarning } from '../../ui/leave'
 import { copy, Id, Moment } from '../../ui/moment'
 import { Popover } from '../../ui/popover'
 import { Bones, Failure } from '../../ui/states'
@@ -16,8 +17,9 @@ import { DeliveryList } from '../deliveries/list'
 import { Fact } from '../deliveries/view'
 import { OfTenant } from '../of_tenant'
 import { type Action, ActionDialog } from './actions'
-import type { Draft } from './draft'
+import { type Edits, isUnsaved } from './draft'
 import { Types } from './list'
+import { AskBeforeLeaving } from './leaving'
 import { Made } from './made'
 import { SubscriptionOverview } from './overview'
 import { RecoverDialog } from './recover'
@@ -32,9 +34,9 @@ export interface PartProps {
 }
 
 export interface ViewProps extends PartProps {
-  /** What is typed in the settings and not saved: it outlives a look at another part. */
-  edits: Partial<Draft>
-  edit: (change: (was: Partial<Draft>) => Partial<Draft>) => void
+  /** Null where nothing is typed. They outlive a look at another part. */
+  edits: Edits | null
+  edit: (change: (was: Edits | null) => Edits | null) => void
 }
 
 /** How it does changes with each attempt. What is typed in the settings stays: they are read once, when they are opened. */
@@ -63,10 +65,14 @@ export function SubscriptionPage({ params }: { params: Record<string, string> })
 
 function Loaded({ id }: { id: string }) {
   const found = useResource(`${chosen.value}/${id}`, (signal) => get('/subscriptions/{subscription_id}', { at: { subscription_id: id }, signal }))
-  const [edits, edit] = useState<Partial<Draft>>({})
-  usePolling(found.data ? REFRESH_MS : null, found)
+  const [edits, edit] = useState<Edits | null>(null)
+  // Somebody has deleted it since.
+  const isGone = found.problem?.status === 404
+  usePolling(found.data && !isGone ? REFRESH_MS : null, found)
+  const isLost = !isGone && isUnsaved(edits)
+  useWarning(isLost)
   useSubject(found.data && nameOf(found.data))
-  if (found.problem && !found.data) return <Failure problem={found.problem} retry={found.reload} />
+  if (found.problem && (isGone || !found.data)) return <Failure problem={found.problem} retry={found.reload} />
   if (!found.data) return <Bones lines={8} />
   const one = found.data
   const named = query.value.get('part') ?? 'overview'
@@ -84,6 +90,7 @@ function Loaded({ id }: { id: string }) {
         link={(name) => href(`/subscriptions/${id}`, { part: name === 'overview' ? null : name })}
       />
       <View one={one} changed={found.reload} edits={edits} edit={edit} />
+      {isLost && <AskBeforeLeaving />}
     </article>
   )
 }

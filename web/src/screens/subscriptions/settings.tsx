@@ -4,10 +4,9 @@ import { asProblem, patch, type Problem } from '../../api/client'
 import { may } from '../../api/session'
 import { FormFailure } from '../../ui/field'
 import { Fields, Json } from '../../ui/json'
-import { useWarning } from '../../ui/leave'
 import { toast } from '../../ui/toast'
 import { Fact } from '../deliveries/view'
-import { changes, draftOf } from './draft'
+import { changes, draftOf, isUnsaved } from './draft'
 import { FIELDS, SubscriptionForm } from './form'
 import type { ViewProps } from './page'
 import type { Subscription } from './state'
@@ -17,22 +16,21 @@ export function Settings(props: ViewProps) {
 }
 
 function Edit({ one, changed, edits, edit }: ViewProps) {
-  const [before, setBefore] = useState(() => draftOf(one))
-  const draft = { ...before, ...edits }
+  const [before, setBefore] = useState(() => edits?.before ?? draftOf(one))
+  const draft = { ...before, ...edits?.fields }
   const [round, setRound] = useState(0)
   const [problem, setProblem] = useState<Problem | null>(null)
   const [busy, setBusy] = useState(false)
-  const made = changes(before, draft)
-  const nothing = 'body' in made && Object.keys(made.body).length === 0
-  useWarning(!nothing)
+  const nothing = !isUnsaved(edits)
   const save = async () => {
+    const made = changes(before, draft)
     if ('problem' in made) return setProblem(made.problem)
     setBusy(true)
     setProblem(null)
     try {
       const saved = draftOf(await patch('/subscriptions/{subscription_id}', { at: { subscription_id: one.id }, body: made.body }))
       setBefore(saved)
-      edit(() => ({}))
+      edit(() => null)
       toast('Saved')
       changed()
     } catch (error) {
@@ -41,12 +39,13 @@ function Edit({ one, changed, edits, edit }: ViewProps) {
     setBusy(false)
   }
   const undo = () => {
-    edit(() => ({}))
+    setBefore(draftOf(one))
+    edit(() => null)
     setProblem(null)
     setRound(round + 1)
   }
   return (
-    <SubscriptionForm key={round} stored={before} draft={draft} change={(part) => edit((was) => ({ ...was, ...part }))} problem={problem} submit={() => void save()}>
+    <SubscriptionForm key={round} stored={before} draft={draft} change={(part) => edit((was) => ({ before: was?.before ?? before, fields: { ...was?.fields, ...part } }))} problem={problem} submit={() => void save()}>
       <FormFailure problem={problem} fields={FIELDS} />
       <footer class="form-foot">
         <button type="button" class="button" disabled={nothing} onClick={undo}>
