@@ -1,8 +1,9 @@
-// Placeholders: error, empty list, no match.
+// Placeholders: error, empty list, no match; and the note on data that could not be loaded again.
 import type { ComponentChildren } from 'preact'
 import type { Problem } from '../api/client'
+import type { Resource } from '../api/resource'
 import { Icon, type IconName } from './icons'
-import { Id } from './moment'
+import { Id, Moment } from './moment'
 
 export function Failure({ problem, retry }: { problem: Problem; retry?: (() => void) | undefined }) {
   return (
@@ -28,6 +29,17 @@ export function Failure({ problem, retry }: { problem: Problem; retry?: (() => v
         )}
       </div>
     </div>
+  )
+}
+
+/** Says that what is shown is old, where loading it again failed. */
+export function Outdated({ of: { data, problem, askedAt } }: { of: Resource<unknown> }) {
+  if (!problem || data === null) return null
+  const at = new Date(Date.now() - performance.now() + askedAt).toISOString()
+  return (
+    <p class="note amber" role="status">
+      Not current: last read <Moment at={at} />. {problem.title}.
+    </p>
   )
 }
 

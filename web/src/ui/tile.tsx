@@ -8,7 +8,7 @@ interface Props {
   note?: ComponentChildren
   values?: (number | null)[]
   tone?: 'bad' | 'good' | undefined
-  link?: string
+  link?: string | undefined
 }
 
 export function Tile({ name, value, note, values, tone, link }: Props) {

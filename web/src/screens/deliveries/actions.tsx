@@ -8,6 +8,8 @@ import { toast } from '../../ui/toast'
 import { type Delivery, isEnded } from '../../words'
 import { holdOf, readSubscription } from './holder'
 
+const DELETED = 'its subscription was deleted'
+
 interface Props {
   row: Delivery
   tenant?: string | undefined
@@ -31,9 +33,11 @@ export function Actions({ row, tenant, done }: Props) {
   }
   const retry = async () => {
     const { retried } = await post('/events/{webhook_id}/retry', options)
-    const hold = await readSubscription(row, tenant).then(holdOf, () => null)
-    if (hold) toast(`${retried ? 'Queued again, but held' : 'Not sent'}: ${hold}`, 'bad')
-    else toast(retried ? 'Queued again' : 'It is being sent already')
+    // The retry was made, also if its subscription cannot be read now.
+    const hold = await readSubscription(row, tenant).then(holdOf, (error) => (asProblem(error).status === 404 ? DELETED : null))
+    if (hold === DELETED) toast(`Not sent: ${hold}`, 'bad')
+    else if (hold) toast(`${retried ? 'Queued again, but held' : 'Not sent'}: ${hold}`, 'bad')
+    else toast(retried ? 'Queued again' : 'It is due or being sent already')
   }
   const cancel = async () => {
     const { cancelled, sending } = await post('/events/{webhook_id}/cancel', options)

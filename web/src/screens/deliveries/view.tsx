@@ -7,7 +7,7 @@ import { here, href, query } from '../../route'
 import { Unfilled } from '../../ui/dialog'
 import { Icon } from '../../ui/icons'
 import { copy, Id, Moment } from '../../ui/moment'
-import { Bones, Failure } from '../../ui/states'
+import { Bones, Failure, Outdated } from '../../ui/states'
 import { StatusPill } from '../../ui/status'
 import { Tabs } from '../../ui/tabs'
 import { type Delivery, isEnded, OUTCOMES, REASONS, subscriptionName, withoutScheme } from '../../words'
@@ -84,6 +84,7 @@ export function DeliveryView(props: Props) {
         <Actions row={row} tenant={tenant} done={delivery.reload} />
         {props.tools}
       </header>
+      <Outdated of={delivery} />
       <Why row={row} probe={probe} />
       <Facts row={row} event={delivery.data.event} probe={probe} tenant={tenant} />
       <Tabs

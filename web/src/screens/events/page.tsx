@@ -8,7 +8,7 @@ import { Icon } from '../../ui/icons'
 import { type Filter, Filters } from '../../ui/filters'
 import { bytes, Id, Moment, number } from '../../ui/moment'
 import { Pager } from '../../ui/pager'
-import { Bones, Empty, Failure } from '../../ui/states'
+import { Bones, Empty, Failure, Outdated } from '../../ui/states'
 import { Pill, StatusPill } from '../../ui/status'
 import { type Column, Table } from '../../ui/table'
 import { Tabs } from '../../ui/tabs'
@@ -70,6 +70,7 @@ function Loaded({ webhook }: { webhook: string }) {
         <span class="grow" />
         <RetryAll webhook={webhook} counts={one.counts} done={event.reload} />
       </header>
+      <Outdated of={event} />
       {one.error_message && one.status !== 'succeeded' && (
         <div class={`why ${one.status === 'failed' || one.status === 'refused' ? 'red' : 'amber'}`}>
           <Icon name="warn" />

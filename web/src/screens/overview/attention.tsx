@@ -14,22 +14,16 @@ import { Result } from '../deliveries/list'
 import { keyOf } from '../deliveries/live'
 import { noun } from '../subscriptions/state'
 import type { FailingList } from './numbers'
-import { loadTroubles, ofSubscription, type Trouble, troubles } from './trouble'
+import { loadTroubles, MOST_ROWS, type Trouble } from './trouble'
 
 const NEWEST = 8
-const MOST_ROWS = 8
 export const REFRESH_MS = 30_000
 
-interface Props {
-  failing: FailingList | null
-  /** Whether what happens from now on changes it. */
-  moves: boolean
-}
-
-export function Attention({ failing, moves }: Props) {
-  const now = useResource(`${chosen.value}`, loadTroubles, true)
-  usePolling(moves ? REFRESH_MS : null, now)
-  const rows = failing && now.data && troubles(now.data, failing.rows)
+/** What is wrong now, so it is asked for again also while the chosen time is past. */
+export function Attention({ failing }: { failing: FailingList | null }) {
+  const now = useResource(JSON.stringify([chosen.value, failing?.rows]), (signal) => (failing ? loadTroubles(failing.rows, signal) : Promise.resolve(null)), true)
+  usePolling(REFRESH_MS, now)
+  const rows = now.data
   return (
     <div class="attention">
       <section>
@@ -43,12 +37,12 @@ export function Attention({ failing, moves }: Props) {
             <Bones lines={6} />
           </div>
         ) : rows.length === 0 ? (
-          <Empty icon="check" title={failing.truncated ? 'None of the busiest subscriptions' : 'None'}>
-            <p>None is disabled, holds deliveries or failed in this time.</p>
+          <Empty icon="check" title={failing.truncated ? 'None of the busiest subscriptions' : isAll.value ? 'None known' : 'None'}>
+            <p>None {!isAll.value && 'is disabled, '}holds deliveries or failed in this time.</p>
           </Empty>
         ) : (
           <ul class="card-list" aria-label="Subscriptions that need attention">
-            {rows.slice(0, MOST_ROWS).map((one) => (one.state ? <TroubleRow key={one.id} one={one} /> : <AskedRow key={one.id} one={one} />))}
+            {rows.slice(0, MOST_ROWS).map((one) => <TroubleRow key={one.id} one={one} />)}
           </ul>
         )}
         {rows && rows.length > MOST_ROWS && <p class="faint">{number(rows.length - MOST_ROWS)} more are not shown.</p>}
@@ -59,7 +53,7 @@ export function Attention({ failing, moves }: Props) {
           <h2>Newest failed deliveries</h2>
           <a href={href('/deliveries', { status: 'failed' })}>All</a>
         </header>
-        <Newest moves={moves} />
+        <Newest />
       </section>
     </div>
   )
@@ -74,13 +68,6 @@ function Counted({ of: { truncated, countedSince } }: { of: FailingList }) {
       <Moment at={countedSince} />.
     </p>
   )
-}
-
-/** A row of which only the id is known, or of which nobody has said its state. */
-function AskedRow({ one }: { one: Trouble }) {
-  const tenant = isAll.value ? (one.tenant ?? undefined) : undefined
-  const { data } = useResource(`${one.id}/${chosen.value}`, (signal) => get('/subscriptions/{subscription_id}', { at: { subscription_id: one.id }, tenant, signal }))
-  return <TroubleRow one={data ? { ...ofSubscription(data), tenant: one.tenant, failed: one.failed, attempts: one.attempts } : one} />
 }
 
 function TroubleRow({ one }: { one: Trouble }) {
@@ -135,9 +122,9 @@ const COLUMNS: Column<Delivery>[] = [
   { name: 'last', head: 'Last attempt', narrow: 'side', cell: (row) => <Moment at={row.last_attempt} /> },
 ]
 
-function Newest({ moves }: { moves: boolean }) {
+function Newest() {
   const failed = useResource(`failed/${chosen.value}`, (signal) => get('/deliveries', { query: { status: ['failed'], limit: NEWEST }, signal }))
-  usePolling(moves ? REFRESH_MS : null, failed)
+  usePolling(REFRESH_MS, failed)
   if (failed.loading && !failed.data) return <Bones lines={6} />
   return (
     <Table

@@ -38,7 +38,7 @@ export function Overview() {
       </header>
       {problem && <Failure problem={problem} retry={reload} />}
       {now.data ? (
-        <Loaded now={now.data} timeSeries={timeSeries.data} before={before.data} outcomes={outcomes.data} failing={failing.data} moves={moves} />
+        <Loaded now={now.data} timeSeries={timeSeries.data} before={before.data} outcomes={outcomes.data} failing={failing.data} />
       ) : (
         !problem && <Loading />
       )}
@@ -87,10 +87,9 @@ interface LoadedProps {
   before: Summary | null
   outcomes: Schemas['AnalyticsRow'][] | null
   failing: FailingList | null
-  moves: boolean
 }
 
-function Loaded({ now, timeSeries, before, outcomes, failing, moves }: LoadedProps) {
+function Loaded({ now, timeSeries, before, outcomes, failing }: LoadedProps) {
   const quiet = now.accepted === 0 && now.attempts === 0 && now.pending === 0 && now.held === 0
   return (
     <>
@@ -109,7 +108,7 @@ function Loaded({ now, timeSeries, before, outcomes, failing, moves }: LoadedPro
       ) : (
         <NoCharts />
       )}
-      <Attention failing={failing} moves={moves} />
+      <Attention failing={failing} />
     </>
   )
 }

@@ -4,6 +4,7 @@ import { href } from '../../route'
 import { distance, milliseconds, number } from '../../ui/moment'
 import { Tile } from '../../ui/tile'
 import type { Summary, TimeSeries } from './numbers'
+import { UNWELL } from './trouble'
 
 export const percent = (share: number | null | undefined) => (share === null || share === undefined ? '–' : `${(share * 100).toFixed(share > 0.9995 || share < 0.1 ? 0 : 1)} %`)
 
@@ -45,7 +46,7 @@ export function Tiles({ now, before, timeSeries }: { now: Summary; before: Summa
         value={atLeast(now.failing_subscriptions, now.failing_subscriptions_more)}
         tone={now.failing_subscriptions ? 'bad' : undefined}
         note="with a failure since their last success"
-        link={isAll.value ? href('/deliveries', { status: ['failed', 'held'] }) : href('/subscriptions')}
+        link={isAll.value ? undefined : href('/subscriptions', { state: UNWELL })}
       />
     </div>
   )

@@ -1,6 +1,6 @@
 // Which subscriptions need somebody: those that are disabled or whose breaker is open, those that hold deliveries, and
 // those with failures in the chosen time.
-import { get } from '../../api/client'
+import { asProblem, get } from '../../api/client'
 import { fill } from '../../api/resource'
 import { isAll } from '../../api/session'
 import { type Delivery, subscriptionName } from '../../words'
@@ -10,8 +10,9 @@ import type { Failing } from './numbers'
 export interface Trouble {
   id: string
   tenant: string | null
-  /** Null where it has to be asked for. */
+  /** Null where it was not read. */
   name: string | null
+  /** Null where it was not read. */
   state: State | null
   held: number
   /** There are more held deliveries than were counted. */
@@ -23,25 +24,33 @@ export interface Trouble {
 const PAGE = 100
 /** `fill` asks for three pages at most. */
 const MOST_SUBSCRIPTIONS = 300
-/** All but healthy ones. */
-const STATES = ['disabled', 'failing', 'open', 'throttled', 'recovering'] as const
+/** States of a subscription that is not healthy. One that was disabled because it failed is counted as failing. */
+export const UNWELL = ['disabled', 'failing', 'open', 'throttled', 'recovering'] as const
 /** The API counts held deliveries of a subscription up to this. */
-export const MOST_HELD = 1_000
+const MOST_HELD = 1_000
 
-/** With all tenants, so many of those that hold most are asked for their state at a time. */
-const MOST_ASKED = 8
+export const MOST_ROWS = 8
+/** Subscriptions that are read one by one: for each row that is shown, two may have been deleted. */
+const MOST_READ = 3 * MOST_ROWS
 
-/** What is wrong now, whatever the chosen time. All tenants have no list of subscriptions, so there the newest held deliveries say it. */
-export async function loadTroubles(signal: AbortSignal): Promise<Trouble[]> {
-  if (isAll.value) {
-    const { data, next_cursor } = await get('/deliveries', { query: { status: ['held'], limit: PAGE }, signal })
-    return withStates(ofHeld(data, Boolean(next_cursor)), signal)
-  }
-  const page = await fill<Subscription>(MOST_SUBSCRIPTIONS, (cursor) => get('/subscriptions/', { query: { state: [...STATES], limit: PAGE, ...(cursor ? { cursor } : {}) }, signal }))
+/** What is wrong now, whatever the chosen time, and what failed in that time. Worst first; those that are well are left out. */
+export async function loadTroubles(failing: Failing[], signal: AbortSignal): Promise<Trouble[]> {
+  const now = isAll.value ? await holding(signal) : await unwell(signal)
+  return ranked(await readMissing(ranked(together(now, failing)), signal))
+}
+
+async function unwell(signal: AbortSignal): Promise<Trouble[]> {
+  const page = await fill<Subscription>(MOST_SUBSCRIPTIONS, (cursor) => get('/subscriptions/', { query: { state: [...UNWELL], limit: PAGE, ...(cursor ? { cursor } : {}) }, signal }))
   return page.data.map(ofSubscription)
 }
 
-export const ofSubscription = (one: Subscription): Trouble => ({
+/** All tenants have no list of subscriptions, so there the newest held deliveries say which are not well. */
+async function holding(signal: AbortSignal): Promise<Trouble[]> {
+  const { data, next_cursor } = await fill<Delivery>(PAGE, (cursor) => get('/deliveries', { query: { status: ['held'], limit: PAGE, ...(cursor ? { cursor } : {}) }, signal }))
+  return ofHeld(data, Boolean(next_cursor))
+}
+
+const ofSubscription = (one: Subscription): Trouble => ({
   id: one.id,
   tenant: null,
   name: nameOf(one),
@@ -62,16 +71,42 @@ function ofHeld(rows: Delivery[], more: boolean): Trouble[] {
   return [...found.values()]
 }
 
-/** A held delivery does not say who disabled its subscription: somebody, or postrider because of failures. */
-async function withStates(rows: Trouble[], signal: AbortSignal): Promise<Trouble[]> {
-  const most = [...rows].sort((a, b) => b.held - a.held)
-  const known: Trouble[] = []
-  // One after the other: the server answers few requests of one caller at a time, and refuses those that wait for long.
-  for (const row of most.slice(0, MOST_ASKED)) {
-    const one = await get('/subscriptions/{subscription_id}', { at: { subscription_id: row.id }, tenant: row.tenant ?? undefined, signal }).catch(() => null)
-    known.push(one ? { ...ofSubscription(one), tenant: row.tenant } : row)
+function together(now: Trouble[], failing: Failing[]): Trouble[] {
+  const found = new Map(now.map((one) => [one.id, one]))
+  for (const { id, tenant, failed, attempts } of failing) {
+    const known = found.get(id) ?? { id, name: null, state: null, held: 0, heldMore: false }
+    found.set(id, { ...known, tenant, failed, attempts })
   }
-  return [...known, ...most.slice(MOST_ASKED)]
+  return [...found.values()]
+}
+
+/** Reads the subscriptions of the rows that are shown, where nothing has said their state. Those that were deleted are left out. */
+async function readMissing(rows: Trouble[], signal: AbortSignal): Promise<Trouble[]> {
+  const known: Trouble[] = []
+  let reads = 0
+  // One after the other: the server answers few requests of one caller at a time, and refuses those that wait for long.
+  for (const row of rows) {
+    if (row.state || known.length >= MOST_ROWS || reads >= MOST_READ) {
+      known.push(row)
+      continue
+    }
+    reads += 1
+    const one = await read(row, signal)
+    if (one) known.push(one)
+  }
+  return known
+}
+
+/** Null where it was deleted; the row as it is where its subscription cannot be read now. */
+async function read(row: Trouble, signal: AbortSignal): Promise<Trouble | null> {
+  const tenant = isAll.value ? (row.tenant ?? undefined) : undefined
+  try {
+    const one = await get('/subscriptions/{subscription_id}', { at: { subscription_id: row.id }, tenant, signal })
+    return { ...ofSubscription(one), tenant: row.tenant, failed: row.failed, attempts: row.attempts }
+  } catch (error) {
+    signal.throwIfAborted()
+    return asProblem(error).status === 404 ? null : row
+  }
 }
 
 function rank({ state, held, failed }: Trouble): number {
@@ -83,12 +118,4 @@ function rank({ state, held, failed }: Trouble): number {
 
 const NONE = 4
 
-/** Worst first; those that are well are left out. */
-export function troubles(now: Trouble[], failing: Failing[]): Trouble[] {
-  const found = new Map(now.map((one) => [one.id, one]))
-  for (const { id, tenant, failed, attempts } of failing) {
-    const known = found.get(id) ?? { id, name: null, state: null, held: 0, heldMore: false }
-    found.set(id, { ...known, tenant, failed, attempts })
-  }
-  return [...found.values()].filter((one) => rank(one) < NONE).sort((a, b) => rank(a) - rank(b) || b.held - a.held || b.failed - a.failed)
-}
+const ranked = (rows: Trouble[]) => rows.filter((one) => rank(one) < NONE).sort((a, b) => rank(a) - rank(b) || b.held - a.held || b.failed - a.failed)

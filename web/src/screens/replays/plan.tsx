@@ -1,5 +1,5 @@
 // A plan by subscription, and what of it would not arrive now.
-import { get, type Schemas } from '../../api/client'
+import { asProblem, get, type Schemas } from '../../api/client'
 import { useResource } from '../../api/resource'
 import { href } from '../../route'
 import { Icon } from '../../ui/icons'
@@ -8,21 +8,35 @@ import { holdOf } from '../deliveries/holder'
 import { nameOf, noun, type Subscription } from '../subscriptions/state'
 
 type Plan = Schemas['ReplayPlan']
-type Known = ReadonlyMap<string, Subscription>
+/** `unread`: it could not be asked for now. */
+type Known = ReadonlyMap<string, Subscription | 'deleted' | 'unread'>
 
 const MOST_SHOWN = 6
-/** Subscriptions whose state is asked for: those with most of the deliveries. */
-const MOST_ASKED = 20
+const shownOf = (plan: Plan) => plan.by_subscription.slice(0, MOST_SHOWN)
 
-/** Without those that were deleted. */
+/** Of those that are shown. */
 async function receivers(plan: Plan, signal: AbortSignal): Promise<Known> {
-  const ids = plan.by_subscription.slice(0, MOST_ASKED).map((one) => one.subscription_id)
-  const found = await Promise.all(ids.map((id) => get('/subscriptions/{subscription_id}', { at: { subscription_id: id }, signal }).catch(() => null)))
-  return new Map(found.flatMap((one) => (one ? [[one.id, one] as const] : [])))
+  const known = new Map<string, Subscription | 'deleted' | 'unread'>()
+  // One after the other: the server answers few requests of one caller at a time, and refuses those that wait for long.
+  for (const { subscription_id } of shownOf(plan)) {
+    const one = await get('/subscriptions/{subscription_id}', { at: { subscription_id }, signal }).catch((error: unknown) => {
+      signal.throwIfAborted()
+      return asProblem(error).status === 404 ? 'deleted' : 'unread'
+    })
+    known.set(subscription_id, one)
+  }
+  return known
 }
 
-function Label({ id, one }: { id: string; one: Subscription | undefined }) {
-  return <span class="ellipsis">{one ? nameOf(one) : <span class="mono faint">{id.slice(-12)}</span>}</span>
+function Label({ id, one }: { id: string; one: ReturnType<Known['get']> }) {
+  if (typeof one === 'object') return <span class="ellipsis">{nameOf(one)}</span>
+  return (
+    <span class="ellipsis faint">
+      <span class="mono">{id.slice(-12)}</span>
+      {one === 'deleted' && ', deleted'}
+      {one === 'unread' && ', state could not be read'}
+    </span>
+  )
 }
 
 /** Why deliveries to it do not arrive now; null where nothing is known against it. */
@@ -36,7 +50,8 @@ function doubt(one: Subscription): string | null {
 function Warning({ plan, known }: { plan: Plan; known: Known }) {
   const doubts = plan.by_subscription.flatMap(({ subscription_id, count }) => {
     const one = known.get(subscription_id)
-    const why = one && doubt(one)
+    if (typeof one !== 'object') return []
+    const why = doubt(one)
     return why ? [{ one, count, why }] : []
   })
   if (!doubts.length) return null
@@ -58,7 +73,7 @@ function Warning({ plan, known }: { plan: Plan; known: Known }) {
 /** `sends`: what is planned is sent, not cancelled. */
 export function Split({ plan, sends = true }: { plan: Plan; sends?: boolean }) {
   const known = useResource(plan.token, (signal) => receivers(plan, signal))
-  const shown = plan.by_subscription.slice(0, MOST_SHOWN)
+  const shown = shownOf(plan)
   const rest = plan.count - shown.reduce((sum, one) => sum + one.count, 0)
   return (
     <>
@@ -74,7 +89,9 @@ export function Split({ plan, sends = true }: { plan: Plan; sends?: boolean }) {
         ))}
         {rest > 0 && (
           <li>
-            <span class="faint">to {number(plan.by_subscription.length - shown.length)} others</span>
+            <span class="faint">
+              to {number(plan.by_subscription.length - shown.length)} others{sends && ', not checked'}
+            </span>
             <span />
             <b>{number(rest)}</b>
           </li>

@@ -7,7 +7,7 @@ import { may } from '../../api/session'
 import { href } from '../../route'
 import { Unfilled } from '../../ui/dialog'
 import { distance, Id, Moment, number } from '../../ui/moment'
-import { Bones, Failure } from '../../ui/states'
+import { Bones, Failure, Outdated } from '../../ui/states'
 import { Pill } from '../../ui/status'
 import { toast } from '../../ui/toast'
 import { Fact } from '../deliveries/view'
@@ -59,6 +59,7 @@ export function ReplayView({ id, tools, changed }: Props) {
         )}
         {tools}
       </header>
+      <Outdated of={replay} />
       <p class="big-number">
         {number(replayed)} <span>{total === null ? 'queued again' : `of ${number(total)} queued again`}</span>
       </p>
