@@ -3746,11 +3746,9 @@ begin
             then 'event_type: must be up to 128 characters: segments of ASCII letters, digits, _ or -, separated by dots'
         when idempotency_key !~ '^[!-~]{1,255}$' then 'idempotency_key: must be 1 to 255 visible ASCII characters'
         when ordering_key !~ '^[!-~]{1,255}$' then 'ordering_key: must be 1 to 255 visible ASCII characters'
-        when not isfinite(deliver_at) then 'deliver_at: must not be infinite'
-        when not isfinite(expires_at) then 'expires_at: must not be infinite'
-        when deliver_at not between '0001-01-01Z' and '9999-12-31 23:59:59.999999Z'
+        when extract(year from deliver_at at time zone 'UTC') not between 1 and 9999
             then 'deliver_at: must be in the years 1 to 9999'
-        when expires_at not between '0001-01-01Z' and '9999-12-31 23:59:59.999999Z'
+        when extract(year from expires_at at time zone 'UTC') not between 1 and 9999
             then 'expires_at: must be in the years 1 to 9999'
         when ordering_key is not null and deliver_at is not null
             then 'deliver_at: must not be given together with ordering_key'
@@ -7033,7 +7031,7 @@ CREATE TABLE public.outbox (
     deliver_at timestamp with time zone,
     expires_at timestamp with time zone,
     CONSTRAINT outbox_key_has_fingerprint CHECK (((idempotency_key IS NULL) = (fingerprint IS NULL))),
-    CONSTRAINT outbox_times_have_four_digits CHECK ((((deliver_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (deliver_at <= '9999-12-31 23:59:59.999999+00'::timestamp with time zone)) AND ((expires_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (expires_at <= '9999-12-31 23:59:59.999999+00'::timestamp with time zone))))
+    CONSTRAINT outbox_times_have_four_digits CHECK ((((EXTRACT(year FROM (deliver_at AT TIME ZONE 'UTC'::text)) >= (1)::numeric) AND (EXTRACT(year FROM (deliver_at AT TIME ZONE 'UTC'::text)) <= (9999)::numeric)) AND ((EXTRACT(year FROM (expires_at AT TIME ZONE 'UTC'::text)) >= (1)::numeric) AND (EXTRACT(year FROM (expires_at AT TIME ZONE 'UTC'::text)) <= (9999)::numeric))))
 )
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='10000', autovacuum_vacuum_cost_delay='0', vacuum_truncate=off);
 CREATE TABLE public.outbox_lease (

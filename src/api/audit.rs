@@ -142,7 +142,7 @@ impl AuditApi {
     ) -> Result<Answer<AuditList>, Problem> {
         let limit = page::limit(&limit);
         let range = TimeRange::new(since.0, until.0);
-        let before = range.before_if_ids_are_later(LONGEST_TRANSACTION, cursor.0.map(|cursor| cursor.0));
+        let before = range.before_with_slack(LONGEST_TRANSACTION, cursor.0.map(|cursor| cursor.0));
         let filter = AuditFilter {
             tenant: caller.tenant(),
             object: object_id.0,

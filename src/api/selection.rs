@@ -46,7 +46,7 @@ impl DeliverySelection {
         tenant: TenantId,
         (allowed, usual): (&[DeliveryState], &[DeliveryState]),
     ) -> Result<Map<String, Value>, Problem> {
-        let statuses = self.status.as_ref().map_or(usual, |status| &status.0);
+        let statuses = self.status.as_ref().map_or(usual, |status| &status.entries);
         if let Some(index) = statuses.iter().position(|status| !allowed.contains(status)) {
             let words: Vec<_> = allowed.iter().map(|status| status.word()).collect();
             let rule = format!("must be {}", words.join(" or "));
@@ -62,9 +62,9 @@ impl DeliverySelection {
             }
         };
         put("status", statuses.iter().map(|status| status.word().to_owned()).collect());
-        put("reason", self.reason.iter().flat_map(|any| &any.0).map(|reason| reason.word().to_owned()).collect());
-        put("event_type", self.event_type.iter().flat_map(|any| &any.0).map(ToString::to_string).collect());
-        let names: Vec<_> = self.subscription_id.iter().flat_map(|any| any.0.clone()).collect();
+        put("reason", self.reason.iter().flat_map(|any| &any.entries).map(|reason| reason.word().to_owned()).collect());
+        put("event_type", self.event_type.iter().flat_map(|any| &any.entries).map(ToString::to_string).collect());
+        let names: Vec<_> = self.subscription_id.iter().flat_map(|any| any.entries.clone()).collect();
         let ids = api.asked_subscriptions(Some(tenant), &names).await?;
         put("subscription_id", ids.iter().map(ToString::to_string).collect());
         for (name, at) in [("since", self.since), ("until", self.until)] {

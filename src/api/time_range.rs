@@ -30,7 +30,7 @@ impl TimeRange {
     }
 
     /// The same where an id is made up to `slack` after its row's time.
-    pub(super) fn before_if_ids_are_later(&self, slack: Duration, cursor: Option<Uuid>) -> Uuid {
+    pub(super) fn before_with_slack(&self, slack: Duration, cursor: Option<Uuid>) -> Uuid {
         Self { until: self.until.map(|until| until.saturating_add(slack)), ..*self }.before(cursor)
     }
 

@@ -156,6 +156,7 @@ impl Store {
     ) -> Result<Searched<StoredSubscription, Uuid>, StoreError> {
         let (tenant, before): (Uuid, Option<Uuid>) = (tenant.uuid(), before.map(SubscriptionId::uuid));
         let (text, states) = (search.text.as_deref(), given(&search.states));
+        // Without a filter every row that is examined is found: a page examines no more than it shows.
         let is_search = text.is_some() || states.is_some();
         let most = if is_search { MAX_EXAMINED } else { limit };
         let params: [Param<'_>; 6] = [

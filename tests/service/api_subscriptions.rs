@@ -190,6 +190,9 @@ async fn a_subscription_is_found_by_a_part_of_its_names_and_by_its_state() {
             "{query}"
         );
     }
+    let other = api.key("other", Scope::Admin).await;
+    let others = api.ask("GET", "/subscriptions/?q=example.com&state=healthy").key(&other).send().await.json();
+    assert_eq!(others["data"], json!([]), "another tenant's");
     let first = api.ask("GET", "/subscriptions/?q=example.com&limit=4").send().await.json();
     let rest = format!("/subscriptions/?q=example.com&limit=4&cursor={}", first["next_cursor"].as_str().unwrap());
     let rest = api.ask("GET", &rest).send().await.json();

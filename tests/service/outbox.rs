@@ -114,7 +114,8 @@ async fn arguments_that_break_a_rule_fail_in_the_callers_transaction_and_name_it
         ("'a', '{}', idempotency_key => ''", "idempotency_key: must be 1 to 255 visible"),
         ("'a', '{}', ordering_key => repeat('x', 256)", "ordering_key: must be 1 to 255 visible"),
         ("'a', '{}', ordering_key => 'k', deliver_at => now()", "deliver_at: must not be given together"),
-        ("'a', '{}', deliver_at => 'infinity'", "deliver_at: must not be infinite"),
+        ("'a', '{}', deliver_at => 'infinity'", "deliver_at: must be in the years 1 to 9999"),
+        ("'a', '{}', expires_at => '-infinity'", "expires_at: must be in the years 1 to 9999"),
         ("'a', '{}', deliver_at => '10000-01-01'", "deliver_at: must be in the years 1 to 9999"),
         ("'a', '{}', deliver_at => '0002-01-01 BC'", "deliver_at: must be in the years 1 to 9999"),
         ("'a', '{}', deliver_at => now() + interval '73 h'", "deliver_at: must be at most 259200 s ahead"),
@@ -129,6 +130,13 @@ async fn arguments_that_break_a_rule_fail_in_the_callers_transaction_and_name_it
         assert!(message.starts_with(rule), "{arguments}: {message}");
     }
     assert_eq!(rig.count("outbox").await, 0);
+    let past_it = "insert into outbox (id, tenant_id, payload, expires_at)
+                   select uuid_v7(), t.id, '{}', '10000-01-01Z' from tenants as t";
+    let error = rig.client.execute(past_it, &[]).await.unwrap_err();
+    assert_eq!(error.as_db_error().unwrap().constraint(), Some("outbox_times_have_four_digits"));
+    // Nobody publishes: the settings of who did last say nothing.
+    rig.sql("update outbox_lease set ends_at = now() - interval '1 second'").await;
+    publish(&rig.client, "'a', to_jsonb(array[repeat('x', 100)]), deliver_at => now() + interval '73 h'").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 -- rollups/forget(most rows of each table)
--- Deletes minutes that are older than 48 hours, and hours that are older than 90 days; also of the queue's depth. One process at a time. Returns
--- how many rows.
+-- Deletes minutes that are older than 48 hours, and hours that are older than 90 days; also of the queue's depth. One
+-- process at a time. Returns how many rows.
 create function rollups_forget_1(most_rows bigint)
 returns bigint
 language plpgsql

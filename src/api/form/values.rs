@@ -151,14 +151,15 @@ impl<'a, const MAX: usize> Visitor<'a> for EntriesVisitor<MAX> {
 
 /// One value, or a list of them: any of.
 #[derive(Debug, Clone)]
-pub(in crate::api) struct Any<T, const MAX: usize>(pub(in crate::api) Vec<T>, IsAlone);
-
-type IsAlone = bool;
+pub(in crate::api) struct Any<T, const MAX: usize> {
+    pub(in crate::api) entries: Vec<T>,
+    is_alone: bool,
+}
 
 impl<T, const MAX: usize> Any<T, MAX> {
     /// Where an entry stands below the field.
     pub(in crate::api) fn place(&self, index: usize) -> String {
-        if self.1 { String::new() } else { format!("/{index}") }
+        if self.is_alone { String::new() } else { format!("/{index}") }
     }
 }
 
@@ -174,9 +175,9 @@ impl<T: FormField, const MAX: usize> FormField for Any<T, MAX> {
 
     fn read(value: &RawValue, at: &mut Place<'_>) -> Option<Self> {
         if value.get().starts_with('[') {
-            return List::<T, 1, MAX>::read(value, at).map(|list| Self(list.0, false));
+            return List::<T, 1, MAX>::read(value, at).map(|list| Self { entries: list.0, is_alone: false });
         }
-        T::read(value, at).map(|one| Self(vec![one], true))
+        T::read(value, at).map(|one| Self { entries: vec![one], is_alone: true })
     }
 }
 
