@@ -120,6 +120,36 @@ test('on a telephone a panel stays on the screen, and Esc closes the menu', () =
     assert.ok(await menu.evaluate((button) => button === document.activeElement), 'the focus is back')
   }))
 
+test('what has just opened is closed by the very next key or press', async (t) => {
+  const opened = [
+    ['the menu', 'Menu', '.veil', 'keydown', { key: 'Escape' }],
+    ['a panel', 'Custom', '.popover', 'pointerdown', {}],
+  ]
+  for (const [what, name, part, type, keys] of opened) {
+    await t.test(what, () =>
+      visitTenant('#/', { width: 360 }, async (page) => {
+        const button = page.getByRole('button', { name })
+        await button.waitFor()
+        // In the same moment in which it is there, before it is painted.
+        await page.evaluate(
+          ([part, type, keys]) => {
+            new MutationObserver((_, observer) => {
+              if (!document.querySelector(part)) return
+              observer.disconnect()
+              window.wasThere = true
+              document.querySelector('main').dispatchEvent(Object.assign(new Event(type, { bubbles: true }), keys))
+            }).observe(document.body, { childList: true, subtree: true })
+          },
+          [part, type, keys],
+        )
+        await button.click()
+        await page.waitForFunction(() => window.wasThere)
+        await page.locator(part).waitFor({ state: 'detached' })
+      }),
+    )
+  }
+})
+
 test('nothing moves while the overview loads, whatever comes first', async (t) => {
   for (const width of [1280, 360]) {
     await t.test(`${width} px wide`, () =>

@@ -1,7 +1,7 @@
 // The frame of every screen: menu, search, tenant, theme.
 import { signal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
-import { useEffect, useRef } from 'preact/hooks'
+import { useLayoutEffect, useRef } from 'preact/hooks'
 import { forget, isOperator, isPortal, key, leave, me } from '../api/session'
 import { href, isFramed } from '../route'
 import { allowed, MENU } from '../screens'
@@ -17,8 +17,9 @@ const menuIsOpen = signal(false)
 
 export function Frame({ current, children }: { current: string; children: ComponentChildren }) {
   const menuButton = useRef<HTMLButtonElement>(null)
-  useEffect(listenToKeys, [])
-  useEffect(() => {
+  // A key pressed as soon as the menu is seen must find who listens: an effect would come after the frame is painted.
+  useLayoutEffect(listenToKeys, [])
+  useLayoutEffect(() => {
     if (!menuIsOpen.value) return
     const onKey = (event: KeyboardEvent) => {
       if (event.key !== 'Escape') return
@@ -28,7 +29,7 @@ export function Frame({ current, children }: { current: string; children: Compon
     document.addEventListener('keydown', onKey)
     return () => document.removeEventListener('keydown', onKey)
   }, [menuIsOpen.value])
-  useEffect(() => {
+  useLayoutEffect(() => {
     menuIsOpen.value = false
   }, [current])
   return (

@@ -1,5 +1,5 @@
 // From any id, key or text to its page.
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { asProblem, get, type Problem, type Schemas } from '../api/client'
 import { chosen, isAll } from '../api/session'
 import { go, href } from '../route'
@@ -96,7 +96,7 @@ export function SearchBox() {
     follows.current = false
     setOpen(false)
   }
-  useEffect(() => {
+  useLayoutEffect(() => {
     const outside = (event: Event) => !container.current?.contains(event.target as Node) && close()
     document.addEventListener('pointerdown', outside)
     return () => document.removeEventListener('pointerdown', outside)

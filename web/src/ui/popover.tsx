@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact'
-import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 
 interface Props {
   label: ComponentChildren
@@ -26,11 +26,10 @@ export function Popover({ label, class: style, title, name, children }: Props) {
   const element = useRef<HTMLDivElement>(null)
   const button = useRef<HTMLButtonElement>(null)
   const panel = useRef<HTMLDivElement>(null)
+  // Before the panel is painted: the next key or click is meant for it.
   useLayoutEffect(() => {
-    if (panel.current) keepOnScreen(panel.current)
-  }, [open])
-  useEffect(() => {
     if (!open) return
+    if (panel.current) keepOnScreen(panel.current)
     const outside = (event: Event) => !element.current?.contains(event.target as Node) && setOpen(false)
     document.addEventListener('pointerdown', outside)
     document.addEventListener('focusin', outside)

@@ -1,11 +1,11 @@
 // Asks before a link leads away from what is typed and not saved. The browser's own Back asks nobody.
-import { useEffect, useState } from 'preact/hooks'
+import { useLayoutEffect, useState } from 'preact/hooks'
 import { go, leadsAway } from '../../route'
 import { Confirm } from '../../ui/confirm'
 
 export function AskBeforeLeaving() {
   const [link, setLink] = useState<string | null>(null)
-  useEffect(() => {
+  useLayoutEffect(() => {
     const ask = (event: MouseEvent) => {
       const href = event.target instanceof Element ? event.target.closest('a[href^="#"]')?.getAttribute('href') : null
       // With one of these keys the browser opens another tab, and this one stays.
