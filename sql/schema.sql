@@ -533,7 +533,7 @@ begin
     return null;
 end
 $$;
-CREATE FUNCTION public.audit_list_1(tenant uuid, object uuid, actor uuid, wanted_action text, from_id uuid, before_id uuid, most_rows bigint, most_examined bigint) RETURNS TABLE(examined_to uuid, id uuid, object_id uuid)
+CREATE FUNCTION public.audit_list_1(tenant uuid, object uuid, actor uuid, wanted_actions text[], from_id uuid, before_id uuid, most_rows bigint, most_examined bigint) RETURNS TABLE(examined_to uuid, id uuid, object_id uuid)
     LANGUAGE plpgsql
     SET search_path TO 'public'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -558,7 +558,7 @@ begin
                 a.object_id,
                 (tenant is null or a.tenant_id = tenant)
                 and (actor is null or a.actor_key = actor)
-                and (wanted_action is null or a.action = wanted_action) as is_found
+                and (wanted_actions is null or a.action = any(wanted_actions)) as is_found
             from audit as a
             where (a.object_id, a.id) >= (object, from_id)
                 and (a.object_id, a.id) < (object, before_id)
@@ -576,7 +576,7 @@ begin
                 a.id,
                 a.object_id,
                 (tenant is null or a.tenant_id = tenant)
-                and (wanted_action is null or a.action = wanted_action) as is_found
+                and (wanted_actions is null or a.action = any(wanted_actions)) as is_found
             from audit as a
             where (a.actor_key, a.id) >= (actor, from_id)
                 and (a.actor_key, a.id) < (actor, before_id)
@@ -591,7 +591,7 @@ begin
             array_agg(x.object_id) filter (where x.is_found)
         into ids, found, objects
         from (
-            select a.id, a.object_id, wanted_action is null or a.action = wanted_action as is_found
+            select a.id, a.object_id, wanted_actions is null or a.action = any(wanted_actions) as is_found
             from audit as a
             where (a.tenant_id, a.id) >= (tenant, from_id)
                 and (a.tenant_id, a.id) < (tenant, before_id)
@@ -605,7 +605,7 @@ begin
             array_agg(x.object_id) filter (where x.is_found)
         into ids, found, objects
         from (
-            select a.id, a.object_id, wanted_action is null or a.action = wanted_action as is_found
+            select a.id, a.object_id, wanted_actions is null or a.action = any(wanted_actions) as is_found
             from audit as a
             where a.id >= from_id
                 and a.id < before_id

@@ -12,7 +12,7 @@ use super::Api;
 use super::access::{Admin, AllowedForAny};
 use super::docs::Resource;
 use super::page::{self, Cursor, Limit, List};
-use super::parameter::Query;
+use super::parameter::{Queries, Query};
 use super::payload::Answer;
 use super::problem::Problem;
 use super::text::{Moment, choice};
@@ -128,7 +128,7 @@ impl AuditApi {
         /// Only changes of this tenant, key, subscription, event or replay, by its id.
         object_id: Query<Uuid>,
         /// Only changes of this kind.
-        action: Query<Action>,
+        action: Queries<Action>,
         /// Only changes made with this key.
         key_id: Query<Uuid>,
         /// Only changes from then on.
@@ -147,7 +147,7 @@ impl AuditApi {
             tenant: caller.tenant(),
             object: object_id.0,
             key: key_id.0,
-            action: action.0.map(Action::word),
+            actions: action.0.into_iter().map(Action::word).collect(),
             from: range.from(),
             before,
             limit: i64::try_from(limit + 1).unwrap_or(i64::MAX),

@@ -48,7 +48,8 @@ impl Bearer {
 
     /// Finds the tenant in the header or in an item: an operator may name any, others only their own.
     pub(super) async fn tenant_named(self, tenants: &Tenants, name: &str) -> Result<TenantId, Problem> {
-        if name == "*" {
+        // With a key of a tenant it is a name like any other, and nobody's.
+        if name == "*" && self.tenant.is_none() {
             return Err(Problem::TenantRequired);
         }
         let name: TenantName = name.parse().map_err(|_| Problem::TenantNotFound)?;

@@ -11,7 +11,7 @@ use super::Api;
 use super::access::{Allowed, Manage, Support};
 use super::docs::Resource;
 use super::page::{self, Cursor, Limit, List};
-use super::parameter::{Path, Query};
+use super::parameter::{Path, Queries, Query};
 use super::payload::{Answer, Document};
 use super::problem::Problem;
 use super::text::Moment;
@@ -122,7 +122,7 @@ impl ReplaysApi {
         &self,
         caller: Allowed<Support>,
         /// Only replays of this subscription: id or external id.
-        subscription_id: Query<SubscriptionName>,
+        subscription_id: Queries<SubscriptionName>,
         /// Rows of a page.
         limit: Query<Limit>,
         /// `next_cursor` of the previous page.
@@ -131,8 +131,8 @@ impl ReplaysApi {
         let limit = page::limit(&limit);
         let before = cursor.0.map(|cursor| cursor.0);
         let wanted = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-        let subscription = self.0.asked_subscription(caller.tenant, subscription_id.0.as_ref()).await?;
-        let rows = self.0.store.list_replays(caller.tenant, subscription, before.map(Into::into), wanted).await?;
+        let subscriptions = self.0.asked_subscriptions(Some(caller.tenant), &subscription_id.0).await?;
+        let rows = self.0.store.list_replays(caller.tenant, &subscriptions, before.map(Into::into), wanted).await?;
         let (rows, next_cursor) = page::cut(rows, limit, List::Replays, |row| row.id.uuid());
         Ok(Answer::Value(ReplayPage { data: rows.into_iter().map(ReplayAnswer::of).collect(), next_cursor }))
     }

@@ -80,8 +80,8 @@ impl SubscriptionsApi {
         limit: Query<Limit>,
         /// `next_cursor` of the previous page.
         cursor: Query<Cursor<{ List::Subscriptions as u8 }>>,
-        /// Only the subscription with this external id; not together with other filters or `cursor`.
-        external_id: Query<ExternalId>,
+        /// Only the subscription with this external id; not together with `q` or `state`.
+        external_id: Queries<ExternalId>,
         /// Only subscriptions whose target, external id or description contains this text, in upper or lower case.
         q: Query<SearchText>,
         /// Only subscriptions in this state: `disabled`, or active ones with this state of their receiver.
@@ -91,17 +91,17 @@ impl SubscriptionsApi {
             text: q.0.map(|text| text.0),
             states: state.0.into_iter().map(ListedState::word).collect(),
         };
-        if let Some(name) = external_id.0 {
-            if cursor.0.is_some() || search.text.is_some() || !search.states.is_empty() {
-                let rule = "must not stand together with cursor, q or state";
+        let limit = page::limit(&limit);
+        let before = cursor.0.map(|cursor| cursor.0.into());
+        if !external_id.0.is_empty() {
+            if search.text.is_some() || !search.states.is_empty() {
+                let rule = "must not stand together with q or state";
                 return Err(Problem::field("/query/external_id", "conflict", rule));
             }
-            return self.list_named(caller.tenant, &name).await;
+            return self.list_named(caller.tenant, &external_id.0, before, limit).await;
         }
-        let limit = page::limit(&limit);
-        let before = cursor.0.map(|cursor| cursor.0);
         let wanted = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-        let page = self.0.subscriptions.list(caller.tenant, &search, before.map(Into::into), wanted).await?;
+        let page = self.0.subscriptions.list(caller.tenant, &search, before, wanted).await?;
         let examined = page.examined_to.map(|id| page::cursor_after(List::Subscriptions, id));
         let (rows, cursor) = page::cut(page.rows, limit, List::Subscriptions, |row| row.id.uuid());
         let data = self.answers(caller.tenant, rows).await?;
@@ -264,14 +264,18 @@ impl SubscriptionsApi {
 }
 
 impl SubscriptionsApi {
-    async fn list_named(&self, tenant: TenantId, name: &ExternalId) -> Result<Answer<SubscriptionPage>, Problem> {
-        let name = SubscriptionName::External(name.clone());
-        let found = match self.0.subscriptions.resolve(tenant, &name).await? {
-            Some(id) => self.0.subscriptions.look_up(tenant, id).await?,
-            None => None,
-        };
-        let data = self.answers(tenant, found.into_iter().collect()).await?;
-        Ok(Answer::Value(SubscriptionPage { data, next_cursor: None, examined_to: None }))
+    async fn list_named(
+        &self,
+        tenant: TenantId,
+        names: &[ExternalId],
+        before: Option<SubscriptionId>,
+        limit: usize,
+    ) -> Result<Answer<SubscriptionPage>, Problem> {
+        let mut rows = self.0.subscriptions.named(tenant, names).await?;
+        rows.retain(|row| before.is_none_or(|before| row.id < before));
+        let (rows, next_cursor) = page::cut(rows, limit, List::Subscriptions, |row| row.id.uuid());
+        let data = self.answers(tenant, rows).await?;
+        Ok(Answer::Value(SubscriptionPage { data, next_cursor, examined_to: None }))
     }
 
     async fn write(

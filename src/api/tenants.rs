@@ -1,5 +1,6 @@
 //! `/tenants`: who owns subscriptions, events and keys. For operator keys only.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::Api;
 use super::access::{Admin, AllowedForAll};
 use super::docs::Resource;
 use super::page::{self, Cursor, Limit, List};
-use super::parameter::{Path, Query};
+use super::parameter::{Path, Queries, Query};
 use super::payload::{Answer, Document, Written};
 use super::problem::Problem;
 use super::text::SearchText;
@@ -56,8 +57,8 @@ impl TenantsApi {
     async fn list(
         &self,
         caller: AllowedForAll<Admin>,
-        /// Only the tenant with this external id; not together with `cursor` or `q`.
-        external_id: Query<ExternalId>,
+        /// Only the tenant with this external id; not together with `q`.
+        external_id: Queries<ExternalId>,
         /// Only tenants whose name or external id contains this text, in upper or lower case.
         q: Query<SearchText>,
         /// Tenants per page.
@@ -67,21 +68,19 @@ impl TenantsApi {
     ) -> Result<Answer<TenantList>, Problem> {
         caller.operator()?;
         let limit = page::limit(&limit);
-        let page = match external_id.0 {
-            Some(_) if cursor.0.is_some() || q.0.is_some() => {
-                let rule = "must not be combined with cursor or q";
-                return Err(Problem::field("/query/external_id", "conflict", rule));
-            }
-            Some(name) => {
-                let tenants = self.0.store.find_tenants(&[TenantName::External(name)]).await?;
-                TenantPage { tenants, examined_to: None }
-            }
-            None => {
-                let text = q.0.as_ref().map(|text| text.0.as_str());
-                let before = cursor.0.map(|cursor| cursor.0.into());
-                let wanted = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-                self.0.store.list_tenants(text, before, wanted).await?
-            }
+        let before = cursor.0.map(|cursor| cursor.0.into());
+        let page = if external_id.0.is_empty() {
+            let text = q.0.as_ref().map(|text| text.0.as_str());
+            let wanted = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+            self.0.store.list_tenants(text, before, wanted).await?
+        } else if q.0.is_some() {
+            return Err(Problem::field("/query/external_id", "conflict", "must not stand together with q"));
+        } else {
+            let names: Vec<_> = external_id.0.into_iter().map(TenantName::External).collect();
+            let mut tenants = self.0.store.find_tenants(&names).await?;
+            tenants.retain(|row| before.is_none_or(|before| row.tenant.id < before));
+            tenants.sort_unstable_by_key(|row| Reverse(row.tenant.id));
+            TenantPage { tenants, examined_to: None }
         };
         let (rows, cursor) = page::cut(page.tenants, limit, List::Tenants, |row| row.tenant.id.uuid());
         let examined = page.examined_to.map(|id| page::cursor_after(List::Tenants, id.uuid()));

@@ -9,6 +9,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::connection::Param;
+use super::finding::given;
 use super::{Store, StoreError, sql};
 use crate::domain::actor::Actor;
 use crate::domain::id::TenantId;
@@ -23,7 +24,8 @@ pub(crate) struct AuditFilter {
     pub(crate) tenant: Option<TenantId>,
     pub(crate) object: Option<Uuid>,
     pub(crate) key: Option<Uuid>,
-    pub(crate) action: Option<&'static str>,
+    /// None for all.
+    pub(crate) actions: Vec<&'static str>,
     /// Smallest id; ids contain the time.
     pub(crate) from: Uuid,
     pub(crate) before: Uuid,
@@ -58,7 +60,7 @@ impl AuditFilter {
     /// One filter is an index; further ones have to be looked for.
     fn most_examined(&self) -> i64 {
         let given = [self.tenant.is_some(), self.object.is_some(), self.key.is_some()];
-        let by_index = given.into_iter().filter(|is_given| *is_given).count() < 2 && self.action.is_none();
+        let by_index = given.into_iter().filter(|is_given| *is_given).count() < 2 && self.actions.is_empty();
         if by_index { self.limit } else { MAX_EXAMINED }
     }
 }
@@ -67,11 +69,12 @@ impl Store {
     /// A page, newest first.
     pub(crate) async fn list_audit(&self, filter: &AuditFilter) -> Result<AuditPage, StoreError> {
         let (tenant, examined) = (filter.tenant.map(TenantId::uuid), filter.most_examined());
+        let actions = given(&filter.actions);
         let params: [Param<'_>; 8] = [
             (&tenant, Type::UUID),
             (&filter.object, Type::UUID),
             (&filter.key, Type::UUID),
-            (&filter.action, Type::TEXT),
+            (&actions, Type::TEXT_ARRAY),
             (&filter.from, Type::UUID),
             (&filter.before, Type::UUID),
             (&filter.limit, Type::INT8),

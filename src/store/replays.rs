@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::audit::changed_by;
 use super::connection::Param;
+use super::finding::given;
 use super::payloads::PAYLOAD_BYTES;
 use super::{Store, StoreError, sql};
 use crate::domain::actor::Actor;
@@ -89,34 +90,34 @@ impl Store {
     }
 
     pub async fn read_replay(&self, tenant: TenantId, id: ReplayId) -> Result<Option<Replay>, StoreError> {
-        Ok(self.replays(tenant, Some(id), None, None, 1).await?.into_iter().next())
+        Ok(self.replays(tenant, Some(id), &[], None, 1).await?.into_iter().next())
     }
 
     /// Newest first, with ids below `before`.
     pub(crate) async fn list_replays(
         &self,
         tenant: TenantId,
-        subscription: Option<SubscriptionId>,
+        subscriptions: &[Uuid],
         before: Option<ReplayId>,
         limit: i64,
     ) -> Result<Vec<Replay>, StoreError> {
-        self.replays(tenant, None, subscription, before, limit).await
+        self.replays(tenant, None, subscriptions, before, limit).await
     }
 
     async fn replays(
         &self,
         tenant: TenantId,
         one: Option<ReplayId>,
-        subscription: Option<SubscriptionId>,
+        subscriptions: &[Uuid],
         before: Option<ReplayId>,
         limit: i64,
     ) -> Result<Vec<Replay>, StoreError> {
         let (tenant, one, before) = (tenant.uuid(), one.map(ReplayId::uuid), before.map(ReplayId::uuid));
-        let subscription = subscription.map(SubscriptionId::uuid);
+        let subscriptions = given(subscriptions);
         let params: [Param<'_>; 5] = [
             (&tenant, Type::UUID),
             (&one, Type::UUID),
-            (&subscription, Type::UUID),
+            (&subscriptions, Type::UUID_ARRAY),
             (&before, Type::UUID),
             (&limit, Type::INT8),
         ];

@@ -84,7 +84,7 @@ queries! {
     DEAD_ROWS = "upkeep/dead_rows",
     CREATE_SUBSCRIPTION = "subscriptions/create",
     READ_SUBSCRIPTIONS = "subscriptions/read",
-    RESOLVE_SUBSCRIPTION = "subscriptions/resolve",
+    RESOLVE_SUBSCRIPTIONS = "subscriptions/resolve",
     FIND_SUBSCRIPTION = "subscriptions/find",
     LIST_SUBSCRIPTIONS = "subscriptions/list",
     ALL_SUBSCRIPTIONS = "subscriptions/all",

@@ -135,15 +135,17 @@ impl Store {
         rows.first().map(stored).transpose()
     }
 
-    pub async fn resolve_subscription(
+    /// Leaves out deleted ones; in no order.
+    pub async fn resolve_subscriptions(
         &self,
         tenant: TenantId,
-        name: &ExternalId,
-    ) -> Result<Option<SubscriptionId>, StoreError> {
-        let (tenant, name) = (tenant.uuid(), name.as_str());
-        let params: [Param<'_>; 2] = [(&tenant, Type::UUID), (&name, Type::TEXT)];
-        let rows = self.lookup().await?.query(&sql::RESOLVE_SUBSCRIPTION, &params).await?;
-        Ok(rows.first().map(|row| row.try_get::<_, Uuid>("id")).transpose()?.map(SubscriptionId::from))
+        names: &[ExternalId],
+    ) -> Result<Vec<SubscriptionId>, StoreError> {
+        let tenant = tenant.uuid();
+        let names: Vec<&str> = names.iter().map(ExternalId::as_str).collect();
+        let params: [Param<'_>; 2] = [(&tenant, Type::UUID), (&names, Type::TEXT_ARRAY)];
+        let rows = self.lookup().await?.query(&sql::RESOLVE_SUBSCRIPTIONS, &params).await?;
+        rows.iter().map(|row| Ok(row.try_get::<_, Uuid>("id")?.into())).collect()
     }
 
     /// Newest first, with ids below `before`.

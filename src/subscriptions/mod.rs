@@ -17,13 +17,14 @@ pub use rotation::RotateError;
 pub use sealed::open_sealed;
 pub use write::{Choices, WriteError, generate_secret};
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use uuid::Uuid;
 
 use crate::domain::event_type::EventTypeFilter;
-use crate::domain::external_id::SubscriptionName;
+use crate::domain::external_id::{ExternalId, SubscriptionName};
 use crate::domain::filter::Filter;
 use crate::domain::id::{SubscriptionId, TenantId};
 use crate::domain::keyring::{Keyring, SealContext};
@@ -100,7 +101,9 @@ impl Subscriptions {
     ) -> Result<Option<SubscriptionId>, StoreError> {
         match name {
             SubscriptionName::Id(id) => Ok(Some(*id)),
-            SubscriptionName::External(name) => self.store.resolve_subscription(tenant, name).await,
+            SubscriptionName::External(name) => {
+                Ok(self.store.resolve_subscriptions(tenant, std::slice::from_ref(name)).await?.pop())
+            }
         }
     }
 
@@ -132,6 +135,18 @@ impl Subscriptions {
         id: SubscriptionId,
     ) -> Result<Option<StoredSubscription>, StoreError> {
         self.store.read_subscription(tenant, id).await
+    }
+
+    /// Those that exist, newest first; secrets are not opened.
+    pub(crate) async fn named(
+        &self,
+        tenant: TenantId,
+        names: &[ExternalId],
+    ) -> Result<Vec<StoredSubscription>, StoreError> {
+        let ids = self.store.resolve_subscriptions(tenant, names).await?;
+        let mut rows = self.store.read_subscriptions(tenant, &ids).await?;
+        rows.sort_unstable_by_key(|row| Reverse(row.id));
+        Ok(rows)
     }
 
     /// Newest first, with ids below `before`; secrets are not opened.

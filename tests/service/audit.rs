@@ -68,6 +68,8 @@ async fn the_life_of_a_subscription_is_told_with_the_key_behind_each_change() {
     let by_two = audit(&api, &api.admin, &format!("?object_id={id}&key_id={second}")).await;
     assert_eq!(told(&by_two), [expected[1], expected[4]]);
     assert_eq!(told(&audit(&api, &api.admin, "?action=subscription.disabled").await), [expected[1]]);
+    let either = audit(&api, &api.admin, "?action=subscription.disabled&action=subscription.deleted").await;
+    assert_eq!(told(&either), [expected[1], expected[5]]);
     let stranger = api.key("globex", Scope::Admin).await;
     assert_eq!(audit(&api, &stranger, &format!("?object_id={id}")).await, [] as [Value; 0]);
 }

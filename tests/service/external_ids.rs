@@ -10,6 +10,28 @@ use crate::support::process::Start;
 use crate::support::receiver::Receiver;
 
 #[tokio::test(flavor = "multi_thread")]
+async fn several_subscriptions_are_found_by_their_names_page_by_page() {
+    let api = TestApi::start().await;
+    for name in ["one", "two", "three"] {
+        api.subscribe(json!({ "external_id": name })).await;
+    }
+    let listed = async |query: &str| {
+        let page = api.ask("GET", &format!("/subscriptions/?{query}")).send().await.json();
+        let rows = page["data"].as_array().unwrap().iter();
+        let names: Vec<_> = rows.map(|row| row["external_id"].as_str().unwrap().to_owned()).collect();
+        (names, page["next_cursor"].as_str().map(str::to_owned))
+    };
+    let query = "external_id=one&external_id=three&external_id=four&external_id=one&limit=1";
+    let (first, cursor) = listed(query).await;
+    let (second, end) = listed(&format!("{query}&cursor={}", cursor.unwrap())).await;
+    assert_eq!((first, second, end), (vec!["three".to_owned()], vec!["one".to_owned()], None));
+    for other in ["q=o", "state=disabled"] {
+        let refused = api.ask("GET", &format!("/subscriptions/?external_id=one&{other}")).send().await;
+        assert_eq!(refused.json()["errors"][0]["pointer"], "/query/external_id", "{other}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_external_id_works_in_every_path_that_takes_an_id() {
     let api = TestApi::start().await;
     let id = api.subscribe(json!({ "external_id": "crm:orders.v2" })).await["id"].clone();

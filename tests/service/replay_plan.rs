@@ -166,6 +166,8 @@ async fn what_a_filter_selects_is_retried_or_cancelled_after_a_look() {
     let replay = stock.get(&format!("/replays/{}", retried["replay_id"].as_str().unwrap())).await;
     assert_eq!((&replay["status"], &replay["replayed"]), (&json!("finished"), &json!(2)));
     assert_eq!(stock.get("/replays?subscription_id=shop").await["data"], json!([replay]));
+    assert_eq!(stock.get("/replays?subscription_id=depot").await["data"], json!([]));
+    assert_eq!(stock.get("/replays?subscription_id=depot&subscription_id=shop").await["data"], json!([replay]));
 
     let (status, plan) = post("/deliveries/cancel", json!({ "only": {}, "dry_run": true })).await;
     assert_eq!(

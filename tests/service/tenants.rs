@@ -149,6 +149,10 @@ async fn tenants_are_listed_newest_first_and_found_by_text() {
     assert_eq!(operator.list("q=nobody").await.0, [""; 0]);
     assert_eq!(operator.list("external_id=c-one").await.0, ["c-one"]);
     assert_eq!(operator.list("external_id=c-four").await.0, [""; 0]);
+    let several = "external_id=c-one&external_id=c-three&external_id=c-four&external_id=c-one&limit=1";
+    let (first, cursor) = operator.list(several).await;
+    let (second, end) = operator.list(&format!("{several}&cursor={}", cursor.unwrap())).await;
+    assert_eq!((first, second, end), (vec!["c-three".to_owned()], vec!["c-one".to_owned()], None));
     let both = operator.ask("GET", "/tenants?external_id=c-one&q=x", None).await;
     assert_eq!(pointers(&both), ["/query/external_id"]);
     assert_eq!(pointers(&operator.ask("GET", "/tenants?q=%00", None).await), ["/query/q"]);

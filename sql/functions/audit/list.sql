@@ -1,4 +1,4 @@
--- audit/list(tenant or null for all, object or null, key or null, action or null, smallest id, id below which, most
+-- audit/list(tenant or null for all, object or null, key or null, actions or null, smallest id, id below which, most
 -- rows, most rows to examine)
 -- Newest first, by the index of what is given: pairs are compared, so that no other index has the order. If it examined
 -- as many rows as it may, examined_to is the last of them, and there is at least one row, perhaps without an id. The
@@ -7,7 +7,7 @@ create function audit_list_1(
     tenant uuid,
     object uuid,
     actor uuid,
-    wanted_action text,
+    wanted_actions text[],
     from_id uuid,
     before_id uuid,
     most_rows bigint,
@@ -38,7 +38,7 @@ begin
                 a.object_id,
                 (tenant is null or a.tenant_id = tenant)
                 and (actor is null or a.actor_key = actor)
-                and (wanted_action is null or a.action = wanted_action) as is_found
+                and (wanted_actions is null or a.action = any(wanted_actions)) as is_found
             from audit as a
             where (a.object_id, a.id) >= (object, from_id)
                 and (a.object_id, a.id) < (object, before_id)
@@ -56,7 +56,7 @@ begin
                 a.id,
                 a.object_id,
                 (tenant is null or a.tenant_id = tenant)
-                and (wanted_action is null or a.action = wanted_action) as is_found
+                and (wanted_actions is null or a.action = any(wanted_actions)) as is_found
             from audit as a
             where (a.actor_key, a.id) >= (actor, from_id)
                 and (a.actor_key, a.id) < (actor, before_id)
@@ -71,7 +71,7 @@ begin
             array_agg(x.object_id) filter (where x.is_found)
         into ids, found, objects
         from (
-            select a.id, a.object_id, wanted_action is null or a.action = wanted_action as is_found
+            select a.id, a.object_id, wanted_actions is null or a.action = any(wanted_actions) as is_found
             from audit as a
             where (a.tenant_id, a.id) >= (tenant, from_id)
                 and (a.tenant_id, a.id) < (tenant, before_id)
@@ -85,7 +85,7 @@ begin
             array_agg(x.object_id) filter (where x.is_found)
         into ids, found, objects
         from (
-            select a.id, a.object_id, wanted_action is null or a.action = wanted_action as is_found
+            select a.id, a.object_id, wanted_actions is null or a.action = any(wanted_actions) as is_found
             from audit as a
             where a.id >= from_id
                 and a.id < before_id

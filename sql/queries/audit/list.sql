@@ -1,4 +1,4 @@
--- audit/list($1 tenant or null for all, $2 object or null, $3 key or null, $4 action or null, $5 smallest id,
+-- audit/list($1 tenant or null for all, $2 object or null, $3 key or null, $4 actions or null, $5 smallest id,
 -- $6 id below which, $7 most rows, $8 most rows to examine)
 -- Newest first; sql/functions/audit/list.sql says how.
 select

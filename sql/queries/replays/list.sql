@@ -1,4 +1,4 @@
--- replays/list($1 tenant, $2 id or null, $3 subscription or null, $4 id below which or null, $5 most rows)
+-- replays/list($1 tenant, $2 id or null, $3 subscriptions or null, $4 id below which or null, $5 most rows)
 select
     r.id,
     r.subscription_id,
@@ -17,7 +17,7 @@ select
 from replays as r
 where r.tenant_id = $1
     and ($2::uuid is null or r.id = $2)
-    and ($3::uuid is null or r.subscription_id = $3 or r.selection -> 'subscription_id' ? $3::text)
+    and ($3::uuid[] is null or r.subscription_id = any($3) or r.selection -> 'subscription_id' ?| $3::text[])
     and ($4::uuid is null or r.id < $4)
 order by r.id desc
 limit $5;

@@ -1,6 +1,6 @@
--- subscriptions/resolve($1 tenant, $2 external id)
+-- subscriptions/resolve($1 tenant, $2 external ids)
 select id
 from subscriptions
 where tenant_id = $1
-    and external_id = $2
+    and external_id = any($2)
     and deleted_at is null;

@@ -91,7 +91,7 @@ export function ReplaysScreen() {
 function Replays() {
   const subscription = query.value.get('subscription_id')
   const cursor = query.value.get('cursor')
-  const asked = { limit: LIMIT, ...(subscription ? { subscription_id: subscription } : {}), ...(cursor ? { cursor } : {}) }
+  const asked = { limit: LIMIT, ...(subscription ? { subscription_id: [subscription] } : {}), ...(cursor ? { cursor } : {}) }
   const page = useResource(JSON.stringify(asked), (signal) => get('/replays', { query: asked, signal }), true)
   const rows = page.data?.data ?? null
   usePolling(rows?.some((row) => row.status === 'running') ? REFRESH_MS : null, page)

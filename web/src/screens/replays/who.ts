@@ -16,7 +16,7 @@ export const actorWords = (entry: Entry) => (entry.key_id ? `${entry.actor === '
 
 /** The newest beginnings, by replay. */
 export function useBeginners(object?: string): ReadonlyMap<string, Entry> {
-  const query = { action: 'replay.created', limit: 100, ...(object ? { object_id: object } : {}) } as const
+  const query = { action: ['replay.created' as const], limit: 100, ...(object ? { object_id: object } : {}) }
   const audit = useResource(`who/${object}`, (signal) => (may.value.admin ? get('/audit', { query, signal }) : Promise.resolve(null)))
   return new Map((audit.data?.data ?? []).flatMap((entry) => (entry.object_id ? [[entry.object_id, entry] as const] : [])))
 }
