@@ -36,14 +36,22 @@ async fn subscribe(http: &Http, receiver: &Receiver, policy: &str) -> String {
     made.json()["id"].as_str().unwrap().to_owned()
 }
 
-/// Sends so many events, in turn to each replica.
+/// Sends so many events, in turn to each replica, as a producer that asks again where a replica has no room.
 async fn send(replicas: &[Postrider], subscription: &str, events: usize) {
     let https: Vec<_> = replicas.iter().map(Postrider::http).collect();
     let posts = (0..events).map(|n| {
         let (http, path) = (&https[n % https.len()], format!("/ingest/{subscription}"));
-        async move { http.send(Method::POST, &path, &[], Bytes::from(format!("{{\"n\":{n}}}"))).await.unwrap().status }
+        async move {
+            let (key, body) = (n.to_string(), Bytes::from(format!("{{\"n\":{n}}}")));
+            until("it is accepted", async || {
+                let sent = http.send(Method::POST, &path, &[("idempotency-key", &key)], body.clone()).await.unwrap();
+                assert!([202, 503].contains(&sent.status.as_u16()), "{}", sent.text());
+                (sent.status == 202).then_some(())
+            })
+            .await;
+        }
     });
-    assert!(join_all(posts).await.into_iter().all(|status| status == 202));
+    join_all(posts).await;
 }
 
 fn different(receiver: &Receiver) -> usize {
