@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
 use serde_json::Value;
+use tokio::process::Command;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -25,7 +26,7 @@ const LIMIT_MS: f64 = 200.0;
 const ALL: &str = "*";
 
 /// `{…}` stands for an id of the tenant.
-const OF_ONE: [&str; 33] = [
+const OF_ONE: [&str; 37] = [
     "/deliveries",
     "/deliveries?status=failed",
     "/deliveries?status=held",
@@ -56,6 +57,10 @@ const OF_ONE: [&str; 33] = [
     "/status/logs/{subscription}?status=failed",
     "/search?q={event}",
     "/search?q={attempt}",
+    "/subscriptions/",
+    "/subscriptions/?q=history",
+    "/subscriptions/?q=never.named",
+    "/subscriptions/?state=disabled",
     "/analytics/deliveries?bucket=1h&since={yesterday}",
     "/analytics/deliveries?bucket=1h&since={yesterday}&group_by=subscription",
     "/analytics/summary?since={yesterday}",
@@ -180,6 +185,16 @@ pub(crate) async fn look(database: &Database, service: &Service, operator: &Oper
         eprintln!("read in sequence: {}", read.join(", "));
     }
     Ok(Looks { table, exceeded: failed + read.len() })
+}
+
+/// Prints how long each screen of the dashboard takes to its first data, for all tenants and the large one.
+pub(crate) async fn screens(service: &Service, operator: &Operator) -> Result<(), Failure> {
+    let mut measuring = Command::new("node");
+    measuring
+        .args(["web/screens.mjs", &format!("http://{}", service.api), LARGE])
+        .env("POSTRIDER_KEY", operator.key()?);
+    let status = measuring.status().await?;
+    if status.success() { Ok(()) } else { Err(Failure::new(format!("web/screens.mjs ended with {status}"))) }
 }
 
 async fn sequential(client: &Client) -> Result<Vec<(String, i64)>, Failure> {

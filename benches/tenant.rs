@@ -31,6 +31,12 @@ impl Operator {
         Ok(Self(create_key(program, database_url, &["--operator"]).await?))
     }
 
+    /// As it was printed.
+    pub(crate) fn key(&self) -> Result<&str, Failure> {
+        let header = self.0.key.as_ref().ok_or_else(|| Failure::new("the operator has no key"))?.to_str()?;
+        header.strip_prefix("Bearer ").ok_or_else(|| Failure::new("the operator has no bearer key"))
+    }
+
     /// The tenant with this external id, through this key.
     pub(crate) fn tenant(&self, external_id: &str) -> Result<Tenant, Failure> {
         let access = Access { tenant: Some(external_id.parse()?), ..self.0.clone() };

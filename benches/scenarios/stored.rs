@@ -46,6 +46,9 @@ pub(crate) struct Stored {
     /// Only lists, searches and analytics, without the load beside a fresh database
     #[arg(long)]
     looks: bool,
+    /// Also the screens of the dashboard, in Chromium; needs Node and `make dashboard` once
+    #[arg(long)]
+    screens: bool,
 }
 
 const LOOKED: &str = "Lists, searches and analytics: the first page, ten calls after one that warms; a plus says that there is more. \
@@ -77,7 +80,7 @@ impl Stored {
         let launch = Launch::on(&database.url);
         launch.serve().await?.stop().await?;
         dataset::write(&database.client, sizes).await?;
-        let looks = looks(&database, &launch).await?;
+        let looks = looks(&database, &launch, self.screens).await?;
         if self.looks {
             let findings = Findings::new(looks.table, LOOKED, Ledger::default());
             return Ok(Findings { exceeded: looks.exceeded, ..findings });
@@ -122,12 +125,15 @@ impl Stored {
 }
 
 /// By a replica that has folded the history into its analytics.
-async fn looks(database: &Database, launch: &Launch) -> Result<Looks, Failure> {
+async fn looks(database: &Database, launch: &Launch, with_screens: bool) -> Result<Looks, Failure> {
     let folded = looks::fold(&database.client).await?;
     eprintln!("folding an attempt into the roll-ups took {folded:.1} µs");
     let service = launch.serve().await?;
     let operator = launch.operator().await?;
     let looks = looks::look(database, &service, &operator).await?;
+    if with_screens {
+        looks::screens(&service, &operator).await?;
+    }
     service.stop().await?;
     Ok(looks)
 }
