@@ -8,7 +8,7 @@ use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::problem::{FieldError, Problem};
+use super::problem::{FieldError, MAX_ERRORS, Problem};
 use crate::domain::target::TargetPolicy;
 
 mod part;
@@ -30,7 +30,11 @@ pub(super) struct Place<'e> {
 }
 
 impl Place<'_> {
+    /// Collects no more than a response names: pointers into a deep body are long.
     pub(super) fn refuse(&mut self, code: &'static str, detail: impl ToString) {
+        if self.errors.len() == MAX_ERRORS {
+            return;
+        }
         self.errors.push(FieldError { pointer: self.pointer.clone(), code, detail: detail.to_string() });
     }
 
@@ -242,6 +246,16 @@ mod tests {
             Err(Problem::Invalid(errors)) => errors.into_iter().map(|error| (error.pointer, error.code)).collect(),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn no_more_broken_rules_are_kept_than_a_response_names() {
+        let place = Place { targets: &TargetPolicy::default(), pointer: String::new(), errors: &mut Vec::new() };
+        let broken = place.apart(|at| {
+            (0..1_000).for_each(|_| at.refuse("duplicate_field", "must stand only once"));
+            Some(())
+        });
+        assert_eq!(broken.unwrap_err().len(), MAX_ERRORS);
     }
 
     #[test]

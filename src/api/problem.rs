@@ -23,7 +23,7 @@ pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 const TYPE_PREFIX: &str = "https://postrider.dev/problems/";
 const RETRY_AFTER_SECONDS: &str = "1";
 /// Keeps a response below 4 KiB.
-const MAX_ERRORS: usize = 20;
+pub(super) const MAX_ERRORS: usize = 20;
 
 /// One field of a request that breaks a rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Object, Serialize)]
