@@ -636,7 +636,7 @@ begin
                 'statuses', new.statuses,
                 'event_types', new.event_types,
                 'since', rfc3339(nullif(uuid_v7_time(new.after_id), 'epoch')),
-                'until', rfc3339(uuid_v7_time(new.below_id)),
+                'until', rfc3339(least((new.selection ->> 'until')::timestamptz, uuid_v7_time(new.below_id))),
                 'rate', new.rate
             )
         );
@@ -3737,7 +3737,7 @@ CREATE FUNCTION public.outbox_check(event_type text, idempotency_key text, order
     AS $_$
 declare
     most constant interval := (
-        select l.delivery_lifetime from outbox_lease as l where l.ends_at > clock_timestamp()
+        select l.delivery_lifetime from outbox_lease as l where l.ends_at > now()
     );
     broken text;
 begin
@@ -3774,7 +3774,7 @@ CREATE FUNCTION public.outbox_check_payload(payload bytea) RETURNS void
     AS $$
 declare
     most constant integer := (
-        select l.max_payload_bytes from outbox_lease as l where l.ends_at > clock_timestamp()
+        select l.max_payload_bytes from outbox_lease as l where l.ends_at > now()
     );
     kind text;
 begin
@@ -6500,13 +6500,16 @@ CREATE FUNCTION public.write_audit(actor jsonb, tenant uuid, action text, object
     LANGUAGE plpgsql
     SET search_path TO 'public'
     AS $$
+declare
+    at constant timestamptz := clock_timestamp();
 begin
     insert into audit (
-        tenant_id, id, actor_kind, actor_key, action, object_kind, object_id, before, after, request_id
+        tenant_id, id, at, actor_kind, actor_key, action, object_kind, object_id, before, after, request_id
     )
     values (
         tenant,
-        uuid_v7(),
+        uuid_v7(at),
+        at,
         coalesce(actor ->> 'kind', 'postrider'),
         (actor ->> 'key')::uuid,
         object_kind || '.' || action,
@@ -6979,7 +6982,7 @@ CREATE VIEW analytics.totals_queue_depth_per_minute AS
 CREATE TABLE public.audit (
     tenant_id uuid,
     id uuid NOT NULL,
-    at timestamp with time zone DEFAULT now() NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     actor_kind text NOT NULL,
     actor_key uuid,
     action text NOT NULL,

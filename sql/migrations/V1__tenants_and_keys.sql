@@ -92,7 +92,8 @@ where revoked_at is not null;
 create table audit (
     tenant_id uuid,
     id uuid not null,
-    at timestamptz not null default now(),
+    -- Of the change, as its id; not of the transaction's beginning, which may be long before.
+    at timestamptz not null default clock_timestamp(),
     actor_kind text not null,
     actor_key uuid,
     action text not null,
@@ -141,13 +142,16 @@ returns void
 language plpgsql
 set search_path from current
 as $$
+declare
+    at constant timestamptz := clock_timestamp();
 begin
     insert into audit (
-        tenant_id, id, actor_kind, actor_key, action, object_kind, object_id, before, after, request_id
+        tenant_id, id, at, actor_kind, actor_key, action, object_kind, object_id, before, after, request_id
     )
     values (
         tenant,
-        uuid_v7(),
+        uuid_v7(at),
+        at,
         coalesce(actor ->> 'kind', 'postrider'),
         (actor ->> 'key')::uuid,
         object_kind || '.' || action,

@@ -109,7 +109,7 @@ begin
                 'statuses', new.statuses,
                 'event_types', new.event_types,
                 'since', rfc3339(nullif(uuid_v7_time(new.after_id), 'epoch')),
-                'until', rfc3339(uuid_v7_time(new.below_id)),
+                'until', rfc3339(least((new.selection ->> 'until')::timestamptz, uuid_v7_time(new.below_id))),
                 'rate', new.rate
             )
         );

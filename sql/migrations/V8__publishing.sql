@@ -202,7 +202,7 @@ set search_path from current
 as $$
 declare
     most constant interval := (
-        select l.delivery_lifetime from outbox_lease as l where l.ends_at > clock_timestamp()
+        select l.delivery_lifetime from outbox_lease as l where l.ends_at > now()
     );
     broken text;
 begin
@@ -240,7 +240,7 @@ set search_path from current
 as $$
 declare
     most constant integer := (
-        select l.max_payload_bytes from outbox_lease as l where l.ends_at > clock_timestamp()
+        select l.max_payload_bytes from outbox_lease as l where l.ends_at > now()
     );
     kind text;
 begin

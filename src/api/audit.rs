@@ -5,22 +5,18 @@ use std::sync::Arc;
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 use serde_json::Value;
-use time::Duration;
 use uuid::Uuid;
 
 use super::Api;
 use super::access::{Admin, AllowedForAny};
 use super::docs::Resource;
-use super::page::{self, Cursor, Limit, List};
+use super::page::{self, Cursor, Limit, List, Page};
 use super::parameter::{Queries, Query};
 use super::payload::Answer;
 use super::problem::Problem;
 use super::text::{Moment, choice};
 use super::time_range::TimeRange;
 use crate::store::{AuditFilter, AuditRow};
-
-/// A row's time is when its transaction began, its id's when the change was written.
-const LONGEST_TRANSACTION: Duration = Duration::seconds(15);
 
 /// The resource.
 pub(super) struct AuditApi(pub(super) Arc<Api>);
@@ -142,7 +138,7 @@ impl AuditApi {
     ) -> Result<Answer<AuditList>, Problem> {
         let limit = page::limit(&limit);
         let range = TimeRange::new(since.0, until.0);
-        let before = range.before_with_slack(LONGEST_TRANSACTION, cursor.0.map(|cursor| cursor.0));
+        let before = range.before(cursor.0.map(|cursor| cursor.0));
         let filter = AuditFilter {
             tenant: caller.tenant(),
             object: object_id.0,
@@ -153,11 +149,9 @@ impl AuditApi {
             limit: i64::try_from(limit + 1).unwrap_or(i64::MAX),
         };
         let page = self.0.store.list_audit(&filter).await?;
-        let examined = page.examined_to.map(|id| page::cursor_after(List::Audit, id));
-        let (rows, cursor) = page::cut(page.rows, limit, List::Audit, |row| row.id);
-        let data = rows.into_iter().filter(|row| range.holds(row.at)).map(AuditEntry::of).collect();
-        let examined_to = page.examined_to.and_then(page::time_of);
-        Ok(Answer::Value(AuditList { data, next_cursor: cursor.or(examined), examined_to }))
+        let found = Page::of(page, limit, List::Audit, |row| row.id);
+        let data = found.rows.into_iter().filter(|row| range.holds(row.at)).map(AuditEntry::of).collect();
+        Ok(Answer::Value(AuditList { data, next_cursor: found.next_cursor, examined_to: found.examined_to }))
     }
 }
 

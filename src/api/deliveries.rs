@@ -142,11 +142,12 @@ impl DeliveriesApi {
         let page = self.0.store.search_deliveries(&filter).await?;
         let key = |row: &FoundDelivery| (row.event, row.subscription);
         let (rows, cursor) = page::cut_pairs(page.rows, limit, List::Deliveries, key);
-        let examined = page.examined_to.map(|pair| page::pair_cursor_after(List::Deliveries, pair));
+        let examined_to = page.examined_to.filter(|_| cursor.is_none());
+        let examined = examined_to.map(|pair| page::pair_cursor_after(List::Deliveries, pair));
         Ok(Answer::Value(FoundDeliveries {
             data: rows.into_iter().map(FoundDeliveryAnswer::of).collect(),
             next_cursor: cursor.or(examined),
-            examined_to: page.examined_to.and_then(|(event, _)| page::time_of(event)),
+            examined_to: examined_to.and_then(|(event, _)| page::time_of(event)),
         }))
     }
 

@@ -9,6 +9,7 @@ use super::form::Whole;
 use super::parameter::Query;
 use super::text::{FromText, Moment, Refused};
 use crate::domain::id::EventId;
+use crate::store::Searched;
 
 pub(super) const DEFAULT_LIMIT: u16 = 50;
 pub(super) const MAX_LIMIT: u16 = 100;
@@ -120,6 +121,24 @@ pub(super) fn cut<T>(mut rows: Vec<T>, limit: usize, list: List, id: impl Fn(&T)
     rows.truncate(limit);
     let cursor = rows.last().map(|last| cursor_after(list, id(last)));
     (rows, cursor)
+}
+
+/// What is answered of a search.
+pub(super) struct Page<T> {
+    pub(super) rows: Vec<T>,
+    pub(super) next_cursor: Option<String>,
+    /// Null where the page is full: it ends at its last row, however far the search looked.
+    pub(super) examined_to: Option<Moment>,
+}
+
+impl<T> Page<T> {
+    /// `page` has up to `limit + 1` rows.
+    pub(super) fn of(page: Searched<T, Uuid>, limit: usize, list: List, id: impl Fn(&T) -> Uuid) -> Self {
+        let (rows, full) = cut(page.rows, limit, list, id);
+        let examined_to = page.examined_to.filter(|_| full.is_none());
+        let next_cursor = full.or_else(|| examined_to.map(|id| cursor_after(list, id)));
+        Self { rows, next_cursor, examined_to: examined_to.and_then(time_of) }
+    }
 }
 
 /// The same for a list with two ids in its order.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::Api;
 use super::access::{AllowedForNamed, Staff};
 use super::docs::Resource;
-use super::page::{self, Cursor, Limit, List};
+use super::page::{self, Cursor, Limit, List, Page};
 use super::parameter::{Queries, Query};
 use super::payload::Answer;
 use super::problem::Problem;
@@ -72,7 +72,7 @@ pub(super) struct RefusalList {
     data: Vec<RefusalAnswer>,
     /// Asks for the next page; null on the last.
     next_cursor: Option<String>,
-    /// All later ones were examined; null if there are no earlier ones.
+    /// Set if the page examined as many requests as it may: it has looked at those back to then.
     examined_to: Option<Moment>,
 }
 
@@ -110,17 +110,14 @@ impl RefusalsApi {
             limit: i64::try_from(limit + 1).unwrap_or(i64::MAX),
         };
         let page = self.0.store.list_refusals(&filter).await?;
-        let examined = page.examined_to.map(|id| page::cursor_after(List::Refusals, id));
-        let (rows, cursor) = page::cut(page.rows, limit, List::Refusals, |row| row.id);
-        let next_cursor = cursor.clone().or(examined);
-        let reached = if cursor.is_some() { rows.last().map(|row| row.id) } else { page.examined_to };
+        let Page { rows, next_cursor, examined_to } = Page::of(page, limit, List::Refusals, |row| row.id);
         let shows_bodies = caller.bearer().grant.shows_bodies();
         let data = rows
             .into_iter()
             .filter(|row| range.holds(row.at))
             .map(|row| RefusalAnswer::of(row, shows_bodies))
             .collect();
-        Ok(Answer::Value(RefusalList { data, next_cursor, examined_to: reached.and_then(page::time_of) }))
+        Ok(Answer::Value(RefusalList { data, next_cursor, examined_to }))
     }
 }
 

@@ -183,7 +183,7 @@ impl ReplayAnswer {
             statuses: replay.statuses,
             event_types: replay.event_types,
             since: replay.after.bound_time().map(Moment),
-            until: until.or_else(|| replay.below.bound_time()).map(Moment).unwrap_or_default(),
+            until: until.into_iter().chain(replay.below.bound_time()).min().map(Moment).unwrap_or_default(),
             rate: replay.rate,
             status: replay.status,
             replayed: replay.replayed,

@@ -10,7 +10,7 @@ use super::access::{Allowed, Manage, Read, Support};
 use super::attempts::AttemptAnswer;
 use super::body;
 use super::docs::Resource;
-use super::page::{self, Cursor, Limit, List};
+use super::page::{self, Cursor, Limit, List, Page};
 use super::parameter::{Path, Queries, Query};
 use super::payload::{Answer, CONTROL_LIMIT, Document, OptionalDocument, Unread};
 use super::places::HeldPlace;
@@ -102,11 +102,9 @@ impl SubscriptionsApi {
         }
         let wanted = i64::try_from(limit + 1).unwrap_or(i64::MAX);
         let page = self.0.subscriptions.list(caller.tenant, &search, before, wanted).await?;
-        let examined = page.examined_to.map(|id| page::cursor_after(List::Subscriptions, id));
-        let (rows, cursor) = page::cut(page.rows, limit, List::Subscriptions, |row| row.id.uuid());
+        let Page { rows, next_cursor, examined_to } = Page::of(page, limit, List::Subscriptions, |row| row.id.uuid());
         let data = self.answers(caller.tenant, rows).await?;
-        let examined_to = page.examined_to.and_then(page::time_of);
-        Ok(Answer::Value(SubscriptionPage { data, next_cursor: cursor.or(examined), examined_to }))
+        Ok(Answer::Value(SubscriptionPage { data, next_cursor, examined_to }))
     }
 
     /// Read a subscription

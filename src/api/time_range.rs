@@ -1,6 +1,6 @@
 //! `since` and `until` of lists whose ids carry their rows' times.
 
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::text::Moment;
@@ -27,11 +27,6 @@ impl TimeRange {
     pub(super) fn before(&self, cursor: Option<Uuid>) -> Uuid {
         let until = self.until.map_or_else(Uuid::max, |until| EventId::upper_bound(until).uuid());
         cursor.map_or(until, |cursor| cursor.min(until))
-    }
-
-    /// The same where an id is made up to `slack` after its row's time.
-    pub(super) fn before_with_slack(&self, slack: Duration, cursor: Option<Uuid>) -> Uuid {
-        Self { until: self.until.map(|until| until.saturating_add(slack)), ..*self }.before(cursor)
     }
 
     pub(super) fn holds(&self, at: OffsetDateTime) -> bool {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::connection::Param;
 use super::finding::given;
-use super::{Store, StoreError, sql};
+use super::{Searched, Store, StoreError, sql};
 use crate::domain::actor::Actor;
 use crate::domain::id::TenantId;
 
@@ -48,14 +48,6 @@ pub(crate) struct AuditRow {
     pub(crate) request_id: Option<String>,
 }
 
-/// A page of the audit.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct AuditPage {
-    pub(crate) rows: Vec<AuditRow>,
-    /// Where the next page begins, if this one examined as many rows as it may.
-    pub(crate) examined_to: Option<Uuid>,
-}
-
 impl AuditFilter {
     /// One filter is an index; further ones have to be looked for.
     fn most_examined(&self) -> i64 {
@@ -67,7 +59,7 @@ impl AuditFilter {
 
 impl Store {
     /// A page, newest first.
-    pub(crate) async fn list_audit(&self, filter: &AuditFilter) -> Result<AuditPage, StoreError> {
+    pub(crate) async fn list_audit(&self, filter: &AuditFilter) -> Result<Searched<AuditRow, Uuid>, StoreError> {
         let (tenant, examined) = (filter.tenant.map(TenantId::uuid), filter.most_examined());
         let actions = given(&filter.actions);
         let params: [Param<'_>; 8] = [
@@ -80,7 +72,7 @@ impl Store {
             (&filter.limit, Type::INT8),
             (&examined, Type::INT8),
         ];
-        let mut page = AuditPage::default();
+        let mut page = Searched::default();
         for row in &self.interactive().await?.query(&sql::LIST_AUDIT, &params).await? {
             page.examined_to = row.try_get("examined_to")?;
             if row.try_get::<_, Option<Uuid>>("id")?.is_some() {

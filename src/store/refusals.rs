@@ -9,7 +9,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::connection::Param;
-use super::{Store, StoreError, sql};
+use super::{Searched, Store, StoreError, sql};
 use crate::domain::id::{ApiKeyId, SubscriptionId, TenantId};
 
 /// A page with a filter that no index has examines no more rows.
@@ -74,14 +74,6 @@ pub(crate) struct RefusalFilter {
     pub(crate) limit: i64,
 }
 
-/// Newest first.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct RefusalPage {
-    pub(crate) rows: Vec<RefusalRow>,
-    /// Where the next page begins, if this one examined as many rows as it may.
-    pub(crate) examined_to: Option<Uuid>,
-}
-
 impl Store {
     /// Writes them, and deletes the oldest of each of their tenants above `per_tenant`. Repeating it changes nothing.
     pub(crate) async fn write_refusals(&self, rows: &[NewRefusal], per_tenant: u32) -> Result<(), StoreError> {
@@ -114,7 +106,7 @@ impl Store {
         Ok(())
     }
 
-    pub(crate) async fn list_refusals(&self, filter: &RefusalFilter) -> Result<RefusalPage, StoreError> {
+    pub(crate) async fn list_refusals(&self, filter: &RefusalFilter) -> Result<Searched<RefusalRow, Uuid>, StoreError> {
         let tenant = filter.tenant.map(TenantId::uuid);
         let codes = Some(&filter.codes).filter(|codes| !codes.is_empty());
         let examined = if codes.is_some() { MAX_EXAMINED } else { filter.limit };
@@ -126,7 +118,7 @@ impl Store {
             (&filter.limit, Type::INT8),
             (&examined, Type::INT8),
         ];
-        let mut page = RefusalPage::default();
+        let mut page = Searched::default();
         for row in &self.interactive().await?.query(&sql::LIST_REFUSALS, &params).await? {
             page.examined_to = row.try_get("examined_to")?;
             if row.try_get::<_, Option<Uuid>>("id")?.is_some() {

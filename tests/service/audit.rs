@@ -93,6 +93,7 @@ async fn pages_follow_one_another_and_an_operator_sees_all_tenants_or_one() {
     let (mut paged, mut query) = (Vec::new(), "?limit=1".to_owned());
     loop {
         let page = api.stranger("GET", &format!("/audit{query}")).key(&operator).send().await.json();
+        assert_eq!(page["examined_to"], Value::Null, "a full page ends at its last row");
         paged.extend(page["data"].as_array().unwrap().iter().cloned());
         let Some(cursor) = page["next_cursor"].as_str() else { break };
         query = format!("?limit=1&cursor={cursor}");
@@ -108,6 +109,26 @@ async fn pages_follow_one_another_and_an_operator_sees_all_tenants_or_one() {
         assert_eq!(refused.status, 422, "{wrong}");
         refused.code();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_a_long_transaction_belongs_to_the_time_at_which_it_was_made() {
+    let api = TestApi::start().await;
+    let subscription = api.subscribe(json!({})).await["id"].as_str().unwrap().to_owned();
+    let client = api.database.client().await;
+    client.batch_execute("begin").await.unwrap();
+    let between: String = client
+        .query_one("select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')", &[])
+        .await
+        .unwrap()
+        .get(0);
+    let disable =
+        format!("update subscriptions set is_active = false, version = version + 1 where id = '{subscription}'");
+    client.batch_execute(&format!("{disable}; commit")).await.unwrap();
+    let found = async |range: &str| {
+        audit(&api, &api.admin, &format!("?action=subscription.disabled&{range}={between}")).await.len()
+    };
+    assert_eq!((found("since").await, found("until").await), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -130,6 +130,13 @@ async fn arguments_that_break_a_rule_fail_in_the_callers_transaction_and_name_it
         assert!(message.starts_with(rule), "{arguments}: {message}");
     }
     assert_eq!(rig.count("outbox").await, 0);
+    // In a transaction that has lasted longer than the lease that it sees, too.
+    rig.sql("begin").await;
+    let renew = "update outbox_lease set ends_at = clock_timestamp()";
+    rig.database.client().await.execute(renew, &[]).await.unwrap();
+    let (_, message) = refused(&rig.client, "'a', to_jsonb(array[repeat('x', 100)])").await;
+    assert!(message.starts_with("payload: has 104 bytes"), "{message}");
+    rig.sql("rollback").await;
     let past_it = "insert into outbox (id, tenant_id, payload, expires_at)
                    select uuid_v7(), t.id, '{}', '10000-01-01Z' from tenants as t";
     let error = rig.client.execute(past_it, &[]).await.unwrap_err();

@@ -100,6 +100,20 @@ async fn a_plan_ends_at_the_microsecond_at_which_the_list_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replay_says_until_when_it_selects_also_in_the_audit() {
+    let (stock, ..) = ended().await;
+    let earlier = "2026-01-01T18:00:00.000000Z";
+    for (until, is_exact) in [(earlier, true), ("2999-01-01T00:00:00.000000Z", false)] {
+        let (status, replay) = stock.post(&json!({ "only": { "status": "failed", "until": until } })).await;
+        let said = replay["until"].as_str().unwrap();
+        assert_eq!((status, said == until, said <= until), (202, is_exact, true), "{replay}");
+        let audited = stock.get(&format!("/audit?object_id={}", replay["id"].as_str().unwrap())).await;
+        // The audit has milliseconds.
+        assert_eq!(audited["data"][0]["after"]["until"].as_str().unwrap()[..23], said[..23], "{audited}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_replay_to_matching_subscriptions_sends_to_those_that_want_the_events_now() {
     let (stock, shop, depot) = ended().await;
     for (path, types) in [(&shop, "other.*"), (&depot, "order.*")] {

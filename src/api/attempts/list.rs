@@ -14,7 +14,7 @@ use crate::api::auth::Bearer;
 use crate::api::docs::Resource;
 use crate::api::logs::LogStatus;
 use crate::api::outbox::{self, Found};
-use crate::api::page::{self, Cursor, Limit, List};
+use crate::api::page::{self, Cursor, Limit, List, Page};
 use crate::api::parameter::{Path, Queries, Query};
 use crate::api::payload::Answer;
 use crate::api::problem::Problem;
@@ -170,8 +170,7 @@ pub(in crate::api) async fn page(
     bearer: Bearer,
 ) -> Result<FoundAttempts, Problem> {
     let page = api.store.search_attempts(filter).await?;
-    let (rows, cursor) = page::cut(page.rows, limit, List::Attempts, |row| row.id.uuid());
-    let examined = page.examined_to.map(|id| page::cursor_after(List::Attempts, id));
+    let Page { rows, next_cursor, examined_to } = Page::of(page, limit, List::Attempts, |row| row.id.uuid());
     let shown = Shown { bodies: shows_bodies(bearer), payloads: filter.with_payload };
     Ok(FoundAttempts {
         data: rows
@@ -179,8 +178,8 @@ pub(in crate::api) async fn page(
             .filter(|row| range.holds(row.created_at))
             .map(|row| AttemptRow::of(row, shown))
             .collect(),
-        next_cursor: cursor.or(examined),
-        examined_to: page.examined_to.and_then(page::time_of),
+        next_cursor,
+        examined_to,
     })
 }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::read::DeliveryCounts;
 use crate::api::Api;
-use crate::api::page::{self, List};
+use crate::api::page::{List, Page};
 use crate::api::problem::Problem;
 use crate::api::text::{Moment, choice};
 use crate::store::{EventSearch, FoundEvent, Searched};
@@ -78,14 +78,8 @@ pub(in crate::api) struct FoundEvents {
 pub(super) async fn events(api: &Api, filter: &EventSearch, limit: usize) -> Result<FoundEvents, Problem> {
     let waiting = api.store.search_waiting(filter).await?;
     let page = merge(waiting, api.store.search_events(filter).await?);
-    let (rows, cursor) = page::cut(page.rows, limit, List::Events, |row| row.id);
-    let examined_to = page.examined_to.filter(|_| cursor.is_none());
-    let examined = examined_to.map(|event| page::cursor_after(List::Events, event));
-    Ok(FoundEvents {
-        data: rows.into_iter().map(FoundEventAnswer::of).collect(),
-        next_cursor: cursor.or(examined),
-        examined_to: examined_to.and_then(page::time_of),
-    })
+    let Page { rows, next_cursor, examined_to } = Page::of(page, limit, List::Events, |row| row.id);
+    Ok(FoundEvents { data: rows.into_iter().map(FoundEventAnswer::of).collect(), next_cursor, examined_to })
 }
 
 /// As far as both came. A row that was published between the two reads is in both.

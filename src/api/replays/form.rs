@@ -27,7 +27,7 @@ form! {
         event_types: Option<List<EventTypePattern, 0, MAX_EVENT_TYPES>>,
         /// Only events accepted since then, to the millisecond. Default: all that are stored.
         since: Option<Moment>,
-        /// Only events accepted before, at most now. Default: now.
+        /// Only events accepted before, to the millisecond and at most now. Default: now.
         until: Option<Moment>,
         /// Maximum deliveries per second. Default: 100.
         rate: Option<Whole<1, 10_000>>,
@@ -93,7 +93,7 @@ impl ReplayForm {
             statuses,
             event_types: EventTypeFilter::new(self.event_types.map(|list| list.0).unwrap_or_default()),
             after: EventId::lower_bound(since.unwrap_or(OffsetDateTime::UNIX_EPOCH)),
-            below: EventId::upper_bound(until),
+            below: EventId::lower_bound(until),
         })
     }
 }
