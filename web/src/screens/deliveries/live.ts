@@ -68,6 +68,12 @@ function changed(row: Delivery, item: StreamItem): Delivery {
   return row
 }
 
+/** Whether a row that was read after a change shows it, so that the change would only undo what came later. */
+function isIn(row: Delivery, item: StreamItem): boolean {
+  if (item.kind === 'accepted' || keyOf(item) !== keyOf(row)) return false
+  return (item.kind === 'attempt' ? item.attempt_number : item.attempts) <= row.attempts
+}
+
 /** The rows with what happened to them. Ids order deliveries: newest event first, then by subscription. */
 function merge(rows: Delivery[], items: StreamItem[]): { rows: Delivery[]; fresh: Set<string> } {
   const byKey = new Map(rows.map((row) => [keyOf(row), row]))
@@ -114,7 +120,9 @@ export function useLiveRows(page: Resource<Page<Delivery>>, filters: Record<stri
   const loaded = page.data
   const [rows, setRows] = useState(loaded?.data ?? null)
   const [fresh, setFresh] = useState<ReadonlySet<string>>(new Set())
-  const [held, setHeld] = useState<StreamItem[]>([])
+  // Read where the next items come, which may be before the view is drawn again.
+  const held = useRef<StreamItem[]>([])
+  const [waiting, setWaiting] = useState(0)
   const [isBehind, setBehind] = useState(false)
   const [isCut, setCut] = useState(false)
   // What came while a page was loading may be missing in it.
@@ -132,12 +140,21 @@ export function useLiveRows(page: Resource<Page<Delivery>>, filters: Record<stri
     setCut(rows.length > MAX_ROWS)
     return rows.slice(0, MAX_ROWS)
   }
-  const apply = (items: StreamItem[]) => setRows((before) => before && withItems(before, items))
+  const hold = (items: StreamItem[]) => {
+    held.current = items
+    setWaiting(new Set(items.flatMap((item) => (item.kind === 'accepted' ? [] : [keyOf(item)]))).size)
+  }
+  /** In the order in which they came: what waited is older than `items`, and would undo them later. */
+  const apply = (items: StreamItem[]) => {
+    const all = [...held.current, ...items]
+    hold([])
+    setRows((before) => before && withItems(before, all))
+  }
 
   useEffect(() => {
     recent.current = recent.current.filter(({ at }) => at >= page.askedAt)
     setRows(loaded && withItems(loaded.data, recent.current.flatMap(({ items }) => items)))
-    setHeld([])
+    hold([])
     setBehind(false)
   }, [loaded])
   // The rows that were left out are on no page.
@@ -152,21 +169,19 @@ export function useLiveRows(page: Resource<Page<Delivery>>, filters: Record<stri
       const at = performance.now()
       recent.current = [...recent.current.filter((one) => page.asking || one.at > at - SETTLED_MS), { at, items }]
       if (isNearTop()) return apply(items)
-      setHeld((before) => {
-        if (before.length + items.length <= MOST_HELD) return [...before, ...items]
-        setBehind(true)
-        return before
-      })
+      if (held.current.length + items.length <= MOST_HELD) hold([...held.current, ...items])
+      else setBehind(true)
     },
     () => (isNearTop() ? page.refresh() : setBehind(true)),
   )
   const show = () => {
     window.scrollTo({ top: 0 })
     if (isBehind) return page.refresh()
-    apply(held)
-    setHeld([])
+    apply([])
   }
-  const update = (row: Delivery) => setRows((before) => before && before.map((one) => (keyOf(one) === keyOf(row) && one.attempts <= row.attempts ? row : one)))
-  const waiting = new Set(held.flatMap((item) => (item.kind === 'accepted' ? [] : [keyOf(item)]))).size
+  const update = (row: Delivery) => {
+    if (rows?.some((one) => keyOf(one) === keyOf(row))) hold(held.current.filter((item) => !isIn(row, item)))
+    setRows((before) => before && before.map((one) => (keyOf(one) === keyOf(row) && one.attempts <= row.attempts ? row : one)))
+  }
   return { rows, fresh, waiting, more: isBehind, show, update }
 }

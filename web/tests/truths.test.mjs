@@ -1,0 +1,101 @@
+// What the dashboard shows stays true: while it is looked at, while something else is asked for, and for whoever looks.
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import { after, before, test } from 'node:test'
+import { accessible, fits, launch, shot, signIn, visit } from './browser.mjs'
+import { client, until } from './data.mjs'
+
+const { SERVER, LOCKED, OPERATOR_KEY } = process.env
+// Lists and numbers are of a tenant, so each run has one of its own.
+const TENANT = `truths-${process.pid}`
+let browser, receiver, api, operator
+
+/** Answers with the status that its path names. */
+async function answering() {
+  const server = createServer((request, response) => (request.resume(), response.writeHead(Number(request.url.slice(1, 4))).end()))
+  await new Promise((ready) => server.listen(0, '127.0.0.1', ready))
+  const { port } = server.address()
+  return { url: (status) => `http://127.0.0.1:${port}/${status}`, stop: () => (server.closeAllConnections(), server.close()) }
+}
+
+before(async () => {
+  ;[browser, receiver] = await Promise.all([launch(), answering()])
+  await client(SERVER)('PUT', `/tenants/${TENANT}`, { name: 'Truths' })
+  api = client(SERVER, { 'postrider-tenant': TENANT })
+  operator = client(LOCKED, { authorization: `Bearer ${OPERATOR_KEY}` })
+})
+after(async () => {
+  await browser?.close()
+  receiver?.stop()
+})
+
+const visitTenant = (hash, options, look) => visit(browser, SERVER, `${hash}${hash.includes('?') ? '&' : '?'}tenant=${TENANT}`, options, look)
+const named = (name) => `${name}-${process.pid}`
+const subscribe = async (name, more = {}) => {
+  const form = { external_id: named(name), target_url: receiver.url(200), event_types: [`${name}.happened`], retry_schedule: 'none', ...more }
+  return (await api('POST', '/subscriptions/', form)).id
+}
+const change = (id, form) => api('PATCH', `/subscriptions/${id}`, form)
+const publish = async (name, headers = {}) => (await api('POST', '/events', {}, { 'x-event-type': `${name}.happened`, ...headers })).webhook_id
+const deliveries = async (id) => (await api('GET', `/deliveries?subscription_id=${id}&limit=100`)).data
+const end = (id, count, status) => until(`${count} ${status}`, async () => (await deliveries(id)).filter((one) => one.status === status).length === count)
+const scroll = (page, top) => page.evaluate((top) => window.scrollTo({ top }), top)
+/** The row of a delivery, once it says so. */
+const reads = (page, webhook, text) => page.locator('tbody tr', { has: page.locator(`a[href*="${webhook}"]`) }).filter({ hasText: text }).waitFor()
+const enter = async (page, key) => {
+  await page.getByLabel('API key').fill(key)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+}
+/** Runs the clock of a page until something is so. */
+const later = (page, what, check) => until(what, async () => (await page.clock.runFor(31_000), await check()))
+
+/** A live list that is longer than its window. */
+const watchLive = (ids, look) =>
+  visitTenant(`#/deliveries?${ids.map((id) => `subscription_id=${id}`).join('&')}`, {}, async (page) => {
+    await page.setViewportSize({ width: 1440, height: 420 })
+    await page.locator('tbody tr:not(.skeleton)').first().waitFor()
+    // The list is read once more when the stream is open.
+    const read = page.waitForResponse((response) => new URL(response.url()).pathname === '/deliveries')
+    await page.getByRole('button', { name: 'Live', exact: true }).click()
+    await page.locator('.live.is-live').waitFor()
+    await read
+    await look(page)
+  })
+
+test('a change that waited in a live list does not undo a newer one', async () => {
+  const id = await subscribe('waiting')
+  for (let number = 0; number < 20; number += 1) await publish('waiting')
+  await end(id, 20, 'succeeded')
+  await watchLive([id], async (page) => {
+    await change(id, { target_url: receiver.url(500) })
+    await scroll(page, 300)
+    const webhook = await publish('waiting')
+    await end(id, 1, 'failed')
+    await page.locator('.waiting', { hasText: '1 new' }).waitFor()
+    await scroll(page, 0)
+    await change(id, { target_url: receiver.url(200) })
+    await api('POST', `/events/${webhook}/retry?subscription_id=${id}`)
+    await reads(page, webhook, 'Succeeded')
+    await page.locator('.waiting').waitFor({ state: 'detached' })
+    await reads(page, webhook, 'Succeeded')
+  })
+})
+
+test('what a drawer has read does not wait in the list beside it', async () => {
+  const [slow, quick] = [await subscribe('opened', { is_active: false }), await subscribe('beside')]
+  const webhook = await publish('opened')
+  await end(slow, 1, 'held')
+  for (let number = 0; number < 20; number += 1) await publish('beside')
+  await end(quick, 20, 'succeeded')
+  await watchLive([slow, quick], async (page) => {
+    await page.locator(`tbody a[href*="${webhook}"]`).scrollIntoViewIfNeeded()
+    await change(slow, { target_url: receiver.url(500), is_active: true })
+    await page.locator('.waiting', { hasText: '1 new' }).waitFor()
+    await end(slow, 1, 'failed')
+    await page.locator(`tbody a[href*="${webhook}"]`).click()
+    await page.locator('dialog .sheet-head .pill', { hasText: 'Failed' }).waitFor()
+    await reads(page, webhook, 'Failed')
+    await page.locator('.waiting').waitFor({ state: 'detached' })
+  })
+})
+
