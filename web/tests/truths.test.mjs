@@ -99,3 +99,27 @@ test('what a drawer has read does not wait in the list beside it', async () => {
   })
 })
 
+test('a press on a drawer keeps it open, also on its scrollbar and where it is empty', async () => {
+  const id = await subscribe('pressed')
+  const webhook = await publish('pressed')
+  await end(id, 1, 'succeeded')
+  await visitTenant(`#/deliveries?subscription_id=${id}`, {}, async (page) => {
+    await page.locator(`tbody a[href*="${webhook}"]`).click()
+    const drawer = page.locator('dialog.drawer')
+    await drawer.locator('.attempt').waitFor()
+    const { x, y, width, height } = await drawer.boundingBox()
+    // A scrollbar is at the right edge; below the last line there is nothing.
+    for (const [left, top] of [[x + width - 3, y + height / 2], [x + width / 2, y + height - 3]]) {
+      assert.equal(await page.evaluate(([left, top]) => document.elementFromPoint(left, top)?.localName, [left, top]), 'dialog')
+      await page.mouse.move(left, top)
+      await page.mouse.down()
+      await page.mouse.move(left, top - 40)
+      await page.mouse.up()
+    }
+    await drawer.getByRole('link', { name: 'Payload' }).click()
+    await drawer.locator('figure', { hasText: 'Payload' }).first().waitFor()
+    await page.mouse.click(x - 20, y + height / 2)
+    await drawer.waitFor({ state: 'detached' })
+  })
+})
+

@@ -53,11 +53,17 @@ export function Dialog({ label, close, children, kind = 'dialog', locked = false
       aria-label={label}
       onCancel={onCancel}
       onClose={onClose}
-      onMouseDown={(event) => event.target === element.current && !locked && close()}
+      onMouseDown={(event) => event.target === event.currentTarget && !locked && isOutside(event, event.currentTarget) && close()}
     >
       <div class={`${kind}-body`}>{children}</div>
     </dialog>
   )
+}
+
+/** A dialog is also the target of a press on what surrounds it, on its scrollbar and where it is empty. */
+function isOutside({ clientX, clientY }: MouseEvent, dialog: HTMLElement): boolean {
+  const { left, right, top, bottom } = dialog.getBoundingClientRect()
+  return clientX < left || clientX > right || clientY < top || clientY > bottom
 }
 
 export function CloseButton({ close }: { close: () => void }) {
