@@ -123,3 +123,34 @@ test('a press on a drawer keeps it open, also on its scrollbar and where it is e
   })
 })
 
+/** Answers both summaries of the overview: of the chosen time, and of the one before. */
+const summarize = (page, now, before = {}, ready = () => undefined) =>
+  page.route('**/analytics/summary?*', async (route) => {
+    const isBefore = route.request().url().includes('until=')
+    const response = await route.fetch()
+    const json = { ...(await response.json()), ...(isBefore ? before : now) }
+    if (isBefore) await ready()
+    await route.fulfill({ response, json })
+  })
+
+test('the numbers of another time are marked as such, and compared with their own time before', () =>
+  visitTenant('#/?range=24h', {}, async (page) => {
+    const now = { accepted: 70, attempts: 70 }
+    let release = () => undefined
+    let held = Promise.resolve()
+    await summarize(page, now, { accepted: 10 }, () => held)
+    await page.reload()
+    const tile = page.locator('.tile', { hasText: 'Events accepted' })
+    await tile.getByText('+600 % on the time before').waitFor()
+    await page.locator('.numbers:not(.is-loading)').waitFor()
+    held = new Promise((ready) => (release = ready))
+    now.accepted = 5
+    await page.getByRole('button', { name: '1 h', exact: true }).click()
+    await tile.locator('.tile-value', { hasText: /^5$/ }).waitFor()
+    assert.equal(await tile.locator('.tile-note').textContent(), '')
+    await page.locator('.numbers.is-loading').waitFor()
+    release()
+    await tile.getByText('−50 % on the time before').waitFor()
+    await page.locator('.numbers:not(.is-loading)').waitFor()
+  }))
+

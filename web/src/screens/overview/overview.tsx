@@ -1,7 +1,7 @@
 // How it goes: numbers, charts, and what needs somebody.
 import { useMemo } from 'preact/hooks'
 import type { Schemas } from '../../api/client'
-import { usePolling, useResource } from '../../api/resource'
+import { type Resource, usePolling, useResource } from '../../api/resource'
 import { may } from '../../api/session'
 import { href, query } from '../../route'
 import { Chart } from '../../ui/chart'
@@ -38,13 +38,18 @@ export function Overview() {
       </header>
       {problem && <Failure problem={problem} retry={reload} />}
       {now.data ? (
-        <Loaded now={now.data} timeSeries={timeSeries.data} before={before.data} outcomes={outcomes.data} failing={failing.data} />
+        // Another time is asked for: what is shown is of the one before, until all of it has come.
+        <div class={`numbers${all.some(isOld) ? ' is-loading' : ''}`} aria-busy={all.some(isOld)}>
+          <Loaded now={now.data} timeSeries={timeSeries.data} before={before.loading ? null : before.data} outcomes={outcomes.data} failing={failing.data} />
+        </div>
       ) : (
         !problem && <Loading />
       )}
     </>
   )
 }
+
+const isOld = ({ data, loading }: Resource<unknown>) => loading && data !== null
 
 /** As high as what comes, so that nothing jumps. */
 function Loading() {
