@@ -154,3 +154,54 @@ test('the numbers of another time are marked as such, and compared with their ow
     await page.locator('.numbers:not(.is-loading)').waitFor()
   }))
 
+test('a share says all only of all, and a time says the rest of a minute or an hour', () =>
+  visitTenant('#/', {}, async (page) => {
+    const latency = { p50: 60_000, p95: 119_000, p99: 7_140_000 }
+    const now = { accepted: 10_000, attempts: 10_000, success_rate: 0.9996, time_to_delivery_ms: latency }
+    await summarize(page, now)
+    const rate = page.locator('.tile', { hasText: 'Success rate' }).locator('.tile-value')
+    for (const [share, text] of [[0.9996, '99.9 %'], [1, '100 %'], [0.0004, '0.1 %'], [0, '0 %'], [0.052, '5 %']]) {
+      now.success_rate = share
+      await page.reload()
+      await rate.filter({ hasText: new RegExp(`^${text}$`) }).waitFor()
+    }
+    const time = page.locator('.tile', { hasText: 'Time to delivery' })
+    assert.equal(await time.locator('.tile-value').textContent(), '1 min 59 s')
+    assert.equal(await time.locator('.tile-note').textContent(), 'p50 1 min · p99 1 h 59 min')
+  }))
+
+test('no two labels of minutes are alike', () =>
+  visitTenant('#/', {}, async (page) => {
+    await page.addInitScript(() => {
+      window.written = new Map()
+      const { clearRect, fillText } = CanvasRenderingContext2D.prototype
+      CanvasRenderingContext2D.prototype.clearRect = function (...area) {
+        window.written.set(this.canvas, [])
+        clearRect.apply(this, area)
+      }
+      CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+        window.written.get(this.canvas)?.push({ text, right: place[0], width: this.measureText(text).width })
+        fillText.call(this, text, ...place)
+      }
+    })
+    await summarize(page, { accepted: 1 })
+    await page.route(/analytics\/deliveries\?(?!.*group_by)/, async (route) => {
+      const response = await route.fetch()
+      const json = await response.json()
+      for (const row of json.data) row.time_to_delivery_ms = { p50: 1_000, p95: 60_000, p99: 95_000 }
+      await route.fulfill({ response, json })
+    })
+    await page.reload()
+    await page.getByRole('img', { name: /^Time to delivery/ }).locator('canvas').waitFor()
+    const drawn = await page.waitForFunction(() => {
+      const texts = window.written.get(document.querySelector('[aria-label^="Time to delivery"] canvas'))?.filter(({ text }) => / (ms|s|min)$/.test(text))
+      return texts?.length > 1 && texts
+    })
+    const labels = await drawn.jsonValue()
+    const texts = labels.map(({ text }) => text)
+    assert.deepEqual([...new Set(texts)], texts)
+    assert.ok(texts.some((text) => /^1 min \d+ s$/.test(text)), String(texts))
+    for (const { text, right, width } of labels) assert.ok(width <= right, `${text} has ${right} px`)
+    await shot(page, 'minutes')
+  }))
+

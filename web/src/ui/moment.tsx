@@ -77,7 +77,15 @@ export function milliseconds(ms: number | null | undefined): string {
   if (ms < 10) return `${Number(ms.toFixed(1))} ms`
   if (ms < 1_000) return `${Math.round(ms)} ms`
   if (ms < 60_000) return `${Number((ms / 1_000).toFixed(ms < 10_000 ? 2 : 1))} s`
-  return distance(ms / 1_000)
+  return twoUnits(ms / 1_000)
+}
+
+/** Of a minute or longer, as in `1 min 59 s`. */
+function twoUnits(seconds: number): string {
+  const at = STEPS.findIndex(([limit]) => seconds < limit)
+  const [unit, [, smaller, name]] = [STEPS[at]?.[1] ?? 1, STEPS[at - 1] ?? [0, 1, 's']]
+  const rest = Math.floor((seconds % unit) / smaller)
+  return `${distance(seconds)}${rest ? ` ${rest} ${name}` : ''}`
 }
 
 export function bytes(count: number): string {

@@ -66,7 +66,7 @@ export function draw(element: HTMLElement, drawing: Drawing): () => void {
     scales: { x: { range: (_, first, last) => [first, last + Math.max(step, 1)] }, y: { range: (_, __, max) => [0, Math.max(max * 1.1, 1)] } },
     axes: [
       { ...axis, grid: { show: false }, size: 28, space: 72, incrs: TIMES, values: xLabels },
-      { ...axis, size: 48, space: 34, incrs: STEPS, values: (_, splits) => splits.map(drawing.format) },
+      { ...axis, size: yWidth, space: 34, incrs: STEPS, values: (_, splits) => splits.map(drawing.format) },
     ],
     series: [
       {},
@@ -99,6 +99,9 @@ export function draw(element: HTMLElement, drawing: Drawing): () => void {
     plot.destroy()
   }
 }
+
+/** Labels with two units, as `1 min 20 s`, need more room than numbers do. */
+const yWidth = (_: uPlot, labels: string[] | null) => (labels?.some((label) => label.length > 8) ? 72 : 48)
 
 /** Times of day, and the day where it changes; UTC, as everywhere. */
 function xLabels(_: uPlot, splits: number[]): string[] {

@@ -6,7 +6,13 @@ import { Tile } from '../../ui/tile'
 import type { Summary, TimeSeries } from './numbers'
 import { UNWELL } from './trouble'
 
-export const percent = (share: number | null | undefined) => (share === null || share === undefined ? '–' : `${(share * 100).toFixed(share > 0.9995 || share < 0.1 ? 0 : 1)} %`)
+/** All and none are said of exactly these: beside `4 failed` nobody believes `100 %`. */
+export function percent(share: number | null | undefined): string {
+  if (share === null || share === undefined) return '–'
+  if (share === 0 || share === 1) return `${share * 100} %`
+  const shown = Math.min(Math.max(share * 100, 0.1), 99.9)
+  return `${shown.toFixed(shown >= 1 && shown < 10 ? 0 : 1)} %`
+}
 
 /** In per cent of what was before. */
 function change(now: number, before: number | undefined): string {
