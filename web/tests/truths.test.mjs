@@ -205,3 +205,36 @@ test('no two labels of minutes are alike', () =>
     await shot(page, 'minutes')
   }))
 
+test('an arrow that is pressed before the search has answered marks the first row', async () => {
+  const id = await subscribe('arrow')
+  await visitTenant('#/', {}, async (page) => {
+    const box = page.getByRole('combobox', { name: 'Search' })
+    let release
+    const held = new Promise((ready) => (release = ready))
+    await page.route('**/search?*', (route) => held.then(() => route.continue()))
+    await box.fill(id)
+    await box.press('ArrowDown')
+    release()
+    await page.getByRole('option', { selected: true }).waitFor()
+    await box.press('Enter')
+    await page.getByRole('heading', { name: named('arrow') }).waitFor()
+  })
+})
+
+test('a search that failed or found nothing asks again', () =>
+  visitTenant('#/', { fails: ['Failed to load resource'] }, async (page) => {
+    const box = page.getByRole('combobox', { name: 'Search' })
+    const key = named('asked-again')
+    await page.route('**/search?*', (route) => route.abort())
+    await box.fill(key)
+    await page.locator('.found .field-error').waitFor()
+    await page.unroute('**/search?*')
+    await box.press('Escape')
+    await box.click()
+    await page.getByText('Nothing has this id').waitFor()
+    await accessible(page)
+    const webhook = await publish('searched', { 'idempotency-key': key })
+    await box.press('Enter')
+    await page.waitForURL((url) => url.hash.includes(`/events/${webhook}`))
+  }))
+

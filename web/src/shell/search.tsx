@@ -70,12 +70,15 @@ export function SearchBox() {
   const [answer, setAnswer] = useState<Found | null>(null)
   const [problem, setProblem] = useState<Problem | null>(null)
   const [at, setAt] = useState(0)
+  const [round, setRound] = useState(0)
   const container = useRef<HTMLDivElement>(null)
   const wanted = text.trim()
   // The text is newer than the answer to the one before.
   const found = answer?.of === wanted ? answer : null
   /** Enter was pressed before the answer was there: its first row is followed when it comes. */
   const follows = useRef(false)
+  /** The same text may find more than before: a server that is back, an event that was just published. */
+  const askAgain = () => setRound((round) => round + 1)
 
   useEffect(() => {
     setAnswer(null)
@@ -86,11 +89,15 @@ export function SearchBox() {
     const timer = setTimeout(() => {
       get('/search', { query: { q: wanted }, signal: leaving.signal }).then(
         (answer) => setAnswer({ of: wanted, rows: answer.data, more: Boolean(answer.next_cursor), payloads: answer.searched_payloads }),
-        (error: unknown) => leaving.signal.aborted || setProblem(asProblem(error)),
+        (error: unknown) => {
+          if (leaving.signal.aborted) return
+          follows.current = false
+          setProblem(asProblem(error))
+        },
       )
     }, 250)
     return () => (clearTimeout(timer), leaving.abort())
-  }, [wanted, chosen.value])
+  }, [wanted, chosen.value, round])
 
   const close = () => {
     follows.current = false
@@ -115,10 +122,16 @@ export function SearchBox() {
     if (follows.current) follow(rows[0])
     follows.current = false
   }, [found])
+  const enter = () => {
+    const row = rows[at]
+    if (row) return follow(row)
+    follows.current = true
+    if (found || problem) askAgain()
+  }
   const onKey = (event: KeyboardEvent) => {
-    if (event.key === 'ArrowDown') setAt(Math.min(at + 1, rows.length - 1))
+    if (event.key === 'ArrowDown') setAt(Math.max(Math.min(at + 1, rows.length - 1), 0))
     else if (event.key === 'ArrowUp') setAt(Math.max(at - 1, 0))
-    else if (event.key === 'Enter') found ? follow(rows[at]) : (follows.current = true)
+    else if (event.key === 'Enter') enter()
     else if (event.key === 'Escape') (close(), (event.currentTarget as HTMLElement).blur())
     else return
     event.preventDefault()
@@ -141,7 +154,7 @@ export function SearchBox() {
         maxLength={255}
         value={text}
         onInput={(event) => ((follows.current = false), setText(event.currentTarget.value), setOpen(true))}
-        onFocus={() => setOpen(true)}
+        onFocus={() => (setOpen(true), askAgain())}
         onKeyDown={onKey}
       />
       <kbd aria-hidden="true">/</kbd>
