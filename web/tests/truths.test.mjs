@@ -238,3 +238,31 @@ test('a search that failed or found nothing asks again', () =>
     await page.waitForURL((url) => url.hash.includes(`/events/${webhook}`))
   }))
 
+test('what is shown once is copied without https, also from a dialog over a drawer, and says whether it was', () =>
+  visit(browser, LOCKED, '', { fails: ['401'] }, async (page) => {
+    await page.addInitScript(() => {
+      window.clipboard = navigator.clipboard
+      Object.defineProperty(navigator, 'clipboard', { value: undefined })
+    })
+    await page.reload()
+    await signIn(page, OPERATOR_KEY)
+    await page.evaluate((tenant) => (window.location.hash = `#/tenants?q=${tenant}`), TENANT)
+    await page.locator('tbody a[data-row]', { hasText: 'Truths' }).click()
+    await page.getByRole('button', { name: 'Portal link' }).click()
+    const dialog = page.getByRole('dialog', { name: 'Portal link' })
+    await dialog.getByRole('button', { name: 'Make a link' }).click()
+    const button = dialog.getByRole('button', { name: 'Copy' })
+    const icon = () => button.locator('path').first().getAttribute('d')
+    await button.waitFor()
+    const before = await icon()
+    await page.evaluate(() => ((window.execCommand = document.execCommand), (document.execCommand = () => false)))
+    await button.click()
+    await page.locator('.toast', { hasText: 'did not let the dashboard copy' }).waitFor()
+    assert.equal(await icon(), before, 'nothing was copied')
+    await page.evaluate(() => (document.execCommand = window.execCommand))
+    await button.click()
+    await page.locator('.toast', { hasText: 'Link copied' }).waitFor()
+    assert.notEqual(await icon(), before)
+    assert.equal(await page.evaluate(() => window.clipboard.readText()), await dialog.locator('.once code').textContent())
+  }))
+

@@ -36,14 +36,17 @@ export function Moment({ at, none = '–' }: { at: string | null | undefined; no
   )
 }
 
-export async function copy(text: string, what = 'Copied'): Promise<void> {
+/** Whether the text was copied; a toast says it too. */
+export async function copy(text: string, what = 'Copied'): Promise<boolean> {
+  let done = true
   try {
     await navigator.clipboard.writeText(text)
-    toast(what)
   } catch {
-    if (copySelected(text)) toast(what)
-    else toast('The browser did not let the dashboard copy', 'bad')
+    done = copySelected(text)
   }
+  if (done) toast(what)
+  else toast('The browser did not let the dashboard copy', 'bad')
+  return done
 }
 
 /** Without https, and in a frame of another site, only the older way works. */
@@ -51,8 +54,8 @@ function copySelected(text: string): boolean {
   const field = document.createElement('textarea')
   field.value = text
   field.className = 'visually-hidden'
-  // In an open dialog nothing outside of it takes the focus.
-  const parent = document.querySelector('dialog[open]:last-of-type') ?? document.body
+  // Nothing outside of the innermost open dialog takes the focus.
+  const parent = [...document.querySelectorAll('dialog[open]')].at(-1) ?? document.body
   const before = document.activeElement
   parent.append(field)
   field.select()

@@ -10,7 +10,7 @@ export function Once({ label, text }: { label: string; text: string }) {
       <code class="wrap" aria-label={label} tabIndex={0}>
         {text}
       </code>
-      <button type="button" class="button primary" onClick={() => (setCopied(true), void copy(text, `${label} copied`))}>
+      <button type="button" class="button primary" onClick={() => void copy(text, `${label} copied`).then(setCopied)}>
         <Icon name={copied ? 'check' : 'copy'} /> Copy
       </button>
     </div>
