@@ -266,3 +266,34 @@ test('what is shown once is copied without https, also from a dialog over a draw
     assert.equal(await page.evaluate(() => window.clipboard.readText()), await dialog.locator('.once code').textContent())
   }))
 
+test('a list that is not live shows what was cancelled, also where that ended halfway', async () => {
+  const id = await subscribe('given-up', { is_active: false })
+  await publish('given-up')
+  await end(id, 1, 'held')
+  await visitTenant(`#/deliveries?subscription_id=${id}`, { fails: ['Failed to load resource'] }, async (page) => {
+    let requests = 0
+    await page.route('**/deliveries/cancel', async (route) => {
+      requests += 1
+      if (requests === 3) return route.abort()
+      const response = await route.fetch()
+      const answer = await response.json()
+      // After the plan: some were cancelled, and the request for the rest fails.
+      await route.fulfill({ response, json: requests === 2 ? { ...answer, more: true } : answer })
+    })
+    const cancelAll = async (answer) => {
+      await page.getByRole('button', { name: 'Cancel all…' }).click()
+      await page.getByRole('dialog').getByRole('button', { name: 'Cancel 1' }).click()
+      await answer.waitFor()
+    }
+    await cancelAll(page.locator('dialog .failure'))
+    await page.locator('tbody tr', { hasText: 'Cancelled' }).waitFor()
+    await page.getByRole('dialog').getByRole('button', { name: 'Close' }).last().click()
+    const webhook = await publish('given-up')
+    await end(id, 1, 'held')
+    await page.getByRole('button', { name: 'Refresh' }).click()
+    await reads(page, webhook, 'Held')
+    await cancelAll(page.locator('.toast', { hasText: '1 cancelled' }))
+    await reads(page, webhook, 'Cancelled')
+  })
+})
+

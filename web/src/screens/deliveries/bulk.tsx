@@ -22,6 +22,8 @@ const USUAL: Record<What, Status[]> = { retry: ['failed', 'expired', 'skipped'],
 interface Props {
   filters: Record<string, string[]>
   time: { since?: string; until?: string }
+  /** Some were cancelled: the list shows them as they were. */
+  done: () => void
 }
 
 /** The statuses that can be retried or cancelled, of those that are chosen. */
@@ -29,7 +31,7 @@ function statusesFor(what: What, chosen: string[] | undefined): Status[] {
   return chosen?.length ? POSSIBLE[what].filter((status) => chosen.includes(status)) : USUAL[what]
 }
 
-export function BulkActions({ filters, time }: Props) {
+export function BulkActions({ filters, time, done }: Props) {
   const [what, setWhat] = useState<What | null>(null)
   const button = (name: What, label: string) => {
     const none = statusesFor(name, filters.status).length === 0
@@ -44,12 +46,12 @@ export function BulkActions({ filters, time }: Props) {
     <>
       {button('retry', 'Retry all…')}
       {button('cancel', 'Cancel all…')}
-      {what && <PlanDialog what={what} filters={filters} time={time} close={() => setWhat(null)} />}
+      {what && <PlanDialog what={what} filters={filters} time={time} done={done} close={() => setWhat(null)} />}
     </>
   )
 }
 
-function PlanDialog({ what, filters, time, close }: Props & { what: What; close: () => void }) {
+function PlanDialog({ what, filters, time, done, close }: Props & { what: What; close: () => void }) {
   // The plan and the change must select the same, so neither follows the filters once the dialog is open.
   const only = useMemo(() => ({ ...filters, ...time, status: statusesFor(what, filters.status) }) as Only, [])
   const plan = useResource<Plan>('plan', async (signal) => {
@@ -79,12 +81,12 @@ function PlanDialog({ what, filters, time, close }: Props & { what: What; close:
           <p>No delivery is selected.</p>
         </Empty>
       )}
-      {plan.data && plan.data.count > 0 && <Confirm what={what} only={only} plan={plan.data} close={close} />}
+      {plan.data && plan.data.count > 0 && <Confirm what={what} only={only} plan={plan.data} done={done} close={close} />}
     </Dialog>
   )
 }
 
-function Confirm({ what, only, plan, close }: { what: What; only: Only; plan: Plan; close: () => void }) {
+function Confirm({ what, only, plan, done, close }: { what: What; only: Only; plan: Plan; done: () => void; close: () => void }) {
   const [rate, setRate] = useState('100')
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState<Problem | null>(null)
@@ -97,7 +99,8 @@ function Confirm({ what, only, plan, close }: { what: What; only: Only; plan: Pl
         const replay = (await post('/replays', { body: { only, token: plan.token, rate: Number(rate) } as never })) as { id: string }
         go(href(`/replays/${replay.id}`))
       } else {
-        toast(`${number(await cancelAll(only, plan.token))} cancelled`)
+        // Where a later request fails, what the ones before cancelled stays so.
+        toast(`${number(await cancelAll(only, plan.token).finally(done))} cancelled`)
         close()
       }
     } catch (error) {

@@ -99,7 +99,7 @@ export function DeliveryList({ subscription }: { subscription?: string }) {
         {!subscription && <h1>Deliveries</h1>}
         <span class="grow" />
         <LiveToggle refresh={page.reload} />
-        {may.value.manage && <BulkActions filters={filters} time={time} />}
+        {may.value.manage && <BulkActions filters={filters} time={time} done={page.reload} />}
       </header>
       <Filters filters={choices}>
         <TimeRange otherwise={null} any />
