@@ -297,3 +297,50 @@ test('a list that is not live shows what was cancelled, also where that ended ha
   })
 })
 
+test('a key that may only publish gets the id of its event, and is offered nothing else', async () => {
+  const { key } = await operator('POST', '/keys', { tenant: TENANT, scope: 'publish' })
+  await visit(browser, LOCKED, '', { fails: ['401'] }, async (page) => {
+    await enter(page, key)
+    await page.getByText('It is made for publishing').waitFor()
+    assert.equal(await page.getByRole('combobox', { name: 'Search' }).count(), 0)
+    await page.getByRole('link', { name: 'Publish an event' }).click()
+    await page.getByLabel('Payload').fill('{"kept":true}')
+    assert.equal(await page.getByRole('link', { name: 'Events', exact: true }).count(), 0)
+    await page.getByRole('button', { name: 'Publish', exact: true }).click()
+    await page.getByRole('button', { name: 'Copy' }).click()
+    await page.locator('.toast', { hasText: 'Event id copied' }).waitFor()
+    await accessible(page)
+    await fits(page)
+    await shot(page, 'published')
+    const id = await page.evaluate(() => navigator.clipboard.readText())
+    assert.equal((await api('GET', `/events/${id}`)).webhook_id, id)
+  })
+})
+
+test('who may only read is neither told to publish nor led to the page of a tenant', async () => {
+  const quiet = `quiet-${process.pid}`
+  await operator('PUT', `/tenants/${quiet}`, { name: 'Quiet' })
+  const { key } = await operator('POST', '/keys', { tenant: null, scope: 'read' })
+  await api('POST', '/events', '{"broken": ', { mayFail: true })
+  const [refusal] = await until('the refusal', async () => {
+    const { data } = await api('GET', '/refusals')
+    return data.length && data
+  })
+  await visit(browser, LOCKED, '', { fails: ['401'] }, async (page) => {
+    await signIn(page, key)
+    const open = (hash) => page.evaluate((hash) => (window.location.hash = hash), hash)
+    await open(`#/events?tenant=${quiet}`)
+    await page.getByText('No event has been published yet').waitFor()
+    assert.equal(await page.getByText('Publish one here').count(), 0)
+    await open(`#/?tenant=${quiet}`)
+    await page.getByText('Choose a longer time.').waitFor()
+    await open(`#/refusals/${refusal.id}?tenant=${TENANT}`)
+    await page.locator('.facts > div', { hasText: 'Tenant' }).waitFor()
+    assert.equal(await page.locator('main a[href*="/tenants/"]').count(), 0)
+    const box = page.getByRole('combobox', { name: 'Search' })
+    await box.fill(refusal.tenant_id)
+    await box.press('Enter')
+    await page.getByRole('heading', { name: 'Overview' }).waitFor()
+  })
+})
+

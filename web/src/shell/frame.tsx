@@ -2,7 +2,7 @@
 import { signal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { useLayoutEffect, useRef } from 'preact/hooks'
-import { forget, isOperator, isPortal, key, leave, me } from '../api/session'
+import { forget, isOperator, isPortal, key, leave, may, me } from '../api/session'
 import { href, isFramed } from '../route'
 import { allowed, MENU } from '../screens'
 import { CloseButton, Dialog } from '../ui/dialog'
@@ -72,7 +72,7 @@ export function Frame({ current, children }: { current: string; children: Compon
         <button ref={menuButton} type="button" class="icon-button menu-button" aria-label="Menu" aria-expanded={menuIsOpen.value} onClick={() => (menuIsOpen.value = !menuIsOpen.value)}>
           <Icon name="menu" />
         </button>
-        <SearchBox />
+        {may.value.read && <SearchBox />}
         <span class="grow" />
         <button
           type="button"

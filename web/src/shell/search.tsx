@@ -1,7 +1,7 @@
 // From any id, key or text to its page.
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { asProblem, get, type Problem, type Schemas } from '../api/client'
-import { chosen, isAll } from '../api/session'
+import { chosen, isAll, isOperator, may } from '../api/session'
 import { go, href } from '../route'
 import { Icon, type IconName } from '../ui/icons'
 import { Moment } from '../ui/moment'
@@ -36,7 +36,8 @@ function link(row: Row): string {
     case 'subscription':
       return href(`/subscriptions/${row.id}`, within)
     case 'tenant':
-      return href(`/tenants/${row.id}`)
+      // Others than an admin of all tenants may not open its page.
+      return isOperator.value && may.value.admin ? href(`/tenants/${row.id}`) : href('/', isOperator.value ? { tenant: row.id } : {})
     case 'refusal':
       return href('/refusals', { ...within, open: row.id })
   }

@@ -116,9 +116,11 @@ export function EventsScreen() {
             </Empty>
           ) : (
             <Empty icon="events" title="No event has been published yet">
-              <p>
-                Publish one here, or with <code>POST /events</code>.
-              </p>
+              {may.value.publish && (
+                <p>
+                  Publish one here, or with <code>POST /events</code>.
+                </p>
+              )}
             </Empty>
           )
         }

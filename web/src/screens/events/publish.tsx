@@ -8,6 +8,7 @@ import { TenantChoice } from '../../shell/tenants'
 import { Field } from '../../ui/field'
 import { Icon } from '../../ui/icons'
 import { jsonFault } from '../../ui/json_fault'
+import { Once } from '../../ui/once'
 import { Empty, Failure } from '../../ui/states'
 import { toast } from '../../ui/toast'
 import { loadCatalogue } from '../subscriptions/catalogue'
@@ -17,9 +18,11 @@ export function PublishPage() {
   if (isAll.value) return <ChooseTenant what="An event belongs to one tenant." />
   return (
     <div class="sheet">
-      <a class="back" href={href('/events')}>
-        <Icon name="left" /> Events
-      </a>
+      {may.value.read && (
+        <a class="back" href={href('/events')}>
+          <Icon name="left" /> Events
+        </a>
+      )}
       <h1>Publish an event</h1>
       <Form />
     </div>
@@ -35,6 +38,7 @@ function Form() {
   const [type, setType] = useState('')
   const [payload, setPayload] = useState('')
   const [key, setKey] = useState('')
+  const [published, setPublished] = useState<string | null>(null)
   const [problem, setProblem] = useState<Problem | null>(null)
   const [busy, setBusy] = useState(false)
   // A key that may only publish sees no catalogue.
@@ -47,15 +51,17 @@ function Form() {
     if (fault) return setProblem(fieldProblem('/body', fault))
     setBusy(true)
     setProblem(null)
+    setPublished(null)
     try {
       const headers = { ...(type ? { 'x-event-type': type } : {}), ...(key ? { 'idempotency-key': key } : {}) }
       const answer = await post('/events', { body: payload, headers })
       toast(answer.duplicate ? 'This key was used before: here is its event' : 'Published')
-      go(href(`/events/${answer.webhook_id}`))
+      if (may.value.read) return go(href(`/events/${answer.webhook_id}`))
+      setPublished(answer.webhook_id)
     } catch (error) {
       setProblem(atFields(asProblem(error)))
-      setBusy(false)
     }
+    setBusy(false)
   }
   return (
     <form class="form" onSubmit={(event) => void publish(event)}>
@@ -78,12 +84,26 @@ function Form() {
         {(id, described) => <input id={id} aria-describedby={described} class="mono" value={key} spellcheck={false} onInput={(event) => setKey(event.currentTarget.value)} />}
       </Field>
       {problem && problem.code !== 'invalid' && <Failure problem={problem} />}
+      {published && <Published id={published} />}
       <footer class="form-foot">
         <button type="submit" class="button primary" disabled={busy}>
           <Icon name="send" /> Publish
         </button>
       </footer>
     </form>
+  )
+}
+
+/** A key that may only publish opens no page of the event: its id is all that it gets. */
+function Published({ id }: { id: string }) {
+  return (
+    <div class="why green" role="status">
+      <Icon name="check" />
+      <div class="secret-box">
+        <strong>Published. This key does not show events: keep the id to find this one.</strong>
+        <Once label="Event id" text={id} />
+      </div>
+    </div>
   )
 }
 

@@ -101,7 +101,7 @@ function Loaded({ now, timeSeries, before, outcomes, failing }: LoadedProps) {
       <Tiles now={now} before={before} timeSeries={timeSeries} />
       {quiet ? (
         <Empty icon="overview" title="Nothing happened in this time">
-          <p>Choose a longer time, or publish an event.</p>
+          <p>Choose a longer time{may.value.publish && ', or publish an event'}.</p>
           {may.value.publish && (
             <a class="button" href={href('/publish')}>
               Publish an event

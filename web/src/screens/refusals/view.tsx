@@ -86,7 +86,7 @@ export function RefusalView({ id, tools }: { id: string; tools?: ComponentChildr
         <Fact name="Event type">{row.event_type ? <span class="mono">{row.event_type}</span> : <None />}</Fact>
         <Fact name="Subscription">{row.subscription ? <Subscription row={row} /> : <None />}</Fact>
         {isOperator.value && (
-          <Fact name="Tenant">{row.tenant_id ? <a href={href(`/tenants/${row.tenant_id}`)}>{tenantName(row.tenant_id)}</a> : <span class="faint">none was named</span>}</Fact>
+          <Fact name="Tenant">{row.tenant_id ? <Tenant id={row.tenant_id} /> : <span class="faint">none was named</span>}</Fact>
         )}
         <Fact name="Key">{row.key_id ? <Id id={row.key_id} /> : <span class="faint">none came with it</span>}</Fact>
         <Fact name="From address">{row.remote_address ? <span class="mono">{row.remote_address}</span> : <None />}</Fact>
@@ -101,6 +101,11 @@ export function RefusalView({ id, tools }: { id: string; tools?: ComponentChildr
 }
 
 const None = () => <span class="faint">none</span>
+
+/** Only an admin may open the page of a tenant. */
+function Tenant({ id }: { id: string }) {
+  return may.value.admin ? <a href={href(`/tenants/${id}`)}>{tenantName(id)}</a> : <>{tenantName(id)}</>
+}
 
 /** As the request named it: it need not exist. */
 function Subscription({ row }: { row: Refusal }) {
