@@ -110,6 +110,7 @@ test('a replay is planned, begun with its numbers, moves, and is cancelled', () 
     const drawer = page.getByRole('dialog', { name: 'Replay' })
     await drawer.getByText('Running').waitFor()
     await drawer.getByText('Somebody without a key').waitFor()
+    await page.locator('tbody tr:first-child', { hasText: 'Somebody without a key' }).waitFor()
     const bar = 'tbody tr:first-child .replay-progress'
     const before = Number.parseInt(await page.locator(bar).textContent(), 10)
     await page.waitForFunction(([selector, before]) => Number.parseInt(document.querySelector(selector)?.textContent ?? '', 10) > before, [bar, before])

@@ -344,3 +344,33 @@ test('who may only read is neither told to publish nor led to the page of a tena
   })
 })
 
+test('a tenant that is renamed on its own page has its new name in the switch', async () => {
+  const { id } = await client(SERVER)('PUT', `/tenants/renamed-${process.pid}`, { name: 'Before' })
+  await visit(browser, SERVER, `#/tenants/${id}?tenant=${id}`, {}, async (page) => {
+    await page.locator('.tenant-button', { hasText: 'Before' }).waitFor()
+    await page.getByRole('button', { name: 'Edit' }).click()
+    await page.getByRole('dialog').getByLabel('Name', { exact: true }).fill('Afterwards')
+    await page.getByRole('dialog').getByRole('button', { name: 'Save' }).click()
+    await page.locator('.tenant-button', { hasText: 'Afterwards' }).waitFor()
+  })
+})
+
+test('a replay that ended before it was cancelled says so', async () => {
+  const id = await subscribe('ended', { target_url: receiver.url(500) })
+  await publish('ended')
+  await end(id, 1, 'failed')
+  const only = { status: ['failed'], subscription_id: [id] }
+  const { token } = await api('POST', '/replays', { only, dry_run: true })
+  const replay = (await api('POST', '/replays', { only, token })).id
+  await until('its end', async () => (await api('GET', `/replays/${replay}`)).status === 'finished')
+  await visitTenant(`#/replays/${replay}`, {}, async (page) => {
+    await page.route(`**/replays/${replay}`, async (route) => {
+      const response = await route.fetch()
+      await route.fulfill({ response, json: { ...(await response.json()), status: 'running' } })
+    })
+    await page.reload()
+    await page.getByRole('button', { name: 'Cancel' }).click()
+    await page.locator('.toast', { hasText: 'It had ended already' }).waitFor()
+  })
+})
+

@@ -1,6 +1,6 @@
 // Replays, with those that run moving.
 import { useMemo } from 'preact/hooks'
-import { asProblem, get, post } from '../../api/client'
+import { get } from '../../api/client'
 import { usePolling, useResource } from '../../api/resource'
 import { isAll, may } from '../../api/session'
 import { here, href, query, undo } from '../../route'
@@ -12,9 +12,9 @@ import { Pager } from '../../ui/pager'
 import { Empty } from '../../ui/states'
 import { Pill } from '../../ui/status'
 import { type Column, Table } from '../../ui/table'
-import { toast } from '../../ui/toast'
 import { ChooseTenant } from '../events/publish'
 import { showSubscription } from '../subscriptions/name'
+import { cancelReplay } from './cancel'
 import { NewReplay } from './new'
 import { inWords, Receivers, type Replay, share, STATES, totalOf } from './selected'
 import { ReplayView } from './view'
@@ -95,18 +95,12 @@ function Replays() {
   const page = useResource(JSON.stringify(asked), (signal) => get('/replays', { query: asked, signal }), true)
   const rows = page.data?.data ?? null
   usePolling(rows?.some((row) => row.status === 'running') ? REFRESH_MS : null, page)
-  const who = useBeginners()
+  const who = useBeginners({ newest: rows?.[0]?.id })
   const cancel = async (id: string) => {
-    try {
-      const { status } = await post('/replays/{replay_id}/cancel', { at: { replay_id: id } })
-      toast(status === 'cancelled' ? 'Cancelled' : 'It had ended already')
-    } catch (error) {
-      const problem = asProblem(error)
-      toast(problem.detail ?? problem.title, 'bad')
-    }
+    await cancelReplay(id)
     page.reload()
   }
-  const shown = useMemo(() => columns(who, may.value.manage ? (id) => void cancel(id) : null), [who.size, may.value.manage])
+  const shown = useMemo(() => columns(who, may.value.manage ? (id) => void cancel(id) : null), [who, may.value.manage])
   const open = query.value.get('open')
   return (
     <>

@@ -1,7 +1,7 @@
 // One replay: how far it is, what it sends, who began it.
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
-import { asProblem, get, post } from '../../api/client'
+import { get } from '../../api/client'
 import { usePolling, useResource } from '../../api/resource'
 import { may } from '../../api/session'
 import { href } from '../../route'
@@ -9,9 +9,9 @@ import { Unfilled } from '../../ui/dialog'
 import { distance, Id, Moment, number } from '../../ui/moment'
 import { Bones, Failure, Outdated } from '../../ui/states'
 import { Pill } from '../../ui/status'
-import { toast } from '../../ui/toast'
 import { Fact } from '../deliveries/view'
 import { SubscriptionName } from '../subscriptions/name'
+import { cancelReplay } from './cancel'
 import { Outcome } from './outcome'
 import { deliveriesOf, filtersOf, inWords, type Replay, share, STATES, totalOf } from './selected'
 import { actorWords, useBeginners } from './who'
@@ -31,15 +31,9 @@ export function ReplayView({ id, tools, changed }: Props) {
   usePolling(running ? REFRESH_MS : null, replay)
   const cancel = async () => {
     setBusy(true)
-    try {
-      await post('/replays/{replay_id}/cancel', { at: { replay_id: id } })
-      toast('Cancelled')
-      replay.reload()
-      changed?.()
-    } catch (error) {
-      const problem = asProblem(error)
-      toast(problem.detail ?? problem.title, 'bad')
-    }
+    await cancelReplay(id)
+    replay.reload()
+    changed?.()
     setBusy(false)
   }
   if (!replay.data) return <Unfilled tools={tools}>{replay.problem ? <Failure problem={replay.problem} retry={replay.reload} /> : <Bones lines={6} />}</Unfilled>
@@ -81,7 +75,7 @@ function note(replay: Replay): string {
 
 function Facts({ replay }: { replay: Replay }) {
   const { subscription_id: ids, since, until } = filtersOf(replay)
-  const entry = useBeginners(replay.id).get(replay.id)
+  const entry = useBeginners({ replay: replay.id }).get(replay.id)
   return (
     <dl class="facts">
       <Fact name="What" wide>

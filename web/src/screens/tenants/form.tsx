@@ -2,6 +2,7 @@
 import { useState } from 'preact/hooks'
 import { asProblem, patch, post, type Problem } from '../../api/client'
 import { tenantsChanged } from '../../api/sign_in'
+import { remember } from '../../shell/tenants'
 import { CloseButton, Dialog } from '../../ui/dialog'
 import { Field } from '../../ui/field'
 import { objectOf, Pairs, pairsOf, withRemoved } from '../../ui/pairs'
@@ -42,6 +43,7 @@ export function TenantForm({ tenant, close, done }: Props) {
         ? await patch('/tenants/{tenant}', { at: { tenant: tenant.id }, body: { name, external_id, limits, metadata: withRemoved(tenant.metadata, objectOf(metadata)) } as never })
         : await post('/tenants', { body: { name, external_id, limits, metadata: objectOf(metadata) } as never })
       if (!tenant) void tenantsChanged()
+      remember([saved])
       toast(tenant ? 'Saved' : 'Created')
       done(saved)
     } catch (error) {
