@@ -374,3 +374,15 @@ test('a replay that ended before it was cancelled says so', async () => {
   })
 })
 
+test('the list of subscriptions follows how they do', async () => {
+  const id = await subscribe('followed')
+  await visitTenant(`#/subscriptions?q=${named('followed')}`, {}, async (page) => {
+    const row = page.locator('tbody tr', { hasText: named('followed') })
+    await row.waitFor()
+    await page.clock.install()
+    await page.reload()
+    await row.getByText('Active').waitFor()
+    await change(id, { is_active: false })
+    await later(page, 'the pause', () => row.getByText('Paused').count())
+  })
+})

@@ -1,7 +1,7 @@
 // The catalogue: what events there are, and what they look like.
 import { useMemo } from 'preact/hooks'
 import { get } from '../../api/client'
-import { useResource } from '../../api/resource'
+import { usePolling, useResource } from '../../api/resource'
 import { chosen, isAll, may } from '../../api/session'
 import { href, query } from '../../route'
 import { Icon } from '../../ui/icons'
@@ -15,6 +15,7 @@ import type { EventType } from '../subscriptions/catalogue'
 import { NotKnown } from '../subscriptions/hours'
 import { loadTraffic, total, trafficOf, type TrafficTable } from '../subscriptions/traffic'
 
+const REFRESH_MS = 30_000
 const LIMIT = 50
 
 function Marks({ of }: { of: EventType }) {
@@ -48,6 +49,7 @@ function List() {
   const cursor = query.value.get('cursor') ?? undefined
   const page = useResource(JSON.stringify([chosen.value, cursor]), (signal) => get('/event-types', { query: { limit: LIMIT, ...(cursor ? { cursor } : {}) }, signal }), true)
   const traffic = useResource(`${chosen.value}`, (signal) => loadTraffic('event_type', signal), true)
+  usePolling(REFRESH_MS, page, traffic)
   const shown = useMemo(() => columns(traffic.data), [traffic.data])
   const add = may.value.admin && (
     <a class="button primary" href={href('/event-types/~new')}>

@@ -1,7 +1,7 @@
 // API keys: what each may do, when it was last used, and how to end it.
 import { useMemo, useState } from 'preact/hooks'
 import { get, remove, type Schemas } from '../../api/client'
-import { useResource } from '../../api/resource'
+import { usePolling, useResource } from '../../api/resource'
 import { chosen, isAll, isOperator } from '../../api/session'
 import { here, query, undo } from '../../route'
 import { tenantName } from '../../shell/tenants'
@@ -17,6 +17,7 @@ import type { Tone } from '../../words'
 import { NewKey } from './new'
 
 export type Key = Schemas['Key']
+const REFRESH_MS = 30_000
 const LIMIT = 50
 
 export const SCOPES: Record<Key['scope'], { label: string; allows: string }> = {
@@ -69,6 +70,8 @@ export function KeysScreen() {
   const tenant = chosen.value && !isAll.value ? chosen.value : null
   const filters = { limit: LIMIT, ...(tenant ? { tenant } : {}), ...(cursor ? { cursor } : {}) }
   const page = useResource(JSON.stringify(filters), (signal) => get('/keys', { query: filters, signal }), true)
+  // When a key was used last moves on.
+  usePolling(REFRESH_MS, page)
   const [revoking, setRevoking] = useState<Key | null>(null)
   const shown = useMemo(() => columns(setRevoking), [isOperator.value])
   const rows = page.data?.data ?? null

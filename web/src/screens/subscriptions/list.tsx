@@ -1,7 +1,7 @@
 // Who gets which events, and how well that goes.
 import { useMemo, useState } from 'preact/hooks'
 import { get } from '../../api/client'
-import { useResource } from '../../api/resource'
+import { usePolling, useResource } from '../../api/resource'
 import { chosen, isAll, may } from '../../api/session'
 import { href, query } from '../../route'
 import { clearFilters, type Filter, Filters } from '../../ui/filters'
@@ -23,6 +23,7 @@ import { loadTraffic, successRate, trafficOf, type TrafficTable } from './traffi
 type ListedState = Subscription['health']['state'] | 'disabled'
 
 const LIMIT = 50
+const REFRESH_MS = 30_000
 const TYPES_SHOWN = 3
 
 const STATES = [
@@ -160,6 +161,7 @@ function List() {
   const asked = { limit: LIMIT, ...(q ? { q } : {}), ...(state.length ? { state } : {}), ...(cursor ? { cursor } : {}) }
   const page = useResource(JSON.stringify([chosen.value, asked]), (signal) => get('/subscriptions/', { query: asked, signal }), true)
   const traffic = useResource(`${chosen.value}`, (signal) => loadTraffic('subscription', signal), true)
+  usePolling(REFRESH_MS, page, traffic)
   const [acting, setActing] = useState<{ what: Action; of: Subscription } | null>(null)
   const shown = useMemo(() => columns(traffic.data, (what, of) => setActing({ what, of })), [traffic.data])
   const add = may.value.manage && (
