@@ -18,7 +18,7 @@ const TILE = 'main .tile-value'
 const CHART = 'main figure.chart canvas'
 const ROW = 'main tbody tr:not(.skeleton)'
 /** Of a list that may have no rows. */
-const LIST = `${ROW}, main .empty`
+const LIST = `${ROW}, main .empty:not(:has(h1))`
 const SCREENS = [
   ...['*', TENANT].flatMap((tenant) => [
     ...['1h', '24h', '7d', '30d'].map((range) => [`overview, ${range}`, `/?range=${range}`, TILE, tenant]),
