@@ -160,3 +160,17 @@ test('a page that cannot be read again says how old it is', async () => {
     })
   }
 })
+
+test('a server that has no room for a read is asked again after the time that it names', () =>
+  visitTenant('#/operations', { fails: ['status of 429'] }, async (page) => {
+    let refused = 0
+    await page.route(/\/analytics\/summary/, (route) => {
+      if (refused++ > 1) return route.continue()
+      const problem = { title: 'Too many requests', status: 429, code: 'too_many_requests', detail: '2 requests of this tenant are answered at a time' }
+      return route.fulfill({ status: 429, headers: { 'retry-after': '1' }, contentType: 'application/problem+json', json: problem })
+    })
+    await page.getByRole('link', { name: 'Overview' }).click()
+    await page.locator('.tile-value').first().waitFor()
+    assert.ok(refused > 2, `${refused} were asked`)
+    assert.equal(await page.getByText('Too many requests').count(), 0)
+  }))

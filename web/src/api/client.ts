@@ -84,7 +84,27 @@ async function problemOf(response: Response): Promise<Problem> {
   return read && typeof read.title === 'string' ? read : unknown
 }
 
-/** The response of a call that succeeded. A connection that fails is tried once more where that repeats nothing. */
+/** Attempts at a read that the server has no room for. */
+const TRIES = 3
+const MOST_WAIT_S = 5
+
+/** A connection that fails is tried once more, and a full server after the time that it names, where that repeats nothing. */
+async function ask(method: Method, url: URL, request: RequestInit, signal: AbortSignal | undefined): Promise<Response> {
+  if (method !== 'get') return fetch(url, request)
+  const again = async (error: unknown) => {
+    if (signal?.aborted) throw error
+    await wait(400, signal)
+    return fetch(url, request)
+  }
+  for (let tries = 1; ; tries++) {
+    const response = await fetch(url, request).catch(again)
+    const seconds = Number(response.headers.get('retry-after'))
+    if (response.ok || tries === TRIES || !(seconds > 0 && seconds <= MOST_WAIT_S)) return response
+    await wait(seconds * 1_000, signal)
+  }
+}
+
+/** The response of a call that succeeded. */
 export async function send(method: Method, template: string, call: Call = {}): Promise<Response> {
   const used = key.value
   const tenant = scopeOfTenant(template, call.tenant)
@@ -97,11 +117,7 @@ export async function send(method: Method, template: string, call: Call = {}): P
   const url = address(template, call)
   let response: Response
   try {
-    response = await fetch(url, request).catch(async (error: unknown) => {
-      if (method !== 'get' || call.signal?.aborted) throw error
-      await wait(400, call.signal)
-      return fetch(url, request)
-    })
+    response = await ask(method, url, request, call.signal)
   } catch (error) {
     if (call.signal?.aborted) throw error
     throw new ProblemError({ title: 'The server cannot be reached', detail: 'Is it running, and is the network up?', status: 0, code: 'unreachable' })
