@@ -1,4 +1,6 @@
 // A filter as rows of conditions, where it is no more than that.
+import { rounded } from './rounded'
+
 export const OPERATORS = {
   $eq: 'is',
   $ne: 'is not',
@@ -30,7 +32,8 @@ const isList = (operator: Operator) => operator === '$in' || operator === '$nin'
 /** A text that would be read as something else is in quotes. */
 function shown(value: unknown): string {
   if (typeof value !== 'string') return JSON.stringify(value)
-  return value !== '' && value === value.trim() && meant(value) === value && !value.includes(',') ? value : JSON.stringify(value)
+  const isPlainText = value !== '' && value === value.trim() && meant(value) === value && !/^["[]|,/.test(value)
+  return isPlainText ? value : JSON.stringify(value)
 }
 
 function meant(text: string): unknown {
@@ -41,12 +44,18 @@ function meant(text: string): unknown {
   }
 }
 
-/** A comma-separated list, or a JSON one. */
-function list(text: string): unknown[] {
-  const whole = meant(text)
-  if (Array.isArray(whole)) return whole
-  const parts = text.match(/"(?:[^"\\]|\\.)*"|[^,]+/g) ?? []
-  return parts.map((part) => meant(part.trim())).filter((part) => part !== '')
+/** What is between commas, where a text in quotes is one part. */
+const PARTS = /\s*("(?:[^"\\]|\\.)*"(?=\s*(?:,|$))|[^,]+)/g
+
+/** The values that a row names, as they are typed: a list is comma-separated, or a JSON one. */
+function valuesOf({ operator, value }: Condition): string[] {
+  if (!isList(operator) || Array.isArray(meant(value))) return [value.trim()]
+  return (value.match(PARTS) ?? []).map((part) => part.trim()).filter((part) => part !== '')
+}
+
+function operandOf(row: Condition): unknown {
+  const values = valuesOf(row).map(meant)
+  return isList(row.operator) && !(values.length === 1 && Array.isArray(values[0])) ? values : values[0]
 }
 
 /** The filter as conditions; null where rows cannot say it. */
@@ -57,41 +66,61 @@ export function conditionsOf(filter: Plain): Condition[] | null {
       rows.push({ path: path.join('.'), operator: '$eq', value: shown(value) })
       return !Array.isArray(value)
     }
-    const names = Object.keys(value)
+    // The rows with an operator that the field has already come after those that have it first.
+    const names = Object.keys(value).sort((one, other) => Number(one === '$and') - Number(other === '$and'))
     if (!names.length) return false
     return names.every((name) => {
-      if (!name.startsWith('$')) return !name.includes('.') && name !== '' && walk(value[name], [...path, name])
-      if (!isOperator(name) || !path.length || isPlain(value[name])) return false
-      const items = value[name]
-      if (isList(name) !== Array.isArray(items)) return false
-      rows.push({ path: path.join('.'), operator: name, value: Array.isArray(items) ? items.map(shown).join(', ') : shown(items) })
-      return !Array.isArray(items) || items.every((item) => !isPlain(item) && !Array.isArray(item))
+      const inner = value[name]
+      if (!name.startsWith('$')) return !name.includes('.') && name !== '' && walk(inner, [...path, name])
+      if (!path.length || isPlain(inner)) return false
+      if (name === '$and') return Array.isArray(inner) && inner.every((one) => walk(one, path))
+      if (!isOperator(name) || isList(name) !== Array.isArray(inner)) return false
+      rows.push({ path: path.join('.'), operator: name, value: Array.isArray(inner) ? inner.map(shown).join(', ') : shown(inner) })
+      return !Array.isArray(inner) || inner.every((item) => !isPlain(item) && !Array.isArray(item))
     })
   }
-  return walk(filter, []) ? rows : null
+  // Rows that make another filter would change it as soon as one of them is touched.
+  return walk(filter, []) && canonical(filterOf(rows) ?? {}) === canonical(filter) ? rows : null
+}
+
+/** Equal for filters that differ only in the order of their names, or in how they say equal. */
+function canonical(filter: Plain): string {
+  const sorted = (_: string, value: unknown) => (isPlain(value) ? Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1))) : value)
+  return JSON.stringify(simplified(filter), sorted)
 }
 
 const namesOf = (path: string) => path.split('.').map((name) => name.trim())
 
-/** Whether a condition says which field it is about. */
-export const hasField = ({ path }: Condition) => namesOf(path).every((name) => name !== '')
+/** What keeps a condition out of the filter; null if nothing does. To the server, a name with `$` is an operator. */
+export function faultOf(row: Condition): string | null {
+  const names = namesOf(row.path)
+  if (names.includes('')) return 'Name the field, as in data.amount, or remove the condition.'
+  if (names.some((name) => name.startsWith('$'))) return 'The name of a field cannot begin with $.'
+  const number = valuesOf(row).map((value) => (typeof meant(value) === 'string' ? null : rounded(value))).find(Boolean)
+  return number ? `A browser rounds the number ${number}: set this filter over the API.` : null
+}
 
-/** The filter that the conditions make, without rows that name no field: nobody may save while there is one. */
+/** The filter that the conditions make, without those that have a fault: nobody may save while there is one. */
 export function filterOf(rows: Condition[]): Plain | null {
   const filter: Plain = {}
-  for (const { path, operator, value } of rows.filter(hasField)) {
-    const names = namesOf(path)
-    let inner = filter
-    for (const name of names) {
-      const inside = Object.hasOwn(inner, name) ? inner[name] : undefined
-      const next: Plain = isPlain(inside) ? inside : inside === undefined ? {} : { $eq: inside }
-      Object.defineProperty(inner, name, { value: next, enumerable: true, configurable: true, writable: true })
-      inner = next
+  for (const row of rows.filter((row) => faultOf(row) === null)) {
+    let field = filter
+    for (const name of namesOf(row.path)) {
+      const inner = Object.hasOwn(field, name) ? (field[name] as Plain) : {}
+      // A name such as __proto__ is a field like any other.
+      Object.defineProperty(field, name, { value: inner, enumerable: true, configurable: true, writable: true })
+      field = inner
     }
-    inner[operator] = isList(operator) ? list(value) : meant(value.trim())
+    add(field, row.operator, operandOf(row))
   }
   const simple = simplified(filter) as Plain
   return Object.keys(simple).length ? simple : null
+}
+
+/** A field has each operator once: one that comes again stands in its `$and`. */
+function add(field: Plain, operator: Operator, operand: unknown): void {
+  if (!Object.hasOwn(field, operator)) field[operator] = operand
+  else field.$and = [...((field.$and as Plain[] | undefined) ?? []), { [operator]: operand }]
 }
 
 /** `{"$eq": 5}` alone is `5`. */

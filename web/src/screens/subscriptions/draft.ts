@@ -1,7 +1,8 @@
 // What a form about a subscription holds, and what of it goes to the API.
 import type { Problem, Schemas } from '../../api/client'
 import { objectOf, type Pair, pairsOf, withRemoved } from '../../ui/pairs'
-import { type Condition, conditionsOf, hasField } from './conditions'
+import { type Condition, conditionsOf, faultOf } from './conditions'
+import { rounded } from './rounded'
 import type { Subscription } from './state'
 
 type Body = Schemas['SubscriptionForm']
@@ -17,7 +18,7 @@ export interface Draft {
   typed_type: string
   /** JSON, or nothing. */
   filter: string
-  /** The filter as rows; null where it is written as JSON. A row that names no field yet is not in `filter`. */
+  /** The filter as rows; null where it is written as JSON. A row with a fault is not in `filter`. */
   conditions: Condition[] | null
   headers: Pair[]
   metadata: Pair[]
@@ -43,16 +44,21 @@ export interface Edits {
 const text = (value: string | number | null | undefined) => (value === null || value === undefined ? '' : String(value))
 const NO_AUTH: Draft['auth'] = { type: '', username: '', password: '', token: '', stored: false }
 
-/** The filter as rows; null where rows cannot say it, as with a field whose name is a space. */
+/** The filter as rows; null where rows cannot say it. */
 export function conditionsIn(filter: string): Condition[] | null {
   const parsed = parseObject(filter, '')
   if ('problem' in parsed) return null
-  const rows = parsed.value ? conditionsOf(parsed.value) : []
-  return rows?.every(hasField) ? rows : null
+  return parsed.value ? conditionsOf(parsed.value) : []
 }
 
-/** The first condition that names no field, by its place; -1 if each names one. */
-export const fieldless = ({ conditions }: Pick<Draft, 'conditions'>) => conditions?.findIndex((row) => !hasField(row)) ?? -1
+/** The first condition that has a fault, by its place; null if none has. */
+export function faultyCondition({ conditions }: Pick<Draft, 'conditions'>): { at: number; fault: string } | null {
+  for (const [at, row] of (conditions ?? []).entries()) {
+    const fault = faultOf(row)
+    if (fault) return { at, fault }
+  }
+  return null
+}
 
 export function draftOf(one: Subscription | null): Draft {
   const filter = one?.filter ? JSON.stringify(one.filter, null, 2) : ''
@@ -90,15 +96,6 @@ export const fieldProblem = (pointer: string, detail: string): Problem => ({
 /** Where a condition stands in the form: the filter that is sent has no such place. */
 export const conditionPointer = (at: number) => `/filter#${at}`
 
-/** A number with more digits than a browser keeps; null if there is none. */
-function rounded(json: string): string | null {
-  for (const [token] of json.matchAll(/"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g)) {
-    const digits = token.startsWith('"') ? '' : token.replace(/[eE].*|[-.]/g, '').replace(/^0+|0+$/g, '')
-    if (digits.length > 15) return token
-  }
-  return null
-}
-
 /** The text as a JSON object, null where there is none, or what is wrong with it. */
 export function parseObject(json: string, pointer: string): { value: Record<string, unknown> | null } | { problem: Problem } {
   if (!json.trim()) return { value: null }
@@ -126,8 +123,8 @@ function authOf({ type, username, password, token, stored }: Draft['auth']): Bod
 function bodyOf(draft: Draft): { body: Body } | { problem: Problem } {
   const filter = parseObject(draft.filter, '/filter')
   if ('problem' in filter) return filter
-  const nameless = fieldless(draft)
-  if (nameless >= 0) return { problem: fieldProblem(conditionPointer(nameless), 'Name the field, as in data.amount, or remove the condition.') }
+  const faulty = faultyCondition(draft)
+  if (faulty) return { problem: fieldProblem(conditionPointer(faulty.at), faulty.fault) }
   const typed = draft.typed_type.trim()
   if (!draft.all && typed) return { problem: fieldProblem('/event_types', `${typed} is typed, but not added: press Enter in its field, or empty it`) }
   // To the server an empty list means all.

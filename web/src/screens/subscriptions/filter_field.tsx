@@ -4,8 +4,8 @@ import { useId } from 'preact/hooks'
 import type { Problem } from '../../api/client'
 import { errorsAt, FieldErrors } from '../../ui/field'
 import { Icon } from '../../ui/icons'
-import { type Condition, filterOf, hasField, type Operator, OPERATORS } from './conditions'
-import { conditionPointer, conditionsIn, type Draft, fieldless } from './draft'
+import { type Condition, faultOf, filterOf, type Operator, OPERATORS } from './conditions'
+import { conditionPointer, conditionsIn, type Draft, faultyCondition } from './draft'
 
 interface Props {
   draft: Pick<Draft, 'filter' | 'conditions'>
@@ -23,7 +23,7 @@ export function FilterField({ draft, change, fields, problem }: Props) {
     const made = filterOf(rows)
     change({ filter: made ? JSON.stringify(made, null, 2) : '', conditions: rows })
   }
-  const whyNotAsJson = fieldless(draft) >= 0 ? 'Name the field of each condition first, or remove the condition' : undefined
+  const whyNotAsJson = faultyCondition(draft)?.fault
   const whyNotAsRows = conditionsIn(filter) ? undefined : 'This filter is more than a list of conditions'
   const whyNot = rows ? whyNotAsJson : whyNotAsRows
   return (
@@ -58,15 +58,14 @@ function Rows({ rows, edit, fields, problem }: { rows: Condition[]; edit: (rows:
         ))}
       </datalist>
       {rows.map((row, index) => {
-        const pointer = conditionPointer(index)
-        const isWrong = !hasField(row) && errorsAt(problem, pointer).length > 0
+        const fault = errorsAt(problem, conditionPointer(index)).length ? faultOf(row) : null
         return (
           <Fragment key={index}>
-            <ConditionRow row={row} list={list} wrong={isWrong ? `${list}-error` : undefined} put={(change) => put(index, change)} remove={() => edit(rows.filter((_, other) => other !== index))} />
-            {isWrong && (
-              <div id={`${list}-error`}>
-                <FieldErrors problem={problem} pointer={pointer} />
-              </div>
+            <ConditionRow row={row} list={list} wrong={fault ? `${list}-error` : undefined} put={(change) => put(index, change)} remove={() => edit(rows.filter((_, other) => other !== index))} />
+            {fault && (
+              <p id={`${list}-error`} class="field-error">
+                {fault}
+              </p>
             )}
           </Fragment>
         )

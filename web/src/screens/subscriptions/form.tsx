@@ -6,7 +6,7 @@ import { useResource } from '../../api/resource'
 import { chosen, may } from '../../api/session'
 import { errorsAt, Field } from '../../ui/field'
 import { loadCatalogue } from './catalogue'
-import { type Draft, fieldless } from './draft'
+import { type Draft, faultyCondition } from './draft'
 import { FilterField } from './filter_field'
 import { FilterTest, useFields, useTrial } from './filter_test'
 import { Pairs } from '../../ui/pairs'
@@ -64,7 +64,7 @@ export function SubscriptionForm({ draft, change, problem, stored, children, sub
         </Part>
         <Part title="Events" note="Which events it gets. A change counts from the next event on.">
           <TypesField all={draft.all} chosen={draft.event_types} typed={draft.typed_type} change={change} catalogue={catalogue} problem={about('/event_types')} />
-          <FilterField draft={draft} change={change} fields={fields} problem={fieldless(draft) < 0 ? about('/filter') : problem} />
+          <FilterField draft={draft} change={change} fields={fields} problem={faultyCondition(draft) ? problem : about('/filter')} />
         </Part>
         <details class="form-part" open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
           <summary>

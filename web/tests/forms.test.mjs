@@ -1,0 +1,129 @@
+// What a form shows is what it saves, and what is typed or shown once is not lost on the way.
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import { after, before, test } from 'node:test'
+import { runnerImport } from 'vite'
+import { accessible, launch, visit } from './browser.mjs'
+import { client, until } from './data.mjs'
+
+const { SERVER } = process.env
+const TENANT = `forms-${process.pid}`
+let browser, receiver, api, rowsOf, filterOf
+
+async function answering() {
+  const server = createServer((request, response) => (request.resume(), response.writeHead(Number(request.url.slice(1, 4))).end()))
+  await new Promise((ready) => server.listen(0, '127.0.0.1', ready))
+  const { port } = server.address()
+  return { url: (status) => `http://127.0.0.1:${port}/${status}`, stop: () => (server.closeAllConnections(), server.close()) }
+}
+
+before(async () => {
+  ;[browser, receiver] = await Promise.all([launch(), answering()])
+  await client(SERVER)('PUT', `/tenants/${TENANT}`, { name: 'Forms' })
+  api = client(SERVER, { 'postrider-tenant': TENANT })
+  ;({ module: { conditionsOf: rowsOf, filterOf } } = await runnerImport(new URL('../src/screens/subscriptions/conditions.ts', import.meta.url).pathname))
+})
+after(async () => {
+  await browser?.close()
+  receiver?.stop()
+})
+
+const visitTenant = (hash, options, look) => visit(browser, SERVER, `${hash}${hash.includes('?') ? '&' : '?'}tenant=${TENANT}`, options, look)
+const subscribe = (name, more = {}) => api('POST', '/subscriptions/', { external_id: name, target_url: receiver.url(204), event_types: [`${name}.happened`], retry_schedule: 'none', ...more })
+const read = (id) => api('GET', `/subscriptions/${id}`)
+const button = (page, name) => page.getByRole('button', { name, exact: true })
+const says = (page, text) => page.locator('.toast', { hasText: text }).waitFor()
+
+const row = (path, operator, value) => ({ path, operator, value })
+
+test('rows of conditions make the filter that they show', () => {
+  const cases = [
+    [[row('data.country', '$ne', 'DE'), row('data.country', '$ne', 'FR')], { data: { country: { $ne: 'DE', $and: [{ $ne: 'FR' }] } } }],
+    [[row('a', '$eq', '1'), row('a', '$eq', '2'), row('a', '$eq', '3')], { a: { $eq: 1, $and: [{ $eq: 2 }, { $eq: 3 }] } }],
+    [[row('a', '$gt', '1'), row('a', '$lt', '5')], { a: { $gt: 1, $lt: 5 } }],
+    [[row('a', '$eq', '1'), row('a.b', '$eq', '2')], { a: { $eq: 1, b: 2 } }],
+    [[row('a', '$in', ' x , "a,b" ,"", 5,, true')], { a: { $in: ['x', 'a,b', '', 5, true] } }],
+    [[row('a', '$in', '[1, "2", null]')], { a: { $in: [1, '2', null] } }],
+    [[row('a', '$in', 'say "hi", there')], { a: { $in: ['say "hi"', 'there'] } }],
+    [[row('a', '$in', '"a"b, c')], { a: { $in: ['"a"b', 'c'] } }],
+    [[row('a', '$in', '')], { a: { $in: [] } }],
+    [[row('__proto__', '$eq', '1')], JSON.parse('{"__proto__": 1}')],
+  ]
+  for (const [rows, filter] of cases) assert.deepEqual(JSON.stringify(filterOf(rows)), JSON.stringify(filter))
+})
+
+test('a condition that cannot be kept as it is shown is not in the filter', () => {
+  for (const fault of [row('', '$eq', '1'), row('a..b', '$eq', '1'), row('a.$not', '$eq', '1'), row('a', '$eq', '1e400'), row('a', '$eq', '1e-400'), row('a', '$eq', '0.1000000000000000055'), row('a', '$in', '1, 9007199254740993')]) {
+    assert.equal(filterOf([fault]), null, JSON.stringify(fault))
+  }
+  for (const text of ['"9007199254740993"', 'order-9007199254740993', '0.000', '1e300']) assert.ok(filterOf([row('a', '$eq', text)]), text)
+})
+
+test('a stored filter is shown as rows that make it again, or as JSON', () => {
+  const asRows = [
+    { a: { $in: ['x', 'a,b'] } },
+    { a: { $in: ['', 'DE'] } },
+    { a: { $nin: ['[1', '2]', '"a', 'b"', ' x ', '5', 5, null, 'say "hi"'] } },
+    { a: { $in: [] } },
+    { a: '', b: '5', c: 'a, b', d: '[1]', e: '"', f: { $ne: 'null' } },
+    { a: { $lt: 5, $ne: 1, $and: [{ $ne: 2 }, { $lt: 7 }], b: { c: true } } },
+    { a: { $eq: 5 } },
+    JSON.parse('{"__proto__": {"constructor": 1}}'),
+  ]
+  const simple = (filter) => JSON.parse(JSON.stringify(filter).replace('{"$eq":5}', '5'))
+  for (const filter of asRows) {
+    const rows = rowsOf(filter)
+    assert.ok(rows, JSON.stringify(filter))
+    assert.deepEqual(filterOf(rows), simple(filter))
+  }
+  const asJson = [
+    { $and: [{ a: 1 }, { a: 2 }] },
+    { a: { $and: [{ $gt: 1 }, { $lt: 5 }] } },
+    { a: { $ne: 1, $and: [2] } },
+    { a: { $ne: 1, $and: [{ $or: [1, 2] }] } },
+    { a: [1, 2] },
+    { a: { $in: [[1]] } },
+    { 'a.b': 1 },
+    { ' a': 1 },
+    { a: { $not: 1 } },
+  ]
+  for (const filter of asJson) assert.equal(rowsOf(filter), null, JSON.stringify(filter))
+})
+
+test('two conditions with one field and one operator are both saved, and both shown again', async () => {
+  const { id } = await subscribe('neither', { filter: { country: { $in: ['', 'a,b'] } } })
+  await visitTenant(`#/subscriptions/${id}?part=settings`, {}, async (page) => {
+    const rows = page.locator('.condition')
+    for (const country of ['DE', 'FR']) {
+      await button(page, 'Add a condition').click()
+      await rows.last().getByLabel('Field').fill('country')
+      await rows.last().getByLabel('Operator').selectOption('is not')
+      await rows.last().getByLabel('Value').fill(country)
+    }
+    await button(page, 'Save').click()
+    await says(page, 'Saved')
+    const { filter } = await read(id)
+    assert.deepEqual(filter, { country: { $in: ['', 'a,b'], $ne: 'DE', $and: [{ $ne: 'FR' }] } })
+    await page.reload()
+    await rows.nth(2).waitFor()
+    assert.deepEqual(await rows.getByLabel('Value').evaluateAll((inputs) => inputs.map(({ value }) => value)), ['"", "a,b"', 'DE', 'FR'])
+  })
+})
+
+test('a number that a browser rounds is refused at its row', async () => {
+  const { id } = await subscribe('exact')
+  await visitTenant(`#/subscriptions/${id}?part=settings`, {}, async (page) => {
+    await button(page, 'Add a condition').click()
+    await page.locator('.condition').getByLabel('Field').fill('order')
+    await page.locator('.condition').getByLabel('Value').fill('0.1000000000000000055')
+    assert.ok(await button(page, 'Write it as JSON').isDisabled(), 'the JSON would have another number')
+    await button(page, 'Save').click()
+    await page.locator('.conditions .field-error', { hasText: 'rounds the number 0.1000000000000000055' }).waitFor()
+    await accessible(page)
+    assert.equal((await read(id)).filter, null)
+    await page.locator('.condition').getByLabel('Value').fill('"0.1000000000000000055"')
+    await button(page, 'Save').click()
+    await says(page, 'Saved')
+    assert.deepEqual((await read(id)).filter, { order: '0.1000000000000000055' })
+  })
+})
