@@ -101,7 +101,26 @@ export function here(params: Params): string {
   return join(path.value, apply(new URLSearchParams(query.value), params))
 }
 
+/** Asked before `go` leads to another page: it asks the reader, and goes on with `leaveTo`. */
+let guard: ((link: string) => void) | null = null
+
+/** The page has something that would be lost. Returns what ends that. */
+export function guardLeaving(ask: (link: string) => void): () => void {
+  guard = ask
+  return () => {
+    if (guard === ask) guard = null
+  }
+}
+
 export function go(link: string, how: 'push' | 'replace' = 'push'): void {
+  if (how === 'push' && guard && leadsAway(link)) guard(link)
+  else move(link, how)
+}
+
+/** Goes to another page although something is lost there: the reader was asked. */
+export const leaveTo = (link: string) => move(link, 'push')
+
+function move(link: string, how: 'push' | 'replace'): void {
   if (how === 'push') trail = extended()
   returnY = 0
   const entry: Entry = { trail }

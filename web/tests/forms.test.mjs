@@ -127,3 +127,63 @@ test('a number that a browser rounds is refused at its row', async () => {
     assert.deepEqual((await read(id)).filter, { order: '0.1000000000000000055' })
   })
 })
+
+test('whatever leads away from unsaved settings asks first, and a link to another tab does not', async () => {
+  const other = await subscribe('beside', { event_types: ['asking.happened'] })
+  const { webhook_id } = await api('POST', '/events', { country: 'DE' }, { 'x-event-type': 'asking.happened' })
+  // It has not got the event that it wants now.
+  const { id, external_id } = await subscribe('asking')
+  await client(SERVER)('PUT', `/tenants/${TENANT}-2`, { name: 'Forms of others' })
+  await visitTenant(`#/subscriptions/${id}?part=settings`, {}, async (page) => {
+    const question = page.getByRole('dialog', { name: 'Leave without saving?' })
+    const isAsked = async () => {
+      await question.getByRole('button', { name: 'Close' }).first().click()
+      await question.waitFor({ state: 'detached' })
+      assert.equal(await page.getByLabel('Description').inputValue(), 'Half written')
+    }
+    const search = async (text) => {
+      await page.getByRole('combobox', { name: 'Search' }).fill(text)
+      await page.getByRole('option', { name: text }).first().click()
+    }
+    await page.getByLabel('Description').fill('Half written')
+    await search(other.external_id)
+    await isAsked()
+    await search(external_id)
+    await page.getByRole('link', { name: 'Settings' }).click()
+    assert.equal(await question.count(), 0, 'it is this page')
+    await page.locator('.tenant-button').click()
+    await page.locator('.tenant-choice').getByRole('button', { name: 'Forms of others' }).click()
+    await isAsked()
+    await page.getByRole('link', { name: 'To the content' }).press('Enter')
+    assert.equal(await question.count(), 0, 'it is a place of this page')
+
+    const sample = page.locator('.trial a[target=_blank]').first()
+    const [tab] = await Promise.all([page.context().waitForEvent('page'), sample.click()])
+    assert.ok(tab.url().includes(webhook_id), tab.url())
+    await tab.close()
+    assert.equal(await question.count(), 0, 'this tab stays')
+
+    await page.getByRole('button', { name: 'Recover…' }).click()
+    await page.getByLabel('Also what it never got').check()
+    await page.getByRole('button', { name: /^Send \d+ again$/ }).click()
+    await isAsked()
+    assert.equal(await page.getByRole('dialog').count(), 0, 'the replay has begun: its dialog is closed')
+    await search(other.external_id)
+    await question.getByRole('button', { name: 'Leave' }).click()
+    await page.getByRole('heading', { name: 'beside' }).waitFor()
+    await page.goBack()
+    await page.getByRole('heading', { name: 'asking' }).waitFor()
+  })
+})
+
+test('a subscription is deleted without a question about its unsaved settings', async () => {
+  const { id } = await subscribe('unwanted')
+  await visitTenant(`#/subscriptions/${id}?part=settings`, {}, async (page) => {
+    await page.getByLabel('Description').fill('Half written')
+    await page.getByRole('button', { name: 'More actions' }).click()
+    await button(page, 'Delete').click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Delete', exact: true }).click()
+    await page.getByRole('heading', { name: 'Subscriptions', exact: true }).waitFor()
+    assert.equal(await page.getByRole('dialog').count(), 0)
+  })
+})

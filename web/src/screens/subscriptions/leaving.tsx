@@ -1,15 +1,20 @@
-// Asks before a link leads away from what is typed and not saved. The browser's own Back asks nobody.
+// Asks before a link, the search or the choice of a tenant leads away from what is typed and not saved. The browser's own
+// Back asks nobody.
 import { useLayoutEffect, useState } from 'preact/hooks'
-import { go, leadsAway } from '../../route'
+import { guardLeaving, leadsAway, leaveTo } from '../../route'
 import { Confirm } from '../../ui/confirm'
+
+/** The browser opens another tab, or stores what the link leads to: this page stays as it is. */
+const staysHere = (link: HTMLAnchorElement, event: MouseEvent) => link.target === '_blank' || link.hasAttribute('download') || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey
 
 export function AskBeforeLeaving() {
   const [link, setLink] = useState<string | null>(null)
+  useLayoutEffect(() => guardLeaving(setLink), [])
   useLayoutEffect(() => {
     const ask = (event: MouseEvent) => {
-      const href = event.target instanceof Element ? event.target.closest('a[href^="#"]')?.getAttribute('href') : null
-      // With one of these keys the browser opens another tab, and this one stays.
-      if (!href || event.ctrlKey || event.metaKey || event.shiftKey || !leadsAway(href)) return
+      const link = event.target instanceof Element ? event.target.closest<HTMLAnchorElement>('a[href^="#/"]') : null
+      const href = link?.getAttribute('href')
+      if (!link || !href || staysHere(link, event) || !leadsAway(href)) return
       event.preventDefault()
       setLink(href)
     }
@@ -18,7 +23,7 @@ export function AskBeforeLeaving() {
   }, [])
   if (link === null) return null
   return (
-    <Confirm title="Leave without saving?" verb="Leave" danger act={async () => go(link)} close={() => setLink(null)}>
+    <Confirm title="Leave without saving?" verb="Leave" danger act={async () => leaveTo(link)} close={() => setLink(null)}>
       <p>What you typed in the settings is not saved, and would be lost.</p>
     </Confirm>
   )

@@ -101,7 +101,8 @@ function Head({ one, changed }: PartProps) {
   const [open, setOpen] = useState<Open | null>(null)
   const close = () => setOpen(null)
   const { label, tone } = stateOf(one)
-  const done = (what: Action) => (what === 'delete' ? go(href('/subscriptions')) : changed())
+  // What was typed about a subscription that is deleted is lost anyway, and no way back leads to it.
+  const done = (what: Action) => (what === 'delete' ? go(href('/subscriptions'), 'replace') : changed())
   return (
     <>
       <header class="sheet-head">

@@ -7,6 +7,7 @@ import { CloseButton, Dialog } from '../../ui/dialog'
 import { Field } from '../../ui/field'
 import { number } from '../../ui/moment'
 import { Bones, Failure } from '../../ui/states'
+import { toast } from '../../ui/toast'
 import { heldOf, noun, type Subscription } from './state'
 
 type Form = Schemas['ReplayForm']
@@ -46,6 +47,9 @@ export function RecoverDialog({ one, close }: { one: Subscription; close: () => 
     setProblem(null)
     try {
       const replay = (await post('/replays', { body: { ...form, token: plan.data.token, rate: Number(rate) } })) as { id: string }
+      // The reader may be asked, and stay.
+      close()
+      toast(`${number(plan.data.count)} queued again`)
       go(href(`/replays/${replay.id}`))
     } catch (error) {
       setProblem(asProblem(error))
