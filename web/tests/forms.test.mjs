@@ -3,10 +3,10 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { after, before, test } from 'node:test'
 import { runnerImport } from 'vite'
-import { accessible, launch, visit } from './browser.mjs'
+import { accessible, launch, signIn, visit } from './browser.mjs'
 import { client, until } from './data.mjs'
 
-const { SERVER } = process.env
+const { SERVER, LOCKED, OPERATOR_KEY } = process.env
 const TENANT = `forms-${process.pid}`
 let browser, receiver, api, rowsOf, filterOf
 
@@ -187,3 +187,121 @@ test('a subscription is deleted without a question about its unsaved settings', 
     assert.equal(await page.getByRole('dialog').count(), 0)
   })
 })
+
+const toHash = (page, hash) => page.evaluate((hash) => (window.location.hash = hash), hash)
+const once = (page) => page.locator('.once code')
+
+test('a rotated secret outlives the way back and forth', async () => {
+  const { id } = await subscribe('rotated')
+  await visitTenant('#/subscriptions', {}, async (page) => {
+    await page.locator('a[data-row]', { hasText: 'rotated' }).click()
+    await page.getByRole('link', { name: 'Secrets' }).click()
+    await page.getByRole('button', { name: 'Rotate…' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Rotate', exact: true }).click()
+    const secret = await once(page).textContent()
+    await accessible(page)
+    await page.keyboard.press('Escape')
+    await page.goBack()
+    await page.locator('.tile', { hasText: 'Held now' }).waitFor()
+    assert.equal(await once(page).textContent(), secret, 'Back to another part of its page')
+    await page.goBack()
+    await page.getByRole('heading', { name: 'Subscriptions', exact: true }).waitFor()
+    assert.equal(await once(page).count(), 0, 'it belongs to the page of the subscription')
+    await page.goForward()
+    assert.equal(await once(page).textContent(), secret)
+    await button(page, 'I have it').click()
+    await once(page).waitFor({ state: 'detached' })
+    await page.getByRole('link', { name: 'Secrets' }).click()
+    await page.locator('.card-list', { hasText: 'Secret before' }).waitFor()
+    assert.ok(!(await page.content()).includes(secret), 'it is not shown again')
+  })
+  await api('DELETE', `/subscriptions/${id}`)
+})
+
+test('a rotated secret outlives a new link of the page around the portal', async () => {
+  const operator = client(LOCKED, { authorization: `Bearer ${OPERATOR_KEY}` })
+  const link = async (tenant) => new URL((await operator('POST', '/portal-sessions', { tenant, capabilities: ['read', 'manage'] })).url).hash
+  const { id } = await subscribe('renewed')
+  await client(SERVER)('PUT', `/tenants/${TENANT}-2`, { name: 'Forms of others' })
+  await visit(browser, LOCKED, await link(TENANT), {}, async (page) => {
+    await page.getByRole('heading', { name: 'Overview' }).waitFor()
+    await toHash(page, `#/subscriptions/${id}?part=secrets`)
+    await page.getByRole('button', { name: 'Rotate…' }).click()
+    // The link is renewed while the server makes the secret.
+    const renewed = await link(TENANT)
+    await page.route('**/rotate-secret', async (route) => {
+      const response = await route.fetch()
+      await toHash(page, renewed)
+      await page.getByRole('heading', { name: 'Overview' }).waitFor()
+      await route.fulfill({ response })
+    })
+    const answer = page.waitForResponse('**/rotate-secret')
+    await page.getByRole('dialog').getByRole('button', { name: 'Rotate', exact: true }).click()
+    const { secret_key } = await (await answer).json()
+    await toHash(page, `#/subscriptions/${id}`)
+    assert.equal(await once(page).textContent(), secret_key)
+    await toHash(page, await link(`${TENANT}-2`))
+    await page.locator('.brand', { hasText: 'Forms of others' }).waitFor()
+    assert.equal(await once(page).count(), 0, 'another tenant is not shown it')
+    await toHash(page, await link(TENANT))
+    await page.locator('.brand', { hasText: 'Forms' }).waitFor()
+    await toHash(page, `#/subscriptions/${id}`)
+    await button(page, 'I have it').click()
+    await once(page).waitFor({ state: 'detached' })
+  })
+  await api('DELETE', `/subscriptions/${id}`)
+})
+
+test('a new key outlives the way back and forth, for who made it', () =>
+  visit(browser, LOCKED, '', { fails: ['401'] }, async (page) => {
+    await signIn(page, OPERATOR_KEY)
+    await page.locator('.menu').getByRole('link', { name: 'Keys' }).click()
+    await page.getByRole('link', { name: 'New key' }).first().click()
+    const dialog = page.getByRole('dialog', { name: 'New key' })
+    await dialog.getByLabel('Name', { exact: true }).fill('Forms')
+    await dialog.getByRole('radio', { name: 'All tenants' }).check()
+    await dialog.getByRole('radio', { name: 'Admin' }).check()
+    await dialog.getByRole('button', { name: 'Create' }).click()
+    const key = await once(page).textContent()
+    await page.goBack()
+    await page.waitForFunction(() => !window.location.hash.includes('new='))
+    assert.equal(await once(page).textContent(), key, 'Back to the list')
+    await page.goBack()
+    await page.getByRole('heading', { name: 'Overview' }).waitFor()
+    await button(page, 'Forget the key').click()
+    await page.getByLabel('API key').fill(key)
+    await button(page, 'Sign in').click()
+    await page.locator('.menu').getByRole('link', { name: 'Keys' }).click()
+    await page.getByRole('heading', { name: 'Keys', exact: true }).waitFor()
+    assert.equal(await once(page).count(), 0, 'another key is not shown it')
+    await button(page, 'Forget the key').click()
+    await page.getByLabel('API key').fill(OPERATOR_KEY)
+    await button(page, 'Sign in').click()
+    await page.getByRole('heading', { name: 'Keys', exact: true }).waitFor()
+    assert.equal(await once(page).textContent(), key)
+    await button(page, 'Done').click()
+    await dialog.waitFor({ state: 'detached' })
+    assert.equal(await page.evaluate(() => window.location.hash), '#/keys')
+    await page.getByRole('link', { name: 'New key' }).first().click()
+    await dialog.getByLabel('Name', { exact: true }).waitFor()
+  }))
+
+test('a portal link outlives the way back and forth', () =>
+  visit(browser, LOCKED, '', { fails: ['401'] }, async (page) => {
+    await signIn(page, OPERATOR_KEY)
+    const list = `#/tenants?q=${TENANT}`
+    await toHash(page, list)
+    await page.locator('tbody a[data-row]', { hasText: /^Forms$/ }).click()
+    await page.getByRole('button', { name: 'Portal link' }).click()
+    await button(page, 'Make a link').click()
+    const link = await once(page).textContent()
+    await page.goBack()
+    await page.locator('dialog').first().waitFor({ state: 'detached' })
+    await page.goForward()
+    assert.equal(await once(page).textContent(), link)
+    await accessible(page)
+    await button(page, 'Done').click()
+    await once(page).waitFor({ state: 'detached' })
+    await page.getByRole('button', { name: 'Portal link' }).click()
+    await button(page, 'Make a link').waitFor()
+  }))

@@ -14,7 +14,7 @@ import { Pill } from '../../ui/status'
 import { type Column, Table } from '../../ui/table'
 import { toast } from '../../ui/toast'
 import type { Tone } from '../../words'
-import { NewKey } from './new'
+import { isKeyShown, NewKey } from './new'
 
 export type Key = Schemas['Key']
 const REFRESH_MS = 30_000
@@ -104,10 +104,13 @@ export function KeysScreen() {
       />
       <Pager next={page.data?.next_cursor} found={rows?.length ?? 0} loading={page.loading} />
       {revoking && <Revoke one={revoking} close={() => setRevoking(null)} done={page.reload} />}
-      {query.value.has('new') && <NewKey close={() => undo(here({ new: null }))} created={page.reload} />}
+      {(query.value.has('new') || isKeyShown()) && <NewKey close={closeNew} created={page.reload} />}
     </>
   )
 }
+
+/** The key that was made may still be shown after a way back. */
+const closeNew = () => query.value.has('new') && undo(here({ new: null }))
 
 function Revoke({ one, close, done }: { one: Key; close: () => void; done: () => void }) {
   const act = async () => {

@@ -1,6 +1,7 @@
 // A new key, which is shown once.
 import { useState } from 'preact/hooks'
 import { asProblem, post, type Problem } from '../../api/client'
+import { kept } from '../../api/kept'
 import { chosen, isAll, isOperator } from '../../api/session'
 import { CloseButton, Dialog } from '../../ui/dialog'
 import { Field } from '../../ui/field'
@@ -18,16 +19,22 @@ const LIVES: [days: string, label: string][] = [
   ['date', 'At a time…'],
 ]
 
+const made = kept((_: Key) => 'key')
+
+/** Whether a key was made that nobody has taken yet. */
+export const isKeyShown = () => made.of('key') !== null
+
 export function NewKey({ close, created }: { close: () => void; created: () => void }) {
-  const [made, setMade] = useState<Key | null>(null)
   const [busy, setBusy] = useState(false)
+  const key = made.of('key')
+  const done = () => (made.forget('key'), close())
   return (
-    <Dialog label="New key" close={close} locked={busy || made !== null}>
+    <Dialog label="New key" close={close} locked={busy || key !== null}>
       <header class="dialog-head">
-        <h2>{made ? 'Copy the key now' : 'New key'}</h2>
-        {!made && !busy && <CloseButton close={close} />}
+        <h2>{key ? 'Copy the key now' : 'New key'}</h2>
+        {!key && !busy && <CloseButton close={close} />}
       </header>
-      {made ? <Shown made={made} close={close} /> : <Form {...{ busy, setBusy, close }} done={(key) => (setMade(key), created())} />}
+      {key ? <Shown made={key} close={done} /> : <Form {...{ busy, setBusy, close, created }} />}
     </Dialog>
   )
 }
@@ -55,10 +62,10 @@ interface FormProps {
   busy: boolean
   setBusy: (busy: boolean) => void
   close: () => void
-  done: (key: Key) => void
+  created: () => void
 }
 
-function Form({ busy, setBusy, close, done }: FormProps) {
+function Form({ busy, setBusy, close, created }: FormProps) {
   const [name, setName] = useState('')
   const [scope, setScope] = useState<Key['scope']>('publish')
   const [all, setAll] = useState(false)
@@ -73,11 +80,12 @@ function Form({ busy, setBusy, close, done }: FormProps) {
     const expires_at = life === 'date' ? `${date}:00Z` : life ? new Date(Date.now() + Number(life) * DAY_MS).toISOString() : null
     const opens = isOperator.value ? { tenant: all ? null : tenant.trim() } : {}
     try {
-      done(await post('/keys', { body: { ...(name.trim() ? { name: name.trim() } : {}), scope, expires_at, ...opens } }))
+      await made.keep(post('/keys', { body: { ...(name.trim() ? { name: name.trim() } : {}), scope, expires_at, ...opens } }))
+      created()
     } catch (error) {
       setProblem(asProblem(error))
-      setBusy(false)
     }
+    setBusy(false)
   }
   return (
     <form onSubmit={(event) => void create(event)}>

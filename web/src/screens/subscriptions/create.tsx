@@ -8,7 +8,7 @@ import { Icon } from '../../ui/icons'
 import { ChooseTenant } from '../events/publish'
 import { creation, draftOf } from './draft'
 import { FIELDS, SubscriptionForm } from './form'
-import { showMade } from './made'
+import { made } from './made'
 
 export function CreateSubscriptionPage() {
   if (isAll.value) return <ChooseTenant what="A subscription belongs to one tenant." />
@@ -27,13 +27,12 @@ function Create() {
   const [problem, setProblem] = useState<Problem | null>(null)
   const [busy, setBusy] = useState(false)
   const create = async () => {
-    const made = creation(draft)
-    if ('problem' in made) return setProblem(made.problem)
+    const form = creation(draft)
+    if ('problem' in form) return setProblem(form.problem)
     setBusy(true)
     setProblem(null)
     try {
-      const one = await post('/subscriptions/', { body: made.body })
-      showMade(one)
+      const one = await made.keep(post('/subscriptions/', { body: form.body }))
       // The way back leads to the list, not to an empty form.
       go(href(`/subscriptions/${one.id}`), 'replace')
     } catch (error) {

@@ -23,7 +23,7 @@ import { AskBeforeLeaving } from './leaving'
 import { Made } from './made'
 import { SubscriptionOverview } from './overview'
 import { RecoverDialog } from './recover'
-import { RotateDialog, Secrets } from './secrets'
+import { RotateDialog, Rotated, Secrets } from './secrets'
 import { Settings } from './settings'
 import { heldOf, nameOf, stateOf, type Subscription } from './state'
 import { Testing } from './testing'
@@ -59,6 +59,7 @@ export function SubscriptionPage({ params }: { params: Record<string, string> })
     <OfTenant id={id} what="A subscription belongs to one tenant.">
       <Loaded id={id} />
       <Made id={id} />
+      <Rotated id={id} />
     </OfTenant>
   )
 }

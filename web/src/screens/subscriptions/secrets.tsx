@@ -1,6 +1,7 @@
 // The secrets that sign deliveries: what is valid and until when, and rotation.
 import { useEffect, useState } from 'preact/hooks'
 import { asProblem, post, type Problem } from '../../api/client'
+import { kept } from '../../api/kept'
 import { may } from '../../api/session'
 import { CloseButton, Dialog } from '../../ui/dialog'
 import { Field } from '../../ui/field'
@@ -87,70 +88,80 @@ const OVERLAPS: [seconds: string, label: string][] = [
   ['0', 'None: it leaked'],
 ]
 
+const rotated = kept(({ of }: { of: string; secret: string }) => of)
+
+/** The secret that was just made. It lies over the page of the subscription until somebody has it. */
+export function Rotated({ id }: { id: string }) {
+  const shown = rotated.of(id)
+  if (!shown || !may.value.manage) return null
+  const close = () => rotated.forget(id)
+  return (
+    <Dialog label="The new secret" close={close} locked>
+      <header class="dialog-head">
+        <h2>The new secret signs from now on</h2>
+      </header>
+      <NewSecret secret={shown.secret} />
+      <footer class="dialog-foot">
+        <button type="button" class="button primary" onClick={close}>
+          I have it
+        </button>
+      </footer>
+    </Dialog>
+  )
+}
+
 export function RotateDialog({ one, changed, close }: PartProps & { close: () => void }) {
   const [overlap, setOverlap] = useState('86400')
   const [own, setOwn] = useState('')
-  const [made, setMade] = useState<string | null>(null)
   const [problem, setProblem] = useState<Problem | null>(null)
   const [busy, setBusy] = useState(false)
   const rotate = async (event: Event) => {
     event.preventDefault()
-    // Until it has failed: what was made is not shown again.
     setBusy(true)
     setProblem(null)
     try {
       const body = { overlap_seconds: Number(overlap), ...(own ? { secret_key: own } : {}) }
-      setMade((await post('/subscriptions/{subscription_id}/rotate-secret', { at: { subscription_id: one.id }, body })).secret_key)
+      const made = post('/subscriptions/{subscription_id}/rotate-secret', { at: { subscription_id: one.id }, body })
+      await rotated.keep(made.then(({ secret_key }) => ({ of: one.id, secret: secret_key })))
+      close()
+      changed()
     } catch (error) {
       setProblem(asProblem(error))
       setBusy(false)
     }
   }
-  // The page behind is loaded again at the end, so that nothing takes the new secret from the screen.
-  const leave = () => (close(), made && changed())
   return (
-    <Dialog label="Rotate the secret" close={leave} locked={busy}>
+    <Dialog label="Rotate the secret" close={close} locked={busy}>
       <header class="dialog-head">
         <h2>Rotate the secret</h2>
-        {!busy && <CloseButton close={leave} />}
+        {!busy && <CloseButton close={close} />}
       </header>
-      {made ? (
-        <>
-          <NewSecret secret={made} />
-          <footer class="dialog-foot">
-            <button type="button" class="button primary" onClick={leave}>
-              I have it
-            </button>
-          </footer>
-        </>
-      ) : (
-        <form onSubmit={(event) => void rotate(event)}>
-          <p class="faint">A new secret signs from now on. The old one signs too until the overlap ends, so that the receiver can change in between.</p>
-          <Field label="The old one stays valid for" pointer="/overlap_seconds" problem={problem}>
-            {(id, described) => (
-              <select id={id} aria-describedby={described} value={overlap} onChange={(event) => setOverlap(event.currentTarget.value)}>
-                {OVERLAPS.map(([seconds, label]) => (
-                  <option key={seconds} value={seconds}>
-                    {label}
-                  </option>
-                ))}
-              </select>
-            )}
-          </Field>
-          <Field label="New secret" pointer="/secret_key" problem={problem} hint="Empty: one is made.">
-            {(id, described) => <input id={id} aria-describedby={described} class="mono" autocomplete="off" spellcheck={false} value={own} onInput={(event) => setOwn(event.currentTarget.value)} />}
-          </Field>
-          {problem && !problem.errors?.length && <Failure problem={problem} />}
-          <footer class="dialog-foot">
-            <button type="button" class="button" disabled={busy} onClick={leave}>
-              Close
-            </button>
-            <button type="submit" class={`button ${overlap === '0' ? 'danger' : 'primary'}`} disabled={busy}>
-              Rotate
-            </button>
-          </footer>
-        </form>
-      )}
+      <form onSubmit={(event) => void rotate(event)}>
+        <p class="faint">A new secret signs from now on. The old one signs too until the overlap ends, so that the receiver can change in between.</p>
+        <Field label="The old one stays valid for" pointer="/overlap_seconds" problem={problem}>
+          {(id, described) => (
+            <select id={id} aria-describedby={described} value={overlap} onChange={(event) => setOverlap(event.currentTarget.value)}>
+              {OVERLAPS.map(([seconds, label]) => (
+                <option key={seconds} value={seconds}>
+                  {label}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+        <Field label="New secret" pointer="/secret_key" problem={problem} hint="Empty: one is made.">
+          {(id, described) => <input id={id} aria-describedby={described} class="mono" autocomplete="off" spellcheck={false} value={own} onInput={(event) => setOwn(event.currentTarget.value)} />}
+        </Field>
+        {problem && !problem.errors?.length && <Failure problem={problem} />}
+        <footer class="dialog-foot">
+          <button type="button" class="button" disabled={busy} onClick={close}>
+            Close
+          </button>
+          <button type="submit" class={`button ${overlap === '0' ? 'danger' : 'primary'}`} disabled={busy}>
+            Rotate
+          </button>
+        </footer>
+      </form>
     </Dialog>
   )
 }

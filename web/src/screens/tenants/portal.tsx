@@ -1,6 +1,7 @@
 // A link with which a customer sees to its own webhooks; it is shown once.
 import { useState } from 'preact/hooks'
 import { asProblem, post, type Problem, remove, type Schemas } from '../../api/client'
+import { kept } from '../../api/kept'
 import { CloseButton, Dialog } from '../../ui/dialog'
 import { Field } from '../../ui/field'
 import { Moment } from '../../ui/moment'
@@ -18,16 +19,22 @@ const LIVES: [seconds: number, label: string][] = [
   [86_400, '24 hours'],
 ]
 
+const made = kept(({ of }: { of: string; session: Session }) => of)
+
+/** Whether a link of this tenant was made that nobody has taken yet. */
+export const isLinkShown = ({ id }: Tenant) => made.of(id) !== null
+
 export function PortalLink({ tenant, close }: { tenant: Tenant; close: () => void }) {
-  const [made, setMade] = useState<Session | null>(null)
   const [busy, setBusy] = useState(false)
+  const session = made.of(tenant.id)?.session
+  const done = () => (made.forget(tenant.id), close())
   return (
-    <Dialog label="Portal link" close={close} locked={busy || made !== null}>
+    <Dialog label="Portal link" close={close} locked={busy || session !== undefined}>
       <header class="dialog-head">
-        <h2 class="wrap">{made ? 'Copy the link now' : `Portal link for ${tenant.name}`}</h2>
-        {!made && !busy && <CloseButton close={close} />}
+        <h2 class="wrap">{session ? 'Copy the link now' : `Portal link for ${tenant.name}`}</h2>
+        {!session && !busy && <CloseButton close={close} />}
       </header>
-      {made ? <Shown made={made} close={close} /> : <Form {...{ tenant, busy, setBusy, close }} done={setMade} />}
+      {session ? <Shown made={session} close={done} /> : <Form {...{ tenant, busy, setBusy, close }} />}
     </Dialog>
   )
 }
@@ -38,10 +45,9 @@ interface FormProps {
   busy: boolean
   setBusy: (busy: boolean) => void
   close: () => void
-  done: (session: Session) => void
 }
 
-function Form({ tenant, busy, setBusy, close, done }: FormProps) {
+function Form({ tenant, busy, setBusy, close }: FormProps) {
   const [manage, setManage] = useState(true)
   const [seconds, setSeconds] = useState('3600')
   const [problem, setProblem] = useState<Problem | null>(null)
@@ -51,11 +57,12 @@ function Form({ tenant, busy, setBusy, close, done }: FormProps) {
     setProblem(null)
     const capabilities: Session['capabilities'] = manage ? ['read', 'manage'] : ['read']
     try {
-      done(await post('/portal-sessions', { body: { tenant: tenant.id, capabilities, expires_in: Number(seconds) } }))
+      const opened = post('/portal-sessions', { body: { tenant: tenant.id, capabilities, expires_in: Number(seconds) } })
+      await made.keep(opened.then((session) => ({ of: tenant.id, session })))
     } catch (error) {
       setProblem(asProblem(error))
-      setBusy(false)
     }
+    setBusy(false)
   }
   return (
     <form onSubmit={(event) => void open(event)}>

@@ -12,7 +12,7 @@ import { Fact } from '../deliveries/view'
 import { DeleteTenant } from './delete'
 import { TenantForm } from './form'
 import type { Tenant } from './list'
-import { PortalLink } from './portal'
+import { isLinkShown, PortalLink } from './portal'
 
 interface Props {
   id: string
@@ -74,7 +74,7 @@ export function TenantView({ id, tools, changed, deleted }: Props) {
         </button>
       </section>
       {doing === 'edit' && <TenantForm tenant={one} close={stop} done={() => (stop(), tenant.reload(), changed?.())} />}
-      {doing === 'portal' && <PortalLink tenant={one} close={stop} />}
+      {(doing === 'portal' || isLinkShown(one)) && <PortalLink tenant={one} close={stop} />}
       {doing === 'delete' && <DeleteTenant tenant={one} close={stop} deleted={() => deleted(one)} />}
     </article>
   )
