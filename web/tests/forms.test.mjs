@@ -305,3 +305,39 @@ test('a portal link outlives the way back and forth', () =>
     await page.getByRole('button', { name: 'Portal link' }).click()
     await button(page, 'Make a link').waitFor()
   }))
+
+test('what is typed while the settings are saved stays, and is saved next', async () => {
+  const { id } = await subscribe('typing', { filter: { total: 1 } })
+  await visitTenant(`#/subscriptions/${id}?part=settings`, {}, async (page) => {
+    let answer
+    const isSent = new Promise((sent) =>
+      page.route(`**/subscriptions/${id}`, async (route) => {
+        if (route.request().method() !== 'PATCH') return route.continue()
+        const response = await route.fetch()
+        answer = () => route.fulfill({ response })
+        sent()
+      }),
+    )
+    const value = page.locator('.condition').getByLabel('Value')
+    await page.getByLabel('Description').fill('First')
+    await page.getByLabel('Requests a second').fill('40')
+    await button(page, 'Save').click()
+    await isSent
+    await page.getByLabel('Description').fill('Second')
+    await value.fill('2')
+    assert.ok(await button(page, 'Undo').isDisabled(), 'what was sent cannot be undone')
+    await answer()
+    await says(page, 'Saved')
+    assert.equal(await page.getByLabel('Description').inputValue(), 'Second')
+    assert.equal(await value.inputValue(), '2')
+    const stored = async () => (({ description, rate_limit, filter }) => ({ description, rate_limit, filter }))(await read(id))
+    assert.deepEqual(await stored(), { description: 'First', rate_limit: 40, filter: { total: 1 } })
+    await page.unroute(`**/subscriptions/${id}`)
+    // Somebody else changes the field that was sent: what is typed now is of other fields.
+    await api('PATCH', `/subscriptions/${id}`, { rate_limit: 50 })
+    await button(page, 'Save').click()
+    await until('what was typed', async () => (await read(id)).description === 'Second')
+    assert.deepEqual(await stored(), { description: 'Second', rate_limit: 50, filter: { total: 2 } })
+    await page.waitForFunction(() => [...document.querySelectorAll('button')].find((one) => one.textContent === 'Save')?.disabled)
+  })
+})

@@ -180,3 +180,14 @@ export function isUnsaved(edits: Edits | null): boolean {
   const made = changes(edits.before, { ...edits.before, ...edits.fields })
   return 'problem' in made || Object.keys(made.body).length > 0
 }
+
+/** Fields that hold one thing in two forms: they are kept or dropped together. */
+const FILTER = ['filter', 'conditions']
+
+/** What was typed after `sent` had gone to the server, which has stored `saved`; null if nothing was. */
+export function typedSince(sent: Partial<Draft>, now: Edits | null, saved: Draft): Edits | null {
+  const typed = Object.entries(now?.fields ?? {})
+  const changed = typed.filter(([name, value]) => value !== sent[name as keyof Draft]).map(([name]) => name)
+  const kept = changed.some((name) => FILTER.includes(name)) ? [...changed, ...FILTER] : changed
+  return kept.length ? { before: saved, fields: Object.fromEntries(typed.filter(([name]) => kept.includes(name))) } : null
+}

@@ -6,7 +6,7 @@ import { FormFailure } from '../../ui/field'
 import { Fields, Json } from '../../ui/json'
 import { toast } from '../../ui/toast'
 import { Fact } from '../deliveries/view'
-import { changes, draftOf, isUnsaved } from './draft'
+import { changes, draftOf, isUnsaved, typedSince } from './draft'
 import { FIELDS, SubscriptionForm } from './form'
 import type { ViewProps } from './page'
 import type { Subscription } from './state'
@@ -25,12 +25,13 @@ function Edit({ one, changed, edits, edit }: ViewProps) {
   const save = async () => {
     const made = changes(before, draft)
     if ('problem' in made) return setProblem(made.problem)
+    const sent = edits?.fields ?? {}
     setBusy(true)
     setProblem(null)
     try {
       const saved = draftOf(await patch('/subscriptions/{subscription_id}', { at: { subscription_id: one.id }, body: made.body }))
       setBefore(saved)
-      edit(() => null)
+      edit((now) => typedSince(sent, now, saved))
       toast('Saved')
       changed()
     } catch (error) {
@@ -48,7 +49,7 @@ function Edit({ one, changed, edits, edit }: ViewProps) {
     <SubscriptionForm key={round} stored={before} draft={draft} change={(part) => edit((was) => ({ before: was?.before ?? before, fields: { ...was?.fields, ...part } }))} problem={problem} submit={() => void save()}>
       <FormFailure problem={problem} fields={FIELDS} />
       <footer class="form-foot">
-        <button type="button" class="button" disabled={nothing} onClick={undo}>
+        <button type="button" class="button" disabled={busy || nothing} onClick={undo}>
           Undo
         </button>
         <button type="submit" class="button primary" disabled={busy || nothing}>
