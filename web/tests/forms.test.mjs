@@ -341,3 +341,22 @@ test('what is typed while the settings are saved stays, and is saved next', asyn
     await page.waitForFunction(() => [...document.querySelectorAll('button')].find((one) => one.textContent === 'Save')?.disabled)
   })
 })
+
+test('a selection that is too large to be counted is said to be that', async () => {
+  const detail = 'selects too many deliveries to count them in 8 s: narrow it, for example by since'
+  await visitTenant('#/replays?new=1', { fails: ['422'] }, async (page) => {
+    let errors = [{ pointer: '/only', code: 'too_many', detail }]
+    await page.route('**/replays', (route) => (route.request().method() === 'POST' ? route.fulfill({ status: 422, json: { title: 'Invalid fields', status: 422, code: 'invalid_fields', errors } }) : route.continue()))
+    const dialog = page.getByRole('dialog', { name: 'New replay' })
+    await button(dialog, 'Count').click()
+    const alert = dialog.getByRole('alert')
+    await alert.getByText('This is not counted yet').waitFor()
+    await alert.getByText(detail).waitFor()
+    await accessible(page)
+    errors = [{ pointer: '/only/since', code: 'format', detail: 'must be a time' }, { pointer: '/only/reason', code: 'conflict', detail: 'fits no status' }]
+    await button(dialog, 'Count').click()
+    await alert.getByText('fits no status').waitFor()
+    assert.equal(await alert.getByText('must be a time').count(), 0, 'its field says it')
+    await dialog.locator('.field-error', { hasText: 'must be a time' }).waitFor()
+  })
+})

@@ -34,15 +34,17 @@ interface FormFailureProps {
   problem: Problem | null
   /** The fields that say themselves what is wrong with them. */
   fields: string[]
+  /** What the form could not do. */
+  done?: 'saved' | 'counted' | 'created' | 'rotated' | 'sent'
 }
 
 /** What a form could not do, without what its fields say already. */
-export function FormFailure({ problem, fields }: FormFailureProps) {
+export function FormFailure({ problem, fields, done = 'saved' }: FormFailureProps) {
   if (!problem) return null
   if (!problem.errors?.length) return <Failure problem={problem} />
   const isShown = (pointer: string) => fields.some((field) => pointer === field || (pointer.startsWith(field) && /^[/#]/.test(pointer.slice(field.length))))
   const errors = problem.errors.filter(({ pointer }) => !isShown(pointer))
-  const title = 'This is not saved yet: some values are not right'
+  const title = `This is not ${done} yet: some values are not right`
   return errors.length ? (
     <Failure problem={{ title, status: problem.status, code: problem.code, errors }} />
   ) : (

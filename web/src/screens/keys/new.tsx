@@ -4,9 +4,8 @@ import { asProblem, post, type Problem } from '../../api/client'
 import { kept } from '../../api/kept'
 import { chosen, isAll, isOperator } from '../../api/session'
 import { CloseButton, Dialog } from '../../ui/dialog'
-import { Field } from '../../ui/field'
+import { Field, FormFailure } from '../../ui/field'
 import { Once } from '../../ui/once'
-import { Failure } from '../../ui/states'
 import { type Key, SCOPES } from './list'
 import { TenantField } from './tenant_field'
 
@@ -139,7 +138,7 @@ function Form({ busy, setBusy, close, created }: FormProps) {
           <Field label="At (UTC)">{(id) => <input id={id} type="datetime-local" required value={date} onInput={(event) => setDate(event.currentTarget.value)} />}</Field>
         )}
       </div>
-      {problem && !problem.errors?.length && <Failure problem={problem} />}
+      <FormFailure problem={problem} fields={['/name', '/expires_at', ...(isOperator.value && !all ? ['/tenant'] : [])]} done="created" />
       <footer class="dialog-foot">
         <button type="button" class="button" disabled={busy} onClick={close}>
           Close

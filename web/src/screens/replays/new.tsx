@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks'
 import { asProblem, post, type Problem, type Schemas } from '../../api/client'
 import { go, href, query } from '../../route'
 import { CloseButton, Dialog } from '../../ui/dialog'
-import { Field } from '../../ui/field'
+import { Field, FormFailure } from '../../ui/field'
 import { number } from '../../ui/moment'
 import { Empty, Failure } from '../../ui/states'
 import { type Reason, REASONS, type Status, statusWord } from '../../words'
@@ -17,6 +17,9 @@ const ENDED: Status[] = ['failed', 'expired', 'skipped', 'cancelled', 'succeeded
 const USUAL: Status[] = ['failed', 'expired', 'skipped']
 /** Those with which a delivery ends. */
 const REASONS_OF_END: Reason[] = ['exhausted', 'gone', 'aborted_by_receiver', 'blocked_address', 'skip_after_attempts', 'requested', 'expires_at', 'lifetime']
+
+/** Fields that show what is wrong with them. Of the selection as a whole, as that it is too large, the form says it. */
+const FIELDS = ['/only/event_type', '/only/subscription_id', '/only/since', '/only/until']
 
 interface Wanted {
   to: To
@@ -80,7 +83,7 @@ export function NewReplay({ close, begun }: { close: () => void; begun: () => vo
       ) : (
         <form onSubmit={(event) => void count(event)}>
           <Form {...{ wanted, setWanted, problem }} />
-          {problem && !problem.errors?.length && <Failure problem={problem} />}
+          <FormFailure problem={problem} fields={FIELDS} done="counted" />
           <footer class="dialog-foot">
             <button type="button" class="button" onClick={close}>
               Close

@@ -4,10 +4,9 @@ import { asProblem, post, type Problem } from '../../api/client'
 import { kept } from '../../api/kept'
 import { may } from '../../api/session'
 import { CloseButton, Dialog } from '../../ui/dialog'
-import { Field } from '../../ui/field'
+import { Field, FormFailure } from '../../ui/field'
 import { Icon } from '../../ui/icons'
 import { exact } from '../../ui/moment'
-import { Failure } from '../../ui/states'
 import { Pill } from '../../ui/status'
 import type { PartProps } from './page'
 import { NewSecret, Verification } from './secret'
@@ -152,7 +151,7 @@ export function RotateDialog({ one, changed, close }: PartProps & { close: () =>
         <Field label="New secret" pointer="/secret_key" problem={problem} hint="Empty: one is made.">
           {(id, described) => <input id={id} aria-describedby={described} class="mono" autocomplete="off" spellcheck={false} value={own} onInput={(event) => setOwn(event.currentTarget.value)} />}
         </Field>
-        {problem && !problem.errors?.length && <Failure problem={problem} />}
+        <FormFailure problem={problem} fields={['/overlap_seconds', '/secret_key']} done="rotated" />
         <footer class="dialog-foot">
           <button type="button" class="button" disabled={busy} onClick={close}>
             Close

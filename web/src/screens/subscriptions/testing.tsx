@@ -3,10 +3,10 @@ import { useState } from 'preact/hooks'
 import { asProblem, post, type Problem, type Schemas } from '../../api/client'
 import { useResource } from '../../api/resource'
 import { chosen } from '../../api/session'
-import { Field } from '../../ui/field'
+import { Field, FormFailure } from '../../ui/field'
 import { Icon } from '../../ui/icons'
 import { milliseconds, Moment } from '../../ui/moment'
-import { Empty, Failure } from '../../ui/states'
+import { Empty } from '../../ui/states'
 import { Code, Pill } from '../../ui/status'
 import { OUTCOMES } from '../../words'
 import { FullAttempt } from '../deliveries/attempts'
@@ -121,7 +121,7 @@ function SendForm({ one, add }: { one: PartProps['one']; add: (sent: Sent) => vo
           <textarea id={id} aria-describedby={described} class="mono" rows={10} spellcheck={false} value={payload} onInput={(event) => setPayload(event.currentTarget.value)} />
         )}
       </Field>
-      {problem && !problem.errors?.length && <Failure problem={problem} />}
+      <FormFailure problem={problem} fields={['/event_type', '/payload']} done="sent" />
       <footer class="form-foot">
         <button type="submit" class="button primary" disabled={busy}>
           <Icon name="send" /> {busy ? 'Sending…' : 'Send'}
