@@ -360,3 +360,50 @@ test('a selection that is too large to be counted is said to be that', async () 
     await dialog.locator('.field-error', { hasText: 'must be a time' }).waitFor()
   })
 })
+
+test('numbers that are complete are not said to be cut, and those of another time are pale', async () => {
+  const { id } = await subscribe('counted')
+  await api('POST', '/events', {}, { 'x-event-type': 'counted.happened' })
+  const table = async (truncated, group) => {
+    const bucket = new Date(Math.floor(Date.now() / 3_600_000) * 3_600_000).toISOString()
+    const percentiles = { p50: 10, p95: 20, p99: 30 }
+    const row = { bucket, group, accepted: 7, attempts: 7, delivered: 7, failed: 0, success_rate: 1, time_to_first_attempt_ms: percentiles, time_to_delivery_ms: percentiles }
+    return { data: [row], bucket: '1h', since: new Date(Date.now() - 40 * 60_000).toISOString(), until: new Date().toISOString(), complete_until: new Date().toISOString(), truncated }
+  }
+  await visitTenant(`#/subscriptions/${id}`, {}, async (page) => {
+    const cut = { all: false, outcomes: true }
+    let release = () => undefined
+    let held = Promise.resolve()
+    await page.route('**/analytics/deliveries?*', async (route) => {
+      await held
+      const byOutcome = route.request().url().includes('group_by=outcome')
+      await route.fulfill({ json: await table(byOutcome ? cut.outcomes : cut.all, byOutcome ? 'delivered' : id) })
+    })
+    await page.reload()
+    const numbers = page.locator('.numbers')
+    const charts = page.locator('.charts')
+    await charts.getByText('this chart begins 40 min ago').waitFor()
+    assert.equal(await page.getByText('these numbers begin').count(), 0, 'the tiles are complete')
+    await accessible(page)
+
+    held = new Promise((go) => (release = go))
+    await page.getByRole('button', { name: '7 d', exact: true }).click()
+    await page.locator('.numbers.is-loading').waitFor()
+    Object.assign(cut, { all: true, outcomes: false })
+    release()
+    await page.locator('.numbers:not(.is-loading)').waitFor()
+    await numbers.getByText('these numbers begin 40 min ago').waitFor()
+    assert.equal(await page.getByText('this chart begins').count(), 0)
+  })
+})
+
+test('who may only look is not told to send a test event', async () => {
+  const operator = client(LOCKED, { authorization: `Bearer ${OPERATOR_KEY}` })
+  const { id } = await subscribe('silent')
+  const link = new URL((await operator('POST', '/portal-sessions', { tenant: TENANT, capabilities: ['read'] })).url).hash
+  await visit(browser, LOCKED, link, {}, async (page) => {
+    await page.getByRole('heading', { name: 'Overview' }).waitFor()
+    await toHash(page, `#/subscriptions/${id}`)
+    await page.getByText('Choose a longer time.').waitFor()
+  })
+})

@@ -2,6 +2,7 @@
 import { useMemo } from 'preact/hooks'
 import { get } from '../../api/client'
 import { usePolling, useResource } from '../../api/resource'
+import { may } from '../../api/session'
 import { href, query } from '../../route'
 import { Chart } from '../../ui/chart'
 import { milliseconds, Moment, number } from '../../ui/moment'
@@ -23,9 +24,8 @@ async function load(id: string, signal: AbortSignal) {
     get('/analytics/deliveries', { query: { ...time, group_by: 'outcome' }, signal }),
   ])
   const times = all.data.map((row) => Date.parse(row.bucket) / 1_000)
-  // From one of them on, all that is counted is counted.
-  const since = all.since > outcomes.since ? all.since : outcomes.since
-  return { rows: all.data, times, outcomes: byClass(outcomes.data, times), countedSince: all.truncated || outcomes.truncated ? since : null }
+  const since = (table: typeof all) => (table.truncated ? table.since : null)
+  return { rows: all.data, times, outcomes: byClass(outcomes.data, times), since: since(all), outcomesSince: all.truncated ? null : since(outcomes) }
 }
 
 type Loaded = Awaited<ReturnType<typeof load>>
@@ -40,7 +40,14 @@ export function SubscriptionOverview({ one }: PartProps) {
         <TimeRange otherwise="24h" />
       </div>
       {numbers.problem && <Failure problem={numbers.problem} retry={numbers.reload} />}
-      {numbers.data ? <Shown one={one} loaded={numbers.data} /> : !numbers.problem && <Loading />}
+      {numbers.data ? (
+        // Another time is asked for: what is shown is of the one before.
+        <div class={`numbers${numbers.loading ? ' is-loading' : ''}`} aria-busy={numbers.loading}>
+          <Shown one={one} loaded={numbers.data} />
+        </div>
+      ) : (
+        !numbers.problem && <Loading />
+      )}
     </>
   )
 }
@@ -80,11 +87,7 @@ function Shown({ one, loaded }: { one: Subscription; loaded: Loaded }) {
   const link = (status: string | string[]) => href(`/subscriptions/${one.id}`, { part: 'deliveries', status })
   return (
     <>
-      {loaded.countedSince && (
-        <p class="faint">
-          There were too many attempts to count all: these numbers begin <Moment at={loaded.countedSince} />.
-        </p>
-      )}
+      <CountedSince what="these numbers begin" at={loaded.since} />
       <div class="tiles four">
         <Tile name="Deliveries begun" value={number(sum('accepted'))} note={`${number(attempts)} attempts`} values={rows.map((row) => row.accepted)} link={href(`/subscriptions/${one.id}`, { part: 'deliveries' })} />
         <Tile name="Success rate" value={percent(rate)} tone={rate !== null && rate < 0.95 ? 'bad' : undefined} note={`${number(failed)} failed`} values={rows.map((row) => row.success_rate ?? null)} link={link('failed')} />
@@ -93,14 +96,27 @@ function Shown({ one, loaded }: { one: Subscription; loaded: Loaded }) {
       </div>
       {attempts === 0 ? (
         <Empty icon="overview" title="No attempts in this time">
-          <p>Choose a longer time, or send a test event.</p>
+          <p>Choose a longer time{may.value.manage && ', or send a test event'}.</p>
         </Empty>
       ) : (
         <div class="charts two-charts">
-          <Chart title="Attempts by outcome" kind="bars" times={times} series={outcomes} format={number} total={({ values }) => number(values.reduce<number>((sum, value) => sum + (value ?? 0), 0))} />
+          <div>
+            <Chart title="Attempts by outcome" kind="bars" times={times} series={outcomes} format={number} total={({ values }) => number(values.reduce<number>((sum, value) => sum + (value ?? 0), 0))} />
+            <CountedSince what="this chart begins" at={loaded.outcomesSince} />
+          </div>
           <Chart title="Time to delivery" kind="lines" times={times} series={latency} format={milliseconds} total={({ label }) => worst(label as 'p50')} />
         </div>
       )}
     </>
+  )
+}
+
+/** The server counts outcomes from the newest attempts alone; the other numbers too, if the time is short. */
+function CountedSince({ what, at }: { what: string; at: string | null }) {
+  if (!at) return null
+  return (
+    <p class="faint">
+      There were too many attempts to count all: {what} <Moment at={at} />.
+    </p>
   )
 }
