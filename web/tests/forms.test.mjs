@@ -407,3 +407,17 @@ test('who may only look is not told to send a test event', async () => {
     await page.getByText('Choose a longer time.').waitFor()
   })
 })
+
+test('a subscription that is renamed has its new name wherever it is shown', async () => {
+  const { id } = await subscribe('old-name')
+  await visitTenant(`#/deliveries?subscription_id=${id}`, {}, async (page) => {
+    const chip = page.locator('.filters')
+    await chip.getByText('old-name').waitFor()
+    await toHash(page, `#/subscriptions/${id}?part=settings&tenant=${TENANT}`)
+    await page.getByLabel('External id').fill('new-name')
+    await button(page, 'Save').click()
+    await says(page, 'Saved')
+    await toHash(page, `#/deliveries?subscription_id=${id}&tenant=${TENANT}`)
+    await chip.getByText('new-name').waitFor()
+  })
+})

@@ -17,6 +17,9 @@ function nameOf(id: string): Promise<string> {
   return asked
 }
 
+/** The name may be another one from now on. */
+export const forgetName = (id: string) => names.delete(id)
+
 export function SubscriptionName({ id, link = false }: { id: string; link?: boolean }) {
   const name = useResource(id, () => nameOf(id))
   const shown = name.data ?? <span class="mono">…{id.slice(-12)}</span>

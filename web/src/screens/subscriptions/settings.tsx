@@ -8,6 +8,7 @@ import { toast } from '../../ui/toast'
 import { Fact } from '../deliveries/view'
 import { changes, draftOf, isUnsaved, typedSince } from './draft'
 import { FIELDS, SubscriptionForm } from './form'
+import { forgetName } from './name'
 import type { ViewProps } from './page'
 import type { Subscription } from './state'
 
@@ -30,6 +31,7 @@ function Edit({ one, changed, edits, edit }: ViewProps) {
     setProblem(null)
     try {
       const saved = draftOf(await patch('/subscriptions/{subscription_id}', { at: { subscription_id: one.id }, body: made.body }))
+      forgetName(one.id)
       setBefore(saved)
       edit((now) => typedSince(sent, now, saved))
       toast('Saved')
