@@ -4,11 +4,12 @@ import { asProblem, patch, post, type Problem } from '../../api/client'
 import { tenantsChanged } from '../../api/sign_in'
 import { remember } from '../../shell/tenants'
 import { CloseButton, Dialog } from '../../ui/dialog'
-import { Field } from '../../ui/field'
+import { Field, FormFailure } from '../../ui/field'
 import { objectOf, Pairs, pairsOf, withRemoved } from '../../ui/pairs'
-import { Failure } from '../../ui/states'
 import { toast } from '../../ui/toast'
 import type { Tenant } from './list'
+
+const FIELDS = ['/name', '/external_id', '/limits/max_subscriptions', '/limits/publish_per_second', '/metadata']
 
 interface Props {
   /** The one to change; a new one without. */
@@ -75,7 +76,7 @@ export function TenantForm({ tenant, close, done }: Props) {
           </Field>
         </div>
         <Pairs label="Metadata" add="Add an entry" pointer="/metadata" pairs={metadata} problem={problem} change={setMetadata} hint="Your own data about it." names="plan" most={MOST_METADATA} />
-        {problem && !problem.errors?.length && <Failure problem={problem} />}
+        <FormFailure problem={problem} fields={FIELDS} done={tenant ? 'saved' : 'created'} />
         <footer class="dialog-foot">
           <button type="button" class="button" onClick={close}>
             Close
