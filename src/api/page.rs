@@ -166,6 +166,27 @@ pub(super) fn time_of(id: Uuid) -> Option<Moment> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use time::macros::datetime;
+
+    /// Newest first, a millisecond apart.
+    fn ids(count: u32) -> Vec<Uuid> {
+        let newest = datetime!(2026-11-28 12:00 UTC);
+        (0..count).map(|n| EventId::at(newest - time::Duration::milliseconds(n.into()), [7; 16]).uuid()).collect()
+    }
+
+    #[test]
+    fn a_page_that_is_full_goes_on_at_its_last_row_and_one_that_a_limit_ended_where_the_search_did() {
+        let ids = ids(9);
+        let page = |rows: &[Uuid], examined_to| {
+            let page = Searched { rows: rows.to_vec(), examined_to };
+            let Page { rows, next_cursor, examined_to } = Page::of(page, 3, List::Audit, |id| *id);
+            (rows.len(), next_cursor, examined_to.is_some())
+        };
+        let goes_on = |id| Some(cursor_after(List::Audit, id));
+        assert_eq!(page(&ids[..4], Some(ids[8])), (3, goes_on(ids[2]), false));
+        assert_eq!(page(&ids[..2], Some(ids[8])), (2, goes_on(ids[8]), true));
+        assert_eq!(page(&ids[..3], None), (3, None, false));
+    }
 
     type Attempts = Cursor<{ List::Attempts as u8 }>;
     type Subscriptions = Cursor<{ List::Subscriptions as u8 }>;

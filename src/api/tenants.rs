@@ -10,14 +10,14 @@ use tokio::time::Instant;
 use super::Api;
 use super::access::{Admin, AllowedForAll};
 use super::docs::Resource;
-use super::page::{self, Cursor, Limit, List};
+use super::page::{self, Cursor, Limit, List, Page};
 use super::parameter::{Path, Queries, Query};
 use super::payload::{Answer, Document, Written};
 use super::problem::Problem;
 use super::text::SearchText;
 use crate::domain::external_id::ExternalId;
 use crate::domain::tenant::{DEFAULT_TENANT, TenantName};
-use crate::store::{CancelledByDeletion, TenantPage, TenantRow};
+use crate::store::{CancelledByDeletion, Searched, TenantRow};
 
 mod form;
 
@@ -52,7 +52,8 @@ impl TenantsApi {
 
     /// List tenants
     ///
-    /// Newest first. A page examines at most 20,000 tenants; then it is short, with a `next_cursor`.
+    /// Newest first. A page examines at most 20,000 tenants; then it is short, even empty, with a
+    /// `next_cursor`.
     #[oai(path = "/", method = "get", operation_id = "list_tenants")]
     async fn list(
         &self,
@@ -77,15 +78,14 @@ impl TenantsApi {
             return Err(Problem::field("/query/external_id", "conflict", "must not stand together with q"));
         } else {
             let names: Vec<_> = external_id.0.into_iter().map(TenantName::External).collect();
-            let mut tenants = self.0.store.find_tenants(&names).await?;
-            tenants.retain(|row| before.is_none_or(|before| row.tenant.id < before));
-            tenants.sort_unstable_by_key(|row| Reverse(row.tenant.id));
-            TenantPage { tenants, examined_to: None }
+            let mut rows = self.0.store.find_tenants(&names).await?;
+            rows.retain(|row| before.is_none_or(|before| row.tenant.id < before));
+            rows.sort_unstable_by_key(|row| Reverse(row.tenant.id));
+            Searched { rows, examined_to: None }
         };
-        let (rows, cursor) = page::cut(page.tenants, limit, List::Tenants, |row| row.tenant.id.uuid());
-        let examined = page.examined_to.map(|id| page::cursor_after(List::Tenants, id.uuid()));
+        let Page { rows, next_cursor, examined_to } = Page::of(page, limit, List::Tenants, |row| row.tenant.id.uuid());
         let data = rows.into_iter().map(TenantAnswer::of).collect();
-        Ok(Answer::Value(TenantList { data, next_cursor: cursor.or(examined) }))
+        Ok(Answer::Value(TenantList { data, next_cursor, examined_to }))
     }
 
     /// Read a tenant

@@ -172,15 +172,15 @@ async fn list(store: &Store, wanted: &List) -> Result<(), Failure> {
     let mut page = store.list_tenants(wanted.q.as_deref(), None, PAGE).await?;
     print(format_args!("{:36}  {:20}  {:20}  name", "id", "external id", "created"))?;
     loop {
-        for row in page.tenants.iter().take(left) {
+        for row in page.rows.iter().take(left) {
             let external_id = row.tenant.external_id.as_ref().map(ExternalId::as_str).unwrap_or_default();
             let (created, name) = (moment(row.created_at), printable(&row.tenant.name));
             print(format_args!("{}  {:20}  {created:20}  {name}", row.tenant.id, printable(external_id)))?;
         }
-        left = left.saturating_sub(page.tenants.len());
-        let is_full = i64::try_from(page.tenants.len()).is_ok_and(|count| count >= PAGE);
-        let last = page.tenants.last().map(|row| row.tenant.id);
-        let before = if is_full { last } else { page.examined_to };
+        left = left.saturating_sub(page.rows.len());
+        let is_full = i64::try_from(page.rows.len()).is_ok_and(|count| count >= PAGE);
+        let last = page.rows.last().map(|row| row.tenant.id);
+        let before = if is_full { last } else { page.examined_to.map(Into::into) };
         if before.is_none() || left == 0 {
             return Ok(());
         }

@@ -98,7 +98,7 @@ pub use subscriptions::{
 };
 pub(crate) use tail::{Tail, TailKind, TailRow};
 pub use take::{Take, TakeAsk, TakeRequest, TakenDelivery};
-pub use tenants::{TenantChanges, TenantChoices, TenantPage, TenantRow};
+pub use tenants::{TenantChanges, TenantChoices, TenantRow};
 pub use upkeep::{Raised, Sweep};
 pub use url::TlsDefaults;
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::audit::changed_by;
 use super::connection::Param;
 use super::subscriptions::MAX_CANCELLED_COUNTED;
-use super::{CancelledByDeletion, Store, StoreError, sql};
+use super::{CancelledByDeletion, Searched, Store, StoreError, sql};
 use crate::domain::actor::Actor;
 use crate::domain::external_id::ExternalId;
 use crate::domain::id::{ApiKeyId, TenantId};
@@ -39,13 +39,6 @@ pub struct TenantChanges {
     pub keys: Vec<ApiKeyId>,
     /// The database's time of this look.
     pub looked_at: OffsetDateTime,
-}
-
-#[derive(Debug, Clone)]
-pub struct TenantPage {
-    pub tenants: Vec<TenantRow>,
-    /// Last examined id, if the limit kept more out.
-    pub examined_to: Option<TenantId>,
 }
 
 impl TenantRow {
@@ -91,21 +84,21 @@ impl Store {
     }
 
     /// Searches name and external id; newest first, with ids below `before`.
-    pub async fn list_tenants(
+    pub(crate) async fn list_tenants(
         &self,
         text: Option<&str>,
         before: Option<TenantId>,
         limit: i64,
-    ) -> Result<TenantPage, StoreError> {
+    ) -> Result<Searched<TenantRow, Uuid>, StoreError> {
         let (text, before) = (text.map(str::to_lowercase), before.map(TenantId::uuid));
         let params: [Param<'_>; 4] =
             [(&text, Type::TEXT), (&before, Type::UUID), (&limit, Type::INT8), (&MAX_EXAMINED, Type::INT8)];
         let rows = self.interactive().await?.query(&sql::LIST_TENANTS, &params).await?;
-        let mut page = TenantPage { tenants: Vec::new(), examined_to: None };
+        let mut page = Searched::default();
         for row in &rows {
-            page.examined_to = row.try_get::<_, Option<Uuid>>("examined_to")?.map(TenantId::from);
+            page.examined_to = row.try_get("examined_to")?;
             if row.try_get::<_, Option<Uuid>>("id")?.is_some() {
-                page.tenants.push(tenant_row(row)?);
+                page.rows.push(tenant_row(row)?);
             }
         }
         Ok(page)

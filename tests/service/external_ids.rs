@@ -2,6 +2,7 @@
 //! metadata is kept as it was given.
 
 use hyper::Method;
+use postrider::domain::api_key::Scope;
 use serde_json::json;
 
 use crate::support::api::TestApi;
@@ -12,8 +13,12 @@ use crate::support::receiver::Receiver;
 #[tokio::test(flavor = "multi_thread")]
 async fn several_subscriptions_are_found_by_their_names_page_by_page() {
     let api = TestApi::start().await;
+    let other = api.key("globex", Scope::Admin).await;
     for name in ["one", "two", "three"] {
-        api.subscribe(json!({ "external_id": name })).await;
+        let form = json!({ "external_id": name, "target_url": "https://hooks.example.com/in" });
+        for key in [&api.admin, &other] {
+            assert_eq!(api.stranger("POST", "/subscriptions/").key(key).json(&form).send().await.status, 201);
+        }
     }
     let listed = async |query: &str| {
         let page = api.ask("GET", &format!("/subscriptions/?{query}")).send().await.json();

@@ -161,6 +161,8 @@ pub(super) struct TenantList {
     pub(super) data: Vec<TenantAnswer>,
     /// The cursor of the next page; null on the last.
     pub(super) next_cursor: Option<String>,
+    /// Set if the page examined as many tenants as it may: it has looked at those made back to then.
+    pub(super) examined_to: Option<Moment>,
 }
 
 /// A tenant was deleted.
