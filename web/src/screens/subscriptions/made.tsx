@@ -2,7 +2,7 @@
 import { kept } from '../../api/kept'
 import { may } from '../../api/session'
 import { Dialog } from '../../ui/dialog'
-import { NewSecret, Verification } from './secret'
+import { NewSecret, Taken, Verification } from './secret'
 import { nameOf, type Subscription } from './state'
 
 export const made = kept((one: Subscription) => one.id)
@@ -18,11 +18,7 @@ export function Made({ id }: { id: string }) {
         {one.notice && <p class="note blue">{one.notice}</p>}
         <NewSecret secret={one.secret_key} />
         <Verification secret={one.secret_key} />
-        <footer class="dialog-foot">
-          <button type="button" class="button primary" onClick={close}>
-            I have it
-          </button>
-        </footer>
+        <Taken close={close} />
       </div>
     </Dialog>
   )

@@ -18,6 +18,17 @@ export function NewSecret({ secret }: { secret: string }) {
   )
 }
 
+/** Ends what is shown once. */
+export function Taken({ close }: { close: () => void }) {
+  return (
+    <footer class="dialog-foot">
+      <button type="button" class="button primary" onClick={close}>
+        I have it
+      </button>
+    </footer>
+  )
+}
+
 /** `secret` where it is known, to show the right form. */
 export function Verification({ secret }: { secret?: string }) {
   const [at, setAt] = useState(0)

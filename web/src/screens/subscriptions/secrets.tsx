@@ -9,7 +9,7 @@ import { Icon } from '../../ui/icons'
 import { exact } from '../../ui/moment'
 import { Pill } from '../../ui/status'
 import type { PartProps } from './page'
-import { NewSecret, Verification } from './secret'
+import { NewSecret, Taken, Verification } from './secret'
 
 export function Secrets({ one, changed }: PartProps) {
   const [rotating, setRotating] = useState(false)
@@ -100,11 +100,7 @@ export function Rotated({ id }: { id: string }) {
         <h2>The new secret signs from now on</h2>
       </header>
       <NewSecret secret={shown.secret} />
-      <footer class="dialog-foot">
-        <button type="button" class="button primary" onClick={close}>
-          I have it
-        </button>
-      </footer>
+      <Taken close={close} />
     </Dialog>
   )
 }
