@@ -1,7 +1,7 @@
 // How long each screen takes to its first data, in a browser, at a server that already has much. Prints a table. Goals depend
 // on the machine: that one is missed is no failure, that a screen shows nothing is.
 // Usage: POSTRIDER_KEY=… node screens.mjs SERVER TENANT   (an operator's key, and the external id of a large tenant)
-import { launch, signIn } from './tests/browser.mjs'
+import { launch, signIn, withTenant } from './tests/browser.mjs'
 import { client } from './tests/data.mjs'
 
 const [SERVER, TENANT] = process.argv.slice(2)
@@ -68,7 +68,7 @@ try {
   await signIn(page, KEY)
   console.log('| screen | tenant | median (ms) | worst (ms) | goal met |\n| --- | --- | ---: | ---: | --- |')
   for (const [name, path, selector, tenant] of SCREENS) {
-    const hash = `#${path}${path.includes('?') ? '&' : '?'}tenant=${encodeURIComponent(tenant)}`
+    const hash = withTenant(`#${path}`, tenant)
     const took = []
     for (let number = 0; number <= VISITS; number++) {
       // No screen has this address: what was shown is gone.

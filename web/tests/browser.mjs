@@ -17,6 +17,9 @@ export async function launch() {
 /** The overview reads the subscriptions that failed, also those that another test has deleted since. */
 const isOfDeleted = (message) => message.text().includes('404') && /\/subscriptions\/[0-9a-f-]{36}$/.test(message.location().url)
 
+/** The address of a screen with this tenant chosen. */
+export const withTenant = (hash, tenant) => `${hash}${hash.includes('?') ? '&' : '?'}tenant=${encodeURIComponent(tenant)}`
+
 /** A page of a new visitor. At its end nothing may have gone wrong, and nothing been asked of another server. */
 export async function visit(browser, server, hash, { width = 1440, theme = 'light', fails = [] } = {}, look) {
   const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: theme, permissions: ['clipboard-read', 'clipboard-write'] })

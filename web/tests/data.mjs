@@ -23,6 +23,14 @@ export async function receivers() {
   return { url: (path) => `http://127.0.0.1:${port}${path}`, stop: () => (server.closeAllConnections(), server.close()) }
 }
 
+/** A receiver that answers with the status that its path names. */
+export async function answering() {
+  const server = createServer((request, response) => (request.resume(), response.writeHead(Number(request.url.slice(1, 4))).end()))
+  await new Promise((ready) => server.listen(0, '127.0.0.1', ready))
+  const { port } = server.address()
+  return { url: (status) => `http://127.0.0.1:${port}/${status}`, stop: () => (server.closeAllConnections(), server.close()) }
+}
+
 export function client(server, headers = {}) {
   return async (method, path, body, more = {}) => {
     const response = await fetch(new URL(path, server), {

@@ -1,22 +1,13 @@
 // What the dashboard says where something is missing: a subscription that was deleted, or the server for a while.
 import assert from 'node:assert/strict'
-import { createServer } from 'node:http'
 import { after, before, test } from 'node:test'
-import { accessible, fits, launch, shot, visit } from './browser.mjs'
-import { client, until } from './data.mjs'
+import { accessible, fits, launch, shot, visit, withTenant } from './browser.mjs'
+import { answering, client, until } from './data.mjs'
 
 const { SERVER } = process.env
 // Few subscriptions are shown as those that need attention, so each run has a tenant of its own.
 const TENANT = `faults-${process.pid}`
 let browser, receiver, api
-
-/** Answers with the status that its path names. */
-async function answering() {
-  const server = createServer((request, response) => (request.resume(), response.writeHead(Number(request.url.slice(1, 4))).end()))
-  await new Promise((ready) => server.listen(0, '127.0.0.1', ready))
-  const { port } = server.address()
-  return { url: (status) => `http://127.0.0.1:${port}/${status}`, stop: () => (server.closeAllConnections(), server.close()) }
-}
 
 before(async () => {
   ;[browser, receiver] = await Promise.all([launch(), answering()])
@@ -28,7 +19,7 @@ after(async () => {
   receiver?.stop()
 })
 
-const visitTenant = (hash, options, look) => visit(browser, SERVER, `${hash}${hash.includes('?') ? '&' : '?'}tenant=${TENANT}`, options, look)
+const visitTenant = (hash, options, look) => visit(browser, SERVER, withTenant(hash, TENANT), options, look)
 const subscribe = async (name, more = {}) => {
   const form = { external_id: `${name}-${process.pid}`, target_url: receiver.url(500), event_types: [`${name}.happened`], retry_schedule: 'none', ...more }
   return (await api('POST', '/subscriptions/', form)).id

@@ -1,21 +1,13 @@
 // What a form shows is what it saves, and what is typed or shown once is not lost on the way.
 import assert from 'node:assert/strict'
-import { createServer } from 'node:http'
 import { after, before, test } from 'node:test'
 import { runnerImport } from 'vite'
-import { accessible, launch, signIn, visit } from './browser.mjs'
-import { client, until } from './data.mjs'
+import { accessible, launch, signIn, visit, withTenant } from './browser.mjs'
+import { answering, client, until } from './data.mjs'
 
 const { SERVER, LOCKED, OPERATOR_KEY } = process.env
 const TENANT = `forms-${process.pid}`
 let browser, receiver, api, rowsOf, filterOf
-
-async function answering() {
-  const server = createServer((request, response) => (request.resume(), response.writeHead(Number(request.url.slice(1, 4))).end()))
-  await new Promise((ready) => server.listen(0, '127.0.0.1', ready))
-  const { port } = server.address()
-  return { url: (status) => `http://127.0.0.1:${port}/${status}`, stop: () => (server.closeAllConnections(), server.close()) }
-}
 
 before(async () => {
   ;[browser, receiver] = await Promise.all([launch(), answering()])
@@ -28,7 +20,7 @@ after(async () => {
   receiver?.stop()
 })
 
-const visitTenant = (hash, options, look) => visit(browser, SERVER, `${hash}${hash.includes('?') ? '&' : '?'}tenant=${TENANT}`, options, look)
+const visitTenant = (hash, options, look) => visit(browser, SERVER, withTenant(hash, TENANT), options, look)
 const subscribe = (name, more = {}) => api('POST', '/subscriptions/', { external_id: name, target_url: receiver.url(204), event_types: [`${name}.happened`], retry_schedule: 'none', ...more })
 const read = (id) => api('GET', `/subscriptions/${id}`)
 const button = (page, name) => page.getByRole('button', { name, exact: true })

@@ -1,21 +1,12 @@
 // What the overview says of a service that is not well, and whether the page keeps still meanwhile.
 import assert from 'node:assert/strict'
-import { createServer } from 'node:http'
 import { after, before, test } from 'node:test'
-import { accessible, fits, launch, shot, visit } from './browser.mjs'
-import { client, until } from './data.mjs'
+import { accessible, fits, launch, shot, visit, withTenant } from './browser.mjs'
+import { answering, client, until } from './data.mjs'
 
 const { SERVER } = process.env
 const OVERVIEW = 'overview'
 let browser, receiver, api
-
-/** Answers with the status that its path names. */
-async function answering() {
-  const server = createServer((request, response) => (request.resume(), response.writeHead(Number(request.url.slice(1, 4))).end()))
-  await new Promise((ready) => server.listen(0, '127.0.0.1', ready))
-  const { port } = server.address()
-  return { url: (status) => `http://127.0.0.1:${port}/${status}`, stop: () => (server.closeAllConnections(), server.close()) }
-}
 
 const subscription = (external_id, status, event_types) => api('POST', '/subscriptions/', { external_id, target_url: receiver.url(status), event_types, retry_schedule: 'none' })
 const publish = (type) => api('POST', '/events', { number: 1 }, { 'x-event-type': type })
@@ -41,7 +32,7 @@ after(async () => {
   receiver?.stop()
 })
 
-const visitTenant = (hash, options, look) => visit(browser, SERVER, `${hash}${hash.includes('?') ? '&' : '?'}tenant=${OVERVIEW}`, options, look)
+const visitTenant = (hash, options, look) => visit(browser, SERVER, withTenant(hash, OVERVIEW), options, look)
 const needing = (page) => page.getByRole('list', { name: 'Subscriptions that need attention' })
 const ago = (minutes) => new Date(Date.now() - minutes * 60_000).toISOString().slice(0, 17) + '00Z'
 
@@ -90,8 +81,8 @@ test('no list scrolls sideways, however narrow the window and long the names', a
   await subscription('long', 204, ['parcel.returned.to.the.sender.because.nobody.was.at.home', 'parcel.sent'])
   await api('POST', '/events', {}, { 'x-event-type': 'parcel.returned.to.the.sender.because.nobody.was.at.home', 'idempotency-key': `${'long'.repeat(40)}-${Date.now()}` })
   const lists = ['#/?range=1h', '#/deliveries', '#/events', '#/refusals', '#/tenants', '#/keys', '#/operations']
-  const ofTenant = ['#/subscriptions', '#/replays', '#/event-types'].map((hash) => `${hash}?tenant=${OVERVIEW}`)
-  for (const hash of [...lists, ...lists.map((hash) => `${hash}${hash.includes('?') ? '&' : '?'}tenant=${OVERVIEW}`), ...ofTenant]) {
+  const ofTenant = ['#/subscriptions', '#/replays', '#/event-types'].map((hash) => withTenant(hash, OVERVIEW))
+  for (const hash of [...lists, ...lists.map((hash) => withTenant(hash, OVERVIEW)), ...ofTenant]) {
     await t.test(hash, () =>
       visit(browser, SERVER, hash, {}, async (page) => {
         await page.waitForFunction(() => document.querySelector('main h1') && !document.querySelector('[aria-busy=true]'))

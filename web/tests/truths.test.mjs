@@ -1,22 +1,13 @@
 // What the dashboard shows stays true: while it is looked at, while something else is asked for, and for whoever looks.
 import assert from 'node:assert/strict'
-import { createServer } from 'node:http'
 import { after, before, test } from 'node:test'
-import { accessible, fits, launch, shot, signIn, visit } from './browser.mjs'
-import { client, until } from './data.mjs'
+import { accessible, fits, launch, shot, signIn, visit, withTenant } from './browser.mjs'
+import { answering, client, until } from './data.mjs'
 
 const { SERVER, LOCKED, OPERATOR_KEY } = process.env
 // Lists and numbers are of a tenant, so each run has one of its own.
 const TENANT = `truths-${process.pid}`
 let browser, receiver, api, operator
-
-/** Answers with the status that its path names. */
-async function answering() {
-  const server = createServer((request, response) => (request.resume(), response.writeHead(Number(request.url.slice(1, 4))).end()))
-  await new Promise((ready) => server.listen(0, '127.0.0.1', ready))
-  const { port } = server.address()
-  return { url: (status) => `http://127.0.0.1:${port}/${status}`, stop: () => (server.closeAllConnections(), server.close()) }
-}
 
 before(async () => {
   ;[browser, receiver] = await Promise.all([launch(), answering()])
@@ -29,7 +20,7 @@ after(async () => {
   receiver?.stop()
 })
 
-const visitTenant = (hash, options, look) => visit(browser, SERVER, `${hash}${hash.includes('?') ? '&' : '?'}tenant=${TENANT}`, options, look)
+const visitTenant = (hash, options, look) => visit(browser, SERVER, withTenant(hash, TENANT), options, look)
 const named = (name) => `${name}-${process.pid}`
 const subscribe = async (name, more = {}) => {
   const form = { external_id: named(name), target_url: receiver.url(200), event_types: [`${name}.happened`], retry_schedule: 'none', ...more }
