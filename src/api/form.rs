@@ -169,11 +169,11 @@ impl<'a> Fields<'a> {
         P::of(value, &mut at)
     }
 
-    /// Refuses duplicates.
+    /// Refuses duplicates, each name once.
     pub(super) fn all(self, at: &mut Place<'_>) -> Vec<(String, &'a RawValue)> {
-        let mut seen = HashSet::new();
+        let (mut seen, mut told) = (HashSet::new(), HashSet::new());
         for (name, _) in &self.0 {
-            if !seen.insert(name) {
+            if !seen.insert(name) && told.insert(name) {
                 at.below(pointer_to(name)).refuse("duplicate_field", "must stand only once");
             }
         }

@@ -109,13 +109,15 @@ async fn a_schema_that_cannot_be_used_is_refused_at_its_place() {
     }
     for (body, pointer, code) in [
         (r#"{"schema":{"type":"object","type":"array"}}"#, "/schema/type", "duplicate_field"),
-        (r#"{"example":[{"a":1},{"a":1,"a":2}]}"#, "/example/1/a", "duplicate_field"),
+        (r#"{"example":[{"a":1},{"a":1,"a":2,"a":3}]}"#, "/example/1/a", "duplicate_field"),
         (r#"{"example":{"a":"\ud800"}}"#, "/example", "wrong_type"),
         (r#"{"schema":{"description":"\udfff"}}"#, "/schema", "wrong_type"),
     ] {
         let refused = api.ask("PUT", "/event-types/order.paid").body(body).send().await;
-        let error = &refused.json()["errors"][0];
+        let errors = &refused.json()["errors"];
+        let error = &errors[0];
         assert_eq!((&error["pointer"], &error["code"]), (&json!(pointer), &json!(code)), "{error}");
+        assert_eq!(errors.as_array().unwrap().len(), 1, "{errors}");
     }
     let name = put(&api, "a..b", &json!({})).await;
     assert_eq!(name.json()["errors"][0]["code"], "invalid_event_type");
